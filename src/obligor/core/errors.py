@@ -43,7 +43,9 @@ class InvalidInputError(ObligorError):
 
 
 class ContractError(InvalidInputError):
-    """A contract that cannot be read, or that says something impossible."""
+    """A contract that cannot be read, or that says something impossible; ``problems`` lists each."""
+
+    problems: tuple[object, ...] = ()
 
 
 class ExpressionError(InvalidInputError):

@@ -1,0 +1,654 @@
+"""The contract: all that a lender says about one portfolio, as one value.
+
+It names the tables and, for every column, what it is, what it may hold and what it may be used for; how a loan turns
+out good or bad; the features; the split; the limits; how the card is made, scaled and judged. Everything else in
+Obligor follows from it. The attribute texts below are the reference of the contract file.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from datetime import date  # noqa: TC003  pydantic reads the annotation
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from obligor.core.canonical import canonical_json, sha256
+from obligor.core.errors import ContractError
+from obligor.core.trend import Trend
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pydantic_core import ErrorDetails
+
+SCHEMA = "obligor/contract/1"
+Path = tuple[str | int, ...]
+Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Role(StrEnum):
+    """What a column may be used for."""
+
+    IDENTIFIER = "identifier"
+    APPLIED_AT = "applied_at"
+    PREDICTOR = "predictor"
+    INPUT = "input"
+    OUTCOME = "outcome"
+    OUTCOME_DATE = "outcome_date"
+    EXPOSURE = "exposure"
+    WEIGHT = "weight"
+    PROTECTED = "protected"
+    LEAKAGE = "leakage"
+    INCUMBENT_SCORE = "incumbent_score"
+
+
+_NEVER_PREDICTORS = (Role.LEAKAGE, Role.INCUMBENT_SCORE, Role.OUTCOME, Role.OUTCOME_DATE, Role.IDENTIFIER, Role.WEIGHT)
+_NEVER_INPUTS = (Role.LEAKAGE, Role.INCUMBENT_SCORE, Role.OUTCOME, Role.OUTCOME_DATE, Role.WEIGHT)
+
+
+def _as_tuple(value: object) -> object:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _as_texts(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return tuple(f"{item:g}" if isinstance(item, int | float) else item for item in value)
+    return value
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class Column(_Model):
+    """One column of a table."""
+
+    type: Literal["number", "text", "date", "bool"]
+    """What its values are."""
+    role: Annotated[tuple[Role, ...], BeforeValidator(_as_tuple)] = (Role.INPUT,)
+    """What it may be used for: one role or a list. `input` is read for expressions only. `leakage` and
+    `incumbent_score` can never be predictors; `[protected, predictor]` needs `predictor_because`."""
+    description: str = ""
+    """What it means, for the data dictionary."""
+    unit: str = ""
+    """The unit of its numbers, such as USD or months."""
+    privacy: Literal["none", "quasi", "direct", "card"] = "none"
+    """How personal it is; anything but `none` never leaves in logs, findings or reports."""
+    required: bool = False
+    """A row without a value goes to quarantine."""
+    unique: bool = False
+    """A second row with the same value is a duplicate."""
+    min: float | date | None = None
+    """The lowest value that can be true; a row below goes to quarantine."""
+    max: float | date | None = None
+    """The highest value that can be true; a row above goes to quarantine."""
+    levels: tuple[str, ...] | None = None
+    """The only categories that can be true; a row with another goes to quarantine."""
+    missing: Annotated[tuple[str, ...], BeforeValidator(_as_texts)] = ()
+    """Values that mean 'not known', beside the empty cell."""
+    special: dict[float | str, str] = Field(default_factory=dict)
+    """Codes that are not values, each with its meaning. Each gets a bin of its own and is never counted as a number."""
+    extract: str | None = None
+    """A regular expression (RE2) with one group: the part of the raw text that is the value."""
+    scale: float = 1.0
+    """A factor on the parsed number, such as 0.01 for a percentage."""
+    format: str | None = None
+    """The format of dates, such as `%b-%Y`. Without it a date is YYYY-MM-DD, with or without a time of day."""
+    case: Literal["keep", "lower", "upper"] = "keep"
+    """How the letters A to Z of a category are normalised. Blanks around it are always removed."""
+    map: dict[str, str] = Field(default_factory=dict)
+    """Categories to rename after normalising, such as spellings of the same thing."""
+    cap: tuple[Share, Share] | None = None
+    """Quantiles of the train rows beyond which a number is set back to that quantile."""
+    trend: Trend = Trend.AUTO
+    """How the bad rate may run as the value rises."""
+    reason: str = ""
+    """The text that an applicant reads when this characteristic speaks against them."""
+    reason_missing: str = ""
+    """The same where the value is missing."""
+    predictor_because: str = ""
+    """Why a protected column may be a predictor."""
+
+    @model_validator(mode="after")
+    def _roles_agree(self) -> Self:
+        if Role.PREDICTOR in self.role:
+            barred = [role for role in self.role if role in _NEVER_PREDICTORS]
+            if barred:
+                raise ValueError(f"a column of role '{barred[0]}' can never be a predictor")
+            if self.type == "date":
+                raise ValueError("a date cannot be a predictor; make a feature of it, such as full_months(a, b)")
+            if Role.PROTECTED in self.role and not self.predictor_because:
+                raise ValueError("a protected column may be a predictor only with a reason: set predictor_because")
+        return self
+
+    @model_validator(mode="after")
+    def _limits_agree(self) -> Self:
+        if self.min is not None and self.max is not None:
+            if isinstance(self.min, float) != isinstance(self.max, float):
+                raise ValueError("min and max must both be numbers or both be dates")
+            if self.min > self.max:  # type: ignore[operator]  # the line above made them of one type
+                raise ValueError(f"min {self.min} is above max {self.max}")
+        for limit in (self.min, self.max):
+            if limit is not None and isinstance(limit, float) != (self.type == "number"):
+                raise ValueError(f"a limit of {limit} does not fit a column of type {self.type}")
+        if self.cap and (self.type != "number" or self.cap[0] >= self.cap[1]):
+            raise ValueError("cap is for numbers, with the lower quantile first")
+        wanted = float if self.type == "number" else str
+        if any(not isinstance(code, wanted) for code in self.special):
+            raise ValueError(
+                f"special codes of a {self.type} column must be {'numbers' if wanted is float else 'texts'}"
+            )
+        return self
+
+
+class Table(_Model):
+    """Where a table lies and how its file is written."""
+
+    file: str | None = None
+    """Its file name or pattern in the tape's folder, or its name in a database; without it, the tape itself."""
+    delimiter: str | None = None
+    """The delimiter of a text file; guessed without it."""
+    encoding: str | None = None
+    """The encoding of a text file; UTF-8, then Latin-1, without it."""
+    header: tuple[str, ...] | None = None
+    """The column names, for a text file whose first line is already a row."""
+    columns: dict[Name, Column]
+    """Its columns. Only columns named here are ever read."""
+
+
+class History(Table):
+    """A table with many rows for one applicant, such as repayments or bureau records."""
+
+    key: tuple[str, str]
+    """The column of this table, then the column of applications, that hold the same key."""
+    event_at: str
+    """The column with the day on which the row's event happened."""
+    arrived_at: str | None = None
+    """The column with the day on which the lender came to know of it; without it, the day of the event."""
+    tie: str | None = None
+    """A column that orders rows of the same event and arrival day."""
+
+    @model_validator(mode="after")
+    def _named_columns_exist(self) -> Self:
+        for name in (self.key[0], self.event_at, self.arrived_at, self.tie):
+            if name is not None and name not in self.columns:
+                raise ValueError(
+                    f"names the column '{name}', which is not among its columns{_close(name, self.columns)}"
+                )
+        for name in (self.event_at, self.arrived_at):
+            if name is not None and self.columns[name].type != "date":
+                raise ValueError(f"'{name}' says when: wanted a column of type date, got {self.columns[name].type}")
+        return self
+
+
+class Feature(_Model):
+    """A feature: an expression over one application, or an aggregate over its history before it applied."""
+
+    expression: str | None = None
+    """SQL over the columns (see the reference of expressions); for an aggregate, over the history's columns."""
+    history: str | None = None
+    """The history that is aggregated; only rows known strictly before `applied_at` count."""
+    aggregate: Literal["count", "sum", "mean", "min", "max", "latest"] | None = None
+    """How the rows of the history become one value."""
+    where: str | None = None
+    """A condition on the rows of the history."""
+    window_days: Annotated[int, Field(gt=0)] | None = None
+    """How many days back from `applied_at` the rows of the history reach."""
+    role: Literal["predictor", "input"] = "predictor"
+    """Whether it is offered to the card, or only used by other features."""
+    description: str = ""
+    """What it means, for the data dictionary."""
+    unit: str = ""
+    """The unit of its numbers."""
+    trend: Trend = Trend.AUTO
+    """How the bad rate may run as the value rises."""
+    reason: str = ""
+    """The text that an applicant reads when this characteristic speaks against them."""
+    reason_missing: str = ""
+    """The same where the value is missing."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.history is None:
+            if self.expression is None:
+                raise ValueError("a feature needs an expression")
+            if self.aggregate or self.where or self.window_days:
+                raise ValueError("aggregate, where and window_days belong to a feature with a history")
+        else:
+            if self.aggregate is None:
+                raise ValueError("a feature over a history needs an aggregate")
+            if (self.aggregate == "count") != (self.expression is None):
+                raise ValueError("count takes no expression (use where); every other aggregate needs one")
+        return self
+
+
+class StatusOutcome(_Model):
+    """Good and bad by the value of one column."""
+
+    column: str
+    """The column of role `outcome`."""
+    good: Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
+    """Values of a good loan."""
+    bad: Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
+    """Values of a bad loan."""
+    indeterminate: Annotated[tuple[str, ...], BeforeValidator(_as_texts)] = ()
+    """Values of a loan that is neither; excluded and counted."""
+    immature: Annotated[tuple[str, ...], BeforeValidator(_as_texts)] = ()
+    """Values of a loan that is still too young to tell; excluded and counted."""
+
+
+class DaysPastDueOutcome(_Model):
+    """Bad when an instalment stays unpaid for so many days within the outcome window."""
+
+    history: str
+    """The history of instalments."""
+    due_on: str
+    """Its column with the day an instalment fell due."""
+    paid_on: str
+    """Its column with the day it was paid; empty while unpaid."""
+    bad_days: Annotated[int, Field(gt=0)] = 90
+    """Days past due from which a loan is bad."""
+    indeterminate_days: Annotated[int, Field(gt=0)] | None = None
+    """Days past due from which a loan that is not bad is not good either; excluded and counted."""
+    observed_at: date
+    """The day up to which the repayments are known."""
+
+
+class Outcome(_Model):
+    """What 'bad' means, and over which time."""
+
+    window_months: Annotated[int, Field(gt=0, le=600)]
+    """The outcome window: months from `applied_at` over which the PD is stated."""
+    status: StatusOutcome | None = None
+    """By the value of a column."""
+    days_past_due: DaysPastDueOutcome | None = None
+    """By the repayments."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.status is None) == (self.days_past_due is None):
+            raise ValueError("wanted exactly one of status and days_past_due")
+        return self
+
+
+class Exclusion(_Model):
+    """Rows that are out of scope, with the reason."""
+
+    when: str
+    """A condition, in the language of features, over any column of applications."""
+    reason: str
+    """Why they are out of scope."""
+
+
+class TimeSplit(_Model):
+    """Train on the past, validate on what follows, test on the latest."""
+
+    validation_from: date
+    """The first day of the validation period."""
+    test_from: date
+    """The first day of the out-of-time test."""
+    ignore_outcome_window: str = ""
+    """A reason why loans whose outcome was not yet known at the seam may stay in the earlier period."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.validation_from >= self.test_from:
+            raise ValueError("validation_from must lie before test_from")
+        return self
+
+
+class RandomSplit(_Model):
+    """Shares drawn with a seed, alike in bad rate."""
+
+    seed: int = 42
+    """The seed."""
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """The share for validation."""
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """The share for the test."""
+
+    @model_validator(mode="after")
+    def _leave_some(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test leave nothing to train on")
+        return self
+
+
+class Split(_Model):
+    """How loans are parted into train, validation and test."""
+
+    time: TimeSplit | None = None
+    """By `applied_at`."""
+    random: RandomSplit | None = None
+    """At random, for a tape without dates."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.time is None) == (self.random is None):
+            raise ValueError("wanted exactly one of time and random")
+        return self
+
+
+class Limits(_Model):
+    """Where a run stops rather than go on with bad data."""
+
+    quarantined: Share = 0.02
+    """The highest share of rows in quarantine."""
+    unparsed: Share = 0.01
+    """The highest share of a column's values that cannot be read as its type."""
+
+
+class Expectation(_Model):
+    """A check of Great Expectations beyond those that follow from the columns."""
+
+    type: str
+    """Its name, such as `expect_column_pair_values_a_to_be_greater_than_b`."""
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Its arguments, with the contract's column names."""
+    because: str = ""
+    """Why it must hold."""
+    severity: Literal["critical", "warning"] = "critical"
+    """`critical` sends failing rows to quarantine, or stops the run where no row is to blame; `warning` is reported."""
+
+
+class Model(_Model):
+    """How the card is made."""
+
+    max_bins: Annotated[int, Field(ge=2, le=50)] = 8
+    """The most ordinary bins of a characteristic."""
+    min_share: Annotated[float, Field(gt=0, le=0.5)] = 0.03
+    """The smallest share of train rows in an ordinary bin."""
+    min_bads: Annotated[float, Field(ge=0)] = 10
+    """The fewest bads of the train rows in an ordinary bin."""
+    min_information_value: Annotated[float, Field(ge=0)] = 0.01
+    """The information value below which a feature is dropped."""
+    max_correlation: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """The correlation of weights of evidence above which the weaker feature of two is dropped."""
+    max_characteristics: Annotated[int, Field(ge=1, le=200)] = 30
+    """The most characteristics on the card."""
+    keep: tuple[str, ...] = ()
+    """Features that stay on the card whatever the statistics say."""
+    penalty: Literal["l2", "l1", "elastic_net"] = "l2"
+    """The kind of penalty whose strength is chosen on validation."""
+    calibration: Literal["best", "none", "platt", "isotonic", "beta"] = "best"
+    """How PDs are fitted to the outcomes of validation."""
+    central_tendency: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The long-run mean PD to which the card is anchored."""
+    seed: int = 42
+    """The seed of every draw."""
+
+
+class CardScale(_Model):
+    """How log-odds become points."""
+
+    pdo: Annotated[float, Field(gt=0)] = 20
+    """Points that double the odds of good to bad."""
+    score: float = 600
+    """The score at which the odds are `odds`."""
+    odds: Annotated[float, Field(gt=0)] = 50
+    """Odds of good to bad at `score`."""
+
+
+class RiskBand(_Model):
+    """A band of risk."""
+
+    name: Name
+    """Its name."""
+    pd_max: Annotated[float, Field(gt=0, le=1)]
+    """The highest PD in it; the last band takes the rest."""
+
+
+class Economics(_Model):
+    """What a loan earns and what a default costs, for the cut-off."""
+
+    lgd: Share = 0.6
+    """The share of the exposure that a default loses."""
+    margin: Annotated[float, Field(ge=0)] = 0.08
+    """What a good loan earns over its life, as a share of its amount."""
+    cost_missed_default: Annotated[float, Field(ge=0)] = 5.0
+    """The cost of approving a bad loan, in units of `cost_declined_good`."""
+    cost_declined_good: Annotated[float, Field(ge=0)] = 1.0
+    """The cost of declining a good loan."""
+
+
+class Cutoff(_Model):
+    """The score from which an application is approved."""
+
+    by: Literal["profit", "cost", "pd", "approval_rate"] = "profit"
+    """What chooses it on validation."""
+    value: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The highest PD, or the approval rate, where `by` asks for one."""
+
+    @model_validator(mode="after")
+    def _value_where_asked(self) -> Self:
+        if (self.by in ("pd", "approval_rate")) != (self.value is not None):
+            raise ValueError("value goes with by: pd or by: approval_rate, and only with them")
+        return self
+
+
+_BANDS = (RiskBand(name="low", pd_max=0.05), RiskBand(name="medium", pd_max=0.15), RiskBand(name="high", pd_max=1.0))
+
+
+class Contract(_Model):
+    """A lender's contract for one portfolio."""
+
+    schema_: Literal["obligor/contract/1"] = Field(alias="schema")
+    """The version of this format."""
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$")]
+    """A short name: lower-case letters, digits, dots and dashes."""
+    title: str = ""
+    """What a person calls the portfolio."""
+    description: str = ""
+    """What the portfolio is, who may use the card and for what."""
+    source: str = ""
+    """Where the data come from and under which terms."""
+    currency: str = ""
+    """The currency of its amounts."""
+    applications: Table
+    """The table with one row for each application."""
+    histories: dict[Name, History] = Field(default_factory=dict)
+    """Tables with many rows for one applicant."""
+    outcome: Outcome
+    """What 'bad' means."""
+    exclude: tuple[Exclusion, ...] = ()
+    """Rows that are out of scope."""
+    features: dict[Name, Feature] = Field(default_factory=dict)
+    """Features beyond the columns themselves."""
+    split: Split
+    """Train, validation and test."""
+    expectations: tuple[Expectation, ...] = ()
+    """Checks beyond those that follow from the columns."""
+    limits: Limits = Limits()
+    """Where a run stops."""
+    model: Model = Model()
+    """How the card is made."""
+    scale: CardScale = CardScale()
+    """How log-odds become points."""
+    bands: tuple[RiskBand, ...] = _BANDS
+    """Bands of risk, from the lowest PD up; the last takes the rest."""
+    economics: Economics = Economics()
+    """What a loan earns and what a default costs."""
+    cutoff: Cutoff = Cutoff()
+    """How the cut-off is chosen."""
+
+    @model_validator(mode="after")
+    def _bands_rise(self) -> Self:
+        limits = [band.pd_max for band in self.bands]
+        if not limits or limits != sorted(set(limits)) or limits[-1] != 1:
+            raise ValueError("bands: wanted pd_max that rises from band to band and ends at 1")
+        return self
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all that the contract says."""
+        return sha256(canonical_json(self.model_dump(mode="json", by_alias=True)))
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """The columns of the applications."""
+        return self.applications.columns
+
+    def with_role(self, role: Role) -> tuple[str, ...]:
+        """Name the columns of applications that have a role."""
+        return tuple(name for name, column in self.columns.items() if role in column.role)
+
+    def only(self, role: Role) -> str | None:
+        """Name the one column that has a role, where there is one."""
+        return next(iter(self.with_role(role)), None)
+
+    @property
+    def predictors(self) -> tuple[str, ...]:
+        """The columns and features that are offered to the card, in the contract's order."""
+        made = (name for name, feature in self.features.items() if feature.role == "predictor")
+        return (*self.with_role(Role.PREDICTOR), *made)
+
+    def may_feed_features(self, name: str) -> bool:
+        """Whether a column of applications may be read by a feature's expression."""
+        column = self.columns[name]
+        protected = Role.PROTECTED in column.role and Role.PREDICTOR not in column.role
+        return not protected and not any(role in _NEVER_INPUTS for role in column.role)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a contract: where, and what."""
+
+    path: Path
+    message: str
+
+
+def parse_contract(data: object) -> Contract:
+    """Read a contract from plain data.
+
+    Raises
+    ------
+    ContractError
+        With ``problems``, all of them, each with the path to its place.
+    """
+    try:
+        contract = Contract.model_validate(data)
+    except ValidationError as error:
+        raise contract_error([_problem(detail) for detail in error.errors()]) from None
+    problems = list(_contradictions(contract))
+    if problems:
+        raise contract_error(problems)
+    return contract
+
+
+def contract_error(problems: list[Problem]) -> ContractError:
+    """Make one error of several problems."""
+    error = ContractError("\n".join(f"{_place(problem.path)}: {problem.message}" for problem in problems))
+    error.problems = tuple(problems)
+    return error
+
+
+def _place(path: Path) -> str:
+    return ".".join(str(part) for part in path) or "contract"
+
+
+def _problem(detail: ErrorDetails) -> Problem:
+    path = tuple(part for part in detail["loc"] if part not in ("[key]", "float", "date", "str"))
+    got = detail.get("input")
+    if detail["type"] == "extra_forbidden":
+        known = _fields_at(path[:-1])
+        return Problem(path, f"unknown key '{path[-1]}'{_close(str(path[-1]), known)}")
+    if detail["type"] == "missing":
+        return Problem(path[:-1], f"lacks the key '{path[-1]}'")
+    message = detail["msg"].removeprefix("Value error, ")
+    plain = isinstance(got, str | int | float | bool) and detail["type"] != "value_error"
+    return Problem(path, f"{message}; got {got!r}" if plain else message)
+
+
+def _fields_at(path: Path) -> list[str]:
+    """List the keys that a contract may have at a place, so that a misspelt one can be recognised."""
+    models: dict[str, type[_Model]] = {
+        "columns": Column, "features": Feature, "histories": History, "applications": Table, "outcome": Outcome,
+        "status": StatusOutcome, "days_past_due": DaysPastDueOutcome, "split": Split, "time": TimeSplit,
+        "random": RandomSplit, "limits": Limits, "model": Model, "scale": CardScale, "economics": Economics,
+        "cutoff": Cutoff, "exclude": Exclusion, "expectations": Expectation, "bands": RiskBand,
+    }  # fmt: skip
+    model = next((models[str(part)] for part in reversed(path) if str(part) in models), Contract)
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _close(name: str, known: Mapping[str, object] | list[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _contradictions(contract: Contract) -> Iterator[Problem]:
+    yield from _role_problems(contract)
+    yield from _outcome_problems(contract)
+    yield from _name_problems(contract)
+    if not contract.predictors:
+        yield Problem(("applications", "columns"), "no column has the role predictor, and no feature is one")
+    if contract.split.time and contract.only(Role.APPLIED_AT) is None:
+        yield Problem(("split", "time"), "a split by time needs a column of role applied_at")
+
+
+def _role_problems(contract: Contract) -> Iterator[Problem]:
+    for role in (Role.APPLIED_AT, Role.EXPOSURE, Role.WEIGHT, Role.OUTCOME):
+        names = contract.with_role(role)
+        if len(names) > 1:
+            yield Problem(
+                ("applications", "columns", names[1]), f"is the second column of role {role}, after '{names[0]}'"
+            )
+    wanted = {Role.APPLIED_AT: "date", Role.EXPOSURE: "number", Role.WEIGHT: "number", Role.OUTCOME_DATE: "date"}
+    for role, type_ in wanted.items():
+        for name in contract.with_role(role):
+            got = contract.columns[name].type
+            if got != type_:
+                yield Problem(
+                    ("applications", "columns", name, "type"), f"a column of role {role} is a {type_}, not a {got}"
+                )
+    applied_at = contract.only(Role.APPLIED_AT)
+    if applied_at and not contract.columns[applied_at].required:
+        yield Problem(("applications", "columns", applied_at), "the column of role applied_at must be required: true")
+
+
+def _outcome_problems(contract: Contract) -> Iterator[Problem]:
+    status, dpd = contract.outcome.status, contract.outcome.days_past_due
+    if status:
+        column = contract.columns.get(status.column)
+        path = ("outcome", "status", "column")
+        if column is None:
+            yield Problem(path, f"there is no column '{status.column}'{_close(status.column, contract.columns)}")
+        elif Role.OUTCOME not in column.role:
+            yield Problem(path, f"the column '{status.column}' must have the role outcome")
+        values = (*status.good, *status.bad, *status.indeterminate, *status.immature)
+        for value in sorted({value for value in values if values.count(value) > 1}):
+            yield Problem(("outcome", "status"), f"the value '{value}' stands under more than one outcome")
+    if dpd:
+        history = contract.histories.get(dpd.history)
+        if history is None:
+            yield Problem(("outcome", "days_past_due", "history"), f"there is no history '{dpd.history}'")
+            return
+        for key in ("due_on", "paid_on"):
+            name = getattr(dpd, key)
+            if name not in history.columns or history.columns[name].type != "date":
+                yield Problem(("outcome", "days_past_due", key), f"'{name}' is not a date column of '{dpd.history}'")
+        if contract.only(Role.APPLIED_AT) is None:
+            yield Problem(("outcome", "days_past_due"), "an outcome window needs a column of role applied_at")
+
+
+def _name_problems(contract: Contract) -> Iterator[Problem]:
+    for name, history in contract.histories.items():
+        if history.key[1] not in contract.columns:
+            yield Problem(("histories", name, "key"), f"there is no column '{history.key[1]}' in applications")
+    for name, feature in contract.features.items():
+        if name in contract.columns:
+            yield Problem(("features", name), "has the name of a column")
+        if feature.history is not None and feature.history not in contract.histories:
+            close = _close(feature.history, contract.histories)
+            yield Problem(("features", name, "history"), f"there is no history '{feature.history}'{close}")
+        if feature.history is not None and contract.only(Role.APPLIED_AT) is None:
+            yield Problem(("features", name), "a feature over a history needs a column of role applied_at")
+    for index, name in enumerate(contract.model.keep):
+        if name not in contract.predictors:
+            yield Problem(
+                ("model", "keep", index), f"there is no predictor '{name}'{_close(name, list(contract.predictors))}"
+            )
