@@ -8,7 +8,6 @@ Obligor follows from it. The attribute texts below are the reference of the cont
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from datetime import date  # noqa: TC003  pydantic reads the annotation
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from obligor.core.canonical import canonical_json, sha256
-from obligor.core.errors import ContractError
+from obligor.core.errors import ContractError, Problem
 from obligor.core.trend import Trend
 
 if TYPE_CHECKING:
@@ -58,6 +57,13 @@ def _as_texts(value: object) -> object:
     if isinstance(value, list | tuple):
         return tuple(f"{item:g}" if isinstance(item, int | float) else item for item in value)
     return value
+
+
+def _number(code: object) -> object:
+    try:
+        return float(code)  # type: ignore[arg-type]  # what float() cannot read stays, and is refused by name
+    except (TypeError, ValueError):
+        return code
 
 
 class _Model(BaseModel):
@@ -112,6 +118,14 @@ class Column(_Model):
     """The same where the value is missing."""
     predictor_because: str = ""
     """Why a protected column may be a predictor."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _codes_are_numbers(cls, data: Any) -> Any:
+        """Read the codes of a number column as numbers; JSON can only hold them as texts."""
+        if isinstance(data, dict) and data.get("type") == "number" and isinstance(data.get("special"), dict):
+            return data | {"special": {_number(code): meaning for code, meaning in data["special"].items()}}
+        return data
 
     @model_validator(mode="after")
     def _roles_agree(self) -> Self:
@@ -513,14 +527,6 @@ class Contract(_Model):
         return not protected and not any(role in _NEVER_INPUTS for role in column.role)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong with a contract: where, and what."""
-
-    path: Path
-    message: str
-
-
 def parse_contract(data: object) -> Contract:
     """Read a contract from plain data.
 
@@ -541,9 +547,8 @@ def parse_contract(data: object) -> Contract:
 
 def contract_error(problems: list[Problem]) -> ContractError:
     """Make one error of several problems."""
-    error = ContractError("\n".join(f"{_place(problem.path)}: {problem.message}" for problem in problems))
-    error.problems = tuple(problems)
-    return error
+    lines = (f"{_place(problem.path)}: {problem.message}" for problem in problems)
+    return ContractError("\n".join(lines), problems=tuple(problems))
 
 
 def _place(path: Path) -> str:

@@ -17,9 +17,18 @@ A message names the thing, what it got and what it wanted, and never repeats a p
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 Kind = Literal["invalid", "gate", "unavailable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a contract: where, and what."""
+
+    path: tuple[str | int, ...]
+    message: str
 
 
 class ObligorError(Exception):
@@ -45,7 +54,9 @@ class InvalidInputError(ObligorError):
 class ContractError(InvalidInputError):
     """A contract that cannot be read, or that says something impossible; ``problems`` lists each."""
 
-    problems: tuple[object, ...] = ()
+    def __init__(self, message: str, *, problems: tuple[Problem, ...] = (), hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = problems
 
 
 class ExpressionError(InvalidInputError):
