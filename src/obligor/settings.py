@@ -1,0 +1,72 @@
+"""What the environment says: where data are kept and which services are used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from obligor.core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+
+_TELEMETRY_OFF = {
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+_LEAST_MEMORY_MB = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One value for all settings; see the reference of configuration."""
+
+    data: Path
+    """Where snapshots and the embedded stores live (``OBLIGOR_DATA``, by default ``data``)."""
+    mlflow_uri: str
+    """The tracking server (``OBLIGOR_MLFLOW_URI``, by default SQLite under ``data``); ``off`` switches tracking off."""
+    s3_endpoint: str | None
+    """The endpoint of the object store (``OBLIGOR_S3_ENDPOINT``), where it is not Amazon's."""
+    memory_mb: int
+    """What the bulk engine may take (``OBLIGOR_MEMORY_MB``, by default 1000)."""
+    threads: int
+    """The threads of the bulk engine (``OBLIGOR_THREADS``, by default 2)."""
+
+    @property
+    def snapshots(self) -> Path:
+        """Where raw snapshots are kept."""
+        return self.data / "raw"
+
+    @property
+    def work(self) -> Path:
+        """Where the bulk engine keeps its passing files."""
+        return self.data / "processed"
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Read the settings from the environment."""
+    data = Path(environ.get("OBLIGOR_DATA", "data")).absolute()
+    return Settings(
+        data=data,
+        mlflow_uri=environ.get("OBLIGOR_MLFLOW_URI", f"sqlite:///{data / 'mlflow.db'}"),
+        s3_endpoint=environ.get("OBLIGOR_S3_ENDPOINT"),
+        memory_mb=_whole(environ, "OBLIGOR_MEMORY_MB", default=1000, least=_LEAST_MEMORY_MB),
+        threads=_whole(environ, "OBLIGOR_THREADS", default=2, least=1),
+    )
+
+
+def switch_telemetry_off(environ: MutableMapping[str, str]) -> None:
+    """Tell every dependency that would phone home not to."""
+    environ.update(_TELEMETRY_OFF)
+
+
+def _whole(environ: Mapping[str, str], name: str, *, default: int, least: int) -> int:
+    text = environ.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise InvalidInputError(f"{name}: got '{text}', wanted a whole number of at least {least}")
+    return int(text)
