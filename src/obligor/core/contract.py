@@ -8,7 +8,8 @@ Obligor follows from it. The attribute texts below are the reference of the cont
 from __future__ import annotations
 
 import difflib
-from datetime import date  # noqa: TC003  pydantic reads the annotation
+import math
+from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -158,6 +159,12 @@ class Column(_Model):
             )
         return self
 
+    @property
+    def missing_numbers(self) -> tuple[float, ...]:
+        """The missing codes that are numbers."""
+        found = (_number(code) for code in self.missing)
+        return tuple(code for code in found if isinstance(code, float) and math.isfinite(code))
+
 
 class Table(_Model):
     """Where a table lies and how its file is written."""
@@ -185,6 +192,11 @@ class History(Table):
     """The column with the day on which the lender came to know of it; without it, the day of the event."""
     tie: str | None = None
     """A column that orders rows of the same event and arrival day."""
+
+    @property
+    def known_at(self) -> str:
+        """The column with the day on which the lender came to know of a row."""
+        return self.arrived_at or self.event_at
 
     @model_validator(mode="after")
     def _named_columns_exist(self) -> Self:

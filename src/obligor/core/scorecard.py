@@ -28,7 +28,9 @@ _MOST_POINTS = 10**9
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class CardBin(_Model):
@@ -82,7 +84,8 @@ class Characteristic(_Model):
     def _bins_cover(self) -> Self:
         if len(self.bins) != self.binning.size:
             raise CardError(
-                f"characteristic '{self.feature}' has a gap: {len(self.bins)} bins with points, wanted {self.binning.size}"
+                f"characteristic '{self.feature}' has a gap: {len(self.bins)} bins have points, "
+                f"wanted {self.binning.size}"
             )
         return self
 

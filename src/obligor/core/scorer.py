@@ -1,0 +1,175 @@
+"""Scores one application in a few microseconds.
+
+A card is compiled into one Python function: every column crosses the border once, features are computed, each
+characteristic finds its bin, and whole points are added up. The source is made of generated names and numbers only;
+everything that an author wrote reaches it as a value.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from obligor.core.bins import NumericBins
+from obligor.core.expressions import border_source, closure_source, define_function
+from obligor.core.features import FeatureSet, build_features
+from obligor.core.history import aggregate_history
+from obligor.core.text import normaliser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from obligor.core.contract import Column
+    from obligor.core.scorecard import Characteristic, Scorecard
+    from obligor.core.syntax import ColumnType
+
+    Row = Mapping[str, object]
+    Evaluate = Callable[[Row], tuple[int, tuple[int, ...], tuple[int, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a card says of one application."""
+
+    score: int
+    """In thousandths of a point."""
+    pd: float
+    """The probability of turning bad within the card's horizon."""
+    band: str
+    """The band of risk."""
+    bins: tuple[int, ...]
+    """The bin of each characteristic, in the order of the card."""
+    points: tuple[int, ...]
+    """The points of each characteristic, in thousandths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """A compiled card."""
+
+    card: Scorecard
+    features: FeatureSet
+    inputs: Mapping[str, ColumnType]
+    """The columns of an application that it reads, with their types."""
+    _evaluate: Evaluate
+
+    def score(self, application: Row, *, histories: Mapping[str, Sequence[Row]] | None = None) -> Score:
+        """Score an application, given in the contract's units, with ``None`` for what is not known.
+
+        Raises
+        ------
+        TapeError
+            Where a column is absent or of another type.
+        """
+        if self.features.aggregates:
+            application = {**application, **self._aggregates(application, histories or {})}
+        total, bins, points = self._evaluate(application)
+        return Score(total, self.card.pd.pd(total), self.card.band_of(total), bins, points)
+
+    def _aggregates(self, application: Row, histories: Mapping[str, Sequence[Row]]) -> dict[str, object]:
+        applied_at = next(name for name, it in self.card.applications.columns.items() if "applied_at" in it.role)
+        return {
+            name: aggregate_history(
+                aggregate,
+                histories.get(aggregate.table, ()),
+                applied_at=application[applied_at],
+                event_at=self.card.histories[aggregate.table].event_at,
+                arrived_at=self.card.histories[aggregate.table].known_at,
+                tie=self.card.histories[aggregate.table].tie,
+            )
+            for name, aggregate in self.features.aggregates.items()
+        }
+
+
+def card_features(card: Scorecard) -> FeatureSet:
+    """Check the features of a card."""
+    columns: dict[str, ColumnType] = {name: it.type for name, it in card.applications.columns.items()}
+    return build_features(columns, histories=card.histories, features=card.features)
+
+
+def compile_card(card: Scorecard) -> Scorer:
+    """Compile a card for scoring one application at a time."""
+    features = card_features(card)
+    needed = features.needed_for(it.feature for it in card.characteristics)
+    inputs = {name: features.types[name] for name in needed if name not in features.expressions}
+    border = border_source(inputs)
+    columns = card.applications.columns
+    lines, constants = list(border.lines), dict(border.constants)
+    values = dict(border.variables)
+    plain = {}
+    for index, name in enumerate(name for name in inputs if name in columns):
+        cleaning = _cleaning(columns[name], variable=values[name], slot=f"q{index}", cap=card.caps.get(name))
+        lines += cleaning.lines
+        constants |= cleaning.constants
+        plain[name] = cleaning.plain
+    expressions = {name: features.expressions[name] for name in needed if name in features.expressions}
+    closure = closure_source(expressions, variables=values | plain)
+    lines += closure.lines
+    constants |= closure.constants
+    values |= closure.variables
+    for index, characteristic in enumerate(card.characteristics):
+        kind = features.types[characteristic.feature]
+        added, slots = _binning(characteristic, variable=values[characteristic.feature], index=index, kind=kind)
+        lines += added
+        constants |= slots
+    lines += _sum(card)
+    return Scorer(card, features, inputs, define_function(lines, constants=constants))
+
+
+@dataclass(frozen=True, slots=True)
+class _Cleaning:
+    """Lines that clean a column in place, and the variable in which special codes count as missing."""
+
+    lines: tuple[str, ...]
+    constants: dict[str, object]
+    plain: str
+
+
+def _cleaning(column: Column, *, variable: str, slot: str, cap: tuple[float, float] | None) -> _Cleaning:
+    lines: list[str] = []
+    constants: dict[str, object] = {}
+    if column.type == "text":
+        lines.append(f"if {variable} is not None: {variable} = {slot}n({variable})")
+        constants[f"{slot}n"] = normaliser(column)
+    missing = frozenset(column.missing_numbers) if column.type == "number" else frozenset()
+    if missing:
+        lines.append(f"if {variable} in {slot}m: {variable} = None")
+        constants[f"{slot}m"] = missing
+    if cap is not None:
+        low, high = cap
+        guard = f"{variable} is not None" + (f" and {variable} not in {slot}s" if column.special else "")
+        lines += [f"if {guard}:", f"    if {variable} < {low!r}: {variable} = {low!r}"]
+        lines.append(f"    elif {variable} > {high!r}: {variable} = {high!r}")
+    if not column.special:
+        return _Cleaning(tuple(lines), constants, variable)
+    constants[f"{slot}s"] = frozenset(column.special)
+    lines.append(f"{slot} = None if {variable} in {slot}s else {variable}")
+    return _Cleaning(tuple(lines), constants, slot)
+
+
+def _binning(
+    characteristic: Characteristic, *, variable: str, index: int, kind: ColumnType
+) -> tuple[list[str], dict[str, object]]:
+    """Write the lines that leave the code of the bin in ``b<index>``."""
+    bins, code = characteristic.binning, f"b{index}"
+    constants: dict[str, object] = {f"p{index}": characteristic.points}
+    if isinstance(bins, NumericBins):
+        constants |= {"bisect": bisect_right, f"cuts{index}": bins.cuts}
+        found = f"bisect(cuts{index}, {variable})"
+        if bins.specials:
+            constants[f"get{index}"] = {value: bins.assign(value) for value in bins.specials}.get
+            found = f"{code} if ({code} := get{index}({variable})) is not None else {found}"
+        return [f"{code} = {bins.missing} if {variable} is None else {found}"], constants
+    constants[f"get{index}"] = bins.codes().get
+    level = f"('true' if {variable} else 'false')" if kind == "bool" else variable
+    return [f"{code} = {bins.missing} if {variable} is None else get{index}({level}, {bins.unseen})"], constants
+
+
+def _sum(card: Scorecard) -> list[str]:
+    count = len(card.characteristics)
+    lines = [f"v{index} = p{index}[b{index}]" for index in range(count)]
+    total = " + ".join((repr(card.base_points), *(f"v{index}" for index in range(count))))
+    bins = "".join(f"b{index}, " for index in range(count))
+    points = "".join(f"v{index}, " for index in range(count))
+    return [*lines, f"return {total}, ({bins}), ({points})"]
