@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Final, Literal, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from obligor.core.errors import ExpressionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 ColumnType = Literal["number", "text", "date", "bool"]
 Scalar = float | str | date | bool
@@ -37,7 +39,9 @@ MAX_HEIGHT: Final = 100
 MAX_WEIGHT: Final = 5_000
 
 _COMPARISONS: Final = {"=": "eq", "<>": "ne", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
-_KEYWORDS: Final = frozenset("AND OR NOT BETWEEN IN IS NULL CASE WHEN THEN ELSE END TRUE FALSE".split())
+_KEYWORDS: Final = frozenset(
+    ("AND", "OR", "NOT", "BETWEEN", "IN", "IS", "NULL", "CASE", "WHEN", "THEN", "ELSE", "END", "TRUE", "FALSE")
+)
 _TOKEN: Final = re.compile(
     r"""(?P<blank>[ \t\r\n]+)
       | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![A-Za-z0-9_.]))
@@ -49,20 +53,30 @@ _TOKEN: Final = re.compile(
 )
 _UNSAFE_TEXT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]|\$\{")
 _ALLOWED: Final = (
-    "allowed are columns, numbers, 'text', DATE 'YYYY-MM-DD', TRUE, FALSE, + - * /, = <> < <= > >=, BETWEEN, IN, AND, OR, "
-    "NOT, IS NULL, CASE WHEN, and the functions "
+    "allowed are columns, numbers, 'text', DATE 'YYYY-MM-DD', TRUE, FALSE, + - * /, = <> < <= > >=, BETWEEN, IN, "
+    "AND, OR, NOT, IS NULL, CASE WHEN, and the functions "
 )
 
 
 class Magnitude(NamedTuple):
-    """The sizes that a number can have where it is not zero."""
+    """The sizes that a number can have where it is not zero, and a grain that it is a multiple of.
+
+    A binary64 of size s or more is a multiple of s * 2**-53, its unit in the last place; a sum of two multiples of a
+    grain is one again, rounded or not, and so is at least the grain where it is not zero.
+    """
 
     lowest: float
     highest: float
+    grain: float
 
 
-BORDERED: Final = Magnitude(SMALLEST, LARGEST)
-_UNIT: Final = Magnitude(1.0, 1.0)
+def magnitude(lowest: float, highest: float) -> Magnitude:
+    """Give the sizes from lowest to highest."""
+    return Magnitude(lowest, highest, lowest * 2.0**-53)
+
+
+BORDERED: Final = magnitude(SMALLEST, LARGEST)
+_UNIT: Final = magnitude(1.0, 1.0)
 
 
 class RangeError(ExpressionError):
@@ -145,7 +159,7 @@ def tokens(source: str) -> tuple[Token, ...]:
 
 
 def names_read(source: str) -> frozenset[str]:
-    """Every name in a source that can be a column; what is followed by a parenthesis is a function."""
+    """Give every name in a source that can be a column; what is followed by a parenthesis is a function."""
     cut = tokens(source)
     following = (*cut[1:], Token("end", "", len(source)))
     return frozenset(
@@ -154,12 +168,12 @@ def names_read(source: str) -> frozenset[str]:
 
 
 def unquote(token: Token) -> str:
-    """The name that a word or a quoted name stands for."""
+    """Give the name that a word or a quoted name stands for."""
     return token.text[1:-1].replace('""', '"') if token.kind == "quoted" else token.text
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """Every node of a tree, parents first."""
+    """Yield every node of a tree, parents first."""
     pending = [node]
     while pending:
         current = pending.pop()
@@ -167,28 +181,28 @@ def walk(node: Node) -> Iterator[Node]:
         pending.extend(reversed(current.args))
 
 
-def column(name: str, column_type: ColumnType, *, magnitude: Magnitude = BORDERED) -> Node:
-    """A leaf that reads a column or another feature."""
-    return Node("column", column_type, value=name, magnitude=magnitude if column_type == "number" else _UNIT)
+def column(name: str, column_type: ColumnType, *, size: Magnitude = BORDERED) -> Node:
+    """Give a leaf that reads a column or another feature."""
+    return Node("column", column_type, value=name, magnitude=size if column_type == "number" else _UNIT)
 
 
 def literal(value: Scalar) -> Node:
-    """A leaf that is a value; minus zero is zero."""
+    """Give a leaf that is a value; minus zero is zero."""
     if isinstance(value, bool):
         return Node("literal", "bool", value=value)
     if isinstance(value, float):
         size = abs(value) or 1.0
-        return Node("literal", "number", value=value + 0.0, magnitude=Magnitude(size, size))
+        return Node("literal", "number", value=value + 0.0, magnitude=magnitude(size, size))
     return Node("literal", "text" if isinstance(value, str) else "date", value=value)
 
 
 def within(leaf: Node, *, lowest: float, highest: float) -> Node:
-    """A column that is missing wherever it leaves its declared bounds."""
+    """Give a column that is missing wherever it leaves its declared bounds."""
     lowest, highest = max(lowest, -LARGEST), min(highest, LARGEST)
     inside = Node("between", "bool", (leaf, literal(lowest), literal(highest)), height=2, weight=4)
     smallest = lowest if lowest >= SMALLEST else -highest if highest <= -SMALLEST else SMALLEST
     largest = max(abs(lowest), abs(highest), smallest)
-    return Node("case", "number", (inside, leaf), magnitude=Magnitude(smallest, largest), height=3, weight=6)
+    return Node("case", "number", (inside, leaf), magnitude=magnitude(smallest, largest), height=3, weight=6)
 
 
 def _scan(source: str) -> Iterator[Token]:
@@ -225,7 +239,7 @@ class _Parser:
             raise ExpressionError("the expression is empty")
         node = self.any_of()
         if self.position < len(self.tokens):
-            self.refuse(self.here, "the expression should have ended before this")
+            raise self.refusal(self.here, "the expression should have ended before this")
         return node
 
     # Moving over the tokens
@@ -234,8 +248,8 @@ class _Parser:
     def here(self) -> Token:
         return self.tokens[self.position] if self.position < len(self.tokens) else Token("end", "", len(self.source))
 
-    def refuse(self, token: Token, why: str) -> NoReturn:
-        raise ExpressionError(f"at {_place(self.source, token.at)}: {why}")
+    def refusal(self, token: Token, why: str) -> ExpressionError:
+        return ExpressionError(f"at {_place(self.source, token.at)}: {why}")
 
     def sees(self, *texts: str) -> bool:
         return self.here.kind in {"word", "symbol"} and self.here.text.upper() in texts
@@ -246,13 +260,16 @@ class _Parser:
         self.position += 1
         return self.tokens[self.position - 1]
 
-    def expect(self, text: str) -> Token:
-        return self.take(text) or self.refuse(self.here, f"expected {text}")
+    def expect(self, text: str) -> None:
+        if not self.take(text):
+            raise self.refusal(self.here, f"expected {text}")
 
     def deeper(self, parse: Callable[[], Node]) -> Node:
         self.nesting += 1
         if self.nesting > MAX_NESTING:
-            self.refuse(self.here, f"nested more than {MAX_NESTING} deep; split the expression into several features")
+            raise self.refusal(
+                self.here, f"nested more than {MAX_NESTING} deep; split the expression into several features"
+            )
         node = parse()
         self.nesting -= 1
         return node
@@ -296,7 +313,7 @@ class _Parser:
         elif self.take("IN"):
             node = self.membership(start, left)
         elif refused:
-            self.refuse(self.here, "expected BETWEEN or IN after NOT")
+            raise self.refusal(self.here, "expected BETWEEN or IN after NOT")
         else:
             return left
         return self.build(start, "not", "bool", [node]) if refused else node
@@ -335,9 +352,9 @@ class _Parser:
         return self.build(start, "in", "bool", [value, *members])
 
     def member(self) -> Node:
-        start, node = self.here, self.product_of()
+        start, node = self.here, self.signed()
         if node.op != "literal":
-            self.refuse(start, "IN takes literals only, and not NULL")
+            raise self.refusal(start, "IN takes literals only, and not NULL")
         return node
 
     def listed(self, part: Callable[[], Node]) -> list[Node]:
@@ -392,18 +409,20 @@ class _Parser:
 
     def name(self, token: Token) -> Node:
         if _is_name(token):
-            return self.leaves.get(unquote(token)) or self.unknown(token)
+            return self.leaf(token)
         word = token.text.upper()
         if word in {"TRUE", "FALSE"}:
             return literal(word == "TRUE")
         if word == "CASE":
             return self.case(token)
         if word == "NULL":
-            self.refuse(token, "NULL stands only after THEN or ELSE, and in IS NULL")
-        self.refuse(token, f"expected a value; {ALLOWED}")
+            raise self.refusal(token, "NULL stands only after THEN or ELSE, and in IS NULL")
+        raise self.refusal(token, f"expected a value; {ALLOWED}")
 
-    def unknown(self, token: Token) -> NoReturn:
+    def leaf(self, token: Token) -> Node:
         name = unquote(token)
+        if name in self.leaves:
+            return self.leaves[name]
         near = difflib.get_close_matches(name, self.leaves, n=3, cutoff=0.6)
         known = near or sorted(self.leaves)[:10]
         hint = ("did you mean " if near else "columns are ") + ", ".join(known) if known else "no column is known here"
@@ -413,13 +432,13 @@ class _Parser:
     def number(self, token: Token) -> Node:
         exact = Decimal(token.text)
         if exact != 0 and not Decimal(SMALLEST) <= exact <= Decimal(LARGEST):
-            self.refuse(token, "a number is 0 or has a size from 1e-15 to 1e15")
+            raise self.refusal(token, "a number is 0 or has a size from 1e-15 to 1e15")
         return literal(float(token.text))
 
     def text(self, token: Token) -> str:
         value = token.text[1:-1].replace("''", "'")
         if _UNSAFE_TEXT.search(value):
-            self.refuse(token, "text in quotes holds no control character, backslash or ${")
+            raise self.refusal(token, "text in quotes holds no control character, backslash or ${")
         return value
 
     def date(self) -> Node:
@@ -430,19 +449,19 @@ class _Parser:
                 return literal(date.fromisoformat(token.text[1:-1]))
         except ValueError:
             pass
-        self.refuse(token, "a date is DATE 'YYYY-MM-DD', from 0001-01-01 to 9999-12-31")
+        raise self.refusal(token, "a date is DATE 'YYYY-MM-DD', from 0001-01-01 to 9999-12-31")
 
     def call(self, token: Token) -> Node:
         function = _FUNCTIONS.get(token.text.upper())
         if function is None:
-            self.refuse(token, f"there is no function {token.text[:80]}; {ALLOWED}")
+            raise self.refusal(token, f"there is no function {token.text[:80]}; {ALLOWED}")
         self.expect("(")
         if self.sees(")"):
-            self.refuse(self.here, f"{token.text} needs an argument")
+            raise self.refusal(self.here, f"{token.text} needs an argument")
         arguments = self.listed(self.any_of)
         if not function.fewest <= len(arguments) <= function.most:
             wanted = str(function.fewest) if function.fewest == function.most else f"{function.fewest} or more"
-            self.refuse(token, f"{token.text} takes {wanted} arguments, got {len(arguments)}")
+            raise self.refusal(token, f"{token.text} takes {wanted} arguments, got {len(arguments)}")
         self.require(arguments[0], function.accepts, token=token, what=token.text)
         for argument in arguments[1:]:
             self.require(argument, (arguments[0].type,), token=token, what=token.text)
@@ -451,7 +470,7 @@ class _Parser:
 
     def case(self, start: Token) -> Node:
         if not self.sees("WHEN"):
-            self.refuse(self.here, "only CASE WHEN condition THEN value is allowed")
+            raise self.refusal(self.here, "only CASE WHEN condition THEN value is allowed")
         parts: list[Node | None] = []
         while when := self.take("WHEN"):
             condition = self.deeper(self.any_of)
@@ -464,7 +483,7 @@ class _Parser:
         results = [*parts[1::2], *(parts[-1:] if len(parts) % 2 else [])]
         given = next((node.type for node in results if node), None)
         if given is None:
-            self.refuse(start, "every value of this CASE is NULL")
+            raise self.refusal(start, "every value of this CASE is NULL")
         for node in results:
             if node:
                 self.require(node, (given,), token=start, what="CASE")
@@ -478,14 +497,14 @@ class _Parser:
 
     def require(self, node: Node, kinds: Iterable[ColumnType], *, token: Token, what: str) -> None:
         if node.type not in kinds:
-            self.refuse(token, f"{what} needs {' or '.join(kinds)} here, got {node.type}")
+            raise self.refusal(token, f"{what} needs {' or '.join(kinds)} here, got {node.type}")
 
     def build(self, token: Token, op: str, kind: ColumnType, args: list[Node], *, copies: int = 1) -> Node:
         height = 1 + max(node.height for node in args)
         weight = 1 + copies * sum(node.weight for node in args)
         if height > MAX_HEIGHT or weight > MAX_WEIGHT:
-            self.refuse(token, "the expression is too large; split it into several features")
-        size = _magnitude(op, [node.magnitude for node in args], args) if kind == "number" else _UNIT
+            raise self.refusal(token, "the expression is too large; split it into several features")
+        size = _magnitude(op, args) if kind == "number" else _UNIT
         if size.highest > _HIGHEST or size.lowest < _LOWEST:
             at = _place(self.source, token.at)
             raise RangeError(
@@ -495,26 +514,33 @@ class _Parser:
         return Node(op, kind, tuple(args), magnitude=size, height=height, weight=weight)
 
 
-def _magnitude(op: str, sizes: list[Magnitude], args: list[Node]) -> Magnitude:
-    """Bound the non-zero values of an operation by those of its operands.
-
-    A sum that is not zero is at least a unit in the last place of its smaller operand, hence 2**-53.
-    """
-    if op in _FIXED:
-        return Magnitude(1.0, _FIXED[op])
-    if op in {"floor", "ceil"}:
-        return Magnitude(1.0, sizes[0].highest + 1.0)
-    if op in {"neg", "abs", "nullif"}:
-        return sizes[0]
-    if op in {"add", "sub", "mul", "div"}:
-        (low, high), (other_low, other_high) = sizes
-        if op == "mul":
-            return Magnitude(low * other_low, high * other_high)
-        if op == "div":
-            return Magnitude(low / other_high, high / other_low)
-        return Magnitude(min(low, other_low) * 2.0**-53, high + other_high)
-    numbers = [node.magnitude for node in args if node.type == "number" and node.op != "null"]
-    return Magnitude(min(size.lowest for size in numbers), max(size.highest for size in numbers))
+def _magnitude(op: str, args: list[Node]) -> Magnitude:
+    """Bound the non-zero values of an operation by those of its operands."""
+    sizes = [node.magnitude for node in args if node.type == "number" and node.op != "null"]
+    if op in _BOUNDS:
+        return _BOUNDS[op](*sizes)
+    return Magnitude(*(pick(part) for pick, part in zip((min, max, min), zip(*sizes, strict=True), strict=True)))
 
 
-_FIXED: Final[Mapping[str, float]] = {"year": 9_999.0, "month": 12.0, "full_months": 120_000.0, "days_between": 4e6}
+def _of_sum(left: Magnitude, right: Magnitude) -> Magnitude:
+    grain = min(left.grain, right.grain)
+    return Magnitude(grain, left.highest + right.highest, grain)
+
+
+def _of_whole(size: Magnitude) -> Magnitude:
+    return Magnitude(1.0, size.highest + 1.0, 1.0)
+
+
+# Operations that are not here give one of their operands.
+_BOUNDS: Final[Mapping[str, Callable[..., Magnitude]]] = {
+    "add": _of_sum,
+    "sub": _of_sum,
+    "mul": lambda left, right: magnitude(left.lowest * right.lowest, left.highest * right.highest),
+    "div": lambda left, right: magnitude(left.lowest / right.highest, left.highest / right.lowest),
+    "floor": _of_whole,
+    "ceil": _of_whole,
+    "year": lambda: magnitude(1.0, 9_999.0),
+    "month": lambda: magnitude(1.0, 12.0),
+    "full_months": lambda: magnitude(1.0, 120_000.0),
+    "days_between": lambda: magnitude(1.0, 4e6),
+}

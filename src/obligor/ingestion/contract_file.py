@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 4 << 20
 _MOST_DEPTH = 30
+_TAGS = frozenset(
+    f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")
+)
 
 Lines = dict[Path, int]
 
@@ -79,6 +82,10 @@ def _build(node: yaml.Node, path: Path, lines: Lines) -> object:
     lines.setdefault(path, line)
     if len(path) > _MOST_DEPTH:
         raise ContractError(f"line {line}: is nested deeper than {_MOST_DEPTH} levels")
+    if node.tag not in _TAGS:
+        raise ContractError(
+            f"line {line}: is not YAML of a contract: the tag {node.tag.rsplit(':', 1)[-1]} is not allowed"
+        )
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, lines)
     if isinstance(node, yaml.SequenceNode):

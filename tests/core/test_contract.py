@@ -1,0 +1,126 @@
+"""A contract refuses what it cannot mean, and says everything that is wrong at once."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from obligor.core.contract import Contract, Role, parse_contract
+from obligor.core.errors import ContractError
+from obligor.core.features import check_features
+
+PLAIN: dict[str, Any] = {
+    "schema": "obligor/contract/1",
+    "name": "small",
+    "applications": {
+        "columns": {
+            "income": {"type": "number", "role": "predictor", "special": {-1: "not asked"}, "missing": [-9, "NA"]},
+            "sex": {"type": "text", "role": "protected"},
+            "grade": {"type": "text", "role": "incumbent_score"},
+            "applied_on": {"type": "date", "role": "applied_at", "required": True},
+            "status": {"type": "text", "role": "outcome"},
+        }
+    },
+    "outcome": {"window_months": 12, "status": {"column": "status", "good": ["paid"], "bad": ["lost"]}},
+    "split": {"random": {"seed": 1}},
+}
+
+
+def changed(*path: str, to: object) -> dict[str, Any]:
+    made = copy.deepcopy(PLAIN)
+    place = made
+    for key in path[:-1]:
+        place = place.setdefault(key, {})
+    place[path[-1]] = to
+    return made
+
+
+def test_a_contract_survives_being_written_down() -> None:
+    contract = parse_contract(PLAIN)
+    again = Contract.model_validate_json(contract.model_dump_json(by_alias=True))
+    assert again == contract
+    assert again.sha256 == contract.sha256
+    assert again.columns["income"].special == {-1.0: "not asked"}
+
+
+def test_the_order_of_keys_is_not_part_of_what_a_contract_says() -> None:
+    assert parse_contract(dict(reversed(PLAIN.items()))).sha256 == parse_contract(PLAIN).sha256
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("colour",), 1, "unknown key 'colour'"),
+        (("splitt",), {}, "unknown key 'splitt'; did you mean 'split'"),
+        (("applications", "columns", "income", "trnd"), "up", "unknown key 'trnd'; did you mean 'trend'"),
+        (("applications", "columns", "income", "trend"), "up", "got 'up'"),
+        (("applications", "columns", "income", "role"), ["leakage", "predictor"], "'leakage' can never be a predictor"),
+        (("applications", "columns", "grade", "role"), ["incumbent_score", "predictor"], "can never be a predictor"),
+        (("applications", "columns", "sex", "role"), ["protected", "predictor"], "only with a reason"),
+        (("applications", "columns", "income", "min"), "2020-01-01", "does not fit a column of type number"),
+        (("applications", "columns", "applied_on", "role"), "predictor", "a date cannot be a predictor"),
+        (
+            ("applications", "columns", "second"),
+            {"type": "date", "role": "applied_at", "required": True},
+            "second column",
+        ),
+        (("outcome", "status", "column"), "stats", "there is no column 'stats'; did you mean 'status'"),
+        (("outcome", "status", "bad"), ["lost", "paid"], "'paid' stands under more than one outcome"),
+        (("outcome", "window_months"), 0, "greater than 0"),
+        (("split",), {"time": {"validation_from": "2020-01-01", "test_from": "2019-01-01"}}, "must lie before"),
+        (("split",), {}, "exactly one of time and random"),
+        (("bands",), [{"name": "low", "pd_max": 0.1}], "ends at 1"),
+        (("model",), {"keep": ["incme"]}, "no predictor 'incme'; did you mean 'income'"),
+        (("features",), {"x": {"expression": "income", "window_days": 3}}, "belong to a feature with a history"),
+        (("features",), {"income": {"expression": "income"}}, "has the name of a column"),
+    ],
+)
+def test_what_a_contract_cannot_mean_is_refused(path: tuple[str, ...], value: object, message: str) -> None:
+    with pytest.raises(ContractError) as caught:
+        parse_contract(changed(*path, to=value))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("incme / 2", "did you mean"),
+        ("grade = 'A'", "grade"),
+        ("CASE WHEN sex = 'f' THEN 1 ELSE 0 END", "sex"),
+        ("CASE WHEN status = 'lost' THEN 1 ELSE 0 END", "status"),
+        ("__import__('os')", "__import__"),
+        ("(SELECT 1)", ""),
+        ("SQRT(income)", "SQRT"),
+        ("(" * 10_000 + "income" + ")" * 10_000, ""),
+    ],
+)
+def test_features_read_only_what_may_feed_them(expression: str, message: str) -> None:
+    contract = parse_contract(changed("features", to={"made": {"expression": expression}}))
+    with pytest.raises(ContractError) as caught:
+        check_features(contract)
+    assert message in str(caught.value)
+    assert caught.value.problems[0].path[:1] == ("features",)
+
+
+def test_features_in_a_circle_are_refused() -> None:
+    features = {"a": {"expression": "b + 1"}, "b": {"expression": "a + 1"}}
+    with pytest.raises(ContractError, match="circle"):
+        check_features(parse_contract(changed("features", to=features)))
+
+
+def test_every_problem_is_told_at_once() -> None:
+    wrong = changed("colour", to=1)
+    wrong["outcome"]["window_months"] = -1
+    wrong["applications"]["columns"]["income"]["type"] = "money"
+    with pytest.raises(ContractError) as caught:
+        parse_contract(wrong)
+    assert len(caught.value.problems) == 3
+
+
+def test_predictors_come_in_the_order_of_the_contract() -> None:
+    features = {"ratio": {"expression": "1 / income"}, "half": {"expression": "income / 2", "role": "input"}}
+    contract = parse_contract(changed("features", to=features))
+    assert contract.predictors == ("income", "ratio")
+    assert contract.with_role(Role.PROTECTED) == ("sex",)
