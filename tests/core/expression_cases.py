@@ -43,9 +43,22 @@ NUMBERS = (
 )
 WHOLES = (None, 0, 1, -1, 2, 3, 12, 36, 2**53, 2**53 + 1, -(2**53) - 1, 10**15, 10**15 + 1, 2**63 - 1)
 TEXTS = (
-    (None, "", " ", "   ", "car", "Car", " CAR ", "house", "straße", "İ", "ΑΣ", "O'Brien", 'say "x"', "a\\b", "\tx\t")
-    + ("\u00a0x\u00a0", "\u3000x", "日本", "é", "e\u0301", "😀", "100%", "${x}", "line\nbreak", "\ufeffcar")
-)
+    None,
+    "",
+    " ",
+    "   ",
+    "car",
+    "Car",
+    " CAR ",
+    "house",
+    "straße",
+    "İ",
+    "ΑΣ",
+    "O'Brien",
+    'say "x"',
+    "a\\b",
+    "\tx\t",
+) + ("\u00a0x\u00a0", "\u3000x", "日本", "é", "e\u0301", "😀", "100%", "${x}", "line\nbreak", "\ufeffcar")
 DATES = (
     None,
     *(date(1, 1, 1), date(9999, 12, 31), date(1582, 10, 4), date(1582, 10, 15), date(1900, 2, 28), date(1900, 3, 1)),

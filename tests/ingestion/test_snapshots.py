@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from obligor.ingestion.sources import Progress
+    from obligor.ingestion.sources import Advance
 
 TAPE = b"loan_id,income\n1,52000\n2,31000\n"
 LOANS = TableRequest("applications", columns=("loan_id", "income"))
@@ -40,7 +40,7 @@ class FakeSource:
     def describe(self) -> str:
         return "fake"
 
-    def fetch(self, _: TableRequest, into: Path, *, progress: Progress) -> tuple[RawFile, ...]:
+    def fetch(self, _: TableRequest, into: Path, *, progress: Advance) -> tuple[RawFile, ...]:
         raws = []
         for index, data in enumerate(self._parts):
             path = into / str(index)

@@ -194,7 +194,7 @@ def border_number(value: object) -> float | None:
         raise TapeError(f"expected a number, got {type(value).__name__}")
     try:
         number = float(value)
-    except OverflowError:
+    except (OverflowError, ValueError):  # too large, or a signalling NaN
         return None
     if not -LARGEST <= number <= LARGEST:
         return None

@@ -1,9 +1,9 @@
 """Features from histories (repayments, bureau records): what was known about an applicant before the decision.
 
-A history row counts for an application only if it *happened* before the application and had *arrived* before it, both
-strictly: ``event_at < applied_at AND arrived_at < applied_at``. A row that lacks either date is not known. Nothing in an
-`Aggregate` can widen this, and no expression in it can read the application; a window in days only narrows it, to events
-of at most that many days before. An application without a date knows no row.
+A history row counts for an application only if it *happened* before the application and had *arrived* before it,
+both strictly: ``event_at < applied_at AND arrived_at < applied_at``. A row that lacks either date is not known. Nothing
+in an `Aggregate` can widen this, and no expression in it can read the application; a window in days only narrows it, to
+events of at most that many days before. An application without a date knows no row: its count is 0, the rest is NULL.
 
 Sums are exact, so that an engine may add in any order: a value crosses the border like any column, becomes a whole
 number of millionths, is summed as an integer, and the total is rounded once to binary64. The latest row is the one that
@@ -132,42 +132,62 @@ def emit_history(
     """
     if dialect is Dialect.SNOWFLAKE and any(it.function == "latest" for it in aggregates):
         raise ExpressionError("latest cannot be written for snowflake; compute it in another engine")
-    parts = _parts(aggregates)
-    columns = {name: f"c{index}" for index, name in enumerate(inputs_of(parts))}
-    inputs = [
-        f"{border_sql(quote(name, dialect), kind, dialect)} AS {columns[name]}"
-        for name, kind in inputs_of(parts).items()
-    ]
-    dates = [
-        f"{border_sql(quote(name, dialect), 'date', dialect)} AS {it}"
-        for name, it in ((event_at, "event_at"), (arrived_at, "arrived_at"))
-    ]
-    order = [f"{border_sql(quote(tie, dialect), tie_type, dialect)} AS tie"] if tie else []
-    values = [f"{emit(part, dialect, columns=columns)} AS {name}" for name, part in parts.items()]
-    bordered = [
-        f"{border_sql(name, 'number', dialect)} AS {name}" if it.type == "number" else name
-        for name, it in parts.items()
-    ]
-    row, kept = quote("_row", dialect), ["k", "event_at", "arrived_at", *(["tie"] if tie else [])]
-    age = f"{days_between_sql('a.applied_at', 'h.event_at', dialect)} AS age_days"
+    row = quote("_row", dialect)
+    ties: dict[str, tuple[str, ColumnType]] = {"tie": (tie, tie_type)} if tie else {}
+    dates: dict[str, tuple[str, ColumnType]] = {"event_at": (event_at, "date"), "arrived_at": (arrived_at, "date")}
     results = [
-        f"{_aggregated(it, index, dialect=dialect, tie=tie and tie_type)} AS x{index}"
-        for index, it in enumerate(aggregates)
+        _aggregated(it, index, dialect=dialect, tie=tie_type if tie else None) for index, it in enumerate(aggregates)
     ]
     steps = {
-        "a": f"SELECT {row}, {quote(key, dialect)} AS k, {border_sql(quote(applied_at, dialect), 'date', dialect)} AS applied_at FROM {applications}",
-        "cleaned": f"SELECT {', '.join([quote(history_key, dialect) + ' AS k', *dates, *order, *inputs])} FROM {history}",
-        "valued": f"SELECT {', '.join([*kept, *values])} FROM cleaned",
-        "h": f"SELECT {', '.join([*kept, *bordered])} FROM valued",
-        "known": f"SELECT a.{row}, h.*, {age} FROM a JOIN h ON a.k = h.k AND {KNOWN}",
-        "found": f"SELECT {', '.join([row, *results])} FROM known GROUP BY {row}",
+        "a": _select(
+            {row: row, "k": quote(key, dialect), "applied_at": _border(applied_at, "date", dialect)}, applications
+        ),
+        **_history_steps(_parts(aggregates), history, key=history_key, order=dates | ties, dialect=dialect),
+        "known": _select(
+            {row: f"a.{row}", "h.*": "h.*", "age_days": days_between_sql("a.applied_at", "h.event_at", dialect)}, _KNOWN
+        ),
+        "found": _select(
+            {row: row} | {f"x{index}": text for index, text in enumerate(results)}, f"known GROUP BY {row}"
+        ),
     }
-    names = [_result(it, index, dialect=dialect) for index, it in enumerate(aggregates)]
-    with_ = ",\n".join(f"{name} AS (\n  {select}\n)" for name, select in steps.items())
-    return f"WITH {with_}\nSELECT {', '.join([f'a.{row}', *names])}\nFROM a LEFT JOIN found ON found.{row} = a.{row}"
+    names = {quote(it.name, dialect): _result(it, index, dialect=dialect) for index, it in enumerate(aggregates)}
+    result = _select({row: f"a.{row}"} | names, f"a LEFT JOIN found ON found.{row} = a.{row}")
+    return "WITH " + ",\n".join(f"{name} AS (\n  {select}\n)" for name, select in steps.items()) + "\n" + result
 
 
-KNOWN: Final = "h.event_at < a.applied_at AND h.arrived_at < a.applied_at"
+_KNOWN: Final = "a JOIN h ON a.k = h.k AND h.event_at < a.applied_at AND h.arrived_at < a.applied_at"
+
+
+def _history_steps(
+    parts: Mapping[str, Expression],
+    history: str,
+    *,
+    key: str,
+    order: Mapping[str, tuple[str, ColumnType]],
+    dialect: Dialect,
+) -> dict[str, str]:
+    """Write the steps that clean a history's columns, evaluate the expressions, and clean their values in turn."""
+    inputs = inputs_of(parts)
+    columns = {name: f"c{index}" for index, name in enumerate(inputs)}
+    kept = {name: name for name in ("k", *order)}
+    cleaned = {"k": quote(key, dialect)} | {it: _border(name, kind, dialect) for it, (name, kind) in order.items()}
+    cleaned |= {columns[name]: _border(name, kind, dialect) for name, kind in inputs.items()}
+    values = {name: emit(part, dialect, columns=columns) for name, part in parts.items()}
+    numbers = {name: border_sql(name, "number", dialect) for name, part in parts.items() if part.type == "number"}
+    return {
+        "cleaned": _select(cleaned, history),
+        "valued": _select(kept | values, "cleaned"),
+        "h": _select(kept | {name: name for name in parts} | numbers, "valued"),
+    }
+
+
+def _select(columns: Mapping[str, str], relation: str) -> str:
+    listed = ", ".join(text if text == name else f"{text} AS {name}" for name, text in columns.items())
+    return f"SELECT {listed} FROM {relation}"  # noqa: S608 - names are quoted, relations are the program's own
+
+
+def _border(name: str, column_type: ColumnType, dialect: Dialect) -> str:
+    return border_sql(quote(name, dialect), column_type, dialect)
 
 
 def _date(value: object, *, name: str) -> date | None:
@@ -201,7 +221,7 @@ def _summary(aggregate: Aggregate, found: Sequence[tuple[tuple[object, ...], Sca
 def _of_numbers(function: Function, numbers: Sequence[float]) -> float:
     if function in {"min", "max"}:
         return min(numbers) if function == "min" else max(numbers)
-    total = sum(math.floor(number * _MILLIONTHS + 0.5) for number in numbers) / 1
+    total = float(sum(math.floor(number * _MILLIONTHS + 0.5) for number in numbers))
     return total / _MILLIONTHS if function == "sum" else total / _MILLIONTHS / float(len(numbers))
 
 
@@ -230,7 +250,7 @@ def _aggregated(aggregate: Aggregate, index: int, *, dialect: Dialect, tie: Colu
 
 def _result(aggregate: Aggregate, index: int, *, dialect: Dialect) -> str:
     count = f"CAST(COALESCE(found.x{index}, 0) AS {type_sql('number', dialect)})"
-    return f"{count if aggregate.function == 'count' else f'found.x{index}'} AS {quote(aggregate.name, dialect)}"
+    return count if aggregate.function == "count" else f"found.x{index}"
 
 
 def _sum(value: str, dialect: Dialect) -> str:

@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from obligor.core.bins import NumericBins
+from obligor.core.contract import Role
 from obligor.core.expressions import border_source, closure_source, define_function
 from obligor.core.features import FeatureSet, build_features
-from obligor.core.history import aggregate_history
+from obligor.core.history import compile_aggregate
 from obligor.core.text import normaliser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from obligor.core.contract import Column
+    from obligor.core.history import Aggregate, Aggregation
     from obligor.core.scorecard import Characteristic, Scorecard
     from obligor.core.syntax import ColumnType
 
@@ -53,6 +55,8 @@ class Scorer:
     inputs: Mapping[str, ColumnType]
     """The columns of an application that it reads, with their types."""
     _evaluate: Evaluate
+    _aggregations: Mapping[str, tuple[str, Aggregation]]
+    _applied_at: str
 
     def score(self, application: Row, *, histories: Mapping[str, Sequence[Row]] | None = None) -> Score:
         """Score an application, given in the contract's units, with ``None`` for what is not known.
@@ -62,24 +66,12 @@ class Scorer:
         TapeError
             Where a column is absent or of another type.
         """
-        if self.features.aggregates:
-            application = {**application, **self._aggregates(application, histories or {})}
+        if self._aggregations:
+            known, day = histories or {}, application.get(self._applied_at)
+            made = {name: run(known.get(table, ()), day) for name, (table, run) in self._aggregations.items()}
+            application = {**application, **made}
         total, bins, points = self._evaluate(application)
         return Score(total, self.card.pd.pd(total), self.card.band_of(total), bins, points)
-
-    def _aggregates(self, application: Row, histories: Mapping[str, Sequence[Row]]) -> dict[str, object]:
-        applied_at = next(name for name, it in self.card.applications.columns.items() if "applied_at" in it.role)
-        return {
-            name: aggregate_history(
-                aggregate,
-                histories.get(aggregate.table, ()),
-                applied_at=application[applied_at],
-                event_at=self.card.histories[aggregate.table].event_at,
-                arrived_at=self.card.histories[aggregate.table].known_at,
-                tie=self.card.histories[aggregate.table].tie,
-            )
-            for name, aggregate in self.features.aggregates.items()
-        }
 
 
 def card_features(card: Scorecard) -> FeatureSet:
@@ -114,7 +106,20 @@ def compile_card(card: Scorecard) -> Scorer:
         lines += added
         constants |= slots
     lines += _sum(card)
-    return Scorer(card, features, inputs, define_function(lines, constants=constants))
+    aggregations = {
+        name: _aggregation(card, features.aggregates[name]) for name in inputs if name in features.aggregates
+    }
+    applied_at = next((name for name, it in columns.items() if Role.APPLIED_AT in it.role), "")
+    return Scorer(card, features, inputs, define_function(lines, constants=constants), aggregations, applied_at)
+
+
+def _aggregation(card: Scorecard, aggregate: Aggregate) -> tuple[str, Aggregation]:
+    history = card.histories[aggregate.table]
+    tie_type = history.columns[history.tie].type if history.tie else "number"
+    compiled = compile_aggregate(
+        aggregate, event_at=history.event_at, arrived_at=history.known_at, tie=history.tie, tie_type=tie_type
+    )
+    return aggregate.table, compiled
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,7 +198,7 @@ def literal(value: Scalar) -> Node:
 
 def within(leaf: Node, *, lowest: float, highest: float) -> Node:
     """Give a column that is missing wherever it leaves its declared bounds."""
-    lowest, highest = max(lowest, -LARGEST), min(highest, LARGEST)
+    lowest, highest = float(max(lowest, -LARGEST)), float(min(highest, LARGEST))
     inside = Node("between", "bool", (leaf, literal(lowest), literal(highest)), height=2, weight=4)
     smallest = lowest if lowest >= SMALLEST else -highest if highest <= -SMALLEST else SMALLEST
     largest = max(abs(lowest), abs(highest), smallest)

@@ -1,0 +1,206 @@
+"""Draws charts as SVG text, for pages that open offline and print well.
+
+A chart takes plain numbers and gives one ``<svg>``; colours and fonts come from the page's style sheet through class
+names, and every mark carries a title that a reader sees when pointing at it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Point = tuple[float, float]
+Span = tuple[float, float]
+Interval = tuple[float, float, float, float]
+"""A predicted value, the observed one, and the interval of the observed one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A line on a chart: its name, its points and the class that colours it."""
+
+    name: str
+    points: Sequence[Point]
+    style: str
+    dots: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A chart's size in pixels, its axes and their names."""
+
+    x: Span
+    y: Span
+    x_name: str
+    y_name: str
+    title: str
+    width: int = 460
+    height: int = 300
+    x_text: Callable[[float], str] = lambda value: f"{value:g}"
+    y_text: Callable[[float], str] = lambda value: f"{value:g}"
+
+    @property
+    def left(self) -> int:
+        """Pixels left of the plot, for the tick labels."""
+        return 56
+
+    @property
+    def bottom(self) -> int:
+        """Pixels below the plot, for the tick labels and the name of the axis."""
+        return 44
+
+    @property
+    def floor(self) -> int:
+        """The pixel of the x axis."""
+        return self.height - self.bottom
+
+    def across(self, value: float) -> float:
+        """Give the pixel of a value on the x axis."""
+        low, high = self.x
+        return self.left + (value - low) / ((high - low) or 1) * (self.width - self.left - 12)
+
+    def down(self, value: float) -> float:
+        """Give the pixel of a value on the y axis."""
+        low, high = self.y
+        return self.floor - (value - low) / ((high - low) or 1) * (self.floor - 14)
+
+
+def percent(value: float) -> str:
+    """Write a rate as a percentage."""
+    return f"{100 * value:.3g}%"
+
+
+def line_chart(frame: Frame, series: Sequence[Series], *, diagonal: bool = False, marks: Sequence[float] = ()) -> str:
+    """Draw lines; ``diagonal`` adds the line of no skill, ``marks`` are upright lines."""
+    parts = [_axes(frame)]
+    if diagonal:
+        parts.append(_segment(frame, (frame.x[0], frame.y[0]), (frame.x[1], frame.y[1]), style="guide"))
+    parts += [_segment(frame, (mark, frame.y[0]), (mark, frame.y[1]), style="mark") for mark in marks]
+    parts += [_line(frame, each) for each in series]
+    return _svg(frame, parts) + _legend([(each.name, each.style) for each in series if each.name])
+
+
+def error_chart(frame: Frame, series: Sequence[tuple[str, Sequence[Interval]]]) -> str:
+    """Draw points with intervals against the line of perfect agreement; each series has the class of its name."""
+    low, high = max(frame.x[0], frame.y[0]), min(frame.x[1], frame.y[1])
+    parts = [_axes(frame), _segment(frame, (low, low), (high, high), style="guide")]
+    for name, points in series:
+        for x, y, lower, upper in points:
+            told = f"{name}: {frame.x_text(x)} predicted, {frame.y_text(y)} observed"
+            parts.append(_segment(frame, (x, lower), (x, min(upper, frame.y[1])), style=name))
+            parts.append(_dot(frame, (x, y), style=name, told=told))
+    return _svg(frame, parts) + _legend([(name, name) for name, _ in series])
+
+
+def step_chart(
+    frame: Frame, edges: Sequence[float], series: Sequence[tuple[str, Sequence[float]]], *, marks: Sequence[float] = ()
+) -> str:
+    """Draw distributions over shared edges as filled steps; each series has the class of its name."""
+    parts = [_axes(frame)]
+    for name, heights in series:
+        corners = [(edges[0], 0.0)]
+        for left, right, height in zip(edges, edges[1:], heights, strict=False):
+            corners += [(left, height), (right, height)]
+        corners.append((edges[-1], 0.0))
+        parts.append(_tag("path", f"{name} area", told=name, d=f"M{_path(frame, corners)}Z"))
+    parts += [_segment(frame, (mark, frame.y[0]), (mark, frame.y[1]), style="mark") for mark in marks]
+    return _svg(frame, parts) + _legend([(name, name) for name, _ in series])
+
+
+def bin_chart(
+    labels: Sequence[str], shares: Sequence[float], rates: Sequence[tuple[str, Sequence[float | None]]]
+) -> str:
+    """Draw the bins of a characteristic: shares as bars, bad rates of each sample as dots joined by lines."""
+    top = max([rate for _, sample in rates for rate in sample if rate is not None] + [0.01]) * 1.15
+    frame = Frame(
+        (0, len(labels)), (0, top), "bin", "bad rate", "Bad rate and share of each bin", 520, 230, y_text=percent
+    )
+    tallest = max([*shares, 1e-9])
+    parts = [_axes(frame, x_ticks=())]
+    for index, (label, share) in enumerate(zip(labels, shares, strict=True)):
+        bar = [(index + 0.12, 0.0), (index + 0.12, share), (index + 0.88, share), (index + 0.88, 0.0)]
+        scaled = [(x, y / tallest * top * 0.85) for x, y in bar]
+        parts.append(_tag("path", "share", told=f"{label}: {percent(share)} of train", d=f"M{_path(frame, scaled)}Z"))
+        parts.append(_words(str(index + 1), frame.across(index + 0.5), frame.floor + 16, style="tick"))
+    for name, sample in rates:
+        points = [(index + 0.5, rate) for index, rate in enumerate(sample) if rate is not None]
+        parts.append(_line(frame, Series(name, points, name, dots=True)))
+    return _svg(frame, parts) + _legend([(name, name) for name, _ in rates])
+
+
+def ticks(span: Span, *, wanted: int = 5) -> tuple[float, ...]:
+    """Give round values that cover a span."""
+    low, high = span
+    if not high > low:
+        return (low,)
+    raw = (high - low) / wanted
+    size = 10.0 ** math.floor(math.log10(raw))
+    step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= raw * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return tuple(round(index * step, 12) for index in range(first, last + 1))
+
+
+def _axes(frame: Frame, *, x_ticks: Sequence[float] | None = None) -> str:
+    parts = []
+    for value in ticks(frame.y):
+        parts.append(_segment(frame, (frame.x[0], value), (frame.x[1], value), style="grid"))
+        parts.append(_words(frame.y_text(value), frame.left - 6, frame.down(value) + 4, style="tick", anchor="end"))
+    shown = ticks(frame.x) if x_ticks is None else x_ticks
+    parts += [_words(frame.x_text(value), frame.across(value), frame.floor + 16, style="tick") for value in shown]
+    parts.append(_segment(frame, (frame.x[0], frame.y[0]), (frame.x[1], frame.y[0]), style="axis"))
+    parts.append(_words(frame.x_name, (frame.left + frame.width) / 2, frame.height - 6, style="name"))
+    turned = f"translate(13 {frame.floor / 2 + 7:.0f}) rotate(-90)"
+    parts.append(_tag("text", "name", text=frame.y_name, transform=turned, **{"text-anchor": "middle"}))
+    return "".join(parts)
+
+
+def _line(frame: Frame, series: Series) -> str:
+    if not series.points:
+        return ""
+    drawn = _tag("path", f"{series.style} line", told=series.name, d=f"M{_path(frame, series.points)}")
+    if not series.dots:
+        return drawn
+    dots = (
+        _dot(frame, point, style=series.style, told=f"{series.name}: {frame.y_text(point[1])}")
+        for point in series.points
+    )
+    return drawn + "".join(dots)
+
+
+def _path(frame: Frame, points: Sequence[Point]) -> str:
+    return "L".join(f"{frame.across(x):.1f},{frame.down(y):.1f}" for x, y in points)
+
+
+def _segment(frame: Frame, start: Point, end: Point, *, style: str) -> str:
+    return _tag("path", f"{style} line", d=f"M{_path(frame, (start, end))}")
+
+
+def _dot(frame: Frame, point: Point, *, style: str, told: str) -> str:
+    place = {"cx": f"{frame.across(point[0]):.1f}", "cy": f"{frame.down(point[1]):.1f}", "r": "3.2"}
+    return _tag("circle", f"{style} dot", told=told, **place)
+
+
+def _words(text: str, x: float, y: float, *, style: str, anchor: str = "middle") -> str:
+    return _tag("text", style, text=text, x=f"{x:.1f}", y=f"{y:.1f}", **{"text-anchor": anchor})
+
+
+def _tag(name: str, style: str, *, text: str = "", told: str = "", **attributes: str) -> str:
+    listed = "".join(f' {key}="{escape(value)}"' for key, value in attributes.items())
+    title = f"<title>{escape(told)}</title>" if told else ""
+    return f'<{name} class="{style}"{listed}>{title}{escape(text)}</{name}>'
+
+
+def _svg(frame: Frame, parts: Sequence[str]) -> str:
+    box = f'viewBox="0 0 {frame.width} {frame.height}"'
+    return f'<svg class="chart" role="img" aria-label="{escape(frame.title)}" {box}>{"".join(parts)}</svg>'
+
+
+def _legend(entries: Sequence[tuple[str, str]]) -> str:
+    items = "".join(f'<li><span class="swatch {style}"></span>{escape(name)}</li>' for name, style in entries)
+    return f'<ul class="legend">{items}</ul>'

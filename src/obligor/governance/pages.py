@@ -1,0 +1,45 @@
+"""The templates of what people read, with one way to write numbers."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+NOTHING = "\u2013"
+
+
+def template(name: str) -> Template:
+    """Load a template; pages are escaped, Markdown is not."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=".html" in name, undefined=StrictUndefined, trim_blocks=True)  # noqa: S701  see above
+    environment.filters |= {"pct": rate, "num": number, "points": points, "count": count}
+    return environment.from_string(text(name))
+
+
+def text(name: str) -> str:
+    """Read a file that stands beside the templates."""
+    return (files("obligor.governance") / "templates" / name).read_text(encoding="utf-8")
+
+
+def rate(value: float | None) -> str:
+    """Write a rate as a percentage."""
+    return NOTHING if value is None else f"{100 * value:.1f}%"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Write a number with a fixed count of digits."""
+    return NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def points(value: int | None, digits: int = 0) -> str:
+    """Write thousandths as points."""
+    return NOTHING if value is None else f"{value / 1000:.{digits}f}"
+
+
+def count(value: float) -> str:
+    """Write a whole number with its thousands parted."""
+    return f"{value:,.0f}"

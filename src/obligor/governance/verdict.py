@@ -1,0 +1,133 @@
+"""What the figures say, in words: the first thing that a risk officer reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Tone = Literal["plain", "good", "watch", "act"]
+
+_OVERFIT = 0.03
+_DOUBT = 0.01
+_PSI_WATCH, _PSI_ACT = 0.10, 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One statement of the verdict and how it should be taken."""
+
+    tone: Tone
+    text: str
+
+
+def verdict(evaluation: Mapping[str, Any]) -> tuple[Sentence, ...]:
+    """Say what the card is worth, from the plain data of its evaluation."""
+    return tuple(
+        sentence
+        for part in (_ranking, _decisions, _incumbent, _overfitting, _calibration, _stability, _protected)
+        for sentence in part(evaluation)
+    )
+
+
+def _ranking(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    test = evaluation["test"]
+    if test["auc"] is None:
+        yield Sentence("act", "The test holds only one kind of outcome: how well the card ranks cannot be told.")
+        return
+    interval = (
+        "" if test["gini_lower"] is None else f", 95% interval {test['gini_lower']:.3f} to {test['gini_upper']:.3f}"
+    )
+    yield Sentence(
+        "plain",
+        f"On {test['n']:,} loans that it never saw, the card puts the good loan above the bad one in "
+        f"{_percent(test['auc'])} of pairs (Gini {test['gini']:.3f}{interval}; KS {test['ks']:.3f}).",
+    )
+
+
+def _decisions(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    test, at = evaluation["test"], evaluation["test"]["at_cutoff"]
+    if at["npl_rate"] is None:
+        yield Sentence("watch", "At the cut-off the card approves nobody on the test.")
+        return
+    cutoff = evaluation["cutoff"]
+    yield Sentence(
+        "plain",
+        f"At the cut-off of {cutoff['score'] / 1000:.0f} points, chosen by {cutoff['chosen_by']} on validation, it "
+        f"approves {_percent(at['approval_rate'])} of them, of whom {_percent(at['npl_rate'])} turn bad; "
+        f"approving everybody would give {_percent(test['bad_rate'])}.",
+    )
+
+
+def _incumbent(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    test = evaluation["test"]
+    incumbent = test.get("incumbent")
+    if not incumbent or incumbent["auc"] is None or test["auc"] is None:
+        return
+    gain = test["auc"] - incumbent["auc"]
+    tone: Tone = "good" if gain > 0 else "watch"
+    word = "above" if gain > 0 else "below"
+    yield Sentence(
+        tone,
+        f"The incumbent's {incumbent['column']} ranks {_percent(incumbent['auc'])} of the same pairs: the card is "
+        f"{100 * abs(gain):.1f} points {word} it.",
+    )
+
+
+def _overfitting(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    train, test = evaluation["train"]["auc"], evaluation["test"]["auc"]
+    if train is not None and test is not None and train - test > _OVERFIT:
+        yield Sentence(
+            "watch",
+            f"It ranks {100 * (train - test):.1f} points worse on the test than on the loans that it was fitted on: "
+            "part of what it learnt did not hold.",
+        )
+
+
+def _calibration(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    test = evaluation["test"]
+    ratio, p = test["observed_expected"], test["spiegelhalter"]["p"]
+    if ratio is None or p is None:
+        return
+    told = f"it predicts {_percent(test['mean_pd'])} bad on the test and {_percent(test['bad_rate'])} turned bad"
+    if p >= _DOUBT:
+        yield Sentence("good", f"Its PDs hold: {told} (Spiegelhalter p = {p:.2f}).")
+    else:
+        side = "too low" if ratio > 1 else "too high"
+        yield Sentence("watch", f"Its PDs are {side} by a factor of {max(ratio, 1 / ratio):.2f}: {told}.")
+
+
+def _stability(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    score = evaluation["stability"]["score_psi"].get("test")
+    if not score or score["psi"] is None:
+        return
+    psi, chance = score["psi"], score["quantile_95"]
+    if psi > _PSI_ACT and psi > chance:
+        yield Sentence("act", f"The applicants have changed: the PSI of the score from train to test is {psi:.3f}.")
+    elif psi > _PSI_WATCH and psi > chance:
+        yield Sentence("watch", f"The applicants are changing: the PSI of the score from train to test is {psi:.3f}.")
+    else:
+        yield Sentence(
+            "good", f"The applicants have not changed: the PSI of the score from train to test is {psi:.3f}."
+        )
+    moved = [
+        each["feature"]
+        for each in evaluation["stability"]["characteristics"]
+        if (each.get("test") or {}).get("psi") is not None and each["test"]["psi"] > _PSI_ACT
+    ]
+    if moved:
+        yield Sentence("watch", f"Characteristics that moved most: {', '.join(moved)}.")
+
+
+def _protected(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    for each in evaluation["protected"]:
+        if each["on_card"]:
+            yield Sentence(
+                "watch", f"The card scores the protected column {each['column']}. The contract's reason: {each['why']}"
+            )
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:.1f}%"
