@@ -6,10 +6,8 @@ import math
 import struct
 from dataclasses import dataclass
 from datetime import date
+from random import Random
 from typing import TYPE_CHECKING
-
-import duckdb
-import psycopg
 
 from obligor.core.dialects import Dialect, emit_select, quote
 from obligor.core.errors import ExpressionError
@@ -17,7 +15,9 @@ from obligor.core.expressions import Expression, compile_expressions, parse_expr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from random import Random
+
+    import duckdb
+    import psycopg
 
     from obligor.core.syntax import ColumnType
 
@@ -37,28 +37,15 @@ COLUMNS: Mapping[str, ColumnType] = {
 SQL_TYPES = {"number": "DOUBLE PRECISION", "text": "TEXT", "date": "DATE", "bool": "BOOLEAN"}
 
 NUMBERS = (
-    (None, math.nan, math.inf, -math.inf, 0.0, -0.0, 5e-324, 1e308, -1e308, 1e-15, -1e-15, 9.999999999999999e-16)
-    + (1e15, -1e15, math.nextafter(1e15, 2e15), 999999999999999.9, 562949953421312.4, 0.1, 0.2, 0.3, 1 / 3, -1 / 3)
-    + (0.5, -0.5, 1.5, 2.5, -2.5, 1.0, -1.0, 2.0, 3.0, 7.0, 12.0, -7.0, 100.0, 123456.78, 1.005, 0.49999999999999994)
+    *(None, math.nan, math.inf, -math.inf, 0.0, -0.0, 5e-324, 1e308, -1e308, 1e-15, -1e-15, 9.999999999999999e-16),
+    *(1e15, -1e15, math.nextafter(1e15, 2e15), 999999999999999.9, 562949953421312.4, 0.1, 0.2, 0.3, 1 / 3, -1 / 3),
+    *(0.5, -0.5, 1.5, 2.5, -2.5, 1.0, -1.0, 2.0, 3.0, 7.0, 12.0, -7.0, 100.0, 123456.78, 1.005, 0.49999999999999994),
 )
 WHOLES = (None, 0, 1, -1, 2, 3, 12, 36, 2**53, 2**53 + 1, -(2**53) - 1, 10**15, 10**15 + 1, 2**63 - 1)
 TEXTS = (
-    None,
-    "",
-    " ",
-    "   ",
-    "car",
-    "Car",
-    " CAR ",
-    "house",
-    "straße",
-    "İ",
-    "ΑΣ",
-    "O'Brien",
-    'say "x"',
-    "a\\b",
-    "\tx\t",
-) + ("\u00a0x\u00a0", "\u3000x", "日本", "é", "e\u0301", "😀", "100%", "${x}", "line\nbreak", "\ufeffcar")
+    *(None, "", " ", "   ", "car", "Car", " CAR ", "house", "straße", "İ", "ΑΣ", "O'Brien", 'say "x"', "a\\b", "\tx\t"),
+    *("\u00a0x\u00a0", "\u3000x", "日本", "é", "e\u0301", "😀", "100%", "${x}", "line\nbreak", "\ufeffcar"),
+)
 DATES = (
     None,
     *(date(1, 1, 1), date(9999, 12, 31), date(1582, 10, 4), date(1582, 10, 15), date(1900, 2, 28), date(1900, 3, 1)),
@@ -66,6 +53,11 @@ DATES = (
     *(date(2021, 3, 1), date(2021, 3, 31), date(2021, 12, 31)),
 )
 BOOLS = (None, True, False)
+
+
+def seeded(seed: int) -> Random:
+    """The same chances for the same seed."""
+    return Random(seed)  # noqa: S311 - nothing here is secret
 
 
 def nasty_rows(random: Random, *, count: int) -> list[dict[str, object]]:

@@ -1,17 +1,12 @@
 from __future__ import annotations
 
 import os
-from random import Random
+from datetime import date
 from typing import TYPE_CHECKING
 
 import duckdb
 import psycopg
 import pytest
-
-from obligor.core import dialects
-from obligor.core.dialects import Dialect, border_sql, emit, emit_select, literal, quote
-from obligor.core.errors import ExpressionError
-from obligor.core.expressions import parse_expression, parse_features
 from tests.core.expression_cases import (
     COLUMNS,
     ODD,
@@ -20,7 +15,13 @@ from tests.core.expression_cases import (
     evaluate_in_python,
     nasty_rows,
     random_expressions,
+    seeded,
 )
+
+from obligor.core import dialects
+from obligor.core.dialects import Dialect, border_sql, emit, emit_select, literal, quote
+from obligor.core.errors import ExpressionError
+from obligor.core.expressions import parse_expression, parse_features
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 SCALE = int(os.environ.get("OBLIGOR_PROPERTY_SCALE", "1"))
 ENGINES = (Dialect.DUCKDB, Dialect.POSTGRES)
-ROWS = nasty_rows(Random(42), count=200)
+ROWS = nasty_rows(seeded(42), count=200)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ class TestOneMeaning:
     @pytest.mark.parametrize("seed", range(40 * SCALE))
     def test_python_duckdb_and_postgres_give_the_same_bits(self, seed: int, engines: Engines) -> None:
         """Forty random expressions on two hundred nasty rows; OBLIGOR_PROPERTY_SCALE multiplies the forty seeds."""
-        assert found_differences(random_expressions(Random(seed), count=40, depth=5), engines) == []
+        assert found_differences(random_expressions(seeded(seed), count=40, depth=5), engines) == []
 
     def test_features_of_features_too(self, engines: Engines) -> None:
         sources = {
@@ -119,7 +120,7 @@ def test_the_comparison_finds_every_wrong_rule(
     mutation: str, engines: Engines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The comparison can fail: with one rule of the emitter broken it sees other values."""
-    expressions = random_expressions(Random(7), count=150, depth=3)
+    expressions = random_expressions(seeded(7), count=150, depth=3)
     MUTATIONS[mutation](monkeypatch)
     expected = evaluate_in_python(expressions, ROWS)
     got = engines.evaluate(expressions, Dialect.DUCKDB)
@@ -236,11 +237,20 @@ def test_the_border_is_written_for_each_type() -> None:
     )
 
 
+@pytest.mark.parametrize("dialect", ENGINES)
+def test_dates_that_python_does_not_have_are_missing(dialect: Dialect, engines: Engines) -> None:
+    engine = engines.duckdb if dialect is Dialect.DUCKDB else engines.postgres
+    dates = ("infinity", "-infinity", "10000-01-01", "0044-03-15 BC", "0001-01-01", "9999-12-31")
+    bordered = ", ".join(border_sql(f"CAST('{it}' AS DATE)", "date", dialect) for it in dates)
+    assert engine.execute(f"SELECT {bordered}").fetchone() == (*[None] * 4, date.min, date.max)
+
+
 def test_a_select_has_a_level_for_features_of_features() -> None:
     features = parse_features({"y": "x AND q", "x": "p OR q"}, columns=COLUMNS)
     select = emit_select(features, table="tape", dialect=Dialect.POSTGRES, inputs=COLUMNS, passthrough=["id"])
     assert select == (
-        'WITH level_0 AS MATERIALIZED (\n  SELECT "id" AS p0,\n    CAST("p" AS BOOLEAN) AS c0,\n    CAST("q" AS BOOLEAN) AS c1'
+        'WITH level_0 AS MATERIALIZED (\n  SELECT "id" AS p0,\n    CAST("p" AS BOOLEAN) AS c0,'
+        '\n    CAST("q" AS BOOLEAN) AS c1'
         "\n  FROM tape\n), level_1 AS MATERIALIZED (\n  SELECT *,\n    (c0 OR c1) AS f2\n  FROM level_0\n)"
         ", level_2 AS MATERIALIZED (\n  SELECT *,\n    (f2 AND c1) AS f3\n  FROM level_1\n)"
         '\nSELECT p0 AS "id",\n    f3 AS "y",\n    f2 AS "x"\nFROM level_2'

@@ -10,6 +10,7 @@ import sqlglot
 from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlglot import expressions as sql
+from tests.core.expression_cases import COLUMNS, Source, bits, nasty_rows, random_expressions
 
 from obligor.core.closures import Writer
 from obligor.core.errors import ExpressionError, TapeError
@@ -26,12 +27,32 @@ from obligor.core.expressions import (
     parse_expression,
     parse_features,
 )
-from obligor.core.syntax import MAX_NESTING, Node, walk
-from tests.core.expression_cases import COLUMNS, Source, bits, nasty_rows, random_expressions
+from obligor.core.grammar import MAX_NESTING
+from obligor.core.syntax import Node, walk
 
 WORDS = st.sampled_from(
-    "a b whole t d p AND OR NOT IN BETWEEN IS NULL CASE WHEN THEN ELSE END LEAST( COALESCE( ( ) , + - * / = < 1 0.5 'x' "
-    "DATE '2020-02-29' TRUE full_months( -- /* ; \" ' ${ {{ @ ALL :: $1 \\ é \u2028 \x00".split(" ")
+    [
+        *("a", "b", "whole", "t", "d", "p", "AND", "OR", "NOT", "IN", "BETWEEN", "IS", "NULL", "CASE", "WHEN", "THEN"),
+        *("ELSE", "END", "LEAST(", "COALESCE(", "(", ")", ",", "+", "-", "*", "/", "=", "<", "1", "0.5", "'x'", "TRUE"),
+        *(
+            "DATE '2020-02-29'",
+            "full_months(",
+            "--",
+            "/*",
+            ";",
+            '"',
+            "'",
+            "${",
+            "{{",
+            "@",
+            "ALL",
+            "::",
+            "$1",
+            "\\",
+            "é",
+        ),
+        *("\u2028", "\x00"),
+    ]
 )
 
 
@@ -86,8 +107,8 @@ class TestLaws:
 def accept_or_refuse(source: str) -> None:
     try:
         expression = parse_expression(source, columns=COLUMNS)
-    except ExpressionError as error:
-        assert error.message
+    except ExpressionError:
+        pass
     else:
         assert compile_expressions({"x": expression})(dict.fromkeys(COLUMNS)).keys() == {"x"}
 
@@ -359,7 +380,8 @@ def test_a_refusal_says_where_and_what_is_allowed() -> None:
     with pytest.raises(ExpressionError) as refusal:
         parse_expression("loan / anual_income", columns={"loan": "number", "annual_income": "number"})
     assert str(refusal.value).startswith(
-        "at character 8 ('anual_income'): there is no column 'anual_income'\nHint: did you mean annual_income; allowed are"
+        "at character 8 ('anual_income'): there is no column 'anual_income'\n"
+        "Hint: did you mean annual_income; allowed are"
     )
 
 
@@ -373,9 +395,9 @@ class TestFeaturesOfFeatures:
         assert compile_expressions(features)({"a": 2, "b": 1}) == {"z": 9.0, "y": 3.0, "n": 1.0}
 
     def test_a_circle_is_named(self) -> None:
-        with pytest.raises(ExpressionError, match=r"in a circle: x -> y -> x|in a circle: y -> x -> y"):
+        with pytest.raises(ExpressionError, match=r"in a circle: (x -> y -> x|y -> x -> y)"):
             parse_features({"x": "y + 1", "y": "x + 1"}, columns=COLUMNS)
-        with pytest.raises(ExpressionError, match="in a circle: x -> x"):
+        with pytest.raises(ExpressionError, match=r"in a circle: x -> x"):
             parse_features({"x": "x + 1"}, columns=COLUMNS)
         one, other = parse_expression("y", columns={"y": "number"}), parse_expression("x", columns={"x": "number"})
         with pytest.raises(ExpressionError, match="in a circle"):
@@ -434,10 +456,9 @@ class TestSecondOpinion:
         assert shape(ours) == their_shape(theirs)
 
 
-BINARY = {
-    **{sql.Add: "add", sql.Sub: "sub", sql.Mul: "mul", sql.Div: "div", sql.And: "and", sql.Or: "or"},
-    **{sql.EQ: "eq", sql.NEQ: "ne", sql.LT: "lt", sql.LTE: "le", sql.GT: "gt", sql.GTE: "ge"},
-}
+ARITHMETIC = {sql.Add: "add", sql.Sub: "sub", sql.Mul: "mul", sql.Div: "div", sql.And: "and", sql.Or: "or"}
+COMPARISONS = {sql.EQ: "eq", sql.NEQ: "ne", sql.LT: "lt", sql.LTE: "le", sql.GT: "gt", sql.GTE: "ge"}
+BINARY = ARITHMETIC | COMPARISONS
 
 
 def shape(node: Node) -> str:
@@ -458,18 +479,21 @@ def their_shape(node: sql.Expression) -> str:
     node = node.unnest()
     if type(node) in BINARY:
         return f"({their_shape(node.this)} {BINARY[type(node)]} {their_shape(node.expression)})"
-    if isinstance(node, sql.Not):
-        return f"not {their_shape(node.this)}"
+    if isinstance(node, sql.Not) or (isinstance(node, sql.Is) and node.args.get("negate")):
+        return f"not {their_shape(node.this) if isinstance(node, sql.Not) else 'form'}"
+    if is_constant(node) or isinstance(node, sql.Column):
+        return "leaf"
     if isinstance(node, sql.Neg):
-        inner = their_shape(node.this)
-        return inner if isinstance(node.this.unnest(), sql.Literal) else f"neg {inner}"
-    if isinstance(node, sql.Between):
-        low, high = node.args["low"], node.args["high"]
-        fixed = all(isinstance(it.unnest(), (sql.Literal, sql.Cast)) or it.is_number for it in (low, high))
-        ge = f"({their_shape(node.this)} ge {their_shape(low)})"
-        return "form" if fixed else f"({ge} and ({their_shape(node.this)} le {their_shape(high)}))"
-    leaves = (sql.Column, sql.Literal, sql.Boolean, sql.Cast)
-    return "leaf" if isinstance(node, leaves) else "form"
+        return f"neg {their_shape(node.this)}"
+    if isinstance(node, sql.Between) and not (is_constant(node.args["low"]) and is_constant(node.args["high"])):
+        value, low, high = (their_shape(it) for it in (node.this, node.args["low"], node.args["high"]))
+        return f"(({value} ge {low}) and ({value} le {high}))"
+    return "form"
+
+
+def is_constant(node: sql.Expression) -> bool:
+    node = node.unnest()
+    return isinstance(node, (sql.Literal, sql.Boolean, sql.Cast)) or (isinstance(node, sql.Neg) and is_constant(node.this))
 
 
 def test_an_expression_keeps_what_was_written_and_what_it_reads() -> None:

@@ -2,23 +2,22 @@ from __future__ import annotations
 
 import os
 from datetime import date, datetime, timedelta
-from random import Random
 from typing import TYPE_CHECKING
 
 import duckdb
 import psycopg
 import pytest
-
+from tests.core.expression_cases import NUMBERS, TEXTS, differences, seeded
 
 import obligor.core.history as history_module
 from obligor.core.dialects import Dialect
 from obligor.core.errors import ExpressionError, TapeError
 from obligor.core.expressions import parse_expression
 from obligor.core.history import Aggregate, aggregate_history, compile_aggregate, emit_history
-from tests.core.expression_cases import NUMBERS, TEXTS, differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from random import Random
 
     from obligor.core.syntax import ColumnType
 
@@ -180,8 +179,14 @@ def tables(random: Random, *, count: int) -> tuple[list[tuple[object, ...]], lis
 
 APPLICATION_COLUMNS = {"_row": "INTEGER", "customer": "INTEGER", "applied": "DATE"}
 HISTORY_COLUMNS = {
-    **{"owner": "INTEGER", "at": "DATE", "known": "DATE", "no": "DOUBLE PRECISION"},
-    **{"due": "DOUBLE PRECISION", "paid": "DOUBLE PRECISION", "status": "TEXT", "paid_on": "DATE"},
+    "owner": "INTEGER",
+    "at": "DATE",
+    "known": "DATE",
+    "no": "DOUBLE PRECISION",
+    "due": "DOUBLE PRECISION",
+    "paid": "DOUBLE PRECISION",
+    "status": "TEXT",
+    "paid_on": "DATE",
 }
 
 
@@ -234,7 +239,7 @@ NAMES = [it.name for it in aggregates()]
 
 @pytest.mark.parametrize("seed", range(2 * SCALE))
 def test_a_history_means_the_same_in_python_duckdb_and_postgres(seed: int, postgres: psycopg.Cursor) -> None:
-    made = tables(Random(seed), count=60)
+    made = tables(seeded(seed), count=60)
     expected = evaluate_in_python(made)
     duck = duckdb.connect()
     load(duck, "?", made)
@@ -252,7 +257,7 @@ def test_a_history_means_the_same_in_python_duckdb_and_postgres(seed: int, postg
     ],
 )
 def test_a_join_that_looks_past_the_application_is_found_out(leaky: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = tables(Random(0), count=60)
+    made = tables(seeded(0), count=60)
     duck = duckdb.connect()
     load(duck, "?", made)
     monkeypatch.setattr(history_module, "_KNOWN", leaky)
@@ -260,10 +265,10 @@ def test_a_join_that_looks_past_the_application_is_found_out(leaky: str, monkeyp
 
 
 def test_a_sum_of_doubles_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = tables(Random(0), count=60)
+    made = tables(seeded(0), count=60)
     duck = duckdb.connect()
     load(duck, "?", made)
-    monkeypatch.setattr(history_module, "_sum", lambda value, dialect: f"SUM({value})")
+    monkeypatch.setattr(history_module, "_sum", lambda value, _dialect: f"SUM({value})")
     assert differences(evaluate_in_python(made), evaluate(duck, Dialect.DUCKDB), names=NAMES)
 
 

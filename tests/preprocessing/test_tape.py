@@ -41,7 +41,9 @@ def parquet_file(path: Path, columns: dict[str, Any], **how: Any) -> SnapshotFil
     })  # fmt: skip
 
 
-def read(folder: Path, *files: SnapshotFile, histories: dict[str, Any] | None = None, **columns: dict[str, Any]) -> Tape:
+def read(
+    folder: Path, *files: SnapshotFile, histories: dict[str, Any] | None = None, **columns: dict[str, Any]
+) -> Tape:
     table = Table.model_validate({"columns": columns})
     made = {name: History.model_validate(it) for name, it in (histories or {}).items()}
     return read_tape(connect(folder / "run"), Snapshot("hash", "test", files), applications=table, histories=made)
@@ -226,9 +228,10 @@ def test_a_truncated_parquet_is_refused(tmp_path: Path) -> None:
     ("content", "how"),
     [
         (b"a;b\nM\xfcller\x96;1\n", {"delimiter": ";", "encoding": "latin-1"}),
-        ("\ufeff\n\na;b\r\nMüller\x96;1\r\n".encode(), {"delimiter": ";"}),
+        ("\ufeff\n\na;b\nMüller\x96;1\n".encode(), {"delimiter": ";"}),
         (gzip.compress(b"b|a\n1|M\xfcller\x96\n"), {"delimiter": "|", "encoding": "latin-1", "compression": "gzip"}),
         (zstandard.compress("a\tb\nMüller\x96\t1\n".encode()), {"delimiter": "\t", "compression": "zstd"}),
+        (b"\n\r\na,b\r\nM\xc3\xbcller\xc2\x96,1\r\n", {}),
         ("Müller\x96,1\n".encode(), {"header": ("a", "b")}),
         (b"a,b\r\nM\xfcller\x96,1\r\n\x1a", {"encoding": "latin-1"}),
     ],
@@ -296,7 +299,7 @@ def test_a_history_is_read_as_the_applications_are_and_may_be_empty(tmp_path: Pa
         ("income,age\n1,2\n3\n4,5\n6\n", "2 lines cannot be read; the first, line 3, has 1 fields; wanted 2"),
         ("income,age\n1,2\n3,secret,5\n", "a line cannot be read; line 3, has 3 fields; wanted 2"),
         ('income,age\n1,"secret\n3,4\n', "a line cannot be read; line 2, has a quote that is not closed"),
-        (b"income,age\n1,2\n3,secret\xff\n", "a line cannot be read; line 3, is not UTF-8"),
+        (b"income\n1\n3secret\xff\n", "a line cannot be read; line 3, is not UTF-8"),
         ("income,age\r\n1,2\r\n3,secret\r4,5\n", "cannot be read as CSV"),
         (gzip.compress(b"income\n" + b"1\n" * 9999)[:-20], "cannot be read as CSV"),
     ],

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-SCHEMA = "obligor/contract/1"
 Path = tuple[str | int, ...]
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]

@@ -270,10 +270,9 @@ def _check_inputs(
     expressions: Mapping[str, Expression], *, inputs: Mapping[str, ColumnType], passthrough: Sequence[str]
 ) -> None:
     for name, column_type in inputs_of(expressions).items():
-        if inputs.get(name) != column_type:
-            raise ExpressionError(
-                f"the features read column {name!r} as {column_type}, the table has {inputs.get(name, 'no such column')}"
-            )
+        found = inputs.get(name, "no such column")
+        if found != column_type:
+            raise ExpressionError(f"the features read column {name!r} as {column_type}, the table has {found}")
     if twice := sorted(set(passthrough) & set(expressions)):
         raise ExpressionError(f"{twice[0]!r} is both a column to pass through and a feature")
 

@@ -1,6 +1,6 @@
 """Features as SQL expressions: their meaning, and the Python that computes it for one application.
 
-An expression is parsed once (`obligor.core.syntax`) and has one meaning everywhere: numbers are binary64 and stay
+An expression is parsed once (`obligor.core.grammar`) and has one meaning everywhere: numbers are binary64 and stay
 finite, ``x / 0`` is NULL, NULL passes through arithmetic, LEAST and GREATEST, conditions have three values, and no
 minus zero leaves. `obligor.core.dialects` writes the same tree as SQL; tests hold the two equal bit for bit.
 
@@ -22,19 +22,8 @@ from typing import Any, Final
 
 from obligor.core.closures import Writer
 from obligor.core.errors import ExpressionError, TapeError
-from obligor.core.syntax import (
-    LARGEST,
-    SMALLEST,
-    ColumnType,
-    Node,
-    RangeError,
-    Scalar,
-    column,
-    names_read,
-    parse,
-    walk,
-    within,
-)
+from obligor.core.grammar import RangeError, names_read, parse
+from obligor.core.syntax import LARGEST, SMALLEST, ColumnType, Node, Scalar, column, walk, within
 
 Row = Mapping[str, object]
 Compiled = Callable[[Row], dict[str, Scalar | None]]

@@ -21,8 +21,6 @@ from obligor.core.errors import CardError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCHEMA = "obligor/scorecard/1"
-THOUSANDTHS = 1000
 _MOST_BYTES = 64 << 20
 _MOST_POINTS = 10**9
 
@@ -142,7 +140,7 @@ class Origin(_Model):
 class Scorecard(_Model):
     """A finished scorecard."""
 
-    schema_: Literal["obligor/scorecard/1"] = Field(alias="schema", default=SCHEMA)
+    schema_: Literal["obligor/scorecard/1"] = Field(alias="schema", default="obligor/scorecard/1")
     """The version of this format."""
     name: str
     """What the card is called."""

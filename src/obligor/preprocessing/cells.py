@@ -1,7 +1,7 @@
 """How one column's raw cells become values of the contract's type, written as SQL for the bulk engine.
 
-A cell passes through stages: blanks trimmed, missing codes dropped, the value extracted, parsed, scaled, brought within
-the border of numbers. What it turned out to be is kept as a small number beside its value (`Reading`), because a cell
+A cell passes through stages: blanks trimmed, missing codes dropped, the value extracted, parsed, scaled and brought
+within the border of numbers. What it turned out to be is kept as a small number beside its value (`Reading`), because a cell
 that cannot be read must be counted, and never become a missing value in silence.
 
 Decisions that could have gone otherwise:
@@ -9,8 +9,8 @@ Decisions that could have gone otherwise:
 - the texts `nan`, `inf` and `1e400` are numbers that are not finite, not missing values, unless the contract lists them
   under `missing`; a NaN of a Parquet file is missing, because there it is how missing numbers are written;
 - a missing code of a number column is compared as text and, once parsed, as a number: `-1` also meets `-1.00`;
-- a special code is compared as it stands in the raw data, before `scale`, and stays unscaled. A scaled value that would
-  fall on a special code is a cell that cannot be read (`collides`): nothing could tell the two apart any more;
+- a special code is compared as it stands in the raw data, before `scale`, and stays unscaled. A scaled value that
+  would fall on a special code is a cell that cannot be read (`collides`): nothing could tell the two apart any more;
 - `1,000` and `1_000` are not numbers; a date without `format` is YYYY-MM-DD, and a time of day after it is dropped, with
   its zone: the day is the one that was written.
 """
@@ -89,7 +89,7 @@ def read_cell(name: str, column: Column, *, raw: str, engine_type: str, prefix: 
         What the names of its stages begin with.
     """
     kind = _kind(engine_type)
-    if column.type == "number" and kind == "number":
+    if column.type == "number" and kind in ("number", "bool"):
         return _native_number(column, raw=raw, prefix=prefix)
     if column.type == "date" and kind == "day":
         return _native_day(raw=raw, prefix=prefix)
@@ -125,7 +125,7 @@ def _groups(pattern: str) -> int:
 
 
 def _kind(engine_type: str) -> str | None:
-    stem = engine_type.split("(")[0]
+    stem = engine_type.partition("(")[0]
     if stem in _TEXTS:
         return "text"
     if stem in (*_WHOLE, *_FRACTIONS, "DECIMAL"):
@@ -181,7 +181,8 @@ def _number(column: Column, texts: _Texts, *, prefix: str) -> Cell:
         stages=tuple(stages),
         prefix=prefix,
         absent=f"{texts.known} IS NULL",
-        unreadable=f"{texts.unmatched} OR ({texts.text} IS NOT NULL AND ({parsed} IS NULL OR CONTAINS({texts.text}, '_')))",
+        unreadable=f"{texts.unmatched} "
+        f"OR ({texts.text} IS NOT NULL AND ({parsed} IS NULL OR CONTAINS({texts.text}, '_')))",
     )
 
 

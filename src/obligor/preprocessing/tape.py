@@ -147,19 +147,18 @@ def _append(
     if file.format == "parquet":
         with _damage(file):
             names, types = _parquet_columns(db, file.path)
-            places = _places(names, columns, file=file)
             source = f"read_parquet({value(str(file.path))}) AS raw({', '.join(f'c{i}' for i in range(len(names)))})"
+            places = _places(names, columns, file=file)
             _insert(db, source, columns=columns, places=places, types=types, into=into, first=first)
         return
-    with _as_utf8(db, file) as path:
-        names, skipped = _header(file)
-        places = _places(names, columns, file=file)
-        source = _csv_source(path, file, width=len(names), skipped=skipped)
+    names, skipped = _header(file)
+    places = _places(names, columns, file=file)
+    with _readable(db, file, skipped=skipped) as path:
+        source = _csv_source(path, file, width=len(names))
+        types = ["VARCHAR"] * len(names)
         try:
             with _damage(file):
-                _insert(
-                    db, source, columns=columns, places=places, types=["VARCHAR"] * len(names), into=into, first=first
-                )
+                _insert(db, source, columns=columns, places=places, types=types, into=into, first=first)
             _refuse_ragged(db, file)
         finally:
             db.execute("DROP TABLE IF EXISTS ragged_scans; DROP TABLE IF EXISTS ragged_lines")
@@ -242,29 +241,27 @@ def _header(file: SnapshotFile) -> tuple[tuple[str, ...], int]:
     """Give the column names of a text file, and how many empty lines stand before them."""
     if file.header is not None:
         return file.header, 0
-    encoding = "utf-8-sig" if file.encoding == "utf-8" else "latin-1"
-    with _opened(file) as stream, io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="") as text:
+    with _damage(file), _text(file) as text:
         for skipped, record in enumerate(csv.reader(text, delimiter=file.delimiter or ",")):
             if record:
                 return tuple(record), skipped
     raise TapeError(f"{_called(file)} is empty; wanted a header line and rows")
 
 
-def _parquet_columns(db: duckdb.DuckDBPyConnection, path: Path) -> tuple[list[str], list[str]]:
+def _parquet_columns(db: duckdb.DuckDBPyConnection, path: Path) -> tuple[tuple[str, ...], list[str]]:
     described = db.execute(f"DESCRIBE SELECT * FROM read_parquet({value(str(path))})").fetchall()  # noqa: S608  literal
-    return list(pq.read_schema(path).names), [kind for _, kind, *_ in described]
+    return tuple(pq.read_schema(path).names), [kind for _, kind, *_ in described]
 
 
 # --- text files --------------------------------------------------------------------------------------------------
 
 
-def _csv_source(path: Path, file: SnapshotFile, *, width: int, skipped: int) -> str:
+def _csv_source(path: Path, file: SnapshotFile, *, width: int) -> str:
     columns = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(width))
     options = {
         "columns": f"{{{columns}}}",
         "auto_detect": "false",
         "header": str(file.header is None).lower(),
-        "skip": str(skipped),
         "delim": value(file.delimiter or ","),
         "quote": value('"'),
         "escape": value('"'),
@@ -303,21 +300,35 @@ def _refuse_ragged(db: duckdb.DuckDBPyConnection, file: SnapshotFile) -> None:
 
 
 @contextmanager
-def _as_utf8(db: duckdb.DuckDBPyConnection, file: SnapshotFile) -> Iterator[Path]:
-    """Lend a text file in UTF-8; the engine's own reader of Latin-1 refuses bytes that Windows writes into such files."""
-    if file.encoding != "latin-1":
+def _readable(db: duckdb.DuckDBPyConnection, file: SnapshotFile, *, skipped: int) -> Iterator[Path]:
+    """Lend a text file as the engine reads it safely: in UTF-8, from its header on.
+
+    The engine's own reader of Latin-1 refuses bytes that Windows writes into such files, and with lines to skip it may
+    lose all others where line endings are mixed.
+    """
+    if file.encoding != "latin-1" and not skipped:
         yield file.path
         return
     spill = db.execute("SELECT current_setting('temp_directory')").fetchone()
-    with tempfile.TemporaryDirectory(dir=spill[0] if spill and Path(spill[0]).is_dir() else None) as folder:
-        path = Path(folder) / "utf8.csv"
-        with _opened(file) as stream, path.open("w", encoding="utf-8", newline="") as writing:
-            shutil.copyfileobj(io.TextIOWrapper(stream, encoding="latin-1", newline=""), writing, 1 << 20)
+    folder = Path(spill[0]) if spill and Path(spill[0]).is_dir() else None
+    with tempfile.TemporaryDirectory(dir=folder) as lent:
+        path = Path(lent) / "utf8.csv"
+        with _text(file) as reading, path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as writing:
+            for _ in range(skipped):
+                reading.readline()
+            shutil.copyfileobj(reading, writing, 1 << 20)
         yield path
 
 
-def _opened(file: SnapshotFile) -> pa.NativeFile:
-    return pa.input_stream(file.path, compression=None if file.compression == "none" else file.compression)
+@contextmanager
+def _text(file: SnapshotFile) -> Iterator[io.TextIOWrapper]:
+    encoding = "latin-1" if file.encoding == "latin-1" else "utf-8-sig"
+    packed = None if file.compression == "none" else file.compression
+    with (
+        pa.input_stream(file.path, compression=packed) as stream,
+        io.TextIOWrapper(stream, encoding=encoding, errors="surrogateescape", newline="") as text,
+    ):
+        yield text
 
 
 # --- messages ----------------------------------------------------------------------------------------------------
@@ -330,7 +341,7 @@ def _damage(file: SnapshotFile) -> Iterator[None]:
         yield
     except duckdb.OutOfMemoryException:
         raise
-    except (duckdb.Error, pa.ArrowException, OSError) as error:
+    except (duckdb.Error, pa.ArrowException, OSError, csv.Error) as error:
         with engine_trouble(f"reading {_called(file)}"):
             if isinstance(error, (duckdb.IOException, OSError)) and "No space left" in str(error):
                 raise

@@ -1,0 +1,166 @@
+"""Builds things from settings and hands them down: the only place that knows every adapter."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from obligor.core.errors import CardError, InvalidInputError, UnavailableError
+from obligor.files import disk_trouble
+from obligor.settings import Settings, read_settings, switch_telemetry_off
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from obligor.core.scorecard import Scorecard
+    from obligor.governance.tracking import Tracker
+    from obligor.ingestion.sources import Source
+    from obligor.pipeline import RunSummary, ScoreSummary
+    from obligor.telemetry import Progress
+
+
+def run_tape(tape: str, *, contract: Path, out: Path, progress: Progress) -> RunSummary:
+    """Make a card with its evidence from a tape."""
+    from obligor.ingestion.contract_file import load_contract
+    from obligor.pipeline import run_main_job
+
+    settings = _settings()
+    loaded = load_contract(contract)
+    with _workshop(settings) as work:
+        return run_main_job(
+            open_source(tape, settings),
+            contract=loaded,
+            out=out.absolute(),
+            work=work,
+            settings=settings,
+            tracker=_tracker(settings),
+            progress=progress,
+        )
+
+
+def run_demo(out: Path, *, applications: int, seed: int, progress: Progress) -> RunSummary:
+    """Make a card with its evidence from the simulated lender."""
+    shipped = files("obligor.ingestion") / "simulated-lender.yaml"
+    with _workshop(_settings()) as work, as_file(shipped) as contract:
+        simulate_tape(work / "tape", applications=applications, seed=seed, progress=progress)
+        return run_tape(str(work / "tape"), contract=contract, out=out, progress=progress)
+
+
+def score_tape(tape: str, *, card: Path, out: Path, progress: Progress) -> ScoreSummary:
+    """Score every application of a tape."""
+    from obligor.pipeline import score_snapshot
+
+    settings = _settings()
+    loaded = load_card(card)
+    with _workshop(settings) as work:
+        return score_snapshot(
+            open_source(tape, settings),
+            card=loaded,
+            out=out.absolute(),
+            work=work,
+            settings=settings,
+            progress=progress,
+        )
+
+
+def simulate_tape(out: Path, *, applications: int, seed: int, progress: Progress) -> tuple[Path, ...]:
+    """Write the tape of the simulated lender."""
+    from obligor.ingestion.simulator import simulate_lender, write_lender
+
+    with progress.step(f"simulating {applications:,} applications"), disk_trouble(str(out)):
+        return write_lender(simulate_lender(applications=applications, seed=seed), out)
+
+
+def check_contract(path: Path, *, tape: str | None, progress: Progress) -> list[str]:
+    """Check a contract and, where one is given, hold it against a tape."""
+    from obligor.ingestion.contract_file import load_contract
+    from obligor.pipeline import check_tape
+
+    contract = load_contract(path)
+    lines = [f"{path.name}: sound; {len(contract.columns)} columns, {len(contract.predictors)} predictors"]
+    if tape is not None:
+        settings = _settings()
+        with _workshop(settings) as work:
+            source = open_source(tape, settings)
+            lines += check_tape(source, contract=contract, work=work, settings=settings, progress=progress)
+    return lines
+
+
+def draft_contract(tape: str) -> str:
+    """Propose a contract for a tape."""
+    from obligor.pipeline import draft_from
+
+    settings = _settings()
+    with _workshop(settings) as work:
+        return draft_from(open_source(tape, settings), work=work, settings=settings, name=_name_of(tape))
+
+
+def load_card(path: Path) -> Scorecard:
+    """Read a card from its file."""
+    from obligor.core.scorecard import parse_card
+
+    try:
+        return parse_card(path.read_bytes())
+    except FileNotFoundError:
+        raise CardError(f"{path}: there is no such file; wanted the scorecard.json of a run") from None
+    except OSError as error:
+        raise CardError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def open_source(tape: str, settings: Settings) -> Source:
+    """Find the source that a tape's address names."""
+    scheme = tape.split("://", 1)[0].lower() if "://" in tape else ""
+    try:
+        if scheme == "s3":
+            from obligor.adapters.s3 import S3Source
+
+            return S3Source(tape, endpoint=settings.s3_endpoint)
+        if scheme in ("postgresql", "postgres"):
+            from obligor.adapters.postgres import PostgresSource
+
+            return PostgresSource(tape)
+    except ImportError as error:
+        extra = "s3" if scheme == "s3" else "postgres"
+        raise UnavailableError(f"a tape at {scheme}:// needs a driver", hint=f"install obligor[{extra}]") from error
+    if scheme:
+        raise InvalidInputError(f"a tape at {scheme}:// is not known; wanted a path, s3:// or postgresql://")
+    from obligor.ingestion.sources import LocalSource
+
+    return LocalSource(Path(tape))
+
+
+def _settings() -> Settings:
+    switch_telemetry_off(os.environ)
+    return read_settings(os.environ)
+
+
+def _tracker(settings: Settings) -> Tracker:
+    if settings.mlflow_uri == "off":
+        from obligor.governance.tracking import NoTracker
+
+        return NoTracker()
+    try:
+        from obligor.adapters.mlflow_tracker import MlflowTracker
+    except ImportError as error:
+        hint = "install obligor[mlflow], or set OBLIGOR_MLFLOW_URI=off"
+        raise UnavailableError("tracking needs MLflow's client", hint=hint) from error
+    return MlflowTracker(settings.mlflow_uri, artifacts=settings.data / "mlflow")
+
+
+@contextmanager
+def _workshop(settings: Settings) -> Iterator[Path]:
+    """Lend a folder for passing files, on the disk where data are kept."""
+    with disk_trouble(str(settings.work)):
+        settings.work.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="run-", dir=settings.work, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+
+
+def _name_of(tape: str) -> str:
+    stem = tape.rstrip("/").rsplit("/", 1)[-1].split("?", 1)[0].split(".", 1)[0].lower()
+    name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in stem).strip("-")
+    return name or "tape"

@@ -1,0 +1,63 @@
+"""Scores whole columns at once; the same integers as the scorer of one application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from obligor.core.bins import Levels, NumericBins
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from obligor.core.scorecard import Characteristic, Scorecard
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnScores:
+    """Scores of many applications, in the order of the rows."""
+
+    score: NDArray[np.int64]
+    """In thousandths of a point."""
+    pd: NDArray[np.float64]
+    """The probability of turning bad within the card's horizon."""
+    band: NDArray[np.int8]
+    """The place of the band of risk on the card."""
+    bins: Mapping[str, NDArray[np.uint8]]
+    """The bin of each characteristic."""
+
+
+def assign_bins(characteristic: Characteristic, column: NDArray[np.float64] | Levels) -> NDArray[np.uint8]:
+    """Give the bin of each value of a characteristic's column."""
+    bins = characteristic.binning
+    if isinstance(bins, NumericBins):
+        if isinstance(column, Levels):
+            raise TypeError(f"'{characteristic.feature}' has intervals, but its column holds categories")
+        return bins.assign_column(column)
+    if not isinstance(column, Levels):
+        raise TypeError(f"'{characteristic.feature}' has groups of levels, but its column holds numbers")
+    return bins.assign_column(column)
+
+
+def score_columns(card: Scorecard, columns: Mapping[str, NDArray[np.float64] | Levels], *, rows: int) -> ColumnScores:
+    """Score columns of so many rows, with special codes in place and caps applied."""
+    bins = {it.feature: assign_bins(it, columns[it.feature]) for it in card.characteristics}
+    return score_bins(card, bins, rows=rows)
+
+
+def score_bins(card: Scorecard, bins: Mapping[str, NDArray[np.uint8]], *, rows: int) -> ColumnScores:
+    """Add up the points of bins that are already assigned."""
+    score = np.full(rows, card.base_points, dtype=np.int64)
+    for characteristic in card.characteristics:
+        score += np.array(characteristic.points, dtype=np.int64)[bins[characteristic.feature]]
+    return ColumnScores(score, card.pd.pd_column(score), assign_bands(card, score), bins)
+
+
+def assign_bands(card: Scorecard, score: NDArray[np.int64]) -> NDArray[np.int8]:
+    """Give the place of each score's band; bands run from the highest scores down."""
+    rising = np.array([band.score_min for band in reversed(card.bands) if band.score_min is not None], dtype=np.int64)
+    return (len(rising) - np.searchsorted(rising, score, side="right")).astype(np.int8)
