@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))  # what several tests share is imported as tests.…
+
+settings.register_profile("obligor", deadline=None)  # a busy machine is no failure
+settings.load_profile("obligor")
 
 
 def lack(what: str, reason: str) -> NoReturn:

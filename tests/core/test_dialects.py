@@ -158,7 +158,8 @@ GOLDEN = {
         Dialect.SPARK: """(CASE WHEN (`loan` / NULLIF(`income`, CAST('0.0' AS DOUBLE))) IS NOT NULL"""
         """ THEN LEAST((`loan` / NULLIF(`income`, CAST('0.0' AS DOUBLE))), CAST('0.1' AS DOUBLE)) END + 0)""",
         Dialect.SNOWFLAKE: """(LEAST(("loan" / NULLIF("income", CAST('0.0' AS DOUBLE))), CAST('0.1' AS DOUBLE)) + 0)""",
-        Dialect.BIGQUERY: """(LEAST((`loan` / NULLIF(`income`, CAST('0.0' AS FLOAT64))), CAST('0.1' AS FLOAT64)) + 0)""",
+        Dialect.BIGQUERY: """(LEAST((`loan` / NULLIF(`income`, CAST('0.0' AS FLOAT64))),"""
+        """ CAST('0.1' AS FLOAT64)) + 0)""",
     },
     "CASE WHEN LOWER(TRIM(job)) IN ('nurse', 'O''Brien') THEN 'a' WHEN job IS NOT NULL THEN NULL ELSE 'c' END": {
         Dialect.DUCKDB: """CASE WHEN (TRANSLATE(TRIM("job", ' '), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ',"""
@@ -240,7 +241,8 @@ def test_the_border_is_written_for_each_type() -> None:
 @pytest.mark.parametrize("dialect", ENGINES)
 def test_dates_that_python_does_not_have_are_missing(dialect: Dialect, engines: Engines) -> None:
     engine = engines.duckdb if dialect is Dialect.DUCKDB else engines.postgres
-    dates = ("infinity", "-infinity", "10000-01-01", "0044-03-15 BC", "0001-01-01", "9999-12-31")
+    before_christ = "0044-03-15 (BC)" if dialect is Dialect.DUCKDB else "0044-03-15 BC"
+    dates = ("infinity", "-infinity", "10000-01-01", before_christ, "0001-01-01", "9999-12-31")
     bordered = ", ".join(border_sql(f"CAST('{it}' AS DATE)", "date", dialect) for it in dates)
     assert engine.execute(f"SELECT {bordered}").fetchone() == (*[None] * 4, date.min, date.max)
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from obligor.models.histograms import Histogram
 
+_EQUAL = 1e-12  # information values closer than this are a matter of rounding
 _RISING, _FALLING, _ANY = 1, -1, 0
 _PHASES = {
     Trend.ASCENDING: (_RISING, _RISING),
@@ -38,19 +39,23 @@ _PHASES = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What every bin of a partition must hold, in weight, and how many bins there may be."""
+    """What every bin of a partition must hold, in weight."""
 
     rows: float
     goods: float
     bads: float
-    bins: int
+
+    def __post_init__(self) -> None:
+        if not (self.goods > 0 and self.bads > 0):
+            raise InvalidInputError("a bin without goods or bads has no weight of evidence: wanted limits above 0")
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """The pre-bins at which a new bin starts, the first left out, and the information value of its bins."""
+    """The pre-bins at which a new bin starts, the first left out; the trend kept; the information value of the bins."""
 
     starts: tuple[int, ...]
+    trend: Trend
     value: float
 
     def bins(self, prebins: int) -> NDArray[np.uint8]:
@@ -77,11 +82,10 @@ class Segments:
 
 def segments(histogram: Histogram, limits: Limits, *, goods: float, bads: float) -> Segments:
     """Weigh every bin that could be made of a histogram's pre-bins; `goods` and `bads` are the whole population's."""
-    if not (limits.goods > 0 and limits.bads > 0):
-        raise InvalidInputError("a bin without goods or bads has no weight of evidence: wanted limits above 0")
-    return Segments(
-        *_weigh(histogram.goods / goods, histogram.bads / bads, *_feasible(histogram, limits), *_rates(histogram))
-    )
+    edges = np.zeros((2, len(histogram.goods) + 1))
+    np.cumsum(histogram.goods, out=edges[0, 1:])
+    np.cumsum(histogram.bads, out=edges[1, 1:])
+    return Segments(*_weigh(edges, goods, bads, limits.rows, limits.goods, limits.bads))
 
 
 def best_partition(found: Segments, trend: Trend, *, bins: int) -> Partition:
@@ -93,5 +97,111 @@ def best_partition(found: Segments, trend: Trend, *, bins: int) -> Partition:
         rising = best_partition(found, Trend.ASCENDING, bins=bins)
         falling = best_partition(found, Trend.DESCENDING, bins=bins)
         return falling if falling.value > rising.value else rising
-    starts, value = _search(found.gain, found.order, found.rivals, found.below, found.up_to, bins, *_PHASES[trend])
-    return Partition(tuple(int(start) for start in starts), float(value))
+    first, second = _PHASES[trend]
+    starts, value = _search(found.gain, found.order, found.rivals, found.below, found.up_to, bins, first, second)
+    return Partition(tuple(int(start) for start in starts), trend, float(value))
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+def _weigh(
+    edges: NDArray[np.float64], all_goods: float, all_bads: float, min_rows: float, min_goods: float, min_bads: float
+) -> tuple[NDArray[np.float64], NDArray[np.int16], NDArray[np.int16], NDArray[np.int16], NDArray[np.int16]]:
+    size = edges.shape[1]
+    gain = np.full((size, size), -np.inf)
+    rate = np.empty((size, size))  # [end, start]
+    order = np.empty((size, size), dtype=np.int16)
+    rivals = np.zeros(size, dtype=np.int16)
+    for end in range(1, size):
+        for start in range(end):
+            goods, bads = edges[0, end] - edges[0, start], edges[1, end] - edges[1, start]
+            if goods < min_goods or bads < min_bads or goods + bads < min_rows:
+                break  # bins only get smaller from here
+            good_share, bad_share = goods / all_goods, bads / all_bads
+            gain[start, end] = (good_share - bad_share) * np.log(good_share / bad_share)
+            rate[end, start] = bads / (goods + bads)
+            rivals[end] = start + 1
+        order[end, : rivals[end]] = np.argsort(rate[end, : rivals[end]])
+    below, up_to = np.zeros((size, size), dtype=np.int16), np.zeros((size, size), dtype=np.int16)
+    for middle in range(1, size):
+        rates = np.sort(rate[middle, : rivals[middle]])
+        for end in range(middle + 1, size):
+            if gain[middle, end] > -np.inf:
+                below[middle, end] = np.searchsorted(rates, rate[end, middle], side="left")
+                up_to[middle, end] = np.searchsorted(rates, rate[end, middle], side="right")
+    return gain, order, rivals, below, up_to
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+def _search(
+    gain: NDArray[np.float64],
+    order: NDArray[np.int16],
+    rivals: NDArray[np.int16],
+    below: NDArray[np.int16],
+    up_to: NDArray[np.int16],
+    bins: int,
+    first: int,
+    second: int,
+) -> tuple[list[int], float]:
+    """Grow partitions bin by bin; a state is (phase, end, start of the last bin), and `back` says where it came from.
+
+    `back` holds the start of the bin before, plus `size` where that bin was already in the second phase.
+    """
+    size = len(rivals)
+    phases = 1 if first == second else 2
+    value = np.full((2, size, size), -np.inf)
+    value[0, :, 0] = gain[0]
+    back = np.empty((bins, phases, size, size), dtype=np.int16)
+    best, best_layer, best_phase, best_start = gain[0, size - 1], 0, 0, 0
+    top, origin = np.empty(size), np.empty(size, dtype=np.int16)
+    for layer in range(1, bins):
+        grown = np.full((2, size, size), -np.inf)
+        for middle in range(1, size - 1):
+            count = rivals[middle]
+            for phase in range(phases):
+                direction = first if phase == 0 else second
+                _lead(value[:, middle], order[middle, :count], phase, direction, top, origin)
+                for end in range(middle + 1, size):
+                    if gain[middle, end] == -np.inf:
+                        continue
+                    place = count - 1
+                    if direction > 0:
+                        place = up_to[middle, end] - 1
+                    elif direction < 0:
+                        place = below[middle, end]
+                    if 0 <= place < count and top[place] > -np.inf:
+                        grown[phase, end, middle] = top[place] + gain[middle, end]
+                        back[layer, phase, end, middle] = origin[place]
+        value = grown
+        for phase in range(phases):
+            for start in range(1, size - 1):
+                if value[phase, size - 1, start] > best + _EQUAL:
+                    best, best_layer, best_phase, best_start = value[phase, size - 1, start], layer, phase, start
+    starts = [0] * 0
+    layer, phase, end, start = best_layer, best_phase, size - 1, best_start
+    while layer > 0:
+        starts.append(start)
+        before = back[layer, phase, end, start]
+        end, start, phase, layer = start, before % size, before // size, layer - 1
+    return starts[::-1], best
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+def _lead(
+    value: NDArray[np.float64],
+    order: NDArray[np.int16],
+    phase: int,
+    direction: int,
+    top: NDArray[np.float64],
+    origin: NDArray[np.int16],
+) -> None:
+    """Keep, place by place, the best of the bins that may stand before: from the lowest rate up, or the highest down."""
+    size, count = value.shape[1], len(order)
+    leader, source = -np.inf, 0
+    for step in range(count):
+        place = step if direction >= 0 else count - 1 - step
+        start = order[place]
+        for before in range(phase + 1):
+            rival, rival_source = value[before, start], start + before * size
+            if rival > leader or (rival == leader and rival_source < source):
+                leader, source = rival, rival_source
+        top[place], origin[place] = leader, source
