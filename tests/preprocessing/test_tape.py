@@ -6,7 +6,6 @@ import csv
 import gzip
 import io
 from datetime import date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -24,6 +23,8 @@ from obligor.preprocessing.engine import connect, engine_trouble
 from obligor.preprocessing.tape import Tape, read_tape
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import duckdb
 
 
@@ -107,8 +108,9 @@ def test_a_number_is_its_value_or_is_counted_as_unreadable(
         ("-0.0", 0.0, None), ("1e-400", 0.0, None), ("", None, None), ("  ", None, None), ("NA", None, None),
         ("-9.00", None, None), ("nan", None, "not_finite"), ("NaN", None, "not_finite"), ("inf", None, "not_finite"),
         ("-Infinity", None, "not_finite"), ("1e400", None, "not_finite"), ("2e15", None, "not_finite"),
-        ("1,000", None, "unparsed"), ("1_000", None, "unparsed"), ("0x10", None, "unparsed"), ("12abc", None, "unparsed"),
-        ("1e", None, "unparsed"), ("--1", None, "unparsed"), ("１", None, "unparsed"), ("true", None, "unparsed"),
+        ("1,000", None, "unparsed"), ("1_000", None, "unparsed"),
+        ("0x10", None, "unparsed"), ("12abc", None, "unparsed"),
+        ("1e", None, "unparsed"), ("--1", None, "unparsed"), ("\uff11", None, "unparsed"), ("true", None, "unparsed"),
     ],
 )  # fmt: skip
 def test_a_number_is_read_only_where_the_whole_text_is_one(
@@ -194,7 +196,8 @@ def test_a_parquet_file_comes_out_by_the_types_of_the_contract(tmp_path: Path) -
         "flag_number": [1.0, 0.0, 2.0, None],
     })  # fmt: skip
     tape = read(
-        tmp_path, file, n=NUMBER | {"missing": [-9]}, f=NUMBER, as_text=NUMBER, code=TEXT, level=TEXT | {"case": "lower"},
+        tmp_path, file, n=NUMBER | {"missing": [-9]}, f=NUMBER, as_text=NUMBER, code=TEXT,
+        level=TEXT | {"case": "lower"},
         day=DATE, packed=DATE | {"format": "%Y%m%d"}, flag=NUMBER, flag_number=BOOL,
     )  # fmt: skip
     assert cells(tape) == [
@@ -302,12 +305,14 @@ def test_a_history_is_read_as_the_applications_are_and_may_be_empty(tmp_path: Pa
         (b"income\n1\n3secret\xff\n", "a line cannot be read; line 3, is not UTF-8"),
         ("income,age\r\n1,2\r\n3,secret\r4,5\n", "cannot be read as CSV"),
         (gzip.compress(b"income\n" + b"1\n" * 9999)[:-20], "cannot be read as CSV"),
+        (zstandard.compress(b"income\n" + b"1\n" * 99999)[:-5], "cannot be read as CSV"),
     ],
 )
 def test_a_file_that_cannot_be_read_whole_is_refused_without_repeating_it(
     tmp_path: Path, content: str | bytes, message: str
 ) -> None:
-    packed = {"compression": "gzip"} if content[:2] == b"\x1f\x8b" else {}
+    packs = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
+    packed = {"compression": packs[content[:2]]} if content[:2] in packs else {}
     with pytest.raises((TapeError, SourceError)) as refused:
         read(tmp_path, text_file(tmp_path / "t.csv", content, **packed), income=NUMBER)
     assert message in str(refused.value)

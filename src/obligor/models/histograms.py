@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CODES = 256
+_GOLDEN, _LOW, _HALF = np.uint64(2654435769), np.uint64(2**32 - 1), np.uint64(32)
 FOLDS = 5
 """Train is counted in this many parts, each with its share of goods and of bads; validation is one part more."""
 
@@ -195,13 +196,14 @@ def _count_codes(
     share of both, no period in the tape can hide in it, and no chance is needed.
     """
     counts = np.zeros((folds + 1, 512))
-    seen = np.zeros(2, dtype=np.uint32)
+    seen = np.zeros(2, dtype=np.uint64)
     weighted, validated = len(weight) > 0, len(validation) > 0
     for row in range(len(codes)):
         outcome = np.int64(bad[row])
         if train[row]:
-            part = np.int64((np.uint64(seen[outcome] * np.uint32(2654435769)) * np.uint64(folds)) >> np.uint64(32))
-            seen[outcome] += np.uint32(1)
+            fraction = (seen[outcome] * _GOLDEN) & _LOW  # of 2^32
+            part = np.int64((fraction * np.uint64(folds)) >> _HALF)
+            seen[outcome] += np.uint64(1)
         elif validated and validation[row]:
             part = folds
         else:

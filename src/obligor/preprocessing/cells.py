@@ -1,8 +1,8 @@
 """How one column's raw cells become values of the contract's type, written as SQL for the bulk engine.
 
 A cell passes through stages: blanks trimmed, missing codes dropped, the value extracted, parsed, scaled and brought
-within the border of numbers. What it turned out to be is kept as a small number beside its value (`Reading`), because a cell
-that cannot be read must be counted, and never become a missing value in silence.
+within the border of numbers. What it turned out to be is kept as a small number beside its value (`Reading`), because
+a cell that cannot be read must be counted, and never become a missing value in silence.
 
 Decisions that could have gone otherwise:
 
@@ -11,8 +11,8 @@ Decisions that could have gone otherwise:
 - a missing code of a number column is compared as text and, once parsed, as a number: `-1` also meets `-1.00`;
 - a special code is compared as it stands in the raw data, before `scale`, and stays unscaled. A scaled value that
   would fall on a special code is a cell that cannot be read (`collides`): nothing could tell the two apart any more;
-- `1,000` and `1_000` are not numbers; a date without `format` is YYYY-MM-DD, and a time of day after it is dropped, with
-  its zone: the day is the one that was written.
+- `1,000` and `1_000` are not numbers; a date without `format` is YYYY-MM-DD, and a time of day after it is dropped,
+  with its zone: the day is the one that was written.
 """
 
 from __future__ import annotations

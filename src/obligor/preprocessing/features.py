@@ -139,6 +139,7 @@ def _joined(
         event_at=history.event_at,
         arrived_at=history.known_at,
         tie=history.tie,
+        tie_type=history.columns[history.tie].type if history.tie else "number",
         dialect=Dialect.DUCKDB,
     )
     added = ", ".join(f"known.{_q(it.name)}" for it in aggregates)

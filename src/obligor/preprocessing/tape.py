@@ -301,19 +301,24 @@ def _refuse_ragged(db: duckdb.DuckDBPyConnection, file: SnapshotFile) -> None:
 
 @contextmanager
 def _readable(db: duckdb.DuckDBPyConnection, file: SnapshotFile, *, skipped: int) -> Iterator[Path]:
-    """Lend a text file as the engine reads it safely: in UTF-8, from its header on.
+    """Lend a text file as the engine reads it safely: in UTF-8, from its header on, and whole.
 
-    The engine's own reader of Latin-1 refuses bytes that Windows writes into such files, and with lines to skip it may
-    lose all others where line endings are mixed.
+    The engine's own reader of Latin-1 refuses bytes that Windows writes into such files; with lines to skip it may lose
+    all others where line endings are mixed; and a zstd file that was cut short it reads as if it ended there.
     """
-    if file.encoding != "latin-1" and not skipped:
+    if file.encoding != "latin-1" and file.compression != "zstd" and not skipped:
         yield file.path
         return
     spill = db.execute("SELECT current_setting('temp_directory')").fetchone()
     folder = Path(spill[0]) if spill and Path(spill[0]).is_dir() else None
     with tempfile.TemporaryDirectory(dir=folder) as lent:
         path = Path(lent) / "utf8.csv"
-        with _text(file) as reading, path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as writing:
+        with (
+            engine_trouble(f"reading {_called(file)}"),
+            _damage(file),
+            _text(file) as reading,
+            path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as writing,
+        ):
             for _ in range(skipped):
                 reading.readline()
             shutil.copyfileobj(reading, writing, 1 << 20)

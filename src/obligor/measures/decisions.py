@@ -1,0 +1,145 @@
+"""What a cut-off does: confusion, rates, cost and profit, at one score and over all of them.
+
+An application is approved where its score is at least the cut-off. The positive class is bad, and to decline is to
+predict it: precision is the share of bads among the declined, recall the share of bads that are declined.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from obligor.core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_MOST_POINTS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Economy:
+    """What a loan earns and what errors cost."""
+
+    margin: float
+    """What a good loan earns, as a share of its exposure."""
+    lgd: float
+    """The share of the exposure that a bad loan loses."""
+    cost_missed_default: float
+    """The cost of approving a bad."""
+    cost_declined_good: float
+    """The cost of declining a good."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtCutoff:
+    """What a cut-off does to some rows; counts are by weight, a rate of nothing is NaN."""
+
+    approval_rate: float
+    npl_rate: float
+    precision: float
+    recall: float
+    f1: float
+    accuracy: float
+    true_positives: float
+    false_positives: float
+    true_negatives: float
+    false_negatives: float
+    cost: float
+    profit: float
+    profit_per_application: float
+
+
+@dataclass(frozen=True, slots=True)
+class Frontier:
+    """What every cut-off would do, from approving everybody to approving nobody."""
+
+    score: NDArray[np.int64]
+    approval_rate: NDArray[np.float64]
+    npl_rate: NDArray[np.float64]
+    profit: NDArray[np.float64]
+    cost: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Scored rows with what became of them."""
+
+    score: NDArray[np.int64]
+    bad: NDArray[np.uint8]
+    weight: NDArray[np.float64]
+    exposure: NDArray[np.float64]
+    """1 for each row where amounts are not known; a missing amount counts as 0."""
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.score), len(self.bad), len(self.weight), len(self.exposure)}
+        if len(sizes) != 1:
+            raise InvalidInputError(f"a book of columns of {sorted(sizes)} rows; wanted as many of each")
+
+
+def at_cutoff(book: Book, cutoff: int, *, economy: Economy) -> AtCutoff:
+    """Give what a cut-off does."""
+    declined, bad = book.score < cutoff, book.bad == 1
+    counts = [
+        float(book.weight[mask].sum()) for mask in (declined & bad, declined & ~bad, ~declined & ~bad, ~declined & bad)
+    ]
+    tp, fp, tn, fn = counts
+    precision, recall = _ratio(tp, tp + fp), _ratio(tp, tp + fn)
+    earned = float(_earnings(book, economy)[~declined].sum())
+    return AtCutoff(
+        approval_rate=_ratio(tn + fn, sum(counts)),
+        npl_rate=_ratio(fn, tn + fn),
+        precision=precision,
+        recall=recall,
+        f1=_ratio(2 * tp, 2 * tp + fp + fn),
+        accuracy=_ratio(tp + tn, sum(counts)),
+        true_positives=tp,
+        false_positives=fp,
+        true_negatives=tn,
+        false_negatives=fn,
+        cost=fn * economy.cost_missed_default + fp * economy.cost_declined_good,
+        profit=earned,
+        profit_per_application=_ratio(earned, sum(counts)),
+    )
+
+
+def frontier(book: Book, *, economy: Economy) -> Frontier:
+    """Give what each cut-off would do: at every score that occurs, and one above them all."""
+    levels, place = np.unique(book.score, return_inverse=True)
+    cutoffs = np.append(levels, levels[-1] + 1) if len(levels) else np.zeros(0, dtype=np.int64)
+
+    def above(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.append(np.cumsum(np.bincount(place, weights=values, minlength=len(levels))[::-1])[::-1], 0.0)
+
+    rows, bads = above(book.weight), above(book.weight * book.bad)
+    total, all_bads = rows[0], bads[0]
+    declined_goods = (total - all_bads) - (rows - bads)
+    return Frontier(
+        score=cutoffs,
+        approval_rate=rows / total,
+        npl_rate=np.divide(bads, rows, out=np.full(len(rows), math.nan), where=rows > 0),
+        profit=above(_earnings(book, economy)),
+        cost=bads * economy.cost_missed_default + declined_goods * economy.cost_declined_good,
+    )
+
+
+def thin(whole: Frontier) -> Frontier:
+    """Keep at most about 400 cut-offs, evenly spaced, with the first and the last."""
+    count = len(whole.score)
+    kept = np.unique(np.linspace(0, count - 1, min(count, _MOST_POINTS)).round().astype(np.int64))
+    return Frontier(
+        whole.score[kept], whole.approval_rate[kept], whole.npl_rate[kept], whole.profit[kept], whole.cost[kept]
+    )
+
+
+def _earnings(book: Book, economy: Economy) -> NDArray[np.float64]:
+    """Give what each row earns if it is approved."""
+    amount = np.nan_to_num(book.exposure, nan=0.0) * book.weight
+    return np.where(book.bad == 1, -economy.lgd * amount, economy.margin * amount)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else math.nan

@@ -1,0 +1,191 @@
+"""Bins for a characteristic: the exact optimum over a few hundred pre-bins, under the trend that the contract states.
+
+First the values of train are cut finely, at quantiles moved to round numbers (levels of a category are put in order of
+their bad rate instead). Then the tape is read once, as counts per pre-bin. Then a partition of the pre-bins is found that
+tells most and keeps the rules. Missing values and special codes have bins of their own throughout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from obligor.core.bins import Bins, CategoryBins, NumericBins
+from obligor.core.errors import InvalidInputError
+from obligor.core.trend import Trend
+from obligor.models.histograms import Counts, Histogram, Outcomes, count_levels, count_names, count_numbers
+from obligor.models.partition import Limits, Partition, best_partition, segments
+from obligor.models.prebins import quantile_cuts
+from obligor.models.trends import choose_trend
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from obligor.core.bins import Levels
+
+_MOST_ORDINARY = 250
+
+
+@dataclass(frozen=True, slots=True)
+class BinningRules:
+    """What a lender asks of every bin, and how finely values are cut before the best bins are sought."""
+
+    max_bins: int = 8
+    """The most ordinary bins: missing and special codes come on top."""
+    min_share: float = 0.05
+    """The least share of train, by weight, in an ordinary bin."""
+    min_bads: float = 10.0
+    """The least weight of bads in an ordinary bin."""
+    min_goods: float = 10.0
+    """The least weight of goods in an ordinary bin."""
+    prebins: int = 200
+    """The most pre-bins."""
+    rare_share: float = 0.005
+    """Levels with less than this share of train, by weight, are pooled before the best groups are sought."""
+
+    def __post_init__(self) -> None:
+        _refuse_outside("max_bins", self.max_bins, 1, 200)
+        _refuse_outside("min_share", self.min_share, 0.0, 0.5)
+        _refuse_outside("min_bads", self.min_bads, 1e-9, 1e15)
+        _refuse_outside("min_goods", self.min_goods, 1e-9, 1e15)
+        _refuse_outside("prebins", self.prebins, 2, 200)
+        _refuse_outside("rare_share", self.rare_share, 0.0, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class FittedBins:
+    """The bins of a characteristic, the bin of every row, and what the bins hold."""
+
+    bins: Bins
+    trend: Trend
+    """The trend that was kept: never ``either`` or ``auto``."""
+    codes: NDArray[np.uint8]
+    """The bin of every row of the tape, whatever its sample."""
+    train: Histogram
+    validation: Histogram | None
+    note: str | None
+    """Why ``auto`` chose the trend."""
+
+
+def fit_numeric(
+    feature: str,
+    values: NDArray[np.float64],
+    *,
+    bad: NDArray[np.uint8],
+    train: NDArray[np.bool_],
+    validation: NDArray[np.bool_] | None = None,
+    weight: NDArray[np.float64] | None = None,
+    specials: tuple[float, ...] = (),
+    trend: Trend = Trend.AUTO,
+    rules: BinningRules,
+) -> FittedBins:
+    """Bin a column of numbers; NaN is missing, and a special code wins over the interval it lies in.
+
+    Only rows of train shape the bins. Rows of validation have a say in the trend, where it is ``auto``, and in nothing
+    else.
+    """
+    NumericBins(feature, (), specials)  # refuses special codes that no bins could have
+    outcomes = Outcomes(bad, train, validation, weight)
+    most = min(rules.prebins, _MOST_ORDINARY - len(specials) - 1)
+    try:
+        cuts = quantile_cuts(values, train, specials=specials, most=most)
+        counts = count_numbers(values, outcomes, cuts=cuts, specials=specials)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"'{feature}': {error.message}") from None
+    found, note = _partition(feature, counts, len(cuts) + 1, trend=trend, rules=rules)
+    bins = NumericBins(feature, tuple(float(cuts[start - 1]) for start in found.starts), specials)
+    return _fitted(bins, counts, found, prebins=len(cuts) + 1, note=note)
+
+
+def fit_categories(
+    feature: str,
+    levels: Levels,
+    *,
+    bad: NDArray[np.uint8],
+    train: NDArray[np.bool_],
+    validation: NDArray[np.bool_] | None = None,
+    weight: NDArray[np.float64] | None = None,
+    specials: tuple[str, ...] = (),
+    rules: BinningRules,
+) -> FittedBins:
+    """Group the levels of a category by bad rate; a level that train never showed is ``unseen``.
+
+    Levels have no order of their own, hence no trend: in order of bad rate the best groups are neighbours. Rare levels
+    go together, so that chance does not order them.
+    """
+    CategoryBins(feature, (("any",),) if "any" not in specials else (("none",),), specials)
+    outcomes = Outcomes(bad, train, validation, weight)
+    names = count_names(levels.codes, outcomes, names=len(levels.names))
+    ranked = _ranked(names, levels.names, specials, rules)
+    counts = count_levels(levels.codes, outcomes, table=_codes_of(ranked, levels.names, specials))
+    found, note = _partition(feature, counts, len(ranked), trend=Trend.FREE, rules=rules)
+    edges = (0, *found.starts, len(ranked))
+    groups = (
+        tuple(sorted(levels.names[level] for prebin in ranked[low:high] for level in prebin))
+        for low, high in zip(edges, edges[1:], strict=False)
+    )
+    return _fitted(CategoryBins(feature, tuple(groups), specials), counts, found, prebins=len(ranked), note=note)
+
+
+def _partition(
+    feature: str, counts: Counts, prebins: int, *, trend: Trend, rules: BinningRules
+) -> tuple[Partition, str | None]:
+    train = counts.train
+    goods, bads = float(train.goods.sum()), float(train.bads.sum())
+    if not (goods > 0 and bads > 0):
+        raise InvalidInputError(f"'{feature}': train has {goods:g} goods and {bads:g} bads; wanted some of each")
+    limits = Limits(rules.min_share * (goods + bads), rules.min_goods, rules.min_bads)
+    if trend == Trend.AUTO:
+        choice = choose_trend(counts, prebins, limits=limits, bins=rules.max_bins)
+        return choice.partition, choice.note
+    ordinary = Histogram(train.goods[:prebins], train.bads[:prebins])
+    return best_partition(segments(ordinary, limits, goods=goods, bads=bads), trend, bins=rules.max_bins), None
+
+
+def _fitted(bins: Bins, counts: Counts, found: Partition, *, prebins: int, note: str | None) -> FittedBins:
+    """Turn pre-bins into bins: 256 entries say where each goes, and what follows the ordinary ones keeps its order."""
+    table = np.minimum(np.arange(256) - prebins + bins.ordinary, bins.size - 1).clip(0).astype(np.uint8)
+    table[:prebins] = found.bins(prebins)
+    validation = None if counts.validation is None else counts.validation.pooled(table, bins.size)
+    return FittedBins(
+        bins=bins,
+        trend=found.trend,
+        codes=table[counts.codes],
+        train=counts.train.pooled(table, bins.size),
+        validation=validation,
+        note=note,
+    )
+
+
+def _ranked(
+    names: Histogram, levels: tuple[str, ...], specials: tuple[str, ...], rules: BinningRules
+) -> list[tuple[int, ...]]:
+    """Put the levels that train shows in order of bad rate, rare ones together; at least one group, if only of no level."""
+    rows = names.rows
+    known = [level for level in np.flatnonzero(rows > 0) if levels[level] not in set(specials)]
+    by_size = sorted(known, key=lambda level: (-rows[level], levels[level]))
+    common = [level for level in by_size[: rules.prebins - 1] if rows[level] >= rules.rare_share * rows.sum()]
+    rare = by_size[len(common) :]
+    prior = names.bads.sum() / max(rows.sum(), 1e-300)
+    pools = [(level,) for level in common] + ([tuple(rare)] if rare else [])
+    PR = rules.__class__.PRIOR if hasattr(rules.__class__, "PRIOR") else 1.0
+    return sorted(pools, key=lambda p: (names.bads[list(p)].sum() + prior * PR) / (rows[list(p)].sum() + PR))
+
+
+def _codes_of(ranked: list[tuple[int, ...]], levels: tuple[str, ...], specials: tuple[str, ...]) -> NDArray[np.uint8]:
+    missing = len(ranked) + len(specials)
+    table = np.full(len(levels) + 1, missing + 1, dtype=np.uint8)
+    for code, pool in enumerate(ranked):
+        table[list(pool)] = code
+    for offset, special in enumerate(specials):
+        if special in levels:
+            table[levels.index(special)] = len(ranked) + offset
+    table[-1] = missing
+    return table
+
+
+def _refuse_outside(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise InvalidInputError(f"binning rules: {name} is {value:g}; wanted {low:g} to {high:g}")

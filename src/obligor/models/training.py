@@ -1,0 +1,154 @@
+"""From columns and outcomes to a fitted card: binning, selection, logit, points, in that order.
+
+Every fitted number comes from the train rows. Validation rows choose the trends, the penalty and what holds, and later
+the calibration and the cut-off. Test rows are only coded.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from obligor.core.contract import CardScale
+from obligor.core.errors import TapeError
+from obligor.models.binning import BinningRules, FittedBins, fit_categories, fit_numeric
+from obligor.models.columns import TRAIN, VALIDATION, Columns, Predictor, Rows
+from obligor.models.histograms import woe
+from obligor.models.logistic import Cases, CodedDesign, LogitFit, Penalty
+from obligor.models.scaling import Points, add_points, scale_points
+from obligor.models.selection import Dropped, SelectionRules, screen, select
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from obligor.core.bins import Levels
+
+_AT_ONCE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The choices of the developer."""
+
+    binning: BinningRules = field(default_factory=BinningRules)
+    selection: SelectionRules = field(default_factory=SelectionRules)
+    penalty: Penalty = field(default_factory=Penalty)
+    scale: CardScale = field(default_factory=CardScale)
+
+
+@dataclass(frozen=True, slots=True)
+class FittedCard:
+    """A fitted card, still apart: the bins of every predictor, what was dropped, the fit, the points, the scores."""
+
+    bins: Mapping[str, FittedBins]
+    """Of every predictor, on the card or not; their codes stand in ``design``."""
+    design: CodedDesign
+    """The codes of every row and the weights of evidence, of the features on the card."""
+    dropped: tuple[Dropped, ...]
+    fit: LogitFit
+    points: Points
+    scores: NDArray[np.int64]
+    """Of every row, in thousandths."""
+
+
+def fit_card(
+    predictors: Sequence[Predictor],
+    columns: Columns,
+    rows: Rows,
+    *,
+    recipe: Recipe | None = None,
+    advance: Callable[[float], None] = lambda _: None,
+) -> FittedCard:
+    """Fit a card; ``advance`` is called with 1 after each predictor is binned.
+
+    Raises
+    ------
+    TapeError
+        Where no predictor tells anything.
+    """
+    recipe = recipe or Recipe()
+    bins, matrix = _bin_all(predictors, columns, rows, rules=recipe.binning, advance=advance)
+    names, dropped = screen(bins, rules=recipe.selection)
+    if not names:
+        raise TapeError(
+            f"none of {len(bins)} predictors has an information value of {recipe.selection.min_information_value:g} "
+            "and holds on validation; there is nothing to build a card on"
+        )
+    order = {name: line for line, name in enumerate(bins)}
+    design = CodedDesign(
+        tuple(names), matrix, tuple(order[name] for name in names), tuple(woe(bins[name].train) for name in names)
+    )
+    train, validation = (_cases(rows, sample) for sample in (TRAIN, VALIDATION))
+    selection = select(design, train, validation, penalty=recipe.penalty, rules=recipe.selection)
+    fit = selection.fit
+    design = design.only(fit.features)
+    points = scale_points(fit.intercept, fit.coefficients, design.woe, scale=recipe.scale)
+    scores = add_points(points, [design.codes(name) for name in fit.features], rows=len(rows.bad))
+    return FittedCard(bins, design, (*dropped, *selection.dropped), fit, points, scores)
+
+
+def _cases(rows: Rows, sample: int) -> Cases:
+    return Cases(np.flatnonzero(rows.is_in(sample)), rows.bad, rows.weight)
+
+
+def _bin_all(
+    predictors: Sequence[Predictor],
+    columns: Columns,
+    rows: Rows,
+    *,
+    rules: BinningRules,
+    advance: Callable[[float], None],
+) -> tuple[dict[str, FittedBins], NDArray[np.uint8]]:
+    """Bin the predictors, a few at a time; a byte for each value stays, the columns go."""
+    matrix = np.empty((len(predictors), len(rows.bad)), dtype=np.uint8)
+    bins: dict[str, FittedBins] = {}
+    nothing = np.zeros(0, dtype=np.uint8)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for first in range(0, len(predictors), _AT_ONCE):
+            group = predictors[first : first + _AT_ONCE]
+            waiting = [
+                pool.submit(_bin_one, predictor, _fetch(predictor, columns), rows, rules=rules) for predictor in group
+            ]
+            for offset, (predictor, result) in enumerate(zip(group, waiting, strict=True)):
+                fitted = result.result()
+                matrix[first + offset] = fitted.codes
+                bins[predictor.name] = replace(fitted, codes=nothing)
+                advance(1)
+    return bins, matrix
+
+
+def _fetch(predictor: Predictor, columns: Columns) -> NDArray[np.float64] | Levels:
+    return columns.numbers(predictor.name) if predictor.kind == "numeric" else columns.levels(predictor.name)
+
+
+def _bin_one(
+    predictor: Predictor, column: NDArray[np.float64] | Levels, rows: Rows, *, rules: BinningRules
+) -> FittedBins:
+    train, validation = rows.is_in(TRAIN), rows.is_in(VALIDATION)
+    if isinstance(column, np.ndarray):
+        return fit_numeric(
+            predictor.name,
+            column,
+            bad=rows.bad,
+            train=train,
+            validation=validation,
+            weight=rows.weight,
+            specials=tuple(float(code) for code in predictor.specials),
+            trend=predictor.trend,
+            rules=rules,
+        )
+    return fit_categories(
+        predictor.name,
+        column,
+        bad=rows.bad,
+        train=train,
+        validation=validation,
+        weight=rows.weight,
+        specials=tuple(str(code) for code in predictor.specials),
+        rules=rules,
+    )

@@ -1,0 +1,267 @@
+"""The text of a drafted contract: YAML that reads as a person would write it, whatever the tape's names and values hold.
+
+No value of a personal column is repeated, and only limits are written that every row of the tape keeps.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import yaml
+
+from obligor.preprocessing.guesses import may_be_codes
+from obligor.preprocessing.profiles import special_codes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from obligor.core.snapshot import SnapshotFile
+    from obligor.preprocessing.guesses import Guess, StatusGuess
+    from obligor.preprocessing.profiles import Profile
+
+_LONGEST_LEVEL = 60
+_WINDOW_MONTHS = 12
+_ROWS_PER_LEVEL = 3  # a category of fewer rows, on average, might tell of a person
+_HALF = 2
+_VALIDATION_FROM, _TEST_FROM = 0.6, 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """All that is proposed of a contract, before it is text.
+
+    Parameters
+    ----------
+    rows, step : int
+        The rows of the tape, and every how manieth of them was profiled.
+    names : sequence of str
+        All names of the file's header.
+    left_out : mapping
+        The columns that are not proposed, with the reason.
+    outcome_named : bool
+        Whether the name of the outcome's column speaks for it.
+    """
+
+    name: str
+    file: SnapshotFile
+    rows: int
+    step: int
+    names: Sequence[str]
+    left_out: Mapping[str, str]
+    columns: Sequence[tuple[Profile, Guess]]
+    outcome: Profile
+    status: StatusGuess
+    outcome_named: bool
+    applied_at: Profile | None
+
+
+def write_draft(draft: Draft) -> str:
+    """Write a draft as YAML: one line for each column, with what is to be checked as a comment."""
+    return "\n".join(_lines(draft))
+
+
+def _lines(draft: Draft) -> Iterator[str]:
+    yield from _head(draft)
+    yield from ("schema: obligor/contract/1", f"name: {scalar(_slug(draft.name))}")
+    yield from ('title: ""', 'description: ""', 'source: ""', "", "applications:", *_layout(draft.file), "  columns:")
+    for profile, guess in draft.columns:
+        yield _column_line(profile, guess, draft=draft)
+    if draft.left_out:
+        yield "    # Left out, and so never read:"
+        yield from (f"    # {scalar(name)}: {reason}" for name, reason in draft.left_out.items())
+    yield from ("", *_outcome_lines(draft), "", *_split_lines(draft), "")
+
+
+def _head(draft: Draft) -> Iterator[str]:
+    yield f"# Proposed from a tape of {draft.rows} rows and {len(draft.names)} columns."
+    yield "# Every guess is marked `check`, with what a person is to check."
+    yield "# To add: title and source; trends where they are known; a `reason` for every predictor, which is the"
+    yield "# text that an applicant reads when it speaks against them."
+    if draft.step > 1:
+        yield f"# One row of {draft.step} was profiled, so min, levels and unique are not proposed."
+    if not draft.outcome_named:
+        yield f"# FIRST: no column is named like an outcome; the choice of {scalar(draft.outcome.name)} is a mere guess."
+    if _HALF * sum(_is_number(name) for name in draft.names) >= len(draft.names):
+        yield "# FIRST: the header looks like a row. If it is one, write the names of the columns under applications,"
+        yield "# as `header: [...]`, and name the columns below by them."
+
+
+def _layout(file: SnapshotFile) -> Iterator[str]:
+    if file.delimiter not in (None, ","):
+        yield f"  delimiter: {scalar(str(file.delimiter))}"
+    if file.encoding == "latin-1":
+        yield "  encoding: latin-1"
+    if file.header is not None:
+        yield f"  header: {_texts(file.header)}"
+
+
+def _column_line(profile: Profile, guess: Guess, *, draft: Draft) -> str:
+    codes = special_codes(profile, personal=guess.privacy != "none") if guess.roles[0] == "predictor" else ()
+    parts = [
+        *_reading_parts(profile, guess),
+        *_limit_parts(profile, guess, codes=codes, whole_tape=draft.step == 1),
+        *([f"missing: {_texts(profile.missing)}"] if profile.missing else []),
+        *([f"special: {{{', '.join(f'{numberscalar(code)}: to be stated' for code in codes)}}}"] if codes else []),
+    ]
+    checks = "; ".join(_checks(profile, guess, codes=codes))
+    return f"    {scalar(profile.name)}: {{{', '.join(parts)}}}" + (f"  # check: {checks}" if checks else "")
+
+
+def _reading_parts(profile: Profile, guess: Guess) -> Iterator[str]:
+    roles = guess.roles[0] if len(guess.roles) == 1 else f"[{', '.join(guess.roles)}]"
+    yield f"type: {profile.type}"
+    yield f"role: {roles}"
+    if profile.unit:
+        yield f"unit: {scalar(profile.unit)}"
+    if guess.privacy != "none":
+        yield f"privacy: {guess.privacy}"
+    if profile.extract is not None:
+        yield f"extract: {scalar(profile.extract)}"
+    if profile.scale != 1:
+        yield f"scale: {profile.scale:g}"
+    if profile.format is not None:
+        yield f"format: {scalar(profile.format)}"
+
+
+def _limit_parts(profile: Profile, guess: Guess, *, codes: Sequence[float], whole_tape: bool) -> Iterator[str]:
+    complete = profile.known == profile.rows and whole_tape
+    if guess.roles == ("applied_at",) or (guess.roles == ("outcome",) and complete):
+        yield "required: true"
+    if guess.roles == ("identifier",) and complete and profile.distinct == profile.known:
+        yield "unique: true"
+    if guess.roles[0] not in ("predictor", "protected") or not whole_tape:
+        return
+    values = [number for number, _ in profile.extremes if number not in codes]
+    if profile.type == "number" and values and min(values) >= 0:
+        yield "min: 0"
+    if profile.type == "text" and guess.privacy == "none" and _may_be_listed(profile):
+        yield f"levels: {_texts(text for text, _ in profile.levels)}"
+
+
+def _may_be_listed(profile: Profile) -> bool:
+    few = 0 < len(profile.levels) * _ROWS_PER_LEVEL <= profile.known
+    return few and all(len(text) <= _LONGEST_LEVEL for text, _ in profile.levels)
+
+
+def _checks(profile: Profile, guess: Guess, *, codes: Sequence[float]) -> Iterator[str]:
+    if guess.check:
+        yield guess.check
+    if profile.unread:
+        yield f"{profile.unread} cells cannot be read as a {profile.type}"
+    if profile.ambiguous:
+        yield "day before month, or month before day?"
+    if profile.format and "%y" in profile.format:
+        yield "years of two digits: which century?"
+    if codes:
+        yield "codes, or true values?"
+    if profile.missing and profile.type == "text":
+        yield "are the missing codes not categories?"
+    if guess.roles == ("predictor",) and may_be_codes(profile):
+        yield "numbers, or codes of categories? if so, text"
+
+
+def _outcome_lines(draft: Draft) -> Iterator[str]:
+    status, counts = draft.status, dict(draft.outcome.levels)
+    bads, goods = (sum(counts[value] for value in values) for values in (status.bad, status.good))
+    yield "outcome:"
+    yield f"  window_months: {_WINDOW_MONTHS}  # check: over how many months is the outcome known?"
+    yield f"  status:  # check: {status.check}; bad are {bads / (bads + goods):.1%} of good and bad"
+    yield f"    column: {scalar(draft.outcome.name)}"
+    as_numbers = draft.outcome.type == "number"
+    for key, values, check in (
+        ("good", status.good, ""),
+        ("bad", status.bad, ""),
+        ("indeterminate", status.indeterminate, "  # check: neither good nor bad?"),
+        ("immature", status.immature, "  # check: too young to tell?"),
+    ):
+        if values:
+            yield f"    {key}: {_values(values, as_numbers=as_numbers)}{check}"
+
+
+def _split_lines(draft: Draft) -> Iterator[str]:
+    yield "split:"
+    seams = _seams(draft.applied_at.days) if draft.applied_at else None
+    if draft.applied_at is None or seams is None:
+        yield "  random: {seed: 42, validation: 0.2, test: 0.2}  # check: is there no date to split by?"
+        return
+    left = _left_share(draft.applied_at, seams[0])
+    yield f"  time:  # check: 60, 20 and 20 of 100 loans; {left:.0%} are left to train on, once those are out"
+    yield "    # whose outcome was not known when validation began"
+    yield f"    validation_from: {seams[0].isoformat()}"
+    yield f"    test_from: {seams[1].isoformat()}"
+    yield '    # ignore_outcome_window: ""  # a reason, where every outcome is final and the loans at a seam may stay'
+
+
+def _seams(days: Sequence[tuple[date, int]]) -> tuple[date, date] | None:
+    """Choose where validation and test begin: firsts of months where these part the loans, else days."""
+    first, last = days[0][0], days[-1][0]
+    exact = (_day_at(days, _VALIDATION_FROM), _day_at(days, _TEST_FROM))
+    for validation, test in ((exact[0].replace(day=1), exact[1].replace(day=1)), exact):
+        if first < validation < test <= last:
+            return validation, test
+    return None
+
+
+def _left_share(applied_at: Profile, seam: date) -> float:
+    """Give the share of loans whose outcome window ended before validation begins."""
+    last = date(max(seam.year - _WINDOW_MONTHS // 12, 1), seam.month, min(seam.day, 28))
+    return sum(rows for day, rows in applied_at.days if day <= last) / applied_at.known
+
+
+def _day_at(days: Sequence[tuple[date, int]], share: float) -> date:
+    wanted, reached = share * sum(rows for _, rows in days), 0
+    for day, rows in days:
+        reached += rows
+        if reached > wanted:
+            return day
+    return days[-1][0]
+
+
+# --- YAML --------------------------------------------------------------------------------------------------------
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./()+-]*( [A-Za-z0-9_./()+-]+)*")
+
+
+def scalar(text: str) -> str:
+    """Write a text so that YAML reads this text and nothing else, in one line and anywhere."""
+    if _PLAIN.fullmatch(text) and yaml.safe_load(text) == text:
+        return text
+    return '"' + "".join(_letter(letter) for letter in text) + '"'
+
+
+def _letter(letter: str) -> str:
+    if letter in '"\\':
+        return f"\\{letter}"
+    if letter == "\t":
+        return "\\t"
+    if letter.isprintable():
+        return letter
+    code = ord(letter)
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004
+
+
+def _texts(texts: Iterable[str]) -> str:
+    return f"[{', '.join(scalar(text) for text in texts)}]"
+
+
+def _values(values: Sequence[str], *, as_numbers: bool) -> str:
+    """Write values of an outcome; numbers as such, where the contract then reads just these."""
+    plain = (as_numbers and f"{float(value):g}" == value for value in values)
+    return f"[{', '.join(value if bare else scalar(value) for value, bare in zip(values, plain, strict=True))}]"
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _slug(name: str) -> str:
+    """Make a name that a contract may have: lower-case letters, digits, dots and dashes."""
+    plain = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")
+    return plain[:80].rstrip("-._") or "tape"
