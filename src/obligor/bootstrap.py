@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from obligor.core.scorecard import Scorecard
     from obligor.governance.tracking import Tracker
     from obligor.ingestion.sources import Source
-    from obligor.pipeline import RunSummary, ScoreSummary
+    from obligor.pipeline.summaries import RunSummary
+    from obligor.serving.batch import BatchResult
     from obligor.telemetry import Progress
 
 
 def run_tape(tape: str, *, contract: Path, out: Path, progress: Progress) -> RunSummary:
     """Make a card with its evidence from a tape."""
     from obligor.ingestion.contract_file import load_contract
-    from obligor.pipeline import run_main_job
+    from obligor.pipeline.main_job import run_main_job
 
     settings = _settings()
     loaded = load_contract(contract)
@@ -50,14 +51,14 @@ def run_demo(out: Path, *, applications: int, seed: int, progress: Progress) -> 
         return run_tape(str(work / "tape"), contract=contract, out=out, progress=progress)
 
 
-def score_tape(tape: str, *, card: Path, out: Path, progress: Progress) -> ScoreSummary:
+def score_tape(tape: str, *, card: Path, out: Path, progress: Progress) -> BatchResult:
     """Score every application of a tape."""
-    from obligor.pipeline import score_snapshot
+    from obligor.serving.batch import score_source
 
     settings = _settings()
     loaded = load_card(card)
     with _workshop(settings) as work:
-        return score_snapshot(
+        return score_source(
             open_source(tape, settings),
             card=loaded,
             out=out.absolute(),
@@ -78,7 +79,7 @@ def simulate_tape(out: Path, *, applications: int, seed: int, progress: Progress
 def check_contract(path: Path, *, tape: str | None, progress: Progress) -> list[str]:
     """Check a contract and, where one is given, hold it against a tape."""
     from obligor.ingestion.contract_file import load_contract
-    from obligor.pipeline import check_tape
+    from obligor.pipeline.jobs import check_tape
 
     contract = load_contract(path)
     lines = [f"{path.name}: sound; {len(contract.columns)} columns, {len(contract.predictors)} predictors"]
@@ -92,7 +93,7 @@ def check_contract(path: Path, *, tape: str | None, progress: Progress) -> list[
 
 def draft_contract(tape: str) -> str:
     """Propose a contract for a tape."""
-    from obligor.pipeline import draft_from
+    from obligor.pipeline.jobs import draft_from
 
     settings = _settings()
     with _workshop(settings) as work:

@@ -21,7 +21,8 @@ from obligor.core.errors import ObligorError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from obligor.pipeline import RunSummary, ScoreSummary
+    from obligor.pipeline.summaries import RunSummary
+    from obligor.serving.batch import BatchResult
     from obligor.telemetry import Progress
 
 _EXIT = {"invalid": 2, "gate": 1, "unavailable": 1}
@@ -50,7 +51,7 @@ def demo(out: Path, applications: int, seed: int, *, quiet: bool, as_json: bool)
 
     with _telling(quiet=quiet or as_json) as progress:
         summary = run_demo(out, applications=applications, seed=seed, progress=progress)
-    _show_run(summary, quiet=quiet, as_json=as_json)
+    _show(summary, quiet=quiet, as_json=as_json)
 
 
 @cli.command()
@@ -68,7 +69,7 @@ def run(tape: str, contract_path: Path, out: Path, *, quiet: bool, as_json: bool
 
     with _telling(quiet=quiet or as_json) as progress:
         summary = run_tape(tape, contract=contract_path, out=out, progress=progress)
-    _show_run(summary, quiet=quiet, as_json=as_json)
+    _show(summary, quiet=quiet, as_json=as_json)
 
 
 @cli.command()
@@ -83,7 +84,7 @@ def score(tape: str, card: Path, out: Path, *, quiet: bool, as_json: bool) -> No
 
     with _telling(quiet=quiet or as_json) as progress:
         summary = score_tape(tape, card=card, out=out, progress=progress)
-    _show_score(summary, quiet=quiet, as_json=as_json)
+    _show(summary, quiet=quiet, as_json=as_json)
 
 
 @cli.command()
@@ -170,14 +171,7 @@ def _telling(*, quiet: bool) -> Iterator[Progress]:
     yield Silence() if quiet else Bars(Console(stderr=True))
 
 
-def _show_run(summary: RunSummary, *, quiet: bool, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(summary.to_plain()))
-    elif not quiet:
-        click.echo("\n".join(summary.lines()))
-
-
-def _show_score(summary: ScoreSummary, *, quiet: bool, as_json: bool) -> None:
+def _show(summary: RunSummary | BatchResult, *, quiet: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(summary.to_plain()))
     elif not quiet:

@@ -198,6 +198,13 @@ GREATER = {
             [2],
         ),
         ({"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "y"}}, []),
+        (
+            {
+                "type": "expect_column_mean_to_be_between",
+                "kwargs": {"column": "x", "min_value": 9, "row_condition": "x > 100"},
+            },
+            [],
+        ),
         ({"type": "expect_compound_columns_to_be_unique", "kwargs": {"column_list": ["x", "status"]}}, []),
     ],
 )

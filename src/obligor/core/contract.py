@@ -393,6 +393,10 @@ class Model(_Model):
     """The information value below which a feature is dropped."""
     max_correlation: Annotated[float, Field(gt=0, le=1)] = 0.9
     """The correlation of weights of evidence above which the weaker feature of two is dropped."""
+    max_psi: Annotated[float, Field(gt=0)] = 1.0
+    """The PSI of a feature's bins from train to validation above which it is dropped."""
+    max_p_value: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """The p-value above which a characteristic is dropped, the least significant first."""
     max_characteristics: Annotated[int, Field(ge=1, le=200)] = 30
     """The most characteristics on the card."""
     keep: tuple[str, ...] = ()

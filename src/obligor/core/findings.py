@@ -25,6 +25,8 @@ class FindingCode(StrEnum):
     UNKNOWN_LEVEL = "unknown_level"
     DUPLICATE_ROW = "duplicate_row"
     DUPLICATE_KEY = "duplicate_key"
+    FUTURE = "future"
+    CONTRADICTION = "contradiction"
     EXPECTATION = "expectation"
     NO_VALUES = "no_values"
     SPECIAL_IN_RANGE = "special_in_range"
@@ -40,6 +42,8 @@ REASONS: Mapping[FindingCode, str] = {
     FindingCode.UNKNOWN_LEVEL: "is none of the known categories",
     FindingCode.DUPLICATE_ROW: "duplicate of an earlier row",
     FindingCode.DUPLICATE_KEY: "has the same key as a row that differs",
+    FindingCode.FUTURE: "lies after the day up to which outcomes are known",
+    FindingCode.CONTRADICTION: "contradicts another date of the application",
     FindingCode.EXPECTATION: "does not meet an expectation of the contract",
     FindingCode.NO_VALUES: "holds no value in any row",
     FindingCode.SPECIAL_IN_RANGE: "is a special code that could be a real value",

@@ -14,7 +14,9 @@ from obligor.core.canonical import canonical_json, sha256
 from obligor.core.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from obligor.core.contract import History, Table
 
 SCHEMA = "obligor/snapshot/1"
 Format = Literal["csv", "parquet"]
@@ -49,6 +51,24 @@ class TableRequest:
     columns: tuple[str, ...] = ()
     header: tuple[str, ...] | None = None
     order_by: tuple[str, ...] = ()
+
+
+def request_for(name: str, table: Table) -> TableRequest:
+    """Ask for a table as a contract or a card describes it."""
+    return TableRequest(
+        name=name,
+        file=table.file,
+        delimiter=table.delimiter,
+        encoding=table.encoding,
+        columns=tuple(table.columns),
+        header=table.header,
+    )
+
+
+def requests_for(applications: Table, histories: Mapping[str, History]) -> tuple[TableRequest, ...]:
+    """Ask for the applications and every history."""
+    own = request_for("applications", applications)
+    return (own, *(request_for(name, history) for name, history in histories.items()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from obligor.models.histograms import Histogram
 from obligor.models.partition import Limits, Partition, best_partition, segments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
 
     from numpy.typing import NDArray
 

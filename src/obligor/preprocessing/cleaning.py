@@ -66,7 +66,7 @@ def mark_copies(tape: Tape) -> None:
     unparsed = identifier(tape.applications.unparsed)
     with engine_trouble("looking for duplicates"):
         tape.db.execute(
-            f"CREATE OR REPLACE TABLE {COPIES} AS WITH "  # noqa: S608  every name is quoted
+            f"CREATE OR REPLACE TABLE {COPIES} AS WITH "
             f"hashed AS (SELECT _row, HASH({names}) AS hashed FROM applications), "
             "alike AS (SELECT hashed FROM hashed GROUP BY hashed HAVING COUNT(*) > 1), "
             "near AS (SELECT _row FROM hashed WHERE hashed IN (SELECT hashed FROM alike) "
@@ -88,7 +88,7 @@ def mark_out_of_scope(tape: Tape, contract: Contract) -> None:
         condition = emit(parse_expression(exclusion.when, columns=types), Dialect.DUCKDB)
         with engine_trouble("excluding rows out of scope"):
             tape.db.execute(
-                f"INSERT INTO {EXCLUSIONS} SELECT _row, {value(exclusion.reason)}, {place} "  # noqa: S608  literals
+                f"INSERT INTO {EXCLUSIONS} SELECT _row, {value(exclusion.reason)}, {place} "
                 f"FROM applications WHERE {condition} ORDER BY _row"
             )
 
@@ -110,16 +110,16 @@ def settle_fates(tape: Tape, contract: Contract, *, excluded: Mapping[str, str] 
     """
     mark_out_of_scope(tape, contract)
     sources = [
-        f"SELECT _row, 0 AS kind, {_reason_sql()} AS reason, {_rank_sql()} AS place FROM quarantine_reasons",  # noqa: S608  quoted
-        f"SELECT _row, 1, {value(REASONS[FindingCode.DUPLICATE_ROW])}, 0 FROM {COPIES}",  # noqa: S608  a literal
-        f"SELECT _row, 1, reason, 1 + place FROM {EXCLUSIONS}",  # noqa: S608  a constant
+        f"SELECT _row, 0 AS kind, {_reason_sql()} AS reason, {_rank_sql()} AS place FROM quarantine_reasons",
+        f"SELECT _row, 1, {value(REASONS[FindingCode.DUPLICATE_ROW])}, 0 FROM {COPIES}",
+        f"SELECT _row, 1, reason, 1 + place FROM {EXCLUSIONS}",
     ]
     for place, (reason, table) in enumerate((excluded or {}).items(), start=1 + len(contract.exclude)):
-        sources.append(f"SELECT _row, 1, {value(reason)}, {place} FROM {identifier(table)}")  # noqa: S608  quoted
+        sources.append(f"SELECT _row, 1, {value(reason)}, {place} FROM {identifier(table)}")
     union = " UNION ALL ".join(sources)
     with engine_trouble("settling what becomes of every row"):
         tape.db.execute(
-            f"CREATE OR REPLACE TABLE {FATE} AS WITH given AS "  # noqa: S608  every name and value is quoted
+            f"CREATE OR REPLACE TABLE {FATE} AS WITH given AS "
             f"(SELECT _row, reason, MIN((kind, place)) AS rank FROM ({union}) GROUP BY _row, reason), "
             "listed AS (SELECT _row, LIST(reason ORDER BY rank, reason) AS reasons, MIN(rank)[1] AS kind "
             "FROM given GROUP BY _row) "
@@ -132,7 +132,7 @@ def settle_fates(tape: Tape, contract: Contract, *, excluded: Mapping[str, str] 
 
 def _accounted(tape: Tape) -> Accounting:
     counted = tape.db.execute(
-        f"SELECT fate, reason, COUNT(*) AS n FROM {FATE} GROUP BY ALL ORDER BY n DESC, reason"  # noqa: S608  a constant
+        f"SELECT fate, reason, COUNT(*) AS n FROM {FATE} GROUP BY ALL ORDER BY n DESC, reason"
     ).fetchall()
     return Accounting(
         tape.rows,
@@ -180,7 +180,7 @@ def _quantiles(name: str, column: Column, *, train: str) -> str:
     low, high = column.cap or (0.0, 1.0)
     column_sql = identifier(name)
     return (
-        f"SELECT QUANTILE_DISC({column_sql}, {low!r}), QUANTILE_DISC({column_sql}, {high!r}) "  # noqa: S608  quoted
+        f"SELECT QUANTILE_DISC({column_sql}, {low!r}), QUANTILE_DISC({column_sql}, {high!r}) "
         f"FROM applications WHERE {column_sql} IS NOT NULL AND NOT {among(column_sql, tuple(column.special))} "
         f"AND _row IN (SELECT _row FROM {identifier(train)})"
     )
@@ -194,7 +194,7 @@ def write_quarantine(tape: Tape, contract: Contract, path: Path) -> int:
     shown = [name for name, column in contract.columns.items() if column.privacy not in ("direct", "card")]
     columns = "".join(f", a.{identifier(name)}" for name in shown)
     query = (
-        f"SELECT f._row, f.reasons{columns} FROM {FATE} f JOIN applications a ON a._row = f._row "  # noqa: S608  quoted
+        f"SELECT f._row, f.reasons{columns} FROM {FATE} f JOIN applications a ON a._row = f._row "
         f"WHERE f.fate = '{QUARANTINED}' ORDER BY f._row"
     )
     with whole_file(path) as partial, engine_trouble(str(path)):
@@ -202,5 +202,5 @@ def write_quarantine(tape: Tape, contract: Contract, path: Path) -> int:
         with pq.ParquetWriter(partial, reader.schema, compression="zstd") as writer:
             for batch in reader:
                 writer.write_batch(batch)
-    (rows,) = fetch_one(tape.db, f"SELECT COUNT(*) FROM {FATE} WHERE fate = '{QUARANTINED}'")  # noqa: S608  constants
+    (rows,) = fetch_one(tape.db, f"SELECT COUNT(*) FROM {FATE} WHERE fate = '{QUARANTINED}'")
     return rows

@@ -1,4 +1,4 @@
-"""The text of a drafted contract: YAML that reads as a person would write it, whatever the tape's names and values hold.
+"""The text of a drafted contract: YAML that reads as if written by hand, whatever the tape's names and values hold.
 
 No value of a personal column is repeated, and only limits are written that every row of the tape keeps.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from obligor.preprocessing.guesses import may_be_codes
-from obligor.preprocessing.profiles import special_codes
+from obligor.preprocessing.profiles import number_text, special_codes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -83,7 +83,7 @@ def _head(draft: Draft) -> Iterator[str]:
     if draft.step > 1:
         yield f"# One row of {draft.step} was profiled, so min, levels and unique are not proposed."
     if not draft.outcome_named:
-        yield f"# FIRST: no column is named like an outcome; the choice of {scalar(draft.outcome.name)} is a mere guess."
+        yield f"# FIRST: no column is named like an outcome; {scalar(draft.outcome.name)} is a mere guess."
     if _HALF * sum(_is_number(name) for name in draft.names) >= len(draft.names):
         yield "# FIRST: the header looks like a row. If it is one, write the names of the columns under applications,"
         yield "# as `header: [...]`, and name the columns below by them."
@@ -104,7 +104,7 @@ def _column_line(profile: Profile, guess: Guess, *, draft: Draft) -> str:
         *_reading_parts(profile, guess),
         *_limit_parts(profile, guess, codes=codes, whole_tape=draft.step == 1),
         *([f"missing: {_texts(profile.missing)}"] if profile.missing else []),
-        *([f"special: {{{', '.join(f'{numberscalar(code)}: to be stated' for code in codes)}}}"] if codes else []),
+        *([f"special: {{{', '.join(f'{number_text(code)}: to be stated' for code in codes)}}}"] if codes else []),
     ]
     checks = "; ".join(_checks(profile, guess, codes=codes))
     return f"    {scalar(profile.name)}: {{{', '.join(parts)}}}" + (f"  # check: {checks}" if checks else "")

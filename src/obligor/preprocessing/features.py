@@ -40,12 +40,12 @@ class FeatureColumns:
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """Give a column of numbers; NaN is missing."""
-        found = self.db.sql(f"SELECT {_q(name)} FROM {self.table}").fetchnumpy()[name]  # noqa: S608  quoted
+        found = self.db.sql(f"SELECT {_q(name)} FROM {self.table}").fetchnumpy()[name]
         return np.ma.filled(np.ma.asarray(found, dtype=np.float64), np.nan)
 
     def levels(self, name: str) -> Levels:
         """Give a column of categories, with its levels in rising order."""
-        column = self.db.sql(f"SELECT CAST({_q(name)} AS VARCHAR) AS value FROM {self.table}").to_arrow_table()  # noqa: S608
+        column = self.db.sql(f"SELECT CAST({_q(name)} AS VARCHAR) AS value FROM {self.table}").to_arrow_table()
         return levels_of(column["value"])
 
 
@@ -94,7 +94,7 @@ def feature_query(
     )
     named = [f"{_q(alias)} AS {_q(name)}" for alias, name in zip(shown, kept, strict=True)]
     listed = ", ".join(["_row", *named, *(_q(name) for name in names if name in expressions)])
-    return f"SELECT {listed} FROM ({made})"  # noqa: S608  every name is quoted
+    return f"SELECT {listed} FROM ({made})"
 
 
 def _source(
@@ -106,7 +106,7 @@ def _source(
         parts.append(f"{_without_specials(capped, column)} AS {_q(name)}")
         if name in raw:
             parts.append(f"{capped} AS {_q(_RAW + name)}")
-    return f"SELECT {', '.join(parts)} FROM {rows}"  # noqa: S608
+    return f"SELECT {', '.join(parts)} FROM {rows}"
 
 
 def _capped(name: str, column: Column, cap: tuple[float, float] | None) -> str:
@@ -143,7 +143,7 @@ def _joined(
         dialect=Dialect.DUCKDB,
     )
     added = ", ".join(f"known.{_q(it.name)}" for it in aggregates)
-    return f"SELECT base.*, {added} FROM ({source}) AS base JOIN ({known}) AS known ON base._row = known._row"  # noqa: S608
+    return f"SELECT base.*, {added} FROM ({source}) AS base JOIN ({known}) AS known ON base._row = known._row"
 
 
 def _q(name: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from obligor.preprocessing.profiles import Profile
 
 _FEW = 10
-_FREE_TEXT_LENGTH, _FREE_TEXT_LEVELS, _FREE_TEXT_SHARE = 80, 1000, 0.3
+_FREE_TEXT_LENGTH, _FREE_TEXT_LEVELS, _FREE_TEXT_SHARE = 300, 1000, 0.3
 _KEPT_MISSING = 0.01
 _NEAR = 2
 
@@ -61,7 +61,8 @@ def _has(pattern: str, text: str) -> bool:
 
 _DIRECT = (
     r"\w*name$|surname|e ?mail|(tele)?phone( (no|num|number))?$|mobile( (no|num|number))?$|address(?! state)|street|"
-    r"ssn|social security|national id|nino|passport|iban|tax id|licen[cs]e (no|number)|urls?|link|ip|(card|account) (no|num|number)|pan"
+    r"ssn|social security|national id|nino|passport|"
+    r"iban|tax id|licen[cs]e (no|number)|urls?|link|ip|(card|account) (no|num|number)|pan"
 )
 _LEAKAGE = (
     r"recover\w*|total (pymnt|payments?|paid|rec)|(last|next) (pymnt|payment|pay|fico|credit pull)|settle\w*|hardship|"
@@ -109,7 +110,7 @@ def _is_free_text(profile: Profile) -> bool:
     if profile.type != "text" or _is_key(profile):
         return False
     most = min(_FREE_TEXT_LEVELS, max(5 * _FEW, int(_FREE_TEXT_SHARE * profile.known)))
-    return profile.distinct > most or profile.longest > 4 * _FREE_TEXT_LENGTH
+    return profile.distinct > most or profile.longest > _FREE_TEXT_LENGTH
 
 
 def _is_key(profile: Profile) -> bool:
@@ -117,7 +118,7 @@ def _is_key(profile: Profile) -> bool:
     unique = profile.distinct == profile.known == profile.rows and profile.rows > _FEW
     if profile.type == "text":
         named = _has(_ID, words(profile.name)) and profile.distinct > _FREE_TEXT_SHARE * profile.known
-        return named or (unique and profile.longest <= _FREE_TEXT_LENGTH / _NEAR)
+        return named or (unique and not profile.spaced)
     if profile.type != "number" or not profile.whole or profile.extract or profile.extremes[0][0] < 0:
         return False
     if _has(_ID, words(profile.name)) and profile.distinct > _FREE_TEXT_SHARE * profile.known:

@@ -64,6 +64,8 @@ class Profile:
         Its few lowest and highest numbers, rising, with their rows; empty for other types.
     days : tuple of (date, int)
         Its days, rising, with their rows; empty for other types.
+    longest, spaced : int, bool
+        The length of its longest text, and whether a text holds a blank.
     whole : bool
         Whether its numbers are all whole.
     """
@@ -80,6 +82,7 @@ class Profile:
     unread: int = 0
     distinct: int = 0
     longest: int = 0
+    spaced: bool = False
     whole: bool = False
     missing: tuple[str, ...] = ()
     levels: tuple[tuple[str, int], ...] = field(default=())
@@ -119,13 +122,13 @@ def profile_column(db: duckdb.DuckDBPyConnection, name: str, *, table: TapeTable
         Whether its name speaks of a day, so that eight digits may be one.
     """
     db.execute(
-        f"CREATE OR REPLACE TEMP TABLE draft_texts AS SELECT {identifier(name)} AS text, COUNT(*) AS n "  # noqa: S608
+        f"CREATE OR REPLACE TEMP TABLE draft_texts AS SELECT {identifier(name)} AS text, COUNT(*) AS n "
         f"FROM {identifier(table.name)} WHERE _row % {step} = 0 AND {identifier(name)} IS NOT NULL GROUP BY 1"
     )
     start = Profile(name, rows=-(-table.rows // step))
     wide, strict = (_spellings(db, codes) for codes in (_MISSING_AMONG_VALUES, _MISSING))
     db.execute(
-        "CREATE OR REPLACE TEMP TABLE draft_head AS SELECT text, n FROM draft_texts "  # noqa: S608  values are literals
+        "CREATE OR REPLACE TEMP TABLE draft_head AS SELECT text, n FROM draft_texts "
         f"WHERE NOT {among('text', wide)} ORDER BY n DESC, text LIMIT {_HEAD}"
     )
     (any_text,) = fetch_one(db, "SELECT COUNT(*) FROM draft_head")
@@ -138,7 +141,7 @@ def profile_column(db: duckdb.DuckDBPyConnection, name: str, *, table: TapeTable
 
 
 def _spellings(db: duckdb.DuckDBPyConnection, codes: Sequence[str]) -> tuple[str, ...]:
-    sql = f"SELECT text FROM draft_texts WHERE {among('LOWER(text)', tuple(codes))} ORDER BY text"  # noqa: S608
+    sql = f"SELECT text FROM draft_texts WHERE {among('LOWER(text)', tuple(codes))} ORDER BY text"
     return tuple(text for (text,) in db.execute(sql).fetchall())
 
 
@@ -157,19 +160,19 @@ def _cells(way: _Way, *, table: str, missing: tuple[str, ...]) -> str:
     """Write the table of what each text reads as: ``n``, ``reading``, ``v``."""
     column = Column(type=way.type, extract=way.extract, scale=way.scale, format=way.format, missing=missing)
     cell = read_cell("", column, raw="text", engine_type="VARCHAR", prefix="x")
-    query = f"SELECT text, n FROM {table}"  # noqa: S608  one of ours
+    query = f"SELECT text, n FROM {table}"
     for name, sql in (*cell.stages, ("x_reading", cell.reading), ("v", cell.value)):
-        query = f"SELECT *, {sql} AS {name} FROM ({query})"  # noqa: S608  values are literals
+        query = f"SELECT *, {sql} AS {name} FROM ({query})"
     if way.type == "number":
-        return f"SELECT n, x_reading AS reading, v FROM ({query})"  # noqa: S608
+        return f"SELECT n, x_reading AS reading, v FROM ({query})"
     unlikely = f"v NOT BETWEEN {value(_FIRST_DAY)} AND {value(_LAST_DAY)}"
-    return f"SELECT n, CASE WHEN {unlikely} THEN {Reading.UNPARSED} ELSE x_reading END AS reading, v FROM ({query})"  # noqa: S608
+    return f"SELECT n, CASE WHEN {unlikely} THEN {Reading.UNPARSED} ELSE x_reading END AS reading, v FROM ({query})"
 
 
 def _share(db: duckdb.DuckDBPyConnection, way: _Way, *, table: str, missing: tuple[str, ...]) -> float:
     good, known = fetch_one(
         db,
-        f"SELECT SUM(n) FILTER (reading = {Reading.VALUE}), SUM(n) FILTER (reading <> {Reading.MISSING}) "  # noqa: S608
+        f"SELECT SUM(n) FILTER (reading = {Reading.VALUE}), SUM(n) FILTER (reading <> {Reading.MISSING}) "
         f"FROM ({_cells(way, table=table, missing=missing)})",
     )
     return good / known if known else 0.0
@@ -180,11 +183,11 @@ def _read_as(db: duckdb.DuckDBPyConnection, way: _Way, *, start: Profile) -> Pro
     cells = _cells(way, table="draft_texts", missing=start.missing)
     db.execute(f"CREATE OR REPLACE TEMP TABLE draft_cells AS {cells}")
     db.execute(
-        "CREATE OR REPLACE TEMP TABLE draft_values AS SELECT v, CAST(SUM(n) AS BIGINT) AS n FROM draft_cells "  # noqa: S608
+        "CREATE OR REPLACE TEMP TABLE draft_values AS SELECT v, CAST(SUM(n) AS BIGINT) AS n FROM draft_cells "
         f"WHERE reading = {Reading.VALUE} GROUP BY v"
     )
     known, distinct = fetch_one(db, "SELECT SUM(n), COUNT(*) FROM draft_values")
-    (unread,) = fetch_one(db, f"SELECT SUM(n) FROM draft_cells WHERE reading > {Reading.SPECIAL}")  # noqa: S608
+    (unread,) = fetch_one(db, f"SELECT SUM(n) FROM draft_cells WHERE reading > {Reading.SPECIAL}")
     found = replace(
         start, type=way.type, extract=way.extract, scale=way.scale, format=way.format,
         known=known, unread=unread, distinct=distinct,
@@ -204,7 +207,7 @@ def _read_as(db: duckdb.DuckDBPyConnection, way: _Way, *, start: Profile) -> Pro
 
 def _pairs(db: duckdb.DuckDBPyConnection, order: str, *, limit: int | None = None) -> Iterator[tuple[Any, int]]:
     some = "" if limit is None else f" LIMIT {limit}"
-    yield from db.execute(f"SELECT v, n FROM draft_values ORDER BY {order}{some}").fetchall()  # noqa: S608
+    yield from db.execute(f"SELECT v, n FROM draft_values ORDER BY {order}{some}").fetchall()
 
 
 def _with_unit(db: duckdb.DuckDBPyConnection, profile: Profile) -> Profile:
@@ -218,8 +221,9 @@ def _with_unit(db: duckdb.DuckDBPyConnection, profile: Profile) -> Profile:
 
 def _text(db: duckdb.DuckDBPyConnection, start: Profile) -> Profile:
     kept = f"FROM draft_texts WHERE NOT {among('text', start.missing)}"
-    known, distinct, longest = fetch_one(db, f"SELECT SUM(n), COUNT(*), MAX(LENGTH(text)) {kept}")
-    found = replace(start, known=known, distinct=distinct, longest=longest)
+    counts = f"SELECT SUM(n), COUNT(*), MAX(LENGTH(text)), COUNT_IF(CONTAINS(text, ' ')) {kept}"
+    known, distinct, longest, spaced = fetch_one(db, counts)
+    found = replace(start, known=known, distinct=distinct, longest=longest, spaced=spaced > 0)
     if distinct > MOST_LEVELS:
         return found
     levels = tuple(db.execute(f"SELECT text, n {kept} ORDER BY text").fetchall())

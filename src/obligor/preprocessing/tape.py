@@ -127,7 +127,7 @@ def _read_table(
     with engine_trouble(f"reading '{name}'"):
         db.execute(f"CREATE VIEW {identifier(name)} AS {_view(table.columns, read)}")
         db.execute(f"CREATE TABLE {identifier(unparsed)} AS {_faults(table.columns, read)}")
-    (rows,) = fetch_one(db, f"SELECT COUNT(*) FROM {read}")  # noqa: S608  quoted
+    (rows,) = fetch_one(db, f"SELECT COUNT(*) FROM {read}")
     return TapeTable(name, unparsed, rows, table.columns)
 
 
@@ -184,29 +184,29 @@ def _insert(
 
 def _select(cells: Sequence[Cell], *, source: str, raw: Sequence[str]) -> str:
     """Nest the stages of all columns, so that each is computed once; the engine drops what nobody reads."""
-    query = f"SELECT {', '.join(raw)} FROM {source}"  # noqa: S608  names are generated, the path is a literal
+    query = f"SELECT {', '.join(raw)} FROM {source}"
     for depth in range(max(len(cell.stages) for cell in cells)):
         made = [f"{cell.stages[depth][1]} AS {cell.stages[depth][0]}" for cell in cells if depth < len(cell.stages)]
-        query = f"SELECT *, {', '.join(made)} FROM ({query})"  # noqa: S608  as above, and values are literals
+        query = f"SELECT *, {', '.join(made)} FROM ({query})"
     readings = [f"{cell.prefix}_reading" for cell in cells]
     made = [f"CAST({cell.reading} AS UTINYINT) AS {name}" for cell, name in zip(cells, readings, strict=True)]
-    query = f"SELECT *, {', '.join(made)} FROM ({query})"  # noqa: S608  as above
+    query = f"SELECT *, {', '.join(made)} FROM ({query})"
     faults = f"CASE WHEN GREATEST({', '.join(readings)}) >= {FIRST_FAULT} THEN [{', '.join(readings)}] END AS faults"
     values = [f"{cell.value} AS v{index}" for index, cell in enumerate(cells)]
-    return f"SELECT {', '.join([*values, faults])} FROM ({query})"  # noqa: S608  as above
+    return f"SELECT {', '.join([*values, faults])} FROM ({query})"
 
 
 def _view(columns: Mapping[str, Column], read: str) -> str:
     """Name the columns as the contract does; a table to which rows are only added numbers them from 0 without a gap."""
     named = [f"v{index} AS {identifier(name)}" for index, name in enumerate(columns)]
-    return f"SELECT {', '.join(['rowid AS _row', *named])} FROM {read}"  # noqa: S608  quoted
+    return f"SELECT {', '.join(['rowid AS _row', *named])} FROM {read}"
 
 
 def _faults(columns: Mapping[str, Column], read: str) -> str:
     names = ", ".join(value(name) for name in columns)
     codes = " ".join(f"WHEN {it} THEN {value(it.name.lower())}" for it in Reading if it >= FIRST_FAULT)
     return (
-        f'SELECT _row, [{names}][place] AS "column", CASE reading {codes} END AS code FROM ('  # noqa: S608  literals
+        f'SELECT _row, [{names}][place] AS "column", CASE reading {codes} END AS code FROM ('
         f"SELECT rowid AS _row, UNNEST(faults) AS reading, GENERATE_SUBSCRIPTS(faults, 1) AS place "
         f"FROM {read} WHERE faults IS NOT NULL) WHERE reading >= {FIRST_FAULT} ORDER BY _row, place"
     )
@@ -249,7 +249,7 @@ def _header(file: SnapshotFile) -> tuple[tuple[str, ...], int]:
 
 
 def _parquet_columns(db: duckdb.DuckDBPyConnection, path: Path) -> tuple[tuple[str, ...], list[str]]:
-    described = db.execute(f"DESCRIBE SELECT * FROM read_parquet({value(str(path))})").fetchall()  # noqa: S608  literal
+    described = db.execute(f"DESCRIBE SELECT * FROM read_parquet({value(str(path))})").fetchall()
     return tuple(pq.read_schema(path).names), [kind for _, kind, *_ in described]
 
 
@@ -274,7 +274,7 @@ def _csv_source(path: Path, file: SnapshotFile, *, width: int) -> str:
     source = f"read_csv({value(str(path))}, {', '.join(f'{key} = {it}' for key, it in options.items())})"
     if width > 1:  # there a line of one field is ragged, and `_refuse_ragged` knows the mark
         return source
-    return f"(SELECT * FROM {source} WHERE c0 IS DISTINCT FROM chr({ord(_SUBSTITUTE)}))"  # noqa: S608  literals
+    return f"(SELECT * FROM {source} WHERE c0 IS DISTINCT FROM chr({ord(_SUBSTITUTE)}))"
 
 
 def _refuse_ragged(db: duckdb.DuckDBPyConnection, file: SnapshotFile) -> None:

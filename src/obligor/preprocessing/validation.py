@@ -10,12 +10,6 @@ quarantine.
 
 from __future__ import annotations
 
-import logging
-import os
-import re
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +17,9 @@ import pyarrow as pa
 
 from obligor.core.contract import contract_error
 from obligor.core.dialects import Dialect, emit
-from obligor.core.errors import GateError, Problem
+from obligor.core.errors import ContractError, GateError, Problem
 from obligor.core.findings import REASONS, Finding, FindingCode, Findings
+from obligor.preprocessing.batches import Batches, UnusableError
 from obligor.preprocessing.cleaning import mark_copies
 from obligor.preprocessing.engine import among, fetch_one, identifier, value
 from obligor.preprocessing.suite import Check, suite_of, suite_to_plain
@@ -37,27 +32,11 @@ if TYPE_CHECKING:
 
     from obligor.core.contract import Column, Contract, Limits
     from obligor.core.expressions import Expression
+    from obligor.preprocessing.batches import Built, Result
     from obligor.preprocessing.tape import Tape, TapeTable
 
 QUARANTINE_REASONS = "quarantine_reasons"
 _UNREADABLE = (FindingCode.UNPARSED, FindingCode.NOT_FINITE, FindingCode.COLLIDES)
-_COMPLETE = {
-    "result_format": "COMPLETE",
-    "exclude_unexpected_values": True,
-    "include_unexpected_rows": False,
-    "return_unexpected_index_query": False,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """What Great Expectations says of one check."""
-
-    passed: bool
-    blames_rows: bool
-    rows_checked: int
-    failed: tuple[int, ...]
-    observed: float | None
 
 
 def validate(tape: Tape, contract: Contract) -> Findings:
@@ -74,7 +53,7 @@ def validate(tape: Tape, contract: Contract) -> Findings:
     checks = suite_of(contract)
     mark_copies(tape)
     tape.db.execute(
-        f'CREATE OR REPLACE TABLE {QUARANTINE_REASONS} AS SELECT _row, code, "column", '  # noqa: S608  a literal
+        f'CREATE OR REPLACE TABLE {QUARANTINE_REASONS} AS SELECT _row, code, "column", '
         f"'readable' AS \"check\" FROM {identifier(tape.applications.unparsed)}"
     )
     found = [
@@ -86,7 +65,7 @@ def validate(tape: Tape, contract: Contract) -> Findings:
     for name, table in tape.histories.items():
         found += _readable(tape, table, name=name, severity="warning")
         found += _kept_limits(tape.db, table, name=name)
-    (quarantined,) = fetch_one(tape.db, f"SELECT COUNT(DISTINCT _row) FROM {QUARANTINE_REASONS}")  # noqa: S608  constant
+    (quarantined,) = fetch_one(tape.db, f"SELECT COUNT(DISTINCT _row) FROM {QUARANTINE_REASONS}")
     return Findings(tape.rows, tuple(found), quarantined, suite_to_plain(contract.name, checks))
 
 
@@ -144,11 +123,11 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
 def _readable(tape: Tape, table: TapeTable, *, name: str, severity: Any) -> Iterator[Finding]:  # a Severity
     """Give a finding for each column: how many of its values could not be read, and whether it has any."""
     counts = [f"COUNT({identifier(column)})" for column in table.columns]
-    held = fetch_one(tape.db, f"SELECT {', '.join(counts)} FROM {identifier(table.name)}")  # noqa: S608  quoted
+    held = fetch_one(tape.db, f"SELECT {', '.join(counts)} FROM {identifier(table.name)}")
     noted: dict[tuple[str, str], int] = {
         (column, code): count
         for column, code, count in tape.db.execute(
-            f'SELECT "column", code, COUNT(*) FROM {identifier(table.unparsed)} GROUP BY ALL'  # noqa: S608  quoted
+            f'SELECT "column", code, COUNT(*) FROM {identifier(table.unparsed)} GROUP BY ALL'
         ).fetchall()
     }
     for column, values in zip(table.columns, held, strict=True):
@@ -198,7 +177,7 @@ def _ambiguous(tape: Tape) -> Iterator[Finding]:
         within = tuple(code for code in column.special if isinstance(code, float) and _in_limits(code, column))
         if within and column.type == "number":
             column_sql = identifier(name)
-            rows = f"SELECT COUNT({column_sql}), COUNT(*) FILTER ({among(column_sql, within)}) FROM applications"  # noqa: S608
+            rows = f"SELECT COUNT({column_sql}), COUNT(*) FILTER ({among(column_sql, within)}) FROM applications"
             checked, failed = fetch_one(tape.db, rows)
             message = f"{failed} of {checked} values of '{name}' are special codes that lie between its min and max"
             yield Finding(
@@ -230,7 +209,7 @@ def _kept_limits(db: duckdb.DuckDBPyConnection, table: TapeTable, *, name: str) 
         }
         for code, rule in rules.items():
             if rule is not None:
-                (failed,) = fetch_one(db, f"SELECT COUNT(*) FROM {identifier(table.name)} WHERE {rule}")  # noqa: S608
+                (failed,) = fetch_one(db, f"SELECT COUNT(*) FROM {identifier(table.name)} WHERE {rule}")
                 message = f"{name}: {failed} of {table.rows} rows: '{column_name}' {REASONS[code]}"
                 yield Finding(code, name, column_name, "rule", message, table.rows, failed, "warning", failed == 0)
 
@@ -241,25 +220,30 @@ def _kept_limits(db: duckdb.DuckDBPyConnection, table: TapeTable, *, name: str) 
 def _expected(tape: Tape, checks: Sequence[Check], contract: Contract) -> Iterator[Finding]:
     if not checks:
         return
-    batches = _Batches()
-    built = [_built(check, place, contract) for place, check in enumerate(checks)]
-    found: dict[int, Finding] = {}
-    for _, group in groupby(
-        sorted(range(len(checks)), key=lambda it: _frame_key(checks[it])), lambda it: _frame_key(checks[it])
-    ):
-        places = list(group)
-        frame = _frame(tape, checks[places[0]])
-        said = batches.validate(frame, [built[place] for place in places])
-        for place in places:
-            check = checks[place]
-            result = _result(said[place], check=check, rows=len(frame), contract=contract)
-            found[place] = _finding(check, result, tape=tape, frame_rows=len(frame))
-            if not result.passed and check.severity == "critical" and result.blames_rows:
-                _note(tape.db, check, result.failed)
+    batches = Batches()
+    try:
+        built = [batches.build(check, place) for place, check in enumerate(checks)]
+        keys = [_frame_key(check) for check in checks]
+        found: dict[int, Finding] = {}
+        for _, places in groupby(sorted(range(len(checks)), key=keys.__getitem__), keys.__getitem__):
+            found |= _of_frame(tape, [built[place] for place in places], batches=batches)
+    except UnusableError as error:
+        raise _refusal(error, contract) from error
     yield from (found[place] for place in range(len(checks)))
 
 
-def _frame_key(check: Check) -> tuple[object, ...]:
+def _of_frame(tape: Tape, members: Sequence[Built], *, batches: Batches) -> dict[int, Finding]:
+    """Evaluate the checks that read the same part of the tape, and note the rows that fail."""
+    frame = _frame(tape, members[0].check)
+    results = batches.validate(frame, members)
+    for built in members:
+        result = results[built.place]
+        if not result.passed and built.check.severity == "critical" and result.blames_rows:
+            _note(tape.db, built.check, result.failed)
+    return {it.place: _finding(it.check, results[it.place], tape=tape, frame_rows=len(frame)) for it in members}
+
+
+def _frame_key(check: Check) -> tuple[tuple[str, ...], bool, bool, str]:
     where = check.where.source if check.where else ""
     return (check.columns, check.with_specials, check.among_copies, where)
 
@@ -274,7 +258,7 @@ def _frame(tape: Tape, check: Check) -> pd.DataFrame:
     if check.where is not None:
         conditions.append(_condition(check.where))
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    query = f"SELECT _row, {', '.join(made)} FROM applications {where} ORDER BY _row"  # noqa: S608  quoted
+    query = f"SELECT _row, {', '.join(made)} FROM applications {where} ORDER BY _row"
     return tape.db.execute(query).df().set_index("_row")
 
 
@@ -289,92 +273,16 @@ def _condition(where: Expression) -> str:
     return f"({emit(where, Dialect.DUCKDB)})"
 
 
-class _Batches:
-    """Great Expectations, quiet and without a home on the disk, ready to take frames."""
-
-    def __init__(self) -> None:
-        gx = _great_expectations()
-        from great_expectations.data_context.types.base import ProgressBarsConfig
-
-        logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
-        context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-        asset = context.data_sources.add_pandas("tape").add_dataframe_asset("applications")
-        self._suite = gx.ExpectationSuite
-        self._definition = asset.add_batch_definition_whole_dataframe("rows")
-
-    def validate(self, frame: pd.DataFrame, expectations: Sequence[Any]) -> dict[int, Mapping[str, Any]]:
-        """Give what Great Expectations says of each expectation, by its place, as plain data."""
-        batch = self._definition.get_batch({"dataframe": frame})
-        suite = self._suite(name="suite", expectations=list(expectations))
-        results = batch.validate(suite, result_format=_COMPLETE).results
-        return {result.expectation_config.meta["place"]: result.to_json_dict() for result in results}
-
-
-def _great_expectations() -> Any:  # untyped package
-    """Import the package, which takes seconds, without its reports home and its warnings about old modules."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when the package is imported
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import great_expectations as gx
-    return gx
-
-
-def _built(check: Check, place: int, contract: Contract) -> Any:  # untyped package
-    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
-
-    try:
-        return ExpectationConfiguration(type=check.type, kwargs=check.kwargs, meta={"place": place}).to_domain_obj()
-    except Exception as error:  # whatever the package raises, the expectation cannot be built
-        raise _unusable(check, str(error), contract) from error
-
-
-def _result(said: Mapping[str, Any], *, check: Check, rows: int, contract: Contract) -> _Result:
-    if trouble := _exception(said.get("exception_info")):
-        raise _unusable(check, trouble, contract)
-    result = said.get("result") or {}
-    blames_rows = "unexpected_count" in result
-    listed = result.get("unexpected_index_list") or []
-    failed = tuple(int(row) for part in listed for row in _rows_of(part))
-    observed = result.get("observed_value")
-    return _Result(
-        passed=bool(said["success"]),
-        blames_rows=blames_rows,
-        rows_checked=int(result.get("element_count", rows)) - int(result.get("missing_count") or 0),
-        failed=failed,
-        observed=float(observed) if isinstance(observed, int | float) else None,
-    )
-
-
-def _rows_of(part: object) -> Sequence[Any]:
-    """Read one entry of the list of failing rows, which has changed its shape between releases."""
-    if isinstance(part, Mapping):
-        rows = part["_row"]
-        return rows if isinstance(rows, list) else [rows]
-    return [part]
-
-
-def _exception(info: object) -> str | None:
-    """Find the message of an expectation that raised; the record is flat, or one for each metric."""
-    if not isinstance(info, Mapping):
-        return None
-    if "raised_exception" in info:
-        return str(info.get("exception_message")) if info["raised_exception"] else None
-    return next((trouble for part in info.values() if (trouble := _exception(part))), None)
-
-
-def _unusable(check: Check, trouble: str, contract: Contract) -> Exception:
-    """Name the expectation that cannot be evaluated, without the value over which it fell."""
-    told = " ".join(re.sub(r":\s*(b?'[^']*'|b?\"[^\"]*\")", "", trouble).split())[:300]
-    message = f"{check.type} cannot be evaluated: {told}"
+def _refusal(error: UnusableError, contract: Contract) -> ContractError:
+    """Name the expectation that cannot be evaluated, and its place in the contract."""
+    check = error.check
     if check.code is not FindingCode.EXPECTATION:
-        return contract_error([Problem(("applications", "columns", check.column or ""), message)])
-    same = [it for it in contract.expectations if it.type == check.type]
-    near = [it for it in same if all(str(it.kwargs.get(key)) == str(check.kwargs.get(key)) for key in ("column",))]
-    return contract_error([Problem(("expectations", contract.expectations.index((near or same)[0])), message)])
+        return contract_error([Problem(("applications", "columns", check.column or ""), str(error))])
+    added = [it for it in suite_of(contract) if it.code is FindingCode.EXPECTATION]
+    return contract_error([Problem(("expectations", added.index(check)), str(error))])
 
 
-def _finding(check: Check, result: _Result, *, tape: Tape, frame_rows: int) -> Finding:
+def _finding(check: Check, result: Result, *, tape: Tape, frame_rows: int) -> Finding:
     what = f"'{check.column}'" if check.column else ", ".join(f"'{name}'" for name in check.columns) or "the table"
     because = f" ({check.because})" if check.because else ""
     shown = all(tape.columns[name].privacy == "none" for name in check.columns)
@@ -401,7 +309,7 @@ def _finding(check: Check, result: _Result, *, tape: Tape, frame_rows: int) -> F
 def _note(db: duckdb.DuckDBPyConnection, check: Check, rows: Sequence[int]) -> None:
     db.register("failing_rows", pa.table({"_row": pa.array(rows, pa.int64())}))
     db.execute(
-        f"INSERT INTO {QUARANTINE_REASONS} SELECT _row, ?, ?, ? FROM failing_rows",  # noqa: S608  a constant
+        f"INSERT INTO {QUARANTINE_REASONS} SELECT _row, ?, ?, ? FROM failing_rows",
         [str(check.code), check.column, check.type],
     )
     db.unregister("failing_rows")

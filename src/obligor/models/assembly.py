@@ -1,0 +1,186 @@
+"""Puts a fitted card together: calibration, bands and cut-off on validation, and all that scoring needs, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from obligor.core.bins import NumericBins
+from obligor.core.contract import Cutoff, History, Role, Table
+from obligor.core.scorecard import CardBin, CardCutoff, Characteristic, Origin, Scorecard
+from obligor.measures.decisions import Book, Economy, frontier
+from obligor.models.calibration import Observed, band_cutoffs, calibrate
+from obligor.models.columns import VALIDATION
+from obligor.models.histograms import information_value
+from obligor.models.scaling import log_odds_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from obligor.core.calibration import PdTable
+    from obligor.core.contract import Contract
+    from obligor.core.features import FeatureSet
+    from obligor.models.calibration import Calibration
+    from obligor.models.columns import Rows
+    from obligor.models.training import FittedCard
+
+_DIGITS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A finished card, and how its PDs were fitted."""
+
+    card: Scorecard
+    calibration: Calibration
+
+
+def assemble(
+    contract: Contract,
+    fitted: FittedCard,
+    rows: Rows,
+    *,
+    features: FeatureSet,
+    caps: Mapping[str, tuple[float, float]],
+    origin: Origin,
+) -> Assembled:
+    """Make the card of a fit."""
+    needed = features.needed_for(fitted.fit.features)
+    bounds = _score_range(fitted)
+    calibration = calibrate(
+        _observed(fitted, rows, contract),
+        method=contract.model.calibration,
+        scale=contract.scale,
+        score_range=bounds,
+        central_tendency=contract.model.central_tendency,
+    )
+    card = Scorecard(
+        name=contract.name,
+        horizon_months=contract.outcome.window_months,
+        origin=origin,
+        applications=_only_needed(contract, features, needed),
+        histories=_histories(contract, features, needed),
+        features={name: it for name, it in contract.features.items() if name in needed},
+        caps={name: cap for name, cap in caps.items() if name in needed},
+        scale=contract.scale,
+        base_points=fitted.points.base,
+        characteristics=tuple(_characteristic(contract, fitted, name) for name in fitted.fit.features),
+        pd=calibration.table,
+        bands=band_cutoffs(calibration.table, contract.bands),
+        cutoff=CardCutoff(
+            score=choose_cutoff(
+                _book(fitted, rows), calibration.table, cutoff=contract.cutoff, economy=economy_of(contract)
+            ),
+            chosen_by=contract.cutoff.by,
+        ),
+    )
+    return Assembled(card, calibration)
+
+
+def economy_of(contract: Contract) -> Economy:
+    """Give what loans of a contract earn and cost."""
+    it = contract.economics
+    return Economy(
+        margin=it.margin,
+        lgd=it.lgd,
+        cost_missed_default=it.cost_missed_default,
+        cost_declined_good=it.cost_declined_good,
+    )
+
+
+def choose_cutoff(book: Book, table: PdTable, *, cutoff: Cutoff, economy: Economy) -> int:
+    """Choose the cut-off on a book: the best profit, the lowest cost, a PD, or an approval rate; the lowest of equals."""
+    whole = frontier(book, economy=economy)
+    if cutoff.by == "pd":
+        score = table.score_at(cutoff.value or 0.0)
+        return int(whole.score[-1]) if score is None else score
+    if cutoff.by == "approval_rate":
+        wanted = cutoff.value or 0.0
+        return int(whole.score[np.flatnonzero(whole.approval_rate >= wanted)[-1]])
+    best = np.argmax(whole.profit) if cutoff.by == "profit" else np.argmin(whole.cost)
+    return int(whole.score[best])
+
+
+def _observed(fitted: FittedCard, rows: Rows, contract: Contract) -> Observed:
+    mask = rows.is_in(VALIDATION)
+    weight = np.ones(int(mask.sum())) if rows.weight is None else rows.weight[mask]
+    return Observed(-log_odds_of(fitted.scores[mask], scale=contract.scale), rows.bad[mask], weight)
+
+
+def _book(fitted: FittedCard, rows: Rows) -> Book:
+    mask = rows.is_in(VALIDATION)
+    ones = np.ones(int(mask.sum()))
+    weight = ones if rows.weight is None else rows.weight[mask]
+    exposure = ones if rows.exposure is None else rows.exposure[mask]
+    return Book(fitted.scores[mask], rows.bad[mask], weight, exposure)
+
+
+def _score_range(fitted: FittedCard) -> tuple[int, int]:
+    low = fitted.points.base + sum(min(points) for points in fitted.points.bins)
+    high = fitted.points.base + sum(max(points) for points in fitted.points.bins)
+    return low, max(high, low + 1)
+
+
+def _characteristic(contract: Contract, fitted: FittedCard, name: str) -> Characteristic:
+    bins, at = fitted.bins[name], fitted.fit.features.index(name)
+    said = contract.columns.get(name) or contract.features[name]
+    numeric = isinstance(bins.bins, NumericBins)
+    table = zip(
+        bins.bins.labels(),
+        fitted.points.bins[at],
+        fitted.design.woe[at],
+        bins.train.goods,
+        bins.train.bads,
+        strict=True,
+    )
+    return Characteristic(
+        feature=name,
+        kind="numeric" if numeric else "category",
+        cuts=bins.bins.cuts if isinstance(bins.bins, NumericBins) else (),
+        groups=() if isinstance(bins.bins, NumericBins) else bins.bins.groups,
+        specials=bins.bins.specials,
+        bins=tuple(
+            CardBin(label=label, points=points, woe=_rounded(woe), goods=_rounded(goods), bads=_rounded(bads))
+            for label, points, woe, goods, bads in table
+        ),
+        trend=str(bins.trend),
+        information_value=_rounded(information_value(bins.train)),
+        coefficient=fitted.fit.coefficients[at],
+        standard_error=fitted.fit.standard_errors[at],
+        p_value=fitted.fit.p_values[at],
+        vif=fitted.fit.vif[at],
+        reason=said.reason,
+        reason_missing=said.reason_missing,
+    )
+
+
+def _only_needed(contract: Contract, features: FeatureSet, needed: tuple[str, ...]) -> Table:
+    """Keep the columns that scoring reads: those of features, keys and dates of histories, and identifiers."""
+    wanted = set(needed) | set(contract.with_role(Role.IDENTIFIER))
+    histories = {features.aggregates[name].table for name in needed if name in features.aggregates}
+    for name in histories:
+        wanted |= {contract.histories[name].key[1], contract.only(Role.APPLIED_AT) or ""}
+    columns = {name: column for name, column in contract.columns.items() if name in wanted}
+    return contract.applications.model_copy(update={"columns": columns})
+
+
+def _histories(contract: Contract, features: FeatureSet, needed: tuple[str, ...]) -> dict[str, History]:
+    found: dict[str, History] = {}
+    for name, history in contract.histories.items():
+        own = [
+            features.aggregates[it]
+            for it in needed
+            if it in features.aggregates and features.aggregates[it].table == name
+        ]
+        read = {column for it in own for part in (it.expression, it.where) if part for column in part.columns}
+        read |= {history.key[0], history.event_at, history.known_at, history.tie or ""}
+        if own:
+            columns = {key: column for key, column in history.columns.items() if key in read}
+            found[name] = history.model_copy(update={"columns": columns})
+    return found
+
+
+def _rounded(value: float) -> float:
+    return float(f"{float(value):.{_DIGITS}g}")

@@ -1,0 +1,331 @@
+"""What a card is worth on train, validation and test, as plain data: the evaluation.
+
+Every figure of the report, the model card and the tracker is read from here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from obligor.core.columnar import assign_bands
+from obligor.measures.calibration import (
+    brier,
+    calibration_line,
+    hosmer_lemeshow,
+    jeffreys,
+    log_loss,
+    observed_expected,
+    reliability,
+    spiegelhalter,
+)
+from obligor.measures.decisions import Book, Economy, at_cutoff, frontier, thin
+from obligor.measures.discrimination import auc, delong, distributions, ks, ks_interval, pr_auc, roc_curve
+from obligor.measures.stability import psi, psi_null_quantile
+from obligor.models.columns import SAMPLES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from obligor.core.scorecard import Characteristic, Scorecard
+    from obligor.models.columns import Rows
+    from obligor.models.training import FittedCard
+
+SCHEMA = "obligor/evaluation/1"
+_GROUPS = 10
+_SCORE_BINS = 40
+_PSI_BINS = 10
+_MOST_PERIODS = 16
+_DIGITS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What is evaluated: the card, the rows, and the scores and PDs that the card gives them."""
+
+    card: Scorecard
+    rows: Rows
+    scores: NDArray[np.int64]
+    pds: NDArray[np.float64]
+    codes: Mapping[str, NDArray[np.uint8]]
+    """The bin of every row, by characteristic."""
+    incumbent: tuple[str, NDArray[np.float64]] | None
+    """The name and values of a numeric incumbent score, higher being riskier on train or the reverse."""
+
+
+def judge(
+    card: Scorecard, fitted: FittedCard, rows: Rows, *, incumbent: tuple[str, NDArray[np.float64]] | None
+) -> Judged:
+    """Read the PDs of the scores off the card."""
+    codes = {name: fitted.design.codes(name) for name in fitted.fit.features}
+    return Judged(card, rows, fitted.scores, card.pd.pd_column(fitted.scores), codes, incumbent)
+
+
+def evaluate(judged: Judged, *, economy: Economy, seed: int) -> dict[str, Any]:
+    """Evaluate a card on each sample, and its stability between them."""
+    plain = {name: _sample(judged, code, economy=economy, seed=seed) for code, name in enumerate(SAMPLES)}
+    plain["stability"] = _stability(judged)
+    plain["characteristics"] = [_characteristic(each, judged) for each in judged.card.characteristics]
+    return {str(key): tidy(value) for key, value in plain.items()}
+
+
+def tidy(value: Any) -> Any:
+    """Make plain data of numbers: floats to 10 significant digits, what is not finite to None."""
+    if isinstance(value, dict):
+        return {key: tidy(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [tidy(each) for each in value]
+    if isinstance(value, np.ndarray):
+        return tidy(value.tolist())
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, float):
+        return float(f"{float(value):.{_DIGITS}g}") if math.isfinite(value) else None
+    return value
+
+
+def _sample(judged: Judged, code: int, *, economy: Economy, seed: int) -> dict[str, Any]:
+    rows = judged.rows
+    mask = rows.is_in(code)
+    bad, score, pd = rows.bad[mask], judged.scores[mask], judged.pds[mask]
+    weight = np.ones(len(bad)) if rows.weight is None else rows.weight[mask]
+    exposure = np.ones(len(bad)) if rows.exposure is None else rows.exposure[mask]
+    book = Book(score, bad, weight, exposure)
+    cutoff = judged.card.cutoff.score
+    return {
+        "n": len(bad),
+        "bads": int(bad.sum()),
+        "bad_rate": _mean(bad.astype(np.float64), weight),
+        "mean_pd": _mean(pd, weight),
+        **_ranking(bad, -score.astype(np.float64), weight, seed=seed),
+        **_calibration(bad, pd, weight),
+        "at_cutoff": _fields(at_cutoff(book, cutoff, economy=economy)),
+        "bands": _bands(judged.card, bad, score, pd, weight),
+        "reliability": [_fields(point) | {"n": point.rows} for point in reliability(bad, pd, weight, groups=_GROUPS)],
+        "roc": roc_curve(bad, -score.astype(np.float64), weight),
+        "ks_curve": _ks_curve(bad, score, weight),
+        "score_distribution": _distribution(judged, mask, weight),
+        "frontier": _frontier(book, economy),
+        "incumbent": _incumbent(judged, mask),
+    }
+
+
+def _ranking(
+    bad: NDArray[np.uint8], risk: NDArray[np.float64], weight: NDArray[np.float64], *, seed: int
+) -> dict[str, float]:
+    area, gap = delong(bad, risk), ks(bad, risk, weight)
+    value = auc(bad, risk, weight)
+    reach = (area.interval[1] - area.interval[0]) / 2 if area.variance >= 0 else math.nan
+    low, high = max(value - reach, 0.0), min(value + reach, 1.0)
+    ks_low, ks_high = ks_interval(bad, risk, seed=seed)
+    return {
+        "auc": value,
+        "auc_lower": low,
+        "auc_upper": high,
+        "gini": 2 * value - 1,
+        "gini_lower": 2 * low - 1,
+        "gini_upper": 2 * high - 1,
+        "ks": gap.value,
+        "ks_lower": ks_low,
+        "ks_upper": ks_high,
+        "ks_score": -gap.risk,
+        "pr_auc": pr_auc(bad, risk, weight),
+    }
+
+
+def _calibration(bad: NDArray[np.uint8], pd: NDArray[np.float64], weight: NDArray[np.float64]) -> dict[str, Any]:
+    parts, line = brier(bad, pd, weight, groups=_GROUPS), calibration_line(bad, pd, weight)
+    grades = reliability(bad, pd, groups=_GROUPS)
+    together = hosmer_lemeshow(
+        [g.rows for g in grades], [g.rows * g.bad_rate for g in grades], [g.pd_mean for g in grades], fitted=False
+    )
+    single = spiegelhalter(bad, pd)
+    return {
+        "brier": parts.value,
+        "brier_reliability": parts.reliability,
+        "brier_resolution": parts.resolution,
+        "brier_uncertainty": parts.uncertainty,
+        "log_loss": log_loss(bad, pd, weight),
+        "calibration_slope": line.slope,
+        "calibration_intercept": line.intercept,
+        "calibration_in_the_large": line.in_the_large,
+        "observed_expected": observed_expected(bad, pd, weight),
+        "hosmer_lemeshow": {"statistic": together.statistic, "df": together.df, "p": together.p},
+        "spiegelhalter": {"z": single.statistic, "p": single.p},
+    }
+
+
+def _bands(
+    card: Scorecard,
+    bad: NDArray[np.uint8],
+    score: NDArray[np.int64],
+    pd: NDArray[np.float64],
+    weight: NDArray[np.float64],
+) -> list[dict[str, Any]]:
+    place = assign_bands(card, score)
+    found = []
+    for index, band in enumerate(card.bands):
+        mask = place == index
+        rows, bads = int(mask.sum()), int(bad[mask].sum())
+        mean = _mean(pd[mask], weight[mask])
+        found.append(
+            {
+                "name": band.name,
+                "score_min": band.score_min,
+                "n": rows,
+                "share": float(weight[mask].sum() / weight.sum()) if weight.sum() else math.nan,
+                "bads": bads,
+                "bad_rate": _mean(bad[mask].astype(np.float64), weight[mask]),
+                "pd_mean": mean,
+                "jeffreys_p": jeffreys(rows, bads, mean) if rows else math.nan,
+            }
+        )
+    return found
+
+
+def _ks_curve(bad: NDArray[np.uint8], score: NDArray[np.int64], weight: NDArray[np.float64]) -> list[list[float]]:
+    """Give rows (score in points, share of goods below or at it, share of bads)."""
+    return [[score / 1000, goods, bads] for score, goods, bads in distributions(bad, score.astype(np.float64), weight)]
+
+
+def _distribution(judged: Judged, mask: NDArray[np.bool_], weight: NDArray[np.float64]) -> dict[str, Any]:
+    """Give the shares of goods and of bads over score bins that are the same for every sample."""
+    low, high = np.quantile(judged.scores, (0.0005, 0.9995)) / 1000
+    edges = np.linspace(np.floor(low), np.ceil(high), _SCORE_BINS + 1)
+    points = np.clip(judged.scores[mask] / 1000, edges[0], edges[-1])
+    shares = {}
+    for name, outcome in (("goods", 0), ("bads", 1)):
+        chosen = judged.rows.bad[mask] == outcome
+        held, _ = np.histogram(points[chosen], bins=edges, weights=weight[chosen])
+        shares[name] = held / held.sum() if held.sum() else held
+    return {"edges": edges, **shares}
+
+
+def _frontier(book: Book, economy: Economy) -> list[list[float]]:
+    if not len(book.score):
+        return []
+    shown = thin(frontier(book, economy=economy))
+    return np.column_stack([shown.score / 1000, shown.approval_rate, shown.npl_rate, shown.profit]).tolist()
+
+
+def _incumbent(judged: Judged, mask: NDArray[np.bool_]) -> dict[str, Any] | None:
+    """Rank by the incumbent's score, with the direction that it has on train, where the card's sample has it."""
+    if judged.incumbent is None:
+        return None
+    name, values = judged.incumbent
+    train = judged.rows.is_in(0) & ~np.isnan(values)
+    if auc(judged.rows.bad[train], values[train]) < 0.5:  # noqa: PLR2004  no skill
+        values = -values
+    known = mask & ~np.isnan(values)
+    area = delong(judged.rows.bad[known], values[known])
+    return {"column": name, "auc": area.value, "auc_lower": area.interval[0], "auc_upper": area.interval[1]}
+
+
+def _stability(judged: Judged) -> dict[str, Any]:
+    train = judged.scores[judged.rows.is_in(0)]
+    edges = np.unique(np.quantile(train, np.linspace(0, 1, _PSI_BINS + 1)[1:-1], method="inverted_cdf"))
+    place = np.searchsorted(edges, judged.scores, side="left").astype(np.uint8)
+    return {
+        "score_psi": _moved(place, judged, bins=len(edges) + 1),
+        "characteristics": [
+            {"feature": each.feature, **_moved(judged.codes[each.feature], judged, bins=len(each.bins))}
+            for each in judged.card.characteristics
+        ],
+    }
+
+
+def _moved(codes: NDArray[np.uint8], judged: Judged, *, bins: int) -> dict[str, Any]:
+    counts = [_weights(codes, judged, sample, bins=bins) for sample in range(len(SAMPLES))]
+    used = int((sum(counts) > 0).sum())
+    return {
+        name: {
+            "psi": psi(counts[0], counts[code]),
+            "quantile_95": psi_null_quantile(
+                used, expected_rows=float(counts[0].sum()), current_rows=float(counts[code].sum())
+            ),
+        }
+        for code, name in enumerate(SAMPLES)
+        if code
+    }
+
+
+def _weights(
+    codes: NDArray[np.uint8], judged: Judged, sample: int, *, bins: int, only_bads: bool = False
+) -> NDArray[np.float64]:
+    mask = judged.rows.is_in(sample)
+    if only_bads:
+        mask = mask & (judged.rows.bad == 1)
+    weight = None if judged.rows.weight is None else judged.rows.weight[mask]
+    return np.asarray(np.bincount(codes[mask], weights=weight, minlength=bins), dtype=np.float64)
+
+
+def _characteristic(each: Characteristic, judged: Judged) -> dict[str, Any]:
+    codes, bins = judged.codes[each.feature], len(each.bins)
+    rows = [_weights(codes, judged, sample, bins=bins) for sample in range(len(SAMPLES))]
+    bads = [_weights(codes, judged, sample, bins=bins, only_bads=True) for sample in range(len(SAMPLES))]
+    return {
+        "feature": each.feature,
+        "information_value": each.information_value,
+        "trend": each.trend,
+        "coefficient": each.coefficient,
+        "standard_error": each.standard_error,
+        "p_value": each.p_value,
+        "vif": each.vif,
+        "bins": [
+            {
+                "label": row.label,
+                "points": row.points,
+                "woe": row.woe,
+                **{
+                    name: {
+                        "n": rows[code][place],
+                        "bads": bads[code][place],
+                        "bad_rate": bads[code][place] / rows[code][place] if rows[code][place] else math.nan,
+                        "share": rows[code][place] / rows[code].sum() if rows[code].sum() else math.nan,
+                    }
+                    for code, name in enumerate(SAMPLES)
+                },
+            }
+            for place, row in enumerate(each.bins)
+        ],
+        "over_time": _over_time(codes, judged, bins=bins),
+    }
+
+
+def _over_time(codes: NDArray[np.uint8], judged: Judged, *, bins: int) -> dict[str, Any] | None:
+    """Give the bad rate and the share of each bin in each quarter, or year where there are many quarters."""
+    months = judged.rows.period
+    if months is None:
+        return None
+    months = months.astype(np.int64)
+    length = 3 if (months.max() - months.min()) // 3 < _MOST_PERIODS else 12
+    period = months // length
+    shown = np.unique(period)
+    place = np.searchsorted(shown, period) * bins + codes
+    size = len(shown) * bins
+    rows = np.bincount(place, minlength=size).reshape(len(shown), bins)
+    bads = np.bincount(place, weights=judged.rows.bad, minlength=size).reshape(len(shown), bins)
+    rates = np.divide(bads, rows, out=np.full(rows.shape, math.nan), where=rows > 0)
+    return {
+        "periods": [_period_name(int(each), length) for each in shown],
+        "bad_rates": rates.T,
+        "shares": (rows / rows.sum(axis=1, keepdims=True)).T,
+    }
+
+
+def _period_name(period: int, length: int) -> str:
+    year, part = divmod(period * length, 12)
+    return f"{year}" if length == 12 else f"{year}-Q{part // 3 + 1}"  # noqa: PLR2004  a year
+
+
+def _mean(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+    return float(values @ weight / weight.sum()) if weight.sum() else math.nan
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}

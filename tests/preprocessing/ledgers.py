@@ -1,0 +1,72 @@
+"""Small loan ledgers, written by hand, and the contracts that read them."""
+
+from __future__ import annotations
+
+import calendar
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from obligor.core.contract import Contract, parse_contract
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Loan = tuple[str, date | None]
+Instalment = tuple[str | None, date | None, date | None]
+
+# A pair of loans that turn out differently whatever stands beside them, long before anything else happens.
+PAIR: list[Loan] = [("good", date(1990, 7, 1)), ("bad", date(1990, 7, 1))]
+PAIR_PAID: list[Instalment] = [("good", date(1990, 8, 1), date(1990, 8, 1)), ("bad", date(1990, 7, 1), None)]
+
+
+def contract_of(columns: dict[str, Any], outcome: dict[str, Any], **more: Any) -> Contract:
+    return parse_contract({
+        "schema": "obligor/contract/1", "name": "test", "split": {"random": {}}, "outcome": outcome,
+        "applications": {"columns": {"x": {"type": "number", "role": "predictor"}, **columns}}, **more,
+    })  # fmt: skip
+
+
+def on_repayments(months: int = 12, observed_at: date = date(2026, 1, 1), **terms: Any) -> Contract:
+    columns = {"id": {"type": "text"}, "applied": {"type": "date", "role": "applied_at", "required": True}}
+    dates = {"due": {"type": "date"}, "paid": {"type": "date"}}
+    history = {"columns": {"loan": {"type": "text"}, **dates}, "key": ["loan", "id"], "event_at": "due"}
+    rule = {"history": "repayments", "due_on": "due", "paid_on": "paid", "observed_at": observed_at, **terms}
+    outcome = {"window_months": months, "days_past_due": rule}
+    return contract_of(columns, outcome, histories={"repayments": history})
+
+
+def on_status(type_: str = "text", dated: bool = True, **listed: Any) -> Contract:  # noqa: FBT001, FBT002  a test's own
+    columns: dict[str, Any] = {"status": {"type": type_, "role": "outcome"}}
+    if dated:
+        columns["applied"] = {"type": "date", "role": "applied_at", "required": True}
+        columns["ended"] = {"type": "date", "role": "outcome_date"}
+    status = {"column": "status", "good": ["good"], "bad": ["bad"], **listed}
+    return contract_of(columns, {"window_months": 12, "status": status})
+
+
+def ledger(loans: Sequence[Loan], instalments: Sequence[Instalment]) -> duckdb.DuckDBPyConnection:
+    db = duckdb.connect()
+    db.execute("CREATE TABLE applications (_row BIGINT, id VARCHAR, applied DATE)")
+    db.execute("CREATE TABLE history_repayments (_row BIGINT, loan VARCHAR, due DATE, paid DATE)")
+    db.execute('CREATE TABLE unparsed_repayments (_row BIGINT, "column" VARCHAR, code VARCHAR)')
+    for table, rows in (("applications", loans), ("history_repayments", instalments)):
+        if rows:
+            marks = ", ".join("?" * (1 + len(rows[0])))
+            db.executemany(f"INSERT INTO {table} VALUES ({marks})", [(i, *row) for i, row in enumerate(rows)])
+    return db
+
+
+def statuses(rows: Sequence[tuple[object, ...]], type_: str = "VARCHAR") -> duckdb.DuckDBPyConnection:
+    db = duckdb.connect()
+    db.execute(f"CREATE TABLE applications (_row BIGINT, status {type_}, applied DATE, ended DATE)")
+    for index, row in enumerate(rows):
+        status, applied, ended = (*row, date(2020, 1, 31), None)[:3] if len(row) == 1 else (*row, None)[:3]
+        db.execute("INSERT INTO applications VALUES (?, ?, ?, ?)", [index, status, applied, ended])
+    return db
+
+
+def months_later(day: date, months: int) -> date:
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
