@@ -41,7 +41,7 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--out", type=_FOLDER, default=Path("runs/demo"), show_default=True, help="Where the evidence goes.")
-@click.option("--applications", type=click.IntRange(min=2000), default=20000, show_default=True)
+@click.option("--applications", type=click.IntRange(min=5000), default=40000, show_default=True)
 @click.option("--seed", type=int, default=7, show_default=True)
 @_quiet
 @_json

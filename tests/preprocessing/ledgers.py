@@ -37,7 +37,7 @@ def on_repayments(months: int = 12, observed_at: date = date(2026, 1, 1), **term
     return contract_of(columns, outcome, histories={"repayments": history})
 
 
-def on_status(type_: str = "text", dated: bool = True, **listed: Any) -> Contract:  # noqa: FBT001, FBT002  a test's own
+def on_status(type_: str = "text", *, dated: bool = True, **listed: Any) -> Contract:
     columns: dict[str, Any] = {"status": {"type": type_, "role": "outcome"}}
     if dated:
         columns["applied"] = {"type": "date", "role": "applied_at", "required": True}
@@ -58,12 +58,12 @@ def ledger(loans: Sequence[Loan], instalments: Sequence[Instalment]) -> duckdb.D
     return db
 
 
-def statuses(rows: Sequence[tuple[object, ...]], type_: str = "VARCHAR") -> duckdb.DuckDBPyConnection:
+def statuses(rows: Sequence[tuple[Any, ...]], type_: str = "VARCHAR") -> duckdb.DuckDBPyConnection:
+    """Write applications of a status, of the day applied for and of the day of the outcome; the last two may lack."""
     db = duckdb.connect()
     db.execute(f"CREATE TABLE applications (_row BIGINT, status {type_}, applied DATE, ended DATE)")
-    for index, row in enumerate(rows):
-        status, applied, ended = (*row, date(2020, 1, 31), None)[:3] if len(row) == 1 else (*row, None)[:3]
-        db.execute("INSERT INTO applications VALUES (?, ?, ?, ?)", [index, status, applied, ended])
+    filled = [(*row, *(date(2020, 1, 31), None)[len(row) - 1 :]) for row in rows]
+    db.executemany("INSERT INTO applications VALUES (?, ?, ?, ?)", [(i, *row) for i, row in enumerate(filled)])
     return db
 
 

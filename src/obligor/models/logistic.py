@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SAMPLE_ROWS = 100_000
+SAMPLE_ROWS = 50_000
 """Paths and eliminations look at no more rows than this, evenly spaced; the final fit looks at all."""
 _CODES = 256
 _PARTS = 16
@@ -211,11 +212,11 @@ def fit_at(
     ridge = strength * (1 - penalty.l1_ratio)
     vif = _inflation(design, sample, beta)
     covariance = _covariance(design, train, beta, ridge=ridge) * (train.total / (total or train.total))
-    variances = _rounded(np.sqrt(np.maximum(np.diag(covariance), 0)))
-    unclear = [
-        b == 0 or error == 0 or (ridge == 0 and v is None) for b, error, v in zip(beta[1:], variances, vif, strict=True)
-    ]
-    errors = tuple(None if lost else float(error) for lost, error in zip(unclear, variances, strict=True))
+    deviations = _rounded(np.sqrt(np.maximum(np.diag(covariance), 0)))
+    errors = tuple(
+        None if error == 0 or (ridge == 0 and factor is None) else float(error)
+        for error, factor in zip(deviations, vif, strict=True)
+    )
     return LogitFit(
         features=design.features,
         intercept=float(beta[0]),
@@ -371,7 +372,7 @@ def _in_parts(
         return [work(rows)]
     edges = [len(rows) * part // _PARTS for part in range(_PARTS + 1)]
     with ThreadPoolExecutor(min(_PARTS, os.cpu_count() or 1)) as pool:
-        return list(pool.map(work, (rows[low:high] for low, high in zip(edges, edges[1:], strict=False))))
+        return list(pool.map(work, (rows[low:high] for low, high in pairwise(edges))))
 
 
 def _table(design: CodedDesign, beta: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -385,7 +386,7 @@ def _weight(cases: Cases) -> NDArray[np.float64]:
     return np.zeros(0) if cases.weight is None else np.asarray(cases.weight, dtype=np.float64)
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc"})  # type: ignore[untyped-decorator]  # numba has no types
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
 def _slope(  # noqa: PLR0917  compiled functions take positions
     matrix: NDArray[np.uint8],
     lines: NDArray[np.int64],
@@ -421,7 +422,7 @@ def _slope(  # noqa: PLR0917  compiled functions take positions
     return total
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc"})  # type: ignore[untyped-decorator]  # numba has no types
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
 def _squares(  # noqa: PLR0917  compiled functions take positions
     matrix: NDArray[np.uint8],
     lines: NDArray[np.int64],
@@ -460,7 +461,7 @@ def _squares(  # noqa: PLR0917  compiled functions take positions
     return total
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+@njit(cache=True, nogil=True)
 def _predict(  # noqa: PLR0917  compiled functions take positions
     matrix: NDArray[np.uint8],
     lines: NDArray[np.int64],

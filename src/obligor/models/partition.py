@@ -106,6 +106,7 @@ def best_partition(found: Segments, trend: Trend, *, bins: int) -> Partition:
 def _weigh(
     edges: NDArray[np.float64], all_goods: float, all_bads: float, min_rows: float, min_goods: float, min_bads: float
 ) -> tuple[NDArray[np.float64], NDArray[np.int16], NDArray[np.int16], NDArray[np.int16], NDArray[np.int16]]:
+    """Weigh the bins between any two of `edges`, running sums of goods and of bads, and rank them by bad rate."""
     size = edges.shape[1]
     gain = np.full((size, size), -np.inf)
     rate = np.empty((size, size))  # [end, start]
@@ -115,20 +116,48 @@ def _weigh(
         for start in range(end):
             goods, bads = edges[0, end] - edges[0, start], edges[1, end] - edges[1, start]
             if goods < min_goods or bads < min_bads or goods + bads < min_rows:
-                break  # bins only get smaller from here
+                break  # the later the start, the smaller the bin
             good_share, bad_share = goods / all_goods, bads / all_bads
             gain[start, end] = (good_share - bad_share) * np.log(good_share / bad_share)
             rate[end, start] = bads / (goods + bads)
             rivals[end] = start + 1
-        order[end, : rivals[end]] = np.argsort(rate[end, : rivals[end]])
+        before = rivals[end - 1]
+        order[end, :before] = order[end - 1, :before]  # ends beside each other rank much alike
+        order[end, before : rivals[end]] = np.arange(before, rivals[end])
+        _sort(order[end, : rivals[end]], rate[end])
     below, up_to = np.zeros((size, size), dtype=np.int16), np.zeros((size, size), dtype=np.int16)
     for middle in range(1, size):
-        rates = np.sort(rate[middle, : rivals[middle]])
         for end in range(middle + 1, size):
             if gain[middle, end] > -np.inf:
-                below[middle, end] = np.searchsorted(rates, rate[end, middle], side="left")
-                up_to[middle, end] = np.searchsorted(rates, rate[end, middle], side="right")
+                ranked = order[middle, : rivals[middle]]
+                below[middle, end] = _place(ranked, rate[middle], rate[end, middle], False)
+                up_to[middle, end] = _place(ranked, rate[middle], rate[end, middle], True)
     return gain, order, rivals, below, up_to
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+def _sort(order: NDArray[np.int16], rate: NDArray[np.float64]) -> None:
+    """Sort indices by rate, by insertion: quick where they are nearly in order, and quick to compile."""
+    for place in range(1, len(order)):
+        index = order[place]
+        while place > 0 and rate[order[place - 1]] > rate[index]:
+            order[place] = order[place - 1]
+            place -= 1  # noqa: PLW2901  the hole moves down to where the index belongs
+        order[place] = index
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+def _place(order: NDArray[np.int16], rate: NDArray[np.float64], wanted: float, after_equals: bool) -> int:
+    """Count the ranked rates under a rate; with `after_equals`, not over it."""
+    low, high = 0, len(order)
+    while low < high:
+        middle = (low + high) // 2
+        found = rate[order[middle]]
+        if found < wanted or (after_equals and found == wanted):
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
