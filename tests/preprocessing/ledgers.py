@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import calendar
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+from hypothesis import strategies as st
 
 from obligor.core.contract import Contract, parse_contract
 
@@ -70,3 +71,28 @@ def statuses(rows: Sequence[tuple[Any, ...]], type_: str = "VARCHAR") -> duckdb.
 def months_later(day: date, months: int) -> date:
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
+NAMES = ("a", "b", "c", "d")
+DAYS = st.one_of(
+    st.dates(date(2023, 11, 1), date(2024, 6, 30)),
+    st.sampled_from([date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1), date(2023, 11, 30), date(2023, 12, 31),
+                     date(2024, 1, 31), date(2024, 5, 31)]),
+)  # fmt: skip
+OBSERVED = st.one_of(
+    st.dates(date(2024, 1, 1), date(2024, 12, 31)), st.sampled_from([date(2024, 2, 29), date(2024, 9, 30)])
+)
+DELAYS = st.one_of(st.none(), st.integers(-9, 130), st.sampled_from([0, 1, 28, 29, 30, 31, 59, 60, 89, 90]))
+
+
+@st.composite
+def ledgers(draw: st.DrawFn) -> tuple[list[Loan], list[Instalment]]:
+    """Draw four loans, and instalments around their days of application that are paid early, late or never."""
+    applied = {name: draw(DAYS) for name in NAMES}
+    lines: list[Instalment] = []
+    for name, days, delay in draw(
+        st.lists(st.tuples(st.sampled_from(NAMES), st.integers(-9, 130), DELAYS), max_size=14)
+    ):
+        due = applied[name] + timedelta(days=days)
+        lines.append((name, due, None if delay is None else due + timedelta(days=delay)))
+    return list(applied.items()), lines

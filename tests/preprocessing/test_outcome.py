@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.preprocessing.ledgers import (
+    OBSERVED,
     PAIR,
     PAIR_PAID,
     Instalment,
     Loan,
     ledger,
+    ledgers,
     months_later,
     on_repayments,
     on_status,
@@ -67,33 +69,28 @@ def judged(loan: Loan, instalments: Sequence[Instalment], contract: Contract) ->
 
 # --- laws --------------------------------------------------------------------------------------------------------
 
-DAYS = st.one_of(
-    st.dates(date(2023, 11, 1), date(2024, 9, 30)),
-    st.sampled_from([date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1), date(2023, 11, 30), date(2023, 12, 31),
-                     date(2024, 1, 31), date(2024, 5, 31)]),
-)  # fmt: skip
-NAMES = ("a", "b", "c", "d")
-LEDGERS = st.lists(st.tuples(st.sampled_from(NAMES), DAYS, st.one_of(st.none(), DAYS)), max_size=14)
-
 
 @settings(max_examples=80)
 @given(
-    applied=st.lists(DAYS, min_size=4, max_size=4),
-    instalments=LEDGERS,
+    drawn=ledgers(),
     months=st.integers(1, 4),
-    observed_at=DAYS,
+    observed_at=OBSERVED,
     bad_days=st.sampled_from([1, 7, 29, 30, 31]),
     indeterminate_days=st.sampled_from([None, 1, 15]),
 )
 def test_days_past_due_agree_with_a_walk_through_every_day_of_the_window(
-    *, applied: list[date], instalments: list[Instalment], months: int, observed_at: date, bad_days: int,
+    *,
+    drawn: tuple[list[Loan], list[Instalment]],
+    months: int,
+    observed_at: date,
+    bad_days: int,
     indeterminate_days: int | None,
-) -> None:  # fmt: skip
+) -> None:
     contract = on_repayments(months, observed_at, bad_days=bad_days, indeterminate_days=indeterminate_days)
-    loans = [*PAIR, *zip(NAMES, applied, strict=True)]
-    db = ledger(loans, [*PAIR_PAID, *instalments])
+    loans, instalments = drawn
+    db = ledger([*PAIR, *loans], [*PAIR_PAID, *instalments])
     counts = define_outcome(db, contract)
-    assert verdicts(db) == ["good", "bad", *(judged(loan, instalments, contract) for loan in loans[2:])]
+    assert verdicts(db) == ["good", "bad", *(judged(loan, instalments, contract) for loan in loans)]
     assert counts.goods + counts.bads + sum(counts.excluded.values()) + sum(counts.problems.values()) == counts.rows
     assert sum(counts.instalments.values()) == len(instalments) + 2
 
@@ -122,6 +119,11 @@ def test_the_last_day_of_the_window_counts_and_the_day_after_does_not() -> None:
     end = date(2024, 1, 1)
     assert outcome_of(date(2023, 1, 1), (end - timedelta(days=90), None)) == "bad"
     assert outcome_of(date(2023, 1, 1), (end - timedelta(days=89), None)) == "good"
+
+
+def test_a_payment_after_the_window_does_not_count_its_days_beyond_it() -> None:
+    applied, due = date(2023, 1, 1), date(2023, 11, 1)  # 61 days past due when the window ends
+    assert outcome_of(applied, (due, due + timedelta(days=200))) == "good"
 
 
 def test_a_window_of_a_month_from_the_31st_of_january_ends_with_february() -> None:

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.preprocessing.ledgers import (
+    OBSERVED,
     Instalment,
     Loan,
     ledger,
+    ledgers,
     months_later,
     on_repayments,
     on_status,
@@ -34,15 +36,6 @@ from obligor.preprocessing.vintages import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-START = date(2023, 12, 1)
-DAYS = st.one_of(
-    st.dates(START, date(2024, 9, 30)),
-    st.sampled_from([date(2023, 12, 31), date(2024, 1, 31), date(2024, 2, 28), date(2024, 2, 29), date(2024, 4, 30)]),
-)
-NAMES = ("a", "b", "c", "d")
-LOANS = st.lists(DAYS, min_size=4, max_size=4).map(lambda days: list(zip(NAMES, days, strict=True)))
-LEDGERS = st.lists(st.tuples(st.sampled_from(NAMES), DAYS, st.one_of(st.none(), DAYS)), max_size=14)
-
 
 def own(loan: Loan, lines: Sequence[Instalment], observed_at: date) -> list[tuple[date, date | None]]:
     """Give the instalments of a loan, with the payments that were known."""
@@ -54,7 +47,7 @@ def own(loan: Loan, lines: Sequence[Instalment], observed_at: date) -> list[tupl
 
 def went_bad(loan: Loan, lines: Sequence[Instalment], observed_at: date, bad_days: int) -> date | None:
     """Give the first day on which a loan was so many days past due, by walking through the days."""
-    day = loan[1] or START
+    day = loan[1] or date.max
     while day <= observed_at:
         if any(
             (day - due).days >= bad_days and (paid is None or paid >= day)
@@ -69,10 +62,11 @@ def went_bad(loan: Loan, lines: Sequence[Instalment], observed_at: date, bad_day
 
 
 @settings(max_examples=50)
-@given(loans=LOANS, lines=LEDGERS, observed_at=DAYS, bad_days=st.sampled_from([1, 28, 30, 31, 60]))
+@given(drawn=ledgers(), observed_at=OBSERVED, bad_days=st.sampled_from([1, 28, 30, 31, 60]))
 def test_vintage_curves_agree_with_a_walk_through_every_day_and_never_fall(
-    *, loans: list[Loan], lines: list[Instalment], observed_at: date, bad_days: int
+    *, drawn: tuple[list[Loan], list[Instalment]], observed_at: date, bad_days: int
 ) -> None:
+    loans, lines = drawn
     points = vintage_curves(ledger(loans, lines), on_repayments(3, observed_at, bad_days=bad_days))
     for point in points:
         vintage = [it for it in loans if it[1] and it[1] <= observed_at and f"{it[1]:%Y-%m}" == point.vintage]
@@ -109,10 +103,11 @@ def moves(loan: Loan, lines: Sequence[Instalment], observed_at: date) -> list[tu
 
 
 @settings(max_examples=50)
-@given(loans=LOANS, lines=LEDGERS, observed_at=DAYS)
+@given(drawn=ledgers(), observed_at=OBSERVED)
 def test_roll_rates_agree_with_the_state_of_every_loan_at_every_months_end(
-    *, loans: list[Loan], lines: list[Instalment], observed_at: date
+    *, drawn: tuple[list[Loan], list[Instalment]], observed_at: date
 ) -> None:
+    loans, lines = drawn
     found = roll_rates(ledger(loans, lines), on_repayments(3, observed_at))
     assert found is not None
     wanted = Counter(move for loan in loans for move in moves(loan, lines, observed_at))

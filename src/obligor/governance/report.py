@@ -31,6 +31,10 @@ _SAMPLES = ("train", "validation", "test")
 _MOST_LINES = 6
 _RATES = frozenset(("bad rate", "mean PD", "approval rate", "NPL rate", "precision", "recall", "F1", "accuracy"))
 
+_COUNTS = frozenset(
+    ("loans", "bads", "bads declined", "goods declined", "goods approved", "bads approved", "cost", "profit")
+)
+
 _FIGURES = (
     ("loans", "n"), ("bads", "bads"), ("bad rate", "bad_rate"), ("mean PD", "mean_pd"), ("AUC", "auc"),
     ("AUC, from", "auc_lower"), ("AUC, to", "auc_upper"), ("Gini", "gini"), ("KS", "ks"), ("KS, from", "ks_lower"),
@@ -125,9 +129,9 @@ def _at(place: Plain, path: str) -> Any:
 def _figure(name: str, value: Any) -> str:
     if value is None:
         return NOTHING
-    if name in _RATES:
-        return rate(value)
-    return count(value) if isinstance(value, int) or abs(value) >= 1000 else f"{value:.4f}"  # noqa: PLR2004  whole from there
+    if name in _COUNTS:
+        return count(value)
+    return rate(value) if name in _RATES else number(value)
 
 
 def _charts(evaluation: Plain) -> dict[str, str]:

@@ -7,15 +7,16 @@ tells most and keeps the rules. Missing values and special codes have bins of th
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from obligor.core.bins import Bins, CategoryBins, NumericBins
+from obligor.core.bins import MOST_BINS, Bins, CategoryBins, NumericBins
 from obligor.core.errors import InvalidInputError
 from obligor.core.trend import Trend
-from obligor.models.histograms import Counts, Histogram, Outcomes, count_levels, count_names, count_numbers
+from obligor.models.histograms import CODES, Counts, Histogram, Outcomes, count_levels, count_names, count_numbers
 from obligor.models.partition import Limits, Partition, best_partition, segments
 from obligor.models.prebins import quantile_cuts
 from obligor.models.trends import choose_trend
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
     from obligor.core.bins import Levels
 
-_MOST_ORDINARY = 250
+_PLACEHOLDER = "no level"
+_ORDER_PRIOR = 50.0
+"""Rows at the population's bad rate that join each level before levels are put in order: chance is not an order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +90,14 @@ def fit_numeric(
     else.
     """
     NumericBins(feature, (), specials)  # refuses special codes that no bins could have
-    outcomes = Outcomes(bad, train, validation, weight)
-    most = min(rules.prebins, _MOST_ORDINARY - len(specials) - 1)
+    most = min(rules.prebins, MOST_BINS - len(specials) - 1)
     try:
+        outcomes = Outcomes(bad, train, validation, weight)
         cuts = quantile_cuts(values, train, specials=specials, most=most)
         counts = count_numbers(values, outcomes, cuts=cuts, specials=specials)
     except InvalidInputError as error:
         raise InvalidInputError(f"'{feature}': {error.message}") from None
-    found, note = _partition(feature, counts, len(cuts) + 1, trend=trend, rules=rules)
+    found, note = _partition(feature, counts, len(cuts) + 1, trend=trend, rules=rules, unit=outcomes.unit)
     bins = NumericBins(feature, tuple(float(cuts[start - 1]) for start in found.starts), specials)
     return _fitted(bins, counts, found, prebins=len(cuts) + 1, note=note)
 
@@ -115,22 +118,24 @@ def fit_categories(
     Levels have no order of their own, hence no trend: in order of bad rate the best groups are neighbours. Rare levels
     go together, so that chance does not order them.
     """
-    CategoryBins(feature, (("any",),) if "any" not in specials else (("none",),), specials)
-    outcomes = Outcomes(bad, train, validation, weight)
-    names = count_names(levels.codes, outcomes, names=len(levels.names))
-    ranked = _ranked(names, levels.names, specials, rules)
-    counts = count_levels(levels.codes, outcomes, table=_codes_of(ranked, levels.names, specials))
+    CategoryBins(feature, ((_PLACEHOLDER,),), specials)  # refuses special codes that no bins could have
+    try:
+        outcomes = Outcomes(bad, train, validation, weight)
+        shown = count_names(levels.codes, outcomes, names=len(levels.names))
+        ranked = _ranked(shown, levels.names, specials, rules)
+        counts = count_levels(levels.codes, outcomes, table=_codes_of(ranked, levels.names, specials))
+    except InvalidInputError as error:
+        raise InvalidInputError(f"'{feature}': {error.message}") from None
     found, note = _partition(feature, counts, len(ranked), trend=Trend.FREE, rules=rules)
-    edges = (0, *found.starts, len(ranked))
-    groups = (
-        tuple(sorted(levels.names[level] for prebin in ranked[low:high] for level in prebin))
-        for low, high in zip(edges, edges[1:], strict=False)
+    groups = tuple(
+        tuple(sorted(levels.names[level] for pool in ranked[low:high] for level in pool)) or (_PLACEHOLDER,)
+        for low, high in itertools.pairwise((0, *found.starts, len(ranked)))
     )
-    return _fitted(CategoryBins(feature, tuple(groups), specials), counts, found, prebins=len(ranked), note=note)
+    return _fitted(CategoryBins(feature, groups, specials), counts, found, prebins=len(ranked), note=note)
 
 
 def _partition(
-    feature: str, counts: Counts, prebins: int, *, trend: Trend, rules: BinningRules
+    feature: str, counts: Counts, prebins: int, *, trend: Trend, rules: BinningRules, unit: float = 1.0
 ) -> tuple[Partition, str | None]:
     train = counts.train
     goods, bads = float(train.goods.sum()), float(train.bads.sum())
@@ -138,15 +143,15 @@ def _partition(
         raise InvalidInputError(f"'{feature}': train has {goods:g} goods and {bads:g} bads; wanted some of each")
     limits = Limits(rules.min_share * (goods + bads), rules.min_goods, rules.min_bads)
     if trend == Trend.AUTO:
-        choice = choose_trend(counts, prebins, limits=limits, bins=rules.max_bins)
+        choice = choose_trend(counts, prebins, limits=limits, bins=rules.max_bins, unit=unit)
         return choice.partition, choice.note
     ordinary = Histogram(train.goods[:prebins], train.bads[:prebins])
     return best_partition(segments(ordinary, limits, goods=goods, bads=bads), trend, bins=rules.max_bins), None
 
 
 def _fitted(bins: Bins, counts: Counts, found: Partition, *, prebins: int, note: str | None) -> FittedBins:
-    """Turn pre-bins into bins: 256 entries say where each goes, and what follows the ordinary ones keeps its order."""
-    table = np.minimum(np.arange(256) - prebins + bins.ordinary, bins.size - 1).clip(0).astype(np.uint8)
+    """Turn pre-bins into bins: a table says where each goes, and what follows the ordinary ones keeps its order."""
+    table = (np.arange(CODES) - prebins + bins.ordinary).clip(0, bins.size - 1).astype(np.uint8)
     table[:prebins] = found.bins(prebins)
     validation = None if counts.validation is None else counts.validation.pooled(table, bins.size)
     return FittedBins(
@@ -160,28 +165,33 @@ def _fitted(bins: Bins, counts: Counts, found: Partition, *, prebins: int, note:
 
 
 def _ranked(
-    names: Histogram, levels: tuple[str, ...], specials: tuple[str, ...], rules: BinningRules
+    shown: Histogram, names: tuple[str, ...], specials: tuple[str, ...], rules: BinningRules
 ) -> list[tuple[int, ...]]:
-    """Put the levels that train shows in order of bad rate, rare ones together; at least one group, if only of no level."""
-    rows = names.rows
-    known = [level for level in np.flatnonzero(rows > 0) if levels[level] not in set(specials)]
-    by_size = sorted(known, key=lambda level: (-rows[level], levels[level]))
-    common = [level for level in by_size[: rules.prebins - 1] if rows[level] >= rules.rare_share * rows.sum()]
+    """Put the levels that train shows in order of bad rate, rare ones as one; where it shows none, one pool of none."""
+    rows, special = shown.rows, frozenset(specials)
+    known = (int(level) for level in np.flatnonzero(rows > 0) if names[level] not in special)
+    by_size = sorted(known, key=lambda level: (-rows[level], names[level]))
+    most = min(rules.prebins, MOST_BINS - len(specials) - 2)
+    common = [level for level in by_size[: most - 1] if rows[level] >= rules.rare_share * rows.sum()]
     rare = by_size[len(common) :]
-    prior = names.bads.sum() / max(rows.sum(), 1e-300)
-    pools = [(level,) for level in common] + ([tuple(rare)] if rare else [])
-    PR = rules.__class__.PRIOR if hasattr(rules.__class__, "PRIOR") else 1.0
-    return sorted(pools, key=lambda p: (names.bads[list(p)].sum() + prior * PR) / (rows[list(p)].sum() + PR))
+    prior = shown.bads.sum() / rows.sum() if rows.any() else 0.0
+
+    def bad_rate(pool: tuple[int, ...]) -> float:
+        members = list(pool)
+        return float((shown.bads[members].sum() + _ORDER_PRIOR * prior) / (rows[members].sum() + _ORDER_PRIOR))
+
+    pools = [(level,) for level in common] + ([tuple(rare)] if rare or not common else [])
+    return sorted(pools, key=bad_rate)
 
 
-def _codes_of(ranked: list[tuple[int, ...]], levels: tuple[str, ...], specials: tuple[str, ...]) -> NDArray[np.uint8]:
+def _codes_of(ranked: list[tuple[int, ...]], names: tuple[str, ...], specials: tuple[str, ...]) -> NDArray[np.uint8]:
     missing = len(ranked) + len(specials)
-    table = np.full(len(levels) + 1, missing + 1, dtype=np.uint8)
+    table = np.full(len(names) + 1, missing + 1, dtype=np.uint8)
     for code, pool in enumerate(ranked):
         table[list(pool)] = code
     for offset, special in enumerate(specials):
-        if special in levels:
-            table[levels.index(special)] = len(ranked) + offset
+        if special in names:
+            table[names.index(special)] = len(ranked) + offset
     table[-1] = missing
     return table
 

@@ -89,6 +89,21 @@ class Outcomes:
     validation: NDArray[np.bool_] | None = None
     weight: NDArray[np.float64] | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("train", "validation", "weight"):
+            found = getattr(self, name)
+            if found is not None and len(found) != len(self.bad):
+                raise InvalidInputError(f"outcomes: {name} has {len(found)} values, wanted {len(self.bad)}")
+        if len(self.bad) and int(self.bad.max()) > 1:
+            raise InvalidInputError(f"outcomes: an outcome of {int(self.bad.max())}; wanted 1 for bad, 0 for good")
+        if self.weight is not None and len(self.weight) and not (self.weight.min() >= 0 and self.weight.max() < np.inf):
+            raise InvalidInputError("outcomes: a weight is negative or not finite; wanted weights of 0 or more")
+
+    @property
+    def unit(self) -> float:
+        """The weight of an average row of train."""
+        return 1.0 if self.weight is None else float(self.weight[self.train].mean())
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -121,7 +136,9 @@ def count_numbers(
     ladder = np.full(CODES - 1, np.inf)
     ladder[: len(cuts)] = cuts
     codes = np.empty(len(values), dtype=np.uint8)
-    if not _code_numbers(values, ladder, len(cuts) + 1, np.asarray(specials, dtype=np.float64), codes):
+    if not _code_numbers(
+        np.ascontiguousarray(values), ladder, len(cuts) + 1, np.asarray(specials, dtype=np.float64), codes
+    ):
         raise InvalidInputError("an infinite value: wanted finite numbers, or none where the value is missing")
     return _count(codes, outcomes)
 
@@ -141,12 +158,18 @@ def count_names(levels: NDArray[np.int32], outcomes: Outcomes, *, names: int) ->
 
 
 def _count(codes: NDArray[np.uint8], outcomes: Outcomes) -> Counts:
-    train, bad = outcomes.train.view(np.uint8), outcomes.bad.view(np.uint8)
-    validation = np.zeros(0, dtype=np.uint8) if outcomes.validation is None else outcomes.validation.view(np.uint8)
-    weight = np.zeros(0) if outcomes.weight is None else outcomes.weight
+    if len(codes) != len(outcomes.bad):
+        raise InvalidInputError(f"{len(codes)} values for {len(outcomes.bad)} outcomes; wanted as many")
+    bad, train = _bytes(outcomes.bad), _bytes(outcomes.train)
+    validation = np.zeros(0, dtype=np.uint8) if outcomes.validation is None else _bytes(outcomes.validation)
+    weight = np.zeros(0) if outcomes.weight is None else np.ascontiguousarray(outcomes.weight, dtype=np.float64)
     parts = _count_codes(codes, bad, train, validation, weight, FOLDS)
     histograms = tuple(Histogram(part[0::2].copy(), part[1::2].copy()) for part in parts)
     return Counts(codes, histograms[:FOLDS], None if outcomes.validation is None else histograms[FOLDS])
+
+
+def _bytes(flags: NDArray[np.uint8] | NDArray[np.bool_]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(flags).astype(np.uint8, copy=False)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types

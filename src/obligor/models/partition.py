@@ -49,6 +49,10 @@ class Limits:
         if not (self.goods > 0 and self.bads > 0):
             raise InvalidInputError("a bin without goods or bads has no weight of evidence: wanted limits above 0")
 
+    def scaled(self, share: float) -> Limits:
+        """Give the same limits for a share of the rows."""
+        return Limits(self.rows * share, self.goods * share, self.bads * share)
+
 
 @dataclass(frozen=True, slots=True)
 class Partition:

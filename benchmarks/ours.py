@@ -1,0 +1,49 @@
+"""Obligor's classical card on a frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from obligor.core.bins import Levels
+from obligor.core.trend import Trend
+from obligor.models.columns import TEST, TRAIN, VALIDATION, Predictor, Rows
+from obligor.models.training import FittedCard, Recipe, fit_card
+
+
+@dataclass(frozen=True)
+class FrameColumns:
+    """A frame's columns as the fitters fetch them."""
+
+    frame: pd.DataFrame
+
+    def numbers(self, name: str) -> np.ndarray:
+        return self.frame[name].to_numpy(np.float64)
+
+    def levels(self, name: str) -> Levels:
+        codes, names = pd.factorize(self.frame[name], sort=True)
+        return Levels(codes.astype(np.int32), tuple(str(level) for level in names))
+
+
+def predictors_of(x: pd.DataFrame) -> list[Predictor]:
+    """Offer every column, each with the trend that holds best."""
+    kinds = {name: "numeric" if pd.api.types.is_numeric_dtype(x[name]) else "category" for name in x.columns}
+    return [Predictor(str(name), kind, Trend.AUTO) for name, kind in kinds.items()]
+
+
+def fit_ours(x: pd.DataFrame, bad: np.ndarray, train: np.ndarray, *, recipe: Recipe | None = None) -> FittedCard:
+    """Fit on the train rows, a quarter of which validate; the others are only scored."""
+    sample = np.full(len(bad), TEST, dtype=np.uint8)
+    sample[train] = TRAIN
+    random = np.random.default_rng(42)
+    for outcome in (0, 1):
+        own = train[bad[train] == outcome]
+        sample[random.permutation(own)[: len(own) // 4]] = VALIDATION
+    return fit_card(predictors_of(x), FrameColumns(x), Rows(bad, sample), recipe=recipe)
+
+
+def risk_of(fitted: FittedCard) -> np.ndarray:
+    """Rank by the score, turned."""
+    return -fitted.scores.astype(np.float64)

@@ -1,0 +1,61 @@
+"""Binning, selection, logit and points on a frame of 50 columns, beside OptBinning's BinningProcess and Scorecard."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from benchmarks.data import synthetic
+from benchmarks.measuring import measure
+
+ROWS, QUICK_ROWS = 1_000_000, 100_000
+
+
+def run(*, quick: bool) -> dict[str, object]:
+    """Measure both in processes of their own; ``quick`` takes a tenth of the rows."""
+    rows = QUICK_ROWS if quick else ROWS
+    ours = measure(partial(_prepare_ours, rows), _ours)
+    theirs = measure(partial(_prepare_theirs, rows), _theirs)
+    data_mb = synthetic(rows)[0].memory_usage(deep=True).sum() / 1e6
+    print(f"{rows:,} rows x 50 columns, {data_mb:.0f} MB as a frame")
+    for name, it in (("obligor", ours), ("optbinning", theirs)):
+        print(f"{name:<12}{it.seconds:>9.2f} s{it.extra_mb:>10.0f} MB above the data")
+    return {
+        "rows": rows,
+        "ours_s": round(ours.seconds, 3),
+        "optbinning_s": round(theirs.seconds, 3),
+        "ratio_vs_optbinning": round(theirs.seconds / ours.seconds, 2),
+        "data_mb": round(data_mb, 1),
+        "extra_memory_ratio": round(ours.extra_mb / data_mb, 3),
+        "optbinning_extra_memory_ratio": round(theirs.extra_mb / data_mb, 3),
+    }
+
+
+def _prepare_ours(rows: int) -> object:
+    from benchmarks.ours import fit_ours
+
+    small, bad = synthetic(3000)
+    fit_ours(small, bad, np.arange(3000))  # compiles
+    return synthetic(rows)
+
+
+def _ours(given: object) -> None:
+    from benchmarks.ours import fit_ours
+
+    x, bad = given
+    fit_ours(x, bad, np.arange(len(bad)))
+
+
+def _prepare_theirs(rows: int) -> object:
+    from benchmarks.peers import optbinning_card
+
+    small, bad = synthetic(3000)
+    optbinning_card(small, bad)
+    return synthetic(rows)
+
+
+def _theirs(given: object) -> None:
+    from benchmarks.peers import optbinning_card
+
+    optbinning_card(*given)
