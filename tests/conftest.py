@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -13,6 +14,8 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from obligor.pipeline.summaries import RunSummary
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))  # what several tests share is imported as tests.…
@@ -56,3 +59,35 @@ def postgres_url() -> Iterator[str]:
             connection.execute("CREATE DATABASE tests TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
         yield server.get_uri("tests")
         server.cleanup()
+
+
+@dataclass(frozen=True)
+class LenderRun:
+    """A finished main job on a small simulated lender."""
+
+    tape: Path
+    out: Path
+    summary: RunSummary
+
+
+@pytest.fixture(scope="session")
+def contracts() -> Path:
+    """The folder of shipped contracts."""
+    return ROOT / "configs" / "contracts"
+
+
+@pytest.fixture(scope="session")
+def lender_run(tmp_path_factory: pytest.TempPathFactory, contracts: Path) -> LenderRun:
+    """The main job, run once on eight thousand simulated applications."""
+    from obligor.bootstrap import run_tape, simulate_tape
+    from obligor.telemetry import Silence
+
+    folder = tmp_path_factory.mktemp("lender")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OBLIGOR_DATA", str(folder / "data"))
+        patch.setenv("OBLIGOR_MLFLOW_URI", "off")
+        simulate_tape(folder / "tape", applications=8000, seed=7, progress=Silence())
+        summary = run_tape(
+            str(folder / "tape"), contract=contracts / "simulated-lender.yaml", out=folder / "out", progress=Silence()
+        )
+    return LenderRun(folder / "tape", folder / "out", summary)

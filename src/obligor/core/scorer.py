@@ -156,9 +156,9 @@ def _cleaning(column: Column, *, variable: str, slot: str, cap: tuple[float, flo
 def _binning(
     characteristic: Characteristic, *, variable: str, index: int, kind: ColumnType
 ) -> tuple[list[str], dict[str, object]]:
-    """Write the lines that leave the code of the bin in ``b<index>``."""
-    bins, code = characteristic.binning, f"b{index}"
-    constants: dict[str, object] = {f"p{index}": characteristic.points}
+    """Write the lines that leave the code of the bin in ``bin<index>``."""
+    bins, code = characteristic.binning, f"bin{index}"
+    constants: dict[str, object] = {f"table{index}": characteristic.points}
     if isinstance(bins, NumericBins):
         constants |= {"bisect": bisect_right, f"cuts{index}": bins.cuts}
         found = f"bisect(cuts{index}, {variable})"
@@ -173,8 +173,8 @@ def _binning(
 
 def _sum(card: Scorecard) -> list[str]:
     count = len(card.characteristics)
-    lines = [f"v{index} = p{index}[b{index}]" for index in range(count)]
-    total = " + ".join((repr(card.base_points), *(f"v{index}" for index in range(count))))
-    bins = "".join(f"b{index}, " for index in range(count))
-    points = "".join(f"v{index}, " for index in range(count))
+    lines = [f"won{index} = table{index}[bin{index}]" for index in range(count)]
+    total = " + ".join((repr(card.base_points), *(f"won{index}" for index in range(count))))
+    bins = "".join(f"bin{index}, " for index in range(count))
+    points = "".join(f"won{index}, " for index in range(count))
     return [*lines, f"return {total}, ({bins}), ({points})"]

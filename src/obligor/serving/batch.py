@@ -131,7 +131,7 @@ def _batches(card: Scorecard, tape: Tape) -> Iterator[pa.RecordBatch]:
         wanted, features=features, applications=card.applications, histories=card.histories, caps=card.caps
     )
     ordered = f"SELECT * FROM ({query}) ORDER BY _row" if features.aggregates else query
-    reader: pa.RecordBatchReader = tape.db.execute(ordered).to_arrow_reader(_BATCH_ROWS)
+    reader: pa.RecordBatchReader = tape.db.cursor().sql(ordered).to_arrow_reader(_BATCH_ROWS)
     yield from reader
 
 

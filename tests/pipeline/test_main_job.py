@@ -1,0 +1,192 @@
+"""The main job on the simulated lender, whose truth is known, and on real tapes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from obligor.bootstrap import load_card, run_tape, score_tape
+from obligor.core.scorer import compile_card
+from obligor.files import file_sha256
+from obligor.telemetry import Silence
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+    from tests.conftest import LenderRun
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OBLIGOR_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("OBLIGOR_MLFLOW_URI", "off")
+
+
+@pytest.fixture(scope="module")
+def evaluation(lender_run: LenderRun) -> dict[str, Any]:
+    return json.loads((lender_run.out / "evaluation.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def scored(lender_run: LenderRun, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """Every application of the tape, scored in one batch, with its truth."""
+    folder = tmp_path_factory.mktemp("scored")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OBLIGOR_DATA", str(folder / "data"))
+        score_tape(
+            str(lender_run.tape), card=lender_run.out / "scorecard.json", out=folder / "s.parquet", progress=Silence()
+        )
+    found = pq.read_table(folder / "s.parquet").to_pandas().drop_duplicates("application_id")
+    return found.merge(pq.read_table(lender_run.tape / "truth.parquet").to_pandas(), on="application_id")
+
+
+def test_the_evidence_is_all_there_and_its_hashes_are_listed(lender_run: LenderRun) -> None:
+    manifest = json.loads((lender_run.out / "manifest.json").read_text())
+    wanted = {
+        "scorecard.json",
+        "evaluation.json",
+        "findings.json",
+        "quarantine.parquet",
+        "report.html",
+        "model_card.md",
+    }
+    assert set(manifest["outputs"]) == wanted
+    assert {path.name for path in lender_run.out.iterdir()} == wanted | {"manifest.json"}
+    for name, it in manifest["outputs"].items():
+        assert file_sha256(lender_run.out / name) == it["sha256"]
+
+
+def test_the_same_inputs_give_the_same_bytes(lender_run: LenderRun, contracts: Path, tmp_path: Path) -> None:
+    run_tape(
+        str(lender_run.tape), contract=contracts / "simulated-lender.yaml", out=tmp_path / "again", progress=Silence()
+    )
+    for name in ("scorecard.json", "evaluation.json", "findings.json", "report.html", "model_card.md"):
+        assert (tmp_path / "again" / name).read_bytes() == (lender_run.out / name).read_bytes(), name
+
+
+def test_every_row_is_used_quarantined_or_excluded_with_a_reason(
+    lender_run: LenderRun, evaluation: dict[str, Any]
+) -> None:
+    accounting = evaluation["accounting"]
+    tape = pq.read_table(lender_run.tape / "applications.parquet")
+    assert accounting["rows"] == tape.num_rows
+    assert accounting["used"] == sum(evaluation[sample]["n"] for sample in ("train", "validation", "test"))
+    settled = sum(accounting["quarantined"].values()) + sum(accounting["excluded"].values()) + accounting["used"]
+    assert settled == accounting["rows"]
+    kept = pq.read_table(lender_run.out / "quarantine.parquet")
+    assert kept.num_rows == sum(accounting["quarantined"].values())
+    assert "full_name" not in kept.column_names
+    assert "national_id" not in kept.column_names
+
+
+def test_the_quarantine_holds_the_dirt_that_was_put_there(lender_run: LenderRun) -> None:
+    truth = pq.read_table(lender_run.tape / "truth.parquet").to_pandas()
+    dirty = set(truth.loc[truth["dirt"].isin(["age", "income"]), "application_id"])
+    kept = set(pq.read_table(lender_run.out / "quarantine.parquet")["application_id"].to_pylist())
+    assert kept == dirty
+
+
+def test_estimated_pds_agree_with_true_pds_within_sampling_error(scored: pd.DataFrame) -> None:
+    """In each tenth of estimated PD, the mean true PD; the macro wave shifts a whole period, so the level is free."""
+    approved = scored[scored["approved"] & (scored["dirt"] == "")]
+    shift = approved["pd_12m_true"].mean() / approved["pd"].mean()
+    tenth = np.argsort(np.argsort(approved["pd"].to_numpy(), kind="stable")) * 10 // len(approved)
+    grouped = approved.groupby(tenth)[["pd", "pd_12m_true"]].mean()
+    assert abs(shift - 1) < 0.15
+    assert np.corrcoef(np.log(grouped["pd"]), np.log(grouped["pd_12m_true"]))[0, 1] > 0.98
+    assert (grouped["pd_12m_true"].diff().dropna() > 0).all()
+    error = np.sqrt(grouped["pd"] * (1 - grouped["pd"]) / (len(approved) / 10)) + 0.25 * grouped["pd"]
+    assert ((grouped["pd"] * shift - grouped["pd_12m_true"]).abs() < 2 * error).all()
+
+
+def test_the_card_ranks_unseen_declined_applicants_too(scored: pd.DataFrame) -> None:
+    from obligor.measures.discrimination import auc
+
+    declined = scored[~scored["approved"]]
+    assert auc(declined["defaulted_12m"], declined["pd"]) > 0.68
+
+
+def test_a_leak_a_name_or_the_incumbents_score_is_never_on_the_card(lender_run: LenderRun) -> None:
+    text = (lender_run.out / "scorecard.json").read_text()
+    names = ("collections_contacts", "incumbent_score", "interest_rate", "full_name", "national_id", "sex", "age_years")
+    card = load_card(lender_run.out / "scorecard.json")
+    assert not {it.feature for it in card.characteristics} & set(names)
+    assert "collections_contacts" not in text
+    assert "incumbent_score" not in card.applications.columns
+
+
+def test_one_application_scores_as_in_the_batch(lender_run: LenderRun, scored: pd.DataFrame) -> None:
+    card = load_card(lender_run.out / "scorecard.json")
+    scorer = compile_card(card)
+    bureau: dict[str, list[dict[str, object]]] = {}
+    for line in pq.read_table(lender_run.tape / "bureau.parquet").to_pylist():
+        bureau.setdefault(line["customer_id"], []).append(line)
+    whole = scored.set_index("application_id")
+    rows = pq.read_table(lender_run.tape / "applications.parquet").slice(0, 1500).to_pylist()
+    for row in rows:
+        single = scorer.score(row, histories={"bureau": bureau.get(row["customer_id"], [])})
+        batch = whole.loc[row["application_id"]]
+        assert single.score == batch["score_thousandths"]
+        assert single.pd == batch["pd"]
+        assert single.band == batch["band"]
+
+
+def test_the_report_and_the_model_card_name_no_person(lender_run: LenderRun) -> None:
+    people = set(pq.read_table(lender_run.tape / "applications.parquet")["national_id"].to_pylist())
+    for name in ("report.html", "model_card.md", "findings.json", "evaluation.json", "manifest.json"):
+        text = (lender_run.out / name).read_text()
+        assert not [person for person in people if person in text]
+
+
+def test_a_failed_run_leaves_nothing_behind(lender_run: LenderRun, contracts: Path, tmp_path: Path) -> None:
+    from obligor.core.errors import GateError
+
+    text = (
+        (contracts / "simulated-lender.yaml")
+        .read_text()
+        .replace("features:", "limits: {quarantined: 0.0}\nfeatures:", 1)
+    )
+    (tmp_path / "strict.yaml").write_text(text)
+    with pytest.raises(GateError, match="quarantined"):
+        run_tape(str(lender_run.tape), contract=tmp_path / "strict.yaml", out=tmp_path / "out", progress=Silence())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "strict.yaml"]
+    assert not list((tmp_path / "data" / "processed").iterdir())
+
+
+def test_a_folder_with_other_files_is_never_overwritten(lender_run: LenderRun, contracts: Path, tmp_path: Path) -> None:
+    from obligor.core.errors import InvalidInputError
+
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("mine")
+    with pytest.raises(InvalidInputError, match="not the output of a run"):
+        run_tape(
+            str(lender_run.tape), contract=contracts / "simulated-lender.yaml", out=tmp_path / "out", progress=Silence()
+        )
+    assert (tmp_path / "out" / "thesis.txt").read_text() == "mine"
+
+
+REAL = {
+    "lendingclub-2007-2011": ("lendingclub_2007_2011/LoanStats3a_2007_2011.csv.gz", 0.675, 42535),
+    "give-me-some-credit": ("give_me_some_credit/cs-training.csv.gz", 0.845, 150000),
+    "uci-taiwan": ("uci_taiwan_credit_card/default_of_credit_card_clients.csv.gz", 0.755, 30000),
+    "german-credit": ("german_credit/german.data", 0.70, 1000),
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_the_main_job_runs_on_real_tapes(name: str, datasets: Path, contracts: Path, tmp_path: Path) -> None:
+    file, least, rows = REAL[name]
+    summary = run_tape(
+        str(datasets / file), contract=contracts / f"{name}.yaml", out=tmp_path / "out", progress=Silence()
+    )
+    assert summary.accounting["rows"] == rows
+    assert (summary.samples["test"]["auc"] or 0) > least
+    scored = score_tape(
+        str(datasets / file), card=tmp_path / "out" / "scorecard.json", out=tmp_path / "s.parquet", progress=Silence()
+    )
+    assert scored.rows == rows
