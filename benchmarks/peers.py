@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -72,4 +73,5 @@ def lightgbm(train: pd.DataFrame, bad: np.ndarray, test: pd.DataFrame) -> np.nda
     return model.fit(train, bad).predict_proba(test)[:, 1]
 
 
-ALL = {"optbinning": optbinning, "toad": toad, "logit": logit, "lightgbm": lightgbm}
+Peer = Callable[[pd.DataFrame, np.ndarray, pd.DataFrame], np.ndarray]
+ALL: dict[str, Peer] = {"optbinning": optbinning, "toad": toad, "logit": logit, "lightgbm": lightgbm}
