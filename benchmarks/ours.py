@@ -34,13 +34,13 @@ def predictors_of(x: pd.DataFrame) -> list[Predictor]:
 
 
 def fit_ours(x: pd.DataFrame, bad: np.ndarray, train: np.ndarray, *, recipe: Recipe | None = None) -> FittedCard:
-    """Fit on the train rows, a quarter of which validate; the others are only scored."""
+    """Fit on the train rows, a tenth of which validate; the others are only scored."""
     sample = np.full(len(bad), TEST, dtype=np.uint8)
     sample[train] = TRAIN
     random = np.random.default_rng(42)
     for outcome in (0, 1):
         own = train[bad[train] == outcome]
-        sample[random.permutation(own)[: len(own) // 4]] = VALIDATION
+        sample[random.permutation(own)[: len(own) // 10]] = VALIDATION
     return fit_card(predictors_of(x), FrameColumns(x), Rows(bad, sample), recipe=recipe)
 
 

@@ -68,8 +68,9 @@ def lightgbm(train: pd.DataFrame, bad: np.ndarray, test: pd.DataFrame) -> np.nda
     for name in texts:
         levels = pd.CategoricalDtype(sorted(train[name].dropna().unique()))
         train[name], test[name] = train[name].astype(levels), test[name].astype(levels)
-    model = LGBMClassifier(n_estimators=300, learning_rate=0.03, num_leaves=15, min_child_samples=50, subsample=0.8,
-                           subsample_freq=1, colsample_bytree=0.7, reg_lambda=5.0, n_jobs=2, random_state=42, verbose=-1)  # fmt: skip
+    settings = {"n_estimators": 300, "learning_rate": 0.03, "num_leaves": 15, "min_child_samples": 50, "subsample": 0.8}
+    settings |= {"subsample_freq": 1, "colsample_bytree": 0.7, "reg_lambda": 5.0, "n_jobs": 2, "random_state": 42}
+    model = LGBMClassifier(**settings, verbose=-1)
     return model.fit(train, bad).predict_proba(test)[:, 1]
 
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.data import synthetic
 from obligor.core.calibration import PdTable
@@ -28,8 +29,8 @@ def run(*, quick: bool) -> dict[str, object]:
     x = x[[f"n{index}" for index in range(16)] + [f"c{index}" for index in range(4)]]
     scorer = compile_card(_card(x))
     applications = [
-        {name: None if value != value else value for name, value in row.items()}
-        for row in x.head(200).to_dict("records")  # noqa: PLR0124  NaN
+        {name: None if pd.isna(value) else value for name, value in row.items()}
+        for row in x.head(200).to_dict("records")
     ]
 
     def ours() -> None:

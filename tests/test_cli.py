@@ -115,7 +115,7 @@ def test_a_small_tape_gives_a_card(call: Call, contract: Path, tmp_path: Path) -
     ],
     ids=lambda value: value[-24:].strip() if isinstance(value, str) else str(value),
 )
-def test_what_is_wrong_with_a_tape_is_told(  # noqa: PLR0917  fixtures
+def test_what_is_wrong_with_a_tape_is_told(
     tape: str, code: int, message: str, call: Call, contract: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "tape.csv").write_text(tape)

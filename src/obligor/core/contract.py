@@ -384,18 +384,18 @@ class Model(_Model):
     """How the card is made."""
 
     max_bins: Annotated[int, Field(ge=2, le=50)] = 8
-    """The most ordinary bins of a characteristic."""
-    min_share: Annotated[float, Field(gt=0, le=0.5)] = 0.03
+    """The most ordinary bins of a characteristic; fewer where train has fewer than 40 bads for each."""
+    min_share: Annotated[float, Field(gt=0, le=0.5)] = 0.05
     """The smallest share of train rows in an ordinary bin."""
     min_bads: Annotated[float, Field(ge=0)] = 10
     """The fewest bads of the train rows in an ordinary bin."""
-    min_information_value: Annotated[float, Field(ge=0)] = 0.01
+    min_information_value: Annotated[float, Field(ge=0)] = 0.005
     """The information value below which a feature is dropped."""
     max_correlation: Annotated[float, Field(gt=0, le=1)] = 0.9
     """The correlation of weights of evidence above which the weaker feature of two is dropped."""
     max_psi: Annotated[float, Field(gt=0)] = 1.0
     """The PSI of a feature's bins from train to validation above which it is dropped."""
-    max_p_value: Annotated[float, Field(gt=0, le=1)] = 0.1
+    max_p_value: Annotated[float, Field(gt=0, le=1)] = 0.3
     """The p-value above which a characteristic is dropped, the least significant first."""
     max_characteristics: Annotated[int, Field(ge=1, le=200)] = 30
     """The most characteristics on the card."""

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    Column = NDArray[Any]  # of numbers or of texts
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
     Texts = NDArray[np.str_]
@@ -49,7 +50,19 @@ if TYPE_CHECKING:
 WINDOW_MONTHS = 12
 _EPOCH = date(1970, 1, 1)
 _FIRST = ("Ada", "Bela", "Cleo", "Dara", "Emil", "Finn", "Gwen", "Hugo", "Iris", "Jona", "Kaya", "Lino", "Mira", "Nils")
-_LAST = ("Abbott", "Berger", "Castle", "Dunmore", "Eastley", "Fairfax", "Garland", "Holloway", "Ingram", "Jessop", "Kerr")
+_LAST = (
+    "Abbott",
+    "Berger",
+    "Castle",
+    "Dunmore",
+    "Eastley",
+    "Fairfax",
+    "Garland",
+    "Holloway",
+    "Ingram",
+    "Jessop",
+    "Kerr",
+)
 _CHANNEL = {"branch": -0.15, "web": 0.10, "broker": 0.25, "partner": 0.0}
 _STATUS = {"employed": -0.10, "self-employed": 0.25, "retired": -0.25, "student": 0.35, "unemployed": 0.60}
 _PURPOSE = {"car": -0.20, "home": -0.10, "consolidation": 0.15, "medical": 0.20, "business": 0.35, "holiday": 0.05}
@@ -89,8 +102,10 @@ def simulate_lender(
     """
     if applications < 1:
         raise InvalidInputError(f"simulated lender: {applications} applications; wanted one or more")
-    if not 0 <= dirt <= 0.5 or months < 1:  # noqa: PLR2004  more dirt than data is no tape
-        raise InvalidInputError(f"simulated lender: dirt {dirt}, {months} months; wanted dirt of 0 to 0.5, a month or more")
+    if not 0 <= dirt <= 0.5 or months < 1:
+        raise InvalidInputError(
+            f"simulated lender: dirt {dirt}, {months} months; wanted dirt of 0 to 0.5, a month or more"
+        )
     streams = [np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(6)]
     first = (start - _EPOCH).days
     span = round(months * 30.4375)
@@ -136,12 +151,12 @@ def write_lender(lender: Lender, folder: Path) -> tuple[Path, ...]:
     return tuple(written)
 
 
-def _people(random: np.random.Generator, *, customers: int) -> dict[str, NDArray[np.generic]]:
+def _people(random: np.random.Generator, *, customers: int) -> dict[str, Column]:
     frailty = random.standard_normal(customers)
     age = np.clip(random.gamma(9, 4.6, customers) + 6, 18, 84).round()
     status = _pick(random, customers, dict(zip(_STATUS, (0.68, 0.14, 0.07, 0.06, 0.05), strict=True)))
-    status = np.where(age >= 67, "retired", np.where((status == "retired") & (age < 58), "employed", status))  # noqa: PLR2004
-    status = np.where((status == "student") & (age > 32), "employed", status)  # noqa: PLR2004
+    status = np.where(age >= 67, "retired", np.where((status == "retired") & (age < 58), "employed", status))
+    status = np.where((status == "student") & (age > 32), "employed", status)
     pay = {"employed": 0.0, "self-employed": 0.1, "retired": -0.35, "student": -0.9, "unemployed": -0.8}
     income = np.exp(10.45 + 0.42 * random.standard_normal(customers) - 0.12 * frailty + _of(status, pay))
     return {
@@ -158,15 +173,23 @@ def _people(random: np.random.Generator, *, customers: int) -> dict[str, NDArray
 
 
 def _asked(
-    random: np.random.Generator, people: Mapping[str, NDArray[np.generic]], owner: Ints, day: Ints, *, first: int, span: int
-) -> dict[str, NDArray[np.generic]]:
+    random: np.random.Generator,
+    people: Mapping[str, Column],
+    owner: Ints,
+    day: Ints,
+    *,
+    first: int,
+    span: int,
+) -> dict[str, Column]:
     """Draw what each application asks for, and what it tells."""
     n = len(owner)
     frailty, income = people["frailty"][owner], people["income"][owner]
     through = (day - first) / span
     web = 0.25 + 0.35 * through
     roll = random.random(n)
-    channel = np.where(roll < web, "web", np.where(roll < web + 0.2, "broker", np.where(roll < web + 0.3, "partner", "branch")))
+    channel = np.where(
+        roll < web, "web", np.where(roll < web + 0.2, "broker", np.where(roll < web + 0.3, "partner", "branch"))
+    )
     amount = np.clip(income * random.gamma(2.2, 0.12, n), 500, 60000).round(-2)
     linked = random.random(n) < 1 / (1 + np.exp(-(0.9 - 0.25 * frailty)))
     balance = np.exp(7.2 + 0.9 * random.standard_normal(n) - 0.35 * frailty).round(2)
@@ -180,20 +203,21 @@ def _asked(
         "debt": (income / 12 * random.beta(1.6, 7, n)).round(2),
         "dependants": random.poisson(0.8, n),
         "phone_model_year": random.integers(2012, 2025, n),
-        **{name: people[name][owner] for name in ("age", "sex", "status", "income", "job", "housing", "region", "address")},
+        **{
+            name: people[name][owner]
+            for name in ("age", "sex", "status", "income", "job", "housing", "region", "address")
+        },
     }
 
 
-def _bureau(
-    random: np.random.Generator, people: Mapping[str, NDArray[np.generic]], *, first: int, last: int
-) -> dict[str, NDArray[np.generic]]:
+def _bureau(random: np.random.Generator, people: Mapping[str, Column], *, first: int, last: int) -> dict[str, Column]:
     """Draw the bureau's lines of every customer: inquiries, accounts opened, delinquencies."""
     frailty = people["frailty"]
     years = (last - first) / 365.25
     parts = []
-    for kind, rate, pull in (("inquiry", 1.1, 0.40), ("account_opened", 0.5, 0.10), ("delinquency", 0.16, 0.85)):
+    for name, rate, pull in (("inquiry", 1.1, 0.40), ("account_opened", 0.5, 0.10), ("delinquency", 0.16, 0.85)):
         count = random.poisson(np.minimum(rate * np.exp(pull * frailty), 8 * rate) * years)
-        parts.append((kind, np.repeat(np.arange(len(frailty)), count)))
+        parts.append((name, np.repeat(np.arange(len(frailty)), count)))
     customer = np.concatenate([who for _, who in parts])
     kind = np.concatenate([np.full(len(who), name) for name, who in parts])
     event = random.integers(first, last, len(customer))
@@ -207,11 +231,13 @@ def _bureau(
         "arrived": (event + random.integers(1, 6, len(customer)) + late)[order],
         "limit": limit[order],
         "balance": (limit * random.beta(1.5, 2.5, len(customer))).round(2)[order],
-        "days": np.where(kind == "delinquency", random.choice([30, 60, 90], len(customer), p=[0.6, 0.25, 0.15]), 0)[order],
+        "days": np.where(kind == "delinquency", random.choice([30, 60, 90], len(customer), p=[0.6, 0.25, 0.15]), 0)[
+            order
+        ],
     }
 
 
-def _known(bureau: Mapping[str, NDArray[np.generic]], owner: Ints, day: Ints) -> dict[str, NDArray[np.generic]]:
+def _known(bureau: Mapping[str, Column], owner: Ints, day: Ints) -> dict[str, Column]:
     """Count what the lender knew of each applicant on the day: events and arrivals strictly before it."""
     customer = bureau["customer"]
     begin, end = np.searchsorted(customer, owner, "left"), np.searchsorted(customer, owner, "right")
@@ -229,17 +255,17 @@ def _known(bureau: Mapping[str, NDArray[np.generic]], owner: Ints, day: Ints) ->
     latest = np.full(len(owner), -1, dtype=np.int64)
     np.maximum.at(latest, case[late], event[late])
     return {
-        "inquiries": counted(known & (kind == "inquiry") & (age <= 365)),  # noqa: PLR2004  a year
-        "delinquencies": counted(late & (age <= 730)),  # noqa: PLR2004  two years
+        "inquiries": counted(known & (kind == "inquiry") & (age <= 365)),
+        "delinquencies": counted(late & (age <= 730)),
         "months_since": np.where(latest < 0, -1, (day - latest) // 30),
         "found": counted(known) > 0,
     }
 
 
-def _true_pd(asked: Mapping[str, NDArray[np.generic]], file: Mapping[str, NDArray[np.generic]], month: Floats) -> Floats:
+def _true_pd(asked: Mapping[str, Column], file: Mapping[str, Column], month: Floats) -> Floats:
     """Give the true PD of the model in this module's head."""
     linked, balance = asked["linked"], np.nan_to_num(asked["balance"])
-    recent = (file["months_since"] >= 0) & (file["months_since"] < 24)  # noqa: PLR2004  two years
+    recent = (file["months_since"] >= 0) & (file["months_since"] < 24)
     odds = (
         -3.75
         + 0.55 * np.minimum(3, 4 * asked["amount"] / asked["income"])
@@ -248,7 +274,7 @@ def _true_pd(asked: Mapping[str, NDArray[np.generic]], file: Mapping[str, NDArra
         + np.where(linked, -0.30 * np.log1p(balance / 1000), 0.45)
         - 0.006 * np.minimum(120, asked["job"])
         + 0.03 * np.abs(asked["age"] - 47) / 4
-        + np.where(asked["term"] == 36, 0.25, 0)  # noqa: PLR2004  the longest term
+        + np.where(asked["term"] == 36, 0.25, 0)
         + np.where((asked["housing"] == "rent") & (asked["channel"] == "broker"), 0.35, 0)
         + _of(asked["channel"], _CHANNEL)
         + _of(asked["status"], _STATUS)
@@ -261,7 +287,7 @@ def _true_pd(asked: Mapping[str, NDArray[np.generic]], file: Mapping[str, NDArra
 
 
 def _incumbent(
-    random: np.random.Generator, asked: Mapping[str, NDArray[np.generic]], file: Mapping[str, NDArray[np.generic]]
+    random: np.random.Generator, asked: Mapping[str, Column], file: Mapping[str, Column]
 ) -> tuple[Ints, NDArray[np.bool_]]:
     """Give the incumbent's score, which rewards good, and whom it approves."""
     n = len(asked["amount"])
@@ -277,16 +303,16 @@ def _incumbent(
 
 def _tape(
     random: np.random.Generator,
-    people: Mapping[str, NDArray[np.generic]],
+    people: Mapping[str, Column],
     owner: Ints,
     day: Ints,
-    asked: Mapping[str, NDArray[np.generic]],
-    file: Mapping[str, NDArray[np.generic]],
+    asked: Mapping[str, Column],
+    file: Mapping[str, Column],
     incumbent: Ints,
     approved: NDArray[np.bool_],
     ids: Texts,
     bad: NDArray[np.bool_],
-) -> dict[str, NDArray[np.generic]]:
+) -> dict[str, Column]:
     n, customers = len(owner), len(people["frailty"])
     names = np.char.add(np.char.add(random.choice(_FIRST, customers), " "), random.choice(_LAST, customers))
     months_since = np.where(file["found"], file["months_since"], -9)
@@ -324,7 +350,7 @@ def _repayments(
     random: np.random.Generator,
     ids: Texts,
     day: Ints,
-    asked: Mapping[str, NDArray[np.generic]],
+    asked: Mapping[str, Column],
     approved: NDArray[np.bool_],
     bad: NDArray[np.bool_],
     last: int,
@@ -336,7 +362,11 @@ def _repayments(
     number = np.arange(len(loan)) - np.repeat(np.cumsum(term) - term, term) + 1
     due = _add_months(day[loan], number)
     roll, n = random.random(len(loan)), len(loan)
-    delay = np.where(roll < 0.90, random.integers(-3, 4, n), np.where(roll < 0.98, random.integers(5, 40, n), random.integers(40, 85, n)))
+    delay = np.where(
+        roll < 0.90,
+        random.integers(-3, 4, n),
+        np.where(roll < 0.98, random.integers(5, 40, n), random.integers(40, 85, n)),
+    )
     unpaid = number >= stops[loan]
     cured = unpaid & (number == stops[loan]) & (random.random(n) < 0.15)
     delay = np.where(cured, random.integers(95, 160, n), delay)
@@ -344,7 +374,11 @@ def _repayments(
     known = due <= last
     missing = (unpaid & ~cured) | (paid > last)
     due_amount = np.round(amount[loan] / term[loan] * 1.1, 2)
-    recorded = np.where(missing, due + 1, paid + random.integers(0, 4, n) + np.where(random.random(n) < 0.05, random.integers(10, 30, n), 0))
+    recorded = np.where(
+        missing,
+        due + 1,
+        paid + random.integers(0, 4, n) + np.where(random.random(n) < 0.05, random.integers(10, 30, n), 0),
+    )
     return pa.table(
         {
             "application_id": ids[loan][known],
@@ -358,7 +392,7 @@ def _repayments(
     )
 
 
-def _bureau_table(bureau: Mapping[str, NDArray[np.generic]]) -> pa.Table:
+def _bureau_table(bureau: Mapping[str, Column]) -> pa.Table:
     return pa.table(
         {
             "customer_id": _customer_ids(bureau["customer"]),
@@ -377,7 +411,7 @@ def _dirt(random: np.random.Generator, rows: int, share: float) -> Texts:
     return np.where(random.random(rows) < share, kinds, "")
 
 
-def _soil(random: np.random.Generator, tape: dict[str, NDArray[np.generic]], soiled: Texts, share: float) -> pa.Table:
+def _soil(random: np.random.Generator, tape: dict[str, Column], soiled: Texts, share: float) -> pa.Table:
     """Put the dirt on the tape: the rows named, and repeats of others at random places after them."""
     tape["age_years"] = np.where(soiled == "age", 999.0, tape["age_years"])
     tape["annual_income"] = np.where(soiled == "income", -1000.0, tape["annual_income"])
@@ -399,18 +433,18 @@ def _pick(random: np.random.Generator, n: int, shares: Mapping[str, float]) -> T
     return np.asarray(random.choice(list(shares), n, p=list(shares.values())))
 
 
-def _of(keys: NDArray[np.generic], table: Mapping[str, float]) -> Floats:
+def _of(keys: Column, table: Mapping[str, float]) -> Floats:
     found = np.zeros(len(keys))
     for key, value in table.items():
         found[keys == key] = value
     return found
 
 
-def _customer_ids(numbers: NDArray[np.generic]) -> Texts:
+def _customer_ids(numbers: Column) -> Texts:
     return np.char.add("C", np.char.zfill(numbers.astype(str), 7))
 
 
-def _add_months(days: NDArray[np.generic], months: NDArray[np.generic] | int) -> Ints:
+def _add_months(days: Column, months: Column | int) -> Ints:
     """Add calendar months to days since 1970, to the same day of the month or its last."""
     dates = days.astype("datetime64[D]")
     month = dates.astype("datetime64[M]")
@@ -420,6 +454,5 @@ def _add_months(days: NDArray[np.generic], months: NDArray[np.generic] | int) ->
     return (target.astype("datetime64[D]").astype(np.int64) + np.minimum(offset, length - 1)).astype(np.int64)
 
 
-def _dates(days: NDArray[np.generic]) -> pa.Array:
+def _dates(days: Column) -> pa.Array:
     return pa.array(days.astype(np.int32)).cast(pa.date32())
-

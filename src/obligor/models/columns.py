@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+import numpy as np
+
 from obligor.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from obligor.core.bins import Levels
@@ -67,4 +68,4 @@ class Rows:
 
     def is_in(self, sample: int) -> NDArray[np.bool_]:
         """Mark the rows of a sample."""
-        return self.sample == sample
+        return np.equal(self.sample, sample)

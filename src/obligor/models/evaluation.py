@@ -68,7 +68,9 @@ def judge(
 
 def evaluate(judged: Judged, *, economy: Economy, seed: int) -> dict[str, Any]:
     """Evaluate a card on each sample, and its stability between them."""
-    plain = {name: _sample(judged, code, economy=economy, seed=seed) for code, name in enumerate(SAMPLES)}
+    plain: dict[str, Any] = {
+        name: _sample(judged, code, economy=economy, seed=seed) for code, name in enumerate(SAMPLES)
+    }
     plain["stability"] = _stability(judged)
     plain["characteristics"] = [_characteristic(each, judged) for each in judged.card.characteristics]
     return {str(key): tidy(value) for key, value in plain.items()}
@@ -210,7 +212,8 @@ def _frontier(book: Book, economy: Economy) -> list[list[float]]:
     if not len(book.score):
         return []
     shown = thin(frontier(book, economy=economy))
-    return np.column_stack([shown.score / 1000, shown.approval_rate, shown.npl_rate, shown.profit]).tolist()
+    rows = zip(shown.score / 1000, shown.approval_rate, shown.npl_rate, shown.profit, strict=True)
+    return [[float(value) for value in row] for row in rows]
 
 
 def _incumbent(judged: Judged, mask: NDArray[np.bool_]) -> dict[str, Any] | None:
@@ -241,7 +244,7 @@ def _stability(judged: Judged) -> dict[str, Any]:
 
 def _moved(codes: NDArray[np.uint8], judged: Judged, *, bins: int) -> dict[str, Any]:
     counts = [_weights(codes, judged, sample, bins=bins) for sample in range(len(SAMPLES))]
-    used = int((sum(counts) > 0).sum())
+    used = int(np.count_nonzero(np.sum(counts, axis=0)))
     return {
         name: {
             "psi": psi(counts[0], counts[code]),

@@ -41,9 +41,8 @@ class Histogram:
 
     def pooled(self, bins: NDArray[np.uint8], size: int) -> Histogram:
         """Give the histogram of coarser bins: code ``c`` goes to ``bins[c]``."""
-        return Histogram(
-            np.bincount(bins, weights=self.goods, minlength=size), np.bincount(bins, weights=self.bads, minlength=size)
-        )
+        goods = np.bincount(bins, weights=self.goods, minlength=size).astype(np.float64)
+        return Histogram(goods, np.bincount(bins, weights=self.bads, minlength=size).astype(np.float64))
 
 
 def woe(histogram: Histogram, *, prior_rows: float = 1.0) -> NDArray[np.float64]:
@@ -172,7 +171,7 @@ def _bytes(flags: NDArray[np.uint8] | NDArray[np.bool_]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(flags).astype(np.uint8, copy=False)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+@njit(cache=True, nogil=True)
 def _code_numbers(
     values: NDArray[np.float64],
     ladder: NDArray[np.float64],
@@ -204,7 +203,7 @@ def _code_numbers(
     return finite
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+@njit(cache=True, nogil=True)
 def _count_codes(
     codes: NDArray[np.uint8],
     bad: NDArray[np.uint8],
@@ -228,7 +227,7 @@ def _count_codes(
             part = np.int64((fraction * np.uint64(folds)) >> _HALF)
             seen[outcome] += np.uint64(1)
         elif validated and validation[row]:
-            part = folds
+            part = np.int64(folds)
         else:
             continue
         counts[part, 2 * np.int64(codes[row]) + outcome] += weight[row] if weighted else 1.0

@@ -387,7 +387,7 @@ def _weight(cases: Cases) -> NDArray[np.float64]:
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc"})
-def _slope(  # noqa: PLR0917  compiled functions take positions
+def _slope(
     matrix: NDArray[np.uint8],
     lines: NDArray[np.int64],
     rows: NDArray[np.int64],
@@ -423,7 +423,7 @@ def _slope(  # noqa: PLR0917  compiled functions take positions
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc"})
-def _squares(  # noqa: PLR0917  compiled functions take positions
+def _squares(
     matrix: NDArray[np.uint8],
     lines: NDArray[np.int64],
     rows: NDArray[np.int64],
@@ -462,7 +462,7 @@ def _squares(  # noqa: PLR0917  compiled functions take positions
 
 
 @njit(cache=True, nogil=True)
-def _predict(  # noqa: PLR0917  compiled functions take positions
+def _predict(
     matrix: NDArray[np.uint8],
     lines: NDArray[np.int64],
     block: NDArray[np.int64],

@@ -106,7 +106,7 @@ def best_partition(found: Segments, trend: Trend, *, bins: int) -> Partition:
     return Partition(tuple(int(start) for start in starts), trend, float(value))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+@njit(cache=True, nogil=True)
 def _weigh(
     edges: NDArray[np.float64], all_goods: float, all_bads: float, min_rows: float, min_goods: float, min_bads: float
 ) -> tuple[NDArray[np.float64], NDArray[np.int16], NDArray[np.int16], NDArray[np.int16], NDArray[np.int16]]:
@@ -134,12 +134,12 @@ def _weigh(
         for end in range(middle + 1, size):
             if gain[middle, end] > -np.inf:
                 ranked = order[middle, : rivals[middle]]
-                below[middle, end] = _place(ranked, rate[middle], rate[end, middle], False)
-                up_to[middle, end] = _place(ranked, rate[middle], rate[end, middle], True)
+                below[middle, end] = _place(ranked, rate[middle], rate[end, middle])
+                up_to[middle, end] = _place(ranked, rate[middle], np.nextafter(rate[end, middle], np.inf))
     return gain, order, rivals, below, up_to
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+@njit(cache=True, nogil=True)
 def _sort(order: NDArray[np.int16], rate: NDArray[np.float64]) -> None:
     """Sort indices by rate, by insertion: quick where they are nearly in order, and quick to compile."""
     for place in range(1, len(order)):
@@ -150,22 +150,21 @@ def _sort(order: NDArray[np.int16], rate: NDArray[np.float64]) -> None:
         order[place] = index
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
-def _place(order: NDArray[np.int16], rate: NDArray[np.float64], wanted: float, after_equals: bool) -> int:
-    """Count the ranked rates under a rate; with `after_equals`, not over it."""
+@njit(cache=True, nogil=True)
+def _place(order: NDArray[np.int16], rate: NDArray[np.float64], wanted: float) -> int:
+    """Count the ranked rates under a rate."""
     low, high = 0, len(order)
     while low < high:
         middle = (low + high) // 2
-        found = rate[order[middle]]
-        if found < wanted or (after_equals and found == wanted):
+        if rate[order[middle]] < wanted:
             low = middle + 1
         else:
             high = middle
     return low
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
-def _search(
+@njit(cache=True, nogil=True)
+def _search(  # noqa: C901  one loop nest; numba takes arguments by position
     gain: NDArray[np.float64],
     order: NDArray[np.int16],
     rivals: NDArray[np.int16],
@@ -218,7 +217,7 @@ def _search(
     return starts[::-1], best
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+@njit(cache=True, nogil=True)
 def _lead(
     value: NDArray[np.float64],
     order: NDArray[np.int16],

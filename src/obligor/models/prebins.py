@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SAMPLE = 200_000
 _GOLDEN = (5**0.5 - 1) / 2
+_FINEST = -22
 _TENS = np.array([float(f"1e{power}") for power in range(23)])  # exact in binary up to the 22nd
 
 
@@ -26,8 +27,8 @@ def quantile_cuts(
 ) -> NDArray[np.float64]:
     """Give rising cuts that make at most `most` intervals ``[lower, upper)``, each with a value of train.
 
-    Where train has no more than `most` values, each has its interval. Otherwise the intervals hold about equal numbers of
-    rows, as far as values that repeat allow.
+    Where train has no more than `most` values, each has its interval. Otherwise the intervals hold about equal
+    numbers of rows, as far as values that repeat allow.
     """
     ordered = _ordered(values, train, specials)
     edges = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
@@ -58,7 +59,7 @@ def _ordered(values: NDArray[np.float64], train: NDArray[np.bool_], specials: tu
     return ordered
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+@njit(cache=True, nogil=True)
 def _round_cuts(ordered: NDArray[np.float64], edges: NDArray[np.int64], leeway: int) -> NDArray[np.float64]:
     """Give a cut for each edge, an index into `ordered` where the value changes.
 
@@ -81,7 +82,7 @@ def _round_cuts(ordered: NDArray[np.float64], edges: NDArray[np.int64], leeway: 
     return cuts
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba has no types
+@njit(cache=True, nogil=True)
 def _roundest(low: float, high: float) -> float:
     """Give the number in ``(low, high]`` that is a multiple of the highest power of ten; of several, the most central.
 
@@ -90,7 +91,7 @@ def _roundest(low: float, high: float) -> float:
     """
     middle = low / 2 + high / 2
     power = int(min(np.ceil(np.log10(max(abs(low), abs(high)))), 22.0))
-    while power >= -22:
+    while power >= _FINEST:
         unit = _TENS[abs(power)]
         count = np.rint(middle / unit if power >= 0 else middle * unit)
         found, distance = low, np.inf

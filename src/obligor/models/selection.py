@@ -41,11 +41,11 @@ Rule = Literal["information value", "validation", "stability", "correlation", "s
 class SelectionRules:
     """The limits of selection."""
 
-    min_information_value: float = 0.01
+    min_information_value: float = 0.005
     max_psi: float = 1.0
     """The PSI of a feature's bins from train to validation."""
     max_correlation: float = 0.9
-    max_p_value: float = 0.1
+    max_p_value: float = 0.3
     max_characteristics: int = 30
     suspicious_information_value: float = 1.0
     """Above it a feature knows too much: it stays, and is named as a suspect of leakage."""

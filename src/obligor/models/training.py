@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from obligor.core.bins import Levels
 
 _AT_ONCE = 2
+_BADS_FOR_A_BIN = 40
+_FEWEST_BINS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def fit_card(
         Where no predictor tells anything.
     """
     recipe = recipe or Recipe()
-    bins, matrix = _bin_all(predictors, columns, rows, rules=recipe.binning, advance=advance)
+    bins, matrix = _bin_all(predictors, columns, rows, rules=_afforded(recipe.binning, rows), advance=advance)
     names, dropped = screen(bins, rules=recipe.selection)
     if not names:
         raise TapeError(
@@ -90,6 +92,12 @@ def fit_card(
     points = scale_points(fit.intercept, fit.coefficients, design.woe, scale=recipe.scale)
     scores = add_points(points, [design.codes(name) for name in fit.features], rows=len(rows.bad))
     return FittedCard(bins, design, (*dropped, *selection.dropped), fit, points, scores)
+
+
+def _afforded(rules: BinningRules, rows: Rows) -> BinningRules:
+    """Ask for no more bins than train has bads to tell apart: about 40 for each, and three bins at the least."""
+    bads = int(rows.bad[rows.is_in(TRAIN)].sum())
+    return replace(rules, max_bins=min(rules.max_bins, max(_FEWEST_BINS, bads // _BADS_FOR_A_BIN)))
 
 
 def _cases(rows: Rows, sample: int) -> Cases:

@@ -59,7 +59,7 @@ def choose_trend(counts: Counts, prebins: int, *, limits: Limits, bins: int, uni
         excess = _excess(losses[trend] - losses[best], judged)
         if excess.mean <= excess.error:
             break
-    where = "validation" if _validates(counts, prebins) else "folds of train"
+    where = "folds of train and validation" if _validates(counts, prebins) else "folds of train"
     return Choice(shapes[trend], _note(shapes[trend].trend, shapes[best].trend, excess, where))
 
 
@@ -80,10 +80,11 @@ def _validates(counts: Counts, prebins: int) -> bool:
 def _trials(counts: Counts, prebins: int) -> list[_Trial]:
     """Give the trial on validation, or one for each fold; a fold that holds all goods or all bads makes no trial."""
     train = counts.train
+    trials = [_Trial(Histogram(train.goods - fold.goods, train.bads - fold.bads), fold) for fold in counts.folds]
+    trials = [trial for trial in trials if trial.fitted.goods.sum() > 0 and trial.fitted.bads.sum() > 0]
     if counts.validation is not None and _validates(counts, prebins):
-        return [_Trial(train, counts.validation)]
-    trials = (_Trial(Histogram(train.goods - fold.goods, train.bads - fold.bads), fold) for fold in counts.folds)
-    return [trial for trial in trials if trial.fitted.goods.sum() > 0 and trial.fitted.bads.sum() > 0]
+        trials.append(_Trial(train, counts.validation))
+    return trials
 
 
 def _losses(
