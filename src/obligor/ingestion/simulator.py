@@ -451,7 +451,8 @@ def _add_months(days: Column, months: Column | int) -> Ints:
     target = month + np.asarray(months).astype("timedelta64[M]")
     offset = (dates - month.astype("datetime64[D]")).astype(np.int64)
     length = ((target + 1).astype("datetime64[D]") - target.astype("datetime64[D]")).astype(np.int64)
-    return (target.astype("datetime64[D]").astype(np.int64) + np.minimum(offset, length - 1)).astype(np.int64)
+    found: Ints = target.astype("datetime64[D]").astype(np.int64) + np.minimum(offset, length - 1)
+    return found
 
 
 def _dates(days: Column) -> pa.Array:

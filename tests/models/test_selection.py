@@ -1,0 +1,89 @@
+"""Every feature that is left off has its reason, with numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from obligor.core.bins import Levels
+from obligor.core.errors import TapeError
+from obligor.core.trend import Trend
+from obligor.models.columns import Predictor, Rows
+from obligor.models.selection import SelectionRules
+from obligor.models.training import Recipe, fit_card
+
+
+class Frame:
+    """Columns in memory."""
+
+    def __init__(self, **columns: np.ndarray) -> None:
+        self.columns = columns
+
+    def numbers(self, name: str) -> np.ndarray:
+        return self.columns[name]
+
+    def levels(self, name: str) -> Levels:
+        names, codes = np.unique(self.columns[name], return_inverse=True)
+        return Levels(codes.astype(np.int32), tuple(names))
+
+
+def world(rows: int = 6000) -> tuple[Frame, Rows]:
+    random = np.random.default_rng(4)
+    strong, weak = random.standard_normal(rows), random.standard_normal(rows)
+    bad = (random.random(rows) < 1 / (1 + np.exp(2 - strong - 0.6 * weak))).astype(np.uint8)
+    sample = (np.arange(rows) % 5 == 0).astype(np.uint8) + (np.arange(rows) % 10 == 0)
+    drifted = np.where(sample == 1, strong + 9, strong)
+    frame = Frame(
+        strong=strong,
+        echo=strong * 2 + 1e-3 * random.standard_normal(rows),
+        weak=weak,
+        noise=random.standard_normal(rows),
+        constant=np.ones(rows),
+        empty=np.full(rows, np.nan),
+        drifted=drifted,
+        group=np.where(strong > 0.5, "high", "low"),
+    )
+    return frame, Rows(bad, sample.astype(np.uint8))
+
+
+def predictors(*names: str) -> list[Predictor]:
+    return [Predictor(name, "category" if name == "group" else "numeric", Trend.AUTO) for name in names]
+
+
+def test_each_rule_drops_what_it_is_for_and_says_why() -> None:
+    frame, rows = world()
+    names = ("strong", "echo", "weak", "noise", "constant", "empty", "drifted")
+    fitted = fit_card(predictors(*names), frame, rows)
+    dropped = {each.feature: each.rule for each in fitted.dropped}
+    assert set(fitted.fit.features) | set(dropped) == set(names)
+    assert len({"strong", "echo"} & set(fitted.fit.features)) == 1
+    assert dropped["constant"] == dropped["empty"] == dropped["noise"] == "information value"
+    assert dropped["drifted"] in ("stability", "validation", "correlation")
+    assert "weak" in fitted.fit.features
+    assert all(any(digit in each.detail for digit in "0123456789") or each.rule == "sign" for each in fitted.dropped)
+
+
+def test_the_scores_are_the_sums_of_the_points_and_rank_the_outcomes() -> None:
+    frame, rows = world()
+    fitted = fit_card(predictors("strong", "weak", "group"), frame, rows)
+    again = fit_card(predictors("strong", "weak", "group"), frame, rows)
+    assert fitted.scores.tolist() == again.scores.tolist()
+    total = np.full(len(rows.bad), fitted.points.base)
+    for name, table in zip(fitted.fit.features, fitted.points.bins, strict=True):
+        total = total + np.array(table)[fitted.design.codes(name)]
+    assert fitted.scores.tolist() == total.tolist()
+    assert fitted.scores[rows.bad == 0].mean() > fitted.scores[rows.bad == 1].mean() + 5000
+
+
+def test_a_tape_that_tells_nothing_gives_no_card() -> None:
+    frame, rows = world()
+    with pytest.raises(TapeError, match="nothing to build a card on"):
+        fit_card(predictors("constant", "empty"), frame, rows)
+
+
+def test_a_feature_to_keep_stays_whatever_the_statistics_say() -> None:
+    frame, rows = world()
+    recipe = Recipe(selection=SelectionRules(keep=("noise",), max_characteristics=2))
+    fitted = fit_card(predictors("strong", "weak", "noise", "group"), frame, rows, recipe=recipe)
+    gone = {each.feature: each.rule for each in fitted.dropped}
+    assert "noise" in fitted.fit.features or gone["noise"] == "sign"
