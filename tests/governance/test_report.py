@@ -1,0 +1,114 @@
+"""The report says the verdict first, opens offline, and draws what it says."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.conftest import lack
+
+from obligor.governance.charts import Frame, Series, line_chart, ticks
+from obligor.governance.verdict import verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import LenderRun
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real Chromium."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        lack("browser", "Chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(
+            executable_path=path, args=[*quiet, "--disable-component-update", "--disable-sync"]
+        )
+        yield opened
+        opened.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1200, 420])
+def test_the_report_opens_offline_without_an_error_and_fits_the_screen(
+    browser: Any, lender_run: LenderRun, width: int
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900}, offline=True)
+    asked, errors = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.goto((lender_run.out / "report.html").as_uri())
+    assert errors == []
+    assert [url for url in asked if not url.startswith("file:")] == []
+    assert page.locator("h2").first.inner_text() == "The verdict"
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    boxes = page.locator("#ranking svg.chart")
+    assert boxes.count() == 4
+    for at in range(4):
+        box = boxes.nth(at).bounding_box()
+        assert box["width"] > 250
+        assert box["height"] > 150
+    card = json.loads((lender_run.out / "scorecard.json").read_text())
+    shown = page.locator("#points tbody tr").count()
+    assert shown == sum(len(each["bins"]) for each in card["characteristics"])
+    page.close()
+
+
+def test_the_page_holds_no_script_and_no_address(lender_run: LenderRun) -> None:
+    page = (lender_run.out / "report.html").read_text()
+    assert "<script" not in page
+    assert not re.search(r"(?:src|href)=\"(?!#)", page)
+    assert "default-src 'none'" in page
+
+
+def test_figures_on_the_page_are_those_of_the_evaluation(lender_run: LenderRun) -> None:
+    page = (lender_run.out / "report.html").read_text()
+    test = json.loads((lender_run.out / "evaluation.json").read_text())["test"]
+    for shown in (f"{test['gini']:.4f}", f"{test['brier']:.4f}", f"{100 * test['at_cutoff']['npl_rate']:.1f}%"):
+        assert shown in page
+
+
+def evaluation(lender_run: LenderRun) -> dict[str, Any]:
+    return json.loads((lender_run.out / "evaluation.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"auc": None}, "cannot be told"),
+        ({"observed_expected": 1.5, "spiegelhalter": {"z": 9.0, "p": 0.0}}, "too low by a factor of 1.50"),
+        ({"observed_expected": 0.5, "spiegelhalter": {"z": 9.0, "p": 0.0}}, "too high by a factor of 2.00"),
+        ({"spiegelhalter": {"z": 0.1, "p": 0.9}}, "Its PDs hold"),
+        ({"auc": 0.5}, "did not hold"),
+    ],
+)
+def test_the_verdict_says_what_the_figures_say(lender_run: LenderRun, change: dict[str, Any], words: str) -> None:
+    plain = evaluation(lender_run)
+    plain["test"] |= change
+    assert any(words in sentence.text for sentence in verdict(plain))
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
+def test_ticks_are_few_rising_and_within(low: float, length: float) -> None:
+    found = ticks((low, low + length))
+    assert len(found) <= 12
+    assert all(low - length * 1e-6 <= each <= low + length * (1 + 1e-6) for each in found)
+
+
+def test_texts_from_a_tape_cannot_become_markup() -> None:
+    drawn = line_chart(
+        Frame((0, 1), (0, 1), "x", "y", "<b>"), [Series("<script>alert(1)</script>", [(0, 0), (1, 1)], "test")]
+    )
+    assert "<script" not in drawn
+    assert "<b>" not in drawn

@@ -1,0 +1,72 @@
+"""The house keeps its own rules: nothing is pickled, nothing phones home."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from obligor.settings import switch_telemetry_off
+
+SOURCE = Path(__file__).resolve().parents[1] / "src" / "obligor"
+
+GUARD = """
+import socket, sys
+def refused(self, address, *rest):
+    if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
+        print("REACHED FOR", address, file=sys.stderr)
+        raise OSError("the network is closed")
+    return original(self, address, *rest)
+original = socket.socket.connect
+socket.socket.connect = refused
+socket.socket.connect_ex = refused
+lookup = socket.getaddrinfo
+def asked(host, *rest, **named):
+    if host not in ("127.0.0.1", "::1", "localhost", None):
+        print("LOOKED UP", host, file=sys.stderr)
+        raise OSError("the network is closed")
+    return lookup(host, *rest, **named)
+socket.getaddrinfo = asked
+sys.argv = ["obligor", "demo", "--out", "out", "--applications", "6000", "--quiet"]
+from obligor.cli import main
+main()
+"""
+
+
+def test_no_module_reads_or_writes_pickles() -> None:
+    barred = {"pickle", "cPickle", "joblib", "dill", "cloudpickle", "marshal", "shelve"}
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                assert not {name.name.split(".")[0] for name in node.names} & barred, path
+            elif isinstance(node, ast.ImportFrom):
+                assert (node.module or "").split(".")[0] not in barred, path
+
+
+def test_the_main_job_reaches_for_no_network(tmp_path: Path) -> None:
+    environ = dict(os.environ) | {"OBLIGOR_DATA": str(tmp_path / "data")}
+    environ.pop("OBLIGOR_MLFLOW_URI", None)
+    done = subprocess.run(
+        [sys.executable, "-c", GUARD],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    assert "REACHED FOR" not in done.stderr
+    assert "LOOKED UP" not in done.stderr
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert (tmp_path / "data" / "mlflow.db").is_file()
+
+
+def test_telemetry_of_every_dependency_is_switched_off() -> None:
+    environ: dict[str, str] = {}
+    switch_telemetry_off(environ)
+    assert environ["DO_NOT_TRACK"] == "1"
+    assert environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert environ["GX_ANALYTICS_ENABLED"] == "false"
