@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -38,7 +38,9 @@ def connect(folder: Path, *, memory_mb: int = 1000, threads: int = 2) -> duckdb.
                 "autoload_known_extensions": False,
             },
         )
-        db.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
+        with suppress(duckdb.InvalidInputException):  # in a notebook without widgets there is no bar to switch off
+            db.execute("SET enable_progress_bar = false")
+        db.execute("SET TimeZone = 'UTC'")
         return db
 
 
