@@ -271,7 +271,7 @@ def test_auto_keeps_a_bend_that_many_loans_confirm_and_refuses_one_that_chance_m
     assert "folds of train" in bent.note
 
 
-def test_auto_asks_validation_where_there_is_one() -> None:
+def test_auto_asks_validation_too_where_there_is_one() -> None:
     chance = np.random.default_rng(3)
     values, train = chance.uniform(-1, 1, 20_000), np.arange(20_000) % 2 == 0
     rate = np.where(train, 0.1 + 0.3 * values**2, 0.25 + 0.15 * values)
@@ -280,7 +280,7 @@ def test_auto_asks_validation_where_there_is_one() -> None:
     )
     assert found.trend == Trend.ASCENDING
     assert found.note is not None
-    assert "on validation" in found.note
+    assert "folds of train and validation" in found.note
 
 
 # --- categories -------------------------------------------------------------------------------------------------------

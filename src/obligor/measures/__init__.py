@@ -1,1 +1,1 @@
-"""."""
+"""Statistics of credit risk on plain arrays."""

@@ -1,1 +1,1 @@
-"""."""
+"""Fitters: binning, selection, logistic regression, points, calibration, evaluation."""

@@ -1,8 +1,8 @@
 """Bins for a characteristic: the exact optimum over a few hundred pre-bins, under the trend that the contract states.
 
-First the values of train are cut finely, at quantiles moved to round numbers (levels of a category are put in order of
-their bad rate instead). Then the tape is read once, as counts per pre-bin. Then a partition of the pre-bins is found that
-tells most and keeps the rules. Missing values and special codes have bins of their own throughout.
+First the values of train are cut finely, at quantiles moved to round numbers (levels of a category are put in order
+of their bad rate instead). Then the tape is read once, as counts per pre-bin. Then the partition of the pre-bins is
+found that tells most and keeps the rules. Missing values and special codes have bins of their own throughout.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The best partition of a row of pre-bins into bins, found exactly by dynamic programming.
 
-The state is the last bin: where it starts and where it ends. The best partition that ends with the bin (middle, end] is
-that bin's information value plus the best partition with one bin less among those that end at `middle` with a bin
-(start, middle] whose bad rate may stand before. Which ones may, is a matter of order: sort the bins that end at `middle`
-by bad rate once, keep the running maximum of their values, and every `end` finds its answer at one place. So a monotone
-search costs no more than (number of bins) * (number of pre-bins)^2, and a peak or a valley, which is a rising phase and a
-falling one, twice that.
+The state is the last bin: where it starts and where it ends. The best partition that ends with the bin (middle, end]
+is that bin's information value plus the best partition with one bin less among those that end at `middle` with a bin
+(start, middle] whose bad rate may stand before. Which ones may, is a matter of order: sort the bins that end at
+`middle` by bad rate once, keep the running maximum of their values, and every `end` finds its answer at one place. So a
+monotone search costs no more than (number of bins) * (number of pre-bins)^2, and a peak or a valley, which is a rising
+phase and a falling one, twice that.
 
 Bad rates are quotients of counts, correctly rounded: they compare as the fractions do while counts stay under 2^26.
 """
@@ -226,7 +226,7 @@ def _lead(
     top: NDArray[np.float64],
     origin: NDArray[np.int16],
 ) -> None:
-    """Keep, place by place, the best of the bins that may stand before: from the lowest rate up, or the highest down."""
+    """Keep, place by place, the best of the bins that may stand before: from the lowest rate up, or highest down."""
     size, count = value.shape[1], len(order)
     leader, source = -np.inf, 0
     for step in range(count):

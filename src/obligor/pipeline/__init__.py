@@ -1,1 +1,1 @@
-"""."""
+"""The main job, and the smaller jobs beside it."""

@@ -145,7 +145,7 @@ def prepare(tape: Tape, contract: Contract, *, progress: Progress) -> Prepared:
         findings = _with_problems(findings, tape)
         gate(findings, contract.limits)
         settle_fates(tape, contract, excluded=_reasons(tape, "outcome_exclusions"))
-        tape.db.execute("CREATE VIEW usable AS SELECT _row FROM fate WHERE fate = 'used'")
+        tape.db.execute("CREATE TABLE usable AS SELECT _row FROM fate WHERE fate = 'used'")
         samples = split_tape(tape.db, contract).samples
         reasons = _reasons(tape, "outcome_exclusions") | _reasons(tape, "split_exclusions")
         accounting = settle_fates(tape, contract, excluded=reasons)

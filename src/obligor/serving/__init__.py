@@ -1,1 +1,1 @@
-"""."""
+"""Scoring with a finished card; nothing here fits."""
