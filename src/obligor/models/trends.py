@@ -1,12 +1,11 @@
 """Which trend holds outside the rows it was fitted on.
 
-Each shape is judged on rows that it was not fitted on: it is fitted on four fifths of train and judged on the fifth left
-out, in turn, and where there is a validation sample it is fitted on train and judged on that too. (Validation alone is
-too small to tell a bend from a line: on one tape it cost a card 0.002 of AUC.) What is compared is the log-loss of the bins' bad rates, row by row. The shape
-with the least loss is not simply taken: of the shapes whose loss exceeds it by no more than the standard error of the
-difference, the simplest is (the one-standard-error rule of Breiman et al. 1984, 3.4.3, here on paired differences). A
-bend must earn its place: left free, bends cost a card 0.006 of AUC on one tape's later loans, and on another tape they
-gain it 0.003.
+Each shape is judged on rows that it was not fitted on: it is fitted on four fifths of train and judged on the fifth
+left out, in turn, and where there is a validation sample it is fitted on train and judged on that too. (Validation alone
+is too small to tell a bend from a line: on one tape it cost a card 0.002 of AUC.) What is compared is the log-loss of
+the bins' bad rates, row by row. The shape with the least loss is not simply taken: of the shapes whose loss exceeds it
+by no more than the standard error of the difference, the simplest is (the one-standard-error rule of Breiman et al.
+1984, 3.4.3, here on paired differences). A bend must earn its place.
 
 All of it is read off the counts, for rows of one pre-bin and one outcome have one loss.
 """
@@ -79,7 +78,7 @@ def _validates(counts: Counts, prebins: int) -> bool:
 
 
 def _trials(counts: Counts, prebins: int) -> list[_Trial]:
-    """Give the trial on validation, or one for each fold; a fold that holds all goods or all bads makes no trial."""
+    """Give a trial for each fold, unless it holds all goods or all bads, and one on validation where there is one."""
     train = counts.train
     trials = [_Trial(Histogram(train.goods - fold.goods, train.bads - fold.bads), fold) for fold in counts.folds]
     trials = [trial for trial in trials if trial.fitted.goods.sum() > 0 and trial.fitted.bads.sum() > 0]
