@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.calibration import _SigmoidCalibration
 from sklearn.isotonic import IsotonicRegression
 
 from obligor.core.calibration import PdTable
 from obligor.core.contract import CardScale, RiskBand
 from obligor.core.errors import CardError, InvalidInputError
-from obligor.models.calibration import METHODS, Observed, band_cutoffs, calibrate
-from obligor.models.scaling import add_points, log_odds_of, scale_points, score_of
+from obligor.models.calibration import METHODS, Observed, band_cutoffs, calibrate, reanchor
+from obligor.models.scaling import add_points, log_odds_of, scale_points, score_column, score_of
 
 SCALE = CardScale()
 RANGE = (400_000, 800_000)
@@ -63,10 +64,73 @@ def test_the_best_method_mends_a_slope_and_leaves_a_sound_fit_alone() -> None:
     assert calibrate(observed(shift=1.0, slope=0.6), method="best", scale=SCALE, score_range=RANGE).method == "platt"
 
 
-def test_the_central_tendency_is_the_mean_pd() -> None:
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("wanted", [0.01, 0.3])
+def test_the_central_tendency_is_the_mean_pd(method: str, wanted: float) -> None:
     rows = observed()
-    found = calibrate(rows, method="platt", scale=SCALE, score_range=RANGE, central_tendency=0.05)
-    assert found.table.pd_column(scores_of(rows)).mean() == pytest.approx(0.05, abs=1e-4)
+    found = calibrate(rows, method=method, scale=SCALE, score_range=RANGE, central_tendency=wanted)
+    assert found.table.pd_column(scores_of(rows)).mean() == pytest.approx(wanted, abs=1e-9)
+
+
+@given(st.floats(0.001, 0.9), st.integers(1, 40), st.integers(0, 1000))
+def test_anchoring_a_table_hits_the_mean_of_weighted_rows_and_keeps_its_scores(
+    wanted: float, rows: int, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    table = PdTable((500_000, 550_000, 600_000), (0.4, 0.1, 0.02))
+    scores, weight = random.integers(450_000, 650_000, rows), random.uniform(0.1, 5, rows)
+    found = reanchor(table, scores, weight=weight, central_tendency=wanted)
+    assert found.scores == table.scores
+    assert np.average(found.pd_column(scores), weights=weight) == pytest.approx(wanted, abs=1e-9)
+
+
+def test_straight_lines_between_knots_stay_within_a_thousandth_of_a_percent() -> None:
+    rows, wide = observed(), (0, 1_000_000)
+    table = calibrate(rows, method="none", scale=SCALE, score_range=wide).table
+    scores = np.arange(*wide, 41)
+    exact = 1 / (1 + np.exp(log_odds_of(scores, scale=SCALE)))
+    assert np.abs(table.pd_column(scores) - exact).max() < 1e-5
+
+
+def test_platt_agrees_with_scikit_learn() -> None:
+    rows = observed(2000, shift=0.5, slope=0.8)
+    table = calibrate(rows, method="platt", scale=SCALE, score_range=RANGE).table
+    peer = _SigmoidCalibration().fit(rows.log_odds, rows.bad)
+    assert table.pd_column(scores_of(rows)) == pytest.approx(peer.predict(rows.log_odds), abs=3e-5)
+
+
+@pytest.mark.parametrize("method", [*METHODS[1:], "best"])
+def test_scores_that_rank_the_wrong_way_all_get_the_bad_rate(method: str) -> None:
+    log_odds = np.linspace(-6, 2, 400)
+    backwards = Observed(log_odds, (log_odds < -2).astype(np.uint8), np.ones(400))
+    table = calibrate(backwards, method=method, scale=SCALE, score_range=RANGE).table
+    assert table.pds == pytest.approx([0.5] * len(table.pds), abs=1e-3)
+
+
+@pytest.mark.parametrize("method", ["platt", "beta", "isotonic"])
+def test_four_loans_in_perfect_order_give_no_certainty(method: str) -> None:
+    few = Observed(np.array([-2.0, -1.0, 0.0, 1.0]), np.array([0, 0, 1, 1], dtype=np.uint8), np.ones(4))
+    table = calibrate(few, method=method, scale=SCALE, score_range=RANGE).table
+    safest, riskiest = table.pd(score_of(2.0, scale=SCALE)), table.pd(score_of(-1.0, scale=SCALE))
+    assert 0.05 < safest < riskiest < 0.95
+
+
+def test_calibration_weights_are_repetition() -> None:
+    rows = observed(300)
+    times = np.random.default_rng(3).integers(1, 4, 300)
+    repeated = Observed(np.repeat(rows.log_odds, times), np.repeat(rows.bad, times), np.ones(times.sum()))
+    for method in METHODS:
+        weighted = calibrate(
+            Observed(rows.log_odds, rows.bad, times.astype(float)), method=method, scale=SCALE, score_range=RANGE
+        )
+        again = calibrate(repeated, method=method, scale=SCALE, score_range=RANGE)
+        scores = np.arange(*RANGE, 997)
+        assert weighted.table.pd_column(scores) == pytest.approx(again.table.pd_column(scores), abs=2e-5)
+
+
+def test_a_column_of_log_odds_has_the_scores_of_its_rows() -> None:
+    log_odds = np.random.default_rng(1).normal(2, 2, 500)
+    assert score_column(log_odds, scale=SCALE).tolist() == [score_of(each, scale=SCALE) for each in log_odds.tolist()]
 
 
 def test_isotonic_follows_scikit_learn_on_large_pools() -> None:

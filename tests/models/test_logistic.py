@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 from sklearn.linear_model import LogisticRegression
+from statsmodels.stats.outliers_influence import variance_inflation_factor
 
 from obligor.core.errors import InvalidInputError
+from obligor.models import logistic
 from obligor.models.logistic import Cases, CodedDesign, Penalty, correlations, fit_at, fit_path, log_loss, penalty_of
 
 
@@ -92,6 +94,38 @@ def test_twins_do_not_break_the_fit() -> None:
     alone = fit_at(twins.only(["a"]), rows, strength=1e-4, penalty=Penalty())
     assert sum(found.coefficients) == pytest.approx(alone.coefficients[0], abs=1e-2)
     assert correlations(twins, rows)[0, 1] == pytest.approx(1)
+
+
+def test_variance_inflation_agrees_with_statsmodels_and_twins_have_none() -> None:
+    design, bad = world()
+    rows = Cases(np.arange(len(bad)), bad)
+    found = fit_at(design, rows, strength=1e-4, penalty=FREE)
+    columns = sm.add_constant(floats(design))
+    assert found.vif == pytest.approx([variance_inflation_factor(columns, at) for at in range(1, 6)], rel=1e-6)
+    twins = CodedDesign(("a", "b", "c"), design.matrix, (0, 0, 2), (design.woe[0], design.woe[0], design.woe[2]))
+    unpenalised = fit_at(twins, rows, strength=0.0, penalty=Penalty())
+    assert unpenalised.vif[:2] == unpenalised.standard_errors[:2] == unpenalised.p_values[:2] == (None, None)
+    assert unpenalised.standard_errors[2] is not None
+
+
+def test_a_sample_of_a_long_tape_keeps_its_rare_bads() -> None:
+    bad = np.zeros(200_000, dtype=np.uint8)
+    bad[:3] = 1
+    sample = Cases(np.arange(len(bad)), bad).thinned(1000)
+    assert len(sample.rows) <= 1002
+    assert sample.bads == 1
+
+
+def test_a_long_tape_gives_the_same_bytes_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    design, bad = world(logistic.SAMPLE_ROWS + 1000, 3)
+    rows = Cases(np.arange(len(bad)), bad)
+    fits = []
+    for threads in (1, 4):
+        monkeypatch.setattr(logistic.os, "cpu_count", lambda threads=threads: threads)
+        fits.append(fit_at(design, rows, strength=1e-4, penalty=Penalty()))
+    assert repr(fits[0]) == repr(fits[1])
+    wanted = sm.Logit(1 - bad, sm.add_constant(floats(design))).fit(disp=0)
+    assert fits[0].standard_errors == pytest.approx(wanted.bse[1:], rel=1e-2)
 
 
 def test_separable_loans_are_fitted_under_a_penalty() -> None:

@@ -9,7 +9,9 @@ from obligor.core.bins import Levels
 from obligor.core.errors import TapeError
 from obligor.core.trend import Trend
 from obligor.models.columns import Predictor, Rows
-from obligor.models.selection import SelectionRules
+from obligor.models.histograms import Histogram
+from obligor.models.logistic import Cases, Penalty
+from obligor.models.selection import SelectionRules, select, suspects, validation_gain
 from obligor.models.training import Recipe, fit_card
 
 
@@ -87,3 +89,29 @@ def test_a_feature_to_keep_stays_whatever_the_statistics_say() -> None:
     fitted = fit_card(predictors("strong", "weak", "noise", "group"), frame, rows, recipe=recipe)
     gone = {each.feature: each.rule for each in fitted.dropped}
     assert "noise" in fitted.fit.features or gone["noise"] == "sign"
+
+
+def test_weights_of_evidence_that_hold_gain_on_validation_and_turned_ones_lose() -> None:
+    train = Histogram(np.array([900.0, 600.0]), np.array([30.0, 120.0]))
+    turned = Histogram(train.goods[::-1], train.bads[::-1])
+    assert validation_gain(train, train).mean > validation_gain(train, train).error > 0
+    assert validation_gain(train, turned).mean + validation_gain(train, turned).error < 0
+
+
+def test_a_feature_that_all_but_knows_the_outcome_is_named_as_a_suspect_and_stays() -> None:
+    frame, rows = world()
+    frame.columns["told"] = rows.bad + 0.3 * frame.columns["noise"]
+    fitted = fit_card(predictors("told", "weak"), frame, rows)
+    assert list(suspects(fitted.bins, rules=SelectionRules())) == ["told"]
+    assert "told" in fitted.fit.features
+
+
+def test_the_most_characteristics_are_those_told_apart_best() -> None:
+    frame, rows = world()
+    whole = fit_card(predictors("strong", "weak", "group"), frame, rows)
+    train, validation = (Cases(np.flatnonzero(rows.is_in(sample)), rows.bad) for sample in (0, 1))
+    rules = SelectionRules(max_characteristics=1, max_correlation=1.0)
+    found = select(whole.design, train, validation, penalty=Penalty(), rules=rules)
+    assert found.fit.features == ("strong",)
+    assert {each.rule for each in found.dropped} <= {"number", "significance", "sign"}
+    assert len(found.dropped) == len(whole.fit.features) - 1

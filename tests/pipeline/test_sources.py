@@ -59,9 +59,9 @@ def test_an_object_gives_the_card_of_the_file(tmp_path: Path, monkeypatch: pytes
         host, port = server.get_host_and_port()
         monkeypatch.setenv("OBLIGOR_S3_ENDPOINT", f"http://{host}:{port}")
         client = boto3.client("s3", endpoint_url=f"http://{host}:{port}")
-        client.create_bucket(Bucket="tapes")
-        client.upload_file(str(tmp_path / "tape.csv"), "tapes", "loans/tape.csv")
-        from_object = points("s3://tapes/loans/tape.csv", tmp_path, out="object")
+        client.create_bucket(Bucket="lender")
+        client.upload_file(str(tmp_path / "tape.csv"), "lender", "loans/tape.csv")
+        from_object = points("s3://lender/loans/tape.csv", tmp_path, out="object")
     finally:
         server.stop()
     assert from_object == points(str(tmp_path / "tape.csv"), tmp_path, out="file")

@@ -59,6 +59,12 @@ def log_odds_of(scores: NDArray[np.int64], *, scale: CardScale) -> NDArray[np.fl
     return np.asarray((scores - THOUSANDTHS * scale.score) / factor + math.log(scale.odds), dtype=np.float64)
 
 
+def score_column(log_odds: NDArray[np.float64], *, scale: CardScale) -> NDArray[np.int64]:
+    """Give the score in thousandths that stands for each of some log-odds of good."""
+    factor = THOUSANDTHS * scale.pdo / math.log(2)
+    return np.rint(THOUSANDTHS * scale.score + factor * (log_odds - math.log(scale.odds))).astype(np.int64)
+
+
 def score_of(log_odds: float, *, scale: CardScale) -> int:
     """Give the score in thousandths that stands for log-odds of good."""
     factor = THOUSANDTHS * scale.pdo / math.log(2)

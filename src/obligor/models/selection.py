@@ -118,7 +118,7 @@ def select(
     for cases in (train,) if sample is train else (sample, train):
         while True:
             fit = fit_at(design, cases, strength=strength, penalty=penalty, path=path, start=fit, total=train.total)
-            leaving = _leaving(fit, rules=rules)
+            leaving = _leaving(fit, penalty=penalty, rules=rules)
             if not leaving:
                 break
             dropped += leaving
@@ -187,16 +187,17 @@ def _without_echoes(design: CodedDesign, train: Cases, *, rules: SelectionRules)
     return [design.features[at] for at in kept], dropped
 
 
-def _leaving(fit: LogitFit, *, rules: SelectionRules) -> list[Dropped]:
-    """Name what must leave next: all coefficients at zero, else those least told apart from zero, one by one.
+def _leaving(fit: LogitFit, *, penalty: Penalty, rules: SelectionRules) -> list[Dropped]:
+    """Name what must leave next: all coefficients of no use, else those least told apart from zero, one by one.
 
     After each, what the others would be without it is read off the covariance rather than fitted (Lawless and Singhal
     1978, Efficient Screening of Nonnormal Regression Models, Biometrics 34): the fit that follows makes it exact.
     """
-    zeros = [name for name, b in zip(fit.features, fit.coefficients, strict=True) if b <= 0]
-    if zeros:
+    lowest = 0.0 if penalty.sign_constrained else -np.inf
+    useless = [name for name, b in zip(fit.features, fit.coefficients, strict=True) if b == 0 or b < lowest]
+    if useless:
         detail = "beside the other characteristics its coefficient is zero or has the wrong sign"
-        return [Dropped(name, "sign", detail) for name in zeros]
+        return [Dropped(name, "sign", detail) for name in useless]
     left = list(range(len(fit.features)))
     beta, covariance = np.array(fit.coefficients), fit.covariance.copy()
     dropped = []
