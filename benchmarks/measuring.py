@@ -29,8 +29,12 @@ def measure(prepare: Callable[[], object], work: Callable[[object], object]) -> 
     ours, theirs = context.Pipe()
     process = context.Process(target=_run, args=(prepare, work, theirs))
     process.start()
+    theirs.close()  # so that a process that dies is an end of file, and not a wait for ever
     try:
         return ours.recv()
+    except EOFError:
+        process.join()
+        raise RuntimeError(f"the measured process ended with exit code {process.exitcode} and no figure") from None
     finally:
         process.join()
 

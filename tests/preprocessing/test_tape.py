@@ -258,6 +258,16 @@ def test_names_may_hold_anything(tmp_path: Path) -> None:
     assert found.fetchall() == [(0, *range(len(names)))]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("inner", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("before", ["", "\n\n"])
+def test_a_name_may_hold_a_line_break_of_any_kind(tmp_path: Path, end: str, inner: str, before: str) -> None:
+    name = f"net{inner}income"
+    content = f'{before}"{name}",loan\n1,a\n2,b\n'.replace(name, "NAME").replace("\n", end).replace("NAME", name)
+    tape = read(tmp_path, text_file(tmp_path / "tape.csv", content), **{name: NUMBER})
+    assert column(tape) == [1.0, 2.0]
+
+
 def test_rows_of_many_files_are_numbered_in_the_order_of_the_files(tmp_path: Path) -> None:
     parts = [range(150_000), range(150_000, 150_010), range(150_010, 300_000)]
     files = [

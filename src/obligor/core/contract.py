@@ -403,6 +403,8 @@ class Model(_Model):
     """Features that stay on the card whatever the statistics say."""
     penalty: Literal["l2", "l1", "elastic_net"] = "l2"
     """The kind of penalty whose strength is chosen on validation."""
+    sign_constrained: bool = True
+    """Whether every coefficient stays above zero, so that no points run against the bad rates of their bins."""
     calibration: Literal["best", "none", "platt", "isotonic", "beta"] = "best"
     """How PDs are fitted to the outcomes of validation."""
     central_tendency: Annotated[float, Field(gt=0, lt=1)] | None = None

@@ -112,9 +112,9 @@ class Penalty:
 Kind = Literal["l2", "l1", "elastic_net"]
 
 
-def penalty_of(kind: Kind) -> Penalty:
+def penalty_of(kind: Kind, *, sign_constrained: bool = True) -> Penalty:
     """Give the penalty of a name."""
-    return Penalty(l1_ratio={"l2": 0.0, "l1": 1.0, "elastic_net": 0.5}[kind])
+    return Penalty(l1_ratio={"l2": 0.0, "l1": 1.0, "elastic_net": 0.5}[kind], sign_constrained=sign_constrained)
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,7 +199,7 @@ def recipe_of(contract: Contract) -> Recipe:
             max_characteristics=said.max_characteristics,
             keep=said.keep,
         ),
-        penalty=penalty_of(said.penalty),
+        penalty=penalty_of(said.penalty, sign_constrained=said.sign_constrained),
         scale=contract.scale,
     )
 

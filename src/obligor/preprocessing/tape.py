@@ -151,11 +151,11 @@ def _append(
             places = _places(names, columns, file=file)
             _insert(db, source, columns=columns, places=places, types=types, into=into, first=first)
         return
-    names, skipped = _header(file)
-    places = _places(names, columns, file=file)
-    with _readable(db, file, skipped=skipped) as path:
-        source = _csv_source(path, file, width=len(names))
-        types = ["VARCHAR"] * len(names)
+    header = _header(file)
+    places = _places(header.names, columns, file=file)
+    with _readable(db, file, header=header) as path:
+        source = _csv_source(path, file, header=header)
+        types = ["VARCHAR"] * len(header.names)
         try:
             with _damage(file):
                 _insert(db, source, columns=columns, places=places, types=types, into=into, first=first)
@@ -237,14 +237,27 @@ def _places(names: Sequence[str], columns: Mapping[str, Column], *, file: Snapsh
     return {name: names.index(name) for name in columns}
 
 
-def _header(file: SnapshotFile) -> tuple[tuple[str, ...], int]:
-    """Give the column names of a text file, and how many empty lines stand before them."""
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """The column names of a text file, and how many lines they and the empty ones before them take."""
+
+    names: tuple[str, ...]
+    lines: int
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is one line or none, as the engine expects it."""
+        return self.lines <= 1
+
+
+def _header(file: SnapshotFile) -> _Header:
     if file.header is not None:
-        return file.header, 0
+        return _Header(file.header, 0)
     with _damage(file), _text(file) as text:
-        for skipped, record in enumerate(csv.reader(text, delimiter=file.delimiter or ",")):
+        records = csv.reader(text, delimiter=file.delimiter or ",")
+        for record in records:
             if record:
-                return tuple(record), skipped
+                return _Header(tuple(record), records.line_num)
     raise TapeError(f"{_called(file)} is empty; wanted a header line and rows")
 
 
@@ -256,12 +269,13 @@ def _parquet_columns(db: duckdb.DuckDBPyConnection, path: Path) -> tuple[tuple[s
 # --- text files --------------------------------------------------------------------------------------------------
 
 
-def _csv_source(path: Path, file: SnapshotFile, *, width: int) -> str:
+def _csv_source(path: Path, file: SnapshotFile, *, header: _Header) -> str:
+    width = len(header.names)
     columns = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(width))
     options = {
         "columns": f"{{{columns}}}",
         "auto_detect": "false",
-        "header": str(file.header is None).lower(),
+        "header": str(header.lines == 1).lower(),
         "delim": value(file.delimiter or ","),
         "quote": value('"'),
         "escape": value('"'),
@@ -300,13 +314,14 @@ def _refuse_ragged(db: duckdb.DuckDBPyConnection, file: SnapshotFile) -> None:
 
 
 @contextmanager
-def _readable(db: duckdb.DuckDBPyConnection, file: SnapshotFile, *, skipped: int) -> Iterator[Path]:
-    """Lend a text file as the engine reads it safely: in UTF-8, from its header on, and whole.
+def _readable(db: duckdb.DuckDBPyConnection, file: SnapshotFile, *, header: _Header) -> Iterator[Path]:
+    """Lend a text file as the engine reads it safely: in UTF-8, without a header of several lines, and whole.
 
-    The engine's own reader of Latin-1 refuses bytes that Windows writes into such files; with lines to skip it may lose
-    all others where line endings are mixed; and a zstd file that was cut short it reads as if it ended there.
+    The engine's own reader of Latin-1 refuses bytes that Windows writes into such files; with lines to skip, or a line
+    break in the header, it may lose all others where line endings are mixed; and a zstd file that was cut short it reads
+    as if it ended there.
     """
-    if file.encoding != "latin-1" and file.compression != "zstd" and not skipped:
+    if file.encoding != "latin-1" and file.compression != "zstd" and header.plain:
         yield file.path
         return
     spill = db.execute("SELECT current_setting('temp_directory')").fetchone()
@@ -319,7 +334,7 @@ def _readable(db: duckdb.DuckDBPyConnection, file: SnapshotFile, *, skipped: int
             _text(file) as reading,
             path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as writing,
         ):
-            for _ in range(skipped):
+            for _ in range(0 if header.plain else header.lines):
                 reading.readline()
             shutil.copyfileobj(reading, writing, 1 << 20)
         yield path
