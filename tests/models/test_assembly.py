@@ -1,0 +1,98 @@
+"""A card is put together so that it alone gives what the fit gave."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.models.worlds import World, make_world
+
+from obligor.core.calibration import PdTable
+from obligor.core.columnar import score_columns
+from obligor.core.contract import Cutoff
+from obligor.core.scorecard import parse_card
+from obligor.core.scorer import compile_card
+from obligor.measures.decisions import Book, Economy
+from obligor.models.assembly import choose_cutoff
+
+# score (in points)  400 bad  500 good  600 bad  700 good  800 good, of 1, 2, 1, 2, 4 units of money
+BOOK = Book(
+    np.array([400, 500, 600, 700, 800]) * 1000,
+    np.array([1, 0, 1, 0, 0], dtype=np.uint8),
+    np.ones(5),
+    np.array([1.0, 2.0, 1.0, 2.0, 4.0]),
+)
+PDS = PdTable((400_000, 800_000), (0.5, 0.1))
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world()
+
+
+def test_the_card_alone_gives_the_scores_of_the_fit(world: World) -> None:
+    card = world.made.card
+    columns = {name: world.frame.numbers(name) for name in ("income", "age_of_file")}
+    scored = score_columns(card, columns | {"housing": world.frame.levels("housing")}, rows=len(world.rows.bad))
+    assert np.array_equal(scored.score, world.fitted.scores)
+    scorer = compile_card(parse_card(card.to_json()))
+    for at in range(0, 400, 7):
+        income = columns["income"][at]
+        application = {
+            "income": None if np.isnan(income) else float(income),
+            "age_of_file": float(columns["age_of_file"][at]),
+            "housing": str(world.frame.columns["housing"][at]),
+        }
+        assert scorer.score(application).score == world.fitted.scores[at]
+
+
+def test_a_card_keeps_what_scoring_reads_and_no_more(world: World) -> None:
+    card = world.made.card
+    assert set(card.applications.columns) == {"loan", "income", "age_of_file", "housing"}
+    assert card.caps == {}
+    assert {it.feature: (it.reason, it.reason_missing) for it in card.characteristics}["income"] == (
+        "Income is low",
+        "Income is not known",
+    )
+
+
+def test_the_bins_of_a_card_count_every_loan_of_train(world: World) -> None:
+    train = world.rows.bad[world.rows.is_in(0)]
+    for characteristic in world.made.card.characteristics:
+        assert sum(row.bads for row in characteristic.bins) == train.sum()
+        assert sum(row.goods + row.bads for row in characteristic.bins) == len(train)
+
+
+def test_weights_count_in_the_bins_as_often_as_they_say() -> None:
+    world = make_world(weighted=True)
+    assert world.rows.weight is not None
+    total = world.rows.weight[world.rows.is_in(0)].sum()
+    for characteristic in world.made.card.characteristics:
+        assert sum(row.goods + row.bads for row in characteristic.bins) == pytest.approx(total)
+
+
+@pytest.mark.parametrize(
+    ("economy", "by", "wanted"),
+    [
+        (Economy(margin=1.0, lgd=1.0, cost_missed_default=1, cost_declined_good=1), "profit", 500),  # 2 - 1 + 2 + 4
+        (Economy(margin=0.1, lgd=1.0, cost_missed_default=1, cost_declined_good=1), "profit", 700),  # .2 - 1 < 0
+        (Economy(margin=0.1, lgd=1.0, cost_missed_default=1, cost_declined_good=3), "cost", 500),
+        (Economy(margin=0.1, lgd=1.0, cost_missed_default=3, cost_declined_good=1), "cost", 700),
+    ],
+)
+def test_the_cutoff_earns_most_or_costs_least(economy: Economy, by: str, wanted: int) -> None:
+    cutoff = Cutoff.model_validate({"by": by})
+    assert choose_cutoff(BOOK, PDS, cutoff=cutoff, economy=economy) == wanted * 1000
+
+
+@pytest.mark.parametrize(("value", "wanted"), [(0.2, 800), (0.5, 600), (0.6, 600), (0.9, 400)])
+def test_the_cutoff_of_an_approval_rate_is_the_highest_that_reaches_it(value: float, wanted: int) -> None:
+    economy = Economy(margin=0.1, lgd=1, cost_missed_default=1, cost_declined_good=1)
+    cutoff = Cutoff.model_validate({"by": "approval_rate", "value": value})
+    assert choose_cutoff(BOOK, PDS, cutoff=cutoff, economy=economy) == wanted * 1000
+
+
+@pytest.mark.parametrize(("value", "wanted"), [(0.3, 600_000), (0.05, 800_001)])
+def test_the_cutoff_of_a_pd_is_the_lowest_score_with_it_and_else_approves_nobody(value: float, wanted: int) -> None:
+    economy = Economy(margin=0.1, lgd=1, cost_missed_default=1, cost_declined_good=1)
+    cutoff = Cutoff.model_validate({"by": "pd", "value": value})
+    assert choose_cutoff(BOOK, PDS, cutoff=cutoff, economy=economy) == wanted
