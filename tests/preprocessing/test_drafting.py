@@ -278,8 +278,16 @@ def test_loans_with_a_date_are_parted_by_it_at_firsts_of_months(tmp_path: Path) 
     assert contract.columns["closed_date"].role == (Role.LEAKAGE,)
     time = contract.split.time
     assert time is not None
-    assert (time.validation_from, time.test_from) == (date(2020, 12, 1), date(2021, 8, 1))
-    assert "28% are left to train on" in text
+    assert (time.validation_from.day, time.test_from.day) == (1, 1)
+    known = [day.replace(year=day.year + 1) for day in _DAYS]  # when each outcome is
+    train = sum(day <= time.validation_from for day in known)
+    validation = sum(
+        time.validation_from <= day and end <= time.test_from for day, end in zip(_DAYS, known, strict=True)
+    )
+    test = sum(day >= time.test_from for day in _DAYS)
+    shares = [part / len(_DAYS) for part in (train, validation, test)]
+    assert min(shares) > 0
+    assert "{:.0%}, {:.0%} and {:.0%} of the loans are left".format(*shares) in text
 
 
 def test_an_outcome_that_no_name_speaks_for_is_said_at_the_top(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ No value of a personal column is repeated, and only limits are written that ever
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import date
+from itertools import accumulate, combinations
 from typing import TYPE_CHECKING
 
 import yaml
@@ -26,7 +28,7 @@ _LONGEST_LEVEL = 60
 _WINDOW_MONTHS = 12
 _ROWS_PER_LEVEL = 3  # a category of fewer rows, on average, might tell of a person
 _HALF = 2
-_VALIDATION_FROM, _TEST_FROM = 0.6, 0.8
+_PARTS = (0.6, 0.2, 0.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,40 +186,71 @@ def _outcome_lines(draft: Draft) -> Iterator[str]:
 def _split_lines(draft: Draft) -> Iterator[str]:
     yield "split:"
     seams = _seams(draft.applied_at.days) if draft.applied_at else None
-    if draft.applied_at is None or seams is None:
+    if seams is None:
         yield "  random: {seed: 42, validation: 0.2, test: 0.2}  # check: is there no date to split by?"
         return
-    left = _left_share(draft.applied_at, seams[0])
-    yield f"  time:  # check: 60, 20 and 20 of 100 loans; {left:.0%} are left to train on, once those are out"
-    yield "    # whose outcome was not known when validation began"
-    yield f"    validation_from: {seams[0].isoformat()}"
-    yield f"    test_from: {seams[1].isoformat()}"
+    train, validation, test = (f"{share:.0%}" for share in seams.left)
+    yield f"  time:  # check: {train}, {validation} and {test} of the loans are left to train, validation and test, once those"
+    yield "    # are out whose outcome was not known when the next of these began"
+    yield f"    validation_from: {seams.validation.isoformat()}"
+    yield f"    test_from: {seams.test.isoformat()}"
     yield '    # ignore_outcome_window: ""  # a reason, where every outcome is final and the loans at a seam may stay'
 
 
-def _seams(days: Sequence[tuple[date, int]]) -> tuple[date, date] | None:
-    """Choose where validation and test begin: firsts of months where these part the loans, else days."""
-    first, last = days[0][0], days[-1][0]
-    exact = (_day_at(days, _VALIDATION_FROM), _day_at(days, _TEST_FROM))
+@dataclass(frozen=True, slots=True)
+class _Seams:
+    """Where validation and test begin, and the shares of the loans that are left to train, validation and test."""
+
+    validation: date
+    test: date
+    left: tuple[float, float, float]
+
+    @property
+    def balance(self) -> float:
+        """How near the parts come to 60, 20 and 20 of 100, by the worst of them."""
+        return min(left / wanted for left, wanted in zip(self.left, _PARTS, strict=True))
+
+
+def _seams(days: Sequence[tuple[date, int]]) -> _Seams | None:
+    """Choose where validation and test begin: firsts of months that leave loans to every part, else days."""
+    book = _Book(tuple(day for day, _ in days), (0, *accumulate(rows for _, rows in days)))
+    first, last = book.days[0], book.days[-1]
+    months = sorted({day.replace(day=1) for day in book.days if first < day.replace(day=1)})
+    best = max((book.parted(*seams) for seams in combinations(months, 2)), key=lambda it: it.balance, default=None)
+    if best is not None and best.balance > 0:
+        return best
+    exact = (book.day_at(_PARTS[0]), book.day_at(_PARTS[0] + _PARTS[1]))
     for validation, test in ((exact[0].replace(day=1), exact[1].replace(day=1)), exact):
         if first < validation < test <= last:
-            return validation, test
+            return book.parted(validation, test)
     return None
 
 
-def _left_share(applied_at: Profile, seam: date) -> float:
-    """Give the share of loans whose outcome window ended before validation begins."""
-    last = date(max(seam.year - _WINDOW_MONTHS // 12, 1), seam.month, min(seam.day, 28))
-    return sum(rows for day, rows in applied_at.days if day <= last) / applied_at.known
+@dataclass(frozen=True, slots=True)
+class _Book:
+    """The days of applications, and the loans before each."""
+
+    days: tuple[date, ...]
+    before: tuple[int, ...]
+
+    def parted(self, validation: date, test: date) -> _Seams:
+        """Count the loans that are left to each part, once those are out whose window reaches over the next seam."""
+        parts = ((date.min, _before(validation)), (validation, _before(test)), (test, date.max))
+        train, middle, rest = (self._share(*part) for part in parts)
+        return _Seams(validation, test, (train, middle, rest))
+
+    def day_at(self, share: float) -> date:
+        """Give the day on which a share of the loans is reached."""
+        return self.days[min(bisect_right(self.before, share * self.before[-1]), len(self.days)) - 1]
+
+    def _share(self, start: date, end: date) -> float:
+        low, high = bisect_left(self.days, start), bisect_right(self.days, end)
+        return max(self.before[high] - self.before[low], 0) / self.before[-1]
 
 
-def _day_at(days: Sequence[tuple[date, int]], share: float) -> date:
-    wanted, reached = share * sum(rows for _, rows in days), 0
-    for day, rows in days:
-        reached += rows
-        if reached > wanted:
-            return day
-    return days[-1][0]
+def _before(seam: date) -> date:
+    """Give the last day whose outcome window ends before a seam."""
+    return date(max(seam.year - _WINDOW_MONTHS // 12, 1), seam.month, min(seam.day, 28))
 
 
 # --- YAML --------------------------------------------------------------------------------------------------------

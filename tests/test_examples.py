@@ -1,0 +1,168 @@
+"""Every example in the documentation is run, in a folder of its own, with a small tape called loans.csv.
+
+A ``console`` block is run line by line; what stands under a command must be among what it says. A ``python`` block is run. A
+``yaml`` block is a fragment of a contract, and must be one. A block without a language repeats what the last command says.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import yaml
+from pydantic import TypeAdapter
+
+from obligor.core.contract import Column, Feature, History
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted(
+    page
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    if re.search(r"^\s*```", page.read_text(), re.MULTILINE)
+)
+BLOCK = re.compile(r"^(?P<indent> *)```(?P<kind>[a-z]*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
+TAPE_OF_THE_TUTORIAL = "LoanStats3a_2007_2011.csv.gz"
+
+
+@dataclass
+class Shell:
+    """Runs commands in a folder, and keeps what the last one said."""
+
+    folder: Path
+    environment: dict[str, str]
+    said: str = ""
+
+    def run(self, command: str) -> None:
+        command = re.sub(r"^uv run ", "", command)
+        self.said = self._called(["bash", "-euo", "pipefail", "-c", command])
+
+    def python(self, text: str) -> None:
+        self.said = self._called([sys.executable, "-c", text])
+
+    def _called(self, command: list[str]) -> str:
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=200, check=False
+        )
+        assert done.returncode == 0, f"{command[-1]}\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str]]:
+    for found in BLOCK.finditer(page.read_text()):
+        yield found["kind"], textwrap.dedent(found["text"])
+
+
+def write_loans(path: Path, rows: int = 3000) -> None:
+    """Write a tape: loans of four years, a code for people without a job, and what became of each loan."""
+    random = np.random.default_rng(3)
+    income = np.exp(random.normal(10.4, 0.5, rows)).round()
+    amount = (income * random.uniform(0.05, 0.8, rows)).round(-2)
+    housing = random.choice(["own", "rent", "family"], rows)
+    months = np.where(random.random(rows) < 0.15, -9, random.integers(0, 200, rows))
+    odds = 2.0 - 2.5 * amount / income - 0.5 * (housing == "rent") - 1.5 * (months == -9) + 0.004 * months
+    paid = random.random(rows) < 1 / (1 + np.exp(-odds))
+    days = np.datetime64("2019-01-01") + np.sort(random.integers(0, 1400, rows))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file)
+        out.writerow(["loan_id", "applied_on", "loan_amount", "annual_income", "housing", "months_employed", "status"])
+        status = np.where(paid, "paid", "charged off")
+        for at in range(rows):
+            out.writerow([at + 1, days[at], int(amount[at]), int(income[at]), housing[at], months[at], status[at]])
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    write_loans(tmp_path / "loans.csv")
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    scripts = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    return Shell(tmp_path, environment | {"OBLIGOR_DATA": str(tmp_path / "data"), "OBLIGOR_MLFLOW_URI": "off"})
+
+
+def check(kind: str, text: str, *, shell: Shell) -> None:
+    match kind:
+        case "console":
+            for line in text.splitlines():
+                if line.startswith("$ "):
+                    shell.run(line[2:])
+                elif line.strip():
+                    assert line.strip() in shell.said, f"wanted {line!r} in\n{shell.said}"
+        case "python":
+            shell.python(text)
+        case "yaml":
+            check_fragment(yaml.safe_load(text))
+        case "":
+            for line in filter(str.strip, text.splitlines()):
+                assert line.strip() in shell.said, f"wanted {line!r} in\n{shell.said}"
+        case _:
+            pytest.fail(f"a block of kind {kind!r}: nobody knows how to check it")
+
+
+def check_fragment(said: dict[str, dict[str, object]]) -> None:
+    """Check the histories, features or columns of a fragment by the types of the contract."""
+    for name, one in said.items():
+        if name in ("histories", "features"):
+            kind: type = History if name == "histories" else Feature
+            TypeAdapter(dict[str, kind]).validate_python(one, strict=False)  # type: ignore[valid-type]
+        else:
+            TypeAdapter(Column).validate_python(one, strict=False)
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if p.name not in ("lendingclub.md", "sources.md")], ids=lambda p: p.stem
+)
+def test_the_examples_of_a_page_hold(page: Path, shell: Shell) -> None:
+    found = list(blocks(page))
+    assert len(found) * 2 == page.read_text().count("```")
+    for kind, text in found:
+        check(kind, text, shell=shell)
+
+
+def test_the_tutorial_holds_on_the_real_tape(shell: Shell, datasets: Path) -> None:
+    (shell.folder / TAPE_OF_THE_TUTORIAL).symlink_to(datasets / "lendingclub_2007_2011" / TAPE_OF_THE_TUTORIAL)
+    for kind, text in blocks(ROOT / "docs" / "tutorial" / "lendingclub.md"):
+        check(kind, text, shell=shell)
+
+
+def test_the_sources_hold_on_a_real_database_and_a_real_endpoint(shell: Shell, postgres_url: str) -> None:
+    import boto3
+    import psycopg
+    from moto.server import ThreadedMotoServer
+
+    with psycopg.connect(postgres_url, autocommit=True) as db, db.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS public.loans")
+        cursor.execute(
+            "CREATE TABLE public.loans (loan_id text, applied_on date, loan_amount float8, annual_income float8, "
+            "housing text, months_employed int, status text)"
+        )
+        with cursor.copy("COPY public.loans FROM STDIN WITH (FORMAT csv, HEADER)") as copy:
+            copy.write((shell.folder / "loans.csv").read_text())
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        endpoint, keys = f"http://{host}:{port}", {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+        shell.environment |= {"OBLIGOR_S3_ENDPOINT": endpoint, "AWS_DEFAULT_REGION": "us-east-1", **keys}
+        client = boto3.client(
+            "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="testing",
+            aws_secret_access_key="testing",  # noqa: S106  the endpoint takes any
+        )  # fmt: skip
+        client.create_bucket(Bucket="examples")
+        client.upload_file(str(shell.folder / "loans.csv"), "examples", "loans.csv")
+        shell.environment["LOANS"] = f"{postgres_url}{'&' if '?' in postgres_url else '?'}table=public.loans"
+        for kind, text in blocks(ROOT / "docs" / "how-to" / "sources.md"):
+            check(kind, text, shell=shell)
+    finally:
+        server.stop()
