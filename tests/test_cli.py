@@ -190,13 +190,13 @@ def test_unseen_categories_and_values_out_of_range_are_scored_and_counted(
 def test_an_interrupted_run_exits_with_130_and_leaves_nothing(
     call: Call, contract: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from obligor.pipeline import main_job
+    from obligor.pipeline import evidence
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     (tmp_path / "tape.csv").write_text(HEADER + rows())
-    monkeypatch.setattr(main_job, "write_quarantine", interrupted)
+    monkeypatch.setattr(evidence, "write_quarantine", interrupted)
     code, _, err = call("run", tmp_path / "tape.csv", "--contract", contract, "--out", tmp_path / "out", "--quiet")
     assert code == 130
     assert "interrupted" in err
@@ -206,13 +206,13 @@ def test_an_interrupted_run_exits_with_130_and_leaves_nothing(
 def test_a_full_disk_is_told_and_leaves_nothing(
     call: Call, contract: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from obligor.pipeline import main_job
+    from obligor.pipeline import evidence
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     (tmp_path / "tape.csv").write_text(HEADER + rows())
-    monkeypatch.setattr(main_job, "write_quarantine", full)
+    monkeypatch.setattr(evidence, "write_quarantine", full)
     code, _, err = call("run", tmp_path / "tape.csv", "--contract", contract, "--out", tmp_path / "out", "--quiet")
     assert code == 1
     assert "disk is full" in err

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from obligor.core.errors import GateError
 from obligor.core.snapshot import TableRequest
 from obligor.ingestion.snapshots import take_snapshot
-from obligor.pipeline.main_job import db_tape, snapshot_of
+from obligor.pipeline.preparing import db_tape, snapshot_of
 from obligor.preprocessing.drafting import draft_contract
 from obligor.preprocessing.engine import connect
 from obligor.preprocessing.validation import gate, validate

@@ -1,0 +1,105 @@
+"""Writes the evidence of a run: the card, every figure, the checks, the report, and a manifest of it all."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from obligor import __version__
+from obligor.core.canonical import readable_json
+from obligor.files import MANIFEST, file_sha256
+from obligor.governance.model_card import render_model_card
+from obligor.governance.report import render_report
+from obligor.governance.tracking import RunRecord, metrics_of
+from obligor.preprocessing.cleaning import write_quarantine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from obligor.core.contract import Contract
+    from obligor.core.scorecard import Scorecard
+    from obligor.core.snapshot import Snapshot
+    from obligor.pipeline.preparing import Prepared
+
+CARD, EVALUATION, FINDINGS, QUARANTINE = "scorecard.json", "evaluation.json", "findings.json", "quarantine.parquet"
+REPORT, MODEL_CARD = "report.html", "model_card.md"
+_LIBRARIES = ("numpy", "scipy", "duckdb", "pyarrow", "numba", "scikit-learn", "pydantic", "great-expectations")
+
+
+def write_evidence(
+    folder: Path,
+    contract: Contract,
+    prepared: Prepared,
+    *,
+    card: Scorecard,
+    evaluation: Mapping[str, Any],
+    snapshot: Snapshot,
+) -> None:
+    """Write every file of the evidence into a folder, the manifest last."""
+    findings = prepared.findings.to_plain() | {"accounting": prepared.accounting.to_plain()}
+    making = _making(contract, card, snapshot)
+    (folder / CARD).write_bytes(card.to_json())
+    (folder / EVALUATION).write_bytes(readable_json(evaluation))
+    (folder / FINDINGS).write_bytes(readable_json(findings))
+    write_quarantine(prepared.tape, contract, folder / QUARANTINE)
+    page = render_report(contract, card=card, evaluation=evaluation, findings=findings["findings"], making=making)
+    (folder / REPORT).write_text(page, encoding="utf-8")
+    text = render_model_card(contract, card=card, evaluation=evaluation, making=making)
+    (folder / MODEL_CARD).write_text(text, encoding="utf-8")
+    (folder / MANIFEST).write_bytes(readable_json(_manifest(folder, contract, snapshot)))
+
+
+def run_record(
+    folder: Path, contract: Contract, card: Scorecard, evaluation: Mapping[str, Any], *, snapshot: Snapshot
+) -> RunRecord:
+    """Give what the tracker keeps of a run."""
+    said = contract.model.model_dump(mode="json")
+    return RunRecord(
+        experiment=contract.name,
+        parameters={name: str(value) for name, value in said.items()}
+        | {
+            "characteristics": str(len(card.characteristics)),
+            "calibration_chosen": evaluation["calibration"]["method"],
+        },
+        metrics=metrics_of(evaluation),
+        tags={
+            "card_sha256": card.sha256,
+            "contract_sha256": contract.sha256,
+            "snapshot_sha256": snapshot.sha256,
+            "obligor": __version__,
+        },
+        folder=folder,
+        card_file=CARD,
+    )
+
+
+def _making(contract: Contract, card: Scorecard, snapshot: Snapshot) -> list[tuple[str, str]]:
+    return [
+        ("contract", f"{contract.name}, SHA-256 {contract.sha256}"),
+        ("data", f"SHA-256 {snapshot.sha256}"),
+        ("card", f"SHA-256 {card.sha256}"),
+        ("seed", str(contract.model.seed)),
+        ("software", f"Obligor {__version__}"),
+    ]
+
+
+def _manifest(folder: Path, contract: Contract, snapshot: Snapshot) -> dict[str, Any]:
+    """List the hashes of all that went in and came out, and what made it."""
+    outputs = sorted(path for path in folder.iterdir() if path.name != MANIFEST and not path.name.startswith("."))
+    return {
+        "schema": "obligor/manifest/1",
+        "inputs": {
+            "source": snapshot.source,
+            "snapshot_sha256": snapshot.sha256,
+            "files": [{"table": file.table, "bytes": file.bytes, "sha256": file.sha256} for file in snapshot.files],
+            "contract_sha256": contract.sha256,
+        },
+        "outputs": {path.name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)} for path in outputs},
+        "versions": {"obligor": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in _LIBRARIES},
+        "seed": contract.model.seed,
+        "contract": json.loads(contract.model_dump_json(by_alias=True)),
+    }

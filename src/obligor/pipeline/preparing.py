@@ -1,0 +1,190 @@
+"""Makes a tape ready for modelling: read, validated, clean, with outcomes, samples and features in the engine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from obligor.core.contract import Role
+from obligor.core.features import check_features
+from obligor.core.findings import REASONS, Finding, FindingCode, Findings
+from obligor.core.snapshot import requests_for
+from obligor.ingestion.snapshots import take_snapshot
+from obligor.models.columns import Rows
+from obligor.preprocessing.cleaning import learn_caps, settle_fates
+from obligor.preprocessing.engine import identifier, value
+from obligor.preprocessing.features import feature_query
+from obligor.preprocessing.outcome import define_outcome
+from obligor.preprocessing.splits import split_tape
+from obligor.preprocessing.tape import read_tape
+from obligor.preprocessing.validation import gate, validate
+from obligor.preprocessing.vintages import roll_rates, vintage_curves, vintage_rates
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from obligor.core.contract import Contract
+    from obligor.core.features import FeatureSet
+    from obligor.core.snapshot import Snapshot
+    from obligor.ingestion.sources import Source
+    from obligor.preprocessing.cleaning import Accounting
+    from obligor.preprocessing.splits import SampleCounts
+    from obligor.preprocessing.tape import Tape
+    from obligor.settings import Settings
+    from obligor.telemetry import Progress
+
+_USED = "used_rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A tape that is ready for modelling: used rows with outcome, sample and features, and all that was found out."""
+
+    tape: Tape
+    findings: Findings
+    accounting: Accounting
+    samples: tuple[SampleCounts, ...]
+    features: FeatureSet
+    caps: Mapping[str, tuple[float, float]]
+    history: Mapping[str, Any]  # plain data: vintages and roll rates
+
+
+def snapshot_of(source: Source, contract: Contract, *, settings: Settings, progress: Progress) -> Snapshot:
+    """Keep the raw bytes of the tables that a contract names."""
+    requests = requests_for(contract.applications, contract.histories)
+    with progress.step("taking a snapshot") as advance:
+        return take_snapshot(source, requests, store=settings.snapshots, progress=advance)
+
+
+def db_tape(db: Any, snapshot: Snapshot, contract: Contract, *, progress: Progress) -> Tape:  # a DuckDB connection
+    """Read a snapshot into the engine."""
+    with progress.step("reading the tape"):
+        return read_tape(db, snapshot, applications=contract.applications, histories=contract.histories)
+
+
+def prepare(tape: Tape, contract: Contract, *, progress: Progress) -> Prepared:
+    """Validate, clean, define the outcome, split, and compute features; stop where a limit is broken."""
+    features = check_features(contract)
+    with progress.step("validating"):
+        findings = validate(tape, contract)
+    with progress.step("defining the outcome"):
+        define_outcome(tape.db, contract)
+        findings = _with_problems(findings, tape)
+        gate(findings, contract.limits)
+        settle_fates(tape, contract, excluded=_reasons(tape, "outcome_exclusions"))
+        tape.db.execute("CREATE TABLE usable AS SELECT _row FROM fate WHERE fate = 'used'")
+        samples = split_tape(tape.db, contract).samples
+        reasons = _reasons(tape, "outcome_exclusions") | _reasons(tape, "split_exclusions")
+        accounting = settle_fates(tape, contract, excluded=reasons)
+    with progress.step("computing features"):
+        tape.db.execute(f"CREATE TABLE {_USED} AS SELECT a.* FROM applications a JOIN split USING (_row) ORDER BY _row")
+        tape.db.execute("CREATE VIEW train_rows AS SELECT _row FROM split WHERE sample = 0")
+        caps = learn_caps(tape, contract, train="train_rows")
+        _compute(tape, contract, features, caps)
+        history = _history(tape, contract)
+    return Prepared(tape, findings, accounting, samples, features, caps, history)
+
+
+def read_rows(tape: Tape, contract: Contract) -> Rows:
+    """Read what is known of each used row beside its features, in the order of the rows."""
+    parts = {"bad": "o.bad", "sample": "s.sample", "period": "YEAR(o.period) * 12 + MONTH(o.period) - 1"}
+    for name, role in (("weight", Role.WEIGHT), ("exposure", Role.EXPOSURE)):
+        column = contract.only(role)
+        if column is not None:
+            parts[name] = f"u.{identifier(column)}"
+    listed = ", ".join(f"{sql} AS {name}" for name, sql in parts.items())
+    found = tape.db.execute(
+        f"SELECT {listed} FROM {_USED} u JOIN split s ON s._row = u._row JOIN outcome o ON o._row = u._row "
+        "ORDER BY u._row"
+    ).fetchnumpy()
+
+    def numbers(name: str) -> Any:  # an array, or None where the contract has no such column
+        return np.ma.filled(np.ma.asarray(found[name], dtype=np.float64), np.nan) if name in found else None
+
+    months = np.ma.asarray(found["period"])
+    return Rows(
+        bad=np.asarray(found["bad"], dtype=np.uint8),
+        sample=np.asarray(found["sample"], dtype=np.uint8),
+        weight=numbers("weight"),
+        exposure=numbers("exposure"),
+        period=None if np.ma.is_masked(months) else np.asarray(months, dtype=np.int32),
+    )
+
+
+def incumbent_of(tape: Tape, contract: Contract) -> tuple[str, Any] | None:  # the name and an array
+    """Give the incumbent's numeric score of each used row, where the tape has one."""
+    numeric = [name for name in contract.with_role(Role.INCUMBENT_SCORE) if contract.columns[name].type == "number"]
+    if not numeric:
+        return None
+    found = tape.db.execute(f"SELECT {identifier(numeric[0])} AS value FROM {_USED} ORDER BY _row").fetchnumpy()[
+        "value"
+    ]
+    return numeric[0], np.ma.filled(np.ma.asarray(found, dtype=np.float64), np.nan)
+
+
+def _with_problems(findings: Findings, tape: Tape) -> Findings:
+    """Send rows whose outcome cannot be true to quarantine, and tell of them beside what the validation found."""
+    tape.db.execute(
+        "INSERT INTO quarantine_reasons SELECT _row, code, \"column\", 'outcome' FROM outcome_problems ORDER BY _row"
+    )
+    found = tape.db.execute(
+        'SELECT code, "column", COUNT(*) FROM outcome_problems GROUP BY ALL ORDER BY ALL'
+    ).fetchall()
+    problems = tuple(
+        Finding(
+            code=FindingCode(code),
+            table="applications",
+            column=column,
+            check="outcome",
+            message=f"'{column}' {REASONS[FindingCode(code)]} in {count} rows",
+            rows_checked=tape.rows,
+            rows_failed=count,
+            severity="critical",
+            passed=False,
+        )
+        for code, column, count in found
+    )
+    (quarantined,) = tape.db.execute("SELECT COUNT(DISTINCT _row) FROM quarantine_reasons").fetchone() or (0,)
+    return replace(findings, findings=(*findings.findings, *problems), quarantined=int(quarantined))
+
+
+def _reasons(tape: Tape, table: str) -> dict[str, str]:
+    """Part a table of excluded rows by reason; give the name of each part."""
+    parts = {}
+    for place, (reason,) in enumerate(
+        tape.db.execute(f"SELECT DISTINCT reason FROM {table} ORDER BY reason").fetchall()
+    ):
+        parts[reason] = f"{table}_{place}"
+        tape.db.execute(
+            f"CREATE OR REPLACE VIEW {parts[reason]} AS SELECT _row FROM {table} WHERE reason = {value(reason)}"
+        )
+    return parts
+
+
+def _history(tape: Tape, contract: Contract) -> dict[str, Any]:
+    """Give what the loans did over time, as plain data."""
+    moves = roll_rates(tape.db, contract, usable="usable")
+    rates = vintage_rates(tape.db, contract, usable="usable")
+    return {
+        "vintages": {
+            "rates": [asdict(each) | {"rate": each.rate} for each in rates],
+            "curves": [asdict(each) for each in vintage_curves(tape.db, contract, usable="usable")],
+        },
+        "roll_rates": None if moves is None else asdict(moves) | {"shares": moves.shares},
+    }
+
+
+def _compute(tape: Tape, contract: Contract, features: FeatureSet, caps: Mapping[str, tuple[float, float]]) -> None:
+    names = [*contract.predictors, *(name for name in contract.with_role(Role.INCUMBENT_SCORE))]
+    offered = [name for name in dict.fromkeys(names) if name in features.types]
+    query = feature_query(
+        offered,
+        features=features,
+        applications=contract.applications,
+        histories=contract.histories,
+        caps=caps,
+        rows=_USED,
+    )
+    tape.db.execute(f"CREATE TABLE features AS {query} ORDER BY _row")
