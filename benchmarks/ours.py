@@ -10,6 +10,7 @@ import pandas as pd
 from obligor.core.bins import Levels
 from obligor.core.trend import Trend
 from obligor.models.columns import TEST, TRAIN, VALIDATION, Predictor, Rows
+from obligor.models.smooth import fit_smooth_card
 from obligor.models.training import FittedCard, Recipe, fit_card
 
 
@@ -42,6 +43,14 @@ def fit_ours(x: pd.DataFrame, bad: np.ndarray, train: np.ndarray, *, recipe: Rec
         own = train[bad[train] == outcome]
         sample[random.permutation(own)[: len(own) // 10]] = VALIDATION
     return fit_card(predictors_of(x), FrameColumns(x), Rows(bad, sample), recipe=recipe)
+
+
+def fit_smooth(x: pd.DataFrame, bad: np.ndarray, train: np.ndarray) -> FittedCard:
+    """Fit the smooth card on the train rows, all of which shape it; two of them stand for a validation it does not need."""
+    sample = np.full(len(bad), TEST, dtype=np.uint8)
+    sample[train] = TRAIN
+    sample[[train[bad[train] == outcome][0] for outcome in (0, 1)]] = VALIDATION
+    return fit_smooth_card(predictors_of(x), FrameColumns(x), Rows(bad, sample))
 
 
 def risk_of(fitted: FittedCard) -> np.ndarray:

@@ -190,3 +190,27 @@ def test_the_main_job_runs_on_real_tapes(name: str, datasets: Path, contracts: P
         str(datasets / file), card=tmp_path / "out" / "scorecard.json", out=tmp_path / "s.parquet", progress=Silence()
     )
     assert scored.rows == rows
+
+
+def test_the_smooth_recipe_beats_the_classical_one_on_a_real_tape_and_shows_its_pairs(
+    datasets: Path, contracts: Path, tmp_path: Path
+) -> None:
+    file = str(datasets / REAL["uci-taiwan"][0])
+    contract = (contracts / "uci-taiwan.yaml").read_text()
+    found = {}
+    for recipe in ("classical", "smooth"):
+        (tmp_path / f"{recipe}.yaml").write_text(f"{contract}\nmodel: {{recipe: {recipe}}}\n")
+        summary = run_tape(file, contract=tmp_path / f"{recipe}.yaml", out=tmp_path / recipe, progress=Silence())
+        found[recipe] = summary.samples["test"]["auc"] or 0.0
+    assert found["smooth"] > found["classical"] + 0.003
+    card = load_card(tmp_path / "smooth" / "scorecard.json")
+    assert card.recipe == "smooth"
+    assert card.pairs
+    page = (tmp_path / "smooth" / "report.html").read_text()
+    for pair in card.pairs:
+        assert f"{pair.features[0]} and {pair.features[1]}" in page
+    score_tape(file, card=tmp_path / "smooth" / "scorecard.json", out=tmp_path / "s.parquet", progress=Silence())
+    scored = pq.read_table(tmp_path / "s.parquet").to_pandas()
+    points = [name for name in scored.columns if name.startswith("points_")]
+    assert len(points) == len(card.characteristics) + len(card.pairs)
+    assert (scored[points].sum(axis=1) + card.base_points == scored["score_thousandths"]).all()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from obligor.core.scorecard import Characteristic, Scorecard
+    from obligor.core.scorecard import Characteristic, Pair, Scorecard
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,15 @@ def score_bins(card: Scorecard, bins: Mapping[str, NDArray[np.uint8]], *, rows: 
     score = np.full(rows, card.base_points, dtype=np.int64)
     for characteristic in card.characteristics:
         score += np.array(characteristic.points, dtype=np.int64)[bins[characteristic.feature]]
+    for pair in card.pairs:
+        score += pair_points(pair, bins)
     return ColumnScores(score, card.pd.pd_column(score), assign_bands(card, score), bins)
+
+
+def pair_points(pair: Pair, bins: Mapping[str, NDArray[np.uint8]]) -> NDArray[np.int64]:
+    """Give the points that a pair earns in each row."""
+    first, second = (bins[name] for name in pair.features)
+    return np.array(pair.by_bin, dtype=np.int64)[first, second]
 
 
 def assign_bands(card: Scorecard, score: NDArray[np.int64]) -> NDArray[np.int8]:

@@ -383,8 +383,13 @@ class Expectation(_Model):
 class Model(_Model):
     """How the card is made."""
 
-    max_bins: Annotated[int, Field(ge=2, le=50)] = 8
-    """The most ordinary bins of a characteristic; fewer where train has fewer than 40 bads for each."""
+    recipe: Literal["classical", "smooth"] = "classical"
+    """Weights of evidence and one logistic regression; or one penalised logistic regression on smooth tables and pairs."""
+    max_bins: Annotated[int, Field(ge=2, le=50)] | None = None
+    """The most ordinary bins of a characteristic: 8, or 10 where the recipe is smooth; a classical card has fewer where
+    train has fewer than 40 bads for each."""
+    max_pairs: Annotated[int, Field(ge=0, le=50)] = 10
+    """The most pairs of characteristics on a smooth card."""
     min_share: Annotated[float, Field(gt=0, le=0.5)] = 0.05
     """The smallest share of train rows in an ordinary bin."""
     min_bads: Annotated[float, Field(ge=0)] = 10

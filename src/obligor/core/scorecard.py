@@ -100,6 +100,43 @@ class Characteristic(_Model):
         return tuple(row.points for row in self.bins)
 
 
+class Pair(_Model):
+    """Two characteristics whose bins together earn points: a small grid.
+
+    A grid reads no value of its own: each of its rows and columns is one bin or several of a characteristic, so that its cuts
+    are among theirs. Its points are those that the two tables cannot tell: over the train rows every row and every column
+    of the grid has a mean of zero.
+    """
+
+    features: tuple[str, str]
+    """The two characteristics."""
+    rows: tuple[int, ...]
+    """The row of the grid for each bin of the first; -1 for one that train never showed, which earns nothing."""
+    columns: tuple[int, ...]
+    """The column of the grid for each bin of the second."""
+    points: Annotated[tuple[tuple[int, ...], ...], Field(min_length=1, max_length=MOST_BINS)]
+    """Row by row, in thousandths."""
+    goods: tuple[tuple[float, ...], ...]
+    """Goods of the train rows in each cell, by weight."""
+    bads: tuple[tuple[float, ...], ...]
+    """Bads of the train rows in each cell, by weight."""
+    gain: float = 0.0
+    """The log likelihood that it gains on rows that did not fit it, in nats."""
+
+    @property
+    def name(self) -> str:
+        """What it is called: its two characteristics."""
+        return " x ".join(self.features)
+
+    @property
+    def by_bin(self) -> tuple[tuple[int, ...], ...]:
+        """The points of each bin of the first characteristic with each bin of the second."""
+        return tuple(
+            tuple(self.points[row][column] if min(row, column) >= 0 else 0 for column in self.columns)
+            for row in self.rows
+        )
+
+
 class CardBand(_Model):
     """A band of risk on the card."""
 
@@ -144,8 +181,8 @@ class Scorecard(_Model):
     """The version of this format."""
     name: str
     """What the card is called."""
-    recipe: Literal["classical"] = "classical"
-    """How it was made: weights of evidence and one logistic regression."""
+    recipe: Literal["classical", "smooth"] = "classical"
+    """How it was made: weights of evidence and one logistic regression, or one penalised logistic regression on tables."""
     horizon_months: int
     """The months over which the PD is stated."""
     origin: Origin
@@ -164,6 +201,8 @@ class Scorecard(_Model):
     """Points that every application starts with, in thousandths."""
     characteristics: Annotated[tuple[Characteristic, ...], Field(max_length=1000)]
     """The features that earn points."""
+    pairs: Annotated[tuple[Pair, ...], Field(max_length=100)] = ()
+    """The pairs of characteristics that earn points together."""
     pd: PdTable
     """The PD of every score."""
     bands: tuple[CardBand, ...]
@@ -192,10 +231,10 @@ class Scorecard(_Model):
 
     @property
     def score_range(self) -> tuple[int, int]:
-        """The lowest and the highest score that the card can give, in thousandths."""
-        lowest = self.base_points + sum(min(c.points) for c in self.characteristics)
-        highest = self.base_points + sum(max(c.points) for c in self.characteristics)
-        return lowest, highest
+        """A lower and an upper bound of the scores that the card can give, in thousandths; without pairs both are met."""
+        tables = [it.points for it in self.characteristics]
+        tables += [tuple(points for row in pair.points for points in row) for pair in self.pairs]
+        return self.base_points + sum(map(min, tables)), self.base_points + sum(map(max, tables))
 
 
 def parse_card(data: bytes) -> Scorecard:
@@ -238,12 +277,38 @@ def _faults(card: Scorecard) -> Iterator[str]:
     for name in names:
         if name not in card.applications.columns and name not in card.features:
             yield f"scorecard: the characteristic '{name}' reads neither a column nor a feature of the card"
+    yield from _faults_of_pairs(card)
     cutoffs = [band.score_min for band in card.bands]
     known = [score for score in cutoffs if score is not None]
     if not cutoffs or cutoffs[-1] is not None or len(known) != len(cutoffs) - 1:
         yield "scorecard: bands: wanted a score_min for every band but the last"
     if known != sorted(known, reverse=True):
         yield "scorecard: bands overlap: wanted score_min that falls from band to band"
+
+
+def _faults_of_pairs(card: Scorecard) -> Iterator[str]:
+    sizes = {it.feature: len(it.bins) for it in card.characteristics}
+    seen: set[frozenset[str]] = set()
+    for pair in card.pairs:
+        absent = [name for name in pair.features if name not in sizes]
+        if absent:
+            yield f"scorecard: the pair '{pair.name}' reads '{absent[0]}', which is no characteristic of the card"
+            continue
+        if len(set(pair.features)) == 1 or frozenset(pair.features) in seen:
+            yield f"scorecard: the pair '{pair.name}' stands twice, or pairs a characteristic with itself"
+        seen.add(frozenset(pair.features))
+        shape = (len(pair.points), len(pair.points[0]))
+        for name, axis, size in zip(pair.features, (pair.rows, pair.columns), shape, strict=True):
+            if len(axis) != sizes[name] or set(axis) - {-1} != set(range(size)):
+                yield (
+                    f"scorecard: the pair '{pair.name}' has a gap: wanted a place in 0..{size - 1}, or -1, "
+                    f"for each bin of '{name}'"
+                )
+        for grid in (pair.points, pair.goods, pair.bads):
+            if [len(row) for row in grid] != [shape[1]] * shape[0]:
+                yield f"scorecard: the pair '{pair.name}' has a gap: wanted {shape[0]} rows of {shape[1]} cells"
+        if any(abs(points) > _MOST_POINTS for row in pair.points for points in row):
+            yield f"scorecard: the pair '{pair.name}': wanted points of at most {_MOST_POINTS} thousandths"
 
 
 def _numbers(feature: str, codes: tuple[float | str, ...]) -> tuple[float, ...]:

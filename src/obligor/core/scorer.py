@@ -43,7 +43,7 @@ class Score:
     bins: tuple[int, ...]
     """The bin of each characteristic, in the order of the card."""
     points: tuple[int, ...]
-    """The points of each characteristic, in thousandths."""
+    """The points of each characteristic and then of each pair, in thousandths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,9 @@ def compile_card(card: Scorecard) -> Scorer:
         added, slots = _binning(characteristic, variable=values[characteristic.feature], index=index, kind=kind)
         lines += added
         constants |= slots
-    lines += _sum(card)
+    added, slots = _sum(card)
+    lines += added
+    constants |= slots
     aggregations = {
         name: _aggregation(card, features.aggregates[name]) for name in inputs if name in features.aggregates
     }
@@ -171,10 +173,17 @@ def _binning(
     return [f"{code} = {bins.missing} if {variable} is None else get{index}({level}, {bins.unseen})"], constants
 
 
-def _sum(card: Scorecard) -> list[str]:
+def _sum(card: Scorecard) -> tuple[list[str], dict[str, object]]:
+    """Write the lines that add up the points of the bins, and of the pairs of bins."""
     count = len(card.characteristics)
+    places = {it.feature: index for index, it in enumerate(card.characteristics)}
     lines = [f"won{index} = table{index}[bin{index}]" for index in range(count)]
-    total = " + ".join((repr(card.base_points), *(f"won{index}" for index in range(count))))
+    constants: dict[str, object] = {}
+    for index, pair in enumerate(card.pairs, start=count):
+        first, second = (places[name] for name in pair.features)
+        lines.append(f"won{index} = table{index}[bin{first}][bin{second}]")
+        constants[f"table{index}"] = pair.by_bin
+    won = [f"won{index}" for index in range(count + len(card.pairs))]
     bins = "".join(f"bin{index}, " for index in range(count))
-    points = "".join(f"won{index}, " for index in range(count))
-    return [*lines, f"return {total}, ({bins}), ({points})"]
+    total = " + ".join((repr(card.base_points), *won))
+    return [*lines, f"return {total}, ({bins}), ({''.join(f'{name}, ' for name in won)})"], constants

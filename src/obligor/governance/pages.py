@@ -37,7 +37,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 def points(value: int | None, digits: int = 0) -> str:
     """Write thousandths as points."""
-    return NOTHING if value is None else f"{value / 1000:.{digits}f}"
+    return NOTHING if value is None else f"{round(value / 1000, digits) + 0.0:.{digits}f}"
 
 
 def count(value: float) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from obligor.core.bins import NumericBins
 from obligor.governance.charts import (
     Frame,
     Series,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from obligor.core.contract import Contract
-    from obligor.core.scorecard import Scorecard
+    from obligor.core.scorecard import Characteristic, Pair, Scorecard
 
     Plain = Mapping[str, Any]
 
@@ -91,12 +92,47 @@ def render_report(
             cutoff_figures=_table({sample: evaluation[sample]["at_cutoff"] for sample in _SAMPLES}, _CUTOFF_FIGURES),
             charts=charts,
             characteristics=rows,
+            pairs=[_pair(card, pair) for pair in card.pairs],
             stability=_stability(evaluation),
             findings=findings,
             making=making,
         )
         + "\n"
     )
+
+
+def _pair(card: Scorecard, pair: Pair) -> dict[str, Any]:
+    """Give a grid with the bins of each row and column in words."""
+    known = {it.feature: it for it in card.characteristics}
+    rows, columns = (
+        _places(known[name], axis) for name, axis in zip(pair.features, (pair.rows, pair.columns), strict=True)
+    )
+    cells = [
+        [
+            {"points": points, "n": goods + bads, "bad_rate": bads / (goods + bads) if goods + bads else None}
+            for points, goods, bads in zip(*line, strict=True)
+        ]
+        for line in zip(pair.points, pair.goods, pair.bads, strict=True)
+    ]
+    return {
+        "features": pair.features,
+        "gain": pair.gain,
+        "columns": columns,
+        "lines": list(zip(rows, cells, strict=True)),
+    }
+
+
+def _places(it: Characteristic, axis: tuple[int, ...]) -> list[str]:
+    """Name the rows of a grid by the bins in each: neighbouring intervals as one."""
+    binning = it.binning
+    if isinstance(binning, NumericBins):
+        cuts = tuple(cut for at, cut in enumerate(binning.cuts) if axis[at] != axis[at + 1])
+        labels = NumericBins(it.feature, cuts, binning.specials).labels()
+        shown = [*dict.fromkeys(axis[: binning.ordinary]), *axis[binning.ordinary :]]
+        return [label for label, place in zip(labels, shown, strict=True) if place >= 0]
+    size = max(axis) + 1
+    labels = binning.labels()
+    return [", ".join(label for label, at in zip(labels, axis, strict=True) if at == place) for place in range(size)]
 
 
 def _headline(evaluation: Plain) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from obligor.core.bins import NumericBins
 from obligor.core.contract import Cutoff, History, Role, Table
-from obligor.core.scorecard import CardBin, CardCutoff, Characteristic, Origin, Scorecard
+from obligor.core.scorecard import CardBin, CardCutoff, Characteristic, Origin, Pair, Scorecard
 from obligor.measures.decisions import Book, Economy, frontier
 from obligor.models.calibration import Observed, band_cutoffs, calibrate
 from obligor.models.columns import VALIDATION
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from obligor.core.features import FeatureSet
     from obligor.models.calibration import Calibration
     from obligor.models.columns import Rows
+    from obligor.models.scaling import Grid
     from obligor.models.training import FittedCard
 
 _DIGITS = 10
@@ -58,6 +59,7 @@ def assemble(
     )
     card = Scorecard(
         name=contract.name,
+        recipe=contract.model.recipe,
         horizon_months=contract.outcome.window_months,
         origin=origin,
         applications=_only_needed(contract, features, needed),
@@ -67,6 +69,7 @@ def assemble(
         scale=contract.scale,
         base_points=fitted.points.base,
         characteristics=tuple(_characteristic(contract, fitted, name) for name in fitted.fit.features),
+        pairs=tuple(_pair(grid) for grid in fitted.points.grids),
         pd=calibration.table,
         bands=band_cutoffs(calibration.table, contract.bands),
         cutoff=CardCutoff(
@@ -118,9 +121,22 @@ def _book(fitted: FittedCard, rows: Rows) -> Book:
 
 
 def _score_range(fitted: FittedCard) -> tuple[int, int]:
-    low = fitted.points.base + sum(min(points) for points in fitted.points.bins)
-    high = fitted.points.base + sum(max(points) for points in fitted.points.bins)
+    tables = [*fitted.points.bins, *(grid.by_bin.ravel().tolist() for grid in fitted.points.grids)]
+    low = fitted.points.base + sum(map(min, tables))
+    high = fitted.points.base + sum(map(max, tables))
     return low, max(high, low + 1)
+
+
+def _pair(grid: Grid) -> Pair:
+    return Pair(
+        features=grid.features,
+        rows=grid.rows,
+        columns=grid.columns,
+        points=grid.points,
+        goods=tuple(tuple(_rounded(value) for value in row) for row in grid.goods),
+        bads=tuple(tuple(_rounded(value) for value in row) for row in grid.bads),
+        gain=grid.gain,
+    )
 
 
 def _characteristic(contract: Contract, fitted: FittedCard, name: str) -> Characteristic:

@@ -122,8 +122,8 @@ def fit_categories(
     try:
         outcomes = Outcomes(bad, train, validation, weight)
         shown = count_names(levels.codes, outcomes, names=len(levels.names))
-        ranked = _ranked(shown, levels.names, specials, rules)
-        counts = count_levels(levels.codes, outcomes, table=_codes_of(ranked, levels.names, specials))
+        ranked = rank_levels(shown, levels.names, specials, rules)
+        counts = count_levels(levels.codes, outcomes, table=level_table(ranked, levels.names, specials))
     except InvalidInputError as error:
         raise InvalidInputError(f"'{feature}': {error.message}") from None
     found, note = _partition(feature, counts, len(ranked), trend=Trend.FREE, rules=rules)
@@ -164,7 +164,7 @@ def _fitted(bins: Bins, counts: Counts, found: Partition, *, prebins: int, note:
     )
 
 
-def _ranked(
+def rank_levels(
     shown: Histogram, names: tuple[str, ...], specials: tuple[str, ...], rules: BinningRules
 ) -> list[tuple[int, ...]]:
     """Put the levels that train shows in order of bad rate, rare ones as one; where it shows none, one pool of none."""
@@ -184,7 +184,8 @@ def _ranked(
     return sorted(pools, key=bad_rate)
 
 
-def _codes_of(ranked: list[tuple[int, ...]], names: tuple[str, ...], specials: tuple[str, ...]) -> NDArray[np.uint8]:
+def level_table(ranked: list[tuple[int, ...]], names: tuple[str, ...], specials: tuple[str, ...]) -> NDArray[np.uint8]:
+    """Give the code of each level by its number, and last that of missing; levels that train never shows are unseen."""
     missing = len(ranked) + len(specials)
     table = np.full(len(names) + 1, missing + 1, dtype=np.uint8)
     for code, pool in enumerate(ranked):

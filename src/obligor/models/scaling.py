@@ -23,6 +23,30 @@ if TYPE_CHECKING:
     from obligor.core.contract import CardScale
 
 THOUSANDTHS = 1000
+NO_PLACE = -1
+"""The row or column of a grid for a bin that train never shows: it earns nothing there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The points of two characteristics together, in thousandths, and what train shows of each cell, by weight."""
+
+    features: tuple[str, str]
+    rows: tuple[int, ...]
+    """The row of each bin of the first."""
+    columns: tuple[int, ...]
+    """The column of each bin of the second."""
+    points: tuple[tuple[int, ...], ...]
+    goods: NDArray[np.float64]
+    bads: NDArray[np.float64]
+    gain: float
+    """In log likelihood on rows that did not fit it, in nats."""
+
+    @property
+    def by_bin(self) -> NDArray[np.int64]:
+        """The points of each bin of the first characteristic with each bin of the second."""
+        padded = np.pad(np.array(self.points, dtype=np.int64), (0, 1))  # the place of -1 is the last, and holds nothing
+        return np.asarray(padded[np.ix_(self.rows, self.columns)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +55,7 @@ class Points:
 
     base: int
     bins: tuple[tuple[int, ...], ...]
+    grids: tuple[Grid, ...] = ()
 
 
 def scale_points(
@@ -45,11 +70,16 @@ def scale_points(
     return Points(round(base), tuple(tuple(int(point) for point in points) for points in earned))
 
 
-def add_points(points: Points, codes: Sequence[NDArray[np.uint8]], *, rows: int) -> NDArray[np.int64]:
-    """Add up the points of each row, in thousandths."""
+def add_points(
+    points: Points, codes: Sequence[NDArray[np.uint8]], *, rows: int, features: Sequence[str] = ()
+) -> NDArray[np.int64]:
+    """Add up the points of each row, in thousandths; ``features`` name the codes, for the grids."""
     total = np.full(rows, points.base, dtype=np.int64)
     for table, column in zip(points.bins, codes, strict=True):
         total += np.array(table, dtype=np.int64)[column]
+    for grid in points.grids:
+        one, other = (codes[list(features).index(name)] for name in grid.features)
+        total += grid.by_bin[one, other]
     return total
 
 

@@ -120,7 +120,7 @@ def _bin_all(
         for first in range(0, len(predictors), _AT_ONCE):
             group = predictors[first : first + _AT_ONCE]
             waiting = [
-                pool.submit(_bin_one, predictor, _fetch(predictor, columns), rows, rules=rules) for predictor in group
+                pool.submit(_bin_one, predictor, fetch(predictor, columns), rows, rules=rules) for predictor in group
             ]
             for offset, (predictor, result) in enumerate(zip(group, waiting, strict=True)):
                 fitted = result.result()
@@ -130,7 +130,8 @@ def _bin_all(
     return bins, matrix
 
 
-def _fetch(predictor: Predictor, columns: Columns) -> NDArray[np.float64] | Levels:
+def fetch(predictor: Predictor, columns: Columns) -> NDArray[np.float64] | Levels:
+    """Fetch the column of a predictor."""
     return columns.numbers(predictor.name) if predictor.kind == "numeric" else columns.levels(predictor.name)
 
 

@@ -18,13 +18,19 @@ from obligor.models.binning import BinningRules
 from obligor.models.columns import Predictor, Rows
 from obligor.models.evaluation import SCHEMA, evaluate, judge, tidy
 from obligor.models.logistic import penalty_of
+from obligor.models.pairs import PairRules
+from obligor.models.projection import SmoothRules
 from obligor.models.selection import SelectionRules
+from obligor.models.smooth import fit_smooth_card
 from obligor.models.training import Recipe, fit_card
+from obligor.pipeline.evidence import run_record, write_evidence
+from obligor.pipeline.preparing import db_tape, incumbent_of, prepare, read_rows, snapshot_of
 from obligor.pipeline.summaries import RunSummary
 from obligor.preprocessing.engine import connect
 from obligor.preprocessing.features import FeatureColumns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import date
     from pathlib import Path
 
@@ -35,10 +41,9 @@ if TYPE_CHECKING:
     from obligor.governance.tracking import Tracker
     from obligor.ingestion.sources import Source
     from obligor.models.training import FittedCard
+    from obligor.pipeline.preparing import Prepared
     from obligor.settings import Settings
     from obligor.telemetry import Progress
-from obligor.pipeline.evidence import run_record, write_evidence
-from obligor.pipeline.preparing import Prepared, db_tape, incumbent_of, prepare, read_rows, snapshot_of
 
 
 def run_main_job(
@@ -67,13 +72,7 @@ def run_main_job(
             prepared = prepare(db_tape(db, snapshot, contract, progress=progress), contract, progress=progress)
             rows = read_rows(prepared.tape, contract)
             with progress.step("binning", total=len(contract.predictors)) as advance:
-                fitted = fit_card(
-                    _predictors(contract, prepared.features),
-                    FeatureColumns(prepared.tape.db, "features"),
-                    rows,
-                    recipe=recipe_of(contract),
-                    advance=advance,
-                )
+                fitted = fit(contract, prepared, rows, advance=advance)
             with progress.step("calibrating and evaluating"):
                 card, evaluation = _evaluate(contract, prepared, fitted, rows, snapshot=snapshot)
             with progress.step("writing the evidence"):
@@ -83,12 +82,35 @@ def run_main_job(
     return RunSummary.of(card, evaluation, out=out, registered=registered)
 
 
+def fit(contract: Contract, prepared: Prepared, rows: Rows, *, advance: Callable[[float], None]) -> FittedCard:
+    """Fit a card by the recipe of the contract."""
+    predictors = _predictors(contract, prepared.features)
+    columns = FeatureColumns(prepared.tape.db, "features")
+    if contract.model.recipe == "smooth":
+        return fit_smooth_card(predictors, columns, rows, rules=smooth_rules_of(contract), advance=advance)
+    return fit_card(predictors, columns, rows, recipe=recipe_of(contract), advance=advance)
+
+
+def smooth_rules_of(contract: Contract) -> SmoothRules:
+    """Give the developer's choices for a smooth card."""
+    said = contract.model
+    return SmoothRules(
+        max_bins=said.max_bins or SmoothRules().max_bins,
+        keep=said.keep,
+        pairs=PairRules(most=said.max_pairs),
+        scale=contract.scale,
+    )
+
+
 def recipe_of(contract: Contract) -> Recipe:
     """Give the developer's choices as the fitters take them."""
     said = contract.model
     return Recipe(
         binning=BinningRules(
-            max_bins=said.max_bins, min_share=said.min_share, min_bads=said.min_bads, min_goods=said.min_bads
+            max_bins=said.max_bins or BinningRules().max_bins,
+            min_share=said.min_share,
+            min_bads=said.min_bads,
+            min_goods=said.min_bads,
         ),
         selection=SelectionRules(
             min_information_value=said.min_information_value,

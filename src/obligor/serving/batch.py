@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from obligor.core.columnar import score_columns
+from obligor.core.columnar import pair_points, score_columns
 from obligor.core.contract import Role
 from obligor.core.scorer import card_features
 from obligor.core.snapshot import requests_for
@@ -115,6 +115,7 @@ class _Tally:
                 if unseen:
                     self.unseen[characteristic.feature] = self.unseen.get(characteristic.feature, 0) + unseen
             arrays.append(np.array(characteristic.points, dtype=np.int64)[codes])
+        arrays += [pair_points(pair, scores.bins) for pair in self.card.pairs]
         return pa.table(arrays, schema=self.schema)
 
     def result(self, out: Path) -> BatchResult:
@@ -143,6 +144,7 @@ def _schema(card: Scorecard) -> pa.Schema:
     fields = [(name, pa.string()) for name in _identifiers(card)]
     fields += [("score", pa.float64()), ("score_thousandths", pa.int64()), ("pd", pa.float64()), ("band", pa.string())]
     fields += [(f"points_{it.feature}", pa.int64()) for it in card.characteristics]
+    fields += [(f"points_{pair.name}", pa.int64()) for pair in card.pairs]
     return pa.schema(fields)
 
 

@@ -1,0 +1,151 @@
+"""Which pairs of characteristics tell together what neither tells alone.
+
+Scanned on the residual of a fit: every pair is ranked by the penalised gain of a grid on its coarse bins, and the best
+are asked for their gain on rows that the grid did not see, five times, from counts alone. A pair is taken where that
+gain is clear and comes in nearly every fold, so that another draw of the same tape would take it too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import expit
+
+from obligor.models.smoothing import Block, by_cell, by_cells, grid
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from numpy.typing import NDArray
+
+    from obligor.models.smoothing import Sample
+
+_FOLDS, _GOLDEN = 5, (5**0.5 - 1) / 2
+_ASKED, _PRIOR = 40, 10.0
+_STRENGTHS = (2.0, 8.0, 32.0, 128.0)
+_MOST_CELLS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """The coarse bins of a characteristic: its line of codes, how many bins are ordered, and how many there are."""
+
+    feature: str
+    line: int
+    ordinary: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A pair that told something: the places of its axes, and its gain on unseen rows, in nats."""
+
+    one: int
+    other: int
+    gain: float
+
+
+@dataclass(frozen=True, slots=True)
+class PairRules:
+    """How many pairs there may be, and what each must gain."""
+
+    most: int = 10
+    a_round: int = 5
+    rounds: int = 3
+    a_feature: int = 2
+    """Pairs of one characteristic in one round."""
+    least_gain: float = 3.0
+    """On unseen rows, in nats."""
+    folds: int = 4
+    """Of five, in which it must gain."""
+
+
+def scan(
+    axes: Sequence[Axis],
+    codes: NDArray[np.uint8],
+    log_odds: NDArray[np.float64],
+    sample: Sample,
+    *,
+    taken: Collection[tuple[int, int]],
+    rules: PairRules,
+) -> list[Candidate]:
+    """Give the pairs to take next, best first."""
+    p = expit(log_odds)
+    slope, curvature = sample.weight * (sample.bad - p), sample.weight * p * (1 - p)
+    open_pairs = [
+        (one, other)
+        for one, other in combinations(range(len(axes)), 2)
+        if (one, other) not in taken and axes[one].size * axes[other].size <= _MOST_CELLS
+    ]
+    promise = {}
+    for one, other in open_pairs:
+        cells, size = cell_codes(axes[one], axes[other], codes), axes[one].size * axes[other].size
+        pull, weight = by_cell(cells, slope, size), by_cell(cells, curvature, size)
+        promise[one, other] = float(((pull**2 - weight) / (weight + _PRIOR)).sum()) / 2
+    asked = sorted(open_pairs, key=lambda pair: (-promise[pair], pair))[:_ASKED]
+    fold = ((np.arange(len(slope)) * _GOLDEN % 1) * _FOLDS).astype(np.uint8)
+    found = [
+        Candidate(one, other, gain)
+        for one, other in asked
+        if (gain := _unseen_gain(axes[one], axes[other], codes, slope, curvature, fold, rules=rules)) is not None
+    ]
+    return _chosen(
+        sorted(found, key=lambda it: (-it.gain, it.one, it.other)), room=rules.most - len(taken), rules=rules
+    )
+
+
+def cell_codes(one: Axis, other: Axis, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Give the cell of every row in the grid of two axes, row by row."""
+    return np.asarray(codes[one.line] * np.uint8(other.size) + codes[other.line], dtype=np.uint8)
+
+
+def grid_block(one: Axis, other: Axis, *, line: int) -> Block:
+    """Give the table of a pair."""
+    structure, fixed = grid((one.ordinary, one.size), (other.ordinary, other.size))
+    return Block(f"{one.feature} x {other.feature}", line, structure, fixed)
+
+
+def _unseen_gain(
+    one: Axis,
+    other: Axis,
+    codes: NDArray[np.uint8],
+    slope: NDArray[np.float64],
+    curvature: NDArray[np.float64],
+    fold: NDArray[np.uint8],
+    *,
+    rules: PairRules,
+) -> float | None:
+    """Give the gain of a grid in log likelihood, to the second order, on folds that it was not fitted on."""
+    size = one.size * other.size
+    cells = cell_codes(one, other, codes)
+    pull, weight = by_cells(cells, fold, slope, size, _FOLDS), by_cells(cells, fold, curvature, size, _FOLDS)
+    shown = np.flatnonzero(weight.sum(axis=1) > 0)
+    pull, weight = pull[shown], weight[shown]
+    structure = grid((one.ordinary, one.size), (other.ordinary, other.size))[0][np.ix_(shown, shown)]
+    best: float | None = None
+    for strength in _STRENGTHS:
+        gains = []
+        for left_out in range(_FOLDS):
+            seen_pull, seen_weight = pull.sum(axis=1) - pull[:, left_out], weight.sum(axis=1) - weight[:, left_out]
+            b = np.linalg.solve(np.diag(seen_weight) + strength * structure, seen_pull)
+            gains.append(float((pull[:, left_out] * b - weight[:, left_out] * b * b / 2).sum()))
+        total = sum(gains)
+        holds = total >= rules.least_gain and sum(gain > 0 for gain in gains) >= rules.folds
+        if holds and (best is None or total > best):
+            best = total
+    return best
+
+
+def _chosen(found: Sequence[Candidate], *, room: int, rules: PairRules) -> list[Candidate]:
+    chosen: list[Candidate] = []
+    for candidate in found:
+        pairs = [it for it in chosen if {it.one, it.other} & {candidate.one, candidate.other}]
+        busy = max(
+            (sum(at in (it.one, it.other) for it in pairs) for at in (candidate.one, candidate.other)), default=0
+        )
+        if busy < rules.a_feature and len(chosen) < min(room, rules.a_round):
+            chosen.append(candidate)
+    return chosen

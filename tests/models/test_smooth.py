@@ -1,0 +1,193 @@
+"""The smooth recipe: pairs that are there are found, trends hold everywhere, and the card alone gives the scores."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from tests.models.worlds import ORIGIN, Frame, contract_of
+
+from obligor.core.columnar import score_columns
+from obligor.core.errors import CardError, TapeError
+from obligor.core.features import build_features
+from obligor.core.scorecard import Scorecard, parse_card
+from obligor.core.scorer import compile_card
+from obligor.core.trend import Trend
+from obligor.measures.discrimination import auc
+from obligor.models.assembly import assemble
+from obligor.models.columns import Predictor, Rows
+from obligor.models.pairs import PairRules
+from obligor.models.projection import SmoothRules
+from obligor.models.smooth import fit_smooth_card
+from obligor.models.training import FittedCard, fit_card
+
+SEEN = slice(0, 300)
+
+
+def frame(rows: int = 12_000, *, joint: float = 1.6, seed: int = 5) -> tuple[Frame, Rows]:
+    """Loans whose income and age of file matter alone, and whose signs matter only together."""
+    random = np.random.default_rng(seed)
+    income, file = random.standard_normal(rows), random.integers(-1, 40, rows).astype(float)
+    housing = random.choice(["own", "rent", "family"], rows)
+    together = np.sign(income) * np.where(file > 19, 1.0, -1.0)
+    odds = -1.6 - 0.6 * income + 0.4 * (housing == "rent") + joint * together / 2
+    bad = (random.random(rows) < 1 / (1 + np.exp(-odds))).astype(np.uint8)
+    income[random.random(rows) < 0.05] = np.nan
+    sample = np.array([0, 0, 0, 1, 2], dtype=np.uint8)[np.arange(rows) % 5]
+    return Frame({"income": income, "age_of_file": file, "housing": housing}), Rows(bad, sample)
+
+
+def offered(trend: Trend = Trend.AUTO) -> list[Predictor]:
+    return [
+        Predictor("income", "numeric", trend),
+        Predictor("age_of_file", "numeric", Trend.AUTO, specials=(-1.0,)),
+        Predictor("housing", "category", Trend.AUTO),
+    ]
+
+
+def card_of(fitted: FittedCard, rows: Rows) -> Scorecard:
+    contract = contract_of(model={"recipe": "smooth"})
+    features = build_features({name: it.type for name, it in contract.columns.items()}, histories={}, features={})
+    return assemble(contract, fitted, rows, features=features, caps={}, origin=ORIGIN).card
+
+
+@pytest.fixture(scope="module")
+def world() -> tuple[Frame, Rows, FittedCard]:
+    columns, rows = frame()
+    return columns, rows, fit_smooth_card(offered(), columns, rows)
+
+
+def test_a_pair_that_matters_together_is_found_and_beats_the_additive_card(
+    world: tuple[Frame, Rows, FittedCard],
+) -> None:
+    columns, rows, fitted = world
+    assert [set(grid.features) for grid in fitted.points.grids] == [{"income", "age_of_file"}]
+    test = rows.is_in(2)
+    additive = fit_card(offered(), columns, rows)
+    smooth, plain = (auc(rows.bad[test], -it.scores[test].astype(float)) for it in (fitted, additive))
+    assert smooth > plain + 0.03
+
+
+def test_where_nothing_acts_together_no_pair_is_taken() -> None:
+    for seed in range(4):
+        columns, rows = frame(6000, joint=0.0, seed=seed)
+        assert fit_smooth_card(offered(), columns, rows).points.grids == ()
+
+
+def test_the_card_alone_gives_the_scores_of_the_fit_in_columns_and_one_by_one(
+    world: tuple[Frame, Rows, FittedCard],
+) -> None:
+    columns, rows, fitted = world
+    card = parse_card(card_of(fitted, rows).to_json())
+    values = {name: columns.numbers(name) for name in ("income", "age_of_file")}
+    scored = score_columns(card, values | {"housing": columns.levels("housing")}, rows=len(rows.bad))
+    assert np.array_equal(scored.score, fitted.scores)
+    scorer = compile_card(card)
+    for at in range(300):
+        income = values["income"][at]
+        found = scorer.score(
+            {
+                "income": None if np.isnan(income) else float(income),
+                "age_of_file": float(values["age_of_file"][at]),
+                "housing": str(columns.columns["housing"][at]),
+            }
+        )
+        assert found.score == fitted.scores[at] == card.base_points + sum(found.points)
+        assert len(found.points) == len(card.characteristics) + len(card.pairs)
+
+
+def test_every_row_and_column_of_a_grid_has_a_mean_of_zero_over_train(world: tuple[Frame, Rows, FittedCard]) -> None:
+    card = card_of(world[2], world[1])
+    for pair in card.pairs:
+        rows, points = np.array(pair.goods) + np.array(pair.bads), np.array(pair.points)
+        for axis in (0, 1):
+            assert np.abs((rows * points).sum(axis=axis) / rows.sum(axis=axis)).max() <= 1  # a thousandth of a point
+
+
+def test_a_card_keeps_to_its_budget_of_bins_and_cells() -> None:
+    columns, rows = frame()
+    rules = SmoothRules(max_bins=5, grid_bins=3)
+    fitted = fit_smooth_card(offered(), columns, rows, rules=rules)
+    assert max(fitted.bins[name].bins.ordinary for name in fitted.fit.features) <= 5
+    assert all(len(grid.points) <= 3 + 2 for grid in fitted.points.grids)
+    none = fit_smooth_card(offered(), columns, rows, rules=SmoothRules(max_cells=10))
+    assert none.points.grids == ()
+    assert fit_smooth_card(offered(), columns, rows, rules=SmoothRules(pairs=PairRules(most=0))).points.grids == ()
+
+
+@pytest.mark.parametrize("trend", [Trend.ASCENDING, Trend.DESCENDING])
+def test_a_trend_of_the_contract_holds_whatever_the_other_bin_is(trend: Trend) -> None:
+    columns, rows = frame()
+    fitted = fit_smooth_card(offered(trend), columns, rows)
+    card = card_of(fitted, rows)
+    table = {it.feature: np.array(it.points) for it in card.characteristics}
+    if "income" not in table:  # data that speak against a trend leave nothing of the characteristic
+        return
+    size = fitted.bins["income"].bins.ordinary
+    wholes = [table["income"][:size][:, None] * np.ones((1, 1))]
+    for pair in card.pairs:
+        if "income" in pair.features:
+            points = np.array(pair.by_bin) if pair.features[0] == "income" else np.array(pair.by_bin).T
+            wholes.append(points[:size])
+    for columns_of in itertools.product(*(range(whole.shape[1]) for whole in wholes)):
+        total = sum(whole[:, at] for whole, at in zip(wholes, columns_of, strict=True))
+        steps = np.diff(total) * (-1 if trend == Trend.ASCENDING else 1)
+        assert steps.min(initial=0) >= -len(wholes)  # thousandths of rounding
+
+
+def test_the_same_loans_give_the_same_card() -> None:
+    columns, rows = frame(4000)
+    first, second = (card_of(fit_smooth_card(offered(), columns, rows), rows).to_json() for _ in range(2))
+    assert first == second
+
+
+def test_weights_are_repetition() -> None:
+    columns, rows = frame(5000)
+    times = np.where(rows.is_in(0) & (rows.bad == 1), 3, 1)
+    rules = SmoothRules(pairs=PairRules(most=0))  # a repeated row stands in several folds, and would vouch for pairs
+    weighted = fit_smooth_card(offered(), columns, Rows(rows.bad, rows.sample, weight=times.astype(float)), rules=rules)
+    repeated = Frame({name: np.repeat(column, times) for name, column in columns.columns.items()})
+    again = fit_smooth_card(
+        offered(), repeated, Rows(np.repeat(rows.bad, times), np.repeat(rows.sample, times)), rules=rules
+    )
+    plain = fit_smooth_card(offered(), columns, rows, rules=rules)
+    off, without = (np.abs(np.repeat(it.scores, times) - again.scores).mean() / 1000 for it in (weighted, plain))
+    assert off < 3  # points; the fine cuts are at quantiles of rows, and differ a little
+    assert without > 25
+
+
+def test_mean_pd_of_train_is_its_bad_rate(world: tuple[Frame, Rows, FittedCard]) -> None:
+    _, rows, fitted = world
+    train = rows.is_in(0)
+    odds = (fitted.scores[train] / 1000 - 600) / 20 * np.log(2) + np.log(50)
+    assert (1 / (1 + np.exp(odds))).mean() == pytest.approx(rows.bad[train].mean(), abs=1e-4)
+
+
+def test_noise_leaves_nothing_and_says_so() -> None:
+    random = np.random.default_rng(0)
+    bad = (random.random(900) < 0.3).astype(np.uint8)
+    rows = Rows(bad, np.array([0, 0, 1], dtype=np.uint8)[np.arange(900) % 3])
+    constant = Frame({"income": np.ones(900)})
+    with pytest.raises(TapeError, match="none of 1 predictors"):
+        fit_smooth_card([Predictor("income", "numeric", Trend.AUTO)], constant, rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rows": [0, 0]}, "has a gap: wanted a place in"),
+        ({"features": ["income", "height"]}, "reads 'height', which is no characteristic"),
+        ({"features": ["income", "income"]}, "pairs a characteristic with itself"),
+        ({"points": [[1]]}, "has a gap"),
+    ],
+)
+def test_a_pair_edited_by_hand_so_that_it_has_gaps_is_refused(
+    world: tuple[Frame, Rows, FittedCard], change: dict[str, object], message: str
+) -> None:
+    import json
+
+    said = json.loads(card_of(world[2], world[1]).to_json())
+    said["pairs"][0] |= change
+    with pytest.raises(CardError, match=message):
+        parse_card(json.dumps(said).encode())
