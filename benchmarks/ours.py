@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from obligor.core.bins import Levels
+from obligor.core.contract import CardScale
 from obligor.core.trend import Trend
 from obligor.models.columns import TEST, TRAIN, VALIDATION, Predictor, Rows
+from obligor.models.scaling import log_odds_of
 from obligor.models.smooth import fit_smooth_card
 from obligor.models.training import FittedCard, Recipe, fit_card
 
@@ -53,6 +56,6 @@ def fit_smooth(x: pd.DataFrame, bad: np.ndarray, train: np.ndarray) -> FittedCar
     return fit_smooth_card(predictors_of(x), FrameColumns(x), Rows(bad, sample))
 
 
-def risk_of(fitted: FittedCard) -> np.ndarray:
-    """Rank by the score, turned."""
-    return -fitted.scores.astype(np.float64)
+def pd_of(fitted: FittedCard) -> np.ndarray:
+    """Give P(bad) as the score tells it, without calibration."""
+    return expit(-log_odds_of(fitted.scores, scale=CardScale()))

@@ -78,5 +78,23 @@ def lightgbm(train: pd.DataFrame, bad: np.ndarray, test: pd.DataFrame) -> np.nda
     return model.fit(train, bad).predict_proba(test)[:, 1]
 
 
+def catboost(train: pd.DataFrame, bad: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    from catboost import CatBoostClassifier
+
+    texts = [name for name in train.columns if not pd.api.types.is_numeric_dtype(train[name])]
+    filled = [
+        frame.assign(**{name: frame[name].astype(object).fillna("") for name in texts}) for frame in (train, test)
+    ]
+    settings = {"iterations": 600, "learning_rate": 0.04, "depth": 5, "l2_leaf_reg": 5.0, "thread_count": 2}
+    model = CatBoostClassifier(**settings, cat_features=texts, random_seed=42, verbose=False, allow_writing_files=False)
+    return model.fit(filled[0], bad).predict_proba(filled[1])[:, 1]
+
+
 Peer = Callable[[pd.DataFrame, np.ndarray, pd.DataFrame], np.ndarray]
-ALL: dict[str, Peer] = {"optbinning": optbinning, "toad": toad, "logit": logit, "lightgbm": lightgbm}
+ALL: dict[str, Peer] = {
+    "optbinning": optbinning,
+    "toad": toad,
+    "logit": logit,
+    "lightgbm": lightgbm,
+    "catboost": catboost,
+}

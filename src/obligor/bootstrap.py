@@ -51,8 +51,8 @@ def run_demo(out: Path, *, applications: int, seed: int, progress: Progress) -> 
         return run_tape(str(work / "tape"), contract=contract, out=out, progress=progress)
 
 
-def score_tape(tape: str, *, card: Path, out: Path, progress: Progress) -> BatchResult:
-    """Score every application of a tape."""
+def score_tape(tape: str, *, card: Path, out: Path, reasons: int = 0, progress: Progress) -> BatchResult:
+    """Score every application of a tape, with so many reasons each."""
     from obligor.serving.batch import score_source
 
     settings = _settings()
@@ -64,6 +64,7 @@ def score_tape(tape: str, *, card: Path, out: Path, progress: Progress) -> Batch
             out=out.absolute(),
             work=work,
             settings=settings,
+            reasons=reasons,
             progress=progress,
         )
 

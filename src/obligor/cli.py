@@ -76,14 +76,21 @@ def run(tape: str, contract_path: Path, out: Path, *, quiet: bool, as_json: bool
 @click.argument("tape")
 @click.option("--card", type=_FILE, required=True, help="The scorecard.json of a run.")
 @click.option("--out", type=_FILE, required=True, help="The Parquet file to write.")
+@click.option(
+    "--reasons",
+    type=click.IntRange(0, 20),
+    default=0,
+    show_default=True,
+    help="Principal reasons for each application.",
+)
 @_quiet
 @_json
-def score(tape: str, card: Path, out: Path, *, quiet: bool, as_json: bool) -> None:
-    """Score every application of TAPE: score, PD, band and the points of each characteristic."""
+def score(tape: str, card: Path, out: Path, *, reasons: int, quiet: bool, as_json: bool) -> None:
+    """Score every application of TAPE: score, PD, band, the points of each characteristic, and reasons."""
     from obligor.bootstrap import score_tape
 
     with _telling(quiet=quiet or as_json) as progress:
-        summary = score_tape(tape, card=card, out=out, progress=progress)
+        summary = score_tape(tape, card=card, out=out, reasons=reasons, progress=progress)
     _show(summary, quiet=quiet, as_json=as_json)
 
 

@@ -96,3 +96,15 @@ def test_the_cutoff_of_a_pd_is_the_lowest_score_with_it_and_else_approves_nobody
     economy = Economy(margin=0.1, lgd=1, cost_missed_default=1, cost_declined_good=1)
     cutoff = Cutoff.model_validate({"by": "pd", "value": value})
     assert choose_cutoff(BOOK, PDS, cutoff=cutoff, economy=economy) == wanted
+
+
+def test_reference_means_are_those_of_applicants_at_the_cutoff_or_slightly_above(world: World) -> None:
+    card, scores = world.made.card, world.fitted.scores
+    cutoff, known = card.cutoff.score, ~world.rows.is_in(2)
+    near = known & (scores >= cutoff) & (scores <= cutoff + 10_000)
+    if near.sum() < 100:
+        above = np.flatnonzero(known & (scores >= cutoff))
+        near = above[np.argsort(scores[above], kind="stable")[:100]]
+    for characteristic in card.characteristics:
+        points = np.array(characteristic.points)[world.fitted.design.codes(characteristic.feature)[near]]
+        assert characteristic.reference == round(float(points.mean()))

@@ -214,3 +214,23 @@ def test_the_smooth_recipe_beats_the_classical_one_on_a_real_tape_and_shows_its_
     points = [name for name in scored.columns if name.startswith("points_")]
     assert len(points) == len(card.characteristics) + len(card.pairs)
     assert (scored[points].sum(axis=1) + card.base_points == scored["score_thousandths"]).all()
+
+
+def test_a_batch_gives_the_reasons_of_each_application_and_none_that_is_not_real(
+    lender_run: LenderRun, tmp_path: Path
+) -> None:
+    card = load_card(lender_run.out / "scorecard.json")
+    score_tape(
+        str(lender_run.tape),
+        card=lender_run.out / "scorecard.json",
+        out=tmp_path / "s.parquet",
+        reasons=4,
+        progress=Silence(),
+    )
+    scored = pq.read_table(tmp_path / "s.parquet").to_pandas().head(500)
+    names = [f"reason_{place}" for place in range(1, 5)]
+    references = {it.feature: it.reference or 0 for it in card.characteristics}
+    for row in scored.to_dict("records"):
+        short = {name: reference - row[f"points_{name}"] for name, reference in references.items()}
+        wanted = sorted((name for name in short if short[name] > 0), key=lambda name: -short[name])[:4]
+        assert [row[name] for name in names if row[name] is not None] == wanted

@@ -10,10 +10,11 @@ import numpy as np
 from obligor.core.bins import Levels, NumericBins
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from obligor.core.reasons import Shortfalls
     from obligor.core.scorecard import Characteristic, Pair, Scorecard
 
 
@@ -69,3 +70,35 @@ def assign_bands(card: Scorecard, score: NDArray[np.int64]) -> NDArray[np.int8]:
     """Give the place of each score's band; bands run from the highest scores down."""
     rising = np.array([band.score_min for band in reversed(card.bands) if band.score_min is not None], dtype=np.int64)
     return (len(rising) - np.searchsorted(rising, score, side="right")).astype(np.int8)
+
+
+def principal_reasons(
+    shortfalls: Shortfalls, bins: Sequence[NDArray[np.uint8]], *, rows: int, most: int
+) -> NDArray[np.int16]:
+    """Give the families that fall short most in each row, the larger first; -1 where there are no more.
+
+    Parameters
+    ----------
+    bins
+        The bin of each characteristic, in the order of the card.
+
+    Returns
+    -------
+    Array of shape (rows, most), the place of each family among ``shortfalls.codes``.
+    """
+    size = len(shortfalls.codes)
+    totals = np.zeros((size, rows), dtype=np.int64)
+    for table, family, codes in zip(shortfalls.tables, shortfalls.families, bins, strict=True):
+        totals[family] += np.array(table, dtype=np.int64)[codes]
+    for one, other, cells in shortfalls.pairs:
+        short = np.array(cells, dtype=np.int64)[bins[one], bins[other]]
+        for at in (one, other):
+            totals[shortfalls.families[at]] += short
+    ranked = totals * size + np.arange(size - 1, -1, -1)[:, None]  # no two alike: the order of the card decides
+    found = np.full((rows, most), -1, dtype=np.int16)
+    for place in range(min(most, size)):
+        best = ranked.max(axis=0)
+        real = best >= size
+        found[real, place] = (size - 1 - best % size)[real]
+        ranked[ranked == best] = -1
+    return found

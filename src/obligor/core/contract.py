@@ -116,6 +116,8 @@ class Column(_Model):
     """The text that an applicant reads when this characteristic speaks against them."""
     reason_missing: str = ""
     """The same where the value is missing."""
+    reason_family: str = ""
+    """Characteristics of one family count together as one reason."""
     predictor_because: str = ""
     """Why a protected column may be a predictor."""
 
@@ -235,6 +237,8 @@ class Feature(_Model):
     """The text that an applicant reads when this characteristic speaks against them."""
     reason_missing: str = ""
     """The same where the value is missing."""
+    reason_family: str = ""
+    """Characteristics of one family count together as one reason."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:

@@ -77,6 +77,10 @@ class Characteristic(_Model):
     """The text that an applicant reads when it speaks against them."""
     reason_missing: str = ""
     """The same where the value is missing."""
+    family: str = ""
+    """Characteristics of one reason family count together; empty where it stands alone."""
+    reference: int | None = None
+    """The mean points, in thousandths, of applicants at or slightly above the cut-off: what reasons measure against."""
 
     @model_validator(mode="after")
     def _bins_cover(self) -> Self:
@@ -120,6 +124,8 @@ class Pair(_Model):
     """Goods of the train rows in each cell, by weight."""
     bads: tuple[tuple[float, ...], ...]
     """Bads of the train rows in each cell, by weight."""
+    reference: int | None = None
+    """The mean points, in thousandths, of applicants at or slightly above the cut-off."""
     gain: float = 0.0
     """The log likelihood that it gains on rows that did not fit it, in nats."""
 

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from obligor.core.bins import NumericBins
+from obligor.core.columnar import pair_points
 from obligor.core.contract import Cutoff, History, Role, Table
 from obligor.core.scorecard import CardBin, CardCutoff, Characteristic, Origin, Pair, Scorecard
 from obligor.measures.decisions import Book, Economy, frontier
 from obligor.models.calibration import Observed, band_cutoffs, calibrate
-from obligor.models.columns import VALIDATION
+from obligor.models.columns import TEST, VALIDATION
 from obligor.models.histograms import information_value
-from obligor.models.scaling import log_odds_of
+from obligor.models.scaling import THOUSANDTHS, log_odds_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
     from obligor.core.calibration import PdTable
     from obligor.core.contract import Contract
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from obligor.models.training import FittedCard
 
 _DIGITS = 10
+_FEWEST_REFERENCES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,34 @@ def assemble(
             chosen_by=contract.cutoff.by,
         ),
     )
-    return Assembled(card, calibration)
+    return Assembled(_with_references(card, fitted, rows), calibration)
+
+
+def _with_references(card: Scorecard, fitted: FittedCard, rows: Rows) -> Scorecard:
+    """Add the mean points of the applicants of train and validation at the cut-off or slightly above.
+
+    Slightly above is within half of the points that double the odds; where that holds fewer than a hundred applicants,
+    the hundred nearest above the cut-off count, and where there are none above, the hundred with the highest scores.
+    """
+    known = np.flatnonzero(~rows.is_in(TEST))
+    scores, reach = fitted.scores[known], round(card.scale.pdo * THOUSANDTHS / 2)
+    above = known[scores >= card.cutoff.score]
+    if not len(above):
+        above = known[np.argsort(scores, kind="stable")[-_FEWEST_REFERENCES:]]
+    near = above[fitted.scores[above] <= card.cutoff.score + reach]
+    if len(near) < _FEWEST_REFERENCES:
+        near = above[np.argsort(fitted.scores[above], kind="stable")[:_FEWEST_REFERENCES]]
+    bins = {name: fitted.design.codes(name)[near] for name in fitted.fit.features}
+    weight = None if rows.weight is None else rows.weight[near]
+
+    def mean(points: NDArray[np.int64]) -> int:
+        return round(float(np.average(points, weights=weight)))
+
+    characteristics = tuple(
+        it.model_copy(update={"reference": mean(np.array(it.points)[bins[it.feature]])}) for it in card.characteristics
+    )
+    pairs = tuple(it.model_copy(update={"reference": mean(pair_points(it, bins))}) for it in card.pairs)
+    return card.model_copy(update={"characteristics": characteristics, "pairs": pairs})
 
 
 def economy_of(contract: Contract) -> Economy:
@@ -169,6 +200,7 @@ def _characteristic(contract: Contract, fitted: FittedCard, name: str) -> Charac
         vif=fitted.fit.vif[at],
         reason=said.reason,
         reason_missing=said.reason_missing,
+        family=said.reason_family,
     )
 
 

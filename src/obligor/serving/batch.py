@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from obligor.core.columnar import pair_points, score_columns
+from obligor.core.columnar import ColumnScores, pair_points, principal_reasons, score_columns
 from obligor.core.contract import Role
+from obligor.core.reasons import Shortfalls, shortfalls_of
 from obligor.core.scorer import card_features
 from obligor.core.snapshot import requests_for
 from obligor.files import whole_file
@@ -62,9 +63,9 @@ class BatchResult:
 
 
 def score_source(
-    source: Source, *, card: Scorecard, out: Path, work: Path, settings: Settings, progress: Progress
+    source: Source, *, card: Scorecard, out: Path, work: Path, settings: Settings, progress: Progress, reasons: int = 0
 ) -> BatchResult:
-    """Take a snapshot of a source, and score every application in it."""
+    """Take a snapshot of a source, and score every application in it, with so many reasons each."""
     with progress.step("taking a snapshot") as advance:
         requests = requests_for(card.applications, card.histories)
         snapshot = take_snapshot(source, requests, store=settings.snapshots, progress=advance)
@@ -72,15 +73,15 @@ def score_source(
         with progress.step("reading the tape"):
             tape = read_tape(db, snapshot, applications=card.applications, histories=card.histories)
         with progress.step("scoring", total=tape.rows) as advance:
-            return score_tape(card, tape, out, advance=advance)
+            return score_tape(card, tape, out, reasons=reasons, advance=advance)
 
 
 def score_tape(
-    card: Scorecard, tape: Tape, out: Path, *, advance: Callable[[float], None] = lambda _: None
+    card: Scorecard, tape: Tape, out: Path, *, reasons: int = 0, advance: Callable[[float], None] = lambda _: None
 ) -> BatchResult:
-    """Score every application of a tape into a Parquet file: identifiers, score, PD, band, points by characteristic."""
-    tally = _Tally(card)
-    with whole_file(out) as partial, pq.ParquetWriter(partial, _schema(card), compression="zstd") as writer:
+    """Score every application of a tape into a Parquet file: identifiers, score, PD, band, points, principal reasons."""
+    tally = _Tally(card, reasons=reasons)
+    with whole_file(out) as partial, pq.ParquetWriter(partial, tally.schema, compression="zstd") as writer:
         for batch in _batches(card, tape):
             writer.write_table(tally.add(batch))
             advance(batch.num_rows)
@@ -90,9 +91,11 @@ def score_tape(
 class _Tally:
     """Scores one batch after another and keeps count."""
 
-    def __init__(self, card: Scorecard) -> None:
+    def __init__(self, card: Scorecard, *, reasons: int) -> None:
         self.card = card
-        self.schema = _schema(card)
+        self.schema = _schema(card, reasons=reasons)
+        self.reasons = reasons
+        self.shortfalls = shortfalls_of(card) if reasons else None
         self.names = np.array([band.name for band in card.bands])
         self.rows, self.score, self.pd = 0, 0, 0.0
         self.bands = np.zeros(len(card.bands), dtype=np.int64)
@@ -116,6 +119,8 @@ class _Tally:
                     self.unseen[characteristic.feature] = self.unseen.get(characteristic.feature, 0) + unseen
             arrays.append(np.array(characteristic.points, dtype=np.int64)[codes])
         arrays += [pair_points(pair, scores.bins) for pair in self.card.pairs]
+        if self.shortfalls:
+            arrays += _reasons(self.shortfalls, scores, most=self.reasons)
         return pa.table(arrays, schema=self.schema)
 
     def result(self, out: Path) -> BatchResult:
@@ -140,11 +145,19 @@ def _identifiers(card: Scorecard) -> list[str]:
     return [name for name, it in card.applications.columns.items() if Role.IDENTIFIER in it.role]
 
 
-def _schema(card: Scorecard) -> pa.Schema:
+def _reasons(shortfalls: Shortfalls, scores: ColumnScores, *, most: int) -> list[pa.Array]:
+    bins = [scores.bins[name] for name in shortfalls.names]
+    places = principal_reasons(shortfalls, bins, rows=len(scores.score), most=most)
+    codes = pa.array(shortfalls.codes)
+    return [codes.take(pa.array(column, mask=column < 0)) for column in places.T]
+
+
+def _schema(card: Scorecard, *, reasons: int) -> pa.Schema:
     fields = [(name, pa.string()) for name in _identifiers(card)]
     fields += [("score", pa.float64()), ("score_thousandths", pa.int64()), ("pd", pa.float64()), ("band", pa.string())]
     fields += [(f"points_{it.feature}", pa.int64()) for it in card.characteristics]
     fields += [(f"points_{pair.name}", pa.int64()) for pair in card.pairs]
+    fields += [(f"reason_{place + 1}", pa.string()) for place in range(reasons)]
     return pa.schema(fields)
 
 
