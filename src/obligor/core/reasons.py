@@ -14,21 +14,24 @@ thousandth of a point, so that every engine gives the same reasons.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from obligor.core.errors import CardError
+from obligor.core.expressions import define_function
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from obligor.core.scorecard import Characteristic, Scorecard
 
 MOST_REASONS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One reason: what fell short, by how much, and the text that an applicant reads."""
+class Reason(NamedTuple):
+    """One reason: what fell short, by how much, and the text that an applicant reads.
+
+    A named tuple, since four of them are made for every decision and a frozen dataclass takes twice as long to make.
+    """
 
     code: str
     """The reason family, or the characteristic where it stands alone."""
@@ -63,23 +66,6 @@ class Shortfalls:
             found[other] += short
         return found
 
-    def by_family(self, own: Sequence[int]) -> list[int]:
-        """Add up the shortfalls of each family."""
-        if len(self.codes) == len(own):  # each stands alone
-            return list(own)
-        found = [0] * len(self.codes)
-        for family, short in zip(self.families, own, strict=True):
-            found[family] += short
-        return found
-
-    def principal(self, bins: Sequence[int], *, most: int = MOST_REASONS) -> list[tuple[int, int]]:
-        """Give the families that fall short most, and by how much."""
-        totals = self.by_family(self.of(bins))
-        size = len(totals)
-        ranked = [short * size + (size - 1 - place) for place, short in enumerate(totals) if short > 0]
-        ranked.sort(reverse=True)
-        return [(size - 1 - rank % size, rank // size) for rank in ranked[:most]]
-
 
 def shortfalls_of(card: Scorecard) -> Shortfalls:
     """Lay out the shortfalls of a card.
@@ -112,22 +98,72 @@ def shortfalls_of(card: Scorecard) -> Shortfalls:
     )
 
 
-def explain(
-    card: Scorecard, bins: Sequence[int], *, shortfalls: Shortfalls | None = None, most: int = MOST_REASONS
-) -> tuple[Reason, ...]:
-    """Give the principal reasons of an application, told by the bins of its characteristics."""
-    known = shortfalls or shortfalls_of(card)
-    own = known.of(bins)
-    found = []
-    for family, short in known.principal(bins, most=most):
-        members = [at for at, its in enumerate(known.families) if its == family]
-        worst = max(members, key=lambda at: (own[at], -at))
-        it = card.characteristics[worst]
-        found.append(Reason(known.codes[family], it.feature, short / 2000, text_of(it, bins[worst])))
-    return tuple(found)
+@dataclass(frozen=True, slots=True)
+class Explainer:
+    """The reasons of a card, compiled: one generated function ranks the families of an application."""
+
+    shortfalls: Shortfalls
+    texts: tuple[tuple[str, ...], ...]
+    """By characteristic and bin."""
+    members: tuple[tuple[int, ...], ...]
+    """The characteristics of each family."""
+    _ranked: Callable[[Sequence[int]], list[int]]
+    """Gives shortfall * families + place from the end for each family that falls short, the largest first."""
+
+    def explain(self, bins: Sequence[int], *, most: int = MOST_REASONS) -> tuple[Reason, ...]:
+        """Give the principal reasons of an application, told by the bins of its characteristics."""
+        size, names, texts = len(self.members), self.shortfalls.names, self.texts
+        found = []
+        for rank in self._ranked(bins)[:most]:
+            short, after = divmod(rank, size)
+            family = size - 1 - after
+            members = self.members[family]
+            at = members[0] if len(members) == 1 else self._worst(members, bins)
+            found.append(Reason(self.shortfalls.codes[family], names[at], short / 2000, texts[at][bins[at]]))
+        return tuple(found)
+
+    def _worst(self, members: Sequence[int], bins: Sequence[int]) -> int:
+        own = self.shortfalls.of(bins)
+        return max(members, key=lambda at: (own[at], -at))
 
 
-def text_of(characteristic: Characteristic, code: int) -> str:
-    """Give the text for a bin: that of missing values has its own."""
+def compile_reasons(card: Scorecard) -> Explainer:
+    """Compile the reasons of a card."""
+    known = shortfalls_of(card)
+    members = tuple(
+        tuple(at for at, its in enumerate(known.families) if its == family) for family in range(len(known.codes))
+    )
+    texts = tuple(tuple(_text(it, code) for code in range(len(it.bins))) for it in card.characteristics)
+    return Explainer(known, texts, members, _rank_function(known, members))
+
+
+def explain(card: Scorecard, bins: Sequence[int], *, most: int = MOST_REASONS) -> tuple[Reason, ...]:
+    """Give the principal reasons of one application; for many, compile the card's reasons once."""
+    return compile_reasons(card).explain(bins, most=most)
+
+
+def _rank_function(known: Shortfalls, members: Sequence[Sequence[int]]) -> Callable[[Sequence[int]], list[int]]:
+    """Generate the sum of each family, times their number, plus a place, so that no two are equal and order decides."""
+    size = len(members)
+    constants: dict[str, object] = {
+        f"table{at}": tuple(short * size for short in table) for at, table in enumerate(known.tables)
+    }
+    terms = {at: [f"table{at}[bin{at}]"] for at in range(len(known.tables))}
+    lines = [f"{''.join(f'bin{at}, ' for at in terms)}= row"] if terms else []
+    for index, (one, other, cells) in enumerate(known.pairs):
+        constants[f"cells{index}"] = tuple(tuple(short * size for short in row) for row in cells)
+        lines.append(f"pair{index} = cells{index}[bin{one}][bin{other}]")
+        for at in (one, other):
+            terms[at].append(f"pair{index}")
+    sums = [
+        " + ".join((*(t for at in family for t in terms[at]), repr(size - 1 - place)))
+        for place, family in enumerate(members)
+    ]
+    lines.append(f"ranked = [it for it in ({''.join(f'{each}, ' for each in sums)}) if it >= {size!r}]")
+    lines += ["ranked.sort(reverse=True)", "return ranked"]
+    return define_function(lines, constants=constants)
+
+
+def _text(characteristic: Characteristic, code: int) -> str:
     missing = code == characteristic.binning.missing
     return (characteristic.reason_missing or characteristic.reason) if missing else characteristic.reason
