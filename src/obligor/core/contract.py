@@ -462,6 +462,9 @@ class Cutoff(_Model):
     """What chooses it on validation."""
     value: Annotated[float, Field(gt=0, lt=1)] | None = None
     """The highest PD, or the approval rate, where `by` asks for one."""
+    incumbent_approval_rate: Annotated[float, Field(gt=0, le=1)] | None = None
+    """The share of these applications that the incumbent would approve, at which both are compared; by default the share
+    that the card approves at its cut-off."""
 
     @model_validator(mode="after")
     def _value_where_asked(self) -> Self:

@@ -74,6 +74,27 @@ def _incumbent(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
         f"The incumbent's {incumbent['column']} ranks {_percent(incumbent['auc'])} of the same pairs: the card is "
         f"{100 * abs(gain):.1f} points {word} it.",
     )
+    if incumbent.get("swap"):
+        yield _swap(incumbent["column"], incumbent["swap"])
+
+
+def _swap(column: str, swap: Mapping[str, Any]) -> Sentence:
+    """Say what the card buys: fewer bads at the same approval rate, or more approvals at the same rate of bads."""
+    npl, approvals = swap["npl_change"], swap["approval_change"]
+    clear = npl["upper"] < 0 or npl["lower"] > 0
+    tone: Tone = "plain" if not clear else "good" if npl["value"] < 0 else "watch"
+    word = "lowers" if npl["value"] < 0 else "raises"
+    doubt = "" if clear else ", which may be chance"
+    interval = f"95% interval {_points(npl['lower'])} to {_points(npl['upper'])}{doubt}"
+    more = "more" if approvals["value"] >= 0 else "fewer"
+    return Sentence(
+        tone,
+        f"Approving the same {_percent(swap['approval_rate'])} by the card instead of {column} {word} the share that turns "
+        f"bad from {_percent(swap['old_npl_rate'])} to {_percent(swap['new_npl_rate'])} "
+        f"(change {_points(npl['value'])} points, {interval}): of all applications {_percent(swap['swapped'])} are swapped "
+        f"in, as many out. At the same share of bads it would approve {abs(100 * approvals['value']):.1f} points {more} "
+        f"({_points(approvals['lower'])} to {_points(approvals['upper'])}).",
+    )
 
 
 def _overfitting(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
@@ -131,3 +152,7 @@ def _protected(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
 
 def _percent(rate: float) -> str:
     return f"{100 * rate:.1f}%"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f}"

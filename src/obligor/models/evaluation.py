@@ -25,6 +25,7 @@ from obligor.measures.calibration import (
 from obligor.measures.decisions import Book, Economy, at_cutoff, frontier, thin
 from obligor.measures.discrimination import auc, delong, distributions, ks, ks_interval, pr_auc, roc_curve
 from obligor.measures.stability import psi, psi_null_quantile
+from obligor.measures.swaps import swap
 from obligor.models.columns import SAMPLES
 
 if TYPE_CHECKING:
@@ -56,14 +57,23 @@ class Judged:
     """The bin of every row, by characteristic."""
     incumbent: tuple[str, NDArray[np.float64]] | None
     """The name and values of a numeric incumbent score, higher being riskier on train or the reverse."""
+    incumbent_approval_rate: float | None = None
+    """The share that the incumbent would approve; that of the card at its cut-off where it is not known."""
 
 
 def judge(
-    card: Scorecard, fitted: FittedCard, rows: Rows, *, incumbent: tuple[str, NDArray[np.float64]] | None
+    card: Scorecard,
+    fitted: FittedCard,
+    rows: Rows,
+    *,
+    incumbent: tuple[str, NDArray[np.float64]] | None,
+    incumbent_approval_rate: float | None = None,
 ) -> Judged:
     """Read the PDs of the scores off the card."""
     codes = {name: fitted.design.codes(name) for name in fitted.fit.features}
-    return Judged(card, rows, fitted.scores, card.pd.pd_column(fitted.scores), codes, incumbent)
+    return Judged(
+        card, rows, fitted.scores, card.pd.pd_column(fitted.scores), codes, incumbent, incumbent_approval_rate
+    )
 
 
 def evaluate(judged: Judged, *, economy: Economy, seed: int) -> dict[str, Any]:
@@ -113,7 +123,7 @@ def _sample(judged: Judged, code: int, *, economy: Economy, seed: int) -> dict[s
         "ks_curve": _ks_curve(bad, score, weight),
         "score_distribution": _distribution(judged, mask, weight),
         "frontier": _frontier(book, economy),
-        "incumbent": _incumbent(judged, mask),
+        "incumbent": _incumbent(judged, mask, weight, seed=seed),
     }
 
 
@@ -216,8 +226,10 @@ def _frontier(book: Book, economy: Economy) -> list[list[float]]:
     return [[float(value) for value in row] for row in rows]
 
 
-def _incumbent(judged: Judged, mask: NDArray[np.bool_]) -> dict[str, Any] | None:
-    """Rank by the incumbent's score, with the direction that it has on train, where the card's sample has it."""
+def _incumbent(
+    judged: Judged, mask: NDArray[np.bool_], weight: NDArray[np.float64], *, seed: int
+) -> dict[str, Any] | None:
+    """Rank by the incumbent's score, with the direction that it has on train, and let the card take over from it."""
     if judged.incumbent is None:
         return None
     name, values = judged.incumbent
@@ -226,7 +238,23 @@ def _incumbent(judged: Judged, mask: NDArray[np.bool_]) -> dict[str, Any] | None
         values = -values
     known = mask & ~np.isnan(values)
     area = delong(judged.rows.bad[known], values[known])
-    return {"column": name, "auc": area.value, "auc_lower": area.interval[0], "auc_upper": area.interval[1]}
+    found = {"column": name, "auc": area.value, "auc_lower": area.interval[0], "auc_upper": area.interval[1]}
+    return found | {"swap": _swap(judged, values, known, weight[known[mask]], seed=seed)}
+
+
+def _swap(
+    judged: Judged, old: NDArray[np.float64], known: NDArray[np.bool_], weight: NDArray[np.float64], *, seed: int
+) -> dict[str, Any] | None:
+    """Compare both scores where they approve the same share, and where they reach the same rate of bads."""
+    if not weight.sum() > 0:
+        return None
+    score = judged.scores[known]
+    rate = judged.incumbent_approval_rate or float(weight[score >= judged.card.cutoff.score].sum() / weight.sum())
+    if rate <= 0:
+        return None
+    found = swap(old[known], -score.astype(np.float64), judged.rows.bad[known], weight, approval_rate=rate, seed=seed)
+    changes = {"npl_change": found.npl_change, "approval_change": found.approval_change}
+    return _fields(found) | {name: _fields(change) for name, change in changes.items()}
 
 
 def _stability(judged: Judged) -> dict[str, Any]:

@@ -147,7 +147,13 @@ def _evaluate(
         rows={sample.name: sample.rows for sample in prepared.samples},
     )
     made = assemble(contract, fitted, rows, features=prepared.features, caps=prepared.caps, origin=origin)
-    judged = judge(made.card, fitted, rows, incumbent=incumbent_of(prepared.tape, contract))
+    judged = judge(
+        made.card,
+        fitted,
+        rows,
+        incumbent=incumbent_of(prepared.tape, contract),
+        incumbent_approval_rate=contract.cutoff.incumbent_approval_rate,
+    )
     evaluation = evaluate(judged, economy=economy_of(contract), seed=contract.model.seed)
     for sample in prepared.samples:
         evaluation[sample.name] |= {"from": _day(sample.first), "to": _day(sample.last)}

@@ -1,0 +1,150 @@
+"""What changes where one score takes over from another: whom each approves, and what becomes of them.
+
+Both scores approve the same share of the applications, or reach the same rate of bads among those approved. The applications
+that only the new one approves are swapped in, those that only the old one approved are swapped out. An application at the
+margin counts for the part that fills the share, so that ties of a coarse score (a grade) are shared out evenly. Intervals
+are percentiles over bootstrap draws of the applications, both scores judged on the same draw (Efron and Tibshirani 1993).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from obligor.core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure with its 95% interval."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """One score against another at the same approval rate, and at the same rate of bads; shares are of all applications."""
+
+    approval_rate: float
+    old_npl_rate: float
+    new_npl_rate: float
+    npl_change: Interval
+    """New less old, at the same approval rate."""
+    swapped: float
+    """The share swapped in, and as much out."""
+    in_bad_rate: float
+    out_bad_rate: float
+    approval_change: Interval
+    """By how much the new score's approval rate is higher where it approves the same rate of bads."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """Applications from the least risky on: ties stand together, in groups."""
+
+    order: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+
+def swap(
+    old_risk: NDArray[np.float64],
+    new_risk: NDArray[np.float64],
+    bad: NDArray[np.uint8],
+    weight: NDArray[np.float64],
+    *,
+    approval_rate: float,
+    seed: int,
+    draws: int = 400,
+) -> Swap:
+    """Let a new score take over from an old one, both rising with risk.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the columns differ in length, there are no applications, or the rate lies outside 0..1.
+    """
+    if not len(bad) or len({len(old_risk), len(new_risk), len(bad), len(weight)}) != 1:
+        raise InvalidInputError(f"swap: columns of {len(bad)} applications; wanted as many of each, one or more")
+    if not 0 < approval_rate <= 1:
+        raise InvalidInputError(f"swap: an approval rate of {approval_rate:g}; wanted above 0, at most 1")
+    old, new = _ranking(old_risk), _ranking(new_risk)
+    shares = [_approved(it, weight, approval_rate) for it in (old, new)]
+    random = np.random.default_rng(seed)
+    drawn = np.array(
+        [_changes(old, new, bad, weight * count, approval_rate) for count in _draws(random, len(bad), draws)]
+    )
+    npl_change, approval_change = _changes(old, new, bad, weight, approval_rate)
+    only_new, only_old = (weight * np.maximum(one - other, 0) for one, other in (shares[::-1], shares))
+    return Swap(
+        approval_rate,
+        _rate(weight * shares[0], bad),
+        _rate(weight * shares[1], bad),
+        _interval(npl_change, drawn[:, 0]),
+        float(only_new.sum() / weight.sum()),
+        _rate(only_new, bad),
+        _rate(only_old, bad),
+        _interval(approval_change, drawn[:, 1]),
+    )
+
+
+def _ranking(risk: NDArray[np.float64]) -> _Ranking:
+    order = np.argsort(risk, kind="stable")
+    ordered = risk[order]
+    return _Ranking(order, np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])))
+
+
+def _draws(random: np.random.Generator, rows: int, draws: int) -> list[NDArray[np.float64]]:
+    return [np.bincount(random.integers(0, rows, rows), minlength=rows).astype(np.float64) for _ in range(draws)]
+
+
+def _approved(ranking: _Ranking, weight: NDArray[np.float64], approval_rate: float) -> NDArray[np.float64]:
+    """Give the part of each application that a share of the whole approves."""
+    held = np.add.reduceat(weight[ranking.order], ranking.starts)
+    room = approval_rate * weight.sum() - (np.cumsum(held) - held)
+    part = np.clip(np.divide(room, held, out=np.zeros(len(held)), where=held > 0), 0, 1)
+    sizes = np.diff(np.append(ranking.starts, len(weight)))
+    found = np.empty(len(weight))
+    found[ranking.order] = np.repeat(part, sizes)
+    return found
+
+
+def _changes(
+    old: _Ranking, new: _Ranking, bad: NDArray[np.uint8], weight: NDArray[np.float64], approval_rate: float
+) -> tuple[float, float]:
+    """Give the change of the rate of bads at the same approval rate, and of the approval rate at the same rate of bads."""
+    reached = [_curve(it, bad, weight) for it in (old, new)]
+    approved = approval_rate * weight.sum()
+    old_bads, new_bads = (float(np.interp(approved, rows, bads)) for rows, bads in reached)
+    rows, bads = reached[1]
+    rate = old_bads / approved
+    within = np.flatnonzero(bads <= rate * rows + 1e-9 * approved)
+    return (new_bads - old_bads) / approved, float(rows[within[-1]] / weight.sum()) - approval_rate
+
+
+def _curve(
+    ranking: _Ranking, bad: NDArray[np.uint8], weight: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the running weight of applications and of bads, group by group, from nobody on."""
+    w = weight[ranking.order]
+    rows = np.cumsum(np.add.reduceat(w, ranking.starts))
+    bads = np.cumsum(np.add.reduceat(w * bad[ranking.order], ranking.starts))
+    return np.append(0.0, rows), np.append(0.0, bads)
+
+
+def _rate(weight: NDArray[np.float64], bad: NDArray[np.uint8]) -> float:
+    return float(weight @ bad / weight.sum()) if weight.sum() > 0 else math.nan
+
+
+def _interval(value: float, drawn: NDArray[np.float64]) -> Interval:
+    lower, upper = np.quantile(drawn, ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2))
+    return Interval(value, float(lower), float(upper))
