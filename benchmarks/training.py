@@ -1,4 +1,4 @@
-"""Binning, selection, logit and points on a frame of 50 columns, beside OptBinning's BinningProcess and Scorecard."""
+"""Fitting on a frame of 50 columns: the classical card beside OptBinning's, the smooth card beside LightGBM."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ def run(*, quick: bool) -> dict[str, object]:
     rows = QUICK_ROWS if quick else ROWS
     ours = measure(partial(_prepare_ours, rows), _ours)
     theirs = measure(partial(_prepare_theirs, rows), _theirs)
+    smooth = measure(partial(_prepare_smooth, rows), _smooth)
+    boosted = measure(partial(synthetic, rows), _boosted)
     data_mb = synthetic(rows)[0].memory_usage(deep=True).sum() / 1e6
     print(f"{rows:,} rows x 50 columns, {data_mb:.0f} MB as a frame")
-    for name, it in (("obligor", ours), ("optbinning", theirs)):
+    for name, it in (("classical", ours), ("optbinning", theirs), ("smooth", smooth), ("lightgbm", boosted)):
         print(f"{name:<12}{it.seconds:>9.2f} s{it.extra_mb:>10.0f} MB above the data")
     return {
         "rows": rows,
@@ -29,6 +31,10 @@ def run(*, quick: bool) -> dict[str, object]:
         "data_mb": round(data_mb, 1),
         "extra_memory_ratio": round(ours.extra_mb / data_mb, 3),
         "optbinning_extra_memory_ratio": round(theirs.extra_mb / data_mb, 3),
+        "smooth_s": round(smooth.seconds, 3),
+        "lightgbm_s": round(boosted.seconds, 3),
+        "smooth_ratio_vs_lightgbm": round(boosted.seconds / smooth.seconds, 2),
+        "smooth_extra_memory_ratio": round(smooth.extra_mb / data_mb, 3),
     }
 
 
@@ -59,3 +65,25 @@ def _theirs(given: object) -> None:
     from benchmarks.peers import optbinning_card
 
     optbinning_card(*given)
+
+
+def _prepare_smooth(rows: int) -> object:
+    from benchmarks.ours import fit_smooth
+
+    small, bad = synthetic(3000)
+    fit_smooth(small, bad, np.arange(3000))  # compiles
+    return synthetic(rows)
+
+
+def _smooth(given: object) -> None:
+    from benchmarks.ours import fit_smooth
+
+    x, bad = given
+    fit_smooth(x, bad, np.arange(len(bad)))
+
+
+def _boosted(given: object) -> None:
+    from benchmarks.peers import lightgbm
+
+    x, bad = given
+    lightgbm(x, bad, x.head(1))

@@ -21,7 +21,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from obligor.core.contract import Column, Feature, History
+from obligor.core.contract import Column, Feature, History, Model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +113,9 @@ def check(kind: str, text: str, *, shell: Shell) -> None:
 def check_fragment(said: dict[str, dict[str, object]]) -> None:
     """Check the histories, features or columns of a fragment by the types of the contract."""
     for name, one in said.items():
-        if name in ("histories", "features"):
+        if name == "model":
+            TypeAdapter(Model).validate_python(one, strict=False)
+        elif name in ("histories", "features"):
             kind: type = History if name == "histories" else Feature
             TypeAdapter(dict[str, kind]).validate_python(one, strict=False)  # type: ignore[valid-type]
         else:
