@@ -234,3 +234,29 @@ def test_a_batch_gives_the_reasons_of_each_application_and_none_that_is_not_real
         short = {name: reference - row[f"points_{name}"] for name, reference in references.items()}
         wanted = sorted((name for name in short if short[name] > 0), key=lambda name: -short[name])[:4]
         assert [row[name] for name in names if row[name] is not None] == wanted
+
+
+def test_groups_are_compared_at_the_cutoff_as_the_tape_and_the_scores_tell(
+    lender_run: LenderRun, evaluation: dict[str, Any], scored: pd.DataFrame
+) -> None:
+    from sklearn.metrics import recall_score
+
+    tape = pq.read_table(lender_run.tape / "applications.parquet").to_pandas().drop_duplicates("application_id")
+    test = evaluation["test"]
+    rows = scored.merge(tape[["application_id", "sex", "applied_at"]], on="application_id")
+    days = rows["applied_at"].astype(str)
+    known = rows["approved"] & rows["mature"] & ~rows["dirt"].isin(["age", "income"])
+    rows = rows[known & (days >= test["from"]) & (days <= test["to"])]
+    assert len(rows) == test["n"]
+    approved = rows["score_thousandths"] >= evaluation["cutoff"]["score"]
+    found = next(it for it in evaluation["fairness"] if it["column"] == "sex")
+    largest = rows["sex"].value_counts().idxmax()
+    assert found["reference"] == largest
+    for group in found["groups"]:
+        own = rows["sex"] == group["name"]
+        assert group["rows"] == own.sum()
+        wanted = approved[own].mean() / approved[rows["sex"] == largest].mean()
+        assert group["impact_ratio"] == pytest.approx(wanted)
+        goods = 1 - recall_score(~rows["defaulted_12m"][own], approved[own])
+        assert group["declined_goods"] == pytest.approx(goods)
+    assert {it["column"] for it in evaluation["fairness"]} == {"age_years", "sex", "age_years and sex"}

@@ -120,6 +120,8 @@ class Column(_Model):
     """Characteristics of one family count together as one reason."""
     predictor_because: str = ""
     """Why a protected column may be a predictor."""
+    groups: tuple[float, ...] = ()
+    """The values at which the groups of a protected number part, for the comparison of groups; by default its quartiles."""
 
     @model_validator(mode="before")
     @classmethod

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from obligor.measures.fairness import REVIEW
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -13,6 +15,7 @@ Tone = Literal["plain", "good", "watch", "act"]
 _OVERFIT = 0.03
 _DOUBT = 0.01
 _PSI_WATCH, _PSI_ACT = 0.10, 0.25
+_MOST_FLAGS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ def verdict(evaluation: Mapping[str, Any]) -> tuple[Sentence, ...]:
     """Say what the card is worth, from the plain data of its evaluation."""
     return tuple(
         sentence
-        for part in (_ranking, _decisions, _incumbent, _overfitting, _calibration, _stability, _protected)
+        for part in (_ranking, _decisions, _incumbent, _overfitting, _calibration, _stability, _fairness, _protected)
         for sentence in part(evaluation)
     )
 
@@ -140,6 +143,23 @@ def _stability(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
     ]
     if moved:
         yield Sentence("watch", f"Characteristics that moved most: {', '.join(moved)}.")
+
+
+def _fairness(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    flagged = [
+        (column["column"], column["reference"], group)
+        for column in evaluation["fairness"]
+        for group in column["groups"]
+        if group["flag"] in ("hard", "review")
+    ]
+    for column, reference, group in sorted(flagged, key=lambda it: it[2]["impact_ratio"])[:_MOST_FLAGS]:
+        yield Sentence(
+            "act" if group["flag"] == "hard" else "watch",
+            f"{column}: {group['name']} is approved {group['impact_ratio']:.2f} times as often as {reference} "
+            f"({group['impact_lower']:.2f} to {group['impact_upper']:.2f}, p = {group['p']:.2g}).",
+        )
+    if evaluation["fairness"] and not flagged:
+        yield Sentence("good", f"No group of the protected columns is approved less than {REVIEW:.2f} times as often.")
 
 
 def _protected(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:

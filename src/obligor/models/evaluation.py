@@ -6,7 +6,7 @@ Every figure of the report, the model card and the tracker is read from here.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from obligor.measures.calibration import (
 )
 from obligor.measures.decisions import Book, Economy, at_cutoff, frontier, thin
 from obligor.measures.discrimination import auc, delong, distributions, ks, ks_interval, pr_auc, roc_curve
+from obligor.measures.fairness import Applicants, Groups, compare_groups, intersections
 from obligor.measures.stability import psi, psi_null_quantile
 from obligor.measures.swaps import swap
 from obligor.models.columns import SAMPLES
@@ -57,6 +58,8 @@ class Judged:
     """The bin of every row, by characteristic."""
     incumbent: tuple[str, NDArray[np.float64]] | None
     """The name and values of a numeric incumbent score, higher being riskier on train or the reverse."""
+    protected: Mapping[str, Groups] = field(default_factory=dict)
+    """The group of each row, by protected column."""
     incumbent_approval_rate: float | None = None
     """The share that the incumbent would approve; that of the card at its cut-off where it is not known."""
 
@@ -68,11 +71,19 @@ def judge(
     *,
     incumbent: tuple[str, NDArray[np.float64]] | None,
     incumbent_approval_rate: float | None = None,
+    protected: Mapping[str, Groups] | None = None,
 ) -> Judged:
     """Read the PDs of the scores off the card."""
     codes = {name: fitted.design.codes(name) for name in fitted.fit.features}
     return Judged(
-        card, rows, fitted.scores, card.pd.pd_column(fitted.scores), codes, incumbent, incumbent_approval_rate
+        card,
+        rows,
+        fitted.scores,
+        card.pd.pd_column(fitted.scores),
+        codes,
+        incumbent,
+        protected or {},
+        incumbent_approval_rate,
     )
 
 
@@ -83,6 +94,7 @@ def evaluate(judged: Judged, *, economy: Economy, seed: int) -> dict[str, Any]:
     }
     plain["stability"] = _stability(judged)
     plain["characteristics"] = [_characteristic(each, judged) for each in judged.card.characteristics]
+    plain["fairness"] = _fairness(judged)
     return {str(key): tidy(value) for key, value in plain.items()}
 
 
@@ -255,6 +267,20 @@ def _swap(
     found = swap(old[known], -score.astype(np.float64), judged.rows.bad[known], weight, approval_rate=rate, seed=seed)
     changes = {"npl_change": found.npl_change, "approval_change": found.approval_change}
     return _fields(found) | {name: _fields(change) for name, change in changes.items()}
+
+
+def _fairness(judged: Judged) -> list[dict[str, Any]]:
+    """Compare the groups of every protected column, and of every two together, on the test at the cut-off."""
+    mask = judged.rows.is_in(SAMPLES.index("test"))
+    score = judged.scores[mask]
+    applicants = Applicants(
+        score >= judged.card.cutoff.score, score.astype(np.float64), judged.rows.bad[mask], judged.pds[mask]
+    )
+    found = []
+    for column, groups in {**judged.protected, **intersections(judged.protected)}.items():
+        reference, outcomes = compare_groups(applicants, Groups(groups.codes[mask], groups.names))
+        found.append({"column": column, "reference": reference, "groups": [_fields(each) for each in outcomes]})
+    return found
 
 
 def _stability(judged: Judged) -> dict[str, Any]:

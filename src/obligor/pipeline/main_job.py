@@ -24,7 +24,7 @@ from obligor.models.selection import SelectionRules
 from obligor.models.smooth import fit_smooth_card
 from obligor.models.training import Recipe, fit_card
 from obligor.pipeline.evidence import run_record, write_evidence
-from obligor.pipeline.preparing import db_tape, incumbent_of, prepare, read_rows, snapshot_of
+from obligor.pipeline.preparing import db_tape, incumbent_of, prepare, protected_of, read_rows, snapshot_of
 from obligor.pipeline.summaries import RunSummary
 from obligor.preprocessing.engine import connect
 from obligor.preprocessing.features import FeatureColumns
@@ -153,6 +153,7 @@ def _evaluate(
         rows,
         incumbent=incumbent_of(prepared.tape, contract),
         incumbent_approval_rate=contract.cutoff.incumbent_approval_rate,
+        protected=protected_of(prepared.tape, contract),
     )
     evaluation = evaluate(judged, economy=economy_of(contract), seed=contract.model.seed)
     for sample in prepared.samples:

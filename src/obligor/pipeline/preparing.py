@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from obligor.core.bins import NumericBins
 from obligor.core.contract import Role
 from obligor.core.features import check_features
 from obligor.core.findings import REASONS, Finding, FindingCode, Findings
 from obligor.core.snapshot import requests_for
 from obligor.ingestion.snapshots import take_snapshot
+from obligor.measures.fairness import Groups
 from obligor.models.columns import Rows
 from obligor.preprocessing.cleaning import learn_caps, settle_fates
 from obligor.preprocessing.engine import identifier, value
@@ -24,6 +26,8 @@ from obligor.preprocessing.vintages import roll_rates, vintage_curves, vintage_r
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
     from obligor.core.contract import Contract
     from obligor.core.features import FeatureSet
@@ -122,6 +126,34 @@ def incumbent_of(tape: Tape, contract: Contract) -> tuple[str, Any] | None:  # t
         "value"
     ]
     return numeric[0], np.ma.filled(np.ma.asarray(found, dtype=np.float64), np.nan)
+
+
+def protected_of(tape: Tape, contract: Contract) -> dict[str, Groups]:
+    """Give the group of each used row by every protected column: its levels, or the intervals of a number."""
+    found = {}
+    for name in contract.with_role(Role.PROTECTED):
+        column = contract.columns[name]
+        read = tape.db.execute(f"SELECT {identifier(name)} AS value FROM {_USED} ORDER BY _row").fetchnumpy()["value"]
+        if column.type == "number":
+            values = np.ma.filled(np.ma.asarray(read, dtype=np.float64), np.nan)
+            values[np.isin(values, list(column.special))] = np.nan
+            found[name] = _intervals(values, column.groups)
+        elif column.type in ("text", "bool"):
+            levels, codes = np.unique(
+                np.ma.filled(np.ma.asarray(read, dtype=object), "").astype(str), return_inverse=True
+            )
+            shift = int(len(levels) > 0 and not levels[0])  # the empty text stands for what is not known
+            found[name] = Groups(codes.astype(np.int64) - shift, tuple(levels[shift:].tolist()))
+    return found
+
+
+def _intervals(values: NDArray[np.float64], cuts: tuple[float, ...]) -> Groups:
+    known = values[~np.isnan(values)]
+    if not cuts and len(known):
+        cuts = tuple(np.unique(np.quantile(known, (0.25, 0.5, 0.75), method="inverted_cdf")).tolist())
+    bins = NumericBins("group", cuts)
+    codes = bins.assign_column(values).astype(np.int64)
+    return Groups(np.where(codes == bins.missing, -1, codes), bins.labels()[: bins.ordinary])
 
 
 def _with_problems(findings: Findings, tape: Tape) -> Findings:
