@@ -6,7 +6,7 @@ import argparse
 import importlib
 import json
 
-NAMES = ("accuracy", "training", "single")
+NAMES = ("accuracy", "training", "single", "policy")
 
 
 def main() -> None:

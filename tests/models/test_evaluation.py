@@ -12,7 +12,7 @@ from tests.models.worlds import World, make_world
 
 from obligor.models.assembly import economy_of
 from obligor.models.columns import SAMPLES
-from obligor.models.evaluation import evaluate, judge, tidy
+from obligor.models.evaluation import best_ranking, evaluate, judge, tidy
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +128,14 @@ def test_an_incumbent_is_ranked_by_the_direction_it_has_on_train(world: World) -
 def test_plain_data_has_ten_digits_and_no_number_that_json_lacks() -> None:
     found = tidy({"a": np.float64(1 / 3), "b": [math.inf, np.int64(3)], "c": np.array([math.nan, 1.0]), "d": None})
     assert found == {"a": 0.3333333333, "b": [None, 3], "c": [None, 1.0], "d": None}
+
+
+def test_of_several_incumbent_scores_the_one_that_ranks_best_is_compared(world: World) -> None:
+    random = np.random.default_rng(3)
+    noise = random.standard_normal(len(world.rows.bad))
+    scores = {"amount": noise, "grade": 3.0 - world.rows.bad + noise, "empty": np.full(len(noise), math.nan)}
+    for order in (scores, dict(reversed(scores.items()))):
+        found = best_ranking(order, world.rows)
+        assert found is not None
+        assert found[0] == "grade"
+    assert best_ranking({}, world.rows) is None

@@ -87,6 +87,18 @@ def judge(
     )
 
 
+def best_ranking(scores: Mapping[str, NDArray[np.float64]], rows: Rows) -> tuple[str, NDArray[np.float64]] | None:
+    """Choose among several scores of the incumbent the one that ranks train best, whichever way it runs."""
+
+    def skill(name: str) -> float:
+        known = rows.is_in(0) & ~np.isnan(scores[name])
+        bad = rows.bad[known]
+        return abs(auc(bad, scores[name][known]) - 0.5) if 0 < bad.sum() < len(bad) else -1.0
+
+    best = max(scores, key=skill, default=None)
+    return None if best is None else (best, scores[best])
+
+
 def evaluate(judged: Judged, *, economy: Economy, seed: int) -> dict[str, Any]:
     """Evaluate a card on each sample, and its stability between them."""
     plain: dict[str, Any] = {

@@ -16,7 +16,7 @@ from obligor.files import whole_folder
 from obligor.models.assembly import assemble, economy_of
 from obligor.models.binning import BinningRules
 from obligor.models.columns import Predictor, Rows
-from obligor.models.evaluation import SCHEMA, evaluate, judge, tidy
+from obligor.models.evaluation import SCHEMA, best_ranking, evaluate, judge, tidy
 from obligor.models.logistic import penalty_of
 from obligor.models.pairs import PairRules
 from obligor.models.projection import SmoothRules
@@ -24,7 +24,7 @@ from obligor.models.selection import SelectionRules
 from obligor.models.smooth import fit_smooth_card
 from obligor.models.training import Recipe, fit_card
 from obligor.pipeline.evidence import run_record, write_evidence
-from obligor.pipeline.preparing import db_tape, incumbent_of, prepare, protected_of, read_rows, snapshot_of
+from obligor.pipeline.preparing import db_tape, incumbents_of, prepare, protected_of, read_rows, snapshot_of
 from obligor.pipeline.summaries import RunSummary
 from obligor.preprocessing.engine import connect
 from obligor.preprocessing.features import FeatureColumns
@@ -151,7 +151,7 @@ def _evaluate(
         made.card,
         fitted,
         rows,
-        incumbent=incumbent_of(prepared.tape, contract),
+        incumbent=best_ranking(incumbents_of(prepared.tape, contract), rows),
         incumbent_approval_rate=contract.cutoff.incumbent_approval_rate,
         protected=protected_of(prepared.tape, contract),
     )

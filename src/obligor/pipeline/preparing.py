@@ -117,15 +117,14 @@ def read_rows(tape: Tape, contract: Contract) -> Rows:
     )
 
 
-def incumbent_of(tape: Tape, contract: Contract) -> tuple[str, Any] | None:  # the name and an array
-    """Give the incumbent's numeric score of each used row, where the tape has one."""
+def incumbents_of(tape: Tape, contract: Contract) -> dict[str, NDArray[np.float64]]:
+    """Give every numeric score of the incumbent, of each used row."""
     numeric = [name for name in contract.with_role(Role.INCUMBENT_SCORE) if contract.columns[name].type == "number"]
-    if not numeric:
-        return None
-    found = tape.db.execute(f"SELECT {identifier(numeric[0])} AS value FROM {_USED} ORDER BY _row").fetchnumpy()[
-        "value"
-    ]
-    return numeric[0], np.ma.filled(np.ma.asarray(found, dtype=np.float64), np.nan)
+    found = {}
+    for name in numeric:
+        read = tape.db.execute(f"SELECT {identifier(name)} AS value FROM {_USED} ORDER BY _row").fetchnumpy()["value"]
+        found[name] = np.ma.filled(np.ma.asarray(read, dtype=np.float64), np.nan)
+    return found
 
 
 def protected_of(tape: Tape, contract: Contract) -> dict[str, Groups]:
