@@ -191,3 +191,19 @@ def test_a_pair_edited_by_hand_so_that_it_has_gaps_is_refused(
     said["pairs"][0] |= change
     with pytest.raises(CardError, match=message):
         parse_card(json.dumps(said).encode())
+
+
+def test_a_crowd_of_predictors_is_thinned_to_those_that_tell_most_and_every_other_has_its_reason() -> None:
+    random = np.random.default_rng(7)
+    noise = {f"noise_{at}": random.standard_normal(3000) for at in range(12)}
+    strong = random.standard_normal((4, 3000))
+    bad = (random.random(3000) < 1 / (1 + np.exp(1.5 - strong.sum(axis=0)))).astype(np.uint8)
+    columns = Frame({**noise, **{f"strong_{at}": column for at, column in enumerate(strong)}})
+    rows = Rows(bad, np.array([0, 0, 1], dtype=np.uint8)[np.arange(3000) % 3])
+    offers = [Predictor(name, "numeric", Trend.AUTO) for name in columns.columns]
+    rules = SmoothRules(max_tables=8, max_characteristics=3, keep=("noise_11",), pairs=PairRules(most=0))
+    fitted = fit_smooth_card(offers, columns, rows, rules=rules)
+    assert len(fitted.fit.features) == 3
+    assert "noise_11" in fitted.fit.features
+    assert {name for name in fitted.fit.features if name != "noise_11"} < {f"strong_{at}" for at in range(4)}
+    assert {it.feature for it in fitted.dropped} | set(fitted.fit.features) == set(columns.columns)

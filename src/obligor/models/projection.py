@@ -35,6 +35,10 @@ class SmoothRules:
     """The most ordinary rows, and columns, of a grid."""
     max_cells: int = 400
     """The most bins and cells in all; the weakest pairs go first."""
+    max_tables: int = 60
+    """The most predictors that are fitted together; those with the least information value go before."""
+    max_characteristics: int = 30
+    """The most characteristics on the card."""
     keep: tuple[str, ...] = ()
     """Features that stay however little they tell."""
     pairs: PairRules = field(default_factory=PairRules)

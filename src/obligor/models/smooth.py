@@ -22,7 +22,7 @@ from obligor.core.errors import TapeError
 from obligor.core.trend import Trend
 from obligor.models.binning import FittedBins
 from obligor.models.columns import TRAIN, Columns, Predictor, Rows
-from obligor.models.histograms import woe
+from obligor.models.histograms import information_value, woe
 from obligor.models.logistic import CodedDesign, LogitFit
 from obligor.models.pairs import PairRules, cell_codes, grid_block, scan
 from obligor.models.projection import (
@@ -77,6 +77,8 @@ def fit_smooth_card(
     fines, matrix = _cut_all(predictors, columns, rows, advance=advance)
     useful = [at for at, it in enumerate(fines) if it.tells]
     dropped = [Dropped(it.feature, "information value", "train shows one value only") for it in fines if not it.tells]
+    useful, crowded_out = _foremost(fines, useful, rules=rules)
+    dropped += crowded_out
     fines = [fines[at] for at in useful]
     chosen = _choose(fines, _sample(matrix[useful], rows, train), dropped, rules=rules) if fines else None
     if chosen is None:
@@ -87,6 +89,19 @@ def fit_smooth_card(
     lines = {it.feature: matrix[line] for it, line in zip(fines, useful, strict=True)}
     codes = np.vstack([it.table[lines[it.fine.feature]] for it in made.coarse])
     return _card(made, codes, rows, train, fit, dropped, scale=rules.scale)
+
+
+def _foremost(
+    fines: Sequence[FineTable], useful: Sequence[int], *, rules: SmoothRules
+) -> tuple[list[int], list[Dropped]]:
+    """Keep no more tables than can be fitted together, by information value."""
+    values = {at: information_value(fines[at].train) for at in useful}
+    ranked = sorted(useful, key=lambda at: (fines[at].feature not in rules.keep, -values[at], at))
+    gone = ranked[rules.max_tables :]
+    told = f"its information value is not among the {rules.max_tables} highest"
+    return sorted(ranked[: rules.max_tables]), [
+        Dropped(fines[at].feature, "number", f"{told} ({values[at]:.4f})") for at in sorted(gone)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +123,7 @@ def _choose(
         fit = fit_tables(sample, blocks) if fit is None else fit_tables(sample, blocks, start=fit, steps=_AGAIN)
         coarse = tuple(coarsen(it, fit.tables[at], sample.codes[at], fit, sample, rules) for at, it in enumerate(fines))
         reasons = {at: reason for at, it in enumerate(coarse) if (reason := _useless(it, fit.edf[at], rules))}
+        reasons = reasons or _too_many(coarse, fit, sample, rules)
         if not reasons:
             return _Chosen(sample, fit, coarse)
         dropped += list(reasons.values())
@@ -115,6 +131,19 @@ def _choose(
         fines, fit = [fines[at] for at in kept], _only(fit, kept)
         sample = replace(sample, codes=np.ascontiguousarray(sample.codes[kept]))
     return None
+
+
+def _too_many(coarse: Sequence[Coarse], fit: Smooth, sample: Sample, rules: SmoothRules) -> dict[int, Dropped]:
+    """Name the tables that move the log-odds least, where there are more than the card may have characteristics."""
+    spread = {
+        at: float(
+            np.average((table[codes] - np.average(table[codes], weights=sample.weight)) ** 2, weights=sample.weight)
+        )
+        for at, (table, codes) in enumerate(zip(fit.tables, sample.codes, strict=True))
+    }
+    ranked = sorted(spread, key=lambda at: (coarse[at].fine.feature not in rules.keep, -spread[at], at))
+    told = f"is not among the {rules.max_characteristics} that move the log-odds most"
+    return {at: Dropped(coarse[at].fine.feature, "number", told) for at in sorted(ranked[rules.max_characteristics :])}
 
 
 def _useless(it: Coarse, edf: float, rules: SmoothRules) -> Dropped | None:

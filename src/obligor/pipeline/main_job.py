@@ -96,6 +96,7 @@ def smooth_rules_of(contract: Contract) -> SmoothRules:
     said = contract.model
     return SmoothRules(
         max_bins=said.max_bins or SmoothRules().max_bins,
+        max_characteristics=said.max_characteristics,
         keep=said.keep,
         pairs=PairRules(most=said.max_pairs),
         scale=contract.scale,
