@@ -9,7 +9,7 @@ import pytest
 from tests.models.worlds import ORIGIN, Frame, contract_of
 
 from obligor.core.columnar import score_columns
-from obligor.core.errors import CardError, TapeError
+from obligor.core.errors import CardError, InvalidInputError, TapeError
 from obligor.core.features import build_features
 from obligor.core.scorecard import Scorecard, parse_card
 from obligor.core.scorer import compile_card
@@ -207,3 +207,20 @@ def test_a_crowd_of_predictors_is_thinned_to_those_that_tell_most_and_every_othe
     assert "noise_11" in fitted.fit.features
     assert {name for name in fitted.fit.features if name != "noise_11"} < {f"strong_{at}" for at in range(4)}
     assert {it.feature for it in fitted.dropped} | set(fitted.fit.features) == set(columns.columns)
+
+
+def test_an_infinite_value_is_refused_by_the_name_of_its_predictor() -> None:
+    columns, rows = frame(500)
+    columns.columns["income"][3] = np.inf
+    with pytest.raises(InvalidInputError, match="'income': an infinite value"):
+        fit_smooth_card(offered(), columns, rows)
+
+
+def test_missing_everywhere_tells_nothing_and_special_codes_have_points_of_their_own() -> None:
+    columns, rows = frame(6000)
+    empty = Frame({**columns.columns, "empty": np.full(6000, np.nan)})
+    fitted = fit_smooth_card([*offered(), Predictor("empty", "numeric", Trend.AUTO)], empty, rows)
+    assert {it.feature: it.rule for it in fitted.dropped}["empty"] == "information value"
+    bins = fitted.bins["age_of_file"]
+    assert bins.bins.specials == (-1.0,)
+    assert bins.train.rows[bins.bins.ordinary] == (columns.columns["age_of_file"][rows.is_in(0)] == -1).sum()

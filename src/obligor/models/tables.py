@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from obligor.core.bins import MOST_BINS, Bins, CategoryBins, NumericBins
+from obligor.core.errors import InvalidInputError
 from obligor.models.binning import BinningRules, level_table, rank_levels
 from obligor.models.histograms import CODES, Histogram, Outcomes, count_levels, count_names, count_numbers
 from obligor.models.prebins import quantile_cuts
@@ -77,11 +78,20 @@ class FineTable:
 def cut_finely(
     predictor: Predictor, column: NDArray[np.float64] | Levels, rows: Rows, *, train: NDArray[np.bool_]
 ) -> tuple[FineTable, NDArray[np.uint8]]:
-    """Cut a column into fine cells by its train rows; give the table and the cell of every row."""
-    outcomes = Outcomes(rows.bad, train, None, rows.weight)
-    if isinstance(column, np.ndarray):
-        return _cut_numbers(predictor, column, outcomes)
-    return _cut_levels(predictor, column, outcomes)
+    """Cut a column into fine cells by its train rows; give the table and the cell of every row.
+
+    Raises
+    ------
+    InvalidInputError
+        Where a value is infinite; the message names the predictor.
+    """
+    try:
+        outcomes = Outcomes(rows.bad, train, None, rows.weight)
+        if isinstance(column, np.ndarray):
+            return _cut_numbers(predictor, column, outcomes)
+        return _cut_levels(predictor, column, outcomes)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"'{predictor.name}': {error.message}") from None
 
 
 def _cut_numbers(
