@@ -118,6 +118,8 @@ class Column(_Model):
     """The same where the value is missing."""
     reason_family: str = ""
     """Characteristics of one family count together as one reason."""
+    changeable: bool = False
+    """Whether an applicant could change it, so that a counterfactual may name it."""
     predictor_because: str = ""
     """Why a protected column may be a predictor."""
     groups: tuple[float, ...] = ()
@@ -241,6 +243,8 @@ class Feature(_Model):
     """The same where the value is missing."""
     reason_family: str = ""
     """Characteristics of one family count together as one reason."""
+    changeable: bool = False
+    """Whether an applicant could change it, so that a counterfactual may name it."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:

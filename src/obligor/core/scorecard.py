@@ -79,6 +79,8 @@ class Characteristic(_Model):
     """The same where the value is missing."""
     family: str = ""
     """Characteristics of one reason family count together; empty where it stands alone."""
+    changeable: bool = False
+    """Whether an applicant could change it."""
     reference: int | None = None
     """The mean points, in thousandths, of applicants at or slightly above the cut-off: what reasons measure against."""
 

@@ -201,6 +201,7 @@ def _characteristic(contract: Contract, fitted: FittedCard, name: str) -> Charac
         reason=said.reason,
         reason_missing=said.reason_missing,
         family=said.reason_family,
+        changeable=said.changeable,
     )
 
 
