@@ -72,6 +72,8 @@ def test_the_order_of_keys_is_not_part_of_what_a_contract_says() -> None:
         (("split",), {"time": {"validation_from": "2020-01-01", "test_from": "2019-01-01"}}, "must lie before"),
         (("split",), {}, "exactly one of time and random"),
         (("bands",), [{"name": "low", "pd_max": 0.1}], "ends at 1"),
+        (("model",), {"recipe": "smooth", "min_share": 0.1}, "min_share: has no meaning where the recipe is smooth"),
+        (("model",), {"max_pairs": 3}, "max_pairs: has no meaning where the recipe is classical"),
         (("model",), {"keep": ["incme"]}, "no predictor 'incme'; did you mean 'income'"),
         (("features",), {"x": {"expression": "income", "window_days": 3}}, "belong to a feature with a history"),
         (("features",), {"income": {"expression": "income"}}, "has the name of a column"),

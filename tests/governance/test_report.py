@@ -100,6 +100,21 @@ def test_the_verdict_says_what_the_figures_say(lender_run: LenderRun, change: di
     assert any(words in sentence.text for sentence in verdict(plain))
 
 
+def test_groups_that_cannot_be_compared_are_not_called_fair(lender_run: LenderRun) -> None:
+    plain = evaluation(lender_run)
+    group = {"name": "f", "impact_ratio": None, "flag": "insufficient"}
+    plain["fairness"] = [
+        {"column": "sex", "reference": "m", "groups": [group, group | {"impact_ratio": 1.0, "flag": ""}]}
+    ]
+    told = [it for it in verdict(plain) if "protected columns" in it.text]
+    assert [it.tone for it in told] == ["watch"]
+    assert "could be compared" in told[0].text
+    plain["fairness"][0]["groups"] += [group | {"impact_ratio": 0.97, "flag": ""}]
+    told = [it for it in verdict(plain) if "protected columns" in it.text]
+    assert [it.tone for it in told] == ["good"]
+    assert "1 were too small" in told[0].text
+
+
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
 def test_ticks_are_few_rising_and_within(low: float, length: float) -> None:
     found = ticks((low, low + length))

@@ -50,6 +50,22 @@ def test_a_reference_group_without_approvals_has_no_ratio_and_a_group_without_ha
     assert 0 < found[2] < 0.8
 
 
+def test_only_the_groups_that_two_columns_make_are_told_and_a_crowd_of_them_is_pooled() -> None:
+    random = np.random.default_rng(3)
+    wide = [Groups(random.integers(-1, 400, 3000), tuple(f"{name}{at}" for at in range(400))) for name in "ab"]
+    both = intersections({"a": wide[0], "b": wide[1]})["a and b"]
+    known = (wide[0].codes >= 0) & (wide[1].codes >= 0)
+    assert len(both.names) == len(set(zip(wide[0].codes[known], wide[1].codes[known], strict=True)))
+    assert np.array_equal(both.codes >= 0, known)
+    at = int(np.flatnonzero(known)[7])
+    assert both.names[both.codes[at]] == f"a{wide[0].codes[at]} and b{wide[1].codes[at]}"
+    applicants = Applicants(np.ones(3000, dtype=bool), np.ones(3000), np.zeros(3000, dtype=np.uint8), np.ones(3000))
+    _, outcomes = compare_groups(applicants, both, fewest=1)
+    assert len(outcomes) == 51
+    assert sum(it.rows for it in outcomes) == known.sum()
+    assert outcomes[-1].name == f"{len(both.names) - 50} smaller groups together"
+
+
 def book(rows: int = 4000) -> tuple[Applicants, Groups]:
     random = np.random.default_rng(2)
     codes = np.where(np.arange(rows) < 5, 2, (np.arange(rows) % 3 == 0).astype(int))

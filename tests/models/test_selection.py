@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.models.worlds import Frame
 
-from obligor.core.bins import Levels
 from obligor.core.errors import TapeError
 from obligor.core.trend import Trend
 from obligor.models.columns import Predictor, Rows
@@ -15,37 +15,23 @@ from obligor.models.selection import SelectionRules, select, suspects, validatio
 from obligor.models.training import Recipe, fit_card
 
 
-class Frame:
-    """Columns in memory."""
-
-    def __init__(self, **columns: np.ndarray) -> None:
-        self.columns = columns
-
-    def numbers(self, name: str) -> np.ndarray:
-        return self.columns[name]
-
-    def levels(self, name: str) -> Levels:
-        names, codes = np.unique(self.columns[name], return_inverse=True)
-        return Levels(codes.astype(np.int32), tuple(names))
-
-
 def world(rows: int = 6000) -> tuple[Frame, Rows]:
     random = np.random.default_rng(4)
     strong, weak = random.standard_normal(rows), random.standard_normal(rows)
     bad = (random.random(rows) < 1 / (1 + np.exp(2 - strong - 0.6 * weak))).astype(np.uint8)
     sample = (np.arange(rows) % 5 == 0).astype(np.uint8) + (np.arange(rows) % 10 == 0)
     drifted = np.where(sample == 1, strong + 9, strong)
-    frame = Frame(
-        strong=strong,
-        echo=strong * 2 + 1e-3 * random.standard_normal(rows),
-        weak=weak,
-        noise=random.standard_normal(rows),
-        constant=np.ones(rows),
-        empty=np.full(rows, np.nan),
-        drifted=drifted,
-        group=np.where(strong > 0.5, "high", "low"),
-    )
-    return frame, Rows(bad, sample.astype(np.uint8))
+    columns = {
+        "strong": strong,
+        "echo": strong * 2 + 1e-3 * random.standard_normal(rows),
+        "weak": weak,
+        "noise": random.standard_normal(rows),
+        "constant": np.ones(rows),
+        "empty": np.full(rows, np.nan),
+        "drifted": drifted,
+        "group": np.where(strong > 0.5, "high", "low"),
+    }
+    return Frame(columns), Rows(bad, sample.astype(np.uint8))
 
 
 def predictors(*names: str) -> list[Predictor]:

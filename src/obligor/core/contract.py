@@ -399,9 +399,10 @@ class Model(_Model):
     """The most ordinary bins of a characteristic: 8, or 10 where the recipe is smooth; a classical card has fewer where
     train has fewer than 40 bads for each."""
     max_pairs: Annotated[int, Field(ge=0, le=50)] = 10
-    """The most pairs of characteristics on a smooth card."""
+    """The most pairs of characteristics on a smooth card; a classical contract that sets it is refused."""
     min_share: Annotated[float, Field(gt=0, le=0.5)] = 0.05
-    """The smallest share of train rows in an ordinary bin."""
+    """The smallest share of train rows in an ordinary bin. This key and those down to `max_p_value`, `penalty` and
+    `sign_constrained` are of the classical recipe; a smooth contract that sets one is refused."""
     min_bads: Annotated[float, Field(ge=0)] = 10
     """The fewest bads of the train rows in an ordinary bin."""
     min_information_value: Annotated[float, Field(ge=0)] = 0.005
@@ -426,6 +427,13 @@ class Model(_Model):
     """The long-run mean PD to which the card is anchored."""
     seed: int = 42
     """The seed of every draw."""
+
+
+_ONLY_CLASSICAL = (
+    "min_share", "min_bads", "min_information_value", "max_correlation", "max_psi", "max_p_value", "penalty",
+    "sign_constrained",
+)  # fmt: skip
+_ONLY_SMOOTH = ("max_pairs",)
 
 
 class CardScale(_Model):
@@ -624,6 +632,7 @@ def _contradictions(contract: Contract) -> Iterator[Problem]:
     yield from _role_problems(contract)
     yield from _outcome_problems(contract)
     yield from _name_problems(contract)
+    yield from _recipe_problems(contract)
     if not contract.predictors:
         yield Problem(("applications", "columns"), "no column has the role predictor, and no feature is one")
     if contract.split.time and contract.only(Role.APPLIED_AT) is None:
@@ -673,6 +682,14 @@ def _outcome_problems(contract: Contract) -> Iterator[Problem]:
                 yield Problem(("outcome", "days_past_due", key), f"'{name}' is not a date column of '{dpd.history}'")
         if contract.only(Role.APPLIED_AT) is None:
             yield Problem(("outcome", "days_past_due"), "an outcome window needs a column of role applied_at")
+
+
+def _recipe_problems(contract: Contract) -> Iterator[Problem]:
+    """Name the keys that the recipe would silently ignore."""
+    said = contract.model
+    for name in _ONLY_CLASSICAL if said.recipe == "smooth" else _ONLY_SMOOTH:
+        if getattr(said, name) != Model.model_fields[name].default:
+            yield Problem(("model", name), f"has no meaning where the recipe is {said.recipe}; leave it out")
 
 
 def _name_problems(contract: Contract) -> Iterator[Problem]:

@@ -39,9 +39,7 @@ class Counterfactual:
 
 def score_of_bins(card: Scorecard, bins: Sequence[int]) -> int:
     """Add up the points of some bins, in the order of the card, pairs included."""
-    places = {it.feature: code for it, code in zip(card.characteristics, bins, strict=True)}
-    total = card.base_points + sum(it.points[places[it.feature]] for it in card.characteristics)
-    return total + sum(pair.by_bin[places[pair.features[0]]][places[pair.features[1]]] for pair in card.pairs)
+    return _Tables.of(card).score(bins)
 
 
 def counterfactuals(
@@ -56,37 +54,65 @@ def counterfactuals(
     most_changes
         The most characteristics that may change at once.
     """
-    if score_of_bins(card, bins) >= card.cutoff.score:
+    tables = _Tables.of(card)
+    if tables.score(bins) >= card.cutoff.score:
         return ()
     changeable = [at for at, it in enumerate(card.characteristics) if it.changeable]
     for count in range(1, most_changes + 1):
-        ways = [way for places in combinations(changeable, count) for way in _ways(card, bins, places)]
+        ways = [way for places in combinations(changeable, count) for way in _ways(card, tables, bins, places)]
         if ways:
             return tuple(_told(card, bins, moved, score) for _, score, moved in sorted(ways)[:most])
     return ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """The points of a card laid out by place: many sums are made of them."""
+
+    base: int
+    points: tuple[tuple[int, ...], ...]
+    pairs: tuple[tuple[int, int, tuple[tuple[int, ...], ...]], ...]
+    ordinary: tuple[int, ...]
+    """The ordinary bins of each characteristic."""
+
+    @classmethod
+    def of(cls, card: Scorecard) -> _Tables:
+        places = {it.feature: at for at, it in enumerate(card.characteristics)}
+        return cls(
+            card.base_points,
+            tuple(it.points for it in card.characteristics),
+            tuple((places[it.features[0]], places[it.features[1]], it.by_bin) for it in card.pairs),
+            tuple(it.binning.ordinary for it in card.characteristics),
+        )
+
+    def score(self, bins: Sequence[int]) -> int:
+        total = self.base + sum(points[code] for points, code in zip(self.points, bins, strict=True))
+        return total + sum(cells[bins[one]][bins[other]] for one, other, cells in self.pairs)
+
+
 def _ways(
-    card: Scorecard, bins: Sequence[int], places: Sequence[int]
+    card: Scorecard, tables: _Tables, bins: Sequence[int], places: Sequence[int]
 ) -> list[tuple[int, int, tuple[tuple[int, int], ...]]]:
     """Give every move of some characteristics to other ordinary bins that reaches the cut-off: (steps, score, moves)."""
-    choices = [[code for code in range(card.characteristics[at].binning.ordinary) if code != bins[at]] for at in places]
+    choices = [[code for code in range(tables.ordinary[at]) if code != bins[at]] for at in places]
     found = []
+    moved = list(bins)
     for codes in product(*choices):
-        moved = list(bins)
         for at, code in zip(places, codes, strict=True):
             moved[at] = code
-        score = score_of_bins(card, moved)
+        score = tables.score(moved)
         if score >= card.cutoff.score:
-            steps = sum(_steps(card, at, bins[at], code) for at, code in zip(places, codes, strict=True))
+            steps = sum(
+                _steps(bins[at], code, ordinary=tables.ordinary[at], numeric=card.characteristics[at].kind == "numeric")
+                for at, code in zip(places, codes, strict=True)
+            )
             found.append((steps, score, tuple(zip(places, codes, strict=True))))
     return found
 
 
-def _steps(card: Scorecard, at: int, here: int, there: int) -> int:
+def _steps(here: int, there: int, *, ordinary: int, numeric: bool) -> int:
     """Count the bins between two places; groups of a category, and what is no value, are one step from everything."""
-    it = card.characteristics[at]
-    return abs(here - there) if it.kind == "numeric" and here < it.binning.ordinary else 1
+    return abs(here - there) if numeric and here < ordinary else 1
 
 
 def _told(card: Scorecard, bins: Sequence[int], moved: Sequence[tuple[int, int]], score: int) -> Counterfactual:

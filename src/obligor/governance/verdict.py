@@ -158,8 +158,20 @@ def _fairness(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
             f"{column}: {group['name']} is approved {group['impact_ratio']:.2f} times as often as {reference} "
             f"({group['impact_lower']:.2f} to {group['impact_upper']:.2f}, p = {group['p']:.2g}).",
         )
-    if evaluation["fairness"] and not flagged:
-        yield Sentence("good", f"No group of the protected columns is approved less than {REVIEW:.2f} times as often.")
+    groups = [group for column in evaluation["fairness"] for group in column["groups"]]
+    compared = sum(group["impact_ratio"] is not None for group in groups)
+    if flagged or not evaluation["fairness"]:
+        return
+    if compared <= len(evaluation["fairness"]):  # a reference group beside itself is no comparison
+        yield Sentence(
+            "watch", "No groups of the protected columns could be compared: they are too small or one of a kind."
+        )
+        return
+    small = sum(group["flag"] == "insufficient" for group in groups)
+    rest = f"; {small} were too small to compare" if small else ""
+    yield Sentence(
+        "good", f"No group of the protected columns is approved less than {REVIEW:.2f} times as often{rest}."
+    )
 
 
 def _protected(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:

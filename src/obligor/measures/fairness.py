@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 HARD, REVIEW = 0.80, 0.90
 FEWEST = 30
+_MOST_GROUPS = 50
 _Z = float(norm.ppf(0.975))
 
 Flag = Literal["", "review", "hard", "insufficient"]
@@ -77,31 +78,55 @@ class Applicants:
 
 
 def compare_groups(applicants: Applicants, groups: Groups, *, fewest: int = FEWEST) -> tuple[str, list[GroupOutcome]]:
-    """Compare every group with the largest: give the name of that, and each group's outcome in the order of the names."""
+    """Compare every group with the largest: give the name of that, and each group's outcome in the order of the names.
+
+    Of many groups only the largest fifty are told apart; the rest stand together as one at the end.
+    """
     if len(groups.codes) != len(applicants.approved):
         raise InvalidInputError(
             f"fairness: groups of {len(groups.codes)} applications; wanted {len(applicants.approved)}"
         )
-    masks = [groups.codes == code for code in range(len(groups.names))]
-    sizes = [int(mask.sum()) for mask in masks]
-    if not any(sizes):
+    groups = _foremost(groups)
+    sizes = np.bincount(groups.codes[groups.codes >= 0], minlength=len(groups.names))
+    if not sizes.any():
         return "", []
-    reference = int(np.argmax(sizes))
+    reference = int(np.argmax(sizes[:_MOST_GROUPS]))
+    others = groups.codes == reference
     return groups.names[reference], [
-        _outcome(name, applicants, mask, masks[reference], fewest=fewest)
-        for name, mask in zip(groups.names, masks, strict=True)
-        if mask.any()
+        _outcome(name, applicants, groups.codes == code, others)
+        if sizes[code] >= fewest
+        else GroupOutcome(name, int(sizes[code]), *(None,) * 10, "insufficient")
+        for code, name in enumerate(groups.names)
+        if sizes[code]
     ]
 
 
+def _foremost(groups: Groups) -> Groups:
+    if len(groups.names) <= _MOST_GROUPS:
+        return groups
+    sizes = np.bincount(groups.codes[groups.codes >= 0], minlength=len(groups.names))
+    kept = np.sort(np.argsort(-sizes, kind="stable")[:_MOST_GROUPS])
+    places = np.full(len(groups.names) + 1, len(kept), dtype=np.int64)
+    places[kept] = np.arange(len(kept))
+    places[-1] = -1  # where a code of -1 lands
+    rest = len(groups.names) - len(kept)
+    return Groups(places[groups.codes], (*(groups.names[at] for at in kept), f"{rest} smaller groups together"))
+
+
 def intersections(columns: Mapping[str, Groups]) -> dict[str, Groups]:
-    """Give the groups that two protected columns make together, for every two of them."""
+    """Give the groups that two protected columns make together, for every two of them: those that occur."""
     found = {}
     for (one, first), (other, second) in combinations(columns.items(), 2):
         known = (first.codes >= 0) & (second.codes >= 0)
-        codes = np.where(known, first.codes * len(second.names) + second.codes, -1)
-        names = tuple(f"{left} and {right}" for left in first.names for right in second.names)
-        found[f"{one} and {other}"] = Groups(codes, names)
+        seen, codes = np.unique(first.codes * len(second.names) + second.codes, return_inverse=True)
+        whole = np.unique(codes[known])
+        places = np.full(len(seen), -1, dtype=np.int64)
+        places[whole] = np.arange(len(whole))
+        names = tuple(
+            f"{first.names[left]} and {second.names[right]}"
+            for left, right in (divmod(int(seen[at]), len(second.names)) for at in whole)
+        )
+        found[f"{one} and {other}"] = Groups(np.where(known, places[codes], -1), names)
     return found
 
 
@@ -123,12 +148,7 @@ def impact_ratio(group: tuple[int, int], reference: tuple[int, int]) -> tuple[fl
     return ratio, centre * math.exp(-_Z * spread) if approved else 0.0, upper
 
 
-def _outcome(
-    name: str, applicants: Applicants, mask: NDArray[np.bool_], reference: NDArray[np.bool_], *, fewest: int
-) -> GroupOutcome:
-    rows = int(mask.sum())
-    if rows < fewest:
-        return GroupOutcome(name, rows, *(None,) * 10, "insufficient")
+def _outcome(name: str, applicants: Applicants, mask: NDArray[np.bool_], reference: NDArray[np.bool_]) -> GroupOutcome:
     own, others = ((int(applicants.approved[it].sum()), int(it.sum())) for it in (mask, reference))
     found = impact_ratio(own, others)
     table = [[own[0], own[1] - own[0]], [others[0], others[1] - others[0]]]
@@ -137,7 +157,7 @@ def _outcome(
     ratio, lower, upper = found or (None, None, None)
     return GroupOutcome(
         name,
-        rows,
+        own[1],
         own[0] / own[1],
         ratio,
         lower,

@@ -17,9 +17,12 @@ import numpy as np
 from obligor.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 _LEVEL = 0.95
+_FEWEST_DRAWS, _MOST_DRAWS, _MOST_DRAWN = 100, 400, 40_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,14 @@ def swap(
     *,
     approval_rate: float,
     seed: int,
-    draws: int = 400,
+    draws: int | None = None,
 ) -> Swap:
     """Let a new score take over from an old one, both rising with risk.
+
+    Parameters
+    ----------
+    draws
+        Bootstrap draws: 400, or fewer, down to 100, where there are more than 100,000 applications.
 
     Raises
     ------
@@ -80,6 +88,7 @@ def swap(
     old, new = _ranking(old_risk), _ranking(new_risk)
     shares = [_approved(it, weight, approval_rate) for it in (old, new)]
     random = np.random.default_rng(seed)
+    draws = draws or max(_FEWEST_DRAWS, min(_MOST_DRAWS, _MOST_DRAWN // len(bad)))
     drawn = np.array(
         [_changes(old, new, bad, weight * count, approval_rate) for count in _draws(random, len(bad), draws)]
     )
@@ -103,8 +112,9 @@ def _ranking(risk: NDArray[np.float64]) -> _Ranking:
     return _Ranking(order, np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])))
 
 
-def _draws(random: np.random.Generator, rows: int, draws: int) -> list[NDArray[np.float64]]:
-    return [np.bincount(random.integers(0, rows, rows), minlength=rows).astype(np.float64) for _ in range(draws)]
+def _draws(random: np.random.Generator, rows: int, draws: int) -> Iterator[NDArray[np.float64]]:
+    for _ in range(draws):
+        yield np.bincount(random.integers(0, rows, rows), minlength=rows).astype(np.float64)
 
 
 def _approved(ranking: _Ranking, weight: NDArray[np.float64], approval_rate: float) -> NDArray[np.float64]:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from obligor.core.bins import Bins
     from obligor.core.calibration import PdTable
-    from obligor.core.contract import Contract
+    from obligor.core.contract import Column, Contract
     from obligor.core.features import FeatureSet
     from obligor.models.calibration import Calibration
     from obligor.models.columns import Rows
@@ -101,7 +102,7 @@ def _with_references(card: Scorecard, fitted: FittedCard, rows: Rows) -> Scoreca
     if len(near) < _FEWEST_REFERENCES:
         near = above[np.argsort(fitted.scores[above], kind="stable")[:_FEWEST_REFERENCES]]
     bins = {name: fitted.design.codes(name)[near] for name in fitted.fit.features}
-    weight = None if rows.weight is None else rows.weight[near]
+    weight = None if rows.weight is None or not rows.weight[near].any() else rows.weight[near]
 
     def mean(points: NDArray[np.int64]) -> int:
         return round(float(np.average(points, weights=weight)))
@@ -175,7 +176,7 @@ def _characteristic(contract: Contract, fitted: FittedCard, name: str) -> Charac
     said = contract.columns.get(name) or contract.features[name]
     numeric = isinstance(bins.bins, NumericBins)
     table = zip(
-        bins.bins.labels(),
+        _labels(bins.bins, contract.columns.get(name)),
         fitted.points.bins[at],
         fitted.design.woe[at],
         bins.train.goods,
@@ -203,6 +204,16 @@ def _characteristic(contract: Contract, fitted: FittedCard, name: str) -> Charac
         family=said.reason_family,
         changeable=said.changeable,
     )
+
+
+def _labels(bins: Bins, column: Column | None) -> tuple[str, ...]:
+    """Name each bin, a special code with what the contract says that it means."""
+    meanings = column.special if column else {}
+    codes: tuple[float | str, ...] = bins.specials
+    names = list(bins.labels())
+    for at, code in enumerate(codes, start=bins.ordinary):
+        names[at] += f": {meanings[code]}" if meanings.get(code) else ""
+    return tuple(names)
 
 
 def _only_needed(contract: Contract, features: FeatureSet, needed: tuple[str, ...]) -> Table:

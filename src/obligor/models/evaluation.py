@@ -147,7 +147,7 @@ def _sample(judged: Judged, code: int, *, economy: Economy, seed: int) -> dict[s
         "ks_curve": _ks_curve(bad, score, weight),
         "score_distribution": _distribution(judged, mask, weight),
         "frontier": _frontier(book, economy),
-        "incumbent": _incumbent(judged, mask, weight, seed=seed),
+        "incumbent": _incumbent(judged, code, weight, seed=seed),
     }
 
 
@@ -250,19 +250,20 @@ def _frontier(book: Book, economy: Economy) -> list[list[float]]:
     return [[float(value) for value in row] for row in rows]
 
 
-def _incumbent(
-    judged: Judged, mask: NDArray[np.bool_], weight: NDArray[np.float64], *, seed: int
-) -> dict[str, Any] | None:
-    """Rank by the incumbent's score, with the direction that it has on train, and let the card take over from it."""
+def _incumbent(judged: Judged, code: int, weight: NDArray[np.float64], *, seed: int) -> dict[str, Any] | None:
+    """Rank by the incumbent's score, with the direction that it has on train; on the test, let the card take over from it."""
     if judged.incumbent is None:
         return None
     name, values = judged.incumbent
     train = judged.rows.is_in(0) & ~np.isnan(values)
     if auc(judged.rows.bad[train], values[train]) < 0.5:  # noqa: PLR2004  no skill
         values = -values
+    mask = judged.rows.is_in(code)
     known = mask & ~np.isnan(values)
     area = delong(judged.rows.bad[known], values[known])
     found = {"column": name, "auc": area.value, "auc_lower": area.interval[0], "auc_upper": area.interval[1]}
+    if SAMPLES[code] != "test":
+        return found
     return found | {"swap": _swap(judged, values, known, weight[known[mask]], seed=seed)}
 
 

@@ -4,7 +4,8 @@ Fine tables are fitted together, each as smooth as the data ask (``smoothing``);
 pairs of characteristics that tell more together get a grid on those bins (``pairs``); all are fitted once more; and the
 fit is projected on the bins and on grids whose rows and columns are bins or several of them (``projection``). What a
 grid's axes tell alone moves into their tables. It stays a logistic regression, additive, and a sum of points. Only train
-rows are looked at.
+rows are looked at; beyond 300,000 of them the tables are fitted on every second, third and so on, and only the intercept and
+the counts of the card on all.
 """
 
 from __future__ import annotations
@@ -301,15 +302,13 @@ def _as_logit(fit: Smooth, names: Sequence[str], intercept: float) -> LogitFit:
     return LogitFit(tuple(names), -intercept, (1.0,) * len(names), none, p, none, 0.0, 0.0, (), zeros)
 
 
-def _p_value(fit: Smooth, at: int) -> float | None:
+def _p_value(fit: Smooth, at: int) -> float:
     """Test a table against zero: the Wald statistic of its centred coefficients, at the rank of its degrees of freedom.
 
     Wood 2013, On p-values for smooth components of an extended generalized additive model, Biometrika 100, with the rank
     rounded.
     """
     size, low = fit.blocks[at].size, fit.offsets[at]
-    if len(fit.covariance) < low + size:
-        return None
     centre = np.eye(size) - 1 / size
     covariance = centre @ fit.covariance[low : low + size, low : low + size] @ centre
     values, vectors = np.linalg.eigh(covariance)

@@ -173,7 +173,9 @@ def _evaluate(
         "calibration": {"method": made.calibration.method, "log_loss": made.calibration.log_loss},
         "dropped": [asdict(each) for each in fitted.dropped],
         "trends": {name: bins.note for name, bins in fitted.bins.items() if bins.note},
-        "penalty": {"strength": fitted.fit.strength, "l1_ratio": fitted.fit.l1_ratio},
+        "penalty": None
+        if contract.model.recipe == "smooth"
+        else {"strength": fitted.fit.strength, "l1_ratio": fitted.fit.l1_ratio},
         "penalty_path": [asdict(each) for each in fitted.fit.path],
         **prepared.history,
         "protected": [
