@@ -6,7 +6,7 @@ import argparse
 import importlib
 import json
 
-NAMES = ("accuracy", "training", "single", "policy")
+NAMES = ("accuracy", "training", "single", "scoring", "policy")
 
 
 def main() -> None:

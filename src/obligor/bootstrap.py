@@ -51,9 +51,11 @@ def run_demo(out: Path, *, applications: int, seed: int, progress: Progress) -> 
         return run_tape(str(work / "tape"), contract=contract, out=out, progress=progress)
 
 
-def score_tape(tape: str, *, card: Path, out: Path, reasons: int = 0, progress: Progress) -> BatchResult:
-    """Score every application of a tape, with so many reasons each."""
-    from obligor.serving.batch import score_source
+def score_tape(
+    tape: str, *, card: Path, out: Path, reasons: int = 0, points: bool = False, progress: Progress
+) -> BatchResult:
+    """Score every application of a tape, with so many reasons each and, if wanted, the points of every characteristic."""
+    from obligor.serving.batch import Wanted, score_source
 
     settings = _settings()
     loaded = load_card(card)
@@ -64,7 +66,7 @@ def score_tape(tape: str, *, card: Path, out: Path, reasons: int = 0, progress: 
             out=out.absolute(),
             work=work,
             settings=settings,
-            reasons=reasons,
+            wanted=Wanted(reasons, points),
             progress=progress,
         )
 

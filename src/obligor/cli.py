@@ -83,14 +83,18 @@ def run(tape: str, contract_path: Path, out: Path, *, quiet: bool, as_json: bool
     show_default=True,
     help="Principal reasons for each application.",
 )
+@click.option("--points", is_flag=True, help="Write the points of every characteristic and pair as well.")
 @_quiet
 @_json
-def score(tape: str, card: Path, out: Path, *, reasons: int, quiet: bool, as_json: bool) -> None:
-    """Score every application of TAPE: score, PD, band, the points of each characteristic, and reasons."""
+def score(tape: str, card: Path, out: Path, *, reasons: int, points: bool, quiet: bool, as_json: bool) -> None:
+    """Score every application of TAPE: identifiers, score, PD, band, and reasons.
+
+    An interrupted batch goes on where it stopped when the same command is given again.
+    """
     from obligor.bootstrap import score_tape
 
     with _telling(quiet=quiet or as_json) as progress:
-        summary = score_tape(tape, card=card, out=out, reasons=reasons, progress=progress)
+        summary = score_tape(tape, card=card, out=out, reasons=reasons, points=points, progress=progress)
     _show(summary, quiet=quiet, as_json=as_json)
 
 

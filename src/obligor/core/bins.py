@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_BINS = 250
+_MOST_COMPARED = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,12 @@ class NumericBins:
 
     def assign_column(self, values: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Give the code of each value of a column; NaN is missing."""
-        codes = np.searchsorted(np.asarray(self.cuts), values, side="right").astype(np.uint8)
+        if len(self.cuts) > _MOST_COMPARED:
+            codes = np.searchsorted(np.asarray(self.cuts), values, side="right").astype(np.uint8)
+        else:  # a comparison with every cut is some ten times as fast as a search among few
+            codes = np.zeros(len(values), dtype=np.uint8)
+            for cut in self.cuts:
+                codes += np.greater_equal(values, cut).view(np.uint8)
         codes[np.isnan(values)] = self.missing
         for offset, special in enumerate(self.specials):
             codes[values == special] = self.ordinary + offset

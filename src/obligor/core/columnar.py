@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from obligor.core.reasons import Shortfalls
     from obligor.core.scorecard import Characteristic, Pair, Scorecard
+
+
+_AT_ONCE = 1 << 14  # rows whose sums stay in a processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +90,39 @@ def principal_reasons(
     Array of shape (rows, most), the place of each family among ``shortfalls.codes``.
     """
     size = len(shortfalls.codes)
-    totals = np.zeros((size, rows), dtype=np.int64)
-    for table, family, codes in zip(shortfalls.tables, shortfalls.families, bins, strict=True):
-        totals[family] += np.array(table, dtype=np.int64)[codes]
-    for one, other, cells in shortfalls.pairs:
-        short = np.array(cells, dtype=np.int64)[bins[one], bins[other]]
-        for at in (one, other):
-            totals[shortfalls.families[at]] += short
-    ranked = totals * size + np.arange(size - 1, -1, -1)[:, None]  # no two alike: the order of the card decides
     found = np.full((rows, most), -1, dtype=np.int16)
+    tables, pairs, exact = _ranked_tables(shortfalls)
+    room = np.empty((size, min(rows, _AT_ONCE)), dtype=exact)
+    for first in range(0, rows, _AT_ONCE):
+        part = slice(first, min(first + _AT_ONCE, rows))
+        ranked = room[:, : part.stop - first]
+        ranked[:] = np.arange(size - 1, -1, -1, dtype=exact)[:, None]  # no two alike: the order of the card decides
+        for table, family, codes in zip(tables, shortfalls.families, bins, strict=True):
+            ranked[family] += table[codes[part]]
+        for (one, other, _), cells in zip(shortfalls.pairs, pairs, strict=True):
+            short = cells[bins[one][part], bins[other][part]]
+            ranked[shortfalls.families[one]] += short
+            ranked[shortfalls.families[other]] += short
+        _pick(ranked, found[part])
+    return found
+
+
+def _ranked_tables(
+    shortfalls: Shortfalls,
+) -> tuple[list[NDArray[np.integer[Any]]], list[NDArray[np.integer[Any]]], type[np.int32 | np.int64]]:
+    """Give the shortfalls times the number of families, in 32 bits where every sum of them fits."""
+    size = len(shortfalls.codes)
+    tables = [np.array(table, dtype=np.int64) * size for table in shortfalls.tables]
+    pairs = [np.array(cells, dtype=np.int64) * size for _, _, cells in shortfalls.pairs]
+    most = sum(int(np.abs(it).max()) for it in tables) + 2 * sum(int(np.abs(it).max()) for it in pairs)
+    exact: type[np.int32 | np.int64] = np.int32 if most + size < np.iinfo(np.int32).max else np.int64
+    return [it.astype(exact) for it in tables], [it.astype(exact) for it in pairs], exact
+
+
+def _pick(ranked: NDArray[np.integer[Any]], found: NDArray[np.int16]) -> None:
+    """Take the largest of each column again and again; what is below the number of families falls short of nothing."""
+    size, most = len(ranked), found.shape[1]
     for place in range(min(most, size)):
         best = ranked.max(axis=0)
-        real = best >= size
-        found[real, place] = (size - 1 - best % size)[real]
-        ranked[ranked == best] = -1
-    return found
+        found[:, place] = np.where(best >= size, size - 1 - best % size, -1)
+        np.copyto(ranked, -1, where=ranked == best)

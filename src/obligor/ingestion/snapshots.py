@@ -21,14 +21,14 @@ from pydantic import TypeAdapter, ValidationError
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import SourceError, UnavailableError
 from obligor.core.snapshot import SCHEMA, Snapshot, SnapshotFile, identity
-from obligor.ingestion.formats import check_columns, file_sha256, identify
+from obligor.ingestion.formats import FileKind, check_columns, file_sha256, identify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from obligor.core.snapshot import TableRequest
-    from obligor.ingestion.sources import Advance, RawFile, Source
+    from obligor.ingestion.sources import Advance, LocalSource, RawFile, Source
 
 MANIFEST = "manifest.json"
 _FULL = {
@@ -76,6 +76,26 @@ def take_snapshot(
     except OSError as error:
         reason = _FULL.get(error.errno or 0, error.strerror or type(error).__name__)
         raise UnavailableError(f"the snapshot cannot be kept in {store}: {reason}; nothing was written") from error
+
+
+@contextmanager
+def in_place(source: LocalSource, requests: Sequence[TableRequest]) -> Iterator[Snapshot]:
+    """Lend a tape of this machine where it lies, named by its content, and refuse it where it changed meanwhile."""
+    files = tuple(
+        _described(raw, _kind(raw, request), request, path=raw.path)
+        for request in sorted(requests, key=lambda request: request.name)
+        for raw in source.in_place(request)
+    )
+    before = [_touched(file) for file in files]
+    yield Snapshot(identity(files), source.describe(), files)
+    for file, was in zip(files, before, strict=True):
+        if _touched(file) != was:
+            raise SourceError(f"{file.path} changed while it was read; wanted a file that nobody is writing")
+
+
+def _touched(file: SnapshotFile) -> tuple[int, int]:
+    found = file.path.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 def load_snapshot(folder: Path) -> Snapshot:
@@ -129,13 +149,20 @@ def _slug(table: str) -> str:
 
 
 def _identified(raw: RawFile, request: TableRequest, *, target: Path) -> SnapshotFile:
-    kind = identify(
+    kind = _kind(raw, request)
+    return _described(raw, kind, request, path=raw.path.rename(target.with_name(target.name + kind.suffix)))
+
+
+def _kind(raw: RawFile, request: TableRequest) -> FileKind:
+    return identify(
         raw.path,
         raw.name,
         delimiter=raw.delimiter or request.delimiter,
         encoding=raw.encoding or request.encoding,
     )
-    path = raw.path.rename(target.with_name(target.name + kind.suffix))
+
+
+def _described(raw: RawFile, kind: FileKind, request: TableRequest, *, path: Path) -> SnapshotFile:
     file = SnapshotFile(
         table=request.name,
         path=path,

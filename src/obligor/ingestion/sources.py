@@ -79,6 +79,10 @@ class LocalSource:
             for index, file in enumerate(self._files(request))
         )
 
+    def in_place(self, request: TableRequest) -> tuple[RawFile, ...]:
+        """Name the table's files where they lie, ordered by name."""
+        return tuple(RawFile(file.absolute(), self._named(file)) for file in self._files(request))
+
     def close(self) -> None:
         """Hold nothing open."""
 

@@ -40,7 +40,7 @@ _ISO = r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}([.,]\d+)?)? ?(Z|UTC|[+-]\d{2}(
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _WHOLE = (*_INTEGERS, *(f"U{name}" for name in _INTEGERS))
 _FRACTIONS = ("FLOAT", "DOUBLE")
-_TEXTS = ("VARCHAR", "ENUM")
+_TEXTS = ("VARCHAR", "ENUM", '"NULL"')  # the last where a file holds no value at all
 _DAYS = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
 
 
@@ -68,12 +68,15 @@ class Cell:
         Name and SQL, in order; each may read the raw columns and the stages before it.
     reading, value : str
         The SQL of the `Reading`, over the stages; and of the value, over the stages and ``{prefix}_reading``.
+    readable : bool
+        Whether every cell can be read, so that nobody need look.
     """
 
     prefix: str
     stages: tuple[tuple[str, str], ...]
     reading: str
     value: str
+    readable: bool = False
 
 
 def read_cell(name: str, column: Column, *, raw: str, engine_type: str, prefix: str) -> Cell:
@@ -224,7 +227,7 @@ def _text(column: Column, texts: _Texts, *, prefix: str) -> Cell:
     )
     arms = " ".join(f"WHEN {value(old)} THEN {value(new)}" for old, new in column.map.items())
     renamed = f"CASE {cased} {arms} ELSE {cased} END" if arms else cased
-    return Cell(prefix, stages, reading, _where_value(renamed, prefix))
+    return Cell(prefix, stages, reading, _where_value(renamed, prefix), readable=column.extract is None)
 
 
 def _cased(text: str, case: str) -> str:
@@ -279,8 +282,9 @@ def _numeric(
     missing = tuple(number for code in column.missing if (number := _finite(code)) is not None)
     scaled = parsed if column.scale == 1 else f"({parsed} * {value(column.scale)})"
     collides = f"WHEN {among(scaled, specials)} THEN {Reading.COLLIDES} " if column.scale != 1 and specials else ""
+    plain = f"WHEN ABS({scaled}) <= {value(LARGEST)} THEN {Reading.VALUE} "  # first, since most cells are; NaN is above
     reading = (
-        f"CASE WHEN {absent} THEN {Reading.MISSING} "
+        f"CASE {plain if unreadable == 'FALSE' and not (missing or specials) else ''}WHEN {absent} THEN {Reading.MISSING} "
         f"WHEN {_any(readings, missing)} THEN {Reading.MISSING} WHEN {_any(readings, specials)} THEN {Reading.SPECIAL} "
         f"WHEN {unreadable} THEN {Reading.UNPARSED} WHEN {parsed} IS NULL THEN {Reading.MISSING} "
         f"WHEN NOT ISFINITE({parsed}) OR ABS({scaled}) > {value(LARGEST)} THEN {Reading.NOT_FINITE} "

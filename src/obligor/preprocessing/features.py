@@ -69,6 +69,7 @@ def feature_query(
     histories: Mapping[str, History],
     caps: Mapping[str, tuple[float, float]],
     rows: str = "applications",
+    also: Sequence[str] = (),
 ) -> str:
     """Write the query that gives ``_row`` and the named columns and features of the rows of a relation.
 
@@ -76,6 +77,8 @@ def feature_query(
     ----------
     rows
         A relation with ``_row`` and the columns of applications: the tape, or some of its rows.
+    also
+        Other columns of that relation, given as they are.
     """
     needed = features.needed_for(names)
     expressions = {name: features.expressions[name] for name in needed if name in features.expressions}
@@ -84,23 +87,28 @@ def feature_query(
     kept = [name for name in names if name not in expressions]
     raw = [name for name in kept if name in columns and columns[name].special]
     shown = [f"{_RAW}{name}" if name in raw else name for name in kept]
-    source = _source(columns, raw=raw, caps=caps, rows=rows)
+    source = _source(columns, raw=raw, caps=caps, rows=rows, also=also)
     for table in dict.fromkeys(aggregate.table for aggregate in aggregates):
         own = [it for it in aggregates if it.table == table]
         source = _joined(source, own, applications=applications, history=histories[table], name=table, rows=rows)
     inputs = {name: features.types[name] for name in needed if name not in expressions}
     made = emit_select(
-        expressions, table=f"({source})", dialect=Dialect.DUCKDB, inputs=inputs, passthrough=["_row", *shown]
+        expressions, table=f"({source})", dialect=Dialect.DUCKDB, inputs=inputs, passthrough=["_row", *shown, *also]
     )
     named = [f"{_q(alias)} AS {_q(name)}" for alias, name in zip(shown, kept, strict=True)]
-    listed = ", ".join(["_row", *named, *(_q(name) for name in names if name in expressions)])
+    listed = ", ".join(["_row", *also, *named, *(_q(name) for name in names if name in expressions)])
     return f"SELECT {listed} FROM ({made})"
 
 
 def _source(
-    columns: Mapping[str, Column], *, raw: Iterable[str], caps: Mapping[str, tuple[float, float]], rows: str
+    columns: Mapping[str, Column],
+    *,
+    raw: Iterable[str],
+    caps: Mapping[str, tuple[float, float]],
+    rows: str,
+    also: Sequence[str],
 ) -> str:
-    parts = ["_row"]
+    parts = ["_row", *also]
     for name, column in columns.items():
         capped = _capped(name, column, caps.get(name))
         parts.append(f"{_without_specials(capped, column)} AS {_q(name)}")

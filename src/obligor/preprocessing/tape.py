@@ -117,13 +117,11 @@ def read_tape(
 def _read_table(
     db: duckdb.DuckDBPyConnection, files: Sequence[SnapshotFile], *, table: Table, name: str, unparsed: str
 ) -> TapeTable:
-    _refuse_names(table.columns)
-    for column_name, column in table.columns.items():
-        check_patterns(db, column_name, column=column)
+    _check_columns(db, table.columns)
     read = identifier(f"{name}_read")
     for index, file in enumerate(files):
-        with engine_trouble(f"reading {_called(file)}"):
-            _append(db, file, columns=table.columns, into=read, first=index == 0)
+        with engine_trouble(f"reading {_called(file)}"), cleaned_rows(db, file, columns=table.columns) as query:
+            db.execute(f"INSERT INTO {read} {query}" if index else f"CREATE TABLE {read} AS {query}")
     with engine_trouble(f"reading '{name}'"):
         db.execute(f"CREATE VIEW {identifier(name)} AS {_view(table.columns, read)}")
         db.execute(f"CREATE TABLE {identifier(unparsed)} AS {_faults(table.columns, read)}")
@@ -131,55 +129,57 @@ def _read_table(
     return TapeTable(name, unparsed, rows, table.columns)
 
 
-def _refuse_names(columns: Mapping[str, Column]) -> None:
-    """Refuse names that the engine cannot tell apart: for it A and a are one."""
+def _check_columns(db: duckdb.DuckDBPyConnection, columns: Mapping[str, Column]) -> None:
+    """Refuse patterns that the engine does not understand, and names that it cannot tell apart: for it A and a are one."""
     folded = Counter(name.lower() for name in columns)
     twins = [name for name in columns if folded[name.lower()] > 1]
     if twins:
         raise ContractError(f"columns '{twins[0]}' and '{twins[1]}' differ only in case; wanted names that differ more")
     if "_row" in folded:
         raise ContractError("a column has the name '_row', which stands for the position in the tape")
+    for name, column in columns.items():
+        check_patterns(db, name, column=column)
 
 
-def _append(
-    db: duckdb.DuckDBPyConnection, file: SnapshotFile, *, columns: Mapping[str, Column], into: str, first: bool
-) -> None:
+@contextmanager
+def cleaned_rows(db: duckdb.DuckDBPyConnection, file: SnapshotFile, *, columns: Mapping[str, Column]) -> Iterator[str]:
+    """Lend the query of a file's rows, in their order: ``v0``, ``v1`` and so on are the columns, ``faults`` the readings.
+
+    Lines that cannot be cut into fields are told at the end, once all the others were read.
+    """
     if file.format == "parquet":
         with _damage(file):
             names, types = _parquet_columns(db, file.path)
             source = f"read_parquet({value(str(file.path))}) AS raw({', '.join(f'c{i}' for i in range(len(names)))})"
-            places = _places(names, columns, file=file)
-            _insert(db, source, columns=columns, places=places, types=types, into=into, first=first)
+            yield _query(source, columns=columns, places=_places(names, columns, file=file), types=types)
         return
     header = _header(file)
     places = _places(header.names, columns, file=file)
     with _readable(db, file, header=header) as path:
         source = _csv_source(path, file, header=header)
-        types = ["VARCHAR"] * len(header.names)
         try:
             with _damage(file):
-                _insert(db, source, columns=columns, places=places, types=types, into=into, first=first)
+                yield _query(source, columns=columns, places=places, types=["VARCHAR"] * len(header.names))
             _refuse_ragged(db, file)
         finally:
             db.execute("DROP TABLE IF EXISTS ragged_scans; DROP TABLE IF EXISTS ragged_lines")
 
 
-def _insert(
-    db: duckdb.DuckDBPyConnection,
-    source: str,
-    *,
-    columns: Mapping[str, Column],
-    places: Mapping[str, int],
-    types: Sequence[str],
-    into: str,
-    first: bool,
-) -> None:
+@contextmanager
+def stream_rows(db: duckdb.DuckDBPyConnection, file: SnapshotFile, *, table: Table) -> Iterator[str]:
+    """Lend a relation of a file's rows with the names of the contract, ``_row`` and ``faults``, without a copy of it."""
+    _check_columns(db, table.columns)
+    with engine_trouble(f"reading {_called(file)}"), cleaned_rows(db, file, columns=table.columns) as query:
+        named = [f"v{index} AS {identifier(name)}" for index, name in enumerate(table.columns)]
+        yield f"(SELECT ROW_NUMBER() OVER () - 1 AS _row, {', '.join(named)}, faults FROM ({query}))"
+
+
+def _query(source: str, *, columns: Mapping[str, Column], places: Mapping[str, int], types: Sequence[str]) -> str:
     cells = [
         read_cell(name, column, raw=f"c{places[name]}", engine_type=types[places[name]], prefix=f"x{index}")
         for index, (name, column) in enumerate(columns.items())
     ]
-    select = _select(cells, source=source, raw=sorted({f"c{place}" for place in places.values()}))
-    db.execute(f"CREATE TABLE {into} AS {select}" if first else f"INSERT INTO {into} {select}")
+    return _select(cells, source=source, raw=sorted({f"c{place}" for place in places.values()}))
 
 
 def _select(cells: Sequence[Cell], *, source: str, raw: Sequence[str]) -> str:
@@ -191,7 +191,8 @@ def _select(cells: Sequence[Cell], *, source: str, raw: Sequence[str]) -> str:
     readings = [f"{cell.prefix}_reading" for cell in cells]
     made = [f"CAST({cell.reading} AS UTINYINT) AS {name}" for cell, name in zip(cells, readings, strict=True)]
     query = f"SELECT *, {', '.join(made)} FROM ({query})"
-    faults = f"CASE WHEN GREATEST({', '.join(readings)}) >= {FIRST_FAULT} THEN [{', '.join(readings)}] END AS faults"
+    doubtful = [name for cell, name in zip(cells, readings, strict=True) if not cell.readable] or ["0"]
+    faults = f"CASE WHEN GREATEST({', '.join(doubtful)}) >= {FIRST_FAULT} THEN [{', '.join(readings)}] END AS faults"
     values = [f"{cell.value} AS v{index}" for index, cell in enumerate(cells)]
     return f"SELECT {', '.join([*values, faults])} FROM ({query})"
 

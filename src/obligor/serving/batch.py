@@ -1,7 +1,13 @@
-"""Scores a whole tape: features in the bulk engine, bins and points over columns, flat memory, one file at the end."""
+"""Scores a whole tape: features in the bulk engine, bins and points over columns, flat memory, one file at the end.
+
+A tape of this machine is read where it lies, and streams from its file to the output; one from elsewhere is fetched first.
+Only where a card reads histories is the tape loaded into the engine, since the rows of one applicant lie apart there.
+"""
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,31 +15,49 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from obligor import __version__
 from obligor.core.columnar import ColumnScores, pair_points, principal_reasons, score_columns
 from obligor.core.contract import Role
+from obligor.core.errors import TapeError
 from obligor.core.reasons import Shortfalls, shortfalls_of
 from obligor.core.scorer import card_features
 from obligor.core.snapshot import requests_for
-from obligor.files import whole_file
-from obligor.ingestion.snapshots import take_snapshot
+from obligor.ingestion.snapshots import in_place, take_snapshot
+from obligor.ingestion.sources import LocalSource
+from obligor.preprocessing.cells import FIRST_FAULT
 from obligor.preprocessing.engine import connect
 from obligor.preprocessing.features import feature_query, levels_of
-from obligor.preprocessing.tape import read_tape
+from obligor.preprocessing.tape import APPLICATIONS, read_tape, stream_rows
+from obligor.serving.parts import parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import duckdb
     from numpy.typing import NDArray
 
     from obligor.core.bins import Levels
+    from obligor.core.features import FeatureSet
     from obligor.core.scorecard import Scorecard
+    from obligor.core.snapshot import Snapshot
     from obligor.ingestion.sources import Source
-    from obligor.preprocessing.tape import Tape
+    from obligor.serving.parts import Parts
     from obligor.settings import Settings
     from obligor.telemetry import Progress
 
 _BATCH_ROWS = 1 << 17
+PART_ROWS = 1 << 21
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is written for each application beside its identifiers, score, PD and band."""
+
+    reasons: int = 0
+    """How many principal reasons."""
+    points: bool = False
+    """Whether the points of every characteristic and pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +72,8 @@ class BatchResult:
     """Rows in each band."""
     unseen: dict[str, int]
     """Rows whose level of a characteristic was never seen when the card was made, where there are any."""
+    unreadable: dict[str, int]
+    """Cells of a column that could not be read and count as missing, where there are any."""
     out: str
 
     def to_plain(self) -> dict[str, Any]:
@@ -59,86 +85,231 @@ class BatchResult:
         said = [f"{self.rows:,} applications scored: mean score {self.score_mean:.1f}, mean PD {self.pd_mean:.2%}"]
         said += [f"  {name}: {count:,}" for name, count in self.bands.items()]
         said += [f"  {name}: {count:,} rows with a category never seen before" for name, count in self.unseen.items()]
+        said += [
+            f"  {name}: {count:,} cells cannot be read and count as missing" for name, count in self.unreadable.items()
+        ]
         return [*said, f"written to {self.out}"]
 
 
 def score_source(
-    source: Source, *, card: Scorecard, out: Path, work: Path, settings: Settings, progress: Progress, reasons: int = 0
+    source: Source,
+    *,
+    card: Scorecard,
+    out: Path,
+    work: Path,
+    settings: Settings,
+    progress: Progress,
+    wanted: Wanted | None = None,
 ) -> BatchResult:
-    """Take a snapshot of a source, and score every application in it, with so many reasons each."""
-    with progress.step("taking a snapshot") as advance:
-        requests = requests_for(card.applications, card.histories)
-        snapshot = take_snapshot(source, requests, store=settings.snapshots, progress=advance)
-    with connect(work, memory_mb=settings.memory_mb, threads=settings.threads) as db:
-        with progress.step("reading the tape"):
-            tape = read_tape(db, snapshot, applications=card.applications, histories=card.histories)
-        with progress.step("scoring", total=tape.rows) as advance:
-            return score_tape(card, tape, out, reasons=reasons, advance=advance)
-
-
-def score_tape(
-    card: Scorecard, tape: Tape, out: Path, *, reasons: int = 0, advance: Callable[[float], None] = lambda _: None
-) -> BatchResult:
-    """Score every application of a tape into a Parquet file: identifiers, score, PD, band, points, principal reasons."""
-    tally = _Tally(card, reasons=reasons)
-    with whole_file(out) as partial, pq.ParquetWriter(partial, tally.schema, compression="zstd") as writer:
-        for batch in _batches(card, tape):
-            writer.write_table(tally.add(batch))
-            advance(batch.num_rows)
+    """Score every application of a source into a Parquet file, going on where an earlier, interrupted batch stopped."""
+    wanted = wanted or Wanted()
+    with connect(work, memory_mb=settings.memory_mb, threads=settings.threads) as db, ExitStack() as reading:
+        snapshot = reading.enter_context(_snapshot(source, card, settings=settings, progress=progress))
+        tally = _Tally(card, wanted)
+        plan = {
+            "card": card.sha256,
+            "tape": snapshot.sha256,
+            "obligor": __version__,
+            "part_rows": PART_ROWS,
+            **asdict(wanted),
+        }
+        with parts_of(out, schema=tally.schema, plan=plan) as parts:
+            with progress.step("scoring", total=_rows_known(snapshot)) as advance:
+                tally.resume(parts.counted())
+                advance(tally.rows)
+                for batch in _write_parts(_rest(_ahead(_batches(db, card, snapshot)), skip=tally.rows), tally, parts):
+                    advance(batch)
+            if not tally.rows:
+                names = ", ".join(file.name or file.path.name for file in snapshot.table(APPLICATIONS))
+                raise TapeError(f"{names} has no rows; wanted at least one application below the header")
+            reading.close()  # which refuses a tape that changed meanwhile
+            parts.join()
     return tally.result(out)
+
+
+@contextmanager
+def _snapshot(source: Source, card: Scorecard, *, settings: Settings, progress: Progress) -> Iterator[Snapshot]:
+    requests = requests_for(card.applications, card.histories)
+    if isinstance(source, LocalSource):
+        with in_place(source, requests) as snapshot:
+            yield snapshot
+        return
+    with progress.step("taking a snapshot") as advance:
+        taken = take_snapshot(source, requests, store=settings.snapshots, progress=advance)
+    yield taken
+
+
+def _rows_known(snapshot: Snapshot) -> float | None:
+    files = snapshot.table(APPLICATIONS)
+    if any(file.format != "parquet" for file in files):
+        return None
+    return float(sum(pq.read_metadata(file.path).num_rows for file in files))
+
+
+def _write_parts(batches: Iterator[pa.RecordBatch], tally: _Tally, parts: Parts) -> Iterator[int]:
+    """Write part after part, one batch being written while the next is scored; give the rows of each batch."""
+    place, held = parts.done, next(batches, None)
+    while held is not None:
+        room = PART_ROWS
+        with parts.write(place) as writer, ThreadPoolExecutor(1) as pool:
+            written: Future[None] | None = None
+            while held is not None and room:
+                now, held = _cut(held, room)
+                table = tally.add(now)
+                if written:
+                    written.result()
+                written = pool.submit(writer.write_table, table)
+                room -= now.num_rows
+                yield now.num_rows
+                held = held if held is not None else next(batches, None)
+            if written:
+                written.result()
+        parts.note(place, tally.counted())
+        place += 1
+
+
+def _ahead(batches: Generator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Read the next batch while one is scored."""
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            waiting = pool.submit(next, batches, None)
+            while (batch := waiting.result()) is not None:
+                waiting = pool.submit(next, batches, None)
+                yield batch
+        finally:
+            pool.submit(batches.close).result()
+
+
+def _cut(batch: pa.RecordBatch, rows: int) -> tuple[pa.RecordBatch, pa.RecordBatch | None]:
+    return (batch, None) if batch.num_rows <= rows else (batch.slice(0, rows), batch.slice(rows))
+
+
+def _rest(batches: Iterator[pa.RecordBatch], *, skip: int) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        if skip < batch.num_rows:
+            yield batch.slice(skip)
+        skip = max(skip - batch.num_rows, 0)
 
 
 class _Tally:
     """Scores one batch after another and keeps count."""
 
-    def __init__(self, card: Scorecard, *, reasons: int) -> None:
+    def __init__(self, card: Scorecard, wanted: Wanted) -> None:
         self.card = card
-        self.schema = _schema(card, reasons=reasons)
-        self.reasons = reasons
-        self.shortfalls = shortfalls_of(card) if reasons else None
-        self.names = np.array([band.name for band in card.bands])
+        self.wanted = wanted
+        self.schema = _schema(card, wanted)
+        self.shortfalls = shortfalls_of(card) if wanted.reasons else None
+        self.names = pa.array([band.name for band in card.bands])
+        self.columns = list(card.applications.columns)
         self.rows, self.score, self.pd = 0, 0, 0.0
         self.bands = np.zeros(len(card.bands), dtype=np.int64)
         self.unseen: dict[str, int] = {}
+        self.unreadable: dict[str, int] = {}
+
+    def counted(self) -> dict[str, Any]:
+        """Give what was counted so far, as plain data."""
+        return {
+            "rows": self.rows,
+            "score": self.score,
+            "pd": self.pd,
+            "bands": self.bands.tolist(),
+            "unseen": self.unseen,
+            "unreadable": self.unreadable,
+        }
+
+    def resume(self, counted: Mapping[str, Any] | None) -> None:
+        """Go on from what an earlier run counted."""
+        if counted is not None:
+            self.rows, self.score, self.pd = counted["rows"], counted["score"], counted["pd"]
+            self.bands = np.array(counted["bands"], dtype=np.int64)
+            self.unseen, self.unreadable = dict(counted["unseen"]), dict(counted["unreadable"])
 
     def add(self, batch: pa.RecordBatch) -> pa.Table:
         kinds = {it.feature: it.kind for it in self.card.characteristics}
         columns = {name: _column(batch.column(name), kind) for name, kind in kinds.items()}
         scores = score_columns(self.card, columns, rows=batch.num_rows)
+        self._count(scores, batch)
+        arrays = [batch.column(name).cast(pa.string()) for name in _identifiers(self.card)]
+        arrays += [scores.score / 1000, scores.score, scores.pd]
+        arrays.append(pa.DictionaryArray.from_arrays(pa.array(scores.band), self.names))
+        if self.wanted.points:
+            arrays += [np.array(it.points, dtype=np.int64)[scores.bins[it.feature]] for it in self.card.characteristics]
+            arrays += [pair_points(pair, scores.bins) for pair in self.card.pairs]
+        if self.shortfalls:
+            arrays += _reasons(self.shortfalls, scores, most=self.wanted.reasons)
+        return pa.table(arrays, schema=self.schema)
+
+    def _count(self, scores: ColumnScores, batch: pa.RecordBatch) -> None:
         self.rows += batch.num_rows
         self.score += int(scores.score.sum())
         self.pd += float(scores.pd.sum())
         self.bands += np.bincount(scores.band, minlength=len(self.bands))
-        arrays = [batch.column(name).cast(pa.string()) for name in _identifiers(self.card)]
-        arrays += [scores.score / 1000, scores.score, scores.pd, self.names[scores.band]]
-        for characteristic in self.card.characteristics:
-            codes = scores.bins[characteristic.feature]
-            if characteristic.kind == "category":
-                unseen = int((codes == len(characteristic.bins) - 1).sum())
-                if unseen:
-                    self.unseen[characteristic.feature] = self.unseen.get(characteristic.feature, 0) + unseen
-            arrays.append(np.array(characteristic.points, dtype=np.int64)[codes])
-        arrays += [pair_points(pair, scores.bins) for pair in self.card.pairs]
-        if self.shortfalls:
-            arrays += _reasons(self.shortfalls, scores, most=self.reasons)
-        return pa.table(arrays, schema=self.schema)
+        for it in self.card.characteristics:
+            if it.kind == "category":
+                _add(self.unseen, it.feature, int((scores.bins[it.feature] == len(it.bins) - 1).sum()))
+        faults = batch.column("faults")
+        if faults.null_count < len(faults):
+            readings = np.array(faults.drop_null().to_pylist(), dtype=np.uint8)
+            for name, count in zip(self.columns, (readings >= FIRST_FAULT).sum(axis=0), strict=True):
+                _add(self.unreadable, name, int(count))
 
     def result(self, out: Path) -> BatchResult:
-        rows = max(self.rows, 1)
         counted = {band.name: int(count) for band, count in zip(self.card.bands, self.bands, strict=True)}
-        return BatchResult(self.rows, self.score / rows / 1000, self.pd / rows, counted, self.unseen, str(out))
+        return BatchResult(
+            self.rows,
+            self.score / self.rows / 1000,
+            self.pd / self.rows,
+            counted,
+            self.unseen,
+            self.unreadable,
+            str(out),
+        )
 
 
-def _batches(card: Scorecard, tape: Tape) -> Iterator[pa.RecordBatch]:
-    names = [it.feature for it in card.characteristics]
+def _add(counts: dict[str, int], name: str, count: int) -> None:
+    if count:
+        counts[name] = counts.get(name, 0) + count
+
+
+def _batches(db: duckdb.DuckDBPyConnection, card: Scorecard, snapshot: Snapshot) -> Generator[pa.RecordBatch]:
+    """Give the features, the identifiers and the faults of every application, in the order of the tape."""
     features = card_features(card)
+    if features.aggregates:
+        tape = read_tape(db, snapshot, applications=card.applications, histories=card.histories)
+        rows = f"(SELECT a.*, r.faults FROM {APPLICATIONS} a JOIN {APPLICATIONS}_read r ON r.rowid = a._row)"
+        yield from _read(tape.db.cursor(), f"{_query(card, features, rows)} ORDER BY _row")
+        return
+    db.execute("SET threads = 1")  # a stream in order is read by one thread; more of them only read ahead into memory
+    for file in snapshot.table(APPLICATIONS):
+        with stream_rows(db, file, table=card.applications) as rows:
+            yield from _read(db, _query(card, features, rows))
+
+
+def _read(db: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.RecordBatch]:
+    """Give batches of a good size, whatever pieces the file comes in."""
+    held: list[pa.RecordBatch] = []
+    for piece in db.sql(query).to_arrow_reader(_BATCH_ROWS):
+        held.append(piece)
+        if sum(it.num_rows for it in held) >= _BATCH_ROWS:
+            yield pa.concat_batches(held)
+            held = []
+    if held:
+        yield pa.concat_batches(held)
+
+
+def _query(card: Scorecard, features: FeatureSet, rows: str) -> str:
+    names = [it.feature for it in card.characteristics]
     wanted = [*names, *(name for name in _identifiers(card) if name not in names)]
     query = feature_query(
-        wanted, features=features, applications=card.applications, histories=card.histories, caps=card.caps
+        wanted,
+        features=features,
+        applications=card.applications,
+        histories=card.histories,
+        caps=card.caps,
+        rows=rows,
+        also=("faults",),
     )
-    ordered = f"SELECT * FROM ({query}) ORDER BY _row" if features.aggregates else query
-    reader: pa.RecordBatchReader = tape.db.cursor().sql(ordered).to_arrow_reader(_BATCH_ROWS)
-    yield from reader
+    return f"SELECT * EXCLUDE (_row) FROM ({query})"
 
 
 def _identifiers(card: Scorecard) -> list[str]:
@@ -149,19 +320,24 @@ def _reasons(shortfalls: Shortfalls, scores: ColumnScores, *, most: int) -> list
     bins = [scores.bins[name] for name in shortfalls.names]
     places = principal_reasons(shortfalls, bins, rows=len(scores.score), most=most)
     codes = pa.array(shortfalls.codes)
-    return [codes.take(pa.array(column, mask=column < 0)) for column in places.T]
+    return [
+        pa.DictionaryArray.from_arrays(pa.array(column, mask=column < 0), codes)
+        for column in np.ascontiguousarray(places.T)
+    ]
 
 
-def _schema(card: Scorecard, *, reasons: int) -> pa.Schema:
-    fields = [(name, pa.string()) for name in _identifiers(card)]
-    fields += [("score", pa.float64()), ("score_thousandths", pa.int64()), ("pd", pa.float64()), ("band", pa.string())]
-    fields += [(f"points_{it.feature}", pa.int64()) for it in card.characteristics]
-    fields += [(f"points_{pair.name}", pa.int64()) for pair in card.pairs]
-    fields += [(f"reason_{place + 1}", pa.string()) for place in range(reasons)]
+def _schema(card: Scorecard, wanted: Wanted) -> pa.Schema:
+    named: Sequence[tuple[str, pa.DataType]] = [(name, pa.string()) for name in _identifiers(card)]
+    fields = [*named, ("score", pa.float64()), ("score_thousandths", pa.int64()), ("pd", pa.float64())]
+    fields.append(("band", pa.dictionary(pa.int8(), pa.string())))
+    if wanted.points:
+        fields += [(f"points_{it.feature}", pa.int64()) for it in card.characteristics]
+        fields += [(f"points_{pair.name}", pa.int64()) for pair in card.pairs]
+    fields += [(f"reason_{place + 1}", pa.dictionary(pa.int16(), pa.string())) for place in range(wanted.reasons)]
     return pa.schema(fields)
 
 
 def _column(array: pa.Array, kind: str) -> NDArray[np.float64] | Levels:
     if kind == "category":
         return levels_of(array.cast(pa.string()))
-    return np.asarray(array.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False))
+    return np.asarray(array.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)

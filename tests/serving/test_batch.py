@@ -1,0 +1,240 @@
+"""A batch gives each application the score of the one-by-one scorer, in the order of the tape, whole or not at all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.models.worlds import World, make_world
+
+from obligor.core.columnar import principal_reasons
+from obligor.core.errors import InvalidInputError, TapeError, UnavailableError
+from obligor.core.reasons import compile_reasons, shortfalls_of
+from obligor.core.scorer import compile_card
+from obligor.ingestion.sources import LocalSource
+from obligor.serving import batch, parts
+from obligor.settings import Settings
+from obligor.telemetry import Silence
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from obligor.core.scorecard import Scorecard
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world()
+
+
+@pytest.fixture(scope="module")
+def frame(world: World) -> pd.DataFrame:
+    columns = {name: world.frame.columns[name].copy() for name in ("income", "age_of_file", "housing")}
+    frame = pd.DataFrame({"loan": [f"L{at}" for at in range(len(world.rows.bad))], **columns})
+    frame.loc[:4, "housing"] = ["boat", None, "own", "rent", "OWN"]
+    cuts = [cut for it in world.made.card.characteristics if it.feature == "income" for cut in it.cuts]
+    frame.loc[10 : 9 + len(cuts), "income"] = cuts
+    frame.loc[30 : 29 + len(cuts), "income"] = np.nextafter(cuts, -np.inf)
+    return frame
+
+
+def score(tape: Path, out: Path, card: Scorecard, **wanted: Any) -> batch.BatchResult:
+    settings = Settings(out.parent / "data", "off", None, 1000, 2)
+    work = out.parent / "work"
+    work.mkdir(exist_ok=True)
+    for left in work.iterdir():
+        if left.is_file():
+            left.unlink()
+    return batch.score_source(
+        LocalSource(tape),
+        card=card,
+        out=out,
+        work=work,
+        settings=settings,
+        progress=Silence(),
+        wanted=batch.Wanted(**wanted),
+    )
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    return pq.read_table(path).to_pylist()
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "csv.gz"])
+def test_a_batch_is_the_one_by_one_scorer_row_by_row(
+    form: str, world: World, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    card = world.made.card
+    tape = tmp_path / f"tape.{form}"
+    frame.to_parquet(tape) if form == "parquet" else frame.to_csv(tape, index=False)
+    result = score(tape, tmp_path / "s.parquet", card, reasons=3, points=True)
+    scored = rows_of(tmp_path / "s.parquet")
+    scorer, reasons = compile_card(card), compile_reasons(card)
+    assert [row["loan"] for row in scored] == frame["loan"].tolist()
+    for row, given in zip(scored, frame.to_dict("records"), strict=True):
+        said = {name: None if pd.isna(value) else value for name, value in given.items()}
+        one = scorer.score(said)
+        assert (row["score_thousandths"], row["pd"], row["band"]) == (one.score, one.pd, one.band)
+        assert tuple(row[f"points_{it.feature}"] for it in card.characteristics) == one.points
+        found = [it.code for it in reasons.explain(one.bins, most=3)]
+        assert [row[f"reason_{at + 1}"] for at in range(3)] == found + [None] * (3 - len(found))
+    assert result.rows == len(frame)
+    assert sum(result.bands.values()) == len(frame)
+    assert result.unseen == {"housing": 2}
+    assert result.pd_mean == pytest.approx(np.mean([row["pd"] for row in scored]))
+
+
+def test_the_order_of_columns_and_other_columns_do_not_matter(
+    world: World, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    frame.to_parquet(tmp_path / "one.parquet")
+    frame[frame.columns[::-1]].assign(other=1).to_parquet(tmp_path / "other.parquet")
+    for name in ("one", "other"):
+        score(tmp_path / f"{name}.parquet", tmp_path / f"{name}.out", world.made.card, reasons=4)
+    assert (tmp_path / "one.out").read_bytes() == (tmp_path / "other.out").read_bytes()
+
+
+def test_a_tape_that_lacks_a_column_is_refused_and_leaves_nothing(
+    world: World, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    frame.drop(columns="income").rename(columns={"housing": "Housing"}).to_parquet(tmp_path / "tape.parquet")
+    with pytest.raises(TapeError, match="not the columns 'income', 'housing'"):
+        score(tmp_path / "tape.parquet", tmp_path / "s.parquet", world.made.card)
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith((".parts", "s.parquet"))]
+
+
+def test_numbers_that_come_as_text_are_read_and_what_cannot_be_read_is_counted(
+    world: World, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    texts = frame.assign(income=frame["income"].map(lambda it: "" if pd.isna(it) else repr(it)))
+    texts.to_parquet(tmp_path / "texts.parquet")
+    texts.loc[7:8, "income"] = ["12 thousand", "n/a"]
+    texts.to_parquet(tmp_path / "worse.parquet")
+    numbers = frame.copy()
+    numbers.to_parquet(tmp_path / "numbers.parquet")
+    results = {
+        name: score(tmp_path / f"{name}.parquet", tmp_path / f"{name}.out", world.made.card)
+        for name in ("texts", "worse", "numbers")
+    }
+    assert (tmp_path / "texts.out").read_bytes() == (tmp_path / "numbers.out").read_bytes()
+    assert results["texts"].unreadable == {}
+    assert results["worse"].unreadable == {"income": 2}
+    assert any("income: 2 cells cannot be read" in line for line in results["worse"].lines())
+
+
+def test_a_ragged_line_at_the_end_is_told_and_leaves_nothing(world: World, frame: pd.DataFrame, tmp_path: Path) -> None:
+    tape = tmp_path / "tape.csv"
+    frame.to_csv(tape, index=False)
+    tape.write_text(tape.read_text() + "L9,1,2,own,too,many\n")
+    with pytest.raises(TapeError, match=f"line {len(frame) + 2}, has . fields; wanted 4"):
+        score(tape, tmp_path / "s.parquet", world.made.card)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tape.csv", "work"]
+
+
+def test_an_empty_tape_is_refused(world: World, frame: pd.DataFrame, tmp_path: Path) -> None:
+    frame.head(0).to_parquet(tmp_path / "tape.parquet")
+    with pytest.raises(TapeError, match="has no rows"):
+        score(tmp_path / "tape.parquet", tmp_path / "s.parquet", world.made.card)
+
+
+def test_an_interrupted_batch_goes_on_where_it_stopped_and_gives_the_same_file(
+    world: World, frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame.to_parquet(tmp_path / "tape.parquet", row_group_size=1000)
+    card = world.made.card
+    monkeypatch.setattr(batch, "PART_ROWS", 1100)
+    whole = score(tmp_path / "tape.parquet", tmp_path / "whole.parquet", card, reasons=2)
+    add, seen = batch._Tally.add, []
+
+    def falls(self: batch._Tally, rows: pa.RecordBatch) -> pa.Table:
+        seen.append(rows.num_rows)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return add(self, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batch._Tally, "add", falls)
+        with pytest.raises(KeyboardInterrupt):
+            score(tmp_path / "tape.parquet", tmp_path / "s.parquet", card, reasons=2)
+    assert not (tmp_path / "s.parquet").exists()
+    kept = sorted(path.name for path in (tmp_path / ".s.parquet.parts").glob("*.parquet"))
+    assert kept == ["00000.parquet", "00001.parquet"]
+    counted = []
+    with monkeypatch.context() as patch:
+        patch.setattr(batch._Tally, "add", lambda self, rows: counted.append(rows.num_rows) or add(self, rows))
+        again = score(tmp_path / "tape.parquet", tmp_path / "s.parquet", card, reasons=2)
+    assert sum(counted) == len(frame) - 2200
+    assert again == replace(whole, out=again.out)
+    assert (tmp_path / "s.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    assert not (tmp_path / ".s.parquet.parts").exists()
+
+
+def test_parts_of_another_tape_are_not_taken_over(
+    world: World, frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame.to_parquet(tmp_path / "tape.parquet")
+    monkeypatch.setattr(batch, "PART_ROWS", 1500)
+    with parts.parts_of(tmp_path / "s.parquet", schema=pa.schema([]), plan={"tape": "another"}) as left:
+        left.note(0, {"rows": 1500})
+        left.path(0).write_bytes(b"what another batch wrote")
+        (tmp_path / "kept").mkdir()
+        for path in left.folder.iterdir():
+            (tmp_path / "kept" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "kept").rename(tmp_path / ".s.parquet.parts")
+    assert score(tmp_path / "tape.parquet", tmp_path / "s.parquet", world.made.card).rows == len(frame)
+    assert len(rows_of(tmp_path / "s.parquet")) == len(frame)
+
+
+def test_two_batches_do_not_write_one_output(tmp_path: Path) -> None:
+    with (
+        parts.parts_of(tmp_path / "s.parquet", schema=pa.schema([]), plan={}),
+        pytest.raises(UnavailableError, match="another batch is writing it"),
+        parts.parts_of(tmp_path / "s.parquet", schema=pa.schema([]), plan={}),
+    ):
+        pass
+
+
+def test_a_tape_that_changes_meanwhile_is_refused(
+    world: World, frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame.to_csv(tmp_path / "tape.csv", index=False)
+    add = batch._Tally.add
+
+    def touched(self: batch._Tally, rows: pa.RecordBatch) -> pa.Table:
+        (tmp_path / "tape.csv").write_text("loan\n")
+        return add(self, rows)
+
+    monkeypatch.setattr(batch._Tally, "add", touched)
+    with pytest.raises(InvalidInputError, match="changed while it was read"):
+        score(tmp_path / "tape.csv", tmp_path / "s.parquet", world.made.card)
+    assert not (tmp_path / "s.parquet").exists()
+
+
+def test_no_more_reasons_than_there_are_families_and_all_of_any_size_of_points(world: World) -> None:
+    card = world.made.card
+    large = card.model_copy(
+        update={
+            "characteristics": tuple(
+                it.model_copy(
+                    update={
+                        "reference": 10**9,
+                        "bins": tuple(row.model_copy(update={"points": row.points * 1000}) for row in it.bins),
+                    }
+                )
+                for it in card.characteristics
+            )
+        }
+    )
+    for each in (card, large):
+        bins = [world.made.card.characteristics[at].points for at in range(len(card.characteristics))]
+        codes = [np.arange(40, dtype=np.uint8) % len(points) for points in bins]
+        found = principal_reasons(shortfalls_of(each), codes, rows=40, most=20)
+        explainer = compile_reasons(each)
+        for row in range(40):
+            one = [it.code for it in explainer.explain([int(column[row]) for column in codes], most=20)]
+            assert [explainer.shortfalls.codes[at] for at in found[row] if at >= 0] == one
