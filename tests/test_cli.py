@@ -224,3 +224,20 @@ def test_help_imports_nothing_heavy() -> None:
     code = f"import sys, obligor.cli; print([m for m in {heavy!r} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_a_card_is_written_as_sql(call: Call, contract: Path, lender_run: LenderRun, tmp_path: Path) -> None:
+    (tmp_path / "tape.csv").write_text(HEADER + rows())
+    assert call("run", tmp_path / "tape.csv", "--contract", contract, "--out", tmp_path / "out")[0] == 0
+    card = tmp_path / "out" / "scorecard.json"
+    code, out, _ = call("sql", card, "--dialect", "bigquery", "--table", "lending.applied")
+    assert code == 0
+    assert "FROM `lending`.`applied`" in out
+    assert call("sql", card, "--out", tmp_path / "card.sql") == (0, "", "")
+    assert (tmp_path / "card.sql").read_text().endswith(";\n")
+    code, _, error = call("sql", card, "--table", "a..b")
+    assert code == 2
+    assert "--table: got 'a..b'" in error
+    code, _, error = call("sql", lender_run.out / "scorecard.json")
+    assert code == 2
+    assert "reads the history" in error

@@ -71,6 +71,24 @@ def score_tape(
         )
 
 
+def card_as_sql(card: Path, *, dialect: str, table: str, reasons: int, out: Path | None) -> str:
+    """Write a card as one SELECT over a table, whose name may be qualified by dots."""
+    from obligor.core.card_sql import card_select
+    from obligor.core.dialects import Dialect, quote
+    from obligor.files import whole_file
+
+    parts = table.split(".")
+    if not all(parts):
+        raise InvalidInputError(f"--table: got '{table}'; wanted a name, or several joined by dots")
+    engine = Dialect(dialect)
+    named = ".".join(quote(part, engine) for part in parts)
+    text = card_select(load_card(card), table=named, dialect=engine, reasons=reasons) + ";\n"
+    if out is not None:
+        with whole_file(out.absolute()) as partial:
+            partial.write_text(text, encoding="utf-8")
+    return text
+
+
 def simulate_tape(out: Path, *, applications: int, seed: int, progress: Progress) -> tuple[Path, ...]:
     """Write the tape of the simulated lender."""
     from obligor.ingestion.simulator import simulate_lender, write_lender

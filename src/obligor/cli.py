@@ -99,6 +99,26 @@ def score(tape: str, card: Path, out: Path, *, reasons: int, points: bool, quiet
 
 
 @cli.command()
+@click.argument("card", type=_FILE)
+@click.option(
+    "--dialect",
+    type=click.Choice(["duckdb", "postgres", "spark", "snowflake", "bigquery"]),
+    default="duckdb",
+    show_default=True,
+)
+@click.option("--table", default="applications", show_default=True, help="The table to score: name, schema.name, ...")
+@click.option("--reasons", type=click.IntRange(0, 20), default=4, show_default=True, help="Principal reasons.")
+@click.option("--out", type=_FILE, help="The file to write; standard output without it.")
+def sql(card: Path, dialect: str, table: str, reasons: int, out: Path | None) -> None:
+    """Write CARD, the scorecard.json of a run, as one SELECT that scores a table inside a database."""
+    from obligor.bootstrap import card_as_sql
+
+    text = card_as_sql(card, dialect=dialect, table=table, reasons=reasons, out=out)
+    if out is None:
+        click.echo(text)
+
+
+@cli.command()
 @click.option("--out", type=_FOLDER, required=True, help="The folder to write the tape to.")
 @click.option("--applications", type=click.IntRange(min=1), default=20000, show_default=True)
 @click.option("--seed", type=int, default=7, show_default=True)

@@ -49,13 +49,15 @@ def quote(name: str, dialect: Dialect) -> str:
 
 
 def literal(value: Scalar, dialect: Dialect) -> str:
-    """Write a value; text has passed the lexer, so it holds no backslash or control character."""
+    """Write a value; a text may hold anything but the NUL character, which no engine knows."""
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, float):
         return f"CAST('{value!r}' AS {_TYPES[dialect]['number']})"
     if isinstance(value, date):
         return f"DATE '{value.isoformat()}'"
+    if dialect in _BACKSLASH:
+        value = value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
     quoted = "\\'" if dialect in {Dialect.SPARK, Dialect.BIGQUERY} else "''"
     return "'" + value.replace("'", quoted) + "'"
 
@@ -110,12 +112,12 @@ def emit_select(
     kept = {name: f"p{index}" for index, name in enumerate(passthrough)}
     first = [f"{quote(name, dialect)} AS {kept[name]}" for name in passthrough]
     first += [f"{border_sql(quote(name, dialect), inputs[name], dialect)} AS {names[name]}" for name in names]
-    steps = [f"level_0 AS {_materialized(dialect)}(\n  SELECT {_listed(first or ['1 AS one'])}\n  FROM {table}\n)"]  # noqa: S608 - names are quoted
+    steps = [f"level_0 AS {materialized(dialect)}(\n  SELECT {_listed(first or ['1 AS one'])}\n  FROM {table}\n)"]  # noqa: S608 - names are quoted
     for level in dependency_levels(expressions):
         values = [f"{emit(expressions[it], dialect, columns=names)} AS f{len(names) + i}" for i, it in enumerate(level)]
         names |= {it: f"f{len(names) + i}" for i, it in enumerate(level)}
         select = f"SELECT {_listed(['*', *values])}\n  FROM level_{len(steps) - 1}"  # noqa: S608 - as above
-        steps.append(f"level_{len(steps)} AS {_materialized(dialect)}(\n  {select}\n)")
+        steps.append(f"level_{len(steps)} AS {materialized(dialect)}(\n  {select}\n)")
     result = [f"{kept[name]} AS {quote(name, dialect)}" for name in passthrough]
     result += [f"{names[name]} AS {quote(name, dialect)}" for name in expressions]
     return f"WITH {', '.join(steps)}\nSELECT {_listed(result)}\nFROM level_{len(steps) - 1}"
@@ -167,6 +169,7 @@ _DAYS: Final[Mapping[Dialect, str]] = {
     Dialect.SNOWFLAKE: "DATEDIFF(DAY, {1}, {0})",
     Dialect.BIGQUERY: "DATE_DIFF({0}, {1}, DAY)",
 }
+_BACKSLASH: Final = frozenset((Dialect.SPARK, Dialect.SNOWFLAKE, Dialect.BIGQUERY))
 _NULL_IF_ANY: Final = frozenset((Dialect.SNOWFLAKE, Dialect.BIGQUERY))
 
 
@@ -178,6 +181,26 @@ def type_sql(column_type: ColumnType, dialect: Dialect) -> str:
 def days_between_sql(later: str, earlier: str, dialect: Dialect) -> str:
     """Write the whole number of days from one date to another."""
     return _DAYS[dialect].format(later, earlier)
+
+
+def lower_sql(text: str) -> str:
+    """Write a text with A to Z in lower case."""
+    return f"TRANSLATE({text}, '{string.ascii_uppercase}', '{string.ascii_lowercase}')"
+
+
+def upper_sql(text: str) -> str:
+    """Write a text with a to z in upper case."""
+    return f"TRANSLATE({text}, '{string.ascii_lowercase}', '{string.ascii_uppercase}')"
+
+
+def trim_sql(text: str, dialect: Dialect) -> str:
+    """Write a text without the blanks around it."""
+    return f"TRIM(BOTH ' ' FROM {text})" if dialect in {Dialect.POSTGRES, Dialect.SPARK} else f"TRIM({text}, ' ')"
+
+
+def materialized(dialect: Dialect) -> str:
+    """Write what keeps an engine from putting the text of a common table expression into those that read it."""
+    return "MATERIALIZED " if dialect is Dialect.POSTGRES else ""
 
 
 def _emit(node: Node, dialect: Dialect, columns: Mapping[str, str]) -> str:
@@ -235,11 +258,11 @@ def _rounded(node: Node, args: list[str], dialect: Dialect) -> str:
 
 
 def _lower(_node: Node, args: list[str], _dialect: Dialect) -> str:
-    return f"TRANSLATE({args[0]}, '{string.ascii_uppercase}', '{string.ascii_lowercase}')"
+    return lower_sql(args[0])
 
 
 def _trim(_node: Node, args: list[str], dialect: Dialect) -> str:
-    return f"TRIM(BOTH ' ' FROM {args[0]})" if dialect in {Dialect.POSTGRES, Dialect.SPARK} else f"TRIM({args[0]}, ' ')"
+    return trim_sql(args[0], dialect)
 
 
 def _days(_node: Node, args: list[str], dialect: Dialect) -> str:
@@ -279,7 +302,3 @@ def _check_inputs(
 
 def _listed(parts: Sequence[str]) -> str:
     return ",\n    ".join(parts)
-
-
-def _materialized(dialect: Dialect) -> str:
-    return "MATERIALIZED " if dialect is Dialect.POSTGRES else ""
