@@ -32,6 +32,7 @@ def run(*, quick: bool) -> dict[str, object]:
         names = _make_card(folder)
         _write_tape(folder / "one.parquet", rows, times=1)
         ours = measure(partial(_ready, folder / "one.parquet", folder), _score)
+        inside = measure(partial(_ready, folder / "one.parquet", folder), _score_in_duckdb)
         many: Measured | None = None
         if not quick:
             _write_tape(folder / "ten.parquet", rows, times=10)
@@ -41,6 +42,7 @@ def run(*, quick: bool) -> dict[str, object]:
         )
     print(f"{rows:,} rows x 50 columns, {len(names)} characteristics")
     print(f"{'obligor':<26}{ours.seconds:>8.2f} s{ours.extra_mb:>8.0f} MB")
+    print(f"{'the card as SQL, DuckDB':<26}{inside.seconds:>8.2f} s{inside.extra_mb:>8.0f} MB")
     if many:
         print(f"{'obligor, ten times':<26}{many.seconds:>8.2f} s{many.extra_mb:>8.0f} MB")
     print(f"{'optbinning score':<26}{score.seconds:>8.2f} s{score.extra_mb:>8.0f} MB")
@@ -52,6 +54,7 @@ def run(*, quick: bool) -> dict[str, object]:
         "optbinning_rows_per_s": round(rows / (score.seconds + pd.seconds)),
         "ratio_vs_optbinning": round((score.seconds + pd.seconds) / ours.seconds, 2),
         "ratio_vs_optbinning_score_alone": round(score.seconds / ours.seconds, 2),
+        "duckdb_sql_rows_per_s": round(rows / inside.seconds),
         "peak_mb_1m": None if quick else round(ours.extra_mb, 1),
         "peak_mb_10m": None if many is None else round(many.extra_mb, 1),
         "rows_per_s_10m": None if many is None else round(10 * rows / many.seconds),
@@ -107,6 +110,22 @@ def _score(given: object) -> None:
     score_tape(
         str(tape), card=folder / "out" / "scorecard.json", out=folder / "s.parquet", reasons=4, progress=Silence()
     )
+
+
+def _score_in_duckdb(given: object) -> None:
+    import duckdb
+
+    from obligor.bootstrap import load_card
+    from obligor.core.card_sql import card_select
+    from obligor.core.dialects import Dialect
+
+    tape, folder = given
+    query = card_select(
+        load_card(folder / "out" / "scorecard.json"), table=f"read_parquet('{tape}')", dialect=Dialect.DUCKDB
+    )
+    with duckdb.connect(config={"threads": 2}) as db:
+        db.execute("SET enable_progress_bar = false")
+        db.execute(f"COPY ({query}) TO '{folder / 'sql.parquet'}' (COMPRESSION zstd)")
 
 
 def _prepare_theirs(rows: int, names: list[str], call: str) -> object:
