@@ -103,9 +103,8 @@ def test_the_verdict_says_what_the_figures_say(lender_run: LenderRun, change: di
 def test_groups_that_cannot_be_compared_are_not_called_fair(lender_run: LenderRun) -> None:
     plain = evaluation(lender_run)
     group = {"name": "f", "impact_ratio": None, "flag": "insufficient"}
-    plain["fairness"] = [
-        {"column": "sex", "reference": "m", "groups": [group, group | {"impact_ratio": 1.0, "flag": ""}]}
-    ]
+    own = {"name": "m", "impact_ratio": 1.0, "flag": ""}
+    plain["fairness"] = [{"column": "sex", "reference": "m", "groups": [group, own]}]
     told = [it for it in verdict(plain) if "protected columns" in it.text]
     assert [it.tone for it in told] == ["watch"]
     assert "could be compared" in told[0].text
@@ -113,6 +112,9 @@ def test_groups_that_cannot_be_compared_are_not_called_fair(lender_run: LenderRu
     told = [it for it in verdict(plain) if "protected columns" in it.text]
     assert [it.tone for it in told] == ["good"]
     assert "1 were too small" in told[0].text
+    alone = {"column": "region", "reference": "south", "groups": [group | {"name": "south", "flag": ""}]}
+    plain["fairness"] = [{"column": "sex", "reference": "m", "groups": [own, group | {"impact_ratio": 0.97}]}, alone]
+    assert [it.tone for it in verdict(plain) if "protected columns" in it.text] == ["good"]
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))

@@ -13,9 +13,11 @@ import pytest
 from tests.models.worlds import World, make_world
 
 from obligor.core.columnar import principal_reasons
-from obligor.core.errors import InvalidInputError, TapeError, UnavailableError
+from obligor.core.errors import InvalidInputError, SourceError, TapeError, UnavailableError
 from obligor.core.reasons import compile_reasons, shortfalls_of
+from obligor.core.scorecard import parse_card
 from obligor.core.scorer import compile_card
+from obligor.ingestion import snapshots
 from obligor.ingestion.sources import LocalSource
 from obligor.serving import batch, parts
 from obligor.settings import Settings
@@ -23,6 +25,8 @@ from obligor.telemetry import Silence
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.conftest import LenderRun
 
     from obligor.core.scorecard import Scorecard
 
@@ -213,6 +217,46 @@ def test_a_tape_that_changes_meanwhile_is_refused(
     with pytest.raises(InvalidInputError, match="changed while it was read"):
         score(tmp_path / "tape.csv", tmp_path / "s.parquet", world.made.card)
     assert not (tmp_path / "s.parquet").exists()
+
+
+def test_a_tape_that_goes_away_meanwhile_or_cannot_be_opened_is_told(
+    world: World, frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame.to_parquet(tmp_path / "tape.parquet")
+    add = batch._Tally.add
+
+    def gone(self: batch._Tally, rows: pa.RecordBatch) -> pa.Table:
+        (tmp_path / "tape.parquet").unlink()
+        return add(self, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batch._Tally, "add", gone)
+        with pytest.raises(SourceError, match="changed while it was read"):
+            score(tmp_path / "tape.parquet", tmp_path / "s.parquet", world.made.card)
+
+    def closed(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    frame.to_parquet(tmp_path / "tape.parquet")
+    monkeypatch.setattr(snapshots, "identify", closed)
+    with pytest.raises(SourceError, match=r"tape\.parquet cannot be read: Permission denied"):
+        score(tmp_path / "tape.parquet", tmp_path / "s.parquet", world.made.card)
+
+
+def test_cells_that_cannot_be_read_are_counted_where_histories_are_read_too(
+    lender_run: LenderRun, tmp_path: Path
+) -> None:
+    for path in lender_run.tape.glob("*.parquet"):
+        table = pq.read_table(path)
+        if path.name == "applications.parquet":
+            texts = table["annual_income"].cast(pa.string()).to_pylist()
+            at = table.column_names.index("annual_income")
+            table = table.set_column(at, "annual_income", pa.array(["much", *texts[1:]]))
+        (tmp_path / "tape").mkdir(exist_ok=True)
+        pq.write_table(table, tmp_path / "tape" / path.name)
+    card = parse_card((lender_run.out / "scorecard.json").read_bytes())
+    assert card.histories
+    assert score(tmp_path / "tape", tmp_path / "s.parquet", card).unreadable == {"annual_income": 1}
 
 
 def test_no_more_reasons_than_there_are_families_and_all_of_any_size_of_points(world: World) -> None:

@@ -1,6 +1,6 @@
 """A card as one SELECT: score, PD, band, bins and principal reasons of every application, inside a database.
 
-The SELECT reads a relation with the card's columns, typed and in the contract's units, as `clean` data hold them; texts may
+The SELECT reads a relation with the card's columns, typed and in the contract's units; texts may
 still have blanks around them, and missing and special codes may still stand in their columns: they are treated as the
 scorer of one application treats them. It gives the same integers, the same reasons and the same bits of the PD.
 
@@ -14,18 +14,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from obligor.core.bins import NumericBins
+from obligor.core.cleaning_sql import capped_sql, known_sql, plain_sql, trimmed_sql
 from obligor.core.contract import Role
-from obligor.core.dialects import (
-    Dialect,
-    border_sql,
-    emit,
-    literal,
-    lower_sql,
-    materialized,
-    quote,
-    trim_sql,
-    upper_sql,
-)
+from obligor.core.dialects import Dialect, border_sql, emit, literal, materialized, quote, type_sql
 from obligor.core.errors import InvalidInputError
 from obligor.core.expressions import dependency_levels
 from obligor.core.reasons import MOST_REASONS, shortfalls_of
@@ -34,7 +25,6 @@ from obligor.core.scorer import card_features
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from obligor.core.contract import Column
     from obligor.core.features import FeatureSet
     from obligor.core.scorecard import Characteristic, Pair, Scorecard
     from obligor.core.syntax import ColumnType
@@ -75,7 +65,7 @@ def card_select(card: Scorecard, *, table: str, dialect: Dialect, reasons: int =
     ranks = _rank(steps, card, reasons) if reasons else []
     shown = [f"i{at} AS {quote(name, dialect)}" for at, name in enumerate(identifiers)]
     shown += [
-        f"CAST(total AS {_double(dialect)}) / {literal(1000.0, dialect)} AS score",
+        f"CAST(total AS {type_sql('number', dialect)}) / {literal(1000.0, dialect)} AS score",
         "total AS score_thousandths",
         f"{_pd(card, dialect)} AS pd",
         f"{_band(card, dialect)} AS band",
@@ -140,12 +130,11 @@ def _clean(
     }
     raw |= {f"r{at}": border_sql(quote(name, dialect), features.types[name], dialect) for at, name in enumerate(read)}
     steps.first(raw or {"one": "1"}, table)
-    steps.add({f"t{at}": trim_sql(f"r{at}", dialect) for at, name in enumerate(read) if columns[name].type == "text"})
-    steps.add({f"m{at}": _known(columns[name], at, dialect) for at, name in enumerate(read)})
-    steps.add(
-        {f"c{at}": _capped(columns[name], f"m{at}", card.caps.get(name), dialect) for at, name in enumerate(read)}
-    )
-    steps.add({f"p{at}": _plain(columns[name], f"c{at}", dialect) for at, name in enumerate(read)})
+    steps.add({f"t{at}": trimmed_sql(f"r{at}", columns[name], dialect) for at, name in enumerate(read)})
+    steps.add({f"m{at}": known_sql(f"t{at}", columns[name], dialect) for at, name in enumerate(read)})
+    caps = card.caps
+    steps.add({f"c{at}": capped_sql(f"m{at}", columns[name], caps.get(name), dialect) for at, name in enumerate(read)})
+    steps.add({f"p{at}": plain_sql(f"c{at}", columns[name], dialect) for at, name in enumerate(read)})
     values = {name: f"c{at}" for at, name in enumerate(read)}
     plain = {name: f"p{at}" for at, name in enumerate(read)}
     expressions = {name: features.expressions[name] for name in needed if name in features.expressions}
@@ -154,41 +143,6 @@ def _clean(
         steps.add(added)
         plain |= dict(zip(level, added, strict=True))
     return plain | values
-
-
-def _known(column: Column, at: int, dialect: Dialect) -> str:
-    """Drop missing codes; bring a text to its case and rename it."""
-    if column.type == "number" and column.missing_numbers:
-        return f"CASE WHEN r{at} IN ({_numbers(column.missing_numbers, dialect)}) THEN NULL ELSE r{at} END"
-    if column.type != "text":
-        return f"r{at}"
-    text = {"keep": f"t{at}", "lower": lower_sql(f"t{at}"), "upper": upper_sql(f"t{at}")}[column.case]
-    arms = " ".join(f"WHEN {literal(old, dialect)} THEN {literal(new, dialect)}" for old, new in column.map.items())
-    named = f"CASE {text} {arms} ELSE {text} END" if arms else text
-    codes = ", ".join(literal(code, dialect) for code in dict.fromkeys(("", *column.missing)))
-    return f"CASE WHEN t{at} IN ({codes}) THEN NULL ELSE {named} END"
-
-
-def _capped(column: Column, name: str, cap: tuple[float, float] | None, dialect: Dialect) -> str:
-    if cap is None:
-        return name
-    low, high = (literal(float(limit), dialect) for limit in cap)
-    special = f"WHEN {name} IN ({_codes(column, dialect)}) THEN {name} " if column.special else ""
-    return f"CASE {special}WHEN {name} < {low} THEN {low} WHEN {name} > {high} THEN {high} ELSE {name} END"
-
-
-def _plain(column: Column, name: str, dialect: Dialect) -> str:
-    if not column.special or column.type not in ("number", "text"):
-        return name
-    return f"CASE WHEN {name} IN ({_codes(column, dialect)}) THEN NULL ELSE {name} END"
-
-
-def _codes(column: Column, dialect: Dialect) -> str:
-    return ", ".join(literal(code, dialect) for code in column.special)
-
-
-def _numbers(numbers: Sequence[float], dialect: Dialect) -> str:
-    return ", ".join(literal(float(number), dialect) for number in numbers)
 
 
 # --- bins, points, bands -----------------------------------------------------------------------------------------
@@ -246,7 +200,7 @@ def _pd(card: Scorecard, dialect: Dialect) -> str:
         if right in (0, len(scores)):
             return literal(pds[0] if right == 0 else pds[-1], dialect)
         low, high, start, end = scores[right - 1], scores[right], pds[right - 1], pds[right]
-        share = f"CAST(total - {_signed(low)} AS {_double(dialect)}) / {literal(float(high - low), dialect)}"
+        share = f"CAST(total - {_signed(low)} AS {type_sql('number', dialect)}) / {literal(float(high - low), dialect)}"
         return f"{literal(start, dialect)} + {literal(end - start, dialect)} * ({share})"
 
     def search(first: int, last: int) -> str:
@@ -289,16 +243,9 @@ def _rank(steps: _Steps, card: Scorecard, reasons: int) -> list[str]:
     arms = " ".join(
         f"WHEN {size - 1 - at} THEN {literal(code, steps.dialect)}" for at, code in enumerate(shortfalls.codes)
     )
-    text = _TEXT.get(steps.dialect, "VARCHAR")
+    text = type_sql("text", steps.dialect)
     found = [f"CASE WHEN x{place} >= {size} THEN CASE MOD(x{place}, {size}) {arms} END END" for place in range(places)]
     return found + [f"CAST(NULL AS {text})"] * (reasons - places)
-
-
-_TEXT = {Dialect.POSTGRES: "TEXT", Dialect.SPARK: "STRING", Dialect.BIGQUERY: "STRING"}
-
-
-def _double(dialect: Dialect) -> str:
-    return {Dialect.POSTGRES: "DOUBLE PRECISION", Dialect.BIGQUERY: "FLOAT64"}.get(dialect, "DOUBLE")
 
 
 def _big(value: str | int) -> str:

@@ -158,11 +158,12 @@ def _fairness(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
             f"{column}: {group['name']} is approved {group['impact_ratio']:.2f} times as often as {reference} "
             f"({group['impact_lower']:.2f} to {group['impact_upper']:.2f}, p = {group['p']:.2g}).",
         )
-    groups = [group for column in evaluation["fairness"] for group in column["groups"]]
-    compared = sum(group["impact_ratio"] is not None for group in groups)
     if flagged or not evaluation["fairness"]:
         return
-    if compared <= len(evaluation["fairness"]):  # a reference group beside itself is no comparison
+    groups = [
+        group for column in evaluation["fairness"] for group in column["groups"] if group["name"] != column["reference"]
+    ]
+    if all(group["impact_ratio"] is None for group in groups):
         yield Sentence(
             "watch", "No groups of the protected columns could be compared: they are too small or one of a kind."
         )

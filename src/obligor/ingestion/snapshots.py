@@ -81,11 +81,14 @@ def take_snapshot(
 @contextmanager
 def in_place(source: LocalSource, requests: Sequence[TableRequest]) -> Iterator[Snapshot]:
     """Lend a tape of this machine where it lies, named by its content, and refuse it where it changed meanwhile."""
-    files = tuple(
-        _described(raw, _kind(raw, request), request, path=raw.path)
-        for request in sorted(requests, key=lambda request: request.name)
-        for raw in source.in_place(request)
-    )
+    try:
+        files = tuple(
+            _described(raw, _kind(raw, request), request, path=raw.path)
+            for request in sorted(requests, key=lambda request: request.name)
+            for raw in source.in_place(request)
+        )
+    except OSError as error:
+        raise SourceError(f"{source.describe()} cannot be read: {error.strerror}") from error
     before = [_touched(file) for file in files]
     yield Snapshot(identity(files), source.describe(), files)
     for file, was in zip(files, before, strict=True):
@@ -93,8 +96,11 @@ def in_place(source: LocalSource, requests: Sequence[TableRequest]) -> Iterator[
             raise SourceError(f"{file.path} changed while it was read; wanted a file that nobody is writing")
 
 
-def _touched(file: SnapshotFile) -> tuple[int, int]:
-    found = file.path.stat()
+def _touched(file: SnapshotFile) -> tuple[int, int] | None:
+    try:
+        found = file.path.stat()
+    except FileNotFoundError:
+        return None
     return found.st_size, found.st_mtime_ns
 
 

@@ -106,10 +106,11 @@ def _foremost(groups: Groups) -> Groups:
         return groups
     sizes = np.bincount(groups.codes[groups.codes >= 0], minlength=len(groups.names))
     kept = np.sort(np.argsort(-sizes, kind="stable")[:_MOST_GROUPS])
+    kept = kept[sizes[kept] > 0]
     places = np.full(len(groups.names) + 1, len(kept), dtype=np.int64)
     places[kept] = np.arange(len(kept))
     places[-1] = -1  # where a code of -1 lands
-    rest = len(groups.names) - len(kept)
+    rest = int(np.count_nonzero(sizes)) - len(kept)
     return Groups(places[groups.codes], (*(groups.names[at] for at in kept), f"{rest} smaller groups together"))
 
 

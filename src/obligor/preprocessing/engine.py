@@ -40,7 +40,6 @@ def connect(folder: Path, *, memory_mb: int = 1000, threads: int = 2) -> duckdb.
         )
         with suppress(duckdb.InvalidInputException):  # in a notebook without widgets there is no bar to switch off
             db.execute("SET enable_progress_bar = false")
-        db.execute("SET enable_external_file_cache = false")
         db.execute("SET TimeZone = 'UTC'")
         return db
 

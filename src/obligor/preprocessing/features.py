@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from obligor.core.bins import Levels
+from obligor.core.cleaning_sql import capped_sql, plain_sql
 from obligor.core.contract import Role
-from obligor.core.dialects import Dialect, emit_select, literal, quote
+from obligor.core.dialects import Dialect, emit_select, quote
 from obligor.core.history import emit_history
 
 if TYPE_CHECKING:
@@ -110,27 +111,11 @@ def _source(
 ) -> str:
     parts = ["_row", *also]
     for name, column in columns.items():
-        capped = _capped(name, column, caps.get(name))
-        parts.append(f"{_without_specials(capped, column)} AS {_q(name)}")
+        capped = capped_sql(_q(name), column, caps.get(name), Dialect.DUCKDB)
+        parts.append(f"{plain_sql(capped, column, Dialect.DUCKDB)} AS {_q(name)}")
         if name in raw:
             parts.append(f"{capped} AS {_q(_RAW + name)}")
     return f"SELECT {', '.join(parts)} FROM {rows}"
-
-
-def _capped(name: str, column: Column, cap: tuple[float, float] | None) -> str:
-    if cap is None:
-        return _q(name)
-    low, high = (literal(float(limit), Dialect.DUCKDB) for limit in cap)
-    special = f"WHEN {_q(name)} IN ({_codes(column)}) THEN {_q(name)} " if column.special else ""
-    return f"CASE {special}WHEN {_q(name)} < {low} THEN {low} WHEN {_q(name)} > {high} THEN {high} ELSE {_q(name)} END"
-
-
-def _without_specials(text: str, column: Column) -> str:
-    return f"CASE WHEN {text} IN ({_codes(column)}) THEN NULL ELSE {text} END" if column.special else text
-
-
-def _codes(column: Column) -> str:
-    return ", ".join(literal(code, Dialect.DUCKDB) for code in column.special)
 
 
 def _joined(

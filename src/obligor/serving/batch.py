@@ -249,7 +249,7 @@ class _Tally:
                 _add(self.unseen, it.feature, int((scores.bins[it.feature] == len(it.bins) - 1).sum()))
         faults = batch.column("faults")
         if faults.null_count < len(faults):
-            readings = np.array(faults.drop_null().to_pylist(), dtype=np.uint8)
+            readings = np.asarray(faults.drop_null().flatten()).reshape(-1, len(self.columns))
             for name, count in zip(self.columns, (readings >= FIRST_FAULT).sum(axis=0), strict=True):
                 _add(self.unreadable, name, int(count))
 
