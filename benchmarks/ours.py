@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.special import expit
 
 from obligor.core.bins import Levels
-from obligor.core.contract import CardScale
+from obligor.core.clauses import CardScale
 from obligor.core.trend import Trend
 from obligor.models.columns import TEST, TRAIN, VALIDATION, Predictor, Rows
 from obligor.models.scaling import log_odds_of

@@ -21,7 +21,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from obligor.core.contract import Column, Feature, History, Model
+from obligor.core.clauses import Column, Feature, History, Model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

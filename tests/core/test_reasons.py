@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obligor.core.calibration import PdTable
+from obligor.core.clauses import CardScale, Column, Table
 from obligor.core.columnar import principal_reasons, score_bins
-from obligor.core.contract import CardScale, Column, Table
 from obligor.core.errors import CardError
 from obligor.core.reasons import explain, shortfalls_of
 from obligor.core.scorecard import CardBand, CardBin, CardCutoff, Characteristic, Origin, Pair, Scorecard

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from obligor.core.bins import Levels
 from obligor.core.calibration import PdTable
+from obligor.core.clauses import CardScale, Column, Feature, History, Table
 from obligor.core.columnar import assign_bands, score_columns
-from obligor.core.contract import CardScale, Column, Feature, History, Table
 from obligor.core.errors import CardError, TapeError
 from obligor.core.scorecard import CardBand, CardBin, CardCutoff, Characteristic, Origin, Scorecard, parse_card
 from obligor.core.scorer import compile_card

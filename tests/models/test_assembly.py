@@ -7,8 +7,8 @@ import pytest
 from tests.models.worlds import World, make_world
 
 from obligor.core.calibration import PdTable
+from obligor.core.clauses import Cutoff
 from obligor.core.columnar import score_columns
-from obligor.core.contract import Cutoff
 from obligor.core.scorecard import parse_card
 from obligor.core.scorer import compile_card
 from obligor.measures.decisions import Book, Economy

@@ -14,7 +14,7 @@ from sklearn.calibration import _SigmoidCalibration
 from sklearn.isotonic import IsotonicRegression
 
 from obligor.core.calibration import PdTable
-from obligor.core.contract import CardScale, RiskBand
+from obligor.core.clauses import CardScale, RiskBand
 from obligor.core.errors import CardError, InvalidInputError
 from obligor.models.calibration import METHODS, Observed, band_cutoffs, calibrate, reanchor
 from obligor.models.scaling import add_points, log_odds_of, scale_points, score_column, score_of

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from obligor.core.contract import Contract, Role
+from obligor.core.clauses import Role
 from obligor.core.errors import TapeError
 from obligor.core.snapshot import Snapshot, SnapshotFile
 from obligor.ingestion.contract_file import read_contract
@@ -28,6 +28,7 @@ from obligor.preprocessing.tape import read_tape
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from obligor.core.contract import Contract
     from obligor.preprocessing.tape import Tape
 
 

@@ -15,7 +15,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from obligor.core.contract import History, Table
+from obligor.core.clauses import History, Table
 from obligor.core.errors import ContractError, SourceError, TapeError, UnavailableError
 from obligor.core.snapshot import Snapshot, SnapshotFile
 from obligor.core.text import normaliser

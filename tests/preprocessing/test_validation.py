@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from obligor.core.contract import Contract, Limits, parse_contract
+from obligor.core.clauses import Limits
+from obligor.core.contract import Contract, parse_contract
 from obligor.core.errors import ContractError, GateError
 from obligor.core.findings import FindingCode, Findings
 from obligor.core.snapshot import Snapshot, SnapshotFile

@@ -2,495 +2,56 @@
 
 It names the tables and, for every column, what it is, what it may hold and what it may be used for; how a loan turns
 out good or bad; the features; the split; the limits; how the card is made, scaled and judged. Everything else in
-Obligor follows from it. The attribute texts below are the reference of the contract file.
+Obligor follows from it. Its parts stand in ``clauses``; here they are put together, and held against each other.
 """
 
 from __future__ import annotations
 
-import difflib
-import math
-from datetime import date
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from obligor.core.canonical import canonical_json, sha256
+from obligor.core.clauses import (
+    NEVER_INPUTS,
+    ONLY_CLASSICAL,
+    ONLY_SMOOTH,
+    CardScale,
+    Clause,
+    Column,
+    Cutoff,
+    DaysPastDueOutcome,
+    Economics,
+    Exclusion,
+    Expectation,
+    Feature,
+    History,
+    Limits,
+    Model,
+    Name,
+    Outcome,
+    RandomSplit,
+    RiskBand,
+    Role,
+    Split,
+    StatusOutcome,
+    Table,
+    TimeSplit,
+    close_to,
+)
 from obligor.core.errors import ContractError, Problem
-from obligor.core.trend import Trend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from pydantic_core import ErrorDetails
 
 Path = tuple[str | int, ...]
-Share = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class Role(StrEnum):
-    """What a column may be used for."""
-
-    IDENTIFIER = "identifier"
-    APPLIED_AT = "applied_at"
-    PREDICTOR = "predictor"
-    INPUT = "input"
-    OUTCOME = "outcome"
-    OUTCOME_DATE = "outcome_date"
-    EXPOSURE = "exposure"
-    WEIGHT = "weight"
-    PROTECTED = "protected"
-    LEAKAGE = "leakage"
-    INCUMBENT_SCORE = "incumbent_score"
-
-
-_NEVER_PREDICTORS = (Role.LEAKAGE, Role.INCUMBENT_SCORE, Role.OUTCOME, Role.OUTCOME_DATE, Role.IDENTIFIER, Role.WEIGHT)
-_NEVER_INPUTS = (Role.LEAKAGE, Role.INCUMBENT_SCORE, Role.OUTCOME, Role.OUTCOME_DATE, Role.WEIGHT)
-
-
-def _as_tuple(value: object) -> object:
-    return value if isinstance(value, list | tuple) else (value,)
-
-
-def _as_texts(value: object) -> object:
-    if isinstance(value, list | tuple):
-        return tuple(f"{item:g}" if isinstance(item, int | float) else item for item in value)
-    return value
-
-
-def _number(code: object) -> object:
-    try:
-        return float(code)  # type: ignore[arg-type]  # what float() cannot read stays, and is refused by name
-    except (TypeError, ValueError):
-        return code
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
-
-
-class Column(_Model):
-    """One column of a table."""
-
-    type: Literal["number", "text", "date", "bool"]
-    """What its values are."""
-    role: Annotated[tuple[Role, ...], BeforeValidator(_as_tuple)] = (Role.INPUT,)
-    """What it may be used for: one role or a list. `input` is read for expressions only. `leakage` and
-    `incumbent_score` can never be predictors; `[protected, predictor]` needs `predictor_because`."""
-    description: str = ""
-    """What it means, for the data dictionary."""
-    unit: str = ""
-    """The unit of its numbers, such as USD or months."""
-    privacy: Literal["none", "quasi", "direct", "card"] = "none"
-    """How personal it is; anything but `none` never leaves in logs, findings or reports."""
-    required: bool = False
-    """A row without a value goes to quarantine."""
-    unique: bool = False
-    """A second row with the same value is a duplicate."""
-    min: float | date | None = None
-    """The lowest value that can be true; a row below goes to quarantine."""
-    max: float | date | None = None
-    """The highest value that can be true; a row above goes to quarantine."""
-    levels: tuple[str, ...] | None = None
-    """The only categories that can be true; a row with another goes to quarantine."""
-    missing: Annotated[tuple[str, ...], BeforeValidator(_as_texts)] = ()
-    """Values that mean 'not known', beside the empty cell."""
-    special: dict[float | str, str] = Field(default_factory=dict)
-    """Codes that are not values, each with its meaning. Each gets a bin of its own and is never counted as a number."""
-    extract: str | None = None
-    """A regular expression (RE2) with one group: the part of the raw text that is the value."""
-    scale: float = 1.0
-    """A factor on the parsed number, such as 0.01 for a percentage."""
-    format: str | None = None
-    """The format of dates, such as `%b-%Y`. Without it a date is YYYY-MM-DD, with or without a time of day."""
-    case: Literal["keep", "lower", "upper"] = "keep"
-    """How the letters A to Z of a category are normalised. Blanks around it are always removed."""
-    map: dict[str, str] = Field(default_factory=dict)
-    """Categories to rename after normalising, such as spellings of the same thing."""
-    cap: tuple[Share, Share] | None = None
-    """Quantiles of the train rows beyond which a number is set back to that quantile."""
-    trend: Trend = Trend.AUTO
-    """How the bad rate may run as the value rises."""
-    reason: str = ""
-    """The text that an applicant reads when this characteristic speaks against them."""
-    reason_missing: str = ""
-    """The same where the value is missing."""
-    reason_family: str = ""
-    """Characteristics of one family count together as one reason."""
-    changeable: bool = False
-    """Whether an applicant could change it, so that a counterfactual may name it."""
-    predictor_because: str = ""
-    """Why a protected column may be a predictor."""
-    groups: tuple[float, ...] = ()
-    """The values at which the groups of a protected number part, for the comparison of groups; by default its quartiles."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _codes_are_numbers(cls, data: Any) -> Any:
-        """Read the codes of a number column as numbers; JSON can only hold them as texts."""
-        if isinstance(data, dict) and data.get("type") == "number" and isinstance(data.get("special"), dict):
-            return data | {"special": {_number(code): meaning for code, meaning in data["special"].items()}}
-        return data
-
-    @model_validator(mode="after")
-    def _roles_agree(self) -> Self:
-        if Role.PREDICTOR in self.role:
-            barred = [role for role in self.role if role in _NEVER_PREDICTORS]
-            if barred:
-                raise ValueError(f"a column of role '{barred[0]}' can never be a predictor")
-            if self.type == "date":
-                raise ValueError("a date cannot be a predictor; make a feature of it, such as full_months(a, b)")
-            if Role.PROTECTED in self.role and not self.predictor_because:
-                raise ValueError("a protected column may be a predictor only with a reason: set predictor_because")
-        return self
-
-    @model_validator(mode="after")
-    def _limits_agree(self) -> Self:
-        if self.min is not None and self.max is not None:
-            if isinstance(self.min, float) != isinstance(self.max, float):
-                raise ValueError("min and max must both be numbers or both be dates")
-            if self.min > self.max:  # type: ignore[operator]  # the line above made them of one type
-                raise ValueError(f"min {self.min} is above max {self.max}")
-        for limit in (self.min, self.max):
-            if limit is not None and isinstance(limit, float) != (self.type == "number"):
-                raise ValueError(f"a limit of {limit} does not fit a column of type {self.type}")
-        if self.cap and (self.type != "number" or self.cap[0] >= self.cap[1]):
-            raise ValueError("cap is for numbers, with the lower quantile first")
-        wanted = float if self.type == "number" else str
-        if any(not isinstance(code, wanted) for code in self.special):
-            raise ValueError(
-                f"special codes of a {self.type} column must be {'numbers' if wanted is float else 'texts'}"
-            )
-        return self
-
-    @property
-    def missing_numbers(self) -> tuple[float, ...]:
-        """The missing codes that are numbers."""
-        found = (_number(code) for code in self.missing)
-        return tuple(code for code in found if isinstance(code, float) and math.isfinite(code))
-
-
-class Table(_Model):
-    """Where a table lies and how its file is written."""
-
-    file: str | None = None
-    """Its file name or pattern in the tape's folder, or its name in a database; without it, the tape itself."""
-    delimiter: str | None = None
-    """The delimiter of a text file; guessed without it."""
-    encoding: str | None = None
-    """The encoding of a text file; UTF-8, then Latin-1, without it."""
-    header: tuple[str, ...] | None = None
-    """The column names, for a text file whose first line is already a row."""
-    columns: dict[Name, Column]
-    """Its columns. Only columns named here are ever read."""
-
-
-class History(Table):
-    """A table with many rows for one applicant, such as repayments or bureau records."""
-
-    key: tuple[str, str]
-    """The column of this table, then the column of applications, that hold the same key."""
-    event_at: str
-    """The column with the day on which the row's event happened."""
-    arrived_at: str | None = None
-    """The column with the day on which the lender came to know of it; without it, the day of the event."""
-    tie: str | None = None
-    """A column that orders rows of the same event and arrival day."""
-
-    @property
-    def known_at(self) -> str:
-        """The column with the day on which the lender came to know of a row."""
-        return self.arrived_at or self.event_at
-
-    @model_validator(mode="after")
-    def _named_columns_exist(self) -> Self:
-        for name in (self.key[0], self.event_at, self.arrived_at, self.tie):
-            if name is not None and name not in self.columns:
-                raise ValueError(
-                    f"names the column '{name}', which is not among its columns{_close(name, self.columns)}"
-                )
-        for name in (self.event_at, self.arrived_at):
-            if name is not None and self.columns[name].type != "date":
-                raise ValueError(f"'{name}' says when: wanted a column of type date, got {self.columns[name].type}")
-        return self
-
-
-class Feature(_Model):
-    """A feature: an expression over one application, or an aggregate over its history before it applied."""
-
-    expression: str | None = None
-    """SQL over the columns (see the reference of expressions); for an aggregate, over the history's columns."""
-    history: str | None = None
-    """The history that is aggregated; only rows known strictly before `applied_at` count."""
-    aggregate: Literal["count", "sum", "mean", "min", "max", "latest"] | None = None
-    """How the rows of the history become one value."""
-    where: str | None = None
-    """A condition on the rows of the history."""
-    window_days: Annotated[int, Field(gt=0)] | None = None
-    """How many days back from `applied_at` the rows of the history reach."""
-    role: Literal["predictor", "input"] = "predictor"
-    """Whether it is offered to the card, or only used by other features."""
-    description: str = ""
-    """What it means, for the data dictionary."""
-    unit: str = ""
-    """The unit of its numbers."""
-    trend: Trend = Trend.AUTO
-    """How the bad rate may run as the value rises."""
-    reason: str = ""
-    """The text that an applicant reads when this characteristic speaks against them."""
-    reason_missing: str = ""
-    """The same where the value is missing."""
-    reason_family: str = ""
-    """Characteristics of one family count together as one reason."""
-    changeable: bool = False
-    """Whether an applicant could change it, so that a counterfactual may name it."""
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if self.history is None:
-            if self.expression is None:
-                raise ValueError("a feature needs an expression")
-            if self.aggregate or self.where or self.window_days:
-                raise ValueError("aggregate, where and window_days belong to a feature with a history")
-        else:
-            if self.aggregate is None:
-                raise ValueError("a feature over a history needs an aggregate")
-            if (self.aggregate == "count") != (self.expression is None):
-                raise ValueError("count takes no expression (use where); every other aggregate needs one")
-        return self
-
-
-class StatusOutcome(_Model):
-    """Good and bad by the value of one column."""
-
-    column: str
-    """The column of role `outcome`."""
-    good: Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
-    """Values of a good loan."""
-    bad: Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
-    """Values of a bad loan."""
-    indeterminate: Annotated[tuple[str, ...], BeforeValidator(_as_texts)] = ()
-    """Values of a loan that is neither; excluded and counted."""
-    immature: Annotated[tuple[str, ...], BeforeValidator(_as_texts)] = ()
-    """Values of a loan that is still too young to tell; excluded and counted."""
-
-
-class DaysPastDueOutcome(_Model):
-    """Bad when an instalment stays unpaid for so many days within the outcome window."""
-
-    history: str
-    """The history of instalments."""
-    due_on: str
-    """Its column with the day an instalment fell due."""
-    paid_on: str
-    """Its column with the day it was paid; empty while unpaid."""
-    bad_days: Annotated[int, Field(gt=0)] = 90
-    """Days past due from which a loan is bad."""
-    indeterminate_days: Annotated[int, Field(gt=0)] | None = None
-    """Days past due from which a loan that is not bad is not good either; excluded and counted."""
-    observed_at: date
-    """The day up to which the repayments are known."""
-
-
-class Outcome(_Model):
-    """What 'bad' means, and over which time."""
-
-    window_months: Annotated[int, Field(gt=0, le=600)]
-    """The outcome window: months from `applied_at` over which the PD is stated."""
-    status: StatusOutcome | None = None
-    """By the value of a column."""
-    days_past_due: DaysPastDueOutcome | None = None
-    """By the repayments."""
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if (self.status is None) == (self.days_past_due is None):
-            raise ValueError("wanted exactly one of status and days_past_due")
-        return self
-
-
-class Exclusion(_Model):
-    """Rows that are out of scope, with the reason."""
-
-    when: str
-    """A condition, in the language of features, over any column of applications."""
-    reason: str
-    """Why they are out of scope."""
-
-
-class TimeSplit(_Model):
-    """Train on the past, validate on what follows, test on the latest."""
-
-    validation_from: date
-    """The first day of the validation period."""
-    test_from: date
-    """The first day of the out-of-time test."""
-    ignore_outcome_window: str = ""
-    """A reason why loans whose outcome was not yet known at the seam may stay in the earlier period."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.validation_from >= self.test_from:
-            raise ValueError("validation_from must lie before test_from")
-        return self
-
-
-class RandomSplit(_Model):
-    """Shares drawn with a seed, alike in bad rate."""
-
-    seed: int = 42
-    """The seed."""
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """The share for validation."""
-    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """The share for the test."""
-
-    @model_validator(mode="after")
-    def _leave_some(self) -> Self:
-        if self.validation + self.test >= 1:
-            raise ValueError("validation and test leave nothing to train on")
-        return self
-
-
-class Split(_Model):
-    """How loans are parted into train, validation and test."""
-
-    time: TimeSplit | None = None
-    """By `applied_at`."""
-    random: RandomSplit | None = None
-    """At random, for a tape without dates."""
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if (self.time is None) == (self.random is None):
-            raise ValueError("wanted exactly one of time and random")
-        return self
-
-
-class Limits(_Model):
-    """Where a run stops rather than go on with bad data."""
-
-    quarantined: Share = 0.02
-    """The highest share of rows in quarantine."""
-    unparsed: Share = 0.01
-    """The highest share of a column's values that cannot be read as its type."""
-
-
-class Expectation(_Model):
-    """A check of Great Expectations beyond those that follow from the columns."""
-
-    type: str
-    """Its name, such as `expect_column_pair_values_a_to_be_greater_than_b`."""
-    kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Its arguments, with the contract's column names."""
-    because: str = ""
-    """Why it must hold."""
-    severity: Literal["critical", "warning"] = "critical"
-    """`critical` sends failing rows to quarantine, or stops the run where no row is to blame; `warning` is reported."""
-
-
-class Model(_Model):
-    """How the card is made."""
-
-    recipe: Literal["classical", "smooth"] = "classical"
-    """Weights of evidence and one logistic regression; or one penalised logistic regression on smooth tables and pairs."""
-    max_bins: Annotated[int, Field(ge=2, le=50)] | None = None
-    """The most ordinary bins of a characteristic: 8, or 10 where the recipe is smooth; a classical card has fewer where
-    train has fewer than 40 bads for each."""
-    max_pairs: Annotated[int, Field(ge=0, le=50)] = 10
-    """The most pairs of characteristics on a smooth card; a classical contract that sets it is refused."""
-    min_share: Annotated[float, Field(gt=0, le=0.5)] = 0.05
-    """The smallest share of train rows in an ordinary bin. This key and those down to `max_p_value`, `penalty` and
-    `sign_constrained` are of the classical recipe; a smooth contract that sets one is refused."""
-    min_bads: Annotated[float, Field(ge=0)] = 10
-    """The fewest bads of the train rows in an ordinary bin."""
-    min_information_value: Annotated[float, Field(ge=0)] = 0.005
-    """The information value below which a feature is dropped."""
-    max_correlation: Annotated[float, Field(gt=0, le=1)] = 0.9
-    """The correlation of weights of evidence above which the weaker feature of two is dropped."""
-    max_psi: Annotated[float, Field(gt=0)] = 1.0
-    """The PSI of a feature's bins from train to validation above which it is dropped."""
-    max_p_value: Annotated[float, Field(gt=0, le=1)] = 0.3
-    """The p-value above which a characteristic is dropped, the least significant first."""
-    max_characteristics: Annotated[int, Field(ge=1, le=200)] = 30
-    """The most characteristics on the card."""
-    keep: tuple[str, ...] = ()
-    """Features that stay on the card whatever the statistics say."""
-    penalty: Literal["l2", "l1", "elastic_net"] = "l2"
-    """The kind of penalty whose strength is chosen on validation."""
-    sign_constrained: bool = True
-    """Whether every coefficient stays above zero, so that no points run against the bad rates of their bins."""
-    calibration: Literal["best", "none", "platt", "isotonic", "beta"] = "best"
-    """How PDs are fitted to the outcomes of validation."""
-    central_tendency: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """The long-run mean PD to which the card is anchored."""
-    seed: int = 42
-    """The seed of every draw."""
-
-
-_ONLY_CLASSICAL = (
-    "min_share", "min_bads", "min_information_value", "max_correlation", "max_psi", "max_p_value", "penalty",
-    "sign_constrained",
-)  # fmt: skip
-_ONLY_SMOOTH = ("max_pairs",)
-
-
-class CardScale(_Model):
-    """How log-odds become points."""
-
-    pdo: Annotated[float, Field(gt=0)] = 20
-    """Points that double the odds of good to bad."""
-    score: float = 600
-    """The score at which the odds are `odds`."""
-    odds: Annotated[float, Field(gt=0)] = 50
-    """Odds of good to bad at `score`."""
-
-
-class RiskBand(_Model):
-    """A band of risk."""
-
-    name: Name
-    """Its name."""
-    pd_max: Annotated[float, Field(gt=0, le=1)]
-    """The highest PD in it; the last band takes the rest."""
-
-
-class Economics(_Model):
-    """What a loan earns and what a default costs, for the cut-off."""
-
-    lgd: Share = 0.6
-    """The share of the exposure that a default loses."""
-    margin: Annotated[float, Field(ge=0)] = 0.08
-    """What a good loan earns over its life, as a share of its amount."""
-    cost_missed_default: Annotated[float, Field(ge=0)] = 5.0
-    """The cost of approving a bad loan, in units of `cost_declined_good`."""
-    cost_declined_good: Annotated[float, Field(ge=0)] = 1.0
-    """The cost of declining a good loan."""
-
-
-class Cutoff(_Model):
-    """The score from which an application is approved."""
-
-    by: Literal["profit", "cost", "pd", "approval_rate"] = "profit"
-    """What chooses it on validation."""
-    value: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """The highest PD, or the approval rate, where `by` asks for one."""
-    incumbent_approval_rate: Annotated[float, Field(gt=0, le=1)] | None = None
-    """The share of these applications that the incumbent would approve, at which both are compared; by default the share
-    that the card approves at its cut-off."""
-
-    @model_validator(mode="after")
-    def _value_where_asked(self) -> Self:
-        if (self.by in ("pd", "approval_rate")) != (self.value is not None):
-            raise ValueError("value goes with by: pd or by: approval_rate, and only with them")
-        return self
-
 
 _BANDS = (RiskBand(name="low", pd_max=0.05), RiskBand(name="medium", pd_max=0.15), RiskBand(name="high", pd_max=1.0))
 
 
-class Contract(_Model):
+class Contract(Clause):
     """A lender's contract for one portfolio."""
 
     schema_: Literal["obligor/contract/1"] = Field(alias="schema")
@@ -567,7 +128,7 @@ class Contract(_Model):
         """Whether a column of applications may be read by a feature's expression."""
         column = self.columns[name]
         protected = Role.PROTECTED in column.role and Role.PREDICTOR not in column.role
-        return not protected and not any(role in _NEVER_INPUTS for role in column.role)
+        return not protected and not any(role in NEVER_INPUTS for role in column.role)
 
 
 def parse_contract(data: object) -> Contract:
@@ -603,7 +164,7 @@ def _problem(detail: ErrorDetails) -> Problem:
     got = detail.get("input")
     if detail["type"] == "extra_forbidden":
         known = _fields_at(path[:-1])
-        return Problem(path, f"unknown key '{path[-1]}'{_close(str(path[-1]), known)}")
+        return Problem(path, f"unknown key '{path[-1]}'{close_to(str(path[-1]), known)}")
     if detail["type"] == "missing":
         return Problem(path[:-1], f"lacks the key '{path[-1]}'")
     message = detail["msg"].removeprefix("Value error, ")
@@ -613,7 +174,7 @@ def _problem(detail: ErrorDetails) -> Problem:
 
 def _fields_at(path: Path) -> list[str]:
     """List the keys that a contract may have at a place, so that a misspelt one can be recognised."""
-    models: dict[str, type[_Model]] = {
+    models: dict[str, type[Clause]] = {
         "columns": Column, "features": Feature, "histories": History, "applications": Table, "outcome": Outcome,
         "status": StatusOutcome, "days_past_due": DaysPastDueOutcome, "split": Split, "time": TimeSplit,
         "random": RandomSplit, "limits": Limits, "model": Model, "scale": CardScale, "economics": Economics,
@@ -621,11 +182,6 @@ def _fields_at(path: Path) -> list[str]:
     }  # fmt: skip
     model = next((models[str(part)] for part in reversed(path) if str(part) in models), Contract)
     return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _close(name: str, known: Mapping[str, object] | list[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def _contradictions(contract: Contract) -> Iterator[Problem]:
@@ -665,7 +221,7 @@ def _outcome_problems(contract: Contract) -> Iterator[Problem]:
         column = contract.columns.get(status.column)
         path = ("outcome", "status", "column")
         if column is None:
-            yield Problem(path, f"there is no column '{status.column}'{_close(status.column, contract.columns)}")
+            yield Problem(path, f"there is no column '{status.column}'{close_to(status.column, contract.columns)}")
         elif Role.OUTCOME not in column.role:
             yield Problem(path, f"the column '{status.column}' must have the role outcome")
         values = (*status.good, *status.bad, *status.indeterminate, *status.immature)
@@ -687,7 +243,7 @@ def _outcome_problems(contract: Contract) -> Iterator[Problem]:
 def _recipe_problems(contract: Contract) -> Iterator[Problem]:
     """Name the keys that the recipe would silently ignore."""
     said = contract.model
-    for name in _ONLY_CLASSICAL if said.recipe == "smooth" else _ONLY_SMOOTH:
+    for name in ONLY_CLASSICAL if said.recipe == "smooth" else ONLY_SMOOTH:
         if getattr(said, name) != Model.model_fields[name].default:
             yield Problem(("model", name), f"has no meaning where the recipe is {said.recipe}; leave it out")
 
@@ -700,12 +256,12 @@ def _name_problems(contract: Contract) -> Iterator[Problem]:
         if name in contract.columns:
             yield Problem(("features", name), "has the name of a column")
         if feature.history is not None and feature.history not in contract.histories:
-            close = _close(feature.history, contract.histories)
+            close = close_to(feature.history, contract.histories)
             yield Problem(("features", name, "history"), f"there is no history '{feature.history}'{close}")
         if feature.history is not None and contract.only(Role.APPLIED_AT) is None:
             yield Problem(("features", name), "a feature over a history needs a column of role applied_at")
     for index, name in enumerate(contract.model.keep):
         if name not in contract.predictors:
             yield Problem(
-                ("model", "keep", index), f"there is no predictor '{name}'{_close(name, list(contract.predictors))}"
+                ("model", "keep", index), f"there is no predictor '{name}'{close_to(name, list(contract.predictors))}"
             )

@@ -17,7 +17,8 @@ from obligor.core.history import Aggregate
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from obligor.core.contract import Contract, Feature, History
+    from obligor.core.clauses import Feature, History
+    from obligor.core.contract import Contract
     from obligor.core.syntax import ColumnType
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from obligor.core.bins import MOST_BINS, Bins, CategoryBins, NumericBins
 from obligor.core.calibration import PdTable
 from obligor.core.canonical import canonical_json, readable_json, sha256
-from obligor.core.contract import CardScale, Feature, History, Table
+from obligor.core.clauses import CardScale, Feature, History, Table
 from obligor.core.errors import CardError
 
 if TYPE_CHECKING:

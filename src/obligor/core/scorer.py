@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from obligor.core.bins import NumericBins
-from obligor.core.contract import Role
+from obligor.core.clauses import Role
 from obligor.core.expressions import border_source, closure_source, define_function
 from obligor.core.features import FeatureSet, build_features
 from obligor.core.history import compile_aggregate
@@ -21,7 +21,7 @@ from obligor.core.text import normaliser
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from obligor.core.contract import Column
+    from obligor.core.clauses import Column
     from obligor.core.history import Aggregate, Aggregation
     from obligor.core.scorecard import Characteristic, Scorecard
     from obligor.core.syntax import ColumnType

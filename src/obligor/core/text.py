@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from obligor.core.contract import Column
+    from obligor.core.clauses import Column
 
 LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from obligor.core.bins import NumericBins
+from obligor.core.clauses import Cutoff, History, Role, Table
 from obligor.core.columnar import pair_points
-from obligor.core.contract import Cutoff, History, Role, Table
 from obligor.core.scorecard import CardBin, CardCutoff, Characteristic, Origin, Pair, Scorecard
 from obligor.measures.decisions import Book, Economy, frontier
 from obligor.models.calibration import Observed, band_cutoffs, calibrate
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from obligor.core.bins import Bins
     from obligor.core.calibration import PdTable
-    from obligor.core.contract import Column, Contract
+    from obligor.core.clauses import Column
+    from obligor.core.contract import Contract
     from obligor.core.features import FeatureSet
     from obligor.models.calibration import Calibration
     from obligor.models.columns import Rows

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from obligor.core.contract import CardScale, RiskBand
+    from obligor.core.clauses import CardScale, RiskBand
 
     Curve = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 

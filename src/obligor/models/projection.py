@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit
 
-from obligor.core.contract import CardScale
+from obligor.core.clauses import CardScale
 from obligor.core.trend import Trend
 from obligor.models.coarsening import join, monotone, project, purify
 from obligor.models.pairs import Axis, PairRules, cell_codes

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from obligor.core.contract import CardScale
+    from obligor.core.clauses import CardScale
 
 THOUSANDTHS = 1000
 NO_PLACE = -1

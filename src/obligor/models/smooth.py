@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from obligor.core.contract import CardScale
+    from obligor.core.clauses import CardScale
 
 _AT_ONCE = 2
 _STRUCTURE_ROWS = 300_000

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from obligor.core.contract import CardScale
+from obligor.core.clauses import CardScale
 from obligor.core.errors import TapeError
 from obligor.models.binning import BinningRules, FittedBins, fit_categories, fit_numeric
 from obligor.models.columns import TRAIN, VALIDATION, Columns, Predictor, Rows

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from obligor import __version__
-from obligor.core.contract import Role
+from obligor.core.clauses import Role
 from obligor.core.scorecard import Origin
 from obligor.files import whole_folder
 from obligor.models.assembly import assemble, economy_of

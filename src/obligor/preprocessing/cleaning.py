@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from obligor.core.contract import Column, Contract
+    from obligor.core.clauses import Column
+    from obligor.core.contract import Contract
     from obligor.preprocessing.tape import Tape
 
 USED, QUARANTINED, EXCLUDED = "used", "quarantined", "excluded"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from obligor.core.contract import Column, Table
+from obligor.core.clauses import Column, Table
 from obligor.core.errors import TapeError
 from obligor.preprocessing.drafts import Draft, scalar, write_draft
 from obligor.preprocessing.guesses import (

@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from obligor.core.contract import Role
+from obligor.core.clauses import Role
 from obligor.core.errors import ContractError, TapeError
 from obligor.preprocessing.engine import among, engine_trouble, fetch_one, identifier, value
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from obligor.core.contract import Column, Contract, DaysPastDueOutcome, History, StatusOutcome
+    from obligor.core.clauses import Column, DaysPastDueOutcome, History, StatusOutcome
+    from obligor.core.contract import Contract
     from obligor.core.syntax import Scalar
 
 OUTCOME, EXCLUSIONS, PROBLEMS = "outcome", "outcome_exclusions", "outcome_problems"

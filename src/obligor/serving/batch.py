@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from obligor import __version__
+from obligor.core.clauses import Role
 from obligor.core.columnar import ColumnScores, pair_points, principal_reasons, score_columns
-from obligor.core.contract import Role
 from obligor.core.errors import TapeError
 from obligor.core.reasons import Shortfalls, shortfalls_of
 from obligor.core.scorer import card_features

@@ -1,0 +1,48 @@
+"""What the commands share: their common options, how long work is told, how a summary is shown."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from obligor.telemetry import Progress
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+quiet_option = click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+
+
+class Summary(Protocol):
+    """What a command says at the end."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+
+
+@contextmanager
+def telling(*, quiet: bool) -> Iterator[Progress]:
+    """Lend a way to tell of long work on standard error; silent where asked."""
+    from rich.console import Console
+
+    from obligor.telemetry import Bars, Silence
+
+    yield Silence() if quiet else Bars(Console(stderr=True))
+
+
+def show(summary: Summary, *, quiet: bool, as_json: bool) -> None:
+    """Print a summary: as JSON, or in lines unless quiet."""
+    if as_json:
+        click.echo(json.dumps(summary.to_plain()))
+    elif not quiet:
+        click.echo("\n".join(summary.lines()))
