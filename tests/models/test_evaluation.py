@@ -12,7 +12,8 @@ from tests.models.worlds import World, make_world
 
 from obligor.models.assembly import economy_of
 from obligor.models.columns import SAMPLES
-from obligor.models.evaluation import best_ranking, evaluate, judge, tidy
+from obligor.models.evaluation import evaluate, tidy
+from obligor.models.judged import best_ranking, judge
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,17 @@ def verdict(evaluation: Mapping[str, Any]) -> tuple[Sentence, ...]:
     """Say what the card is worth, from the plain data of its evaluation."""
     return tuple(
         sentence
-        for part in (_ranking, _decisions, _incumbent, _overfitting, _calibration, _stability, _fairness, _protected)
+        for part in (
+            _ranking,
+            _decisions,
+            _incumbent,
+            _overfitting,
+            _calibration,
+            _stability,
+            _flips,
+            _fairness,
+            _protected,
+        )
         for sentence in part(evaluation)
     )
 
@@ -143,6 +153,17 @@ def _stability(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
     ]
     if moved:
         yield Sentence("watch", f"Characteristics that moved most: {', '.join(moved)}.")
+
+
+def _flips(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    names = list(dict.fromkeys(flip["feature"] for flip in evaluation["stability"]["flips"]))
+    if names:
+        yield Sentence(
+            "watch",
+            f"Bins changed places in some period, by more than chance, in {', '.join(names[:_MOST_FLAGS])}"
+            f"{f' and {len(names) - _MOST_FLAGS} more' if len(names) > _MOST_FLAGS else ''}: their points did not always "
+            "hold.",
+        )
 
 
 def _fairness(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:

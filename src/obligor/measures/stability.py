@@ -1,4 +1,4 @@
-"""Whether a population has moved: PSI with what chance alone would give, concentration, migration.
+"""Whether a population has moved: PSI with what chance alone would give, order of bins, concentration, migration.
 
 The population stability index is the sum of (c - e) ln(c / e) over bins, with e the shares of the reference and c the
 current ones (Lewis 1994). An empty bin counts as holding half a row, so that the index is finite.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import chi2, norm
+from scipy.stats import chi2, hypergeom, norm
 
 from obligor.core.errors import InvalidInputError
 
@@ -60,6 +60,65 @@ def psi_null_quantile(bins: int, *, expected_rows: float, current_rows: float, l
     if bins < 2 or expected_rows <= 0 or current_rows <= 0:  # noqa: PLR2004  one bin cannot move
         return math.nan
     return float(chi2.ppf(level, bins - 1) * (1 / expected_rows + 1 / current_rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """Two bins that in one period stood in the reverse of the order of their points, told apart from chance."""
+
+    period: int
+    better: int
+    """The bin with more points, whose bad rate was the higher one all the same."""
+    worse: int
+    better_rate: float
+    worse_rate: float
+    p: float
+    """Adjusted for all comparisons of the characteristic."""
+
+
+def order_flips(points: ArrayLike, rows: ArrayLike, bads: ArrayLike, *, level: float = 0.05) -> list[Flip]:
+    """Give the pairs of bins whose order flips in some period, the surest first.
+
+    Every two bins with different points are compared in every period by Fisher's exact test, one-sided: is the bad rate of the
+    bin with more points the higher one? The p-values are Holm's (1979) over all periods and pairs: a characteristic that never
+    flips is named in at most ``level`` of cases.
+
+    Parameters
+    ----------
+    points : array of shape (bins,)
+    rows, bads : arrays of counts of shape (periods, bins)
+
+    Raises
+    ------
+    InvalidInputError
+        Where the shapes differ, or there are more bads than rows.
+    """
+    earned = np.asarray(points)
+    held, bad = np.asarray(rows, dtype=np.int64), np.asarray(bads, dtype=np.int64)
+    if held.shape != bad.shape or held.ndim != 2 or held.shape[1:] != earned.shape:  # noqa: PLR2004  periods and bins
+        raise InvalidInputError(
+            f"flips: got points of shape {earned.shape}, rows of {held.shape}, bads of {bad.shape}; wanted one for each bin"
+        )
+    if (bad > held).any() or (bad < 0).any():
+        raise InvalidInputError("flips: a bin holds more bads than rows")
+    better, worse = np.nonzero(earned[:, None] > earned[None, :])
+    period, pair = np.nonzero((held[:, better] > 0) & (held[:, worse] > 0))
+    better, worse = better[pair], worse[pair]
+    n, m, k, j = held[period, better], held[period, worse], bad[period, better], bad[period, worse]
+    p = _holm(hypergeom.sf(k - 1, n + m, k + j, n))
+    found = [
+        Flip(int(period[at]), int(better[at]), int(worse[at]), float(k[at] / n[at]), float(j[at] / m[at]), float(p[at]))
+        for at in np.flatnonzero(p < level)
+    ]
+    return sorted(found, key=lambda it: (it.p, it.period, it.better, it.worse))
+
+
+def _holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Adjust p-values for being many (Holm 1979, Scandinavian Journal of Statistics 6)."""
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
+    return adjusted
 
 
 def concentration(initial: ArrayLike, current: ArrayLike) -> Concentration:

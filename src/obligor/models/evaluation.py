@@ -6,7 +6,6 @@ Every figure of the report, the model card and the tracker is read from here.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,78 +24,20 @@ from obligor.measures.calibration import (
 from obligor.measures.decisions import Book, Economy, at_cutoff, frontier, thin
 from obligor.measures.discrimination import auc, delong, distributions, ks, ks_interval, pr_auc, roc_curve
 from obligor.measures.fairness import Applicants, Groups, compare_groups, intersections
-from obligor.measures.stability import psi, psi_null_quantile
 from obligor.measures.swaps import swap
 from obligor.models.columns import SAMPLES
+from obligor.models.judged import Judged, weights_by_bin
+from obligor.models.stability import over_time, stability
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from obligor.core.scorecard import Characteristic, Scorecard
-    from obligor.models.columns import Rows
-    from obligor.models.training import FittedCard
 
 SCHEMA = "obligor/evaluation/1"
 _GROUPS = 10
 _SCORE_BINS = 40
-_PSI_BINS = 10
-_MOST_PERIODS = 16
 _DIGITS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What is evaluated: the card, the rows, and the scores and PDs that the card gives them."""
-
-    card: Scorecard
-    rows: Rows
-    scores: NDArray[np.int64]
-    pds: NDArray[np.float64]
-    codes: Mapping[str, NDArray[np.uint8]]
-    """The bin of every row, by characteristic."""
-    incumbent: tuple[str, NDArray[np.float64]] | None
-    """The name and values of a numeric incumbent score, higher being riskier on train or the reverse."""
-    protected: Mapping[str, Groups] = field(default_factory=dict)
-    """The group of each row, by protected column."""
-    incumbent_approval_rate: float | None = None
-    """The share that the incumbent would approve; that of the card at its cut-off where it is not known."""
-
-
-def judge(
-    card: Scorecard,
-    fitted: FittedCard,
-    rows: Rows,
-    *,
-    incumbent: tuple[str, NDArray[np.float64]] | None,
-    incumbent_approval_rate: float | None = None,
-    protected: Mapping[str, Groups] | None = None,
-) -> Judged:
-    """Read the PDs of the scores off the card."""
-    codes = {name: fitted.design.codes(name) for name in fitted.fit.features}
-    return Judged(
-        card,
-        rows,
-        fitted.scores,
-        card.pd.pd_column(fitted.scores),
-        codes,
-        incumbent,
-        protected or {},
-        incumbent_approval_rate,
-    )
-
-
-def best_ranking(scores: Mapping[str, NDArray[np.float64]], rows: Rows) -> tuple[str, NDArray[np.float64]] | None:
-    """Choose among several scores of the incumbent the one that ranks train best, whichever way it runs."""
-
-    def skill(name: str) -> float:
-        known = rows.is_in(0) & ~np.isnan(scores[name])
-        bad = rows.bad[known]
-        return abs(auc(bad, scores[name][known]) - 0.5) if 0 < bad.sum() < len(bad) else -1.0
-
-    best = max(scores, key=skill, default=None)
-    return None if best is None else (best, scores[best])
 
 
 def evaluate(judged: Judged, *, economy: Economy, seed: int) -> dict[str, Any]:
@@ -104,7 +45,7 @@ def evaluate(judged: Judged, *, economy: Economy, seed: int) -> dict[str, Any]:
     plain: dict[str, Any] = {
         name: _sample(judged, code, economy=economy, seed=seed) for code, name in enumerate(SAMPLES)
     }
-    plain["stability"] = _stability(judged)
+    plain["stability"] = stability(judged)
     plain["characteristics"] = [_characteristic(each, judged) for each in judged.card.characteristics]
     plain["fairness"] = _fairness(judged)
     return {str(key): tidy(value) for key, value in plain.items()}
@@ -296,48 +237,10 @@ def _fairness(judged: Judged) -> list[dict[str, Any]]:
     return found
 
 
-def _stability(judged: Judged) -> dict[str, Any]:
-    train = judged.scores[judged.rows.is_in(0)]
-    edges = np.unique(np.quantile(train, np.linspace(0, 1, _PSI_BINS + 1)[1:-1], method="inverted_cdf"))
-    place = np.searchsorted(edges, judged.scores, side="left").astype(np.uint8)
-    return {
-        "score_psi": _moved(place, judged, bins=len(edges) + 1),
-        "characteristics": [
-            {"feature": each.feature, **_moved(judged.codes[each.feature], judged, bins=len(each.bins))}
-            for each in judged.card.characteristics
-        ],
-    }
-
-
-def _moved(codes: NDArray[np.uint8], judged: Judged, *, bins: int) -> dict[str, Any]:
-    counts = [_weights(codes, judged, sample, bins=bins) for sample in range(len(SAMPLES))]
-    used = int(np.count_nonzero(np.sum(counts, axis=0)))
-    return {
-        name: {
-            "psi": psi(counts[0], counts[code]),
-            "quantile_95": psi_null_quantile(
-                used, expected_rows=float(counts[0].sum()), current_rows=float(counts[code].sum())
-            ),
-        }
-        for code, name in enumerate(SAMPLES)
-        if code
-    }
-
-
-def _weights(
-    codes: NDArray[np.uint8], judged: Judged, sample: int, *, bins: int, only_bads: bool = False
-) -> NDArray[np.float64]:
-    mask = judged.rows.is_in(sample)
-    if only_bads:
-        mask = mask & (judged.rows.bad == 1)
-    weight = None if judged.rows.weight is None else judged.rows.weight[mask]
-    return np.asarray(np.bincount(codes[mask], weights=weight, minlength=bins), dtype=np.float64)
-
-
 def _characteristic(each: Characteristic, judged: Judged) -> dict[str, Any]:
     codes, bins = judged.codes[each.feature], len(each.bins)
-    rows = [_weights(codes, judged, sample, bins=bins) for sample in range(len(SAMPLES))]
-    bads = [_weights(codes, judged, sample, bins=bins, only_bads=True) for sample in range(len(SAMPLES))]
+    rows = [weights_by_bin(codes, judged, sample, bins=bins) for sample in range(len(SAMPLES))]
+    bads = [weights_by_bin(codes, judged, sample, bins=bins, only_bads=True) for sample in range(len(SAMPLES))]
     return {
         "feature": each.feature,
         "information_value": each.information_value,
@@ -363,34 +266,8 @@ def _characteristic(each: Characteristic, judged: Judged) -> dict[str, Any]:
             }
             for place, row in enumerate(each.bins)
         ],
-        "over_time": _over_time(codes, judged, bins=bins),
+        "over_time": over_time(codes, judged, bins=bins),
     }
-
-
-def _over_time(codes: NDArray[np.uint8], judged: Judged, *, bins: int) -> dict[str, Any] | None:
-    """Give the bad rate and the share of each bin in each quarter, or year where there are many quarters."""
-    months = judged.rows.period
-    if months is None:
-        return None
-    months = months.astype(np.int64)
-    length = 3 if (months.max() - months.min()) // 3 < _MOST_PERIODS else 12
-    period = months // length
-    shown = np.unique(period)
-    place = np.searchsorted(shown, period) * bins + codes
-    size = len(shown) * bins
-    rows = np.bincount(place, minlength=size).reshape(len(shown), bins)
-    bads = np.bincount(place, weights=judged.rows.bad, minlength=size).reshape(len(shown), bins)
-    rates = np.divide(bads, rows, out=np.full(rows.shape, math.nan), where=rows > 0)
-    return {
-        "periods": [_period_name(int(each), length) for each in shown],
-        "bad_rates": rates.T,
-        "shares": (rows / rows.sum(axis=1, keepdims=True)).T,
-    }
-
-
-def _period_name(period: int, length: int) -> str:
-    year, part = divmod(period * length, 12)
-    return f"{year}" if length == 12 else f"{year}-Q{part // 3 + 1}"  # noqa: PLR2004  a year
 
 
 def _mean(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:

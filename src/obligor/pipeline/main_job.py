@@ -16,7 +16,8 @@ from obligor.files import whole_folder
 from obligor.models.assembly import assemble, economy_of
 from obligor.models.binning import BinningRules
 from obligor.models.columns import Predictor, Rows
-from obligor.models.evaluation import SCHEMA, best_ranking, evaluate, judge, tidy
+from obligor.models.evaluation import SCHEMA, evaluate, tidy
+from obligor.models.judged import best_ranking, judge
 from obligor.models.logistic import penalty_of
 from obligor.models.pairs import PairRules
 from obligor.models.projection import SmoothRules
