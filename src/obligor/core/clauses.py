@@ -413,6 +413,9 @@ class Model(Clause):
     """The most characteristics on the card."""
     keep: tuple[str, ...] = ()
     """Features that stay on the card whatever the statistics say."""
+    segment: Name | None = None
+    """A predictor whose bins may earn points of their own on the other characteristics: each that lowers the log loss on
+    validation by more than chance. Each frequent level of a category has its own bin. A smooth card finds such pairs itself."""
     penalty: Literal["l2", "l1", "elastic_net"] = "l2"
     """The kind of penalty whose strength is chosen on validation."""
     sign_constrained: bool = True
@@ -426,7 +429,7 @@ class Model(Clause):
 
 
 ONLY_CLASSICAL = (
-    "min_share", "min_bads", "min_information_value", "max_correlation", "max_psi", "max_p_value", "penalty",
+    "min_share", "min_bads", "min_information_value", "max_correlation", "max_psi", "max_p_value", "penalty", "segment",
     "sign_constrained",
 )  # fmt: skip
 ONLY_SMOOTH = ("max_pairs",)

@@ -260,6 +260,10 @@ def _name_problems(contract: Contract) -> Iterator[Problem]:
             yield Problem(("features", name, "history"), f"there is no history '{feature.history}'{close}")
         if feature.history is not None and contract.only(Role.APPLIED_AT) is None:
             yield Problem(("features", name), "a feature over a history needs a column of role applied_at")
+    segment = contract.model.segment
+    if segment is not None and segment not in contract.predictors:
+        close = close_to(segment, list(contract.predictors))
+        yield Problem(("model", "segment"), f"there is no predictor '{segment}'{close}")
     for index, name in enumerate(contract.model.keep):
         if name not in contract.predictors:
             yield Problem(

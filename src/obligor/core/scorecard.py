@@ -110,8 +110,9 @@ class Pair(_Model):
     """Two characteristics whose bins together earn points: a small grid.
 
     A grid reads no value of its own: each of its rows and columns is one bin or several of a characteristic, so that its cuts
-    are among theirs. Its points are those that the two tables cannot tell: over the train rows every row and every column
-    of the grid has a mean of zero.
+    are among theirs. On a smooth card its points are those that the two tables cannot tell: over the train rows every row
+    and every column of the grid has a mean of zero. On a classical card a grid holds what a segment's points differ by from
+    everybody's; the row of all others earns nothing.
     """
 
     features: tuple[str, str]

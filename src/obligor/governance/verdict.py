@@ -166,6 +166,24 @@ def _flips(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
         )
 
 
+def _segments(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    found = evaluation["segments"]
+    if not found:
+        return
+    earned = [it for it in found["segments"] if it["earned"]]
+    if not earned:
+        yield Sentence("plain", f"No level of {found['column']} earned points of its own: one card serves all of them.")
+        return
+    told = ", ".join(
+        f"{it['segment']} (test AUC {it['test_auc_own']:.3f} instead of {it['test_auc_common']:.3f})"
+        if it["test_auc_own"] is not None
+        else str(it["segment"])
+        for it in earned
+    )
+    lost = any(it["test_auc_own"] is not None and it["test_auc_own"] < it["test_auc_common"] for it in earned)
+    yield Sentence("watch" if lost else "good", f"Of {found['column']}, these have points of their own: {told}.")
+
+
 def _fairness(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
     flagged = [
         (column["column"], column["reference"], group)

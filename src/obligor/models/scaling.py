@@ -58,11 +58,16 @@ class Points:
     grids: tuple[Grid, ...] = ()
 
 
+def factor_of(scale: CardScale) -> float:
+    """Give the thousandths of a point that one unit of log-odds is worth."""
+    return THOUSANDTHS * scale.pdo / math.log(2)
+
+
 def scale_points(
     intercept: float, coefficients: Sequence[float], woe: Sequence[NDArray[np.float64]], *, scale: CardScale
 ) -> Points:
     """Give the points of a fit, whose coefficients are log-odds of good for one unit of weight of evidence."""
-    factor = THOUSANDTHS * scale.pdo / math.log(2)
+    factor = factor_of(scale)
     base = THOUSANDTHS * scale.score + factor * (intercept - math.log(scale.odds))
     earned = [np.rint(factor * b * table) for b, table in zip(coefficients, woe, strict=True)]
     if not all(np.isfinite(points).all() for points in (*earned, np.array([base]))):
@@ -85,17 +90,17 @@ def add_points(
 
 def log_odds_of(scores: NDArray[np.int64], *, scale: CardScale) -> NDArray[np.float64]:
     """Give the log-odds of good that a score in thousandths stands for before calibration."""
-    factor = THOUSANDTHS * scale.pdo / math.log(2)
+    factor = factor_of(scale)
     return np.asarray((scores - THOUSANDTHS * scale.score) / factor + math.log(scale.odds), dtype=np.float64)
 
 
 def score_column(log_odds: NDArray[np.float64], *, scale: CardScale) -> NDArray[np.int64]:
     """Give the score in thousandths that stands for each of some log-odds of good."""
-    factor = THOUSANDTHS * scale.pdo / math.log(2)
+    factor = factor_of(scale)
     return np.rint(THOUSANDTHS * scale.score + factor * (log_odds - math.log(scale.odds))).astype(np.int64)
 
 
 def score_of(log_odds: float, *, scale: CardScale) -> int:
     """Give the score in thousandths that stands for log-odds of good."""
-    factor = THOUSANDTHS * scale.pdo / math.log(2)
+    factor = factor_of(scale)
     return round(THOUSANDTHS * scale.score + factor * (log_odds - math.log(scale.odds)))

@@ -59,6 +59,8 @@ class Sample:
     codes: NDArray[np.uint8]
     bad: NDArray[np.float64]
     weight: NDArray[np.float64]
+    offset: NDArray[np.float64] | None = None
+    """Log-odds of bad that each row has already, where there are any: the fit adds to them."""
 
     def with_lines(self, lines: Sequence[NDArray[np.uint8]]) -> Sample:
         """Add lines of codes."""
@@ -82,7 +84,7 @@ class Smooth:
 
     def log_odds(self, sample: Sample) -> NDArray[np.float64]:
         """Give the log-odds of bad of every row."""
-        return _predict(self.intercept, self.tables, [block.line for block in self.blocks], sample.codes)
+        return _predict(self.intercept, self.tables, [block.line for block in self.blocks], sample)
 
 
 def second_differences(ordinary: int, size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -134,7 +136,7 @@ def fit_tables(
     if not 0 < rate < 1:
         raise InvalidInputError(f"smoothing: a bad rate of {rate:g}; wanted goods and bads")
     strengths = np.full(len(blocks), _START)
-    beta[0] = np.log(rate / (1 - rate))
+    beta[0] = np.log(rate / (1 - rate)) if sample.offset is None else 0.0
     if start is not None:
         known = int(offsets[len(start.tables)])
         beta[:known] = np.concatenate([[start.intercept], *start.tables])
@@ -148,7 +150,7 @@ def fit_tables(
     last = 0
     for step in range(steps + _LAST_STEPS):
         penalty = _penalty(blocks, offsets, strengths)
-        eta = _predict(float(beta[0]), _tables(beta, offsets), lines, sample.codes)
+        eta = _predict(float(beta[0]), _tables(beta, offsets), lines, sample)
         p = expit(eta)
         curvature = sample.weight * p * (1 - p)
         slope = sums_of(sample.codes, lines, sizes, sample.weight * (sample.bad - p))
@@ -195,7 +197,7 @@ def _walk(
     """Take the Newton step, or the first of its halves that does not lead uphill."""
     for _ in range(_HALVINGS):
         tried = beta + move
-        eta = _predict(float(tried[0]), _tables(tried, offsets), lines, sample.codes)
+        eta = _predict(float(tried[0]), _tables(tried, offsets), lines, sample)
         loss = _objective(eta, sample, tried, penalty)
         if loss <= before + 1e-12 * abs(before):
             return tried, loss
@@ -257,11 +259,11 @@ def _tables(beta: NDArray[np.float64], offsets: NDArray[np.int64]) -> tuple[NDAr
 
 
 def _predict(
-    intercept: float, tables: Sequence[NDArray[np.float64]], lines: Sequence[int], codes: NDArray[np.uint8]
+    intercept: float, tables: Sequence[NDArray[np.float64]], lines: Sequence[int], sample: Sample
 ) -> NDArray[np.float64]:
-    eta = np.full(codes.shape[1], intercept)
+    eta = np.full(len(sample.bad), intercept) if sample.offset is None else sample.offset + intercept
     for table, line in zip(tables, lines, strict=True):
-        _add(eta, table, codes[line])
+        _add(eta, table, sample.codes[line])
     return eta
 
 

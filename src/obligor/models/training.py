@@ -19,6 +19,7 @@ from obligor.models.columns import TRAIN, VALIDATION, Columns, Predictor, Rows
 from obligor.models.histograms import woe
 from obligor.models.logistic import Cases, CodedDesign, LogitFit, Penalty
 from obligor.models.scaling import Points, add_points, scale_points
+from obligor.models.segments import fit_segments
 from obligor.models.selection import Dropped, SelectionRules, screen, select
 
 if TYPE_CHECKING:
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from obligor.core.bins import Levels
+    from obligor.models.segments import Segment
 
 _AT_ONCE = 2
 _BADS_FOR_A_BIN = 40
 _FEWEST_BINS = 3
+_MOST_SEGMENTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Recipe:
     selection: SelectionRules = field(default_factory=SelectionRules)
     penalty: Penalty = field(default_factory=Penalty)
     scale: CardScale = field(default_factory=CardScale)
+    segment: str | None = None
+    """A predictor whose bins may earn points of their own; each frequent level of a category has a bin of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,8 @@ class FittedCard:
     points: Points
     scores: NDArray[np.int64]
     """Of every row, in thousandths."""
+    segments: tuple[Segment, ...] = ()
+    """What was found of each level of the segment's column, where there is one."""
 
 
 def fit_card(
@@ -73,8 +80,8 @@ def fit_card(
     TapeError
         Where no predictor tells anything.
     """
-    recipe = recipe or Recipe()
-    bins, matrix = _bin_all(predictors, columns, rows, rules=_afforded(recipe.binning, rows), advance=advance)
+    recipe = _with_segment(recipe or Recipe())
+    bins, matrix = _bin_all(predictors, columns, rows, recipe=recipe, advance=advance)
     names, dropped = screen(bins, rules=recipe.selection)
     if not names:
         raise TapeError(
@@ -87,11 +94,20 @@ def fit_card(
     )
     train, validation = (_cases(rows, sample) for sample in (TRAIN, VALIDATION))
     selection = select(design, train, validation, penalty=recipe.penalty, rules=recipe.selection)
-    fit = selection.fit
-    design = design.only(fit.features)
-    points = scale_points(fit.intercept, fit.coefficients, design.woe, scale=recipe.scale)
-    scores = add_points(points, [design.codes(name) for name in fit.features], rows=len(rows.bad))
-    return FittedCard(bins, design, (*dropped, *selection.dropped), fit, points, scores)
+    fit, used = selection.fit, design.only(selection.fit.features)
+    points = scale_points(fit.intercept, fit.coefficients, used.woe, scale=recipe.scale)
+    scores = add_points(points, [used.codes(name) for name in fit.features], rows=len(rows.bad))
+    fitted = FittedCard(bins, used, (*dropped, *selection.dropped), fit, points, scores)
+    if recipe.segment is None:
+        return fitted
+    return fit_segments(fitted, design, rows, recipe.segment, scale=recipe.scale)
+
+
+def _with_segment(recipe: Recipe) -> Recipe:
+    """Keep the column of the segment from being dropped."""
+    if recipe.segment is None or recipe.segment in recipe.selection.keep:
+        return recipe
+    return replace(recipe, selection=replace(recipe.selection, keep=(*recipe.selection.keep, recipe.segment)))
 
 
 def _afforded(rules: BinningRules, rows: Rows) -> BinningRules:
@@ -109,10 +125,11 @@ def _bin_all(
     columns: Columns,
     rows: Rows,
     *,
-    rules: BinningRules,
+    recipe: Recipe,
     advance: Callable[[float], None],
 ) -> tuple[dict[str, FittedBins], NDArray[np.uint8]]:
     """Bin the predictors, a few at a time; a byte for each value stays, the columns go."""
+    rules = _afforded(recipe.binning, rows)
     matrix = np.empty((len(predictors), len(rows.bad)), dtype=np.uint8)
     bins: dict[str, FittedBins] = {}
     nothing = np.zeros(0, dtype=np.uint8)
@@ -120,7 +137,8 @@ def _bin_all(
         for first in range(0, len(predictors), _AT_ONCE):
             group = predictors[first : first + _AT_ONCE]
             waiting = [
-                pool.submit(_bin_one, predictor, fetch(predictor, columns), rows, rules=rules) for predictor in group
+                pool.submit(_bin_one, it, fetch(it, columns), rows, rules=_rules(it, rules, segment=recipe.segment))
+                for it in group
             ]
             for offset, (predictor, result) in enumerate(zip(group, waiting, strict=True)):
                 fitted = result.result()
@@ -128,6 +146,13 @@ def _bin_all(
                 bins[predictor.name] = replace(fitted, codes=nothing)
                 advance(1)
     return bins, matrix
+
+
+def _rules(predictor: Predictor, rules: BinningRules, *, segment: str | None) -> BinningRules:
+    """Let each frequent level of the segment's column have a bin of its own."""
+    if predictor.kind != "category" or predictor.name != segment:
+        return rules
+    return replace(rules, max_bins=max(rules.max_bins, _MOST_SEGMENTS), min_share=rules.rare_share)
 
 
 def fetch(predictor: Predictor, columns: Columns) -> NDArray[np.float64] | Levels:

@@ -21,6 +21,7 @@ from obligor.models.judged import best_ranking, judge
 from obligor.models.logistic import penalty_of
 from obligor.models.pairs import PairRules
 from obligor.models.projection import SmoothRules
+from obligor.models.segments import segment_evidence
 from obligor.models.selection import SelectionRules
 from obligor.models.smooth import fit_smooth_card
 from obligor.models.training import Recipe, fit_card
@@ -124,6 +125,7 @@ def recipe_of(contract: Contract) -> Recipe:
         ),
         penalty=penalty_of(said.penalty, sign_constrained=said.sign_constrained),
         scale=contract.scale,
+        segment=said.segment,
     )
 
 
@@ -178,6 +180,7 @@ def _evaluate(
         if contract.model.recipe == "smooth"
         else {"strength": fitted.fit.strength, "l1_ratio": fitted.fit.l1_ratio},
         "penalty_path": [asdict(each) for each in fitted.fit.path],
+        "segments": segment_evidence(judged, fitted.segments, contract.model.segment),
         **prepared.history,
         "protected": [
             {"column": name, "why": contract.columns[name].predictor_because, "on_card": name in read}

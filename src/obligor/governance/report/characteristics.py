@@ -102,10 +102,12 @@ def _places(it: Characteristic, axis: tuple[int, ...]) -> list[str]:
     """Name the rows of a grid by the bins in each: neighbouring intervals as one."""
     binning = it.binning
     if isinstance(binning, NumericBins):
-        cuts = tuple(cut for at, cut in enumerate(binning.cuts) if axis[at] != axis[at + 1])
-        labels = NumericBins(it.feature, cuts, binning.specials).labels()
-        shown = [*dict.fromkeys(axis[: binning.ordinary]), *axis[binning.ordinary :]]
-        return [label for label, place in zip(labels, shown, strict=True) if place >= 0]
-    size = max(axis) + 1
-    labels = binning.labels()
-    return [", ".join(label for label, at in zip(labels, axis, strict=True) if at == place) for place in range(size)]
+        kept = [at for at in range(len(binning.cuts)) if axis[at] != axis[at + 1]]
+        merged = NumericBins(it.feature, tuple(binning.cuts[at] for at in kept), binning.specials).labels()
+        shown = [axis[at] for at in (*kept, binning.ordinary - 1)] + list(axis[binning.ordinary :])
+    else:
+        merged, shown = tuple(row.label for row in it.bins), list(axis)
+    return [
+        ", ".join(label for label, at in zip(merged, shown, strict=True) if at == place)
+        for place in range(max(axis) + 1)
+    ]

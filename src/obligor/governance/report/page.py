@@ -26,6 +26,7 @@ SECTIONS = (
     Section("calibration", "Calibration", calibration.fill),
     Section("points", "Points", lambda view: {"characteristics": view.evaluation["characteristics"]}),
     Section("characteristics", "Characteristics", characteristics.fill),
+    Section("segments", "Segments", lambda view: {} if view.evaluation["segments"] else None),
     Section("stability", "Stability", stability.fill),
     Section("fairness", "Groups", lambda view: {} if view.evaluation["fairness"] else None),
     Section("data", "Data", data.fill),
