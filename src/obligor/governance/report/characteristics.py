@@ -38,7 +38,8 @@ def _characteristics(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "chart": drawn(
                     bin_chart([row["label"] for row in bins], [row["train"]["share"] or 0 for row in bins], rates)
                 ),
-                "over_time_chart": drawn(_over_time(each)),
+                "rates_over_time": drawn(_over_time(each, "bad_rates", "bad rate")),
+                "shares_over_time": drawn(_over_time(each, "shares", "share")),
                 "low": min(points),
                 "high": max(points),
                 "about": f"information value {number(each['information_value'], 3)}, {each['trend']}",
@@ -47,7 +48,8 @@ def _characteristics(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _over_time(each: Mapping[str, Any]) -> str:
+def _over_time(each: Mapping[str, Any], key: str, name: str) -> str:
+    """Draw a rate of the fullest bins, period by period."""
     shown = each["over_time"]
     if not shown or len(shown["periods"]) < 2:  # noqa: PLR2004  a line needs two points
         return ""
@@ -57,18 +59,18 @@ def _over_time(each: Mapping[str, Any]) -> str:
     lines = [
         Series(
             each["bins"][index]["label"],
-            [(at, bad) for at, bad in enumerate(shown["bad_rates"][index]) if bad is not None],
+            [(at, rate) for at, rate in enumerate(shown[key][index]) if rate is not None],
             f"p{place}",
         )
         for place, index in enumerate(sorted(heavy))
     ]
-    top = max([bad for line in lines for _, bad in line.points] + [1e-9]) * 1.1
+    top = max([rate for line in lines for _, rate in line.points] + [1e-9]) * 1.1
     frame = Frame(
         (0, len(shown["periods"]) - 1),
         (0, top),
         "",
-        "bad rate",
-        "Bad rate of each bin over time",
+        name,
+        f"{name.capitalize()} of each bin over time",
         width=520,
         height=230,
         x_text=labels_at(shown["periods"]),
