@@ -128,7 +128,9 @@ def describe(change: Change, bins: Bins) -> str:
         case Merge(bins=numbers):
             return f"joined {' and '.join(_named(number, bins) for number in sorted(set(numbers)))}"
         case Split(at=at):
-            return f"split {_named(bins.assign(at) + 1, bins)} at {at:.6g}" if isinstance(bins, NumericBins) else "split"
+            return (
+                f"split {_named(bins.assign(at) + 1, bins)} at {at:.6g}" if isinstance(bins, NumericBins) else "split"
+            )
         case SplitLevels(levels=levels):
             source = f" from bin {bins.assign(levels[0]) + 1}" if isinstance(bins, CategoryBins) and levels else ""
             return f"split off {_listed(levels)}{source}"
@@ -166,7 +168,7 @@ def _moved_cut(change: MoveCut, bins: NumericBins) -> NumericBins:
     place = bins.cuts.index(_cut_named(change.cut, bins))
     low, high = ((None, *bins.cuts)[place], (*bins.cuts, None)[place + 1])
     if (low is not None and change.to <= low) or (high is not None and change.to >= high):
-        between = f"{'no lower limit' if low is None else f'{low:.6g}'} and {'no upper limit' if high is None else f'{high:.6g}'}"
+        between = " and ".join("no limit" if it is None else f"{it:.6g}" for it in (low, high))
         raise EditError(
             f"'{bins.feature}': the cut {change.cut:.6g} cannot go to {change.to:.6g}; "
             f"wanted a number between its neighbours, {between}",
@@ -182,7 +184,9 @@ def _cut_named(wanted: float, bins: NumericBins) -> float:
     found = [cut for cut in bins.cuts if f"{cut:.6g}" == f"{wanted:.6g}"]
     if len(found) != 1:
         listed = ", ".join(f"{cut:.6g}" for cut in bins.cuts) or "none"
-        raise EditError(f"'{bins.feature}': has {'no' if not found else 'more than one'} cut {wanted:.6g}; it has {listed}")
+        raise EditError(
+            f"'{bins.feature}': has {'no' if not found else 'more than one'} cut {wanted:.6g}; it has {listed}"
+        )
     return found[0]
 
 
@@ -215,7 +219,9 @@ def _split_group(change: SplitLevels, bins: CategoryBins) -> CategoryBins:
 def _moved_level(change: MoveLevel, bins: CategoryBins) -> CategoryBins:
     (target,), owner = _places((change.bin,), bins, least=1), _group_of(change.level, bins)
     if target == owner:
-        raise EditError(f"'{bins.feature}': {_listed((change.level,))} stands in bin {change.bin} already; wanted another bin")
+        raise EditError(
+            f"'{bins.feature}': {_listed((change.level,))} stands in bin {change.bin} already; wanted another bin"
+        )
     _, stay = _parted(bins.groups[owner], (change.level,), bins)
     moved = {owner: stay, target: tuple(sorted((*bins.groups[target], change.level)))}
     return CategoryBins(
@@ -254,7 +260,9 @@ def _places(numbers: tuple[int, ...], bins: Bins, *, least: int = _FEWEST) -> li
         if not 1 <= number <= bins.size:
             raise EditError(f"'{bins.feature}': has no bin {number}; wanted 1 to {bins.ordinary}")
         if number > bins.ordinary:
-            raise EditError(f"'{bins.feature}': {_named(number, bins)} keeps a bin of its own; wanted 1 to {bins.ordinary}")
+            raise EditError(
+                f"'{bins.feature}': {_named(number, bins)} keeps a bin of its own; wanted 1 to {bins.ordinary}"
+            )
     if len(set(numbers)) < least:
         raise EditError(f"'{bins.feature}': got {len(set(numbers))} bin to join, wanted at least {least}")
     return sorted({number - 1 for number in numbers})

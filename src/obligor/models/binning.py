@@ -153,21 +153,12 @@ def count_by_hand(
         Where train has no row in an ordinary bin, so that nothing could be said of it, or the bins are not of this column.
     """
     try:
-        outcomes = Outcomes(bad, train, validation, weight)
-        if isinstance(column, Levels) and isinstance(bins, CategoryBins):
-            every = Levels(np.arange(-1, len(column.names), dtype=np.int32), column.names)
-            counts = count_levels(column.codes, outcomes, table=np.roll(bins.assign_column(every), -1))
-        elif isinstance(column, np.ndarray) and isinstance(bins, NumericBins):
-            counts = count_numbers(column, outcomes, cuts=np.array(bins.cuts), specials=bins.specials)
-        else:
-            raise EditError(f"'{bins.feature}': the bins made by hand are not of this column: one is a category")
-    except EditError:
-        raise
+        counts = _counted(bins, column, Outcomes(bad, train, validation, weight))
+        kept = np.arange(CODES).clip(0, bins.size - 1).astype(np.uint8)
+        pooled = counts.train.pooled(kept, bins.size)
+        refuse_empty(bins, pooled)
     except InvalidInputError as error:
-        raise InvalidInputError(f"'{bins.feature}': {error.message}") from None
-    kept = np.arange(CODES, dtype=np.int64).clip(0, bins.size - 1).astype(np.uint8)
-    pooled = counts.train.pooled(kept, bins.size)
-    refuse_empty(bins, pooled)
+        raise type(error)(f"'{bins.feature}': {error.message}") from None
     rates = pooled.bads[: bins.ordinary] / pooled.rows[: bins.ordinary]
     asked = trend if isinstance(bins, NumericBins) else Trend.FREE
     return FittedBins(
@@ -180,12 +171,19 @@ def count_by_hand(
     )
 
 
+def _counted(bins: Bins, column: NDArray[np.float64] | Levels, outcomes: Outcomes) -> Counts:
+    if isinstance(column, Levels) and isinstance(bins, CategoryBins):
+        every = Levels(np.array([*range(len(column.names)), -1], dtype=np.int32), column.names)
+        return count_levels(column.codes, outcomes, table=bins.assign_column(every))
+    if isinstance(column, np.ndarray) and isinstance(bins, NumericBins):
+        return count_numbers(column, outcomes, cuts=np.array(bins.cuts), specials=bins.specials)
+    raise EditError("the bins made by hand and the column are a number and a category; wanted two of a kind")
+
+
 def refuse_empty(bins: Bins, train: Histogram) -> None:
     """Refuse bins of which one has no row of train."""
     for code in np.flatnonzero(train.rows[: bins.ordinary] <= 0).tolist():
-        raise EditError(
-            f"'{bins.feature}': bin {code + 1} ({bins.labels()[code]}) would hold no row of train; wanted some in every bin"
-        )
+        raise EditError(f"bin {code + 1} ({bins.labels()[code]}) would hold no row of train; wanted some in every bin")
 
 
 def broken_trend(rates: NDArray[np.float64], asked: Trend) -> list[str]:

@@ -265,7 +265,7 @@ def _purified(
 
 def _kept_trend(it: Coarse, table: NDArray[np.float64], weight: NDArray[np.float64]) -> Coarse:
     """Join the bins between which a projected table breaks the trend of the contract, unless a person made them."""
-    if it.fine.trend not in MONOTONE or it.fine.groups is not None:
+    if it.fine.trend not in MONOTONE or it.fine.fixed is not None:
         return it
     held = np.bincount(it.codes, weights=weight, minlength=it.size)[: len(it.groups)]
     starts = monotone(table[: len(it.groups)], held.astype(np.float64), rising=it.fine.trend == Trend.ASCENDING)
@@ -310,7 +310,9 @@ def _restrained(tables: Sequence[NDArray[np.float64]], grids: Sequence[Cells], c
             axis, values = (cells.rows, cells.log_odds) if cells.one == at else (cells.columns, cells.log_odds.T)
             along = sign * np.diff(values[axis[: len(it.groups)]], axis=0)
             against += np.minimum(along.min(axis=1), 0.0)
-        worst = min((float(step / -pull) for step, pull in zip(steps, against, strict=True) if pull < 0 <= step), default=1.0)
+        worst = min(
+            (float(step / -pull) for step, pull in zip(steps, against, strict=True) if pull < 0 <= step), default=1.0
+        )
         if worst < 1.0:
             for place in own:
                 shrunk[place] = replace(shrunk[place], log_odds=shrunk[place].log_odds * max(worst, 0.0))

@@ -289,7 +289,7 @@ def _fitted_bins(it: Coarse, table: NDArray[np.float64]) -> FittedBins:
     train = it.fine.train.pooled(mapping[: it.fine.size], it.size)
     own = table[: len(it.groups)]
     note = "joined from the smooth fit" if it.fine.trend not in MONOTONE else None
-    if it.fine.groups is not None:
+    if it.fine.fixed is not None:
         note = ". ".join(["bins made by hand", *broken_trend(own, it.fine.trend)])
     return FittedBins(bins, shape_of(own), np.zeros(0, dtype=np.uint8), train, None, note)
 

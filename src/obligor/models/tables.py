@@ -46,8 +46,8 @@ class FineTable:
     """The levels of each ordinary cell of a category; None for numbers."""
     specials: tuple[float | str, ...]
     train: Histogram
-    groups: tuple[tuple[int, ...], ...] | None = None
-    """The ordinary cells of each bin, where a person made the bins."""
+    fixed: Bins | None = None
+    """The bins, where a person made them; every cell lies within one."""
 
     @property
     def ordinary(self) -> int:
@@ -64,11 +64,24 @@ class FineTable:
         """Whether train shows more than one cell."""
         return int(np.count_nonzero(self.train.rows)) > 1
 
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...] | None:
+        """The ordinary cells of each bin that a person made."""
+        if self.fixed is None:
+            return None
+        if isinstance(self.fixed, NumericBins):  # a cell begins at each cut
+            owners = [0, *np.searchsorted(self.fixed.cuts, self.cuts, side="right").tolist()]
+        else:
+            owners = [self.fixed.assign(pool[0]) for pool in self.pools or ()]
+        return tuple(tuple(at for at, own in enumerate(owners) if own == code) for code in range(self.fixed.ordinary))
+
     def merged(self, groups: Sequence[Sequence[int]]) -> tuple[Bins, NDArray[np.uint8]]:
         """Give the bins that join ordinary cells, group by group, and the bin of each fine cell."""
         table = (np.arange(CODES) - self.ordinary + len(groups)).clip(0, MOST_BINS).astype(np.uint8)
         for place, group in enumerate(groups):
             table[list(group)] = place
+        if self.fixed is not None:
+            return self.fixed, table
         if self.pools is None:
             numbers = tuple(float(code) for code in self.specials)
             return NumericBins(self.feature, tuple(self.cuts[group[-1]] for group in groups[:-1]), numbers), table
@@ -97,29 +110,28 @@ def cut_finely(
     """
     try:
         outcomes = Outcomes(rows.bad, train, None, rows.weight)
-        if isinstance(column, np.ndarray) and not isinstance(fixed, CategoryBins):
-            found, codes = _cut_numbers(predictor, column, outcomes, by_hand=() if fixed is None else fixed.cuts)
-        elif isinstance(column, Levels) and not isinstance(fixed, NumericBins):
-            found, codes = _cut_levels(predictor, column, outcomes, by_hand=() if fixed is None else fixed.groups)
-        else:
-            raise EditError(f"'{predictor.name}': the bins made by hand are not of this column: one is a category")
+        found, codes = _cut(predictor, column, outcomes, fixed)
         return (found if fixed is None else _within(found, fixed)), codes
-    except EditError:
-        raise
     except InvalidInputError as error:
-        raise InvalidInputError(f"'{predictor.name}': {error.message}") from None
+        raise type(error)(f"'{predictor.name}': {error.message}") from None
+
+
+def _cut(
+    predictor: Predictor, column: NDArray[np.float64] | Levels, outcomes: Outcomes, fixed: Bins | None
+) -> tuple[FineTable, NDArray[np.uint8]]:
+    if isinstance(column, Levels) and not isinstance(fixed, NumericBins):
+        return _cut_levels(predictor, column, outcomes, by_hand=fixed.groups if fixed else ())
+    if isinstance(column, np.ndarray) and not isinstance(fixed, CategoryBins):
+        return _cut_numbers(predictor, column, outcomes, by_hand=fixed.cuts if fixed else ())
+    raise EditError("the bins made by hand and the column are a number and a category; wanted two of a kind")
 
 
 def _within(fine: FineTable, fixed: Bins) -> FineTable:
-    """Say which cells make up each bin that a person made."""
-    if isinstance(fixed, NumericBins):
-        owners = [0, *np.searchsorted(fixed.cuts, fine.cuts, side="right").tolist()]  # a cell begins at each cut
-    else:
-        owners = [fixed.assign(pool[0]) for pool in fine.pools or ()]
-    groups = tuple(tuple(at for at, own in enumerate(owners) if own == code) for code in range(fixed.ordinary))
-    rows = np.array([fine.train.rows[list(cells)].sum() for cells in groups])
+    """Bind the cells to the bins that a person made."""
+    bound = replace(fine, fixed=fixed)
+    rows = np.array([fine.train.rows[list(cells)].sum() for cells in bound.groups or ()])
     refuse_empty(fixed, Histogram(rows, np.zeros(len(rows))))
-    return replace(fine, groups=groups)
+    return bound
 
 
 def _cut_numbers(
