@@ -152,6 +152,20 @@ class Edits(_Model):
         )
         return Edits(edits=(*self.edits, edit))
 
+    def refuse_elsewhere(self, contract_sha256: str, snapshot_sha256: str) -> None:
+        """Refuse edits of which one was made on a draft of another contract or tape: the judgement was on other figures."""
+        for place, edit in enumerate(self.edits, start=1):
+            for what, own, given in (
+                ("contract", edit.draft.contract_sha256, contract_sha256),
+                ("tape", edit.draft.snapshot_sha256, snapshot_sha256),
+            ):
+                if own != given:
+                    raise EditError(
+                        f"edits: edit {place}, of '{edit.characteristic}', was made on a draft of the {what} {own[:12]}; "
+                        f"got the {what} {given[:12]}",
+                        hint="--carry-edits takes it all the same, and the report says so",
+                    )
+
     def to_json(self) -> bytes:
         """Write the edits as readable JSON; the same edits give the same bytes."""
         return readable_json(self.model_dump(mode="json", by_alias=True))
