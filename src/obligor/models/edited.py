@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from obligor.core.edits import Draft, Figures
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from obligor.core.bins import Bins
     from obligor.core.edits import Edit, Edits
@@ -55,13 +56,13 @@ def tell_edits(edits: Edits, evaluation: Mapping[str, Any], origin: Origin) -> d
             "what": edit.what,
             "author": edit.author,
             "reason": edit.reason,
-            "at": edit.at.isoformat(),
+            "at": edit.at.astimezone(UTC).isoformat(),
             "card_sha256": edit.draft.card_sha256,
             "elsewhere": _place(edit) != here,
             "before": edit.draft.validation.model_dump(),
-            "after": _after(edit, following, evaluation, here),
+            "after": _after(edit, edits.edits[place:], evaluation, here),
         }
-        for edit, following in zip(edits.edits, (*edits.edits[1:], None), strict=False)
+        for place, edit in enumerate(edits.edits, start=1)
     ]
     on_card = {it["feature"] for it in evaluation["characteristics"]}
     by_hand = [
@@ -76,13 +77,16 @@ def _place(edit: Edit) -> tuple[str, str]:
 
 
 def _after(
-    edit: Edit, following: Edit | None, evaluation: Mapping[str, Any], here: tuple[str, str]
+    edit: Edit, following: Sequence[Edit], evaluation: Mapping[str, Any], here: tuple[str, str]
 ) -> dict[str, Any] | None:
-    if _place(edit) != (here if following is None else _place(following)):
+    """Give the figures after an edit; the information value is the next that is known of its characteristic."""
+    now, own = (
+        figures_of(evaluation, edit.characteristic),
+        [it for it in following if it.characteristic == edit.characteristic],
+    )
+    after = following[0].draft.validation if following else now
+    value = own[0].draft.validation if own else now
+    if _place(edit) != (_place(following[0]) if following else here):
         return None
-    if following is None:
-        return figures_of(evaluation, edit.characteristic).model_dump()
-    found = following.draft.validation.model_dump()
-    if following.characteristic != edit.characteristic:
-        found["information_value"] = None  # the next draft tells that of another characteristic
-    return found
+    known = _place(edit) == (_place(own[0]) if own else here)
+    return after.model_dump() | {"information_value": value.information_value if known else None}
