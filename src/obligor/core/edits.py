@@ -87,7 +87,8 @@ class Edit(_Model):
         name, most = getattr(info, "field_name", ""), {"author": 100, "reason": 2000}
         said = said.strip()
         if not said:
-            raise EditError(f"edit: has no {name}; wanted {'a name' if name == 'author' else 'why it was made'}")
+            wanted, option = {"author": ("a name", "author"), "reason": ("why it is made", "because")}[name]
+            raise EditError(f"edit: has no {name}; wanted {wanted}", hint=f"--{option} says it")
         if len(said) > most[name] or not said.replace("\n", " ").isprintable():
             raise EditError(f"edit: its {name} is not printable or longer than {most[name]} characters")
         return said

@@ -16,6 +16,14 @@ from obligor.core.errors import CardError, EditError
 
 _MOST_SHOWN = 60
 _FEWEST = 2
+_KINDS = {
+    "merge": "merge",
+    "split": "split at a cut",
+    "split_levels": "split by levels",
+    "move_cut": "move of a cut",
+    "move_level": "move of a level",
+    "undo": "change that is none",
+}
 
 
 class _Change(BaseModel):
@@ -279,5 +287,6 @@ def _listed(levels: tuple[str, ...]) -> str:
 
 def _misfit(change: Change, bins: Bins) -> str:
     own, wanted = ("a number", "cuts") if isinstance(bins, NumericBins) else ("a category", "levels")
-    what = change.kind.replace("_", " of a ", 1) if change.kind != "split" else "split at a cut"
-    return f"'{bins.feature}': is {own}, which has no place for a {what}; wanted a change of its {wanted}"
+    return (
+        f"'{bins.feature}': is {own}, which has no place for a {_KINDS[change.kind]}; wanted a change of its {wanted}"
+    )
