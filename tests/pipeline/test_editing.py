@@ -355,7 +355,7 @@ def test_edits_of_another_tape_are_taken_only_when_asked_and_the_report_says_so(
 
 
 def test_a_draft_of_the_simulated_lender_is_edited_with_its_histories(
-    lender_run: LenderRun, contracts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lender_run: LenderRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OBLIGOR_DATA", str(lender_run.out.parent / "data"))
     monkeypatch.setenv("OBLIGOR_MLFLOW_URI", "off")
@@ -363,14 +363,6 @@ def test_a_draft_of_the_simulated_lender_is_edited_with_its_histories(
     told = edit_bins(lender_run.out, "inquiries_12m", {"kind": "merge", "bins": [2, 3]}, out=tmp_path / "out", **at)
     assert told.after is not None
     assert [it["label"] for it in told.after["bins"]] == ["below 2", "2 or more", "missing"]
-    run_tape(
-        str(lender_run.tape),
-        contract=contracts / "simulated-lender.yaml",
-        out=tmp_path / "again",
-        edits=tmp_path / "out" / "edits.json",
-        progress=Silence(),
-    )
-    assert content(tmp_path / "again") == content(tmp_path / "out")
 
 
 def test_a_level_of_a_real_tape_moves_to_another_bin(

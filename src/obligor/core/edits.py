@@ -10,7 +10,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from obligor.core.bins import Bins, CategoryBins, NumericBins
 from obligor.core.canonical import canonical_json, readable_json, sha256
@@ -83,8 +92,8 @@ class Edit(_Model):
 
     @field_validator("author", "reason")
     @classmethod
-    def _said(cls, said: str, info: object) -> str:
-        name, most = getattr(info, "field_name", ""), {"author": 100, "reason": 2000}
+    def _said(cls, said: str, info: ValidationInfo) -> str:
+        name, most = info.field_name or "", {"author": 100, "reason": 2000}
         said = said.strip()
         if not said:
             wanted, option = {"author": ("a name", "author"), "reason": ("why it is made", "because")}[name]

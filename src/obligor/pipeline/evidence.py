@@ -76,6 +76,7 @@ def run_record(
             "card_sha256": card.sha256,
             "contract_sha256": contract.sha256,
             "snapshot_sha256": snapshot.sha256,
+            "edits_sha256": card.origin.edits_sha256,
             "obligor": __version__,
         },
         folder=folder,
