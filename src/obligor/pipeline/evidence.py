@@ -76,9 +76,9 @@ def run_record(
             "card_sha256": card.sha256,
             "contract_sha256": contract.sha256,
             "snapshot_sha256": snapshot.sha256,
-            "edits_sha256": card.origin.edits_sha256,
             "obligor": __version__,
-        },
+        }
+        | ({"edits_sha256": card.origin.edits_sha256} if card.origin.edits_sha256 else {}),
         folder=folder,
         card_file=CARD,
     )
