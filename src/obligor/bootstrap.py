@@ -9,33 +9,90 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from obligor.core.errors import CardError, InvalidInputError, UnavailableError
+from obligor.core.errors import CardError, EditError, InvalidInputError, UnavailableError
 from obligor.files import disk_trouble
-from obligor.settings import Settings, read_settings, switch_telemetry_off
+from obligor.settings import Settings, read_author, read_settings, switch_telemetry_off
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from obligor.core.edits import Edits
     from obligor.core.scorecard import Scorecard
     from obligor.governance.tracking import Tracker
     from obligor.ingestion.sources import Source
+    from obligor.pipeline.changes import BinTables, CardChange
     from obligor.pipeline.summaries import RunSummary
     from obligor.serving.batch import BatchResult
     from obligor.telemetry import Progress
 
 
-def run_tape(tape: str, *, contract: Path, out: Path, progress: Progress) -> RunSummary:
-    """Make a card with its evidence from a tape."""
+def run_tape(
+    tape: str,
+    *,
+    contract: Path,
+    out: Path,
+    edits: Path | None = None,
+    carry_edits: bool = False,
+    progress: Progress,
+) -> RunSummary:
+    """Make a card with its evidence from a tape; ``edits`` is a file of edits of its bins by hand."""
     from obligor.ingestion.contract_file import load_contract
     from obligor.pipeline.main_job import run_main_job
 
     settings = _settings()
-    loaded = load_contract(contract)
+    loaded, by_hand = load_contract(contract), None if edits is None else load_edits(edits)
     with _workshop(settings) as work:
         return run_main_job(
             open_source(tape, settings),
             contract=loaded,
             out=out.absolute(),
+            work=work,
+            settings=settings,
+            tracker=_tracker(settings),
+            progress=progress,
+            edits=by_hand,
+            carry=carry_edits,
+        )
+
+
+def show_bins(run: Path, characteristic: str | None) -> BinTables:
+    """Show the bins of a run, of one characteristic or of all."""
+    from obligor.pipeline.editing import show_bins as shown
+
+    return shown(run.absolute(), characteristic)
+
+
+def edit_bins(
+    run: Path,
+    characteristic: str,
+    change: Mapping[str, object],
+    *,
+    author: str | None,
+    reason: str,
+    draft: str = "",
+    out: Path | None = None,
+    progress: Progress,
+) -> CardChange:
+    """Edit the bins of a run by hand, fit again, and tell what changed; ``change`` is plain data."""
+    from datetime import UTC, datetime
+
+    from obligor.core.rebinning import parse_change
+    from obligor.pipeline.editing import Wish, edit_run
+
+    settings = _settings()
+    wish = Wish(
+        characteristic,
+        parse_change(change),
+        read_author(os.environ) if author is None else author,
+        reason,
+        datetime.now(UTC).replace(microsecond=0),
+        draft,
+    )
+    with _workshop(settings) as work:
+        return edit_run(
+            run.absolute(),
+            wish,
+            out=None if out is None else out.absolute(),
             work=work,
             settings=settings,
             tracker=_tracker(settings),
@@ -131,6 +188,18 @@ def load_card(path: Path) -> Scorecard:
         raise CardError(f"{path}: there is no such file; wanted the scorecard.json of a run") from None
     except OSError as error:
         raise CardError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def load_edits(path: Path) -> Edits:
+    """Read edits of bins by hand from their file."""
+    from obligor.core.edits import parse_edits
+
+    try:
+        return parse_edits(path.read_bytes())
+    except FileNotFoundError:
+        raise EditError(f"{path}: there is no such file; wanted the edits.json of a run") from None
+    except OSError as error:
+        raise EditError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def open_source(tape: str, settings: Settings) -> Source:

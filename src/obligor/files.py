@@ -92,8 +92,14 @@ def _swap(fresh: Path, path: Path) -> None:
         fresh.replace(path)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
-    path.replace(old / path.name)
-    fresh.replace(path)
+    try:
+        path.replace(old / path.name)
+        fresh.replace(path)
+    except BaseException:  # an interruption between the two must not cost what stood there
+        if not path.exists():
+            (old / path.name).replace(path)
+        old.rmdir()
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +57,17 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         memory_mb=_whole(environ, "OBLIGOR_MEMORY_MB", default=1000, least=_LEAST_MEMORY_MB),
         threads=_whole(environ, "OBLIGOR_THREADS", default=2, least=1),
     )
+
+
+def read_author(environ: Mapping[str, str]) -> str:
+    """Name the person at work (``OBLIGOR_AUTHOR``), or the user of the machine; empty where neither is known."""
+    said = environ.get("OBLIGOR_AUTHOR", "").strip()
+    if said:
+        return said
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user without an entry, as in some containers
+        return ""
 
 
 def switch_telemetry_off(environ: MutableMapping[str, str]) -> None:

@@ -28,9 +28,13 @@ def demo(out: Path, applications: int, seed: int, *, quiet: bool, as_json: bool)
 @click.argument("tape")
 @click.option("--contract", "contract_path", type=FILE, required=True, help="The contract of the portfolio.")
 @click.option("--out", type=FOLDER, required=True, help="Where the evidence goes.")
+@click.option("--edits", type=FILE, help="The edits.json of a run whose bins were edited by hand.")
+@click.option("--carry-edits", is_flag=True, help="Take edits that were made on another contract or tape.")
 @quiet_option
 @json_option
-def run(tape: str, contract_path: Path, out: Path, *, quiet: bool, as_json: bool) -> None:
+def run(
+    tape: str, contract_path: Path, out: Path, edits: Path | None, *, carry_edits: bool, quiet: bool, as_json: bool
+) -> None:
     """Make a scorecard with its evidence from TAPE.
 
     TAPE is a file (CSV, CSV.gz, CSV.zst, Parquet), a folder of them, s3://bucket/key, or postgresql://host/db?table=t.
@@ -38,7 +42,9 @@ def run(tape: str, contract_path: Path, out: Path, *, quiet: bool, as_json: bool
     from obligor.bootstrap import run_tape
 
     with telling(quiet=quiet or as_json) as progress:
-        summary = run_tape(tape, contract=contract_path, out=out, progress=progress)
+        summary = run_tape(
+            tape, contract=contract_path, out=out, edits=edits, carry_edits=carry_edits, progress=progress
+        )
     show(summary, quiet=quiet, as_json=as_json)
 
 

@@ -9,6 +9,7 @@
      |    +-- SourceError         a tape that cannot be opened or read
      |    +-- TapeError           a tape that does not fit its contract
      |    +-- CardError           a scorecard file
+     |    +-- EditError           an edit of bins by hand
      +-- GateError                kind gate         exit 1   a check that the lender set was not passed
      +-- UnavailableError         kind unavailable  exit 1   something outside did not answer, or is full
 
@@ -73,6 +74,10 @@ class TapeError(InvalidInputError):
 
 class CardError(InvalidInputError):
     """A scorecard that is malformed, or that contradicts itself."""
+
+
+class EditError(InvalidInputError):
+    """An edit of bins by hand that the bins, or the draft, do not allow."""
 
 
 class GateError(ObligorError):

@@ -10,7 +10,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from obligor.core.bins import MOST_BINS, Bins, CategoryBins, NumericBins
 from obligor.core.calibration import PdTable
@@ -181,6 +189,13 @@ class Origin(_Model):
     """The seed of every draw."""
     rows: dict[str, int]
     """Rows of train, validation and test."""
+    edits_sha256: str = ""
+    """The hash of the edits of its bins by hand; empty, and not written, where there are none."""
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out what is not there, so that a card without edits keeps its bytes and its hash."""
+        return {name: value for name, value in write(self).items() if name != "edits_sha256" or value}
 
 
 class Scorecard(_Model):

@@ -31,5 +31,6 @@ def render_model_card(
         cautions=[sentence for sentence in sentences if sentence.tone in ("watch", "act")],
         dropped=evaluation["dropped"],
         protected=evaluation["protected"],
+        edits=evaluation["edits"],
         making=making,
     )

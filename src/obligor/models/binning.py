@@ -13,18 +13,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from obligor.core.bins import MOST_BINS, Bins, CategoryBins, NumericBins
-from obligor.core.errors import InvalidInputError
+from obligor.core.bins import MOST_BINS, Bins, CategoryBins, Levels, NumericBins
+from obligor.core.errors import EditError, InvalidInputError
 from obligor.core.trend import Trend
 from obligor.models.histograms import CODES, Counts, Histogram, Outcomes, count_levels, count_names, count_numbers
 from obligor.models.partition import Limits, Partition, best_partition, segments
 from obligor.models.prebins import quantile_cuts
-from obligor.models.trends import choose_trend
+from obligor.models.trends import broken_at, choose_trend, shape_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from obligor.core.bins import Levels
 
 _PLACEHOLDER = "no level"
 _ORDER_PRIOR = 50.0
@@ -69,7 +67,7 @@ class FittedBins:
     train: Histogram
     validation: Histogram | None
     note: str | None
-    """Why ``auto`` chose the trend."""
+    """Why ``auto`` chose the trend, or what is to be said of bins that were made by hand."""
 
 
 def fit_numeric(
@@ -132,6 +130,86 @@ def fit_categories(
         for low, high in itertools.pairwise((0, *found.starts, len(ranked)))
     )
     return _fitted(CategoryBins(feature, groups, specials), counts, found, prebins=len(ranked), note=note)
+
+
+def count_by_hand(
+    bins: Bins,
+    column: NDArray[np.float64] | Levels,
+    *,
+    bad: NDArray[np.uint8],
+    train: NDArray[np.bool_],
+    validation: NDArray[np.bool_] | None = None,
+    weight: NDArray[np.float64] | None = None,
+    trend: Trend = Trend.AUTO,
+    rules: BinningRules,
+) -> FittedBins:
+    """Take bins that a person made: count them, and note where they break the trend or the rules.
+
+    A trend that the contract asks and a rule that a bin breaks do not stop a person who gave a reason; they are told.
+
+    Raises
+    ------
+    EditError
+        Where train has no row in an ordinary bin, so that nothing could be said of it, or the bins are not of this column.
+    """
+    try:
+        counts = _counted(bins, column, Outcomes(bad, train, validation, weight))
+        kept = np.arange(CODES).clip(0, bins.size - 1).astype(np.uint8)
+        pooled = counts.train.pooled(kept, bins.size)
+        refuse_empty(bins, pooled)
+    except InvalidInputError as error:
+        raise type(error)(f"'{bins.feature}': {error.message}") from None
+    rates = pooled.bads[: bins.ordinary] / pooled.rows[: bins.ordinary]
+    asked = trend if isinstance(bins, NumericBins) else Trend.FREE
+    return FittedBins(
+        bins=bins,
+        trend=shape_of(rates) if isinstance(bins, NumericBins) else Trend.FREE,
+        codes=counts.codes,
+        train=pooled,
+        validation=None if counts.validation is None else counts.validation.pooled(kept, bins.size),
+        note=". ".join(["bins made by hand", *broken_trend(rates, asked), *_broken_rules(bins, pooled, rules)]),
+    )
+
+
+def _counted(bins: Bins, column: NDArray[np.float64] | Levels, outcomes: Outcomes) -> Counts:
+    if isinstance(column, Levels) and isinstance(bins, CategoryBins):
+        every = Levels(np.array([*range(len(column.names)), -1], dtype=np.int32), column.names)
+        return count_levels(column.codes, outcomes, table=bins.assign_column(every))
+    if isinstance(column, np.ndarray) and isinstance(bins, NumericBins):
+        return count_numbers(column, outcomes, cuts=np.array(bins.cuts), specials=bins.specials)
+    raise EditError("the bins made by hand and the column are a number and a category; wanted two of a kind")
+
+
+def refuse_empty(bins: Bins, train: Histogram) -> None:
+    """Refuse bins of which one has no row of train."""
+    for code in np.flatnonzero(train.rows[: bins.ordinary] <= 0).tolist():
+        raise EditError(f"bin {code + 1} ({bins.labels()[code]}) would hold no row of train; wanted some in every bin")
+
+
+def broken_trend(rates: NDArray[np.float64], asked: Trend) -> list[str]:
+    """Say where the bad rates of bins, from low to high, break the trend that the contract asks."""
+    broken = broken_at(rates, asked)
+    if not broken:
+        return []
+    places = ", ".join(f"from bin {at + 1} to bin {at + 2}" for at in broken)
+    return [f"The contract asks for the trend {asked}, which breaks {places}"]
+
+
+def _broken_rules(bins: Bins, train: Histogram, rules: BinningRules) -> list[str]:
+    """Say which ordinary bins hold less than the rules ask."""
+    said = []
+    for code in range(bins.ordinary):
+        held = {"bads": train.bads[code], "goods": train.goods[code]}
+        least = {"bads": rules.min_bads, "goods": rules.min_goods}
+        said += [
+            f"Bin {code + 1} holds {held[name]:g} {name}, fewer than {least[name]:g}"
+            for name in held
+            if held[name] < least[name]
+        ]
+        share = float(train.rows[code] / train.rows.sum())
+        if share < rules.min_share:
+            said.append(f"Bin {code + 1} holds {share:.1%} of train, less than {rules.min_share:.1%}")
+    return said
 
 
 def _partition(

@@ -17,9 +17,11 @@ from obligor.models.smoothing import Sample, Smooth, by_cells
 from obligor.models.tables import FineTable, spans
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from obligor.core.bins import Bins
 
 _COST = 0.05
 MONOTONE = (Trend.ASCENDING, Trend.DESCENDING)
@@ -43,6 +45,8 @@ class SmoothRules:
     """Features that stay however little they tell."""
     pairs: PairRules = field(default_factory=PairRules)
     scale: CardScale = field(default_factory=CardScale)
+    fixed: Mapping[str, Bins] = field(default_factory=dict)
+    """Bins made by hand, by predictor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,12 @@ def coarsen(
     sample: Sample,
     rules: SmoothRules,
 ) -> Coarse:
-    """Join neighbours, levels of a category in the order of the fit; a trend that the contract asks is kept."""
+    """Join neighbours, levels of a category in the order of the fit; a trend that the contract asks is kept.
+
+    Bins made by hand stay as they are.
+    """
+    if fine.groups is not None:
+        return _merged(fine, fine.groups, codes)
     p = expit(fit.log_odds(sample))
     weight = np.bincount(codes, weights=sample.weight * p * (1 - p), minlength=fine.size)[: fine.ordinary]
     order = np.arange(fine.ordinary) if fine.pools is None else np.argsort(table[: fine.ordinary], kind="stable")
@@ -255,8 +264,8 @@ def _purified(
 
 
 def _kept_trend(it: Coarse, table: NDArray[np.float64], weight: NDArray[np.float64]) -> Coarse:
-    """Join the bins between which a projected table breaks the trend of the contract."""
-    if it.fine.trend not in MONOTONE:
+    """Join the bins between which a projected table breaks the trend of the contract, unless a person made them."""
+    if it.fine.trend not in MONOTONE or it.fine.fixed is not None:
         return it
     held = np.bincount(it.codes, weights=weight, minlength=it.size)[: len(it.groups)]
     starts = monotone(table[: len(it.groups)], held.astype(np.float64), rising=it.fine.trend == Trend.ASCENDING)
@@ -301,7 +310,9 @@ def _restrained(tables: Sequence[NDArray[np.float64]], grids: Sequence[Cells], c
             axis, values = (cells.rows, cells.log_odds) if cells.one == at else (cells.columns, cells.log_odds.T)
             along = sign * np.diff(values[axis[: len(it.groups)]], axis=0)
             against += np.minimum(along.min(axis=1), 0.0)
-        worst = min((float(step / -pull) for step, pull in zip(steps, against, strict=True) if pull < 0), default=1.0)
+        worst = min(
+            (float(step / -pull) for step, pull in zip(steps, against, strict=True) if pull < 0 <= step), default=1.0
+        )
         if worst < 1.0:
             for place in own:
                 shrunk[place] = replace(shrunk[place], log_odds=shrunk[place].log_odds * max(worst, 0.0))

@@ -20,8 +20,7 @@ from scipy.special import expit
 from scipy.stats import chi2
 
 from obligor.core.errors import TapeError
-from obligor.core.trend import Trend
-from obligor.models.binning import FittedBins
+from obligor.models.binning import FittedBins, broken_trend
 from obligor.models.columns import TRAIN, Columns, Predictor, Rows
 from obligor.models.histograms import information_value, woe
 from obligor.models.logistic import CodedDesign, LogitFit
@@ -41,13 +40,15 @@ from obligor.models.scaling import THOUSANDTHS, Grid, Points, add_points
 from obligor.models.selection import Dropped
 from obligor.models.smoothing import Block, Sample, Smooth, by_cells, fit_tables, independent, second_differences
 from obligor.models.tables import FineTable, cut_finely
-from obligor.models.training import FittedCard, fetch
+from obligor.models.training import FittedCard, fetch, refuse_strays
+from obligor.models.trends import shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from obligor.core.bins import Bins
     from obligor.core.clauses import CardScale
 
 _AT_ONCE = 2
@@ -75,7 +76,8 @@ def fit_smooth_card(
     """
     rules = rules or SmoothRules()
     train = np.flatnonzero(rows.is_in(TRAIN))
-    fines, matrix = _cut_all(predictors, columns, rows, advance=advance)
+    refuse_strays(rules.fixed, predictors)
+    fines, matrix = _cut_all(predictors, columns, rows, fixed=rules.fixed, advance=advance)
     useful = [at for at, it in enumerate(fines) if it.tells]
     dropped = [Dropped(it.feature, "information value", "train shows one value only") for it in fines if not it.tells]
     useful, crowded_out = _foremost(fines, useful, rules=rules)
@@ -154,7 +156,12 @@ def _useless(it: Coarse, edf: float, rules: SmoothRules) -> Dropped | None:
 
 
 def _cut_all(
-    predictors: Sequence[Predictor], columns: Columns, rows: Rows, *, advance: Callable[[float], None]
+    predictors: Sequence[Predictor],
+    columns: Columns,
+    rows: Rows,
+    *,
+    fixed: Mapping[str, Bins],
+    advance: Callable[[float], None],
 ) -> tuple[list[FineTable], NDArray[np.uint8]]:
     matrix = np.empty((len(predictors), len(rows.bad)), dtype=np.uint8)
     fines: list[FineTable] = []
@@ -162,7 +169,10 @@ def _cut_all(
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for first in range(0, len(predictors), _AT_ONCE):
             group = predictors[first : first + _AT_ONCE]
-            waiting = [pool.submit(cut_finely, it, fetch(it, columns), rows, train=train) for it in group]
+            waiting = [
+                pool.submit(cut_finely, it, fetch(it, columns), rows, train=train, fixed=fixed.get(it.name))
+                for it in group
+            ]
             for result in waiting:
                 fine, codes = result.result()
                 matrix[len(fines)] = codes
@@ -277,20 +287,11 @@ def _intercept(offset: NDArray[np.float64], rows: Rows, train: NDArray[np.int64]
 def _fitted_bins(it: Coarse, table: NDArray[np.float64]) -> FittedBins:
     bins, mapping = it.fine.merged(it.groups)
     train = it.fine.train.pooled(mapping[: it.fine.size], it.size)
+    own = table[: len(it.groups)]
     note = "joined from the smooth fit" if it.fine.trend not in MONOTONE else None
-    return FittedBins(bins, _shape(table[: len(it.groups)]), np.zeros(0, dtype=np.uint8), train, None, note)
-
-
-def _shape(table: NDArray[np.float64]) -> Trend:
-    """Name the shape that log-odds of bad have over the ordinary bins."""
-    steps = np.sign(np.diff(table))
-    turns = np.flatnonzero(np.diff(steps[steps != 0]))
-    rising = bool(len(steps)) and bool(steps[steps != 0][:1].sum() > 0)
-    if not len(turns):
-        return Trend.ASCENDING if rising else Trend.DESCENDING
-    if len(turns) == 1:
-        return Trend.PEAK if rising else Trend.VALLEY
-    return Trend.FREE
+    if it.fine.fixed is not None:
+        note = ". ".join(["bins made by hand", *broken_trend(own, it.fine.trend)])
+    return FittedBins(bins, shape_of(own), np.zeros(0, dtype=np.uint8), train, None, note)
 
 
 def _as_logit(fit: Smooth, names: Sequence[str], intercept: float) -> LogitFit:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from obligor.core.bins import NumericBins
 from obligor.core.clauses import CardScale
-from obligor.core.errors import TapeError
-from obligor.models.binning import BinningRules, FittedBins, fit_categories, fit_numeric
+from obligor.core.errors import EditError, TapeError
+from obligor.models.binning import BinningRules, FittedBins, count_by_hand, fit_categories, fit_numeric
 from obligor.models.columns import TRAIN, VALIDATION, Columns, Predictor, Rows
 from obligor.models.histograms import woe
 from obligor.models.logistic import Cases, CodedDesign, LogitFit, Penalty
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from obligor.core.bins import Levels
+    from obligor.core.bins import Bins, Levels
     from obligor.models.segments import Segment
 
 _AT_ONCE = 2
@@ -46,6 +47,8 @@ class Recipe:
     scale: CardScale = field(default_factory=CardScale)
     segment: str | None = None
     """A predictor whose bins may earn points of their own; each frequent level of a category has a bin of its own."""
+    fixed: Mapping[str, Bins] = field(default_factory=dict)
+    """Bins made by hand, by predictor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ def fit_card(
         Where no predictor tells anything.
     """
     recipe = _with_segment(recipe or Recipe())
+    refuse_strays(recipe.fixed, predictors)
     bins, matrix = _bin_all(predictors, columns, rows, recipe=recipe, advance=advance)
     names, dropped = screen(bins, rules=recipe.selection)
     if not names:
@@ -110,6 +114,21 @@ def _with_segment(recipe: Recipe) -> Recipe:
     return replace(recipe, selection=replace(recipe.selection, keep=(*recipe.selection.keep, recipe.segment)))
 
 
+def refuse_strays(fixed: Mapping[str, Bins], predictors: Sequence[Predictor]) -> None:
+    """Refuse bins made by hand of what is no predictor, or whose special codes are no longer those of the contract."""
+    offered = {it.name: it for it in predictors}
+    for name, bins in fixed.items():
+        if name not in offered:
+            raise EditError(f"edits: '{name}' is no predictor of the contract")
+        known = tuple(str(code) for code in bins.specials)
+        asked = tuple(str(float(it)) if isinstance(bins, NumericBins) else str(it) for it in offered[name].specials)
+        if known != asked:
+            raise EditError(
+                f"edits: the bins of '{name}' have the special codes {', '.join(known) or 'none'}; "
+                f"the contract has {', '.join(asked) or 'none'}"
+            )
+
+
 def _afforded(rules: BinningRules, rows: Rows) -> BinningRules:
     """Ask for no more bins than train has bads to tell apart: about 40 for each, and three bins at the least."""
     bads = int(rows.bad[rows.is_in(TRAIN)].sum())
@@ -137,7 +156,14 @@ def _bin_all(
         for first in range(0, len(predictors), _AT_ONCE):
             group = predictors[first : first + _AT_ONCE]
             waiting = [
-                pool.submit(_bin_one, it, fetch(it, columns), rows, rules=_rules(it, rules, segment=recipe.segment))
+                pool.submit(
+                    _bin_one,
+                    it,
+                    fetch(it, columns),
+                    rows,
+                    rules=_rules(it, rules, segment=recipe.segment),
+                    fixed=recipe.fixed.get(it.name),
+                )
                 for it in group
             ]
             for offset, (predictor, result) in enumerate(zip(group, waiting, strict=True)):
@@ -161,9 +187,20 @@ def fetch(predictor: Predictor, columns: Columns) -> NDArray[np.float64] | Level
 
 
 def _bin_one(
-    predictor: Predictor, column: NDArray[np.float64] | Levels, rows: Rows, *, rules: BinningRules
+    predictor: Predictor, column: NDArray[np.float64] | Levels, rows: Rows, *, rules: BinningRules, fixed: Bins | None
 ) -> FittedBins:
     train, validation = rows.is_in(TRAIN), rows.is_in(VALIDATION)
+    if fixed is not None:
+        return count_by_hand(
+            fixed,
+            column,
+            bad=rows.bad,
+            train=train,
+            validation=validation,
+            weight=rows.weight,
+            trend=predictor.trend,
+            rules=rules,
+        )
     if isinstance(column, np.ndarray):
         return fit_numeric(
             predictor.name,

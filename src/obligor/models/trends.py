@@ -45,6 +45,35 @@ class _Trial:
     judged: Histogram
 
 
+def shape_of(rates: NDArray[np.float64]) -> Trend:
+    """Name the simplest shape that bad rates, or log-odds of bad, have over bins from low to high."""
+    steps = np.sign(np.diff(rates))
+    turns = np.flatnonzero(np.diff(steps[steps != 0]))
+    rising = bool(len(steps)) and bool(steps[steps != 0][:1].sum() > 0)
+    if not len(turns):
+        return Trend.ASCENDING if rising else Trend.DESCENDING
+    if len(turns) == 1:
+        return Trend.PEAK if rising else Trend.VALLEY
+    return Trend.FREE
+
+
+def broken_at(rates: NDArray[np.float64], asked: Trend) -> tuple[int, ...]:
+    """Give the bins after which the bad rate steps against a trend; of a turn, against the one that is kept longest."""
+    steps = np.sign(np.diff(rates)).astype(np.int64)
+    rise, fall = np.flatnonzero(steps < 0), np.flatnonzero(steps > 0)
+    if asked == Trend.ASCENDING:
+        return tuple(rise.tolist())
+    if asked == Trend.DESCENDING:
+        return tuple(fall.tolist())
+    if asked == Trend.EITHER:
+        return tuple(min(rise, fall, key=len).tolist())
+    if asked in (Trend.PEAK, Trend.VALLEY):
+        before, after = (rise, fall) if asked == Trend.PEAK else (fall, rise)
+        turned = [(*before[before < turn].tolist(), *after[after >= turn].tolist()) for turn in range(len(steps) + 1)]
+        return min(turned, key=len)
+    return ()
+
+
 def choose_trend(counts: Counts, prebins: int, *, limits: Limits, bins: int, unit: float = 1.0) -> Choice:
     """Give the best partition of the first `prebins` codes under the simplest trend that holds outside its own rows.
 

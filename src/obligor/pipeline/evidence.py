@@ -20,13 +20,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from obligor.core.contract import Contract
+    from obligor.core.edits import Edits
     from obligor.core.scorecard import Scorecard
     from obligor.core.snapshot import Snapshot
     from obligor.pipeline.preparing import Prepared
 
 CARD, EVALUATION, FINDINGS, QUARANTINE = "scorecard.json", "evaluation.json", "findings.json", "quarantine.parquet"
-REPORT, MODEL_CARD = "report.html", "model_card.md"
+REPORT, MODEL_CARD, EDITS = "report.html", "model_card.md", "edits.json"
 _LIBRARIES = ("numpy", "scipy", "duckdb", "pyarrow", "numba", "scikit-learn", "pydantic", "great-expectations")
+
+
+def write_edits(folder: Path, edits: Edits) -> None:
+    """Write the edits of bins by hand, where there are any."""
+    if edits.edits:
+        (folder / EDITS).write_bytes(edits.to_json())
 
 
 def write_evidence(
@@ -49,7 +56,7 @@ def write_evidence(
     (folder / REPORT).write_text(page, encoding="utf-8")
     text = render_model_card(contract, card=card, evaluation=evaluation, making=making)
     (folder / MODEL_CARD).write_text(text, encoding="utf-8")
-    (folder / MANIFEST).write_bytes(readable_json(_manifest(folder, contract, snapshot)))
+    (folder / MANIFEST).write_bytes(readable_json(_manifest(folder, contract, card, snapshot)))
 
 
 def run_record(
@@ -70,7 +77,8 @@ def run_record(
             "contract_sha256": contract.sha256,
             "snapshot_sha256": snapshot.sha256,
             "obligor": __version__,
-        },
+        }
+        | ({"edits_sha256": card.origin.edits_sha256} if card.origin.edits_sha256 else {}),
         folder=folder,
         card_file=CARD,
     )
@@ -81,12 +89,13 @@ def _making(contract: Contract, card: Scorecard, snapshot: Snapshot) -> list[tup
         ("contract", f"{contract.name}, SHA-256 {contract.sha256}"),
         ("data", f"SHA-256 {snapshot.sha256}"),
         ("card", f"SHA-256 {card.sha256}"),
+        *([("edits by hand", f"SHA-256 {card.origin.edits_sha256}")] if card.origin.edits_sha256 else []),
         ("seed", str(contract.model.seed)),
         ("software", f"Obligor {__version__}"),
     ]
 
 
-def _manifest(folder: Path, contract: Contract, snapshot: Snapshot) -> dict[str, Any]:
+def _manifest(folder: Path, contract: Contract, card: Scorecard, snapshot: Snapshot) -> dict[str, Any]:
     """List the hashes of all that went in and came out, and what made it."""
     outputs = sorted(path for path in folder.iterdir() if path.name != MANIFEST and not path.name.startswith("."))
     return {
@@ -96,6 +105,7 @@ def _manifest(folder: Path, contract: Contract, snapshot: Snapshot) -> dict[str,
             "snapshot_sha256": snapshot.sha256,
             "files": [{"table": file.table, "bytes": file.bytes, "sha256": file.sha256} for file in snapshot.files],
             "contract_sha256": contract.sha256,
+            **({"edits_sha256": card.origin.edits_sha256} if card.origin.edits_sha256 else {}),
         },
         "outputs": {path.name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)} for path in outputs},
         "versions": {"obligor": __version__, "python": platform.python_version()}

@@ -6,16 +6,19 @@ leaves nothing half-written.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from obligor import __version__
 from obligor.core.clauses import Role
+from obligor.core.edits import Edits
 from obligor.core.scorecard import Origin
+from obligor.core.snapshot import Snapshot
 from obligor.files import whole_folder
 from obligor.models.assembly import assemble, economy_of
 from obligor.models.binning import BinningRules
 from obligor.models.columns import Predictor, Rows
+from obligor.models.edited import tell_edits
 from obligor.models.evaluation import SCHEMA, evaluate, tidy
 from obligor.models.judged import best_ranking, judge
 from obligor.models.logistic import penalty_of
@@ -25,21 +28,21 @@ from obligor.models.segments import segment_evidence
 from obligor.models.selection import SelectionRules
 from obligor.models.smooth import fit_smooth_card
 from obligor.models.training import Recipe, fit_card
-from obligor.pipeline.evidence import run_record, write_evidence
+from obligor.pipeline.evidence import run_record, write_edits, write_evidence
 from obligor.pipeline.preparing import db_tape, incumbents_of, prepare, protected_of, read_rows, snapshot_of
 from obligor.pipeline.summaries import RunSummary
 from obligor.preprocessing.engine import connect
 from obligor.preprocessing.features import FeatureColumns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import date
     from pathlib import Path
 
+    from obligor.core.bins import Bins
     from obligor.core.contract import Contract
     from obligor.core.features import FeatureSet
     from obligor.core.scorecard import Scorecard
-    from obligor.core.snapshot import Snapshot
     from obligor.governance.tracking import Tracker
     from obligor.ingestion.sources import Source
     from obligor.models.training import FittedCard
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
 
 
 def run_main_job(
-    source: Source,
+    source: Source | Snapshot,
     *,
     contract: Contract,
     out: Path,
@@ -57,8 +60,17 @@ def run_main_job(
     settings: Settings,
     tracker: Tracker,
     progress: Progress,
+    edits: Edits | None = None,
+    carry: bool = False,
 ) -> RunSummary:
-    """Make a card from a source by its contract, with the evidence in ``out``.
+    """Make a card from a source, or from a snapshot of one, by its contract, with the evidence in ``out``.
+
+    Parameters
+    ----------
+    edits
+        Edits of its bins by hand.
+    carry
+        Whether edits that were made on a draft of another contract or tape are taken too.
 
     Raises
     ------
@@ -68,29 +80,48 @@ def run_main_job(
         Where the data break a limit of the contract.
     """
     with whole_folder(out) as folder:
-        snapshot = snapshot_of(source, contract, settings=settings, progress=progress)
+        snapshot = _snapshot(source, contract, settings=settings, progress=progress)
+        edits = edits or Edits()
+        if not carry:
+            edits.refuse_elsewhere(contract.sha256, snapshot.sha256)
         db = connect(work, memory_mb=settings.memory_mb, threads=settings.threads)
         with db:
             prepared = prepare(db_tape(db, snapshot, contract, progress=progress), contract, progress=progress)
             rows = read_rows(prepared.tape, contract)
             with progress.step("binning", total=len(contract.predictors)) as advance:
-                fitted = fit(contract, prepared, rows, advance=advance)
+                fitted = fit(contract, prepared, rows, fixed=edits.fixed, advance=advance)
             with progress.step("calibrating and evaluating"):
-                card, evaluation = _evaluate(contract, prepared, fitted, rows, snapshot=snapshot)
+                card, evaluation = _evaluate(contract, prepared, fitted, rows, snapshot=snapshot, edits=edits)
             with progress.step("writing the evidence"):
+                write_edits(folder, edits)
                 write_evidence(folder, contract, prepared, card=card, evaluation=evaluation, snapshot=snapshot)
         with progress.step("tracking the run"):
             registered = tracker.record(run_record(folder, contract, card, evaluation, snapshot=snapshot))
     return RunSummary.of(card, evaluation, out=out, registered=registered)
 
 
-def fit(contract: Contract, prepared: Prepared, rows: Rows, *, advance: Callable[[float], None]) -> FittedCard:
-    """Fit a card by the recipe of the contract."""
+def _snapshot(source: Source | Snapshot, contract: Contract, *, settings: Settings, progress: Progress) -> Snapshot:
+    if isinstance(source, Snapshot):
+        return source
+    return snapshot_of(source, contract, settings=settings, progress=progress)
+
+
+def fit(
+    contract: Contract,
+    prepared: Prepared,
+    rows: Rows,
+    *,
+    fixed: Mapping[str, Bins] | None = None,
+    advance: Callable[[float], None],
+) -> FittedCard:
+    """Fit a card by the recipe of the contract; ``fixed`` are bins made by hand, by predictor."""
     predictors = _predictors(contract, prepared.features)
     columns = FeatureColumns(prepared.tape.db, "features")
     if contract.model.recipe == "smooth":
-        return fit_smooth_card(predictors, columns, rows, rules=smooth_rules_of(contract), advance=advance)
-    return fit_card(predictors, columns, rows, recipe=recipe_of(contract), advance=advance)
+        rules = replace(smooth_rules_of(contract), fixed=fixed or {})
+        return fit_smooth_card(predictors, columns, rows, rules=rules, advance=advance)
+    recipe = replace(recipe_of(contract), fixed=fixed or {})
+    return fit_card(predictors, columns, rows, recipe=recipe, advance=advance)
 
 
 def smooth_rules_of(contract: Contract) -> SmoothRules:
@@ -140,7 +171,7 @@ def _predictors(contract: Contract, features: FeatureSet) -> list[Predictor]:
 
 
 def _evaluate(
-    contract: Contract, prepared: Prepared, fitted: FittedCard, rows: Rows, *, snapshot: Snapshot
+    contract: Contract, prepared: Prepared, fitted: FittedCard, rows: Rows, *, snapshot: Snapshot, edits: Edits
 ) -> tuple[Scorecard, dict[str, Any]]:
     origin = Origin(
         contract=contract.name,
@@ -149,6 +180,7 @@ def _evaluate(
         obligor=__version__,
         seed=contract.model.seed,
         rows={sample.name: sample.rows for sample in prepared.samples},
+        edits_sha256=edits.sha256,
     )
     made = assemble(contract, fitted, rows, features=prepared.features, caps=prepared.caps, origin=origin)
     judged = judge(
@@ -187,7 +219,7 @@ def _evaluate(
             for name in contract.with_role(Role.PROTECTED)
         ],
     }
-    return made.card, tidy(plain)
+    return made.card, tidy(plain | {"edits": tell_edits(edits, plain, origin)})
 
 
 def _day(day: date | None) -> str | None:
