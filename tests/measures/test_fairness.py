@@ -20,6 +20,7 @@ from obligor.measures.fairness import (
     association,
     compare_groups,
     effective,
+    evened,
     impact_ratio,
     intersections,
     mean_difference,
@@ -186,7 +187,8 @@ def test_a_reference_group_without_approvals_leaves_no_ratio_and_no_flag_but_err
     assert (own.impact_ratio, own.impact_lower, own.p, own.flag) == (None, None, None, "")
     assert (own.approval_rate, usual.approval_rate) == (0.4, 0.0)
     assert own.declined_goods_difference == pytest.approx(-0.4)
-    assert worst_ratio(found) is None
+    assert worst_ratio(applicants.approved, groups, standard=Standard()) == 0
+    assert worst_ratio(np.zeros(140, dtype=bool), groups, standard=Standard()) is None
 
 
 def test_a_group_without_bads_has_no_share_of_them_and_one_without_approvals_is_flagged() -> None:
@@ -195,13 +197,28 @@ def test_a_group_without_bads_has_no_share_of_them_and_one_without_approvals_is_
     assert (own.observed_expected, own.observed_expected_lower) == (0, 0)
     assert own.observed_expected_upper is not None
     assert own.observed_expected_upper > 0
-    assert (own.impact_ratio, own.flag, worst_ratio([own, usual])) == (0, "hard", 0)
+    assert (own.impact_ratio, own.flag, usual.flag) == (0, "hard", "")
 
 
 def test_a_reference_group_that_fares_worse_is_flagged_as_any_other() -> None:
-    own, usual = compare_groups(*table((45, 50), (45, 90)))[1]
+    applicants, groups = table((45, 50), (45, 90))
+    own, _ = compare_groups(applicants, groups)[1]
     assert (own.impact_ratio, own.flag) == (pytest.approx(1.8), "hard")
-    assert worst_ratio([own, usual]) == pytest.approx(1 / 1.8)
+    assert worst_ratio(applicants.approved, groups, standard=Standard()) == pytest.approx(1 / 1.8)
+
+
+@given(st.integers(0, 10_000), st.booleans())
+def test_the_worst_ratio_is_that_of_the_comparison(seed: int, weighted: bool) -> None:
+    random = np.random.default_rng(seed)
+    codes = random.integers(-1, random.integers(1, 7), 600)
+    weight = random.uniform(0, 3, 600) if weighted else None
+    approved = random.random(600) < 0.7
+    applicants = Applicants(approved, random.random(600), np.zeros(600, dtype=np.uint8), np.zeros(600), weight)
+    groups, standard = Groups(codes, tuple("abcdefg")), Standard(fewest=80)
+    ratios = [it.impact_ratio for it in compare_groups(applicants, groups, standard=standard)[1]]
+    told = [evened(it) for it in ratios if it is not None]
+    found = worst_ratio(approved, groups, weight, standard=standard)
+    assert found == (pytest.approx(min(told)) if len(told) > 1 else None)
 
 
 def test_a_knockout_rule_is_compared_like_a_score() -> None:
@@ -219,7 +236,8 @@ def test_a_constant_column_is_one_group_and_an_unknown_one_none() -> None:
     applicants, _ = book()
     n = len(applicants.bad)
     reference, found = compare_groups(applicants, Groups(np.zeros(n, dtype=np.int64), ("all",)))
-    assert (reference, [it.impact_ratio for it in found], worst_ratio(found)) == ("all", [1.0], None)
+    assert (reference, [it.impact_ratio for it in found]) == ("all", [1.0])
+    assert worst_ratio(applicants.approved, Groups(np.zeros(n, dtype=np.int64), ("all",)), standard=Standard()) is None
     assert compare_groups(applicants, Groups(np.full(n, -1), ())) == ("", [])
 
 

@@ -28,11 +28,12 @@ from obligor.measures.calibration import wilson
 from obligor.measures.discrimination import Z_95
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
 _MOST_GROUPS = 50
+_DIGITS = 9
 
 Flag = Literal["", "review", "hard", "insufficient"]
 Interval = tuple[float, float, float]
@@ -165,9 +166,8 @@ def compare_groups(
     parts = {code: part for code, part in parts.items() if len(part.bad)}
     if not parts:
         return "", []
-    enough = {code for code, part in parts.items() if effective(part.weights) >= standard.fewest}
-    offered = [code for code in enough or parts if code < _MOST_GROUPS]
-    reference = max(sorted(offered), key=lambda code: float(parts[code].weights.sum()))
+    enough = [code for code, part in parts.items() if effective(part.weights) >= standard.fewest]
+    reference = _reference(enough or list(parts), {code: float(part.weights.sum()) for code, part in parts.items()})
     even = applicants.weight is None or len(np.unique(applicants.weight)) == 1
     return groups.names[reference], [
         _outcome(groups.names[code], part, parts[reference], standard=standard, even=even)
@@ -177,10 +177,34 @@ def compare_groups(
     ]
 
 
-def worst_ratio(outcomes: Iterable[GroupOutcome]) -> float | None:
-    """Give the impact ratio of the group that fares worst beside the reference, or of the reference beside it."""
-    found = [evened(it.impact_ratio) for it in outcomes if it.impact_ratio is not None]
-    return min(found) if len(found) > 1 else None
+def worst_ratio(
+    approved: NDArray[np.bool_], groups: Groups, weight: NDArray[np.float64] | None = None, *, standard: Standard
+) -> float | None:
+    """Give the impact ratio of the group that fares worst beside the reference, or of the reference beside it.
+
+    None where there are not two groups that are large enough, or nobody is approved.
+    """
+    groups = _foremost(groups)
+    known = groups.codes >= 0
+    codes, weights = groups.codes[known], np.ones(int(known.sum())) if weight is None else weight[known]
+    total, square, passed = (
+        np.bincount(codes, weights=values, minlength=len(groups.names))
+        for values in (weights, weights**2, weights * approved[known])
+    )
+    rows = np.divide(total**2, square, out=np.zeros(len(total)), where=square > 0).round(_DIGITS)
+    enough = np.flatnonzero(rows >= standard.fewest).tolist()
+    if len(enough) < 2:  # noqa: PLR2004  a ratio takes two
+        return None
+    rates = passed / np.where(total > 0, total, 1.0)
+    usual = rates[_reference(enough, dict(enumerate(total.tolist())))]
+    if not usual:
+        return 0.0 if rates[enough].any() else None
+    return min(evened(float(rates[code] / usual)) for code in enough)
+
+
+def _reference(codes: list[int], weight: Mapping[int, float]) -> int:
+    """Choose the heaviest group, but for the one of all the rest; the first of equals."""
+    return max([code for code in codes if code < _MOST_GROUPS] or codes, key=lambda code: weight[code])
 
 
 def evened(ratio: float) -> float:
@@ -191,7 +215,7 @@ def evened(ratio: float) -> float:
 def effective(weight: NDArray[np.float64]) -> float:
     """Give as many rows as weights are worth: (sum w)^2 / sum w^2."""
     square = float(weight @ weight)
-    return round(float(weight.sum()) ** 2 / square, 9) if square > 0 else 0.0
+    return round(float(weight.sum()) ** 2 / square, _DIGITS) if square > 0 else 0.0
 
 
 def _foremost(groups: Groups) -> Groups:
