@@ -40,7 +40,7 @@ MOST_CLASSICAL, MOST_SMOOTH = 40, 12
 """How many cards are fitted at the most."""
 _DEEPEST = 4
 _WORTH = 0.01
-"""The rise of an impact ratio below which an alternative is not put forward."""
+"""The rise of an impact ratio from which an alternative counts as better."""
 _COARSER = (5, 3, 2)
 _STRENGTHS = (0.003, 0.01, 0.03, 0.1)
 THE_CARD = "the card"
@@ -111,6 +111,8 @@ class Proposal:
     """The impact ratio of the card on validation."""
     alternative: str | None
     """None where the card's ratio asks for no review, or no alternative has a better one at that price."""
+    holds: bool
+    """Whether the test bears it out: there too its ratio is higher than that of the card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +255,8 @@ def _judged(tried: Mapping[Change, _Tried], failed: Sequence[str], bench: Bench)
         shown = on or own.kind == "card"
         figures = _figures(it.scores, own.cutoff, bench, TEST) if shown else None
         told.append(replace(own, on_frontier=on, test=figures))
-    proposals = [_proposal(column, known, names, bench) for column, names in fronts.items() if names]
+    judged = {it.name: it for it in told}
+    proposals = [_proposal(column, judged, names, bench) for column, names in fronts.items() if names]
     return Search(tuple(told), tuple(proposals), tuple(failed))
 
 
@@ -267,7 +270,8 @@ def _proposal(column: str, known: Mapping[str, Alternative], front: Sequence[str
     }
     best = max(ratios, key=lambda name: ratios[name], default=THE_CARD)
     wanted = ratio < bench.standard.review and ratios.get(best, 0.0) >= ratio + _WORTH
-    return Proposal(column, ratio, best if wanted else None)
+    before, after = ((it.test.impact_ratios[column] if it.test else None) or 0.0 for it in (known[THE_CARD], known[best]))
+    return Proposal(column, ratio, best if wanted else None, wanted and after >= before + _WORTH)
 
 
 def _figures(scores: NDArray[np.int64], cutoff: int, bench: Bench, sample: int) -> Figures:
