@@ -118,7 +118,9 @@ def test_three_ways_are_tried(found: dict[str, Alternative]) -> None:
 
 
 def test_of_two_proxies_both_are_left_out_together() -> None:
-    found = {it.name: it.validation.impact_ratios["sex"] or 0 for it in plant(30_000, twice=True).searched().alternatives}
+    found = {
+        it.name: it.validation.impact_ratios["sex"] or 0 for it in plant(30_000, twice=True).searched().alternatives
+    }
     assert found[THE_CARD] < min(found["without phone"], found["without shop"])
     assert found["without phone and shop"] > max(found["without phone"], found["without shop"])
 
@@ -245,5 +247,11 @@ def test_no_other_cutoff_comes_nearer_to_the_wanted_rate(scores: list[int], rate
 
 
 def test_a_change_says_itself_in_words() -> None:
-    told = [Change(), Change(without=("a",)), Change(without=("a", "b", "c")), Change(max_bins=3), Change(strength=0.01)]
+    told = [
+        Change(),
+        Change(without=("a",)),
+        Change(without=("a", "b", "c")),
+        Change(max_bins=3),
+        Change(strength=0.01),
+    ]
     assert [it.name for it in told] == ["the card", "without a", "without a, b and c", "at most 3 bins", "penalty 0.01"]

@@ -177,7 +177,12 @@ def smooth_refitter(
 
 
 def search(
-    base: FittedCard, *, cutoff: int, refitter: Refitter, bench: Bench, advance: Callable[[float], None] = lambda _: None
+    base: FittedCard,
+    *,
+    cutoff: int,
+    refitter: Refitter,
+    bench: Bench,
+    advance: Callable[[float], None] = lambda _: None,
 ) -> Search:
     """Try cards and judge them; ``advance`` is called with 1 after each."""
     on_validation = _book(base.scores, bench, VALIDATION)
@@ -270,7 +275,9 @@ def _proposal(column: str, known: Mapping[str, Alternative], front: Sequence[str
     }
     best = max(ratios, key=lambda name: ratios[name], default=THE_CARD)
     wanted = ratio < bench.standard.review and ratios.get(best, 0.0) >= ratio + _WORTH
-    before, after = ((it.test.impact_ratios[column] if it.test else None) or 0.0 for it in (known[THE_CARD], known[best]))
+    before, after = (
+        (it.test.impact_ratios[column] if it.test else None) or 0.0 for it in (known[THE_CARD], known[best])
+    )
     return Proposal(column, ratio, best if wanted else None, wanted and after >= before + _WORTH)
 
 

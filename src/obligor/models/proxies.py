@@ -147,9 +147,7 @@ def _alone(
     return Standing(name, names[best], areas[best], cramers_v(table), areas[best] >= threshold)
 
 
-def _shares(
-    codes: NDArray[np.uint8], marked: NDArray[np.bool_], fold: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _shares(codes: NDArray[np.uint8], marked: NDArray[np.bool_], fold: NDArray[np.int64]) -> NDArray[np.float64]:
     """Give each row the share of the group in its bin over the other folds, each bin joined by one average row."""
     size = int(codes.max()) + 1
     place = fold * size + codes

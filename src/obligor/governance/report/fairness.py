@@ -65,9 +65,7 @@ def _frontier(column: str, cards: Sequence[Mapping[str, Any]]) -> str:
     ]
     if not points:
         return ""
-    clouds = [
-        Cloud(name, style, [point for it, point in points if it["kind"] == kind]) for kind, name, style in _KINDS
-    ]
+    clouds = [Cloud(name, style, [point for it, point in points if it["kind"] == kind]) for kind, name, style in _KINDS]
     clouds.append(Cloud("the card", "bads", [point for it, point in points if it["kind"] == "card"]))
     line = Series("frontier", sorted(point[:2] for it, point in points if column in it["on_frontier"]), "guide")
     ratios, ginis = ([point[at] for _, point in points] for at in (0, 1))
