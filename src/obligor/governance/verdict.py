@@ -254,19 +254,18 @@ def _alternatives(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
             before, after = (_ratios(it, column) for it in (card, other))
             cost = 100 * (card["validation"]["gini"] - other["validation"]["gini"])
             told = f"{after} instead of {before}, for {cost:.1f} points of Gini on validation"
-            yield (
-                Sentence(
+            if each["holds"]:
+                yield Sentence(
                     "act",
-                    f"A card that treats groups of {column} more alike exists ({each['alternative']}): their impact ratio is "
-                    f"{told}. A person must decide which card is used, and say why.",
+                    f"A card that treats groups of {column} more alike exists ({each['alternative']}): their impact ratio "
+                    f"is {told}. A person must decide which card is used, and say why.",
                 )
-                if each["holds"]
-                else Sentence(
+            else:
+                yield Sentence(
                     "plain",
-                    f"The card that treats groups of {column} most alike on validation ({each['alternative']}) does not do so on "
-                    f"the test: their impact ratio is {told}.",
+                    f"The card that treats groups of {column} most alike on validation ({each['alternative']}) does not do "
+                    f"so on the test: their impact ratio is {told}.",
                 )
-            )
         elif each["ratio"] < rules["review"]:
             yield Sentence(
                 "plain",

@@ -6,8 +6,9 @@ rates means little where other shares are approved. An alternative stands on the
 has both a Gini and an impact ratio as high; only those on a frontier are looked at on the test, at the cut-off that validation
 gave them. Which card is used, and why, is for a person to decide.
 
-A classical card is fitted again on the bins that it has, at the strength that it has, so that an alternative costs a fraction of
-a run; what a characteristic kept off the card may come back without it. A smooth card is fitted anew on its characteristics.
+A classical card is fitted again on the bins that it has, at the strength that it has, so that an alternative costs a
+fraction of a run; what a characteristic kept off the card may come back without it. A smooth card is fitted anew on its
+characteristics.
 """
 
 from __future__ import annotations
