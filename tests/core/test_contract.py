@@ -81,6 +81,22 @@ def test_the_order_of_keys_is_not_part_of_what_a_contract_says() -> None:
         (("model",), {"recipe": "smooth", "min_share": 0.1}, "min_share: has no meaning where the recipe is smooth"),
         (("model",), {"max_pairs": 3}, "max_pairs: has no meaning where the recipe is classical"),
         (("model",), {"keep": ["incme"]}, "no predictor 'incme'; did you mean 'income'"),
+        (("fairness",), {"test": False}, "needs because"),
+        (("fairness",), {"because": "no reason to"}, "goes with test: false"),
+        (("fairness",), {"test": False, "because": "no law asks", "alternatives": True}, "which test: false forbids"),
+        (("fairness",), {"hard": 0.95}, "hard 0.95 is above review 0.9"),
+        (("fairness",), {"fewest": 3}, "greater than or equal to 5; got 3"),
+        (("fairness",), {"fewst": 50}, "unknown key 'fewst'; did you mean 'fewest'"),
+        (
+            ("applications", "columns", "sex", "groups"),
+            [1, 2],
+            "groups are for a protected column of type number or date",
+        ),
+        (
+            ("applications", "columns", "born"),
+            {"type": "date", "role": "protected", "groups": [60, 40]},
+            "wanted values that rise",
+        ),
         (("features",), {"x": {"expression": "income", "window_days": 3}}, "belong to a feature with a history"),
         (("features",), {"income": {"expression": "income"}}, "has the name of a column"),
     ],
@@ -110,6 +126,46 @@ def test_features_read_only_what_may_feed_them(expression: str, message: str) ->
         check_features(contract)
     assert message in str(caught.value)
     assert caught.value.problems[0].path[:1] == ("features",)
+
+
+def test_a_search_for_alternatives_without_a_protected_column_is_refused() -> None:
+    wrong = changed("applications", "columns", "sex", "role", to="input") | {"fairness": {"alternatives": True}}
+    with pytest.raises(ContractError, match="no column has the role protected"):
+        parse_contract(wrong)
+
+
+def test_a_protected_column_feeds_a_feature_only_with_the_reason_that_makes_it_a_predictor() -> None:
+    features = {"made": {"expression": "CASE WHEN sex = 'f' THEN 1 ELSE 0 END"}}
+    barred = changed("features", to=features)
+    with pytest.raises(ContractError, match="sex"):
+        check_features(parse_contract(barred))
+    for role in (["protected", "input"], ["protected", "exposure"]):
+        barred["applications"]["columns"]["sex"] = {"type": "number", "role": role, "predictor_because": "so it is"}
+        with pytest.raises(ContractError, match="sex"):
+            check_features(parse_contract(barred | {"features": {"made": {"expression": "sex * 2"}}}))
+    allowed = changed("features", to=features)
+    allowed["applications"]["columns"]["sex"] |= {
+        "role": ["protected", "predictor"],
+        "predictor_because": "the law asks",
+    }
+    made = check_features(parse_contract(allowed))
+    assert "sex" in made.needed_for(["made"])
+
+
+@pytest.mark.parametrize("where", [{"expression": "sex_code"}, {"expression": "amount", "where": "sex_code = 1"}])
+@pytest.mark.parametrize("role", ["protected", "leakage"])
+def test_no_history_brings_a_protected_column_or_a_leak_to_the_card(where: dict[str, str], role: str) -> None:
+    columns = {
+        "key": {"type": "text"},
+        "at": {"type": "date"},
+        "amount": {"type": "number"},
+        "sex_code": {"type": "number", "role": role},
+    }
+    history = {"columns": columns, "key": ["key", "sex"], "event_at": "at"}
+    made = changed("histories", to={"household": history})
+    made["features"] = {"made": {"history": "household", "aggregate": "max", **where}}
+    with pytest.raises(ContractError, match="sex_code"):
+        check_features(parse_contract(made))
 
 
 def test_features_in_a_circle_are_refused() -> None:

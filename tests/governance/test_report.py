@@ -13,11 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import lack
 
+from obligor.bootstrap import load_card
 from obligor.governance.charts import Frame, Series, line_chart, ticks
+from obligor.governance.report import render_report
 from obligor.governance.verdict import verdict
+from obligor.ingestion.contract_file import load_contract
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.conftest import LenderRun
 
@@ -54,6 +58,9 @@ def test_the_report_opens_offline_without_an_error_and_fits_the_screen(
     assert [url for url in asked if not url.startswith("file:")] == []
     assert page.locator("h2").first.inner_text() == "The verdict"
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    frontiers = page.locator("#fairness svg.chart")
+    assert frontiers.count() == 2
+    assert all(frontiers.nth(at).bounding_box()["width"] > 250 for at in range(2))
     boxes = page.locator("#ranking svg.chart")
     assert boxes.count() == 4
     for at in range(4):
@@ -115,6 +122,123 @@ def test_groups_that_cannot_be_compared_are_not_called_fair(lender_run: LenderRu
     alone = {"column": "region", "reference": "south", "groups": [group | {"name": "south", "flag": ""}]}
     plain["fairness"] = [{"column": "sex", "reference": "m", "groups": [own, group | {"impact_ratio": 0.97}]}, alone]
     assert [it.tone for it in verdict(plain) if "protected columns" in it.text] == ["good"]
+
+
+PLAIN_RATIOS = {"test": {"impact_ratios": {"sex": 0.94}}, "validation": {"gini": 0.5, "impact_ratios": {"sex": 0.95}}}
+
+
+def searched(
+    lender_run: LenderRun, *, alternative: str | None, holds: bool = True, ratio: float = 0.7
+) -> dict[str, Any]:
+    plain = evaluation(lender_run)
+    card = {"name": "the card", "test": {"impact_ratios": {"sex": None}}}
+    card["validation"] = {"gini": 0.504, "impact_ratios": {"sex": ratio}}
+    proposals = [{"column": "sex", "ratio": ratio, "alternative": alternative, "holds": holds}]
+    plain["alternatives"] = {"alternatives": [card, PLAIN_RATIOS | {"name": "without phone"}], "proposals": proposals}
+    return plain
+
+
+def told(plain: dict[str, Any], words: str) -> list[str]:
+    return [f"{it.tone}: {it.text}" for it in verdict(plain) if words in it.text]
+
+
+def test_a_fairer_card_within_the_price_must_be_decided_on(lender_run: LenderRun) -> None:
+    (sentence,) = told(searched(lender_run, alternative="without phone"), "groups of sex")
+    assert sentence.startswith("act: A card that treats groups of sex more alike exists (without phone)")
+    assert "0.95 (test: 0.94) instead of 0.70 (test: not known), for 0.4 points of Gini" in sentence
+    (sentence,) = told(searched(lender_run, alternative="without phone", holds=False), "groups of sex")
+    assert sentence.startswith("plain: ")
+    assert "does not do so on the test" in sentence
+
+
+def test_a_search_that_finds_nothing_says_so_only_where_a_ratio_is_low(lender_run: LenderRun) -> None:
+    (sentence,) = told(searched(lender_run, alternative=None), "groups of sex")
+    assert "Of 1 other cards that were tried, none treats groups of sex more alike within 1.0 points" in sentence
+    assert told(searched(lender_run, alternative=None, ratio=0.95), "groups of sex") == []
+    assert told(evaluation(lender_run) | {"alternatives": None}, "other cards") == []
+
+
+def test_a_strong_proxy_is_named_and_a_weak_one_is_not(lender_run: LenderRun) -> None:
+    plain = evaluation(lender_run)
+    phone = {"feature": "phone", "group": "f", "auc": 0.81, "cramers_v": 0.5, "proxy": True}
+    together = {"name": "f", "rows": 900, "auc": 0.84, "auc_lower": 0.82, "auc_upper": 0.86}
+    plain["proxies"] = [{"column": "sex", "rows": 2000, "groups": [together], "characteristics": [phone]}]
+    (sentence,) = told(plain, "stand in for sex")
+    assert "phone (f: 81.0%)" in sentence
+    phone["proxy"] = False
+    (sentence,) = told(plain, "by sex from the others")
+    assert "84.0% of pairs" in sentence
+    together["auc"] = 0.6
+    assert told(plain, "from the others") == []
+
+
+def test_groups_that_the_contract_does_not_compare_are_told_with_the_reason(lender_run: LenderRun) -> None:
+    plain = evaluation(lender_run) | {"fairness": [], "proxies": []}
+    plain["fairness_rules"] |= {"test": False, "because": "no law of this land asks for it"}
+    (sentence,) = told(plain, "not compared")
+    assert sentence.startswith("watch: ")
+    assert "no law of this land" in sentence
+
+
+def test_a_flag_whose_interval_holds_one_may_be_chance_and_the_worst_comes_first(lender_run: LenderRun) -> None:
+    plain = evaluation(lender_run)
+    other = {"name": "f", "flag": "hard", "impact_ratio": 1.5, "impact_lower": 1.2, "impact_upper": 1.8, "p": 0.001}
+    small = {"name": "x", "flag": "hard", "impact_ratio": 0.79, "impact_lower": 0.6, "impact_upper": 1.04, "p": 0.1}
+    plain["fairness"] = [{"column": "sex", "reference": "m", "groups": [small, other]}]
+    first, second = told(plain, "times as often as m")
+    assert first.startswith("act: sex: f is approved 1.50 times")
+    assert "chance" not in first
+    assert second.endswith("which may be chance).")
+
+
+def test_the_groups_section_shows_intervals_proxies_and_the_frontier(lender_run: LenderRun) -> None:
+    page = (lender_run.out / "report.html").read_text()
+    section = page[page.index('<section id="fairness">') : page.index('<section id="data">')]
+    plain = evaluation(lender_run)
+    sex = next(it for it in plain["fairness"] if it["column"] == "sex")
+    group = next(it for it in sex["groups"] if it["name"] != sex["reference"])
+    for name in ("impact", "score_difference", "observed_expected"):
+        assert f"{group[f'{name}_lower']:.2f} to {group[f'{name}_upper']:.2f}" in section
+    assert f"{100 * group['declined_goods_lower']:+.1f} to {100 * group['declined_goods_upper']:+.1f}" in section
+    best = plain["proxies"][0]["characteristics"][0]
+    assert f"{100 * best['auc']:.1f}%" in section
+    cards = plain["alternatives"]["alternatives"]
+    columns = [it["column"] for it in plain["proxies"]]
+    assert section.count("<svg") == len(columns)
+    for it in cards:
+        assert section.count(f"<title>{it['name']}: impact ratio") == len(columns)
+        assert (f"<td>{it['name']}</td>" in section) == (it["test"] is not None)
+
+
+def test_a_run_that_was_asked_for_no_search_shows_none(lender_run: LenderRun, contracts: Path) -> None:
+    shown = rendered(evaluation(lender_run) | {"alternatives": None}, lender_run, contracts)
+    assert "Cards that would treat groups more alike" not in shown
+    shown = rendered(evaluation(lender_run) | {"fairness": []}, lender_run, contracts)
+    assert 'id="fairness"' not in shown
+    assert 'href="#fairness"' not in shown
+
+
+def test_groups_too_small_to_tell_leave_dashes_and_no_chart(lender_run: LenderRun, contracts: Path) -> None:
+    plain = evaluation(lender_run)
+    for column in plain["fairness"]:
+        for group in column["groups"]:
+            kept = {name: group[name] for name in ("name", "rows", "effective_rows")}
+            group.update(dict.fromkeys(group) | kept | {"flag": "insufficient"})
+    for column in plain["proxies"]:
+        column.update({"groups": [], "characteristics": []})
+    for it in plain["alternatives"]["alternatives"]:
+        for figures in (it["validation"], it["test"] or {"impact_ratios": {}}):
+            figures["impact_ratios"] = dict.fromkeys(figures["impact_ratios"])
+    shown = rendered(plain, lender_run, contracts)
+    section = shown[shown.index('<section id="fairness">') : shown.index('<section id="data">')]
+    assert "What stands in for a group" not in section
+    assert "<svg" not in section
+
+
+def rendered(plain: dict[str, Any], lender_run: LenderRun, contracts: Path) -> str:
+    contract = load_contract(contracts / "simulated-lender.yaml")
+    card = load_card(lender_run.out / "scorecard.json")
+    return render_report(contract, card=card, evaluation=plain, findings=[], making=[])
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))

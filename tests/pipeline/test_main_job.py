@@ -266,3 +266,23 @@ def test_groups_are_compared_at_the_cutoff_as_the_tape_and_the_scores_tell(
         goods = 1 - recall_score(~rows["defaulted_12m"][own], approved[own])
         assert group["declined_goods"] == pytest.approx(goods)
     assert {it["column"] for it in evaluation["fairness"]} == {"age_years", "sex", "age_years and sex"}
+
+
+def test_the_run_searches_for_alternatives_and_judges_them_by_the_tape(
+    lender_run: LenderRun, evaluation: dict[str, Any]
+) -> None:
+    found = evaluation["alternatives"]
+    card, *others = found["alternatives"]
+    assert card["name"] == "the card"
+    assert card["test"]["gini"] == evaluation["test"]["gini"]
+    assert card["test"]["approval_rate"] == evaluation["test"]["at_cutoff"]["approval_rate"]
+    for column in evaluation["proxies"]:
+        compared = next(it for it in evaluation["fairness"] if it["column"] == column["column"])
+        ratios = [it["impact_ratio"] for it in compared["groups"] if it["impact_ratio"]]
+        worst = min(min(it, 1 / it) for it in ratios)
+        assert card["test"]["impact_ratios"][column["column"]] == pytest.approx(worst)
+    assert {it["kind"] for it in others} >= {"drop", "bins"}
+    on_card = {it["feature"] for it in evaluation["characteristics"]}
+    assert on_card == {it["feature"] for it in evaluation["proxies"][0]["characteristics"]}
+    page = (lender_run.out / "report.html").read_text()
+    assert f"{len(others)} other cards" in page

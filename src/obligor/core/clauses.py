@@ -40,7 +40,7 @@ class Role(StrEnum):
 
 
 _NEVER_PREDICTORS = (Role.LEAKAGE, Role.INCUMBENT_SCORE, Role.OUTCOME, Role.OUTCOME_DATE, Role.IDENTIFIER, Role.WEIGHT)
-NEVER_INPUTS = (Role.LEAKAGE, Role.INCUMBENT_SCORE, Role.OUTCOME, Role.OUTCOME_DATE, Role.WEIGHT)
+_NEVER_INPUTS = (Role.LEAKAGE, Role.INCUMBENT_SCORE, Role.OUTCOME, Role.OUTCOME_DATE, Role.WEIGHT)
 
 
 def _as_tuple(value: object) -> object:
@@ -119,7 +119,8 @@ class Column(Clause):
     predictor_because: str = ""
     """Why a protected column may be a predictor."""
     groups: tuple[float, ...] = ()
-    """The values at which the groups of a protected number part, for the comparison of groups; by default its quartiles."""
+    """The values at which the groups of a protected number part, for the comparison of groups; by default its quartiles. Of a
+    date it is the age in whole years at `applied_at`, or its year where there is no such column."""
 
     @model_validator(mode="before")
     @classmethod
@@ -159,6 +160,20 @@ class Column(Clause):
                 f"special codes of a {self.type} column must be {'numbers' if wanted is float else 'texts'}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _groups_part_values(self) -> Self:
+        if self.groups and (self.type not in ("number", "date") or Role.PROTECTED not in self.role):
+            raise ValueError("groups are for a protected column of type number or date")
+        if list(self.groups) != sorted(set(self.groups)):
+            raise ValueError("groups: wanted values that rise")
+        return self
+
+    @property
+    def may_feed_features(self) -> bool:
+        """Whether the expression of a feature may read it: a protected column only where it may be a predictor."""
+        protected = Role.PROTECTED in self.role and Role.PREDICTOR not in self.role
+        return not protected and not any(role in _NEVER_INPUTS for role in self.role)
 
     @property
     def missing_numbers(self) -> tuple[float, ...]:
@@ -483,6 +498,39 @@ class Cutoff(Clause):
     def _value_where_asked(self) -> Self:
         if (self.by in ("pd", "approval_rate")) != (self.value is not None):
             raise ValueError("value goes with by: pd or by: approval_rate, and only with them")
+        return self
+
+
+class Fairness(Clause):
+    """How groups of applicants are compared, and whether less discriminatory cards are sought."""
+
+    test: bool = True
+    """Whether groups are compared at all, which is a matter of the jurisdiction; `false` needs `because`."""
+    because: str = ""
+    """Why groups are not compared; the report says it."""
+    fewest: Annotated[int, Field(ge=5)] = 30
+    """The fewest applications of a group that is compared; of a smaller one no rate is told."""
+    hard: Annotated[float, Field(gt=0, le=1)] = 0.80
+    """The impact ratio below which a group is flagged: four fifths."""
+    review: Annotated[float, Field(gt=0, le=1)] = 0.90
+    """The impact ratio below which a group is to be reviewed."""
+    proxy_auc: Annotated[float, Field(gt=0.5, le=1)] = 0.70
+    """The share of pairs told apart (one of a group, one of the others) from which a characteristic counts as a proxy."""
+    alternatives: bool = False
+    """Whether the run searches for cards that treat groups more alike."""
+    gini_cost: Share = 0.01
+    """The Gini on validation that an alternative may cost to be put forward."""
+
+    @model_validator(mode="after")
+    def _asks_one_thing(self) -> Self:
+        if not self.test and not self.because:
+            raise ValueError("test: false needs because: why groups are not compared")
+        if self.test and self.because:
+            raise ValueError("because says why groups are not compared; it goes with test: false")
+        if not self.test and self.alternatives:
+            raise ValueError("alternatives are judged by comparing groups, which test: false forbids")
+        if self.hard > self.review:
+            raise ValueError(f"hard {self.hard:g} is above review {self.review:g}")
         return self
 
 

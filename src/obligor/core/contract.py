@@ -13,7 +13,6 @@ from pydantic import Field, ValidationError, model_validator
 
 from obligor.core.canonical import canonical_json, sha256
 from obligor.core.clauses import (
-    NEVER_INPUTS,
     ONLY_CLASSICAL,
     ONLY_SMOOTH,
     CardScale,
@@ -24,6 +23,7 @@ from obligor.core.clauses import (
     Economics,
     Exclusion,
     Expectation,
+    Fairness,
     Feature,
     History,
     Limits,
@@ -92,6 +92,8 @@ class Contract(Clause):
     """What a loan earns and what a default costs."""
     cutoff: Cutoff = Cutoff()
     """How the cut-off is chosen."""
+    fairness: Fairness = Fairness()
+    """How groups are compared."""
 
     @model_validator(mode="after")
     def _bands_rise(self) -> Self:
@@ -126,9 +128,7 @@ class Contract(Clause):
 
     def may_feed_features(self, name: str) -> bool:
         """Whether a column of applications may be read by a feature's expression."""
-        column = self.columns[name]
-        protected = Role.PROTECTED in column.role and Role.PREDICTOR not in column.role
-        return not protected and not any(role in NEVER_INPUTS for role in column.role)
+        return self.columns[name].may_feed_features
 
 
 def parse_contract(data: object) -> Contract:
@@ -179,6 +179,7 @@ def _fields_at(path: Path) -> list[str]:
         "status": StatusOutcome, "days_past_due": DaysPastDueOutcome, "split": Split, "time": TimeSplit,
         "random": RandomSplit, "limits": Limits, "model": Model, "scale": CardScale, "economics": Economics,
         "cutoff": Cutoff, "exclude": Exclusion, "expectations": Expectation, "bands": RiskBand,
+        "fairness": Fairness,
     }  # fmt: skip
     model = next((models[str(part)] for part in reversed(path) if str(part) in models), Contract)
     return [field.alias or name for name, field in model.model_fields.items()]
@@ -191,6 +192,8 @@ def _contradictions(contract: Contract) -> Iterator[Problem]:
     yield from _recipe_problems(contract)
     if not contract.predictors:
         yield Problem(("applications", "columns"), "no column has the role predictor, and no feature is one")
+    if contract.fairness.alternatives and not contract.with_role(Role.PROTECTED):
+        yield Problem(("fairness", "alternatives"), "no column has the role protected, so that no groups are compared")
     if contract.split.time and contract.only(Role.APPLIED_AT) is None:
         yield Problem(("split", "time"), "a split by time needs a column of role applied_at")
 

@@ -1,7 +1,8 @@
 """The features of a contract or a card, checked: expressions over an application, aggregates over its histories.
 
 An expression may read the columns of applications that its contract lets feed features, the aggregates, and other
-expressions. In an expression a special code counts as missing, since it is not a value.
+expressions; an aggregate reads the columns of its history that may feed features. In an expression a special code counts
+as missing, since it is not a value.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ def _aggregates(
     for name, feature in features.items():
         if feature.history is None or feature.aggregate is None:
             continue
-        types: dict[str, ColumnType] = {key: it.type for key, it in histories[feature.history].columns.items()}
+        columns = histories[feature.history].columns
+        types: dict[str, ColumnType] = {key: it.type for key, it in columns.items() if it.may_feed_features}
         try:
             found[name] = Aggregate(
                 name=name,

@@ -31,6 +31,15 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Cloud:
+    """Points on a chart that belong together, each with a name of its own."""
+
+    name: str
+    style: str
+    points: Sequence[tuple[float, float, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """A chart's size in pixels, its axes and their names."""
 
@@ -95,6 +104,16 @@ def error_chart(frame: Frame, series: Sequence[tuple[str, Sequence[Interval]]]) 
             parts.append(_segment(frame, (x, lower), (x, min(upper, frame.y[1])), style=name))
             parts.append(_dot(frame, (x, y), style=name, told=told))
     return _svg(frame, parts) + _legend([(name, name) for name, _ in series])
+
+
+def scatter_chart(frame: Frame, clouds: Sequence[Cloud], *, line: Series) -> str:
+    """Draw points that tell their name and place, and a line among them."""
+    parts = [_axes(frame), _line(frame, line)]
+    for cloud in clouds:
+        for x, y, name in cloud.points:
+            told = f"{name}: {frame.x_name} {x:.3f}, {frame.y_name} {y:.3f}"
+            parts.append(_dot(frame, (x, y), style=cloud.style, told=told))
+    return _svg(frame, parts) + _legend([(cloud.name, cloud.style) for cloud in clouds])
 
 
 def step_chart(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from obligor.measures.fairness import REVIEW
+from obligor.measures.fairness import evened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,6 +39,8 @@ def verdict(evaluation: Mapping[str, Any]) -> tuple[Sentence, ...]:
             _stability,
             _flips,
             _fairness,
+            _proxies,
+            _alternatives,
             _protected,
         )
         for sentence in part(evaluation)
@@ -185,17 +187,21 @@ def _segments(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
 
 
 def _fairness(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    rules = evaluation["fairness_rules"]
+    if not rules["test"] and evaluation["protected"]:
+        yield Sentence("watch", f"Groups of applicants are not compared. The contract's reason: {rules['because']}")
     flagged = [
         (column["column"], column["reference"], group)
         for column in evaluation["fairness"]
         for group in column["groups"]
         if group["flag"] in ("hard", "review")
     ]
-    for column, reference, group in sorted(flagged, key=lambda it: it[2]["impact_ratio"])[:_MOST_FLAGS]:
+    for column, reference, group in sorted(flagged, key=lambda it: evened(it[2]["impact_ratio"]))[:_MOST_FLAGS]:
+        chance = ", which may be chance" if group["impact_lower"] <= 1 <= group["impact_upper"] else ""
         yield Sentence(
             "act" if group["flag"] == "hard" else "watch",
             f"{column}: {group['name']} is approved {group['impact_ratio']:.2f} times as often as {reference} "
-            f"({group['impact_lower']:.2f} to {group['impact_upper']:.2f}, p = {group['p']:.2g}).",
+            f"({group['impact_lower']:.2f} to {group['impact_upper']:.2f}, p = {group['p']:.2g}{chance}).",
         )
     if flagged or not evaluation["fairness"]:
         return
@@ -210,8 +216,68 @@ def _fairness(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
     small = sum(group["flag"] == "insufficient" for group in groups)
     rest = f"; {small} were too small to compare" if small else ""
     yield Sentence(
-        "good", f"No group of the protected columns is approved less than {REVIEW:.2f} times as often{rest}."
+        "good", f"No group of the protected columns is approved less than {rules['review']:.2f} times as often{rest}."
     )
+
+
+def _proxies(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    limit = evaluation["fairness_rules"]["proxy_auc"]
+    for column in evaluation["proxies"]:
+        strong = [it for it in column["characteristics"] if it["proxy"]]
+        told = max(column["groups"], key=lambda it: it["auc"], default=None)
+        if strong:
+            named = ", ".join(f"{it['feature']} ({it['group']}: {_percent(it['auc'])})" for it in strong[:_MOST_FLAGS])
+            yield Sentence(
+                "watch",
+                f"Characteristics that stand in for {column['column']}, with the share of pairs in which each tells a group "
+                f"from the others: {named}; half is chance.",
+            )
+        elif told and told["auc"] >= limit:
+            yield Sentence(
+                "watch",
+                f"Together the characteristics tell {told['name']} by {column['column']} from the others in "
+                f"{_percent(told['auc'])} of pairs (half is chance); none alone reaches {_percent(limit)}.",
+            )
+
+
+def _alternatives(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    found = evaluation["alternatives"]
+    rules = evaluation["fairness_rules"]
+    if not found:
+        return
+    known = {it["name"]: it for it in found["alternatives"]}
+    card = found["alternatives"][0]
+    for each in found["proposals"]:
+        column = each["column"]
+        if each["alternative"] is not None:
+            other = known[each["alternative"]]
+            before, after = (_ratios(it, column) for it in (card, other))
+            cost = 100 * (card["validation"]["gini"] - other["validation"]["gini"])
+            told = f"{after} instead of {before}, for {cost:.1f} points of Gini on validation"
+            if each["holds"]:
+                yield Sentence(
+                    "act",
+                    f"A card that treats groups of {column} more alike exists ({each['alternative']}): their impact ratio "
+                    f"is {told}. A person must decide which card is used, and say why.",
+                )
+            else:
+                yield Sentence(
+                    "plain",
+                    f"The card that treats groups of {column} most alike on validation ({each['alternative']}) does not do "
+                    f"so on the test: their impact ratio is {told}.",
+                )
+        elif each["ratio"] < rules["review"]:
+            yield Sentence(
+                "plain",
+                f"Of {len(known) - 1} other cards that were tried, none treats groups of {column} more alike within "
+                f"{100 * rules['gini_cost']:.1f} points of Gini; the impact ratio on validation is {each['ratio']:.2f}.",
+            )
+
+
+def _ratios(alternative: Mapping[str, Any], column: str) -> str:
+    test = alternative["test"]["impact_ratios"][column]
+    told = "not known" if test is None else f"{test:.2f}"
+    return f"{alternative['validation']['impact_ratios'][column]:.2f} (test: {told})"
 
 
 def _protected(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:

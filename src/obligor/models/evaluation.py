@@ -23,9 +23,9 @@ from obligor.measures.calibration import (
 )
 from obligor.measures.decisions import Book, Economy, at_cutoff, frontier, thin
 from obligor.measures.discrimination import auc, delong, distributions, ks, ks_interval, pr_auc, roc_curve
-from obligor.measures.fairness import Applicants, Groups, compare_groups, intersections
 from obligor.measures.swaps import swap
 from obligor.models.columns import SAMPLES
+from obligor.models.fairness import compared
 from obligor.models.judged import Judged, weights_by_bin
 from obligor.models.stability import over_time, stability
 
@@ -47,7 +47,7 @@ def evaluate(judged: Judged, *, economy: Economy, seed: int) -> dict[str, Any]:
     }
     plain["stability"] = stability(judged)
     plain["characteristics"] = [_characteristic(each, judged) for each in judged.card.characteristics]
-    plain["fairness"] = _fairness(judged)
+    plain["fairness"] = compared(judged)
     return {str(key): tidy(value) for key, value in plain.items()}
 
 
@@ -221,20 +221,6 @@ def _swap(
     found = swap(old[known], -score.astype(np.float64), judged.rows.bad[known], weight, approval_rate=rate, seed=seed)
     changes = {"npl_change": found.npl_change, "approval_change": found.approval_change}
     return _fields(found) | {name: _fields(change) for name, change in changes.items()}
-
-
-def _fairness(judged: Judged) -> list[dict[str, Any]]:
-    """Compare the groups of every protected column, and of every two together, on the test at the cut-off."""
-    mask = judged.rows.is_in(SAMPLES.index("test"))
-    score = judged.scores[mask]
-    applicants = Applicants(
-        score >= judged.card.cutoff.score, score.astype(np.float64), judged.rows.bad[mask], judged.pds[mask]
-    )
-    found = []
-    for column, groups in {**judged.protected, **intersections(judged.protected)}.items():
-        reference, outcomes = compare_groups(applicants, Groups(groups.codes[mask], groups.names))
-        found.append({"column": column, "reference": reference, "groups": [_fields(each) for each in outcomes]})
-    return found
 
 
 def _characteristic(each: Characteristic, judged: Judged) -> dict[str, Any]:

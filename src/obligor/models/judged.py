@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from obligor.measures.discrimination import auc
+from obligor.measures.fairness import Standard, effective
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +37,8 @@ class Judged:
     """The group of each row, by protected column."""
     incumbent_approval_rate: float | None = None
     """The share that the incumbent would approve; that of the card at its cut-off where it is not known."""
+    standard: Standard = field(default_factory=Standard)
+    """What groups are held to."""
 
 
 def judge(
@@ -46,6 +49,7 @@ def judge(
     incumbent: tuple[str, NDArray[np.float64]] | None,
     incumbent_approval_rate: float | None = None,
     protected: Mapping[str, Groups] | None = None,
+    standard: Standard | None = None,
 ) -> Judged:
     """Read the PDs of the scores off the card."""
     codes = {name: fitted.design.codes(name) for name in fitted.fit.features}
@@ -58,6 +62,7 @@ def judge(
         incumbent,
         protected or {},
         incumbent_approval_rate,
+        standard or Standard(),
     )
 
 
@@ -85,8 +90,5 @@ def weights_by_bin(
 
 
 def effective_rows(judged: Judged, mask: NDArray[np.bool_]) -> float:
-    """Give how many rows of equal weight would tell as much (Kish 1965, Survey Sampling): the count, without weights."""
-    if judged.rows.weight is None:
-        return float(mask.sum())
-    weight = judged.rows.weight[mask]
-    return float(weight.sum() ** 2 / (weight**2).sum()) if weight.any() else 0.0
+    """Give how many rows of equal weight would tell as much: the count, without weights."""
+    return float(mask.sum()) if judged.rows.weight is None else effective(judged.rows.weight[mask])

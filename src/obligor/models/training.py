@@ -24,7 +24,7 @@ from obligor.models.segments import fit_segments
 from obligor.models.selection import Dropped, SelectionRules, screen, select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -86,13 +86,37 @@ def fit_card(
     recipe = _with_segment(recipe or Recipe())
     refuse_strays(recipe.fixed, predictors)
     bins, matrix = _bin_all(predictors, columns, rows, recipe=recipe, advance=advance)
-    names, dropped = screen(bins, rules=recipe.selection)
+    return _fit_binned(bins, matrix, rows, recipe=recipe)
+
+
+def refit_without(base: FittedCard, rows: Rows, *, without: Collection[str], recipe: Recipe) -> FittedCard:
+    """Fit a card again on the bins of another, some predictors left out: what these kept off the card may come back.
+
+    Raises
+    ------
+    TapeError, InvalidInputError
+        Where no predictor is left that tells anything.
+    """
+    own = replace(recipe, segment=None) if recipe.segment in without else recipe
+    return _fit_binned(base.bins, base.design.matrix, rows, recipe=_with_segment(own), without=without)
+
+
+def _fit_binned(
+    bins: Mapping[str, FittedBins],
+    matrix: NDArray[np.uint8],
+    rows: Rows,
+    *,
+    recipe: Recipe,
+    without: Collection[str] = (),
+) -> FittedCard:
+    order = {name: line for line, name in enumerate(bins)}
+    offered = {name: it for name, it in bins.items() if name not in without}
+    names, dropped = screen(offered, rules=recipe.selection)
     if not names:
         raise TapeError(
-            f"none of {len(bins)} predictors has an information value of {recipe.selection.min_information_value:g} "
-            "and holds on validation; there is nothing to build a card on"
+            f"none of {len(offered)} predictors has an information value of "
+            f"{recipe.selection.min_information_value:g} and holds on validation; there is nothing to build a card on"
         )
-    order = {name: line for line, name in enumerate(bins)}
     design = CodedDesign(
         tuple(names), matrix, tuple(order[name] for name in names), tuple(woe(bins[name].train) for name in names)
     )

@@ -15,11 +15,13 @@ from obligor.core.edits import Edits
 from obligor.core.scorecard import Origin
 from obligor.core.snapshot import Snapshot
 from obligor.files import whole_folder
+from obligor.models.alternatives import classical_refitter, smooth_refitter
 from obligor.models.assembly import assemble, economy_of
 from obligor.models.binning import BinningRules
 from obligor.models.columns import Predictor, Rows
 from obligor.models.edited import tell_edits
 from obligor.models.evaluation import SCHEMA, evaluate, tidy
+from obligor.models.fairness import proxied, searched, standard_of
 from obligor.models.judged import best_ranking, judge
 from obligor.models.logistic import penalty_of
 from obligor.models.pairs import PairRules
@@ -42,9 +44,9 @@ if TYPE_CHECKING:
     from obligor.core.bins import Bins
     from obligor.core.contract import Contract
     from obligor.core.features import FeatureSet
-    from obligor.core.scorecard import Scorecard
     from obligor.governance.tracking import Tracker
     from obligor.ingestion.sources import Source
+    from obligor.models.judged import Judged
     from obligor.models.training import FittedCard
     from obligor.pipeline.preparing import Prepared
     from obligor.settings import Settings
@@ -91,7 +93,10 @@ def run_main_job(
             with progress.step("binning", total=len(contract.predictors)) as advance:
                 fitted = fit(contract, prepared, rows, fixed=edits.fixed, advance=advance)
             with progress.step("calibrating and evaluating"):
-                card, evaluation = _evaluate(contract, prepared, fitted, rows, snapshot=snapshot, edits=edits)
+                judged, evaluation = _evaluate(contract, prepared, fitted, rows, snapshot=snapshot, edits=edits)
+                card = judged.card
+            if contract.fairness.alternatives:
+                evaluation["alternatives"] = _search(contract, prepared, fitted, judged, progress=progress)
             with progress.step("writing the evidence"):
                 write_edits(folder, edits)
                 write_evidence(folder, contract, prepared, card=card, evaluation=evaluation, snapshot=snapshot)
@@ -172,7 +177,7 @@ def _predictors(contract: Contract, features: FeatureSet) -> list[Predictor]:
 
 def _evaluate(
     contract: Contract, prepared: Prepared, fitted: FittedCard, rows: Rows, *, snapshot: Snapshot, edits: Edits
-) -> tuple[Scorecard, dict[str, Any]]:
+) -> tuple[Judged, dict[str, Any]]:
     origin = Origin(
         contract=contract.name,
         contract_sha256=contract.sha256,
@@ -190,6 +195,7 @@ def _evaluate(
         incumbent=best_ranking(incumbents_of(prepared.tape, contract), rows),
         incumbent_approval_rate=contract.cutoff.incumbent_approval_rate,
         protected=protected_of(prepared.tape, contract),
+        standard=standard_of(contract.fairness),
     )
     evaluation = evaluate(judged, economy=economy_of(contract), seed=contract.model.seed)
     for sample in prepared.samples:
@@ -213,13 +219,46 @@ def _evaluate(
         else {"strength": fitted.fit.strength, "l1_ratio": fitted.fit.l1_ratio},
         "penalty_path": [asdict(each) for each in fitted.fit.path],
         "segments": segment_evidence(judged, fitted.segments, contract.model.segment),
+        "proxies": proxied(
+            judged,
+            contract.fairness,
+            readers=_readers(contract, prepared.features, on_card),
+            seed=contract.model.seed,
+        ),
+        "alternatives": None,
+        "fairness_rules": contract.fairness.model_dump(mode="json"),
         **prepared.history,
         "protected": [
             {"column": name, "why": contract.columns[name].predictor_because, "on_card": name in read}
             for name in contract.with_role(Role.PROTECTED)
         ],
     }
-    return made.card, tidy(plain | {"edits": tell_edits(edits, plain, origin)})
+    return judged, tidy(plain | {"edits": tell_edits(edits, plain, origin)})
+
+
+def _readers(contract: Contract, features: FeatureSet, names: set[str]) -> dict[str, list[str]]:
+    """Name the characteristics that are computed from each protected column."""
+    return {
+        column: [name for name in names if column in features.needed_for([name])]
+        for column in contract.with_role(Role.PROTECTED)
+    }
+
+
+def _search(
+    contract: Contract, prepared: Prepared, fitted: FittedCard, judged: Judged, *, progress: Progress
+) -> dict[str, Any]:
+    """Search for less discriminatory alternatives, by the recipe of the contract."""
+    predictors, columns = _predictors(contract, prepared.features), FeatureColumns(prepared.tape.db, "features")
+    if contract.model.recipe == "smooth":
+        refitter = smooth_refitter(fitted, predictors, columns, judged.rows, rules=smooth_rules_of(contract))
+    else:
+        refitter = classical_refitter(fitted, predictors, columns, judged.rows, recipe=recipe_of(contract))
+    with progress.step("searching for alternatives", total=refitter.most) as advance:
+        found = searched(
+            judged, fitted, contract.fairness, refitter=refitter, economy=economy_of(contract), advance=advance
+        )
+    plain: dict[str, Any] = tidy(found)
+    return plain
 
 
 def _day(day: date | None) -> str | None:

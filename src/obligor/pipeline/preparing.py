@@ -128,22 +128,33 @@ def incumbents_of(tape: Tape, contract: Contract) -> dict[str, NDArray[np.float6
 
 
 def protected_of(tape: Tape, contract: Contract) -> dict[str, Groups]:
-    """Give the group of each used row by every protected column: its levels, or the intervals of a number."""
-    found = {}
-    for name in contract.with_role(Role.PROTECTED):
-        column = contract.columns[name]
-        read = tape.db.execute(f"SELECT {identifier(name)} AS value FROM {_USED} ORDER BY _row").fetchnumpy()["value"]
+    """Give the group of each used row by every protected column: its levels, or the intervals of a number or of an age.
+
+    Nothing where the contract says that groups are not compared.
+    """
+    names = contract.with_role(Role.PROTECTED) if contract.fairness.test else ()
+    return {name: _groups_of(tape, contract, name) for name in names}
+
+
+def _groups_of(tape: Tape, contract: Contract, name: str) -> Groups:
+    column = contract.columns[name]
+    sql = _age(name, applied_at=contract.only(Role.APPLIED_AT)) if column.type == "date" else identifier(name)
+    read = tape.db.execute(f"SELECT {sql} AS value FROM {_USED} ORDER BY _row").fetchnumpy()["value"]
+    if column.type in ("number", "date"):
+        values = np.ma.filled(np.ma.asarray(read, dtype=np.float64), np.nan)
         if column.type == "number":
-            values = np.ma.filled(np.ma.asarray(read, dtype=np.float64), np.nan)
             values[np.isin(values, list(column.special))] = np.nan
-            found[name] = _intervals(values, column.groups)
-        elif column.type in ("text", "bool"):
-            levels, codes = np.unique(
-                np.ma.filled(np.ma.asarray(read, dtype=object), "").astype(str), return_inverse=True
-            )
-            shift = int(len(levels) > 0 and not levels[0])  # the empty text stands for what is not known
-            found[name] = Groups(codes.astype(np.int64) - shift, tuple(levels[shift:].tolist()))
-    return found
+        return _intervals(values, column.groups)
+    levels, codes = np.unique(np.ma.filled(np.ma.asarray(read, dtype=object), "").astype(str), return_inverse=True)
+    shift = int(len(levels) > 0 and not levels[0])  # the empty text stands for what is not known
+    return Groups(codes.astype(np.int64) - shift, tuple(levels[shift:].tolist()))
+
+
+def _age(name: str, *, applied_at: str | None) -> str:
+    """Write the whole years from a date to the application, or the date's year where applications have no day."""
+    if applied_at is None:
+        return f"YEAR({identifier(name)})"
+    return f"DATE_SUB('year', {identifier(name)}, {identifier(applied_at)})"
 
 
 def _intervals(values: NDArray[np.float64], cuts: tuple[float, ...]) -> Groups:

@@ -1,0 +1,78 @@
+"""How groups fare under a card, what its characteristics know of them, and what else could be done: as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from obligor.measures.fairness import Applicants, Standard, compare_groups, intersections
+from obligor.models.alternatives import Bench, search
+from obligor.models.columns import SAMPLES
+from obligor.models.proxies import find_proxies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from obligor.core.clauses import Fairness
+    from obligor.measures.decisions import Economy
+    from obligor.models.alternatives import Refitter
+    from obligor.models.judged import Judged
+    from obligor.models.training import FittedCard
+
+
+def standard_of(clause: Fairness) -> Standard:
+    """Give what a contract holds groups to."""
+    return Standard(clause.fewest, clause.hard, clause.review)
+
+
+def compared(judged: Judged) -> list[dict[str, Any]]:
+    """Compare the groups of every protected column, and of every two together, on the test at the cut-off."""
+    rows, mask = judged.rows, judged.rows.is_in(SAMPLES.index("test"))
+    score = judged.scores[mask]
+    applicants = Applicants(
+        score >= judged.card.cutoff.score,
+        score.astype(np.float64),
+        rows.bad[mask],
+        judged.pds[mask],
+        None if rows.weight is None else rows.weight[mask],
+    )
+    found = []
+    for column, groups in {**judged.protected, **intersections(judged.protected)}.items():
+        reference, outcomes = compare_groups(applicants, groups.of(mask), standard=judged.standard)
+        found.append({"column": column, "reference": reference, "groups": [asdict(each) for each in outcomes]})
+    return found
+
+
+def proxied(
+    judged: Judged, clause: Fairness, *, readers: Mapping[str, Collection[str]], seed: int
+) -> list[dict[str, Any]]:
+    """Tell how well the characteristics of the card stand in for each protected column.
+
+    Parameters
+    ----------
+    readers
+        By protected column, the characteristics that are computed from it: they are no proxies, and are left out.
+    """
+    found = []
+    for column, groups in judged.protected.items():
+        codes = {name: it for name, it in judged.codes.items() if name not in readers[column]}
+        told = find_proxies(codes, column, groups, fewest=clause.fewest, threshold=clause.proxy_auc, seed=seed)
+        found.append(asdict(told))
+    return found
+
+
+def searched(
+    judged: Judged,
+    fitted: FittedCard,
+    clause: Fairness,
+    *,
+    refitter: Refitter,
+    economy: Economy,
+    advance: Callable[[float], None],
+) -> dict[str, Any]:
+    """Search for cards that treat groups more alike."""
+    bench = Bench(judged.rows, judged.protected, judged.standard, economy, clause.gini_cost)
+    found = search(fitted, cutoff=judged.card.cutoff.score, refitter=refitter, bench=bench, advance=advance)
+    return asdict(found)
