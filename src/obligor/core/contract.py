@@ -17,6 +17,7 @@ from obligor.core.clauses import (
     ONLY_CLASSICAL,
     ONLY_SMOOTH,
     CardScale,
+    Challengers,
     Clause,
     Column,
     Cutoff,
@@ -92,6 +93,8 @@ class Contract(Clause):
     """What a loan earns and what a default costs."""
     cutoff: Cutoff = Cutoff()
     """How the cut-off is chosen."""
+    challengers: Challengers = Challengers()
+    """Models that are fitted beside the card, to tell what its readability costs."""
 
     @model_validator(mode="after")
     def _bands_rise(self) -> Self:
@@ -179,6 +182,7 @@ def _fields_at(path: Path) -> list[str]:
         "status": StatusOutcome, "days_past_due": DaysPastDueOutcome, "split": Split, "time": TimeSplit,
         "random": RandomSplit, "limits": Limits, "model": Model, "scale": CardScale, "economics": Economics,
         "cutoff": Cutoff, "exclude": Exclusion, "expectations": Expectation, "bands": RiskBand,
+        "challengers": Challengers,
     }  # fmt: skip
     model = next((models[str(part)] for part in reversed(path) if str(part) in models), Contract)
     return [field.alias or name for name, field in model.model_fields.items()]

@@ -8,16 +8,17 @@ strongest are kept, and the trees are grown once more with no other pair allowed
 
 from __future__ import annotations
 
-import json
+import math
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import InvalidInputError
-from obligor.models.inputs import CategoryInput
+from obligor.models.inputs import CategoryInput, first_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,21 +28,26 @@ if TYPE_CHECKING:
 
     from obligor.models.inputs import Inputs
 
-SCHEMA = "obligor/additive/1"
-Node = "Mapping[str, Any]"
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(_Model):
     """The cells of one input in a table; the last is for what is missing.
 
     A number lies in the first cell whose cut is not below it: cells are open on the left, closed on the right. A category
     has a cell for each level, and no cuts.
     """
 
-    input: int
-    cuts: tuple[float, ...]
-    levels: int
+    input: Annotated[int, Field(ge=0)]
+    """The place of the input."""
+    cuts: tuple[float, ...] = ()
+    """The cuts of a number, rising."""
+    levels: Annotated[int, Field(ge=0)] = 0
+    """The number of levels of a category; 0 for a number."""
 
     @property
     def size(self) -> int:
@@ -56,30 +62,40 @@ class Axis:
         return np.where(missing, self.size - 1, np.searchsorted(np.array(self.cuts), values, side="left"))
 
 
-@dataclass(frozen=True, slots=True)
-class EffectTable:
+class EffectTable(_Model):
     """What one input, or two together, add to the log-odds of bad."""
 
-    axes: tuple[Axis, ...]
-    values: NDArray[np.float64]
-    """One dimension for each axis."""
+    axes: Annotated[tuple[Axis, ...], Field(min_length=1, max_length=2)]
+    """Its inputs."""
+    values: tuple[float, ...]
+    """A value for each cell; of two inputs, row by row of the first."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        wanted = math.prod(axis.size for axis in self.axes)
+        if len(self.values) != wanted:
+            raise ValueError(f"a table of {len(self.values)} values; its axes want {wanted}")
+        return self
 
     def read(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Give what the table adds for each row of a matrix of inputs."""
-        return np.asarray(self.values[tuple(axis.cells(matrix[:, axis.input]) for axis in self.axes)])
+        grid = np.array(self.values).reshape([axis.size for axis in self.axes])
+        return np.asarray(grid[tuple(axis.cells(matrix[:, axis.input]) for axis in self.axes)])
 
 
-@dataclass(frozen=True, slots=True)
-class AdditiveModel:
+class AdditiveModel(_Model):
     """Log-odds of bad as a sum of tables."""
 
+    schema_: Literal["obligor/additive/1"] = Field("obligor/additive/1", alias="schema")
     intercept: float
+    """What everybody has."""
     tables: tuple[EffectTable, ...]
+    """What the inputs add, in the order of the sum."""
 
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:
         """The inputs of each table of two."""
-        return tuple((it.axes[0].input, it.axes[1].input) for it in self.tables if len(it.axes) == 2)  # noqa: PLR2004
+        return tuple((it.axes[0].input, it.axes[1].input) for it in self.tables if len(it.axes) > 1)
 
     def log_odds(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Add up the tables, in their order."""
@@ -88,20 +104,13 @@ class AdditiveModel:
             total += table.read(matrix)
         return total
 
-    def to_json(self) -> bytes:
-        """Write the model so that the same numbers are read back."""
-        tables = [
-            {
-                "axes": [{"input": it.input, "cuts": it.cuts, "levels": it.levels} for it in table.axes],
-                "values": table.values.tolist(),
-            }
-            for table in self.tables
-        ]
-        return canonical_json({"schema": SCHEMA, "intercept": self.intercept, "tables": tables}) + b"\n"
+    def to_bytes(self) -> bytes:
+        """Write the model as JSON from which the same numbers are read back."""
+        return canonical_json(self.model_dump(mode="json", by_alias=True)) + b"\n"
 
 
-def parse_additive(data: bytes) -> AdditiveModel:
-    """Read a model from its file.
+def parse_additive(data: bytes, *, inputs: int) -> AdditiveModel:
+    """Read a model of so many inputs from its file.
 
     Raises
     ------
@@ -109,13 +118,13 @@ def parse_additive(data: bytes) -> AdditiveModel:
         Where the file is not such a model.
     """
     try:
-        said = json.loads(data)
-        if said["schema"] != SCHEMA:
-            raise InvalidInputError(f"additive model: schema {said['schema']!r}; wanted '{SCHEMA}'")
-        tables = tuple(_table_of(each) for each in said["tables"])
-        return AdditiveModel(float(said["intercept"]), tables)
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidInputError(f"additive model: malformed ({type(error).__name__}); wanted '{SCHEMA}'") from error
+        model = AdditiveModel.model_validate_json(data)
+    except ValidationError as error:
+        raise InvalidInputError(f"additive model: {first_fault(error)}") from None
+    last = max((axis.input for table in model.tables for axis in table.axes), default=0)
+    if last >= inputs:
+        raise InvalidInputError(f"additive model: reads input {last}; wanted one of {inputs}, counted from 0")
+    return model
 
 
 def additive_of(booster: lightgbm.Booster, inputs: Inputs) -> AdditiveModel:
@@ -125,10 +134,11 @@ def additive_of(booster: lightgbm.Booster, inputs: Inputs) -> AdditiveModel:
         boxes[tuple(sorted({test.input for test in box.tests}))].append(box)
     intercept = float(sum(box.value for box in boxes.pop((), [])))
     order = sorted(boxes, key=lambda touched: (len(touched), touched))
-    return AdditiveModel(intercept, tuple(_table(touched, boxes[touched], inputs) for touched in order))
+    tables = tuple(_table(touched, boxes[touched], inputs) for touched in order)
+    return AdditiveModel(intercept=intercept, tables=tables)
 
 
-def strongest_pairs(booster: lightgbm.Booster, inputs: Inputs, *, most: int) -> list[tuple[int, int]]:
+def strongest_pairs(booster: lightgbm.Booster, *, most: int) -> list[tuple[int, int]]:
     """Give the pairs of inputs that gained most: the gain of each split below a split of another input."""
     gains: dict[tuple[int, int], float] = defaultdict(float)
     for tree in _trees(booster):
@@ -183,7 +193,7 @@ def _boxes(node: Mapping[str, Any], tests: tuple[_Test, ...], inputs: Inputs) ->
         yield _Box(tests, float(node["leaf_value"]))
         return
     place = int(node["split_feature"])
-    category = isinstance(inputs.columns[place], CategoryInput)
+    category = isinstance(inputs.inputs[place], CategoryInput)
     levels = tuple(int(code) for code in str(node["threshold"]).split("||")) if category else ()
     cut = 0.0 if category else float(node["threshold"])
     missing = not category and bool(node["default_left"])
@@ -201,19 +211,12 @@ def _table(touched: tuple[int, ...], boxes: Sequence[_Box], inputs: Inputs) -> E
             at = touched.index(test.input)
             sides[at] &= test.holds(axes[at])
         values[np.ix_(*sides)] += box.value
-    return EffectTable(axes, values)
+    return EffectTable(axes=axes, values=tuple(values.ravel().tolist()))
 
 
 def _axis(place: int, boxes: Sequence[_Box], inputs: Inputs) -> Axis:
-    it = inputs.columns[place]
+    it = inputs.inputs[place]
     if isinstance(it, CategoryInput):
-        return Axis(place, (), len(it.levels))
-    return Axis(place, tuple(sorted({test.cut for box in boxes for test in box.tests if test.input == place})), 0)
-
-
-def _table_of(said: Mapping[str, Any]) -> EffectTable:
-    axes = tuple(Axis(int(it["input"]), tuple(it["cuts"]), int(it["levels"])) for it in said["axes"])
-    values = np.array(said["values"], dtype=np.float64)
-    if not axes or values.shape != tuple(axis.size for axis in axes):
-        raise ValueError("a table whose values do not fit its axes")
-    return EffectTable(axes, values)
+        return Axis(input=place, levels=len(it.levels))
+    cuts = {test.cut for box in boxes for test in box.tests if test.input == place}
+    return Axis(input=place, cuts=tuple(sorted(cuts)))

@@ -14,6 +14,7 @@ import lightgbm
 import numpy as np
 import optuna
 
+from obligor.core.errors import InvalidInputError
 from obligor.models.columns import TRAIN, VALIDATION
 
 if TYPE_CHECKING:
@@ -42,19 +43,52 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True)
-class Grown:
-    """Trees that stopped where validation was best."""
+class Trees:
+    """Boosted trees, as LightGBM's own text: what is stored is what is used."""
 
     text: str
-    """LightGBM's own text: the trees up to the best round, and every parameter."""
-    rounds: int
-    log_loss: float
-    """On validation."""
 
     @property
     def booster(self) -> lightgbm.Booster:
-        """The trees, read from their text: what is stored is what is used."""
+        """The trees, read from their text."""
         return lightgbm.Booster(model_str=self.text)
+
+    def log_odds(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give the log-odds of bad of every row of a matrix of inputs."""
+        return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=1), dtype=np.float64)
+
+    def to_bytes(self) -> bytes:
+        """Write the trees."""
+        return self.text.encode()
+
+
+def parse_trees(data: bytes, *, inputs: int) -> Trees:
+    """Read trees over so many inputs from their file.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the file is not LightGBM's text.
+    """
+    try:
+        trees = Trees(data.decode())
+        found = int(trees.booster.num_feature())
+    except (UnicodeDecodeError, lightgbm.basic.LightGBMError) as error:
+        raise InvalidInputError("boosted trees: malformed; wanted the text of a LightGBM model") from error
+    if found != inputs:
+        raise InvalidInputError(f"boosted trees: read {found} inputs; wanted {inputs}")
+    return trees
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """Trees that stopped where validation was best."""
+
+    trees: Trees
+    """The trees up to the best round."""
+    rounds: int
+    log_loss: float
+    """On validation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +115,7 @@ class Search:
 def samples_of(inputs: Inputs, columns: Columns, rows: Rows, *, seed: int) -> Samples:
     """Hand train and validation to LightGBM, cut into its histograms once for all trials."""
     fixed = _fixed(inputs, seed)
-    data = {}
+    data: dict[int, lightgbm.Dataset] = {}
     for code in (TRAIN, VALIDATION):
         mask = rows.is_in(code)
         data[code] = lightgbm.Dataset(
@@ -108,9 +142,8 @@ def grow(samples: Samples, settings: Mapping[str, Any]) -> Grown:
         callbacks=[stop],
     )
     rounds = booster.best_iteration
-    return Grown(
-        booster.model_to_string(num_iteration=rounds), rounds, booster.best_score["validation"]["binary_logloss"]
-    )
+    loss = float(booster.best_score["validation"]["binary_logloss"])
+    return Grown(Trees(booster.model_to_string(num_iteration=rounds)), rounds, loss)
 
 
 def search(
@@ -146,11 +179,6 @@ def search(
 
     study.optimize(lose, n_trials=trials)
     return Search(tuple(tried))
-
-
-def raw_scores(booster: lightgbm.Booster, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the log-odds of bad of every row."""
-    return np.asarray(booster.predict(matrix, raw_score=True, num_threads=1), dtype=np.float64)
 
 
 def _fixed(inputs: Inputs, seed: int) -> dict[str, Any]:

@@ -7,11 +7,12 @@ the place of its level among those of train; any other level is missing. What tr
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from obligor.core.canonical import readable_json
 from obligor.core.errors import InvalidInputError
 from obligor.core.trend import Trend
 from obligor.models.columns import TRAIN
@@ -23,19 +24,26 @@ if TYPE_CHECKING:
 
     from obligor.models.columns import Columns, Predictor, Rows
 
-_DIRECTIONS = {Trend.ASCENDING: 1, Trend.DESCENDING: -1}
+_DIRECTIONS: Mapping[Trend, Literal[-1, 0, 1]] = {Trend.ASCENDING: 1, Trend.DESCENDING: -1}
 
 
-@dataclass(frozen=True, slots=True)
-class NumberInput:
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class NumberInput(_Model):
     """A number as it is, its special codes missing."""
 
+    kind: Literal["number"] = "number"
     name: str
-    codes: tuple[float, ...]
+    """The predictor."""
+    codes: tuple[float, ...] = ()
     """The special codes."""
-    fill: float | None
+    fill: float | None = None
     """What a missing value counts as, where train has none."""
-    direction: int
+    direction: Literal[-1, 0, 1] = 0
     """1 where the contract asks that risk never falls as the number rises, -1 that it never rises, otherwise 0."""
 
     def read(self, columns: Columns) -> NDArray[np.float64]:
@@ -44,24 +52,28 @@ class NumberInput:
         return values if self.fill is None else np.where(np.isnan(values), self.fill, values)
 
 
-@dataclass(frozen=True, slots=True)
-class SpecialInput:
+class SpecialInput(_Model):
     """1 where a number has a special code, otherwise 0."""
 
+    kind: Literal["special"] = "special"
     name: str
+    """The predictor."""
     code: float
+    """The special code."""
 
     def read(self, columns: Columns) -> NDArray[np.float64]:
         """Give the input of every row."""
         return np.equal(columns.numbers(self.name), self.code).astype(np.float64)
 
 
-@dataclass(frozen=True, slots=True)
-class CategoryInput:
+class CategoryInput(_Model):
     """The place of a level among those of train."""
 
+    kind: Literal["category"] = "category"
     name: str
+    """The predictor."""
     levels: tuple[str, ...]
+    """The levels of train, in rising order."""
 
     def read(self, columns: Columns) -> NDArray[np.float64]:
         """Give the input of every row."""
@@ -72,47 +84,57 @@ class CategoryInput:
 
 
 Input = NumberInput | SpecialInput | CategoryInput
-_KINDS: Mapping[str, type[Input]] = {"number": NumberInput, "special": SpecialInput, "category": CategoryInput}
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(_Model):
     """The columns of a challenger, in order."""
 
-    columns: tuple[Input, ...]
+    schema_: Literal["obligor/challenger-inputs/1"] = Field("obligor/challenger-inputs/1", alias="schema")
+    inputs: Annotated[tuple[Annotated[Input, Field(discriminator="kind")], ...], Field(min_length=1)]
 
     @property
     def categories(self) -> list[int]:
         """The places of categories."""
-        return [place for place, it in enumerate(self.columns) if isinstance(it, CategoryInput)]
+        return [place for place, it in enumerate(self.inputs) if isinstance(it, CategoryInput)]
 
     @property
     def directions(self) -> list[int]:
         """The direction that the contract asks of each input; 0 where it asks none."""
-        return [it.direction if isinstance(it, NumberInput) else 0 for it in self.columns]
+        return [it.direction if isinstance(it, NumberInput) else 0 for it in self.inputs]
 
     def matrix(self, columns: Columns, rows: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
         """Give the inputs of every row, or of the marked ones, as a matrix of rows x inputs that lies by column."""
-        first = self.columns[0].read(columns)
+        first = self.inputs[0].read(columns)
         kept = np.ones(len(first), dtype=np.bool_) if rows is None else rows
-        found = np.empty((int(kept.sum()), len(self.columns)), order="F")
-        for place, it in enumerate(self.columns):
+        found = np.empty((int(kept.sum()), len(self.inputs)), order="F")
+        for place, it in enumerate(self.inputs):
             found[:, place] = it.read(columns)[kept]
         return found
 
-    def to_plain(self) -> list[dict[str, Any]]:
-        """Give plain data that ``inputs_of`` reads back."""
-        names = {kind: name for name, kind in _KINDS.items()}
-        return [{"kind": names[type(it)], **asdict(it)} for it in self.columns]
+    def to_json(self) -> bytes:
+        """Write what is read, so that ``parse_inputs`` reads it back."""
+        return readable_json(self.model_dump(mode="json", by_alias=True))
 
 
-def inputs_of(plain: Sequence[Mapping[str, Any]]) -> Inputs:
-    """Read inputs from plain data."""
-    found = []
-    for said in plain:
-        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
-        found.append(_KINDS[fields.pop("kind")](**fields))
-    return Inputs(tuple(found))
+def parse_inputs(data: bytes) -> Inputs:
+    """Read inputs from their file.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the file is not one of inputs.
+    """
+    try:
+        return Inputs.model_validate_json(data)
+    except ValidationError as error:
+        raise InvalidInputError(f"inputs of challengers: {first_fault(error)}") from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """Say what is wrong with a file first of all, and where."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else str(first["msg"])
 
 
 def learn_inputs(predictors: Sequence[Predictor], columns: Columns, rows: Rows) -> Inputs:
@@ -131,7 +153,7 @@ def learn_inputs(predictors: Sequence[Predictor], columns: Columns, rows: Rows) 
     )
     if not found:
         raise InvalidInputError("challengers: every predictor is missing in train; wanted one that has values")
-    return Inputs(found)
+    return Inputs(inputs=found)
 
 
 def _numbers(predictor: Predictor, columns: Columns, train: NDArray[np.bool_]) -> Iterator[Input]:
@@ -141,8 +163,9 @@ def _numbers(predictor: Predictor, columns: Columns, train: NDArray[np.bool_]) -
     known = values[~np.isnan(values)]
     if len(known):
         fill = None if len(known) < len(values) else float(np.quantile(known, 0.5, method="inverted_cdf"))
-        yield NumberInput(predictor.name, codes, fill, _DIRECTIONS.get(predictor.trend, 0))
-    yield from (SpecialInput(predictor.name, code) for code in codes if np.equal(raw, code).any())
+        direction = _DIRECTIONS.get(predictor.trend, 0)
+        yield NumberInput(name=predictor.name, codes=codes, fill=fill, direction=direction)
+    yield from (SpecialInput(name=predictor.name, code=code) for code in codes if np.equal(raw, code).any())
 
 
 def _category(predictor: Predictor, columns: Columns, train: NDArray[np.bool_]) -> Iterator[Input]:
@@ -150,7 +173,7 @@ def _category(predictor: Predictor, columns: Columns, train: NDArray[np.bool_]) 
     seen = np.unique(found.codes[train])
     levels = tuple(sorted(found.names[code] for code in seen if code >= 0))
     if levels:
-        yield CategoryInput(predictor.name, levels)
+        yield CategoryInput(name=predictor.name, levels=levels)
 
 
 def _without(values: NDArray[np.float64], codes: tuple[float, ...]) -> NDArray[np.float64]:

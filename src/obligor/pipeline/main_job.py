@@ -15,6 +15,7 @@ from obligor.core.scorecard import Origin
 from obligor.files import whole_folder
 from obligor.models.assembly import assemble, economy_of
 from obligor.models.binning import BinningRules
+from obligor.models.challengers import challengers_of
 from obligor.models.columns import Predictor, Rows
 from obligor.models.evaluation import SCHEMA, evaluate, tidy
 from obligor.models.judged import best_ranking, judge
@@ -25,6 +26,7 @@ from obligor.models.segments import segment_evidence
 from obligor.models.selection import SelectionRules
 from obligor.models.smooth import fit_smooth_card
 from obligor.models.training import Recipe, fit_card
+from obligor.pipeline.challenging import Offered, challenge
 from obligor.pipeline.evidence import run_record, write_evidence
 from obligor.pipeline.preparing import db_tape, incumbents_of, prepare, protected_of, read_rows, snapshot_of
 from obligor.pipeline.summaries import RunSummary
@@ -66,7 +68,10 @@ def run_main_job(
         Where the tape cannot be read, or does not fit the contract.
     GateError
         Where the data break a limit of the contract.
+    UnavailableError
+        Where the contract asks for challengers whose libraries are not there.
     """
+    challengers = challengers_of(contract.challengers)
     with whole_folder(out) as folder:
         snapshot = snapshot_of(source, contract, settings=settings, progress=progress)
         db = connect(work, memory_mb=settings.memory_mb, threads=settings.threads)
@@ -77,6 +82,10 @@ def run_main_job(
                 fitted = fit(contract, prepared, rows, advance=advance)
             with progress.step("calibrating and evaluating"):
                 card, evaluation = _evaluate(contract, prepared, fitted, rows, snapshot=snapshot)
+            offered = Offered(_predictors(contract, prepared.features), _columns(prepared), rows)
+            evaluation["challengers"] = challenge(
+                challengers, offered, contract=contract, card=card, scores=fitted.scores, out=folder, progress=progress
+            )
             with progress.step("writing the evidence"):
                 write_evidence(folder, contract, prepared, card=card, evaluation=evaluation, snapshot=snapshot)
         with progress.step("tracking the run"):
@@ -87,7 +96,7 @@ def run_main_job(
 def fit(contract: Contract, prepared: Prepared, rows: Rows, *, advance: Callable[[float], None]) -> FittedCard:
     """Fit a card by the recipe of the contract."""
     predictors = _predictors(contract, prepared.features)
-    columns = FeatureColumns(prepared.tape.db, "features")
+    columns = _columns(prepared)
     if contract.model.recipe == "smooth":
         return fit_smooth_card(predictors, columns, rows, rules=smooth_rules_of(contract), advance=advance)
     return fit_card(predictors, columns, rows, recipe=recipe_of(contract), advance=advance)
@@ -137,6 +146,10 @@ def _predictors(contract: Contract, features: FeatureSet) -> list[Predictor]:
         kind: Literal["numeric", "category"] = "numeric" if features.types[name] == "number" else "category"
         found.append(Predictor(name, kind, said.trend, specials))
     return found
+
+
+def _columns(prepared: Prepared) -> FeatureColumns:
+    return FeatureColumns(prepared.tape.db, "features")
 
 
 def _evaluate(
