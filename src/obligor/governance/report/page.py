@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from obligor.governance.pages import number, rate, template, text
-from obligor.governance.report import calibration, characteristics, data, figures, ranking, stability
+from obligor.governance.report import calibration, challengers, characteristics, data, figures, ranking, stability
 from obligor.governance.report.view import Section, View
 from obligor.governance.verdict import verdict
 
@@ -29,6 +29,7 @@ SECTIONS = (
     Section("segments", "Segments", lambda view: {} if view.evaluation["segments"] else None),
     Section("stability", "Stability", stability.fill),
     Section("fairness", "Groups", lambda view: {} if view.evaluation["fairness"] else None),
+    Section("challengers", "Challengers", challengers.fill),
     Section("data", "Data", data.fill),
     Section("making", "How it was made", lambda _: {}),
 )
