@@ -21,7 +21,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from obligor.core.clauses import Column, Feature, History, Model
+from obligor.core.clauses import Challengers, Column, Feature, History, Model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,6 +115,8 @@ def check_fragment(said: dict[str, dict[str, object]]) -> None:
     for name, one in said.items():
         if name == "model":
             TypeAdapter(Model).validate_python(one, strict=False)
+        elif name == "challengers":
+            TypeAdapter(Challengers).validate_python(one, strict=False)
         elif name in ("histories", "features"):
             kind: type = History if name == "histories" else Feature
             TypeAdapter(dict[str, kind]).validate_python(one, strict=False)  # type: ignore[valid-type]

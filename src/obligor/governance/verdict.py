@@ -116,9 +116,14 @@ def _challengers(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
     told = [it for it in evaluation.get("challengers", []) if it["against_card"]["auc"]["value"] is not None]
     if not told:
         return
-    costly = any(it["against_card"]["auc"]["value"] > 0 and it["against_card"]["auc"]["p"] < _DOUBT for it in told)
+    areas = [it["against_card"]["auc"] for it in told]
+    costly = any(area["value"] > 0 and area["p"] < _DOUBT for area in areas)
+    tone: Tone = "watch" if costly else "good" if all(area["value"] <= 0 for area in areas) else "plain"
     parts = "; ".join(_challenger(it, evaluation["currency"]) for it in told)
-    yield Sentence("watch" if costly else "good", f"What interpretability costs, on the test: {parts}.")
+    yield Sentence(
+        tone,
+        f"What interpretability costs, on the test, each at the cut-off that earned most on validation: {parts}.",
+    )
 
 
 def _challenger(it: Mapping[str, Any], currency: str) -> str:
@@ -132,7 +137,7 @@ def _challenger(it: Mapping[str, Any], currency: str) -> str:
     chance = "" if profit["lower"] > 0 or profit["upper"] < 0 else ", which may be chance"
     amount = f"{abs(profit['value']):.2f} {currency}".strip()
     return (
-        f"{said} and earn {amount} {more} per application, each at its own best cut-off "
+        f"{said} and earn {amount} {more} per application "
         f"(95% interval {profit['lower']:+.2f} to {profit['upper']:+.2f}{chance})"
     )
 

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 TITLES = {"boosted": "boosted trees", "additive": "additive tables"}
 
+_CHANGES = (
+    ("AUC", "auc", 4), ("Brier", "brier", 5), ("log loss", "log_loss", 5),
+    ("profit per application", "profit_per_application", 2),
+)  # fmt: skip
+
 
 def fill(view: View) -> dict[str, Any] | None:
     """Put the card and the challengers into one table, and the changes into another."""
@@ -24,21 +29,19 @@ def fill(view: View) -> dict[str, Any] | None:
     rows = [("the card", challengers[0]["card"]), *((TITLES[it["name"]], it["test"]) for it in challengers)]
     return {
         "contenders": rows,
-        "changes": [_changes(it) for it in challengers],
+        "changes": _changes(challengers),
         "models": [(TITLES[it["name"]], it) for it in challengers],
         "held": challengers[0]["held_trends"],
         "roc": drawn(_roc(rows)),
     }
 
 
-def _changes(challenger: Mapping[str, Any]) -> dict[str, Any]:
-    found = challenger["against_card"]
-    digits = {"auc": 4, "brier": 5, "log_loss": 5, "profit_per_application": 2}
-    return {
-        "title": TITLES[challenger["name"]],
-        "p": found["auc"]["p"],
-        **{name: _interval(found[name], kept) for name, kept in digits.items()},
-    }
+def _changes(challengers: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
+    """Give each figure's change under every challenger, and below the AUC its p-value."""
+    found = [it["against_card"] for it in challengers]
+    rows = [(title, [_interval(it[name], digits) for it in found]) for title, name, digits in _CHANGES]
+    rows.insert(1, ("AUC, p", [number(it["auc"]["p"]) for it in found]))
+    return rows
 
 
 def _interval(change: Mapping[str, float | None], digits: int) -> str:
