@@ -14,9 +14,10 @@ from tests.models.lenders import PREDICTORS, Loans, make_loans
 
 from obligor.core.clauses import Challengers
 from obligor.core.errors import InvalidInputError, UnavailableError
+from obligor.core.trend import Trend
 from obligor.models.additive import AdditiveModel, additive_of, parse_additive
 from obligor.models.challengers import challengers_of, load_challenger, save_challengers
-from obligor.models.columns import Rows
+from obligor.models.columns import Predictor, Rows
 from obligor.models.inputs import Inputs, learn_inputs
 
 try:
@@ -190,23 +191,40 @@ def test_without_openmp_the_error_names_the_library(monkeypatch: pytest.MonkeyPa
 
 
 def test_files_that_are_no_models_are_refused(fitted: Fitted, tmp_path: Path) -> None:
-    width = len(fitted.inputs.inputs)
+    fewer = fitted.inputs.model_copy(update={"inputs": fitted.inputs.inputs[:2]})
     boosted, additive = (it.ranking for it in fitted.by_name.values())
     for data in (b"\x80\x04pickle", b"tree\nversion=v4\n", b""):
         with pytest.raises(InvalidInputError, match="boosted trees: malformed"):
-            parse_trees(data, inputs=width)
-    with pytest.raises(InvalidInputError, match=f"boosted trees: read {width} inputs; wanted 2"):
-        parse_trees(boosted.to_bytes(), inputs=2)
-    with pytest.raises(InvalidInputError, match="additive model: reads input"):
-        parse_additive(additive.to_bytes(), inputs=1)
+            parse_trees(data, fitted.inputs)
+    with pytest.raises(InvalidInputError, match="boosted trees: read 5 inputs; wanted the 2"):
+        parse_trees(boosted.to_bytes(), fewer)
+    with pytest.raises(InvalidInputError, match="does not fit the inputs beside it"):
+        parse_additive(additive.to_bytes(), fewer)
     short = json.loads(additive.to_bytes())
     short["tables"][0]["values"].pop()
     with pytest.raises(InvalidInputError, match=r"additive model: tables\.0.*its axes want"):
-        parse_additive(json.dumps(short).encode(), inputs=width)
+        parse_additive(json.dumps(short).encode(), fitted.inputs)
     with pytest.raises(InvalidInputError, match=r"boosted\.txt: cannot be read"):
         load_challenger(tmp_path, "boosted")
     with pytest.raises(InvalidInputError, match="got 'forest'; wanted one of boosted, additive"):
         load_challenger(tmp_path, "forest")
+
+
+def test_a_table_has_no_more_cells_than_trees_tell_apart() -> None:
+    """Two columns of five hundred levels make no table of a quarter of a million cells."""
+    random = np.random.default_rng(0)
+    loans = Loans({name: random.integers(0, 500, 4000).astype(str) for name in ("shop", "town")})
+    late = (np.char.str_len(loans.columns["shop"]) == 2) & (np.char.str_len(loans.columns["town"]) == 2)
+    bad = (random.random(4000) < 0.2 + 0.6 * late).astype(np.uint8)
+    rows = Rows(bad, (np.arange(4000) % 3).astype(np.uint8))
+    inputs = learn_inputs([Predictor(name, "category", Trend.AUTO) for name in loans.columns], loans, rows)
+    samples = samples_of(inputs, loans, rows, seed=0)
+    trees = grow(samples, {"max_depth": 2, "num_leaves": 4, "min_data_per_group": 5, "cat_smooth": 1}).trees
+    model = additive_of(trees.booster, inputs)
+    assert model.pairs
+    assert max(len(table.values) for table in model.tables) < 500
+    matrix = inputs.matrix(loans)
+    np.testing.assert_allclose(model.log_odds(matrix), trees.log_odds(matrix), rtol=0, atol=1e-12)
 
 
 def test_trees_that_learnt_nothing_give_everybody_the_same() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
@@ -38,27 +38,28 @@ class _Model(BaseModel):
 class Axis(_Model):
     """The cells of one input in a table; the last is for what is missing.
 
-    A number lies in the first cell whose cut is not below it: cells are open on the left, closed on the right. A category
-    has a cell for each level, and no cuts.
+    A number lies in the first cell whose cut is not below it: cells are open on the left, closed on the right. Levels of a
+    category that no tree tells apart share a cell.
     """
 
     input: Annotated[int, Field(ge=0)]
     """The place of the input."""
     cuts: tuple[float, ...] = ()
     """The cuts of a number, rising."""
-    levels: Annotated[int, Field(ge=0)] = 0
-    """The number of levels of a category; 0 for a number."""
+    groups: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """The cell of each level of a category; none for a number."""
 
     @property
     def size(self) -> int:
         """The number of cells."""
-        return (self.levels or len(self.cuts) + 1) + 1
+        return (max(self.groups) if self.groups else len(self.cuts)) + 2
 
     def cells(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
         """Give the cell of each value; NaN is missing."""
         missing = np.isnan(values)
-        if self.levels:
-            return np.where(missing, self.levels, np.nan_to_num(values)).astype(np.int64)
+        if self.groups:
+            levels = np.where(missing, len(self.groups), np.nan_to_num(values)).astype(np.int64)
+            return np.array([*self.groups, self.size - 1])[levels]
         return np.where(missing, self.size - 1, np.searchsorted(np.array(self.cuts), values, side="left"))
 
 
@@ -109,8 +110,8 @@ class AdditiveModel(_Model):
         return canonical_json(self.model_dump(mode="json", by_alias=True)) + b"\n"
 
 
-def parse_additive(data: bytes, *, inputs: int) -> AdditiveModel:
-    """Read a model of so many inputs from its file.
+def parse_additive(data: bytes, inputs: Inputs) -> AdditiveModel:
+    """Read a model over some inputs from its file.
 
     Raises
     ------
@@ -121,10 +122,15 @@ def parse_additive(data: bytes, *, inputs: int) -> AdditiveModel:
         model = AdditiveModel.model_validate_json(data)
     except ValidationError as error:
         raise InvalidInputError(f"additive model: {first_fault(error)}") from None
-    last = max((axis.input for table in model.tables for axis in table.axes), default=0)
-    if last >= inputs:
-        raise InvalidInputError(f"additive model: reads input {last}; wanted one of {inputs}, counted from 0")
+    for axis in (axis for table in model.tables for axis in table.axes):
+        if axis.input >= len(inputs.inputs) or len(axis.groups) != _levels(inputs, axis.input):
+            raise InvalidInputError(f"additive model: a table of input {axis.input} does not fit the inputs beside it")
     return model
+
+
+def _levels(inputs: Inputs, place: int) -> int:
+    it = inputs.inputs[place]
+    return len(it.levels) if isinstance(it, CategoryInput) else 0
 
 
 def additive_of(booster: lightgbm.Booster, inputs: Inputs) -> AdditiveModel:
@@ -163,8 +169,8 @@ class _Test:
     def holds(self, axis: Axis) -> NDArray[np.bool_]:
         """Mark the cells of an axis that lie on this side."""
         inside = np.zeros(axis.size, dtype=np.bool_)
-        if axis.levels:
-            inside[list(self.levels)] = True
+        if axis.groups:
+            inside[[axis.groups[level] for level in self.levels]] = True
         else:
             inside[: axis.cuts.index(self.cut) + 1] = True
             inside[-1] = self.missing
@@ -216,7 +222,10 @@ def _table(touched: tuple[int, ...], boxes: Sequence[_Box], inputs: Inputs) -> E
 
 def _axis(place: int, boxes: Sequence[_Box], inputs: Inputs) -> Axis:
     it = inputs.inputs[place]
-    if isinstance(it, CategoryInput):
-        return Axis(input=place, levels=len(it.levels))
-    cuts = {test.cut for box in boxes for test in box.tests if test.input == place}
-    return Axis(input=place, cuts=tuple(sorted(cuts)))
+    tests = {replace(test, turned=False) for box in boxes for test in box.tests if test.input == place}
+    if not isinstance(it, CategoryInput):
+        return Axis(input=place, cuts=tuple(sorted({test.cut for test in tests})))
+    named = sorted(test.levels for test in tests)
+    told_apart = np.array([np.isin(np.arange(len(it.levels)), levels) for levels in named])
+    _, groups = np.unique(told_apart, axis=1, return_inverse=True)
+    return Axis(input=place, groups=tuple(groups.ravel().tolist()))

@@ -62,8 +62,8 @@ class Trees:
         return self.text.encode()
 
 
-def parse_trees(data: bytes, *, inputs: int) -> Trees:
-    """Read trees over so many inputs from their file.
+def parse_trees(data: bytes, inputs: Inputs) -> Trees:
+    """Read trees over some inputs from their file.
 
     Raises
     ------
@@ -75,8 +75,8 @@ def parse_trees(data: bytes, *, inputs: int) -> Trees:
         found = int(trees.booster.num_feature())
     except (UnicodeDecodeError, lightgbm.basic.LightGBMError) as error:
         raise InvalidInputError("boosted trees: malformed; wanted the text of a LightGBM model") from error
-    if found != inputs:
-        raise InvalidInputError(f"boosted trees: read {found} inputs; wanted {inputs}")
+    if found != len(inputs.inputs):
+        raise InvalidInputError(f"boosted trees: read {found} inputs; wanted the {len(inputs.inputs)} beside them")
     return trees
 
 

@@ -147,7 +147,7 @@ def load_challenger(folder: Path, name: str) -> StoredChallenger:
         raise InvalidInputError(f"{error.filename}: cannot be read ({error.strerror})") from None
     inputs = parse_inputs(said)
     if name == "additive":
-        return StoredChallenger(inputs, parse_additive(data, inputs=len(inputs.inputs)))
+        return StoredChallenger(inputs, parse_additive(data, inputs))
     from obligor.models.boosting import parse_trees
 
-    return StoredChallenger(inputs, parse_trees(data, inputs=len(inputs.inputs)))
+    return StoredChallenger(inputs, parse_trees(data, inputs))
