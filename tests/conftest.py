@@ -28,7 +28,7 @@ def lack(what: str, reason: str) -> NoReturn:
     """Skip a test for want of something outside, or fail it where OBLIGOR_REQUIRE says that it must be there."""
     if what in os.environ.get("OBLIGOR_REQUIRE", "").split():
         pytest.fail(f"{what} is required here: {reason}")
-    pytest.skip(reason)
+    pytest.skip(reason, allow_module_level=True)
 
 
 @pytest.fixture(scope="session")
@@ -80,8 +80,15 @@ def contracts() -> Path:
 def lender_run(tmp_path_factory: pytest.TempPathFactory, contracts: Path) -> LenderRun:
     """The main job, run once on eight thousand simulated applications."""
     from obligor.bootstrap import run_tape, simulate_tape
+    from obligor.core.clauses import Challengers
+    from obligor.core.errors import UnavailableError
+    from obligor.models.challengers import challengers_of
     from obligor.telemetry import Silence
 
+    try:
+        challengers_of(Challengers(models=("boosted",)))
+    except UnavailableError as error:
+        lack("openmp", str(error))
     folder = tmp_path_factory.mktemp("lender")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OBLIGOR_DATA", str(folder / "data"))

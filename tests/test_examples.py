@@ -21,7 +21,8 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from obligor.core.clauses import Column, Fairness, Feature, History, Model
+from obligor.core.clauses import Column
+from obligor.core.contract import Contract
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,18 +111,12 @@ def check(kind: str, text: str, *, shell: Shell) -> None:
             pytest.fail(f"a block of kind {kind!r}: nobody knows how to check it")
 
 
-def check_fragment(said: dict[str, dict[str, object]]) -> None:
-    """Check the histories, features or columns of a fragment by the types of the contract."""
+def check_fragment(said: dict[str, object]) -> None:
+    """Check the sections of a contract, or columns, of a fragment by the types of the contract."""
     for name, one in said.items():
-        if name == "model":
-            TypeAdapter(Model).validate_python(one, strict=False)
-        elif name == "fairness":
-            TypeAdapter(Fairness).validate_python(one, strict=False)
-        elif name in ("histories", "features"):
-            kind: type = History if name == "histories" else Feature
-            TypeAdapter(dict[str, kind]).validate_python(one, strict=False)  # type: ignore[valid-type]
-        else:
-            TypeAdapter(Column).validate_python(one, strict=False)
+        known = Contract.model_fields.get(name)
+        kind = known.annotation if known else Column
+        TypeAdapter(kind).validate_python(one, strict=False)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from obligor.settings import Settings, read_author, read_settings, switch_teleme
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from obligor.core.contract import Contract
     from obligor.core.edits import Edits
     from obligor.core.scorecard import Scorecard
     from obligor.governance.tracking import Tracker
@@ -37,21 +38,34 @@ def run_tape(
 ) -> RunSummary:
     """Make a card with its evidence from a tape; ``edits`` is a file of edits of its bins by hand."""
     from obligor.ingestion.contract_file import load_contract
+
+    by_hand = None if edits is None else load_edits(edits)
+    return _run(tape, load_contract(contract), out=out, edits=by_hand, carry=carry_edits, progress=progress)
+
+
+def _run(
+    tape: str,
+    contract: Contract,
+    *,
+    out: Path,
+    edits: Edits | None = None,
+    carry: bool = False,
+    progress: Progress,
+) -> RunSummary:
     from obligor.pipeline.main_job import run_main_job
 
     settings = _settings()
-    loaded, by_hand = load_contract(contract), None if edits is None else load_edits(edits)
     with _workshop(settings) as work:
         return run_main_job(
             open_source(tape, settings),
-            contract=loaded,
+            contract=contract,
             out=out.absolute(),
             work=work,
             settings=settings,
             tracker=_tracker(settings),
             progress=progress,
-            edits=by_hand,
-            carry=carry_edits,
+            edits=edits,
+            carry=carry,
         )
 
 
@@ -102,10 +116,26 @@ def edit_bins(
 
 def run_demo(out: Path, *, applications: int, seed: int, progress: Progress) -> RunSummary:
     """Make a card with its evidence from the simulated lender."""
+    from obligor.ingestion.contract_file import load_contract
+
     shipped = files("obligor.ingestion") / "simulated-lender.yaml"
-    with _workshop(_settings()) as work, as_file(shipped) as contract:
+    with _workshop(_settings()) as work, as_file(shipped) as path:
+        contract = _with_what_is_here(load_contract(path), progress)
         simulate_tape(work / "tape", applications=applications, seed=seed, progress=progress)
-        return run_tape(str(work / "tape"), contract=contract, out=out, progress=progress)
+        return _run(str(work / "tape"), contract, out=out, progress=progress)
+
+
+def _with_what_is_here(contract: Contract, progress: Progress) -> Contract:
+    """Leave the challengers out of the demo where their libraries are not there; a lender's own contract is refused."""
+    from obligor.core.clauses import Challengers
+    from obligor.models.challengers import challengers_of
+
+    try:
+        challengers_of(contract.challengers)
+    except UnavailableError as error:
+        with progress.step(f"leaving out the challengers: {error}"):
+            return contract.model_copy(update={"challengers": Challengers()})
+    return contract
 
 
 def score_tape(

@@ -15,7 +15,8 @@ from tests.conftest import lack
 
 from obligor.bootstrap import load_card
 from obligor.governance.charts import Frame, Series, line_chart, ticks
-from obligor.governance.report import render_report
+from obligor.governance.report import challengers, render_report
+from obligor.governance.report.view import View
 from obligor.governance.verdict import verdict
 from obligor.ingestion.contract_file import load_contract
 
@@ -239,6 +240,52 @@ def rendered(plain: dict[str, Any], lender_run: LenderRun, contracts: Path) -> s
     contract = load_contract(contracts / "simulated-lender.yaml")
     card = load_card(lender_run.out / "scorecard.json")
     return render_report(contract, card=card, evaluation=plain, findings=[], making=[])
+
+
+def change_of(value: float, p: float, profit: float) -> dict[str, Any]:
+    area = {"value": value, "lower": value - 0.01, "upper": value + 0.01, "p": p}
+    return {"auc": area, "profit_per_application": {"value": profit, "lower": profit - 2, "upper": profit + 2}}
+
+
+@pytest.mark.parametrize(
+    ("change", "tone", "words"),
+    [
+        (
+            change_of(0.012, 0.001, 3.5),
+            "watch",
+            "rank 1.2 points better than the card (p = 0.001) and earn 3.50 EUR more",
+        ),
+        (change_of(0.012, 0.3, 1.5), "plain", "(95% interval -0.50 to +3.50, which may be chance)"),
+        (
+            change_of(-0.02, 0.001, -3.5),
+            "good",
+            "rank 2.0 points worse than the card (p = 0.001) and earn 3.50 EUR less",
+        ),
+    ],
+)
+def test_the_verdict_says_what_interpretability_costs(
+    lender_run: LenderRun, change: dict[str, Any], tone: str, words: str
+) -> None:
+    plain = evaluation(lender_run)
+    plain["challengers"] = [{"name": "boosted", "against_card": change}]
+    told = [it for it in verdict(plain) if "interpretability" in it.text]
+    assert [it.tone for it in told] == [tone]
+    assert words in told[0].text
+
+
+def test_of_challengers_that_nobody_asked_for_nothing_is_told(lender_run: LenderRun) -> None:
+    plain = evaluation(lender_run) | {"challengers": []}
+    assert not [it for it in verdict(plain) if "interpretability" in it.text]
+    assert challengers.fill(View(None, None, plain, [], [])) is None  # type: ignore[arg-type]  # reads the evaluation only
+
+
+def test_the_section_of_challengers_shows_the_figures_of_the_evaluation(lender_run: LenderRun) -> None:
+    page = (lender_run.out / "report.html").read_text()
+    section = page[page.index('<section id="challengers">') :]
+    for it in evaluation(lender_run)["challengers"]:
+        assert f"{it['test']['auc']:.4f}" in section
+        assert f"{it['against_card']['auc']['p']:.4f}" in section
+        assert f"{it['rounds']} trees" in section
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))

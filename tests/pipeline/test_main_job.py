@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from obligor.bootstrap import load_card, run_tape, score_tape
+from obligor.bootstrap import _with_what_is_here, load_card, run_tape, score_tape
+from obligor.core.errors import UnavailableError
 from obligor.core.scorer import compile_card
 from obligor.files import file_sha256
+from obligor.ingestion.contract_file import load_contract
 from obligor.telemetry import Silence
 
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from tests.conftest import LenderRun
+
+    from obligor.core.contract import Contract
 
 
 @pytest.fixture(autouse=True)
@@ -58,9 +63,14 @@ def test_the_evidence_is_all_there_and_its_hashes_are_listed(lender_run: LenderR
         "quarantine.parquet",
         "report.html",
         "model_card.md",
+        "challengers/inputs.json",
+        "challengers/boosted.txt",
+        "challengers/additive.json",
+        "challengers/search.json",
     }
     assert set(manifest["outputs"]) == wanted
-    assert {path.name for path in lender_run.out.iterdir()} == wanted | {"manifest.json"}
+    found = {path.relative_to(lender_run.out).as_posix() for path in lender_run.out.rglob("*") if path.is_file()}
+    assert found == wanted | {"manifest.json"}
     for name, it in manifest["outputs"].items():
         assert file_sha256(lender_run.out / name) == it["sha256"]
 
@@ -69,7 +79,8 @@ def test_the_same_inputs_give_the_same_bytes(lender_run: LenderRun, contracts: P
     run_tape(
         str(lender_run.tape), contract=contracts / "simulated-lender.yaml", out=tmp_path / "again", progress=Silence()
     )
-    for name in ("scorecard.json", "evaluation.json", "findings.json", "report.html", "model_card.md"):
+    made = json.loads((lender_run.out / "manifest.json").read_text())["outputs"]
+    for name in made.keys() - {"quarantine.parquet"}:
         assert (tmp_path / "again" / name).read_bytes() == (lender_run.out / name).read_bytes(), name
 
 
@@ -286,3 +297,40 @@ def test_the_run_searches_for_alternatives_and_judges_them_by_the_tape(
     assert on_card == {it["feature"] for it in evaluation["proxies"][0]["characteristics"]}
     page = (lender_run.out / "report.html").read_text()
     assert f"{len(others)} other cards" in page
+
+
+def test_challengers_stand_beside_the_card_on_the_same_test(evaluation: dict[str, Any], contracts: Path) -> None:
+    contract = load_contract(contracts / "simulated-lender.yaml")
+    stated = {name for name in contract.predictors if trend_of(contract, name) in ("ascending", "descending")}
+    assert [it["name"] for it in evaluation["challengers"]] == ["boosted", "additive"]
+    for it in evaluation["challengers"]:
+        assert it["card"]["auc"] == evaluation["test"]["auc"]
+        assert it["card"]["brier"] == evaluation["test"]["brier"]
+        assert it["against_card"]["auc"]["value"] == pytest.approx(it["test"]["auc"] - it["card"]["auc"], abs=1e-9)
+        assert set(it["held_trends"]) == stated
+        assert it["trials"] == contract.challengers.trials
+        assert abs(it["against_card"]["auc"]["value"]) < 0.05
+
+
+def trend_of(contract: Contract, name: str) -> str:
+    return (contract.columns.get(name) or contract.features[name]).trend
+
+
+def test_a_run_whose_challengers_cannot_be_grown_stops_before_it_begins(
+    lender_run: LenderRun, contracts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "obligor.models.challenger_trees", None)
+    with pytest.raises(UnavailableError, match=r"install obligor\[challenge\]"):
+        run_tape(
+            str(lender_run.tape), contract=contracts / "simulated-lender.yaml", out=tmp_path / "out", progress=Silence()
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_demo_goes_without_challengers_that_cannot_be_grown(
+    contracts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract = load_contract(contracts / "simulated-lender.yaml")
+    assert _with_what_is_here(contract, Silence()) is contract
+    monkeypatch.setitem(sys.modules, "obligor.models.challenger_trees", None)
+    assert _with_what_is_here(contract, Silence()).challengers.models == ()

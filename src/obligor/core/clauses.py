@@ -534,6 +534,26 @@ class Fairness(Clause):
         return self
 
 
+class Challengers(Clause):
+    """Models that are fitted beside the card, on the same rows and predictors, to tell what its readability costs.
+
+    They need the extra `challenge`. They never decide.
+    """
+
+    models: tuple[Literal["boosted", "additive"], ...] = ()
+    """Which: `boosted` trees, or an `additive` model of tables of one and of two predictors. None by default."""
+    trials: Annotated[int, Field(ge=1, le=500)] = 20
+    """How many settings the search of each tries."""
+    max_pairs: Annotated[int, Field(ge=0, le=200)] = 20
+    """The most pairs of the additive model."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len(set(self.models)) < len(self.models):
+            raise ValueError("models: wanted each at most once")
+        return self
+
+
 def close_to(name: str, known: Mapping[str, object] | list[str]) -> str:
     """Suggest the known name that a misspelt one is nearest to, as the end of a message; empty where none is near."""
     near = difflib.get_close_matches(name, list(known), n=1)

@@ -16,6 +16,7 @@ from obligor.core.clauses import (
     ONLY_CLASSICAL,
     ONLY_SMOOTH,
     CardScale,
+    Challengers,
     Clause,
     Column,
     Cutoff,
@@ -94,6 +95,8 @@ class Contract(Clause):
     """How the cut-off is chosen."""
     fairness: Fairness = Fairness()
     """How groups are compared."""
+    challengers: Challengers = Challengers()
+    """Models that are fitted beside the card, to tell what its readability costs."""
 
     @model_validator(mode="after")
     def _bands_rise(self) -> Self:
@@ -180,6 +183,7 @@ def _fields_at(path: Path) -> list[str]:
         "random": RandomSplit, "limits": Limits, "model": Model, "scale": CardScale, "economics": Economics,
         "cutoff": Cutoff, "exclude": Exclusion, "expectations": Expectation, "bands": RiskBand,
         "fairness": Fairness,
+        "challengers": Challengers,
     }  # fmt: skip
     model = next((models[str(part)] for part in reversed(path) if str(part) in models), Contract)
     return [field.alias or name for name, field in model.model_fields.items()]

@@ -34,6 +34,7 @@ def verdict(evaluation: Mapping[str, Any]) -> tuple[Sentence, ...]:
             _ranking,
             _decisions,
             _incumbent,
+            _challengers,
             _overfitting,
             _calibration,
             _stability,
@@ -109,6 +110,37 @@ def _swap(column: str, swap: Mapping[str, Any]) -> Sentence:
         f"(change {_points(npl['value'])} points, {interval}): of all applications {_percent(swap['swapped'])} are swapped "
         f"in, as many out. At the same share of bads it would approve {abs(100 * approvals['value']):.1f} points {more} "
         f"({_points(approvals['lower'])} to {_points(approvals['upper'])}).",
+    )
+
+
+def _challengers(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    """Say what a less readable model would gain, and whether that may be chance."""
+    told = [it for it in evaluation.get("challengers", []) if it["against_card"]["auc"]["value"] is not None]
+    if not told:
+        return
+    areas = [it["against_card"]["auc"] for it in told]
+    costly = any(area["value"] > 0 and area["p"] < _DOUBT for area in areas)
+    tone: Tone = "watch" if costly else "good" if all(area["value"] <= 0 for area in areas) else "plain"
+    parts = "; ".join(_challenger(it, evaluation["currency"]) for it in told)
+    yield Sentence(
+        tone,
+        f"What interpretability costs, on the test, each at the cut-off that earned most on validation: {parts}.",
+    )
+
+
+def _challenger(it: Mapping[str, Any], currency: str) -> str:
+    area, profit = it["against_card"]["auc"], it["against_card"]["profit_per_application"]
+    subject = {"boosted": "boosted trees", "additive": "additive tables of pairs"}[it["name"]]
+    word = "better" if area["value"] >= 0 else "worse"
+    said = f"{subject} rank {100 * abs(area['value']):.1f} points {word} than the card (p = {area['p']:.2g})"
+    if profit["value"] is None:
+        return said
+    more = "more" if profit["value"] >= 0 else "less"
+    chance = "" if profit["lower"] > 0 or profit["upper"] < 0 else ", which may be chance"
+    amount = f"{abs(profit['value']):.2f} {currency}".strip()
+    return (
+        f"{said} and earn {amount} {more} per application "
+        f"(95% interval {profit['lower']:+.2f} to {profit['upper']:+.2f}{chance})"
     )
 
 

@@ -88,7 +88,7 @@ def at_cutoff(book: Book, cutoff: int, *, economy: Economy) -> AtCutoff:
     ]
     tp, fp, tn, fn = counts
     precision, recall = _ratio(tp, tp + fp), _ratio(tp, tp + fn)
-    earned = float(_earnings(book, economy)[~declined].sum())
+    earned = float(earnings(book, economy=economy)[~declined].sum())
     return AtCutoff(
         approval_rate=_ratio(tn + fn, sum(counts)),
         npl_rate=_ratio(fn, tn + fn),
@@ -121,7 +121,7 @@ def frontier(book: Book, *, economy: Economy) -> Frontier:
         score=cutoffs,
         approval_rate=rows / total,
         npl_rate=np.divide(bads, rows, out=np.full(len(rows), math.nan), where=rows > 0),
-        profit=above(_earnings(book, economy)),
+        profit=above(earnings(book, economy=economy)),
         cost=bads * economy.cost_missed_default + declined_goods * economy.cost_declined_good,
     )
 
@@ -135,7 +135,7 @@ def thin(whole: Frontier) -> Frontier:
     )
 
 
-def _earnings(book: Book, economy: Economy) -> NDArray[np.float64]:
+def earnings(book: Book, *, economy: Economy) -> NDArray[np.float64]:
     """Give what each row earns if it is approved."""
     amount = np.nan_to_num(book.exposure, nan=0.0) * book.weight
     return np.where(book.bad == 1, -economy.lgd * amount, economy.margin * amount)

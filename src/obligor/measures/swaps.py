@@ -15,23 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from obligor.core.errors import InvalidInputError
+from obligor.measures.paired import draw_counts, interval_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
-_LEVEL = 0.95
-_FEWEST_DRAWS, _MOST_DRAWS, _MOST_DRAWN = 100, 400, 40_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A figure with its 95% interval."""
-
-    value: float
-    lower: float
-    upper: float
+    from obligor.measures.paired import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +76,11 @@ def swap(
         raise InvalidInputError(f"swap: an approval rate of {approval_rate:g}; wanted above 0, at most 1")
     old, new = _ranking(old_risk), _ranking(new_risk)
     shares = [_approved(it, weight, approval_rate) for it in (old, new)]
-    random = np.random.default_rng(seed)
-    draws = draws or max(_FEWEST_DRAWS, min(_MOST_DRAWS, _MOST_DRAWN // len(bad)))
     drawn = np.array(
-        [_changes(old, new, bad, weight * count, approval_rate) for count in _draws(random, len(bad), draws)]
+        [
+            _changes(old, new, bad, weight * count, approval_rate)
+            for count in draw_counts(len(bad), seed=seed, draws=draws)
+        ]
     )
     npl_change, approval_change = _changes(old, new, bad, weight, approval_rate)
     only_new, only_old = (weight * np.maximum(one - other, 0) for one, other in (shares[::-1], shares))
@@ -98,11 +88,11 @@ def swap(
         approval_rate,
         _rate(weight * shares[0], bad),
         _rate(weight * shares[1], bad),
-        _interval(npl_change, drawn[:, 0]),
+        interval_of(npl_change, drawn[:, 0]),
         float(only_new.sum() / weight.sum()),
         _rate(only_new, bad),
         _rate(only_old, bad),
-        _interval(approval_change, drawn[:, 1]),
+        interval_of(approval_change, drawn[:, 1]),
     )
 
 
@@ -110,11 +100,6 @@ def _ranking(risk: NDArray[np.float64]) -> _Ranking:
     order = np.argsort(risk, kind="stable")
     ordered = risk[order]
     return _Ranking(order, np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])))
-
-
-def _draws(random: np.random.Generator, rows: int, draws: int) -> Iterator[NDArray[np.float64]]:
-    for _ in range(draws):
-        yield np.bincount(random.integers(0, rows, rows), minlength=rows).astype(np.float64)
 
 
 def _approved(ranking: _Ranking, weight: NDArray[np.float64], approval_rate: float) -> NDArray[np.float64]:
@@ -153,8 +138,3 @@ def _curve(
 
 def _rate(weight: NDArray[np.float64], bad: NDArray[np.uint8]) -> float:
     return float(weight @ bad / weight.sum()) if weight.sum() > 0 else math.nan
-
-
-def _interval(value: float, drawn: NDArray[np.float64]) -> Interval:
-    lower, upper = np.quantile(drawn, ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2))
-    return Interval(value, float(lower), float(upper))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CARD, EVALUATION, FINDINGS, QUARANTINE = "scorecard.json", "evaluation.json", "findings.json", "quarantine.parquet"
 REPORT, MODEL_CARD, EDITS = "report.html", "model_card.md", "edits.json"
 _LIBRARIES = ("numpy", "scipy", "duckdb", "pyarrow", "numba", "scikit-learn", "pydantic", "great-expectations")
+_GROWERS = ("lightgbm", "optuna")
 
 
 def write_edits(folder: Path, edits: Edits) -> None:
@@ -97,7 +98,8 @@ def _making(contract: Contract, card: Scorecard, snapshot: Snapshot) -> list[tup
 
 def _manifest(folder: Path, contract: Contract, card: Scorecard, snapshot: Snapshot) -> dict[str, Any]:
     """List the hashes of all that went in and came out, and what made it."""
-    outputs = sorted(path for path in folder.iterdir() if path.name != MANIFEST and not path.name.startswith("."))
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    outputs = {name: path for name, path in sorted(found.items()) if name != MANIFEST and not path.name.startswith(".")}
     return {
         "schema": "obligor/manifest/1",
         "inputs": {
@@ -107,9 +109,11 @@ def _manifest(folder: Path, contract: Contract, card: Scorecard, snapshot: Snaps
             "contract_sha256": contract.sha256,
             **({"edits_sha256": card.origin.edits_sha256} if card.origin.edits_sha256 else {}),
         },
-        "outputs": {path.name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)} for path in outputs},
+        "outputs": {
+            name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)} for name, path in outputs.items()
+        },
         "versions": {"obligor": __version__, "python": platform.python_version()}
-        | {name: version(name) for name in _LIBRARIES},
+        | {name: version(name) for name in (*_LIBRARIES, *(_GROWERS if contract.challengers.models else ()))},
         "seed": contract.model.seed,
         "contract": json.loads(contract.model_dump_json(by_alias=True)),
     }

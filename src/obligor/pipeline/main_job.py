@@ -18,6 +18,7 @@ from obligor.files import whole_folder
 from obligor.models.alternatives import classical_refitter, smooth_refitter
 from obligor.models.assembly import assemble, economy_of
 from obligor.models.binning import BinningRules
+from obligor.models.challengers import challengers_of
 from obligor.models.columns import Predictor, Rows
 from obligor.models.edited import tell_edits
 from obligor.models.evaluation import SCHEMA, evaluate, tidy
@@ -30,6 +31,7 @@ from obligor.models.segments import segment_evidence
 from obligor.models.selection import SelectionRules
 from obligor.models.smooth import fit_smooth_card
 from obligor.models.training import Recipe, fit_card
+from obligor.pipeline.challenging import Offered, challenge
 from obligor.pipeline.evidence import run_record, write_edits, write_evidence
 from obligor.pipeline.preparing import db_tape, incumbents_of, prepare, protected_of, read_rows, snapshot_of
 from obligor.pipeline.summaries import RunSummary
@@ -80,7 +82,10 @@ def run_main_job(
         Where the tape cannot be read, or does not fit the contract.
     GateError
         Where the data break a limit of the contract.
+    UnavailableError
+        Where the contract asks for challengers whose libraries are not there.
     """
+    challengers = challengers_of(contract.challengers)
     with whole_folder(out) as folder:
         snapshot = _snapshot(source, contract, settings=settings, progress=progress)
         edits = edits or Edits()
@@ -97,6 +102,10 @@ def run_main_job(
                 card = judged.card
             if contract.fairness.alternatives:
                 evaluation["alternatives"] = _search(contract, prepared, fitted, judged, progress=progress)
+            offered = Offered(_predictors(contract, prepared.features), _columns(prepared), rows)
+            evaluation["challengers"] = challenge(
+                challengers, offered, contract=contract, card=card, scores=fitted.scores, out=folder, progress=progress
+            )
             with progress.step("writing the evidence"):
                 write_edits(folder, edits)
                 write_evidence(folder, contract, prepared, card=card, evaluation=evaluation, snapshot=snapshot)
@@ -121,7 +130,7 @@ def fit(
 ) -> FittedCard:
     """Fit a card by the recipe of the contract; ``fixed`` are bins made by hand, by predictor."""
     predictors = _predictors(contract, prepared.features)
-    columns = FeatureColumns(prepared.tape.db, "features")
+    columns = _columns(prepared)
     if contract.model.recipe == "smooth":
         rules = replace(smooth_rules_of(contract), fixed=fixed or {})
         return fit_smooth_card(predictors, columns, rows, rules=rules, advance=advance)
@@ -173,6 +182,10 @@ def _predictors(contract: Contract, features: FeatureSet) -> list[Predictor]:
         kind: Literal["numeric", "category"] = "numeric" if features.types[name] == "number" else "category"
         found.append(Predictor(name, kind, said.trend, specials))
     return found
+
+
+def _columns(prepared: Prepared) -> FeatureColumns:
+    return FeatureColumns(prepared.tape.db, "features")
 
 
 def _evaluate(

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from obligor.governance.pages import number, rate, template, text
-from obligor.governance.report import calibration, characteristics, data, edits, fairness, figures, ranking, stability
+from obligor.governance.report import (
+    calibration,
+    challengers,
+    characteristics,
+    data,
+    edits,
+    fairness,
+    figures,
+    ranking,
+    stability,
+)
 from obligor.governance.report.view import Section, View
 from obligor.governance.verdict import verdict
 
@@ -30,6 +40,7 @@ SECTIONS = (
     Section("edits", "Edits by hand", edits.fill),
     Section("stability", "Stability", stability.fill),
     Section("fairness", "Groups", fairness.fill),
+    Section("challengers", "Challengers", challengers.fill),
     Section("data", "Data", data.fill),
     Section("making", "How it was made", lambda _: {}),
 )
