@@ -27,7 +27,7 @@ from obligor.core.errors import CardError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from obligor.core.contract import CardScale
+    from obligor.core.clauses import CardScale
     from obligor.core.scorecard import Characteristic, Pair, Scorecard
 
     Grid = tuple[tuple[float, ...], ...]
