@@ -64,7 +64,10 @@ def test_every_answer_reaches_the_cutoff_by_the_fewest_changes_there_are(bins: t
 
 def groups(name: str, points: Sequence[int], **more: bool) -> Characteristic:
     """A category with a group for each of such points, and no points for missing and unseen levels."""
-    bins = (CardBin(label=f"{name}{at}", points=each, woe=0.0, goods=1.0, bads=1.0) for at, each in enumerate((*points, 0, 0)))
+    bins = (
+        CardBin(label=f"{name}{at}", points=each, woe=0.0, goods=1.0, bads=1.0)
+        for at, each in enumerate((*points, 0, 0))
+    )
     return Characteristic(
         feature=name, kind="category", groups=tuple((f"{name}{at}",) for at in range(len(points))), bins=tuple(bins),
         trend="free", information_value=0.1, coefficient=1.0, reference=0, **more,

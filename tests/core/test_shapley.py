@@ -28,11 +28,16 @@ POINTS = st.integers(-40_000, 40_000)
 def on(it: Characteristic, codes: NDArray[np.int64]) -> Characteristic:
     """Write the rows of a background into the bins of a characteristic."""
     held = np.bincount(codes, minlength=len(it.bins))
-    bins = (row.model_copy(update={"goods": float(n) / 4, "bads": float(n) * 3 / 4}) for row, n in zip(it.bins, held, strict=True))
+    bins = (
+        row.model_copy(update={"goods": float(n) / 4, "bads": float(n) * 3 / 4})
+        for row, n in zip(it.bins, held, strict=True)
+    )
     return it.model_copy(update={"bins": tuple(bins)})
 
 
-def pair_on(names: tuple[str, str], points: Sequence[Sequence[int]], one: NDArray[np.int64], other: NDArray[np.int64]) -> Pair:
+def pair_on(
+    names: tuple[str, str], points: Sequence[Sequence[int]], one: NDArray[np.int64], other: NDArray[np.int64]
+) -> Pair:
     held = np.zeros((3, 3))
     np.add.at(held, (one, other), 1.0)
     return Pair(
@@ -52,7 +57,9 @@ def made(seed: int, rows: int = 60) -> tuple[Scorecard, NDArray[np.int64]]:
         for at, name in enumerate(names)
     ]
     pairs = tuple(
-        pair_on((names[one], names[other]), random.integers(-9_000, 9_000, (3, 3)).tolist(), codes[:, one], codes[:, other])
+        pair_on(
+            (names[one], names[other]), random.integers(-9_000, 9_000, (3, 3)).tolist(), codes[:, one], codes[:, other]
+        )
         for one, other in ((0, 1), (2, 1))
     )
     whole = card(*parts, pairs=pairs)
