@@ -98,15 +98,19 @@ class Explanation:
 
 
 def waterfall(explanation: Explanation, *, most: int = _MOST_STEPS) -> tuple[Step, ...]:
-    """Give the steps from the mean score to the score: what adds or takes most first, the small ones as one."""
-    ranked = sorted(explanation.contributions, key=lambda it: -abs(it.shap))
+    """Give the steps from the mean score to the score of an application."""
+    return waterfall_of(explanation.mean, [(it.feature, it.shap) for it in explanation.contributions], most=most)
+
+
+def waterfall_of(mean: float, jumps: Sequence[tuple[str, float]], *, most: int = _MOST_STEPS) -> tuple[Step, ...]:
+    """Give the steps that named jumps make from a mean: the largest first, the small ones as one."""
+    ranked = sorted(jumps, key=lambda jump: -abs(jump[1]))
     shown = ranked if len(ranked) <= most else ranked[: most - 1]
     rest = ranked[len(shown) :]
-    jumps = [(it.feature, it.shap) for it in shown]
     if rest:
-        jumps.append((f"{len(rest)} others", math.fsum(it.shap for it in rest)))
-    steps, reached = [], explanation.mean
-    for name, jump in jumps:
+        shown = [*shown, (f"{len(rest)} others", math.fsum(jump for _, jump in rest))]
+    steps, reached = [], mean
+    for name, jump in shown:
         steps.append(Step(name, reached, reached + jump))
         reached += jump
     return tuple(steps)

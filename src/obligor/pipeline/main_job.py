@@ -17,6 +17,7 @@ from obligor.models.assembly import assemble, economy_of
 from obligor.models.binning import BinningRules
 from obligor.models.columns import Predictor, Rows
 from obligor.models.evaluation import SCHEMA, evaluate, tidy
+from obligor.models.explanations import explanations
 from obligor.models.judged import best_ranking, judge
 from obligor.models.logistic import penalty_of
 from obligor.models.pairs import PairRules
@@ -182,6 +183,7 @@ def _evaluate(
         "penalty_path": [asdict(each) for each in fitted.fit.path],
         "segments": segment_evidence(judged, fitted.segments, contract.model.segment),
         **prepared.history,
+        **explanations(judged),
         "protected": [
             {"column": name, "why": contract.columns[name].predictor_because, "on_card": name in read}
             for name in contract.with_role(Role.PROTECTED)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from obligor.governance.pages import number, rate, template, text
-from obligor.governance.report import calibration, characteristics, data, figures, ranking, stability
+from obligor.governance.report import calibration, characteristics, data, explanations, figures, ranking, stability
 from obligor.governance.report.view import Section, View
 from obligor.governance.verdict import verdict
 
@@ -27,6 +27,7 @@ SECTIONS = (
     Section("points", "Points", lambda view: {"characteristics": view.evaluation["characteristics"]}),
     Section("characteristics", "Characteristics", characteristics.fill),
     Section("segments", "Segments", lambda view: {} if view.evaluation["segments"] else None),
+    Section("explanations", "Explanations", explanations.fill),
     Section("stability", "Stability", stability.fill),
     Section("fairness", "Groups", lambda view: {} if view.evaluation["fairness"] else None),
     Section("data", "Data", data.fill),
