@@ -62,10 +62,12 @@ def shapley_tables(card: Scorecard) -> ShapleyTables:
     Raises
     ------
     CardError
-        Where a characteristic or a pair has no train rows to take the mean over.
+        Where a characteristic has no train rows to take the mean over.
     """
     places = {it.feature: at for at, it in enumerate(card.characteristics)}
-    shares = [_shares(it) for it in card.characteristics]
+    rows = [_rows(it) for it in card.characteristics]
+    totals = [math.fsum(each) for each in rows]
+    shares = [[held / total for held in each] for each, total in zip(rows, totals, strict=True)]
     means = [_weighted(share, it.points) for share, it in zip(shares, card.characteristics, strict=True)]
     tables = tuple(
         tuple((points - mean) / _THOUSANDTHS for points in it.points)
@@ -74,7 +76,7 @@ def shapley_tables(card: Scorecard) -> ShapleyTables:
     pairs = []
     for pair in card.pairs:
         one, other = (places[name] for name in pair.features)
-        mean = _joint_mean(pair)
+        mean = _joint_mean(pair, totals[one])
         means.append(mean)
         pairs.append((one, other, *_shared(pair.by_bin, shares[one], shares[other], mean)))
     return ShapleyTables(tuple(places), math.fsum((card.base_points, *means)) / _THOUSANDTHS, tables, tuple(pairs))
@@ -85,27 +87,25 @@ def in_log_odds(points: float, scale: CardScale) -> float:
     return points * math.log(2) / scale.pdo
 
 
-def _shares(it: Characteristic) -> list[float]:
+def _rows(it: Characteristic) -> list[float]:
     rows = [row.goods + row.bads for row in it.bins]
-    total = math.fsum(rows)
-    if not total > 0:
+    if not sum(rows) > 0:
         raise CardError(f"contributions: '{it.feature}' has no train rows in its bins; wanted their goods and bads")
-    return [each / total for each in rows]
+    return rows
 
 
 def _weighted(weights: Iterable[float], values: Iterable[float]) -> float:
     return math.fsum(map(operator.mul, weights, values))
 
 
-def _joint_mean(pair: Pair) -> float:
-    goods, bads = ([each for row in grid for each in row] for grid in (pair.goods, pair.bads))
-    rows = [good + bad for good, bad in zip(goods, bads, strict=True)]
-    total = math.fsum(rows)
-    if not total > 0:
-        raise CardError(
-            f"contributions: the pair '{pair.name}' has no train rows; wanted the goods and bads of its cells"
-        )
-    return _weighted(rows, [points for row in pair.points for points in row]) / total
+def _joint_mean(pair: Pair, rows: float) -> float:
+    """Give the mean points of a grid over all train rows; those outside its cells earn nothing."""
+    held = [
+        good + bad
+        for goods, bads in zip(pair.goods, pair.bads, strict=True)
+        for good, bad in zip(goods, bads, strict=True)
+    ]
+    return _weighted(held, [points for row in pair.points for points in row]) / rows
 
 
 def _shared(
