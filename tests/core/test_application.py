@@ -102,7 +102,7 @@ def test_every_mistake_is_told_at_once_and_what_lacks_too() -> None:
         (b'{"purpose": "\xff"}', "is not JSON: byte 13"),
         ('{"income": \uff11}'.encode(), "is not JSON"),
         (b"[" * 100_000, "nested too deep"),
-        (b" " * (1 << 20) + b"{}", "bytes are more than"),
+        (b" " * (1 << 20) + b"{}", "wanted at most 1048576 bytes"),
     ],
     ids=lambda it: str(it)[:24],
 )  # fmt: skip

@@ -8,7 +8,7 @@ import sys
 import click
 
 from obligor import __version__
-from obligor.cli import contracts, making, scoring
+from obligor.cli import contracts, explaining, making, scoring
 from obligor.core.errors import ObligorError
 
 _EXIT = {"invalid": 2, "gate": 1, "unavailable": 1}
@@ -21,7 +21,15 @@ def cli() -> None:
     """Credit scorecards a regulator can read, from a loan tape and one contract."""
 
 
-for _command in (making.demo, making.run, scoring.score, scoring.sql, making.simulate, contracts.contract):
+for _command in (
+    making.demo,
+    making.run,
+    scoring.score,
+    scoring.sql,
+    explaining.explain,
+    making.simulate,
+    contracts.contract,
+):
     cli.add_command(_command)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from obligor.core.scorer import Scorer
     from obligor.core.syntax import ColumnType
 
-_MOST_BYTES = 1 << 20
+MOST_BYTES = 1 << 20
 _LARGEST = 1e15
 _MOST_NAMED = 5
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -46,8 +46,8 @@ def parse_application(data: bytes, scorer: Scorer) -> Application:
     InvalidInputError
         Where it is not JSON, or does not fit the card; it tells of every field that is wrong.
     """
-    if len(data) > _MOST_BYTES:
-        raise InvalidInputError(f"application: {len(data)} bytes are more than {_MOST_BYTES}")
+    if len(data) > MOST_BYTES:
+        raise InvalidInputError(f"application: wanted at most {MOST_BYTES} bytes, got more")
     plain = read_strict_json(data, what="application", error=InvalidInputError)
     if not isinstance(plain, dict):
         raise InvalidInputError(f"application: got {_kind(plain)}, wanted an object of fields")

@@ -15,13 +15,14 @@ from obligor.core.reasons import MOST_REASONS, Explainer, Reason, Untold, check_
 from obligor.core.shapley import ShapleyTables, in_log_odds, shapley_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from obligor.core.counterfactuals import Check
     from obligor.core.scorecard import Scorecard
 
 _MOST_STEPS = 12
 _THOUSANDTHS = 1000
+WITHHELD = "personal, together"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +89,55 @@ class Explanation:
     counterfactuals: tuple[Counterfactual, ...]
     """The nearest changes that reach the cut-off; none for an application that reaches it."""
 
-    def to_plain(self) -> dict[str, Any]:
-        """Give plain data, for JSON and for pages."""
+    def to_plain(self, *, withheld: Collection[str] = ()) -> dict[str, Any]:
+        """Give plain data, with all scores and points in points.
+
+        Of the characteristics withheld no bin is told, only their contributions as one sum. The score is then told in whole
+        points and the PD in thousandths, so that the sum blurs what each of them adds, and no reason has its shortfall.
+        """
+        score = round(self.score / _THOUSANDTHS, 0 if withheld else 3)
+        shown = [it for it in self.contributions if it.feature not in withheld]
+        jumps = [(it.feature, it.shap) for it in shown]
+        rest = score - self.mean - math.fsum(shap for _, shap in jumps)
+        if withheld:
+            jumps.append((WITHHELD, rest))
         return {
-            **asdict(self),
-            "reasons": [reason._asdict() for reason in self.reasons],
-            "waterfall": [asdict(step) for step in waterfall(self)],
+            "card": self.card,
+            "card_sha256": self.card_sha256,
+            "score": score,
+            "pd": round(self.pd, 3) if withheld else self.pd,
+            "horizon_months": self.horizon_months,
+            "band": self.band,
+            "cutoff": self.cutoff / _THOUSANDTHS,
+            "approved": self.approved,
+            "base_points": self.base_points / _THOUSANDTHS,
+            "mean": self.mean,
+            "contributions": [asdict(it) | {"points": it.points / _THOUSANDTHS} for it in shown],
+            "withheld": {"features": sorted(withheld), "shap": rest} if withheld else None,
+            "pairs": [
+                {"features": list(it.features), "points": it.points / _THOUSANDTHS}
+                for it in self.pairs
+                if not set(it.features) & set(withheld)
+            ],
+            "reasons": [
+                {"code": it.code, "text": it.text}
+                | ({} if withheld else {"feature": it.feature, "shortfall": it.shortfall})
+                for it in self.reasons
+            ],
+            "counterfactuals": [_way(it, withheld) for it in self.counterfactuals],
+            "waterfall": [asdict(step) for step in waterfall_of(self.mean, jumps)],
         }
+
+
+def _way(way: Counterfactual, withheld: Collection[str]) -> dict[str, Any]:
+    return {
+        "changes": [
+            {"feature": it.feature, "from_bin": None if it.feature in withheld else it.from_bin, "to_bin": it.to_bin}
+            for it in way.changes
+        ],
+        "score": round(way.score / _THOUSANDTHS, 0 if withheld else 3),
+        "scored": way.scored,
+    }
 
 
 def waterfall(explanation: Explanation, *, most: int = _MOST_STEPS) -> tuple[Step, ...]:

@@ -2,17 +2,17 @@
 
 The applicants are of the test, chosen by their scores, without an identifier. A characteristic that reads a column whose
 privacy is anything but none keeps its bin to itself: it is told with all others of the kind as one sum, and so is one
-that earns points in a pair with it. The score is then told in whole points, so that the sum does not give the bins away.
+that earns points in a pair with it. The score is then told in whole points, which blurs the sum; where few characteristics are
+withheld, arithmetic may still narrow down their bins, and a bin is a range or a group, never a value.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from obligor.core.explanation import Explaining, waterfall_of
+from obligor.core.explanation import Explaining
 from obligor.core.scorer import card_features
 from obligor.models.columns import TEST
 
@@ -21,15 +21,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from obligor.core.counterfactuals import Counterfactual
-    from obligor.core.explanation import Explanation
     from obligor.core.features import FeatureSet
     from obligor.core.scorecard import Scorecard
     from obligor.core.shapley import ShapleyTables
     from obligor.models.judged import Judged
 
-_POINTS = 1000
-_WITHHELD = "personal, together"
 _FAR_BELOW = 0.1
 
 
@@ -44,7 +40,7 @@ def explanations(judged: Judged) -> dict[str, Any]:
         "importance": importance(judged, explaining.shapley),
         "reason_texts_lacking": [{"feature": name, "bins": bins} for name, bins in lacking.items()],
         "examples": [
-            {"what": what, **_told(explaining.explain(_bins(judged, row)), private)}
+            {"what": what, **explaining.explain(_bins(judged, row)).to_plain(withheld=private)}
             for what, row in _chosen(judged, private)
         ],
     }
@@ -122,35 +118,3 @@ def _any_missing(judged: Judged, rows: NDArray[np.int64], private: frozenset[str
         if it.feature not in private:
             found |= judged.codes[it.feature][rows] == it.binning.missing
     return found
-
-
-def _told(explanation: Explanation, hidden: frozenset[str]) -> dict[str, Any]:
-    """Give the plain data of an explanation, without the bins of private characteristics."""
-    score = round(explanation.score / _POINTS, 0 if hidden else 3)
-    shown = [it for it in explanation.contributions if it.feature not in hidden]
-    jumps = [(it.feature, it.shap) for it in shown]
-    together = score - explanation.mean - sum(shap for _, shap in jumps)
-    return {
-        "score": score,
-        "pd": round(explanation.pd, 3 if hidden else 10),
-        "band": explanation.band,
-        "approved": explanation.approved,
-        "mean": explanation.mean,
-        "contributions": [{"feature": it.feature, "bin": it.bin, "points": it.points, "shap": it.shap} for it in shown],
-        "withheld": {"features": sorted(hidden), "shap": together} if hidden else None,
-        "pairs": [asdict(it) for it in explanation.pairs if not hidden & set(it.features)],
-        "reasons": [{"code": it.code, "text": it.text} for it in explanation.reasons],
-        "counterfactuals": [_way(it, hidden) for it in explanation.counterfactuals],
-        "waterfall": [
-            asdict(step)
-            for step in waterfall_of(explanation.mean, [*jumps, *([(_WITHHELD, together)] if hidden else [])])
-        ],
-    }
-
-
-def _way(way: Counterfactual, hidden: frozenset[str]) -> dict[str, Any]:
-    changes = [
-        {"feature": it.feature, "from_bin": None if it.feature in hidden else it.from_bin, "to_bin": it.to_bin}
-        for it in way.changes
-    ]
-    return {"changes": changes, "score": round(way.score / _POINTS, 0 if hidden else 3)}
