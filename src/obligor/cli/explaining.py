@@ -29,7 +29,7 @@ def explain(application: str, card: Path, *, reasons: int, changes: int, html: P
     """Score APPLICATION and say why: bins, points, contributions, reasons, and what would change it.
 
     APPLICATION is a JSON file, or - for standard input: an object of the columns that the card reads, null for what is not
-    known, and a list of rows for each history. Nothing of its values is said; bins are.
+    known, and a list of rows for each history. Bins are told, not values.
     """
     from obligor.bootstrap import explain_decision
 

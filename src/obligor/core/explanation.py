@@ -1,7 +1,7 @@
 """One decision explained: the score as a sum, what each characteristic adds to it, the reasons, and what would change it.
 
-All of it follows from the bins of the application, so that an explanation holds labels of bins and no value that a person
-gave.
+All of it follows from the bins of the application, so that an explanation holds the labels of bins and not the
+values that a person gave.
 """
 
 from __future__ import annotations

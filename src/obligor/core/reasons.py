@@ -5,7 +5,8 @@ far its points fall short of the mean points of applicants whose score was at th
 part of the card. Points below the maximum, which many scorecards use, are not such a method: they name whatever
 has a wide range.
 
-A pair of characteristics falls short for both alike, which is its Shapley value: half of its shortfall counts for each.
+A pair of characteristics falls short for both alike: half of its shortfall counts for each (``shapley`` tells when that is
+its Shapley value).
 Characteristics of one reason family count together. Only what falls short is a reason, at most four by default (comment
 -1), the larger first, and in the order of the card where they are equal. Everything is a whole number, in halves of a
 thousandth of a point, so that every engine gives the same reasons.

@@ -3,7 +3,7 @@
 The applicants are of the test, chosen by their scores, without an identifier. A characteristic that reads a column whose
 privacy is anything but none keeps its bin to itself: it is told with all others of the kind as one sum, and so is one
 that earns points in a pair with it. The score is then told in whole points, which blurs the sum; where few characteristics are
-withheld, arithmetic may still narrow down their bins, and a bin is a range or a group, never a value.
+withheld, arithmetic may still narrow down their bins, and a bin is mostly a range or a group.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from obligor.core.application import parse_application
@@ -110,4 +111,5 @@ def _lacking(untold: tuple[Untold, ...]) -> Iterator[str]:
     if untold:
         yield ""
         yield f"This card has no reason text for {len(untold)} bins that can be a reason:"
-        yield from (f"- {it.feature}: {it.bin}" for it in untold)
+        for feature, bins in groupby(untold, key=lambda it: it.feature):
+            yield f"- {feature}: {'; '.join(it.bin for it in bins)}"
