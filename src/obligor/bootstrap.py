@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from contextlib import contextmanager
 from importlib.resources import as_file, files
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from obligor.pipeline.changes import BinTables, CardChange
     from obligor.pipeline.summaries import RunSummary
     from obligor.serving.batch import BatchResult
+    from obligor.serving.explaining import Explained
     from obligor.telemetry import Progress
 
 
@@ -174,6 +176,39 @@ def card_as_sql(card: Path, *, dialect: str, table: str, reasons: int, out: Path
         with whole_file(out.absolute()) as partial:
             partial.write_text(text, encoding="utf-8")
     return text
+
+
+def explain_decision(application: str, *, card: Path, reasons: int, changes: int, html: Path | None) -> Explained:
+    """Score and explain one application, from a JSON file or standard input (-), and write the page where one is wanted."""
+    from obligor.files import whole_file
+    from obligor.serving.explaining import explain_application
+
+    told = explain_application(_application(application), load_card(card), most_reasons=reasons, most_changes=changes)
+    if html is not None:
+        try:
+            from obligor.governance.explained import render_explanation
+
+            page = render_explanation(told.explanation.to_plain())
+        except ImportError as error:
+            raise UnavailableError("a page needs a template engine", hint="install obligor[train]") from error
+        with whole_file(html.absolute()) as partial:
+            partial.write_text(page, encoding="utf-8")
+    return told
+
+
+def _application(place: str) -> bytes:
+    """Read an application, and no more than a byte beyond what one may have."""
+    from obligor.core.application import MOST_BYTES
+
+    if place == "-":
+        return sys.stdin.buffer.read(MOST_BYTES + 1)
+    try:
+        with Path(place).open("rb") as file:
+            return file.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise InvalidInputError(f"{place}: there is no such file; wanted an application as JSON, or -") from None
+    except OSError as error:
+        raise InvalidInputError(f"{place}: cannot be read ({error.strerror})") from None
 
 
 def simulate_tape(out: Path, *, applications: int, seed: int, progress: Progress) -> tuple[Path, ...]:

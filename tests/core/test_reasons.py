@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obligor.core.calibration import PdTable
-from obligor.core.clauses import CardScale, Column, Table
+from obligor.core.clauses import CardScale, Column, Feature, Table
 from obligor.core.columnar import principal_reasons, score_bins
 from obligor.core.errors import CardError
-from obligor.core.reasons import explain, shortfalls_of
-from obligor.core.scorecard import CardBand, CardBin, CardCutoff, Characteristic, Origin, Pair, Scorecard
+from obligor.core.reasons import check_reasons, explain, shortfalls_of
+from obligor.core.scorecard import CardBand, CardBin, CardCutoff, Characteristic, Origin, Pair, Scorecard, parse_card
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,3 +143,68 @@ def test_the_columnar_scorer_adds_the_points_of_pairs() -> None:
 def test_a_card_without_reference_means_gives_no_reasons_and_says_why() -> None:
     with pytest.raises(CardError, match="'a' has no reference mean"):
         shortfalls_of(card(characteristic("a", (0, 1, 2), reference=None)))
+
+
+@given(BINS)
+def test_improving_a_listed_factor_to_its_reference_never_lowers_the_score(bins: tuple[int, ...]) -> None:
+    alone = card(*SMALL.characteristics)
+    names = [it.feature for it in alone.characteristics]
+    for reason in explain(alone, bins):
+        at = names.index(reason.feature)
+        own = alone.characteristics[at]
+        for code, points in enumerate(own.points):
+            if points >= (own.reference or 0):
+                assert sum_of(alone, [*bins[:at], code, *bins[at + 1 :]]) > sum_of(alone, bins)
+
+
+def sum_of(whole: Scorecard, bins: Sequence[int]) -> int:
+    return sum(it.points[code] for it, code in zip(whole.characteristics, bins, strict=True))
+
+
+@given(BINS)
+def test_the_same_card_gives_the_same_reasons_after_it_was_written_down(bins: tuple[int, ...]) -> None:
+    again = parse_card(SMALL.to_json())
+    assert again.sha256 == SMALL.sha256
+    assert explain(again, bins) == explain(SMALL, bins)
+
+
+def test_what_is_said_of_a_value_is_never_said_of_its_absence() -> None:
+    low = characteristic("a", (0, 9, 1), reference=6, reason="a is low")
+    (reason,) = explain(card(low), (2,))
+    assert (reason.code, reason.text) == ("a", "")
+
+
+def lacking(*characteristics: Characteristic, pairs: tuple[Pair, ...] = ()) -> list[tuple[str, str]]:
+    return [(it.feature, it.bin) for it in check_reasons(card(*characteristics, pairs=pairs))]
+
+
+def test_every_bin_that_can_be_a_reason_needs_a_text() -> None:
+    assert lacking(characteristic("a", (0, 9, 1), reference=6)) == [("a", "0"), ("a", "1")]
+    assert lacking(characteristic("a", (0, 9, 1), reference=6, reason="a is low")) == [("a", "1")]
+    assert lacking(characteristic("a", (0, 9, 1), reference=6, reason_missing="a is unknown")) == [("a", "0")]
+    told = {"reason": "a is low", "reason_missing": "a is unknown"}
+    assert lacking(characteristic("a", (0, 9, 1), reference=6, **told)) == []
+
+
+def test_a_bin_that_never_falls_short_needs_no_text_unless_a_pair_makes_it() -> None:
+    high = characteristic("a", (7, 9, 8), reference=6)
+    other = characteristic("b", (5, 5, 5), reference=5, reason="b", reason_missing="b is unknown")
+    assert lacking(high, other) == []
+    cells = ((0, 0, 0), (-7, 0, 0), (0, 0, 0))
+    assert lacking(high, other, pairs=(grid("a", "b", cells, 0),)) == [("a", "9")]
+    assert lacking(other, high, pairs=(grid("b", "a", tuple(zip(*cells, strict=True)), 0),)) == [("a", "9")]
+
+
+def test_a_column_that_must_have_a_value_and_a_count_need_no_text_for_missing_values() -> None:
+    low = characteristic("a", (0, 9, 1), reference=6, reason="a is low")
+    required = card(low).model_copy(update={"applications": Table(columns={"a": Column(type="number", required=True)})})
+    assert check_reasons(required) == ()
+    count = Feature(history="bureau", aggregate="count")
+    assert check_reasons(card(low).model_copy(update={"features": {"a": count}})) == ()
+    assert check_reasons(card(low).model_copy(update={"features": {"a": Feature(expression="1 / b")}})) != ()
+
+
+@given(BINS)
+def test_a_reason_without_a_text_is_always_among_those_that_the_check_names(bins: tuple[int, ...]) -> None:
+    named = {it.feature for it in check_reasons(SMALL)}
+    assert {reason.feature for reason in explain(SMALL, bins, most=9) if not reason.text} <= named

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.conftest import lack
 
 from obligor.bootstrap import load_card
-from obligor.governance.charts import Frame, Series, line_chart, ticks
+from obligor.governance.charts import Frame, Series, line_chart, ranked_chart, ticks, waterfall_chart
 from obligor.governance.report import challengers, render_report
 from obligor.governance.report.view import View
 from obligor.governance.verdict import verdict
@@ -302,3 +302,67 @@ def test_texts_from_a_tape_cannot_become_markup() -> None:
     )
     assert "<script" not in drawn
     assert "<b>" not in drawn
+
+
+def test_the_report_shows_what_moves_scores_and_three_applicants_without_their_private_bins(
+    lender_run: LenderRun,
+) -> None:
+    page = (lender_run.out / "report.html").read_text()
+    section = page[page.index('<section id="explanations">') :].split("</section>")[0]
+    plain = evaluation(lender_run)
+    for it in plain["importance"]:
+        assert f">{it['mean_abs_shap']:.2f}</text>" in section
+    assert len(plain["examples"]) == section.count("<details") == 3
+    card = json.loads((lender_run.out / "scorecard.json").read_text())
+    columns = card["applications"]["columns"]
+    for it in plain["examples"]:
+        assert it["what"] in section
+        shown = {each["feature"] for each in it["contributions"]}
+        assert shown | set(it["withheld"]["features"]) == {each["feature"] for each in card["characteristics"]}
+        assert all(columns[name]["privacy"] == "none" for name in shown if name in columns)
+        assert "loan_to_income" not in shown  # it reads the income
+    rows = section.count("withheld: personal")
+    assert rows == 3
+
+
+def test_a_contract_whose_texts_are_complete_is_not_warned_of_and_another_is(lender_run: LenderRun) -> None:
+    plain = evaluation(lender_run)
+    assert plain["reason_texts_lacking"] == []
+    assert not [it for it in verdict(plain) if "reason text" in it.text]
+    plain["reason_texts_lacking"] = [{"feature": f"x{at}", "bins": ["missing"]} for at in range(7)]
+    (told,) = [it for it in verdict(plain) if "reason text" in it.text]
+    assert told.tone == "watch"
+    assert told.text.startswith("7 characteristics have no reason text")
+    assert told.text.endswith("x0, x1, x2, x3, x4, and others.")
+
+
+def bars(drawn: str) -> list[tuple[float, float]]:
+    """Give the left and right ends of each bar, in pixels."""
+    boxes = re.findall(r'area"[^>]*d="M([0-9.]+),[0-9.]+L([0-9.]+),', drawn)
+    return [(float(left), float(right)) for left, right in boxes]
+
+
+@given(st.lists(st.floats(0, 1e4), min_size=1, max_size=8))
+def test_ranked_bars_are_as_long_as_their_values(values: list[float]) -> None:
+    drawn = ranked_chart("t", [(f"<b{at}>", value) for at, value in enumerate(values)], text=lambda it: f"{it:.3f}")
+    assert "<b0>" not in drawn
+    lengths = [right - left for left, right in bars(drawn)]
+    top = max(*values, 1e-9)
+    assert lengths == pytest.approx([max(value / top * 270, 1.0) for value in values], abs=0.11)
+
+
+@given(st.integers(-800, 800), st.lists(st.integers(-90, 90), min_size=1, max_size=8))
+def test_each_bar_of_a_waterfall_begins_where_the_last_one_ended(mean: int, jumps: list[int]) -> None:
+    steps, reached = [], float(mean)
+    for at, jump in enumerate(jumps):
+        steps.append((f"step {at}", reached, reached + jump))
+        reached += jump
+    drawn = waterfall_chart("t", steps, mark=mean, text=lambda it: f"{it:+.1f}")
+    ends = bars(drawn)
+    assert len(ends) == len(jumps)
+    here = None
+    for (left, right), jump in zip(ends, jumps, strict=True):
+        start, end = (left, right) if jump >= 0 else (right, left)
+        assert here is None or abs(start - here) <= 1.2  # a bar is a pixel wide at least
+        here = end
+    assert drawn.count('class="goods area"') == sum(jump >= 0 for jump in jumps)

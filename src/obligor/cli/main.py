@@ -8,7 +8,7 @@ import sys
 import click
 
 from obligor import __version__
-from obligor.cli import bins, choosing, contracts, making, scoring
+from obligor.cli import bins, choosing, contracts, explaining, making, scoring
 from obligor.core.errors import ObligorError
 
 _EXIT = {"invalid": 2, "gate": 1, "unavailable": 1}
@@ -28,6 +28,7 @@ for _command in (
     choosing.alternatives,
     scoring.score,
     scoring.sql,
+    explaining.explain,
     making.simulate,
     contracts.contract,
 ):

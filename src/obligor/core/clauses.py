@@ -111,7 +111,7 @@ class Column(Clause):
     reason: str = ""
     """The text that an applicant reads when this characteristic speaks against them."""
     reason_missing: str = ""
-    """The same where the value is missing."""
+    """The same where the value is missing; what `reason` says of a value is never said of its absence."""
     reason_family: str = ""
     """Characteristics of one family count together as one reason."""
     changeable: bool = False
@@ -251,7 +251,7 @@ class Feature(Clause):
     reason: str = ""
     """The text that an applicant reads when this characteristic speaks against them."""
     reason_missing: str = ""
-    """The same where the value is missing."""
+    """The same where the value is missing; what `reason` says of a value is never said of its absence."""
     reason_family: str = ""
     """Characteristics of one family count together as one reason."""
     changeable: bool = False

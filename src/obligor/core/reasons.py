@@ -5,7 +5,8 @@ far its points fall short of the mean points of applicants whose score was at th
 part of the card. Points below the maximum, which many scorecards use, are not such a method: they name whatever
 has a wide range.
 
-A pair of characteristics falls short for both alike, which is its Shapley value: half of its shortfall counts for each.
+A pair of characteristics falls short for both alike: half of its shortfall counts for each (``shapley`` tells when that is
+its Shapley value).
 Characteristics of one reason family count together. Only what falls short is a reason, at most four by default (comment
 -1), the larger first, and in the order of the card where they are equal. Everything is a whole number, in halves of a
 thousandth of a point, so that every engine gives the same reasons.
@@ -40,7 +41,7 @@ class Reason(NamedTuple):
     shortfall: float
     """In points."""
     text: str
-    """As the contract words it, for the value or for its absence; empty where the contract has none."""
+    """As the contract words it, for the value or for its absence; empty where the contract has none (``check_reasons``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,5 +166,46 @@ def _rank_function(known: Shortfalls, members: Sequence[Sequence[int]]) -> Calla
 
 
 def _text(characteristic: Characteristic, code: int) -> str:
-    missing = code == characteristic.binning.missing
-    return (characteristic.reason_missing or characteristic.reason) if missing else characteristic.reason
+    """Give the text of a bin; what is said of a value is never said of its absence, which it would not describe."""
+    return characteristic.reason_missing if code == characteristic.binning.missing else characteristic.reason
+
+
+class Untold(NamedTuple):
+    """A bin that can be a principal reason and has no text: a notice that needs it cannot be written."""
+
+    feature: str
+    bin: str
+    """Its label."""
+
+
+def check_reasons(card: Scorecard) -> tuple[Untold, ...]:
+    """Name every bin of a card that can fall short of the reference means and has no reason text, in the order of the card.
+
+    A bin can fall short where it does so in some cell of its pairs. The bin of missing values needs a text of its own, but
+    for a column that must have a value and for a count.
+    """
+    known = shortfalls_of(card)
+    found = []
+    for at, it in enumerate(card.characteristics):
+        for code, short in enumerate(_most_short(known, at)):
+            impossible = code == it.binning.missing and _never_missing(card, it.feature)
+            if short > 0 and not impossible and not _text(it, code):
+                found.append(Untold(it.feature, it.bins[code].label))
+    return tuple(found)
+
+
+def _most_short(known: Shortfalls, at: int) -> list[int]:
+    """Give the most by which each bin of a characteristic can fall short, its pairs counted in."""
+    most = list(known.tables[at])
+    for one, other, cells in known.pairs:
+        if at == one:
+            most = [short + max(row) for short, row in zip(most, cells, strict=True)]
+        elif at == other:
+            most = [short + max(column) for short, column in zip(most, zip(*cells, strict=True), strict=True)]
+    return most
+
+
+def _never_missing(card: Scorecard, name: str) -> bool:
+    if name in card.features:
+        return card.features[name].aggregate == "count"
+    return card.applications.columns[name].required

@@ -7,7 +7,6 @@ features it computes from them; the points of every bin; the PD that goes with e
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import (
@@ -25,6 +24,7 @@ from obligor.core.calibration import PdTable
 from obligor.core.canonical import canonical_json, readable_json, sha256
 from obligor.core.clauses import CardScale, Feature, History, Table
 from obligor.core.errors import CardError
+from obligor.core.strict_json import read_strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -271,27 +271,13 @@ def parse_card(data: bytes) -> Scorecard:
     """
     if len(data) > _MOST_BYTES:
         raise CardError(f"scorecard: {len(data)} bytes are more than {_MOST_BYTES}")
+    read_strict_json(data, what="scorecard", error=CardError)
     try:
-        json.loads(data, object_pairs_hook=_refuse_repeats, parse_constant=_refuse_constant)
         return Scorecard.model_validate_json(data)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise CardError(f"scorecard: {place}: {first['msg']}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CardError(f"scorecard: is not JSON: {error}") from None
-
-
-def _refuse_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise CardError(f"scorecard: the key '{next(n for n in names if names.count(n) > 1)}' stands twice")
-    return found
-
-
-def _refuse_constant(text: str) -> float:
-    raise CardError(f"scorecard: {text} is not a number that JSON knows")
 
 
 def _faults(card: Scorecard) -> Iterator[str]:

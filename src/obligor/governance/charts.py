@@ -152,6 +152,55 @@ def bin_chart(
     return _svg(frame, parts) + _legend([(name, name) for name, _ in rates])
 
 
+def ranked_chart(title: str, rows: Sequence[tuple[str, float]], *, text: Callable[[float], str]) -> str:
+    """Draw bars from zero, one under the other, each with its name and its value in words."""
+    span = (0.0, max([value for _, value in rows] + [1e-9]))
+    bars = [_bar(at, name, (0.0, value), span, style="test", told=text(value)) for at, (name, value) in enumerate(rows)]
+    return _rows(title, bars, count=len(rows))
+
+
+def waterfall_chart(
+    title: str, steps: Sequence[tuple[str, float, float]], *, mark: float, text: Callable[[float], str]
+) -> str:
+    """Draw steps that lead from a first value to a last, rising and falling; ``mark`` is an upright line."""
+    ends = [mark, *(end for _, *both in steps for end in both)]
+    room = (max(ends) - min(ends)) * 0.04 or 1.0
+    span = (min(ends) - room, max(ends) + room)
+    bars = [
+        _bar(at, name, (start, end), span, style="goods" if end >= start else "bads", told=text(end - start))
+        for at, (name, start, end) in enumerate(steps)
+    ]
+    x = _over(mark, span)
+    bars.append(_tag("path", "mark line", told=f"{mark:.4g}", d=f"M{x:.1f},4L{x:.1f},{len(steps) * _ROW + 6}"))
+    return _rows(title, bars, count=len(steps))
+
+
+_ROW, _NAMES, _BARS, _VALUES = 22, 214, 270, 56
+_LONGEST = 36
+
+
+def _bar(at: int, name: str, ends: Span, span: Span, *, style: str, told: str) -> str:
+    """Draw one bar in its row, between its name and its value."""
+    low, high = sorted(_over(end, span) for end in ends)
+    top, right = at * _ROW + 8, max(high, low + 1)
+    box = f"M{low:.1f},{top}L{right:.1f},{top}L{right:.1f},{top + 13}L{low:.1f},{top + 13}Z"
+    shown = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}\u2026"
+    return (
+        _words(shown, _NAMES - 8, top + 11, style="tick", anchor="end")
+        + _tag("path", f"{style} area", told=f"{name}: {told}", d=box)
+        + _words(told, _NAMES + _BARS + 8, top + 11, style="tick", anchor="start")
+    )
+
+
+def _over(value: float, span: Span) -> float:
+    return _NAMES + (value - span[0]) / (span[1] - span[0]) * _BARS
+
+
+def _rows(title: str, bars: Sequence[str], *, count: int) -> str:
+    box = f'viewBox="0 0 {_NAMES + _BARS + _VALUES} {count * _ROW + 12}"'
+    return f'<svg class="chart" role="img" aria-label="{escape(title)}" {box}>{"".join(bars)}</svg>'
+
+
 def ticks(span: Span, *, wanted: int = 5) -> tuple[float, ...]:
     """Give round values that cover a span."""
     low, high = span

@@ -43,6 +43,7 @@ def verdict(evaluation: Mapping[str, Any]) -> tuple[Sentence, ...]:
             _proxies,
             _alternatives,
             _protected,
+            _reason_texts,
         )
         for sentence in part(evaluation)
     )
@@ -318,6 +319,18 @@ def _protected(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
             yield Sentence(
                 "watch", f"The card scores the protected column {each['column']}. The contract's reason: {each['why']}"
             )
+
+
+def _reason_texts(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    lacking = [each["feature"] for each in evaluation["reason_texts_lacking"]]
+    if lacking:
+        are = "1 characteristic has" if len(lacking) == 1 else f"{len(lacking)} characteristics have"
+        more = ", and others" if len(lacking) > _MOST_FLAGS else ""
+        yield Sentence(
+            "watch",
+            f"{are} no reason text for some bins, so that not every decline can be told its reasons: "
+            f"{', '.join(lacking[:_MOST_FLAGS])}{more}.",
+        )
 
 
 def _percent(rate: float) -> str:

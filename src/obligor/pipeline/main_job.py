@@ -22,6 +22,7 @@ from obligor.models.challengers import challengers_of
 from obligor.models.columns import Predictor, Rows
 from obligor.models.edited import tell_edits
 from obligor.models.evaluation import SCHEMA, evaluate, tidy
+from obligor.models.explanations import explanations
 from obligor.models.fairness import proxied, searched, standard_of
 from obligor.models.judged import best_ranking, judge
 from obligor.models.logistic import penalty_of
@@ -241,6 +242,7 @@ def _evaluate(
         "alternatives": None,
         "fairness_rules": contract.fairness.model_dump(mode="json"),
         **prepared.history,
+        **explanations(judged),
         "protected": [
             {"column": name, "why": contract.columns[name].predictor_because, "on_card": name in read}
             for name in contract.with_role(Role.PROTECTED)

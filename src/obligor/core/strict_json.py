@@ -1,0 +1,40 @@
+"""JSON that says one thing only: no key twice, no number that JSON does not know."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from obligor.core.errors import InvalidInputError
+
+
+def read_strict_json(data: bytes, *, what: str, error: type[InvalidInputError]) -> object:
+    """Read JSON, and refuse what readers take in different ways; messages name keys and places, never a value.
+
+    Raises
+    ------
+    InvalidInputError
+        Of the kind given, where it is not JSON, says a key twice, or holds NaN or an infinity.
+    """
+
+    def refuse_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            names = [name for name, _ in pairs]
+            raise error(f"{what}: the key {next(n for n in names if names.count(n) > 1)!r} stands twice")
+        return found
+
+    def refuse_constant(text: str) -> float:
+        raise error(f"{what}: {text} is not a number that JSON knows")
+
+    try:
+        return json.loads(data, object_pairs_hook=refuse_repeats, parse_constant=refuse_constant)
+    except UnicodeDecodeError as fault:
+        raise error(f"{what}: is not JSON: byte {fault.start} is no {fault.encoding}") from None
+    except json.JSONDecodeError as fault:
+        raise error(f"{what}: is not JSON: {fault}") from None
+    except RecursionError:
+        raise error(f"{what}: is not JSON that can be read: it is nested too deep") from None
+    except ValueError:  # a whole number of more digits than Python reads
+        raise error(f"{what}: holds a number with too many digits") from None
