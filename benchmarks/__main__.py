@@ -6,7 +6,7 @@ import argparse
 import importlib
 import json
 
-NAMES = ("accuracy", "training", "single", "scoring", "policy")
+NAMES = ("accuracy", "training", "single", "scoring", "policy", "thresholds")
 
 
 def main() -> None:

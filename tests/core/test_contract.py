@@ -192,3 +192,61 @@ def test_predictors_come_in_the_order_of_the_contract() -> None:
     contract = parse_contract(changed("features", to=features))
     assert contract.predictors == ("income", "ratio")
     assert contract.with_role(Role.PROTECTED) == ("sex",)
+
+
+def with_cutoff(cutoff: dict[str, Any], **said: Any) -> dict[str, Any]:
+    made = changed("cutoff", to=cutoff) | said
+    made["applications"]["columns"] |= {
+        "channel": {"type": "text"},
+        "amount": {"type": "number", "role": "exposure"},
+    }
+    return made
+
+
+@pytest.mark.parametrize(
+    ("cutoff", "message"),
+    [
+        ({"segment": "chanel"}, "cutoff.segment: there is no column or feature 'chanel'; did you mean 'channel'"),
+        ({"segment": "sex"}, "the column 'sex' may not move a cut-off: its role is protected"),
+        ({"segment": "grade"}, "the column 'grade' may not move a cut-off: its role is incumbent_score"),
+        ({"segment": "status"}, "the column 'status' may not move a cut-off: its role is outcome"),
+        ({"segment": "amount"}, "cutoff.segment: 'amount' is a number; wanted text or bool"),
+        ({"amounts": [500, 100]}, "amounts: wanted each above the one before it"),
+        ({"amounts": [0, 100]}, "Input should be greater than 0"),
+        ({"grey_points": -1}, "Input should be greater than or equal to 0"),
+        ({"min_bads": 0}, "Input should be greater than or equal to 1"),
+        ({"by": "break_even", "value": 0.1}, "value goes with by: pd or by: approval_rate"),
+    ],
+)
+def test_thresholds_that_a_contract_cannot_mean_are_refused(cutoff: dict[str, Any], message: str) -> None:
+    with pytest.raises(ContractError) as caught:
+        check_features(parse_contract(with_cutoff(cutoff)))
+    assert message in str(caught.value)
+
+
+def test_a_feature_may_part_the_segments_where_it_is_a_category_of_the_application() -> None:
+    features = {
+        "large": {"expression": "amount > 500", "role": "input"},
+        "double": {"expression": "2 * amount", "role": "input"},
+    }
+    assert check_features(parse_contract(with_cutoff({"segment": "large"}, features=features))).types["large"] == "bool"
+    with pytest.raises(ContractError, match="'double' is a number; wanted text or bool"):
+        check_features(parse_contract(with_cutoff({"segment": "double"}, features=features)))
+    bureau = {
+        "key": ["income", "income"],
+        "event_at": "day",
+        "columns": {"income": {"type": "number"}, "day": {"type": "date"}},
+    }
+    features = {
+        "records": {"history": "bureau", "aggregate": "count"},
+        "known": {"expression": "records > 0", "role": "input"},
+    }
+    said = with_cutoff({"segment": "known"}, features=features, histories={"bureau": bureau})
+    with pytest.raises(ContractError, match="'known' reads the history feature 'records'"):
+        check_features(parse_contract(said))
+
+
+@pytest.mark.parametrize("said", [{"cutoff": {"amounts": [100]}}, {"economics": {"cost_per_loan": 5}}])
+def test_what_hangs_on_the_amount_needs_a_column_that_says_it(said: dict[str, Any]) -> None:
+    with pytest.raises(ContractError, match="needs a column of role exposure"):
+        parse_contract(PLAIN | said)

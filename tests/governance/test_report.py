@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import math
 import re
@@ -63,8 +65,8 @@ def test_the_report_opens_offline_without_an_error_and_fits_the_screen(
     assert frontiers.count() == 2
     assert all(frontiers.nth(at).bounding_box()["width"] > 250 for at in range(2))
     boxes = page.locator("#ranking svg.chart")
-    assert boxes.count() == 4
-    for at in range(4):
+    assert boxes.count() == 3
+    for at in range(3):
         box = boxes.nth(at).bounding_box()
         assert box["width"] > 250
         assert box["height"] > 150
@@ -74,11 +76,68 @@ def test_the_report_opens_offline_without_an_error_and_fits_the_screen(
     page.close()
 
 
-def test_the_page_holds_no_script_and_no_address(lender_run: LenderRun) -> None:
+@pytest.mark.browser
+def test_moving_the_cutoff_tells_what_the_frontier_says(browser: Any, lender_run: LenderRun) -> None:
+    plain = evaluation(lender_run)
+    page = browser.new_page(viewport={"width": 420, "height": 900}, offline=True)
+    page.goto((lender_run.out / "report.html").as_uri())
+    figure = {
+        (sample, name): page.locator(f'#policy td[data-sample="{sample}"][data-figure="{name}"]')
+        for sample in ("validation", "test")
+        for name in ("score", "approval_rate", "npl_rate", "profit", "expected_profit", "bads_declined")
+    }
+    at = plain["test"]["at_cutoff"]
+    assert figure["test", "approval_rate"].inner_text() == f"{100 * at['approval_rate']:.1f}%"
+    assert figure["test", "npl_rate"].inner_text() == f"{100 * at['npl_rate']:.1f}%"
+    assert figure["test", "profit"].inner_text() == f"{at['profit']:,.0f}"
+    assert figure["test", "expected_profit"].inner_text() == f"{at['expected_profit']:,.0f}"
+    assert figure["test", "bads_declined"].inner_text() == f"{at['true_positives']:,.0f}"
+    dots = page.locator("#policy circle.here")
+    before = [dots.nth(at).get_attribute("cx") for at in range(4)]
+    page.locator("#cutoff").focus()
+    for _ in range(40):
+        page.keyboard.press("ArrowRight")
+    moved = plain["cutoff"]["score"] + 40 * 500
+    assert page.locator("#policy output").inner_text() == f"{moved / 1000:.1f} points"
+    assert page.locator("#cutoff").get_attribute("aria-valuetext").startswith(f"{moved / 1000:.1f} points, approves")
+    for sample in ("validation", "test"):
+        row = next(row for row in plain[sample]["frontier"] if round(1000 * row[0]) >= moved)
+        assert figure[sample, "score"].inner_text() == f"{row[0]:.1f}"
+        assert figure[sample, "approval_rate"].inner_text() == f"{100 * row[1]:.1f}%"
+        assert figure[sample, "npl_rate"].inner_text() == f"{100 * row[2]:.1f}%"
+        assert figure[sample, "profit"].inner_text() == f"{row[3]:,.0f}"
+    after = [dots.nth(at).get_attribute("cx") for at in range(4)]
+    assert all(float(new) < float(old) for old, new in zip(before, after, strict=True))  # fewer are approved
+    page.keyboard.press("End")
+    assert figure["test", "approval_rate"].inner_text() == "0.0%"
+    assert figure["test", "npl_rate"].inner_text() == "\u2013"
+    assert dots.first.get_attribute("visibility") == "hidden"
+    page.locator("#policy button").click()
+    assert figure["test", "profit"].inner_text() == f"{at['profit']:,.0f}"
+    page.close()
+
+
+@pytest.mark.browser
+def test_without_scripts_the_section_still_tells_a_few_cutoffs(browser: Any, lender_run: LenderRun) -> None:
+    context = browser.new_context(java_script_enabled=False, offline=True)
+    page = context.new_page()
+    page.goto((lender_run.out / "report.html").as_uri())
+    assert not page.locator("#policy .mover").is_visible()
+    shown = page.locator("#policy table").first.inner_text() + page.locator("#policy").inner_text()
+    assert "approving" in shown
+    assert f"{evaluation(lender_run)['cutoff']['score'] / 1000:.1f}" in shown
+    context.close()
+
+
+def test_the_page_holds_one_script_allowed_by_its_hash_and_no_address(lender_run: LenderRun) -> None:
     page = (lender_run.out / "report.html").read_text()
-    assert "<script" not in page
+    (script,) = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+    own = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"default-src 'none'; script-src 'sha256-{own}';" in page
+    assert len(re.findall(r"<script", page)) == 2  # the other one is data, which no browser runs
+    assert '<script type="application/json" id="frontier">' in page
     assert not re.search(r"(?:src|href)=\"(?!#)", page)
-    assert "default-src 'none'" in page
+    assert not re.search(r"\bon[a-z]+=", page)
 
 
 def test_figures_on_the_page_are_those_of_the_evaluation(lender_run: LenderRun) -> None:
@@ -106,6 +165,28 @@ def test_the_verdict_says_what_the_figures_say(lender_run: LenderRun, change: di
     plain = evaluation(lender_run)
     plain["test"] |= change
     assert any(words in sentence.text for sentence in verdict(plain))
+
+
+@pytest.mark.parametrize(
+    ("value", "lower", "upper", "tone", "words"),
+    [
+        (2.5, 1.0, 4.0, "good", "earn 2.50 EUR more for each application"),
+        (2.5, -1.0, 6.0, "plain", "-1.00 to +6.00, which may be chance"),
+        (-2.5, -4.0, -1.0, "watch", "earn 2.50 EUR less"),
+    ],
+)
+def test_the_verdict_says_whether_thresholds_pay(
+    lender_run: LenderRun, value: float, lower: float, upper: float, tone: str, words: str
+) -> None:
+    plain = evaluation(lender_run)
+    plain["policy"]["gain"] = {"value": value, "lower": lower, "upper": upper}
+    plain["policy"]["thresholds"][0]["cutoff"] = plain["cutoff"]["score"] + 1
+    told = [it for it in verdict(plain) if it.text.startswith("Cut-offs by channel and loan_amount")]
+    assert [it.tone for it in told] == [tone]
+    assert words in told[0].text
+    for row in plain["policy"]["thresholds"]:
+        row["cutoff"] = plain["cutoff"]["score"]
+    assert not [it for it in verdict(plain) if "Cut-offs by" in it.text]  # nothing is parted
 
 
 def test_groups_that_cannot_be_compared_are_not_called_fair(lender_run: LenderRun) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obligor.core.errors import InvalidInputError
-from obligor.measures.swaps import swap
+from obligor.measures.swaps import bad_rate_at, swap
 
 ONES = np.ones(6)
 #         old order      a b c d e f, the new one prefers d and e to b and c
@@ -22,7 +22,7 @@ def test_six_applications_worked_by_hand() -> None:
     assert (found.old_npl_rate, found.new_npl_rate) == pytest.approx((2 / 3, 1 / 3))  # a b c; a d e
     assert found.npl_change.value == pytest.approx(-1 / 3)
     assert found.swapped == pytest.approx(2 / 6)
-    assert (found.in_bad_rate, found.out_bad_rate) == pytest.approx((1 / 2, 1.0))  # d e in, b c out
+    assert (found.in_bad_rate.value, found.out_bad_rate.value) == pytest.approx((1 / 2, 1.0))  # d e in, b c out
     assert found.approval_change.value == pytest.approx(6 / 6 - 3 / 6)  # all six hold four bads: two thirds
 
 
@@ -46,7 +46,7 @@ def test_a_score_against_itself_changes_nothing_and_in_balances_out(seed: int, r
     found = swap(risk, other, bad, weight, approval_rate=rate, seed=seed, draws=5)
     assert found.new_npl_rate - found.old_npl_rate == pytest.approx(found.npl_change.value, abs=1e-9)
     if found.swapped > 1e-9:
-        moved = found.swapped * (found.in_bad_rate - found.out_bad_rate) / rate
+        moved = found.swapped * (found.in_bad_rate.value - found.out_bad_rate.value) / rate
         assert moved == pytest.approx(found.npl_change.value, abs=1e-9)
 
 
@@ -69,3 +69,20 @@ def test_nonsense_is_refused() -> None:
         swap(OLD, NEW, BAD, ONES, approval_rate=0.0, seed=1)
     with pytest.raises(InvalidInputError, match="wanted as many of each"):
         swap(OLD[:3], NEW, BAD, ONES, approval_rate=0.5, seed=1)
+
+
+def test_intervals_of_swap_sets_hold_their_rates() -> None:
+    random = np.random.default_rng(4)
+    truth, noise = random.normal(size=(2, 2000))
+    bad = (random.random(2000) < 1 / (1 + np.exp(2 - truth))).astype(np.uint8)
+    found = swap(noise, truth, bad, np.ones(2000), approval_rate=0.6, seed=4, draws=200)
+    for it in (found.in_bad_rate, found.out_bad_rate):
+        assert it.lower <= it.value <= it.upper
+    assert found.in_bad_rate.upper < found.out_bad_rate.lower  # the better score swaps better applications in
+    same = swap(truth, truth, bad, np.ones(2000), approval_rate=0.6, seed=4, draws=20)
+    assert np.isnan([same.in_bad_rate.value, same.in_bad_rate.lower]).all()  # nobody is swapped
+
+
+def test_the_rate_of_bads_at_a_share_is_that_of_a_swap() -> None:
+    assert bad_rate_at(OLD, BAD, ONES, approval_rate=0.5) == pytest.approx(2 / 3)
+    assert bad_rate_at(NEW, BAD, ONES, approval_rate=0.5) == pytest.approx(1 / 3)

@@ -12,7 +12,7 @@ from obligor.core.columnar import score_columns
 from obligor.core.scorecard import parse_card
 from obligor.core.scorer import compile_card
 from obligor.measures.decisions import Book, Economy
-from obligor.models.assembly import choose_cutoff
+from obligor.models.thresholds import choose_cutoff
 
 # score (in points)  400 bad  500 good  600 bad  700 good  800 good, of 1, 2, 1, 2, 4 units of money
 BOOK = Book(

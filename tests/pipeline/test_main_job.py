@@ -12,6 +12,8 @@ import pytest
 
 from obligor.bootstrap import _with_what_is_here, load_card, run_tape, score_tape
 from obligor.core.errors import UnavailableError
+from obligor.core.policy import check_policy, outcome_for, parse_policy
+from obligor.core.scorecard import parse_card
 from obligor.core.scorer import compile_card
 from obligor.files import file_sha256
 from obligor.ingestion.contract_file import load_contract
@@ -58,6 +60,7 @@ def test_the_evidence_is_all_there_and_its_hashes_are_listed(lender_run: LenderR
     manifest = json.loads((lender_run.out / "manifest.json").read_text())
     wanted = {
         "scorecard.json",
+        "policy.json",
         "evaluation.json",
         "findings.json",
         "quarantine.parquet",
@@ -82,6 +85,35 @@ def test_the_same_inputs_give_the_same_bytes(lender_run: LenderRun, contracts: P
     made = json.loads((lender_run.out / "manifest.json").read_text())["outputs"]
     for name in made.keys() - {"quarantine.parquet"}:
         assert (tmp_path / "again" / name).read_bytes() == (lender_run.out / name).read_bytes(), name
+
+
+def test_the_policy_goes_with_its_card_and_decides_as_the_evaluation_says(
+    lender_run: LenderRun, evaluation: dict[str, Any]
+) -> None:
+    card = parse_card((lender_run.out / "scorecard.json").read_bytes())
+    policy = parse_policy((lender_run.out / "policy.json").read_bytes())
+    check_policy(policy, card)
+    told = evaluation["policy"]
+    assert (told["sha256"], told["segment"], told["amount"]) == (policy.sha256, "channel", "loan_amount")
+    assert {it.segment for it in policy.thresholds} == {"branch", "web", "broker", "partner", None}
+    assert [it["cutoff"] for it in told["thresholds"]] == [it.cutoff for it in policy.thresholds]
+    for sample in ("validation", "test"):
+        whole = told["outcome"][sample]
+        assert sum(it[sample]["rows"] for it in told["thresholds"]) == evaluation[sample]["n"]
+        assert sum(it[sample]["profit"] for it in told["thresholds"]) == pytest.approx(whole["thresholds"]["profit"])
+        assert whole["common"]["profit"] == pytest.approx(evaluation[sample]["at_cutoff"]["profit"])
+        assert whole["common"]["expected_profit"] == pytest.approx(evaluation[sample]["at_cutoff"]["expected_profit"])
+    score = card.cutoff.score
+    assert outcome_for(policy, score - 3001, segment="nowhere", amount=100.0) == "decline"
+    assert outcome_for(policy, score, segment="nowhere", amount=100.0) == "refer"
+    assert outcome_for(policy, score + 3000, segment="nowhere", amount=100.0) == "approve"
+
+
+def test_the_profit_best_cutoff_of_validation_is_beaten_there_by_no_other(evaluation: dict[str, Any]) -> None:
+    named = {it["rule"]: it for it in evaluation["policy"]["cutoffs"]}
+    best = max(row[3] for row in evaluation["validation"]["frontier"])
+    assert named["profit"]["validation"]["profit"] == pytest.approx(best)
+    assert named["profit"]["cutoff"] == evaluation["cutoff"]["score"]
 
 
 def test_every_row_is_used_quarantined_or_excluded_with_a_reason(

@@ -481,18 +481,38 @@ class Economics(Clause):
     """The cost of approving a bad loan, in units of `cost_declined_good`."""
     cost_declined_good: Annotated[float, Field(ge=0)] = 1.0
     """The cost of declining a good loan."""
+    cost_per_loan: Annotated[float, Field(ge=0)] = 0.0
+    """What making a loan costs whatever its amount, in the contract's currency: a small loan must then be safer to pay.
+    Needs a column of role `exposure`."""
 
 
 class Cutoff(Clause):
     """The score from which an application is approved."""
 
-    by: Literal["profit", "cost", "pd", "approval_rate"] = "profit"
-    """What chooses it on validation."""
+    by: Literal["profit", "cost", "pd", "approval_rate", "break_even"] = "profit"
+    """What chooses it on validation: the profit or the cost that came of it, a PD, an approval rate, or the PD at which a
+    loan of the mean amount earns nothing."""
     value: Annotated[float, Field(gt=0, lt=1)] | None = None
     """The highest PD, or the approval rate, where `by` asks for one."""
     incumbent_approval_rate: Annotated[float, Field(gt=0, le=1)] | None = None
     """The share of these applications that the incumbent would approve, at which both are compared; by default the share
     that the card approves at its cut-off."""
+    segment: str | None = None
+    """A text or bool column of applications, or such a feature of them, whose levels get cut-offs of their own."""
+    amounts: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    """The amounts at which the intervals part that get cut-offs of their own, rising; below the first is one too. Needs a
+    column of role `exposure`."""
+    min_bads: Annotated[int, Field(ge=1)] = 10
+    """The fewest bads, and goods, of validation from which a segment or interval tells its own risk; with fewer it takes that
+    of the portfolio."""
+    grey_points: Annotated[float, Field(ge=0, le=10_000)] = 0.0
+    """An application whose score lies within so many points of its cut-off is referred to a person."""
+
+    @model_validator(mode="after")
+    def _amounts_rise(self) -> Self:
+        if list(self.amounts) != sorted(set(self.amounts)):
+            raise ValueError("amounts: wanted each above the one before it")
+        return self
 
     @model_validator(mode="after")
     def _value_where_asked(self) -> Self:

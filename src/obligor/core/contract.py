@@ -194,6 +194,7 @@ def _contradictions(contract: Contract) -> Iterator[Problem]:
     yield from _outcome_problems(contract)
     yield from _name_problems(contract)
     yield from _recipe_problems(contract)
+    yield from _cutoff_problems(contract)
     if not contract.predictors:
         yield Problem(("applications", "columns"), "no column has the role predictor, and no feature is one")
     if contract.fairness.alternatives and not contract.with_role(Role.PROTECTED):
@@ -253,6 +254,27 @@ def _recipe_problems(contract: Contract) -> Iterator[Problem]:
     for name in ONLY_CLASSICAL if said.recipe == "smooth" else ONLY_SMOOTH:
         if getattr(said, name) != Model.model_fields[name].default:
             yield Problem(("model", name), f"has no meaning where the recipe is {said.recipe}; leave it out")
+
+
+def _cutoff_problems(contract: Contract) -> Iterator[Problem]:
+    """Name what thresholds need and the tape does not have, and segments that may not decide."""
+    segment = contract.cutoff.segment
+    amounts = [("economics", "cost_per_loan")] if contract.economics.cost_per_loan else []
+    amounts += [("cutoff", "amounts")] if contract.cutoff.amounts else []
+    if contract.only(Role.EXPOSURE) is None:
+        for path in amounts:
+            yield Problem(path, "needs a column of role exposure, which says the amount of a loan")
+    if segment is None:
+        return
+    path = ("cutoff", "segment")
+    if segment in contract.columns and not contract.may_feed_features(segment):
+        yield Problem(
+            path,
+            f"the column '{segment}' may not move a cut-off: its role is {', '.join(contract.columns[segment].role)}",
+        )
+    elif segment not in contract.columns and segment not in contract.features:
+        known = [*contract.columns, *contract.features]
+        yield Problem(path, f"there is no column or feature '{segment}'{close_to(segment, known)}")
 
 
 def _name_problems(contract: Contract) -> Iterator[Problem]:

@@ -10,6 +10,7 @@
      |    +-- TapeError           a tape that does not fit its contract
      |    +-- CardError           a scorecard file
      |    +-- EditError           an edit of bins by hand
+     |    +-- PolicyError         a policy file
      +-- GateError                kind gate         exit 1   a check that the lender set was not passed
      +-- UnavailableError         kind unavailable  exit 1   something outside did not answer, or is full
 
@@ -78,6 +79,10 @@ class CardError(InvalidInputError):
 
 class EditError(InvalidInputError):
     """An edit of bins by hand that the bins, or the draft, do not allow."""
+
+
+class PolicyError(InvalidInputError):
+    """A policy that is malformed, that contradicts itself, or that does not go with its card."""
 
 
 class GateError(ObligorError):

@@ -83,9 +83,23 @@ def check_features(contract: Contract) -> FeatureSet:
     every: dict[str, ColumnType] = {name: column.type for name, column in contract.columns.items()}
     for index, exclusion in enumerate(contract.exclude):
         problems += _condition_problems(exclusion.when, columns=every, path=("exclude", index, "when"))
+    problems += _segment_problems(contract.cutoff.segment, made)
     if problems:
         raise contract_error(problems)
     return made
+
+
+def _segment_problems(segment: str | None, made: FeatureSet) -> list[Problem]:
+    """Refuse a segment that is no category of the application itself."""
+    path = ("cutoff", "segment")
+    if segment is None or segment not in made.types:
+        return []
+    if made.types[segment] not in ("text", "bool"):
+        return [Problem(path, f"'{segment}' is a {made.types[segment]}; wanted text or bool, such as a feature of it")]
+    read = [name for name in made.needed_for([segment]) if name in made.aggregates]
+    return [
+        Problem(path, f"'{segment}' reads the history feature '{name}'; wanted applications only") for name in read[:1]
+    ]
 
 
 def _aggregates(

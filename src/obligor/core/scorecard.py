@@ -33,13 +33,15 @@ _MOST_BYTES = 64 << 20
 _MOST_POINTS = 10**9
 
 
-class _Model(BaseModel):
+class CardModel(BaseModel):
+    """A part of a card, or of what stands beside it: frozen, exact in its types, nothing unknown."""
+
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
 
-class CardBin(_Model):
+class CardBin(CardModel):
     """One bin of a characteristic."""
 
     label: str
@@ -54,7 +56,7 @@ class CardBin(_Model):
     """Bads of the train rows in it, by weight."""
 
 
-class Characteristic(_Model):
+class Characteristic(CardModel):
     """A feature on the card: how its values fall into bins, and the points of each."""
 
     feature: str
@@ -114,7 +116,7 @@ class Characteristic(_Model):
         return tuple(row.points for row in self.bins)
 
 
-class Pair(_Model):
+class Pair(CardModel):
     """Two characteristics whose bins together earn points: a small grid.
 
     A grid reads no value of its own: each of its rows and columns is one bin or several of a characteristic, so that its cuts
@@ -154,7 +156,7 @@ class Pair(_Model):
         )
 
 
-class CardBand(_Model):
+class CardBand(CardModel):
     """A band of risk on the card."""
 
     name: str
@@ -165,7 +167,7 @@ class CardBand(_Model):
     """The lowest score in it, in thousandths; the last band has none."""
 
 
-class CardCutoff(_Model):
+class CardCutoff(CardModel):
     """The score from which an application is approved."""
 
     score: int
@@ -174,7 +176,7 @@ class CardCutoff(_Model):
     """What chose it."""
 
 
-class Origin(_Model):
+class Origin(CardModel):
     """Where a card comes from."""
 
     contract: str
@@ -198,7 +200,7 @@ class Origin(_Model):
         return {name: value for name, value in write(self).items() if name != "edits_sha256" or value}
 
 
-class Scorecard(_Model):
+class Scorecard(CardModel):
     """A finished scorecard."""
 
     schema_: Literal["obligor/scorecard/1"] = Field(alias="schema", default="obligor/scorecard/1")
@@ -288,12 +290,17 @@ def _faults(card: Scorecard) -> Iterator[str]:
         if name not in card.applications.columns and name not in card.features:
             yield f"scorecard: the characteristic '{name}' reads neither a column nor a feature of the card"
     yield from _faults_of_pairs(card)
-    cutoffs = [band.score_min for band in card.bands]
+    yield from (f"scorecard: {fault}" for fault in faults_of_bands(card.bands))
+
+
+def faults_of_bands(bands: tuple[CardBand, ...]) -> Iterator[str]:
+    """Tell of bands that leave a score without a band, or give it two."""
+    cutoffs = [band.score_min for band in bands]
     known = [score for score in cutoffs if score is not None]
     if not cutoffs or cutoffs[-1] is not None or len(known) != len(cutoffs) - 1:
-        yield "scorecard: bands: wanted a score_min for every band but the last"
+        yield "bands: wanted a score_min for every band but the last"
     if known != sorted(known, reverse=True):
-        yield "scorecard: bands overlap: wanted score_min that falls from band to band"
+        yield "bands overlap: wanted score_min that falls from band to band"
 
 
 def _faults_of_pairs(card: Scorecard) -> Iterator[str]:

@@ -40,6 +40,18 @@ class Cloud:
 
 
 @dataclass(frozen=True, slots=True)
+class Mover:
+    """A dot that a script moves along a line: where it stands, and which figures of which sample place it."""
+
+    at: Point
+    style: str
+    sample: str
+    x: str
+    """The name of the figure on the x axis."""
+    y: str
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """A chart's size in pixels, its axes and their names."""
 
@@ -84,13 +96,21 @@ def percent(value: float) -> str:
     return f"{100 * value:.3g}%"
 
 
-def line_chart(frame: Frame, series: Sequence[Series], *, diagonal: bool = False, marks: Sequence[float] = ()) -> str:
-    """Draw lines; ``diagonal`` adds the line of no skill, ``marks`` are upright lines."""
+def line_chart(
+    frame: Frame,
+    series: Sequence[Series],
+    *,
+    diagonal: bool = False,
+    marks: Sequence[float] = (),
+    movers: Sequence[Mover] = (),
+) -> str:
+    """Draw lines; ``diagonal`` adds the line of no skill, ``marks`` are upright lines, ``movers`` dots that can move."""
     parts = [_axes(frame)]
     if diagonal:
         parts.append(_segment(frame, (frame.x[0], frame.y[0]), (frame.x[1], frame.y[1]), style="guide"))
     parts += [_segment(frame, (mark, frame.y[0]), (mark, frame.y[1]), style="mark") for mark in marks]
     parts += [_line(frame, each) for each in series]
+    parts += [_mover(frame, each) for each in movers]
     return _svg(frame, parts) + _legend([(each.name, each.style) for each in series if each.name])
 
 
@@ -252,6 +272,25 @@ def _segment(frame: Frame, start: Point, end: Point, *, style: str) -> str:
 def _dot(frame: Frame, point: Point, *, style: str, told: str) -> str:
     place = {"cx": f"{frame.across(point[0]):.1f}", "cy": f"{frame.down(point[1]):.1f}", "r": "3.2"}
     return _tag("circle", f"{style} dot", told=told, **place)
+
+
+def _mover(frame: Frame, it: Mover) -> str:
+    """Draw a dot that says for itself how its figures become pixels."""
+    origin = (frame.across(0), frame.down(0))
+    scale = (origin[0], frame.across(1) - origin[0], origin[1], frame.down(1) - origin[1])
+    return _tag(
+        "circle",
+        f"{it.style} here",
+        cx=f"{frame.across(it.at[0]):.1f}",
+        cy=f"{frame.down(it.at[1]):.1f}",
+        r="6",
+        **{
+            "data-sample": it.sample,
+            "data-x": it.x,
+            "data-y": it.y,
+            "data-scale": " ".join(f"{each:.9g}" for each in scale),
+        },
+    )
 
 
 def _words(text: str, x: float, y: float, *, style: str, anchor: str = "middle") -> str:

@@ -33,6 +33,7 @@ def verdict(evaluation: Mapping[str, Any]) -> tuple[Sentence, ...]:
         for part in (
             _ranking,
             _decisions,
+            _thresholds,
             _incumbent,
             _challengers,
             _overfitting,
@@ -75,6 +76,23 @@ def _decisions(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
         f"At the cut-off of {cutoff['score'] / 1000:.0f} points, chosen by {cutoff['chosen_by']} on validation, it "
         f"approves {_percent(at['approval_rate'])} of them, of whom {_percent(at['npl_rate'])} turn bad; "
         f"approving everybody would give {_percent(test['bad_rate'])}.",
+    )
+
+
+def _thresholds(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    """Say whether cut-offs by segment and amount pay, where they differ from the common one."""
+    policy, common = evaluation["policy"], evaluation["cutoff"]["score"]
+    gain, parted = policy["gain"], [it for it in (policy["segment"], policy["amount"]) if it]
+    if gain is None or all(it["cutoff"] == common for it in policy["thresholds"]):
+        return
+    clear = gain["lower"] > 0 or gain["upper"] < 0
+    tone: Tone = "plain" if not clear else "good" if gain["value"] > 0 else "watch"
+    money = f" {evaluation['currency']}" if evaluation["currency"] else ""
+    yield Sentence(
+        tone,
+        f"Cut-offs by {' and '.join(parted)} earn {abs(gain['value']):,.2f}{money} {'more' if gain['value'] >= 0 else 'less'} "
+        f"for each application of the test than the common one (95% interval {gain['lower']:+,.2f} to {gain['upper']:+,.2f}"
+        f"{'' if clear else ', which may be chance'}).",
     )
 
 

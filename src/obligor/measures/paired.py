@@ -69,8 +69,11 @@ def draw_counts(rows: int, *, seed: int, draws: int | None = None) -> Iterator[N
 
 
 def interval_of(value: float, drawn: NDArray[np.float64]) -> Interval:
-    """Give a figure with the percentiles of its draws."""
-    lower, upper = np.quantile(drawn, ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2))
+    """Give a figure with the percentiles of its draws; a draw that cannot tell it does not count."""
+    known = drawn[~np.isnan(drawn)]
+    if not len(known):
+        return Interval(value, math.nan, math.nan)
+    lower, upper = np.quantile(known, ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2))
     return Interval(value, float(lower), float(upper))
 
 

@@ -34,8 +34,8 @@ class Swap:
     """New less old, at the same approval rate."""
     swapped: float
     """The share swapped in, and as much out."""
-    in_bad_rate: float
-    out_bad_rate: float
+    in_bad_rate: Interval
+    out_bad_rate: Interval
     approval_change: Interval
     """By how much the new score's approval rate is higher where it approves the same rate of bads."""
 
@@ -82,18 +82,25 @@ def swap(
             for count in draw_counts(len(bad), seed=seed, draws=draws)
         ]
     )
-    npl_change, approval_change = _changes(old, new, bad, weight, approval_rate)
-    only_new, only_old = (weight * np.maximum(one - other, 0) for one, other in (shares[::-1], shares))
+    found = _changes(old, new, bad, weight, approval_rate)
+    npl_change, approval_change, in_bad_rate, out_bad_rate = map(interval_of, found, drawn.T)
     return Swap(
         approval_rate,
         _rate(weight * shares[0], bad),
         _rate(weight * shares[1], bad),
-        interval_of(npl_change, drawn[:, 0]),
-        float(only_new.sum() / weight.sum()),
-        _rate(only_new, bad),
-        _rate(only_old, bad),
-        interval_of(approval_change, drawn[:, 1]),
+        npl_change,
+        float((weight * np.maximum(shares[1] - shares[0], 0)).sum() / weight.sum()),
+        in_bad_rate,
+        out_bad_rate,
+        approval_change,
     )
+
+
+def bad_rate_at(
+    risk: NDArray[np.float64], bad: NDArray[np.uint8], weight: NDArray[np.float64], *, approval_rate: float
+) -> float:
+    """Give the rate of bads among the share of the applications that a score, rising with risk, approves."""
+    return _rate(weight * _approved(_ranking(risk), weight, approval_rate), bad)
 
 
 def _ranking(risk: NDArray[np.float64]) -> _Ranking:
@@ -115,15 +122,25 @@ def _approved(ranking: _Ranking, weight: NDArray[np.float64], approval_rate: flo
 
 def _changes(
     old: _Ranking, new: _Ranking, bad: NDArray[np.uint8], weight: NDArray[np.float64], approval_rate: float
-) -> tuple[float, float]:
-    """Give the change of the rate of bads at the same approval rate, and of the approval rate at the same rate of bads."""
+) -> tuple[float, float, float, float]:
+    """Give four figures, each of which has an interval.
+
+    They are the change of the rate of bads at the same approval rate, that of the approval rate at the same rate of bads, and
+    the rates of bads of those swapped in and of those swapped out.
+    """
     reached = [_curve(it, bad, weight) for it in (old, new)]
     approved = approval_rate * weight.sum()
     old_bads, new_bads = (float(np.interp(approved, rows, bads)) for rows, bads in reached)
     rows, bads = reached[1]
     rate = old_bads / approved
     within = np.flatnonzero(bads <= rate * rows + 1e-9 * approved)
-    return (new_bads - old_bads) / approved, float(rows[within[-1]] / weight.sum()) - approval_rate
+    more = _approved(new, weight, approval_rate) - _approved(old, weight, approval_rate)
+    return (
+        (new_bads - old_bads) / approved,
+        float(rows[within[-1]] / weight.sum()) - approval_rate,
+        _rate(weight * np.maximum(more, 0), bad),
+        _rate(weight * np.maximum(-more, 0), bad),
+    )
 
 
 def _curve(

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from obligor.core.bins import NumericBins
-from obligor.core.clauses import Cutoff, History, Role, Table
+from obligor.core.clauses import History, Role, Table
 from obligor.core.columnar import pair_points
 from obligor.core.scorecard import CardBin, CardCutoff, Characteristic, Origin, Pair, Scorecard
-from obligor.measures.decisions import Book, Economy, frontier
+from obligor.measures.decisions import Book, Economy
 from obligor.models.calibration import Observed, band_cutoffs, calibrate
 from obligor.models.columns import TEST, VALIDATION
 from obligor.models.histograms import information_value
 from obligor.models.scaling import THOUSANDTHS, log_odds_of
+from obligor.models.thresholds import choose_cutoff
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from obligor.core.bins import Bins
-    from obligor.core.calibration import PdTable
     from obligor.core.clauses import Column
     from obligor.core.contract import Contract
     from obligor.core.features import FeatureSet
@@ -123,20 +123,8 @@ def economy_of(contract: Contract) -> Economy:
         lgd=it.lgd,
         cost_missed_default=it.cost_missed_default,
         cost_declined_good=it.cost_declined_good,
+        cost_per_loan=it.cost_per_loan,
     )
-
-
-def choose_cutoff(book: Book, table: PdTable, *, cutoff: Cutoff, economy: Economy) -> int:
-    """Choose the cut-off on a book: the best profit, the lowest cost, a PD, or an approval rate; the lowest of equals."""
-    whole = frontier(book, economy=economy)
-    if cutoff.by == "pd":
-        score = table.score_at(cutoff.value or 0.0)
-        return int(whole.score[-1]) if score is None else score
-    if cutoff.by == "approval_rate":
-        wanted = cutoff.value or 0.0
-        return int(whole.score[np.flatnonzero(whole.approval_rate >= wanted)[-1]])
-    best = np.argmax(whole.profit) if cutoff.by == "profit" else np.argmin(whole.cost)
-    return int(whole.score[best])
 
 
 def _observed(fitted: FittedCard, rows: Rows, contract: Contract) -> Observed:

@@ -21,12 +21,13 @@ from obligor.measures.calibration import (
     reliability,
     spiegelhalter,
 )
-from obligor.measures.decisions import Book, Economy, at_cutoff, frontier, thin
+from obligor.measures.decisions import FRONTIER, Book, Economy, at_cutoff, frontier, thin
 from obligor.measures.discrimination import auc, delong, distributions, ks, ks_interval, pr_auc, roc_curve
+from obligor.measures.paired import Interval
 from obligor.measures.swaps import swap
 from obligor.models.columns import SAMPLES
 from obligor.models.fairness import compared
-from obligor.models.judged import Judged, weights_by_bin
+from obligor.models.judged import Judged, book_of, incumbent_risk, weights_by_bin
 from obligor.models.stability import over_time, stability
 
 if TYPE_CHECKING:
@@ -69,10 +70,8 @@ def tidy(value: Any) -> Any:
 def _sample(judged: Judged, code: int, *, economy: Economy, seed: int) -> dict[str, Any]:
     rows = judged.rows
     mask = rows.is_in(code)
-    bad, score, pd = rows.bad[mask], judged.scores[mask], judged.pds[mask]
-    weight = np.ones(len(bad)) if rows.weight is None else rows.weight[mask]
-    exposure = np.ones(len(bad)) if rows.exposure is None else rows.exposure[mask]
-    book = Book(score, bad, weight, exposure)
+    book = book_of(judged, mask)
+    bad, score, weight, pd = book.bad, book.score, book.weight, judged.pds[mask]
     cutoff = judged.card.cutoff.score
     return {
         "n": len(bad),
@@ -87,7 +86,7 @@ def _sample(judged: Judged, code: int, *, economy: Economy, seed: int) -> dict[s
         "roc": roc_curve(bad, -score.astype(np.float64), weight),
         "ks_curve": _ks_curve(bad, score, weight),
         "score_distribution": _distribution(judged, mask, weight),
-        "frontier": _frontier(book, economy),
+        "frontier": _frontier(book, economy, cutoff=cutoff),
         "incumbent": _incumbent(judged, code, weight, seed=seed),
     }
 
@@ -183,26 +182,28 @@ def _distribution(judged: Judged, mask: NDArray[np.bool_], weight: NDArray[np.fl
     return {"edges": edges, **shares}
 
 
-def _frontier(book: Book, economy: Economy) -> list[list[float]]:
+def _frontier(book: Book, economy: Economy, *, cutoff: int) -> list[list[float]]:
+    """Give a row of the figures of FRONTIER for each cut-off; the score in points."""
     if not len(book.score):
         return []
-    shown = thin(frontier(book, economy=economy))
-    rows = zip(shown.score / 1000, shown.approval_rate, shown.npl_rate, shown.profit, strict=True)
-    return [[float(value) for value in row] for row in rows]
+    shown = thin(frontier(book, economy=economy), cutoffs=[cutoff])
+    rows = zip(*(getattr(shown, name) for name in FRONTIER), strict=True)
+    return [[float(score) / 1000, *map(float, rest)] for score, *rest in rows]
 
 
 def _incumbent(judged: Judged, code: int, weight: NDArray[np.float64], *, seed: int) -> dict[str, Any] | None:
     """Rank by the incumbent's score, with the direction that it has on train; on the test, let the card take over from it."""
     if judged.incumbent is None:
         return None
-    name, values = judged.incumbent
-    train = judged.rows.is_in(0) & ~np.isnan(values)
-    if auc(judged.rows.bad[train], values[train]) < 0.5:  # noqa: PLR2004  no skill
-        values = -values
-    mask = judged.rows.is_in(code)
+    values, mask = incumbent_risk(judged), judged.rows.is_in(code)
     known = mask & ~np.isnan(values)
     area = delong(judged.rows.bad[known], values[known])
-    found = {"column": name, "auc": area.value, "auc_lower": area.interval[0], "auc_upper": area.interval[1]}
+    found = {
+        "column": judged.incumbent[0],
+        "auc": area.value,
+        "auc_lower": area.interval[0],
+        "auc_upper": area.interval[1],
+    }
     if SAMPLES[code] != "test":
         return found
     return found | {"swap": _swap(judged, values, known, weight[known[mask]], seed=seed)}
@@ -219,8 +220,7 @@ def _swap(
     if rate <= 0:
         return None
     found = swap(old[known], -score.astype(np.float64), judged.rows.bad[known], weight, approval_rate=rate, seed=seed)
-    changes = {"npl_change": found.npl_change, "approval_change": found.approval_change}
-    return _fields(found) | {name: _fields(change) for name, change in changes.items()}
+    return {name: _fields(value) if isinstance(value, Interval) else value for name, value in _fields(found).items()}
 
 
 def _characteristic(each: Characteristic, judged: Judged) -> dict[str, Any]:

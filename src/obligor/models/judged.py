@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from obligor.measures.decisions import Book
 from obligor.measures.discrimination import auc
 from obligor.measures.fairness import Standard, effective
 
@@ -76,6 +78,23 @@ def best_ranking(scores: Mapping[str, NDArray[np.float64]], rows: Rows) -> tuple
 
     best = max(scores, key=skill, default=None)
     return None if best is None else (best, scores[best])
+
+
+def book_of(judged: Judged, mask: NDArray[np.bool_]) -> Book:
+    """Give some rows as a book."""
+    rows, size = judged.rows, int(mask.sum())
+    weight, exposure = (np.ones(size) if it is None else it[mask] for it in (rows.weight, rows.exposure))
+    return Book(judged.scores[mask], rows.bad[mask], weight, exposure, judged.pds[mask])
+
+
+def incumbent_risk(judged: Judged) -> NDArray[np.float64]:
+    """Give the incumbent's score so that it rises with risk, as it does on train; NaN where it is not known."""
+    if judged.incumbent is None:
+        return np.full(len(judged.scores), math.nan)
+    _, values = judged.incumbent
+    train = judged.rows.is_in(0) & ~np.isnan(values)
+    no_skill = 0.5
+    return -values if auc(judged.rows.bad[train], values[train]) < no_skill else values
 
 
 def weights_by_bin(

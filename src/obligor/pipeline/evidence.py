@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
     from obligor.core.contract import Contract
     from obligor.core.edits import Edits
+    from obligor.core.policy import Policy
     from obligor.core.scorecard import Scorecard
     from obligor.core.snapshot import Snapshot
     from obligor.pipeline.preparing import Prepared
 
 CARD, EVALUATION, FINDINGS, QUARANTINE = "scorecard.json", "evaluation.json", "findings.json", "quarantine.parquet"
+POLICY = "policy.json"
 REPORT, MODEL_CARD, EDITS = "report.html", "model_card.md", "edits.json"
 _LIBRARIES = ("numpy", "scipy", "duckdb", "pyarrow", "numba", "scikit-learn", "pydantic", "great-expectations")
 _GROWERS = ("lightgbm", "optuna")
@@ -43,6 +45,7 @@ def write_evidence(
     prepared: Prepared,
     *,
     card: Scorecard,
+    policy: Policy,
     evaluation: Mapping[str, Any],
     snapshot: Snapshot,
 ) -> None:
@@ -50,6 +53,7 @@ def write_evidence(
     findings = prepared.findings.to_plain() | {"accounting": prepared.accounting.to_plain()}
     making = _making(contract, card, snapshot)
     (folder / CARD).write_bytes(card.to_json())
+    (folder / POLICY).write_bytes(policy.to_json())
     (folder / EVALUATION).write_bytes(readable_json(evaluation))
     (folder / FINDINGS).write_bytes(readable_json(findings))
     write_quarantine(prepared.tape, contract, folder / QUARANTINE)

@@ -27,6 +27,7 @@ from obligor.models.fairness import proxied, searched, standard_of
 from obligor.models.judged import best_ranking, judge
 from obligor.models.logistic import penalty_of
 from obligor.models.pairs import PairRules
+from obligor.models.policies import make_policy
 from obligor.models.projection import SmoothRules
 from obligor.models.segments import segment_evidence
 from obligor.models.selection import SelectionRules
@@ -34,7 +35,15 @@ from obligor.models.smooth import fit_smooth_card
 from obligor.models.training import Recipe, fit_card
 from obligor.pipeline.challenging import Offered, challenge
 from obligor.pipeline.evidence import run_record, write_edits, write_evidence
-from obligor.pipeline.preparing import db_tape, incumbents_of, prepare, protected_of, read_rows, snapshot_of
+from obligor.pipeline.preparing import (
+    db_tape,
+    incumbents_of,
+    prepare,
+    protected_of,
+    read_rows,
+    segments_of,
+    snapshot_of,
+)
 from obligor.pipeline.summaries import RunSummary
 from obligor.preprocessing.engine import connect
 from obligor.preprocessing.features import FeatureColumns
@@ -47,6 +56,7 @@ if TYPE_CHECKING:
     from obligor.core.bins import Bins
     from obligor.core.contract import Contract
     from obligor.core.features import FeatureSet
+    from obligor.core.policy import Policy
     from obligor.governance.tracking import Tracker
     from obligor.ingestion.sources import Source
     from obligor.models.judged import Judged
@@ -99,7 +109,7 @@ def run_main_job(
             with progress.step("binning", total=len(contract.predictors)) as advance:
                 fitted = fit(contract, prepared, rows, fixed=edits.fixed, advance=advance)
             with progress.step("calibrating and evaluating"):
-                judged, evaluation = _evaluate(contract, prepared, fitted, rows, snapshot=snapshot, edits=edits)
+                judged, policy, evaluation = _evaluate(contract, prepared, fitted, rows, snapshot=snapshot, edits=edits)
                 card = judged.card
             if contract.fairness.alternatives:
                 evaluation["alternatives"] = _search(contract, prepared, fitted, judged, progress=progress)
@@ -109,7 +119,9 @@ def run_main_job(
             )
             with progress.step("writing the evidence"):
                 write_edits(folder, edits)
-                write_evidence(folder, contract, prepared, card=card, evaluation=evaluation, snapshot=snapshot)
+                write_evidence(
+                    folder, contract, prepared, card=card, policy=policy, evaluation=evaluation, snapshot=snapshot
+                )
         with progress.step("tracking the run"):
             registered = tracker.record(run_record(folder, contract, card, evaluation, snapshot=snapshot))
     return RunSummary.of(card, evaluation, out=out, registered=registered)
@@ -191,7 +203,7 @@ def _columns(prepared: Prepared) -> FeatureColumns:
 
 def _evaluate(
     contract: Contract, prepared: Prepared, fitted: FittedCard, rows: Rows, *, snapshot: Snapshot, edits: Edits
-) -> tuple[Judged, dict[str, Any]]:
+) -> tuple[Judged, Policy, dict[str, Any]]:
     origin = Origin(
         contract=contract.name,
         contract_sha256=contract.sha256,
@@ -212,6 +224,14 @@ def _evaluate(
         standard=standard_of(contract.fairness),
     )
     evaluation = evaluate(judged, economy=economy_of(contract), seed=contract.model.seed)
+    decided = make_policy(
+        contract,
+        judged,
+        segments=segments_of(prepared.tape, contract),
+        features=prepared.features,
+        caps=prepared.caps,
+        economy=economy_of(contract),
+    )
     for sample in prepared.samples:
         evaluation[sample.name] |= {"from": _day(sample.first), "to": _day(sample.last)}
     on_card = {it.feature for it in made.card.characteristics}
@@ -225,6 +245,7 @@ def _evaluate(
         "accounting": prepared.accounting.to_plain(),
         "cutoff": {"score": made.card.cutoff.score, "chosen_by": made.card.cutoff.chosen_by},
         **evaluation,
+        "policy": decided.plain,
         "calibration": {"method": made.calibration.method, "log_loss": made.calibration.log_loss},
         "dropped": [asdict(each) for each in fitted.dropped],
         "trends": {name: bins.note for name, bins in fitted.bins.items() if bins.note},
@@ -248,7 +269,7 @@ def _evaluate(
             for name in contract.with_role(Role.PROTECTED)
         ],
     }
-    return judged, tidy(plain | {"edits": tell_edits(edits, plain, origin)})
+    return judged, decided.policy, tidy(plain | {"edits": tell_edits(edits, plain, origin)})
 
 
 def _readers(contract: Contract, features: FeatureSet, names: set[str]) -> dict[str, list[str]]:

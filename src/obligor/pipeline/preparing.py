@@ -145,9 +145,7 @@ def _groups_of(tape: Tape, contract: Contract, name: str) -> Groups:
         if column.type == "number":
             values[np.isin(values, list(column.special))] = np.nan
         return _intervals(values, column.groups)
-    levels, codes = np.unique(np.ma.filled(np.ma.asarray(read, dtype=object), "").astype(str), return_inverse=True)
-    shift = int(len(levels) > 0 and not levels[0])  # the empty text stands for what is not known
-    return Groups(codes.astype(np.int64) - shift, tuple(levels[shift:].tolist()))
+    return _levels(read)
 
 
 def _age(name: str, *, applied_at: str | None) -> str:
@@ -155,6 +153,21 @@ def _age(name: str, *, applied_at: str | None) -> str:
     if applied_at is None:
         return f"YEAR({identifier(name)})"
     return f"DATE_SUB('year', {identifier(name)}, {identifier(applied_at)})"
+
+
+def segments_of(tape: Tape, contract: Contract) -> Groups | None:
+    """Give the level of each used row by the segment of the contract; None where it names none."""
+    name = contract.cutoff.segment
+    if name is None:
+        return None
+    query = f"SELECT CAST({identifier(name)} AS VARCHAR) AS value FROM features ORDER BY _row"
+    return _levels(tape.db.execute(query).fetchnumpy()["value"])
+
+
+def _levels(read: Any) -> Groups:  # an array of texts or truths, masked where a value is missing
+    levels, codes = np.unique(np.ma.filled(np.ma.asarray(read, dtype=object), "").astype(str), return_inverse=True)
+    shift = int(len(levels) > 0 and not levels[0])  # the empty text stands for what is not known
+    return Groups(codes.astype(np.int64) - shift, tuple(levels[shift:].tolist()))
 
 
 def _intervals(values: NDArray[np.float64], cuts: tuple[float, ...]) -> Groups:
@@ -219,7 +232,7 @@ def _history(tape: Tape, contract: Contract) -> dict[str, Any]:
 
 
 def _compute(tape: Tape, contract: Contract, features: FeatureSet, caps: Mapping[str, tuple[float, float]]) -> None:
-    names = [*contract.predictors, *(name for name in contract.with_role(Role.INCUMBENT_SCORE))]
+    names = [*contract.predictors, *contract.with_role(Role.INCUMBENT_SCORE), contract.cutoff.segment or ""]
     offered = [name for name in dict.fromkeys(names) if name in features.types]
     query = feature_query(
         offered,

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 _RATES = frozenset(("bad rate", "mean PD", "approval rate", "NPL rate", "precision", "recall", "F1", "accuracy"))
 
 _COUNTS = frozenset(
-    ("loans", "bads", "bads declined", "goods declined", "goods approved", "bads approved", "cost", "profit")
+    (
+        "loans",
+        "bads",
+        "bads declined",
+        "goods declined",
+        "goods approved",
+        "bads approved",
+        "cost",
+        "profit",
+        "expected profit",
+    )
 )
 
 _FIGURES = (
@@ -31,6 +41,7 @@ _CUTOFF_FIGURES = (
     ("approval rate", "approval_rate"), ("NPL rate", "npl_rate"), ("precision", "precision"), ("recall", "recall"),
     ("F1", "f1"), ("accuracy", "accuracy"), ("bads declined", "true_positives"), ("goods declined", "false_positives"),
     ("goods approved", "true_negatives"), ("bads approved", "false_negatives"), ("cost", "cost"), ("profit", "profit"),
+    ("expected profit", "expected_profit"),
 )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from obligor.governance.report import (
     explanations,
     fairness,
     figures,
+    policy,
     ranking,
     stability,
 )
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 SECTIONS = (
     Section("figures", "Figures", figures.fill),
     Section("ranking", "Ranking", ranking.fill),
+    Section("policy", "Where to draw the line", policy.fill),
     Section("calibration", "Calibration", calibration.fill),
     Section("points", "Points", lambda view: {"characteristics": view.evaluation["characteristics"]}),
     Section("characteristics", "Characteristics", characteristics.fill),
@@ -69,6 +71,7 @@ def render_report(
     page = template("report/page.html.j2").render(
         title=contract.title or contract.name,
         css=Markup(text("report/report.css")),  # noqa: S704  our own style sheet
+        script_sha256=policy.script_sha256(),
         card=card,
         evaluation=evaluation,
         verdict=verdict(evaluation),

@@ -1,4 +1,4 @@
-"""How well the card ranks: ROC, KS, scores of goods and bads, the frontier."""
+"""How well the card ranks: ROC, KS, scores of goods and bads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ def fill(view: View) -> dict[str, Any]:
         "roc": drawn(_roc(evaluation)),
         "ks": drawn(_ks(evaluation["test"], cutoff)),
         "scores": drawn(_scores(evaluation["test"], cutoff)),
-        "frontier": drawn(_frontier(evaluation)),
     }
 
 
@@ -54,22 +53,3 @@ def _scores(test: Mapping[str, Any], cutoff: float) -> str:
         (edges[0], edges[-1]), (0, top * 1.1), "score", "share", "Scores of goods and of bads", y_text=percent
     )
     return step_chart(frame, edges, [("goods", shown["goods"]), ("bads", shown["bads"])], marks=[cutoff])
-
-
-def _frontier(evaluation: Mapping[str, Any]) -> str:
-    points = {
-        sample: [(row[1], row[2]) for row in evaluation[sample]["frontier"] if row[2] is not None]
-        for sample in SAMPLES[1:]
-    }
-    top = max([npl for line in points.values() for _, npl in line] + [1e-9])
-    frame = Frame(
-        (0, 1),
-        (0, top * 1.1),
-        "approval rate",
-        "NPL rate",
-        "NPL rate at every approval rate",
-        x_text=percent,
-        y_text=percent,
-    )
-    lines = [Series(sample, line, sample) for sample, line in points.items()]
-    return line_chart(frame, lines, marks=[evaluation["test"]["at_cutoff"]["approval_rate"]])
