@@ -172,7 +172,7 @@ def test_an_explanation_is_plain_data_and_holds_no_value_that_a_person_gave(appl
     whole = lender()
     told = Explaining.of(whole).explain(compile_card(whole).score(application).bins)
     plain = json.loads(json.dumps(told.to_plain()))
-    assert plain["score"] == told.score
+    assert plain["score"] == told.score / 1000
     assert [it["bin"] for it in plain["contributions"]] == [it.bin for it in told.contributions]
     missing = {it["feature"]: it["missing"] for it in plain["contributions"]}
     assert all(missing[name] == (value is None) for name, value in application.items())

@@ -50,18 +50,26 @@ def importance(judged: Judged, tables: ShapleyTables) -> list[dict[str, Any]]:
     """Give the mean of the absolute Shapley values on the test, by weight and in points, the largest first."""
     rows = np.flatnonzero(judged.rows.is_in(TEST))
     weight = np.ones(len(rows)) if judged.rows.weight is None else judged.rows.weight[rows]
-    codes = [judged.codes[name][rows] for name in tables.names]
-    added = [np.array(table)[column] for table, column in zip(tables.tables, codes, strict=True)]
-    for one, other, first, second in tables.pairs:
-        added[one] += np.array(first)[codes[one], codes[other]]
-        added[other] += np.array(second)[codes[one], codes[other]]
-    means = [float(np.abs(each) @ weight / weight.sum()) if weight.sum() else None for each in added]
+    means = [
+        float(np.abs(_added(judged, tables, at, rows)) @ weight / weight.sum()) if weight.sum() else None
+        for at in range(len(tables.names))
+    ]
     total = sum(mean or 0.0 for mean in means)
     found = [
         {"feature": name, "mean_abs_shap": mean, "share": mean / total if mean is not None and total else None}
         for name, mean in zip(tables.names, means, strict=True)
     ]
     return sorted(found, key=lambda it: -(it["mean_abs_shap"] or 0.0))
+
+
+def _added(judged: Judged, tables: ShapleyTables, at: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Give what a characteristic adds to the score of each row, its share of its pairs counted in."""
+    codes = [judged.codes[name] for name in tables.names]
+    added = np.array(tables.tables[at])[codes[at][rows]]
+    for one, other, first, second in tables.pairs:
+        if at in (one, other):
+            added += np.array(first if at == one else second)[codes[one][rows], codes[other][rows]]
+    return added
 
 
 def withheld(card: Scorecard) -> frozenset[str]:
