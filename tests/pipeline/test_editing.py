@@ -246,7 +246,9 @@ def test_an_edit_without_a_reason_is_refused(draft: Path, call: Callable[..., tu
     assert "edit: has no reason" in err
 
 
-def test_a_file_that_was_changed_by_hand_is_refused(draft: Path, call: Callable[..., tuple[int, str, str]]) -> None:
+def test_a_file_that_was_changed_by_hand_is_refused(
+    draft: Path, kept: Made, call: Callable[..., tuple[int, str, str]]
+) -> None:
     plain = json.loads((draft / "scorecard.json").read_text())
     plain["characteristics"][0]["bins"][0]["points"] += 1
     (draft / "scorecard.json").write_text(json.dumps(plain))
@@ -258,6 +260,13 @@ def test_a_file_that_was_changed_by_hand_is_refused(draft: Path, call: Callable[
     code, _, err = call("bins", "show", draft)
     assert code == 2
     assert "has a gap: 3 bins have points, wanted 4" in err
+    shutil.copy(kept.run / "scorecard.json", draft)
+    manifest = json.loads((draft / "manifest.json").read_text())
+    manifest["contract"]["model"]["min_bads"] = 2
+    (draft / "manifest.json").write_text(json.dumps(manifest))
+    code, _, err = call("bins", "show", draft)
+    assert code == 2
+    assert "the card was made by another contract" in err
     (draft / "manifest.json").write_text("{}")
     code, _, err = call("bins", "show", draft)
     assert code == 2

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from obligor.core.canonical import sha256
+from obligor.core.canonical import canonical_json, sha256
 from obligor.core.contract import Contract, parse_contract
 from obligor.core.edits import Edits, parse_edits
 from obligor.core.errors import EditError, InvalidInputError, SourceError
@@ -86,7 +86,9 @@ def open_draft(folder: Path) -> RunDraft:
         if sha256(found[name]) != digest:
             raise InvalidInputError(f"{folder / name}: was changed after the run wrote it", hint=_AGAIN)
     edits = parse_edits(found[EDITS]) if EDITS in found else Edits()
-    if contract.sha256 != card.origin.contract_sha256 or edits.sha256 != card.origin.edits_sha256:
+    # As it was written: a later version of Obligor may read it with more defaults, and give it another hash.
+    contract_sha256 = sha256(canonical_json(manifest["contract"]))
+    if contract_sha256 != card.origin.contract_sha256 or edits.sha256 != card.origin.edits_sha256:
         raise InvalidInputError(
             f"{folder}: the card was made by another contract, or with other edits, than the manifest says", hint=_AGAIN
         )
