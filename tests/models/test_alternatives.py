@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.models.worlds import Frame
+from tests.models.worlds import Frame, make_world
 
 from obligor.core.trend import Trend
 from obligor.measures.decisions import Book, Economy
@@ -211,6 +211,24 @@ def test_a_card_that_asks_for_no_review_has_no_proposal(planted: Planted) -> Non
     made = classical_refitter(planted.base, planted.predictors, planted.frame, planted.rows, recipe=Recipe())
     found = search(planted.base, cutoff=planted.cutoff, refitter=replace(made, most=3), bench=bench)
     assert [it.alternative for it in found.proposals] == [None]
+
+
+def test_a_card_with_segments_can_do_without_their_column() -> None:
+    world = make_world()
+    recipe = Recipe(segment="housing")
+    predictors = [
+        Predictor("income", "numeric", Trend.AUTO),
+        Predictor("age_of_file", "numeric", Trend.AUTO, specials=(-1.0,)),
+        Predictor("housing", "category", Trend.AUTO),
+    ]
+    base = fit_card(predictors, world.frame, world.rows, recipe=recipe)
+    made = classical_refitter(base, predictors, world.frame, world.rows, recipe=recipe)
+    assert np.array_equal(made.fit(Change()).scores, base.scores)
+    fitted = made.fit(Change(without=("housing",)))
+    assert set(fitted.fit.features) == {"income", "age_of_file"}
+    assert fitted.segments == ()
+    rest = made.fit(Change(without=("income",)))
+    assert rest.segments
 
 
 def test_a_smooth_card_is_fitted_again_on_its_characteristics() -> None:

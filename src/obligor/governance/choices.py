@@ -51,14 +51,18 @@ def lines_of(evaluation: Mapping[str, Any]) -> list[str]:
     shown = [it for it in found["alternatives"] if it["test"] is not None]
     columns = list(shown[0]["validation"]["impact_ratios"])
     width = max(len(it["name"]) for it in shown) + 2
-    head = "".join(f"{f'by {column}':>20}" for column in columns)
+    room = {column: max(len(column) + 5, 16) for column in columns}
+    head = "".join(f"{f'by {column}':>{room[column]}}" for column in columns)
     said = [f"{len(found['alternatives']) - 1} other cards were tried; validation, then test", ""]
     said.append(f"{'':<{width}}{'Gini':>16}{head}")
     for it in shown:
         pairs = [(it["validation"]["gini"], it["test"]["gini"])]
         pairs += [(it["validation"]["impact_ratios"][key], it["test"]["impact_ratios"][key]) for key in columns]
-        first, *rest = (f"{_number(one)} {_number(other)}" for one, other in pairs)
-        said.append(f"{it['name']:<{width}}{first:>16}" + "".join(f"{cell:>20}" for cell in rest))
+        cells = [f"{_number(one)} {_number(other)}" for one, other in pairs]
+        said.append(
+            f"{it['name']:<{width}}"
+            + "".join(f"{cell:>{size}}" for cell, size in zip(cells, (16, *room.values()), strict=True))
+        )
     for each in found["proposals"]:
         if each["alternative"]:
             doubt = "" if each["holds"] else ", which the test does not bear out"
