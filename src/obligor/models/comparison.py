@@ -18,10 +18,11 @@ from obligor.measures.calibration import brier, log_loss
 from obligor.measures.decisions import Book, at_cutoff, earnings
 from obligor.measures.discrimination import Z_95, auc, delong, delong_test, roc_curve
 from obligor.measures.paired import mean_changes
-from obligor.models.assembly import choose_cutoff, economy_of
+from obligor.models.assembly import economy_of
 from obligor.models.calibration import Observed, calibrate
 from obligor.models.columns import TEST, VALIDATION
 from obligor.models.scaling import score_column
+from obligor.models.thresholds import choose_cutoff
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
