@@ -16,6 +16,7 @@ from obligor.core.edits import Edits
 from obligor.core.errors import EditError
 from obligor.core.rebinning import Merge, Split
 from obligor.core.trend import Trend
+from obligor.models.alternatives import Change, classical_refitter, smooth_refitter
 from obligor.models.binning import BinningRules, count_by_hand
 from obligor.models.edited import draft_of, tell_edits
 from obligor.models.histograms import information_value
@@ -83,6 +84,23 @@ def test_bins_by_hand_that_repeat_those_of_the_fit_give_the_same_card(loans: tup
     again = fitted_by("classical", columns, rows, fixed={name: it.bins for name, it in plain.bins.items()})
     assert again.points == plain.points
     assert np.array_equal(again.scores, plain.scores)
+
+
+@pytest.mark.parametrize("recipe", ["classical", "smooth"])
+def test_less_discriminatory_alternatives_are_sought_on_the_bins_made_by_hand(
+    recipe: str, loans: tuple[Frame, Rows]
+) -> None:
+    columns, rows = loans
+    base = fitted_by(recipe, columns, rows, fixed=FIXED)
+    refitter = (
+        smooth_refitter(base, offered(), columns, rows, rules=SmoothRules(fixed=FIXED))
+        if recipe == "smooth"
+        else classical_refitter(base, offered(), columns, rows, recipe=Recipe(fixed=FIXED))
+    )
+    for change in (Change(without=("housing",)), Change(max_bins=2)):
+        found = refitter.fit(change)
+        assert found.bins["income"].bins == FIXED["income"]
+        assert ("housing" in found.fit.features) == (not change.without)
 
 
 @pytest.mark.parametrize("recipe", ["classical", "smooth"])

@@ -171,7 +171,8 @@ def smooth_refitter(
     def fit(change: Change) -> FittedCard:
         kept = [it for it in predictors if it.name in base.fit.features and it.name not in change.without]
         keep = tuple(name for name in rules.keep if name not in change.without)
-        own = replace(rules, keep=keep, max_bins=change.max_bins or rules.max_bins)
+        fixed = {it.name: rules.fixed[it.name] for it in kept if it.name in rules.fixed}
+        own = replace(rules, keep=keep, fixed=fixed, max_bins=change.max_bins or rules.max_bins)
         return fit_smooth_card(kept, columns, rows, rules=own)
 
     return Refitter(fit, (), MOST_SMOOTH)

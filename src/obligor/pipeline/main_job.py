@@ -112,7 +112,9 @@ def run_main_job(
                 judged, policy, evaluation = _evaluate(contract, prepared, fitted, rows, snapshot=snapshot, edits=edits)
                 card = judged.card
             if contract.fairness.alternatives:
-                evaluation["alternatives"] = _search(contract, prepared, fitted, judged, progress=progress)
+                evaluation["alternatives"] = _search(
+                    contract, prepared, fitted, judged, fixed=edits.fixed, progress=progress
+                )
             offered = Offered(_predictors(contract, prepared.features), _columns(prepared), rows)
             evaluation["challengers"] = challenge(
                 challengers, offered, contract=contract, card=card, scores=fitted.scores, out=folder, progress=progress
@@ -281,14 +283,22 @@ def _readers(contract: Contract, features: FeatureSet, names: set[str]) -> dict[
 
 
 def _search(
-    contract: Contract, prepared: Prepared, fitted: FittedCard, judged: Judged, *, progress: Progress
+    contract: Contract,
+    prepared: Prepared,
+    fitted: FittedCard,
+    judged: Judged,
+    *,
+    fixed: Mapping[str, Bins],
+    progress: Progress,
 ) -> dict[str, Any]:
-    """Search for less discriminatory alternatives, by the recipe of the contract."""
+    """Search for less discriminatory alternatives, by the recipe of the contract, on the bins made by hand."""
     predictors, columns = _predictors(contract, prepared.features), FeatureColumns(prepared.tape.db, "features")
     if contract.model.recipe == "smooth":
-        refitter = smooth_refitter(fitted, predictors, columns, judged.rows, rules=smooth_rules_of(contract))
+        rules = replace(smooth_rules_of(contract), fixed=fixed)
+        refitter = smooth_refitter(fitted, predictors, columns, judged.rows, rules=rules)
     else:
-        refitter = classical_refitter(fitted, predictors, columns, judged.rows, recipe=recipe_of(contract))
+        recipe = replace(recipe_of(contract), fixed=fixed)
+        refitter = classical_refitter(fitted, predictors, columns, judged.rows, recipe=recipe)
     with progress.step("searching for alternatives", total=refitter.most) as advance:
         found = searched(
             judged, fitted, contract.fairness, refitter=refitter, economy=economy_of(contract), advance=advance
