@@ -336,7 +336,7 @@ def change_of(value: float, p: float, profit: float) -> dict[str, Any]:
             "watch",
             "rank 1.2 points better than the card (p = 0.001) and earn 3.50 EUR more",
         ),
-        (change_of(0.012, 0.3, 1.5), "plain", "(95% interval -0.50 to +3.50, which may be chance)"),
+        (change_of(0.012, 0.3, 1.5), "plain", "(95% interval -0.5 to +3.50, which may be chance)"),
         (
             change_of(-0.02, 0.001, -3.5),
             "good",

@@ -15,8 +15,10 @@ from tests.test_cli import CONTRACT, HEADER, rows
 from obligor import cli
 from obligor.bootstrap import edit_bins, load_card, run_tape, score_tape
 from obligor.core.edits import parse_edits
-from obligor.core.errors import EditError, SourceError
+from obligor.core.errors import EditError, InvalidInputError, SourceError
 from obligor.files import file_sha256
+from obligor.pipeline.drafts import open_draft
+from obligor.pipeline.editing import _refuse_guests
 from obligor.telemetry import Silence
 
 if TYPE_CHECKING:
@@ -307,6 +309,15 @@ def test_an_interruption_while_the_runs_change_places_puts_the_old_one_back(
         edit(draft, "income", kind="merge", bins=[1, 2])
     assert content(draft) == content(kept.run)
     assert [path.name for path in draft.parent.iterdir()] == ["run"]
+
+
+def test_files_in_folders_of_a_draft_are_the_runs_own_or_guests(lender_run: LenderRun, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(lender_run.out, run)
+    _refuse_guests(open_draft(run))
+    (run / "challengers" / "notes.txt").write_text("mine")
+    with pytest.raises(InvalidInputError, match=r"holds challengers/notes\.txt"):
+        _refuse_guests(open_draft(run))
 
 
 def test_a_draft_that_changes_during_an_edit_is_not_overwritten(draft: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ def template(name: str) -> Template:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=".html" in name, undefined=StrictUndefined, trim_blocks=True)  # noqa: S701  see above
-    environment.filters |= {"pct": rate, "num": number, "points": points, "count": count}
+    environment.filters |= {"pct": rate, "num": number, "points": points, "count": count, "amount": amount}
     return environment.from_string(text(name))
 
 
@@ -33,6 +33,13 @@ def rate(value: float | None) -> str:
 def number(value: float | None, digits: int = 4) -> str:
     """Write a number with a fixed count of digits."""
     return NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def amount(value: float | None, sign: str = "") -> str:
+    """Write an amount of money: with cents, or with three digits where it is a small part of one."""
+    if value is None:
+        return NOTHING
+    return f"{value:{sign},.2f}" if value == 0 or abs(value) >= 1 else f"{value:{sign}.3g}"
 
 
 def points(value: int | None, digits: int = 0) -> str:

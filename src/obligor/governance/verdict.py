@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from obligor.governance.pages import amount
 from obligor.measures.fairness import evened
 
 if TYPE_CHECKING:
@@ -156,10 +157,10 @@ def _challenger(it: Mapping[str, Any], currency: str) -> str:
         return said
     more = "more" if profit["value"] >= 0 else "less"
     chance = "" if profit["lower"] > 0 or profit["upper"] < 0 else ", which may be chance"
-    amount = f"{abs(profit['value']):.2f} {currency}".strip()
+    earned = f"{amount(abs(profit['value']))} {currency}".strip()
     return (
-        f"{said} and earn {amount} {more} per application "
-        f"(95% interval {profit['lower']:+.2f} to {profit['upper']:+.2f}{chance})"
+        f"{said} and earn {earned} {more} per application "
+        f"(95% interval {amount(profit['lower'], '+')} to {amount(profit['upper'], '+')}{chance})"
     )
 
 

@@ -117,7 +117,8 @@ def _refuse_another_hash(draft: RunDraft, seen: str) -> None:
 
 def _refuse_guests(draft: RunDraft) -> None:
     """Refuse to replace a folder that holds more than the run wrote: it would be lost."""
-    guests = sorted(it.name for it in draft.folder.iterdir() if it.name not in draft.files)
+    held = (it.relative_to(draft.folder).as_posix() for it in draft.folder.rglob("*") if it.is_file())
+    guests = sorted(name for name in held if name not in draft.files)
     if guests:
         raise InvalidInputError(
             f"{draft.folder}: holds {guests[0]}, which the run did not write and the edit would remove",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from obligor.governance.charts import Frame, Series, line_chart
-from obligor.governance.pages import NOTHING, number
+from obligor.governance.pages import NOTHING, amount, number
 from obligor.governance.report.view import drawn
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ TITLES = {"boosted": "boosted trees", "additive": "additive tables"}
 
 _CHANGES = (
     ("AUC", "auc", 4), ("Brier", "brier", 5), ("log loss", "log_loss", 5),
-    ("profit per application", "profit_per_application", 2),
 )  # fmt: skip
 
 
@@ -40,6 +39,7 @@ def _changes(challengers: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[s
     """Give each figure's change under every challenger, and below the AUC its p-value."""
     found = [it["against_card"] for it in challengers]
     rows = [(title, [_interval(it[name], digits) for it in found]) for title, name, digits in _CHANGES]
+    rows.append(("profit per application", [_earned(it["profit_per_application"]) for it in found]))
     rows.insert(1, ("AUC, p", [number(it["auc"]["p"]) for it in found]))
     return rows
 
@@ -48,6 +48,12 @@ def _interval(change: Mapping[str, float | None], digits: int) -> str:
     if change["value"] is None:
         return NOTHING
     return f"{change['value']:+.{digits}f} ({number(change['lower'], digits)} to {number(change['upper'], digits)})"
+
+
+def _earned(change: Mapping[str, float | None]) -> str:
+    if change["value"] is None:
+        return NOTHING
+    return f"{amount(change['value'], '+')} ({amount(change['lower'])} to {amount(change['upper'])})"
 
 
 def _roc(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
