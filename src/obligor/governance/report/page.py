@@ -43,8 +43,8 @@ SECTIONS = (
     Section("edits", "Edits by hand", edits.fill),
     Section("explanations", "Explanations", explanations.fill),
     Section("stability", "Stability", stability.fill),
-    Section("fairness", "Groups", fairness.fill),
     Section("challengers", "Challengers", challengers.fill),
+    Section("fairness", "Groups", fairness.fill),
     Section("data", "Data", data.fill),
     Section("making", "How it was made", lambda _: {}),
 )
