@@ -29,8 +29,8 @@ def run(*, quick: bool) -> dict[str, object]:
 
     x, bad = synthetic(5000)
     x = x[[f"n{index}" for index in range(16)] + [f"c{index}" for index in range(4)]]
-    plain = _card(x)
-    scorer, paired = compile_card(plain), compile_card(_with_pairs(plain))
+    plain = card_of(x)
+    scorer, paired = compile_card(plain), compile_card(with_pairs(plain))
     explainer = compile_reasons(paired.card)
     applications = [
         {name: None if pd.isna(value) else value for name, value in row.items()}
@@ -67,7 +67,7 @@ def _microseconds(work: Callable[[], object], *, rounds: int) -> float:
     return statistics.median(taken)
 
 
-def _with_pairs(card: Scorecard) -> Scorecard:
+def with_pairs(card: Scorecard) -> Scorecard:
     """Add a grid of six by six cells for each of ten neighbours, and reference means."""
     known = [it.model_copy(update={"reference": 100 * len(it.bins)}) for it in card.characteristics]
     pairs = [_pair(one, other) for one, other in itertools.pairwise(known[:11])]
@@ -83,7 +83,7 @@ def _pair(one: Characteristic, other: Characteristic) -> Pair:
     return Pair(features=features, rows=rows, columns=columns, points=points, goods=ones, bads=ones, reference=25)
 
 
-def _card(x: object) -> Scorecard:
+def card_of(x: object) -> Scorecard:
     columns, characteristics = {}, []
     for name in x.columns:
         numeric = x[name].dtype.kind == "f"

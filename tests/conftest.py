@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pyspark.sql import SparkSession
 
     from obligor.pipeline.summaries import RunSummary
 
@@ -59,6 +62,46 @@ def postgres_url() -> Iterator[str]:
             connection.execute("CREATE DATABASE tests TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
         yield server.get_uri("tests")
         server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A Spark of two threads that lives as long as the tests, strict about SQL, on the loopback alone."""
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError:
+        lack("spark", "PySpark is not installed; uv sync --group spark")
+    if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
+        lack("spark", "there is no Java, which Spark needs")
+    folder = tmp_path_factory.mktemp("spark")
+    settings = {
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.memory": "1g",
+        "spark.local.dir": folder / "local",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",  # compiling takes longer than so few rows
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.warehouse.dir": folder / "warehouse",
+        "spark.ui.enabled": "false",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        patch.setenv("PYSPARK_DRIVER_PYTHON", sys.executable)
+        builder = SparkSession.builder.master("local[2]").appName("obligor")
+        for name, value in settings.items():
+            builder = builder.config(name, str(value))
+        session = builder.getOrCreate()
+        session.sparkContext.setLogLevel("ERROR")
+        yield session
+        gateway = session.sparkContext._gateway
+        session.stop()
+        gateway.shutdown()
+        gateway.proc.stdin.close()
+        gateway.proc.wait(timeout=60)
 
 
 @dataclass(frozen=True)

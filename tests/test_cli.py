@@ -241,3 +241,38 @@ def test_a_card_is_written_as_sql(call: Call, contract: Path, lender_run: Lender
     code, _, error = call("sql", lender_run.out / "scorecard.json")
     assert code == 2
     assert "reads the history" in error
+
+
+def test_a_card_is_written_as_python(call: Call, contract: Path, lender_run: LenderRun, tmp_path: Path) -> None:
+    (tmp_path / "tape.csv").write_text(HEADER + rows())
+    assert call("run", tmp_path / "tape.csv", "--contract", contract, "--out", tmp_path / "out")[0] == 0
+    card = tmp_path / "out" / "scorecard.json"
+    assert call("python", card, "--out", tmp_path / "scorer.py") == (0, "", "")
+    assert call("python", card)[1] == (tmp_path / "scorer.py").read_text()
+    command = [sys.executable, "-I", "-S", str(tmp_path / "scorer.py"), "--csv"]
+    done = subprocess.run(command, input=HEADER + rows(3), capture_output=True, text=True, check=True)
+    assert [json.loads(line)["identifiers"] for line in done.stdout.splitlines()] == [
+        {"id": f"Jane Doe {at}"} for at in range(3)
+    ]
+    code, _, error = call("python", lender_run.out / "scorecard.json")
+    assert code == 2
+    assert "reads the history" in error
+
+
+def test_scoring_tells_a_column_that_is_absent_and_takes_any_order(call: Call, contract: Path, tmp_path: Path) -> None:
+    text = contract.read_text().replace("model: {", "model: {keep: [income], ")
+    contract.write_text(text)
+    (tmp_path / "tape.csv").write_text(HEADER + rows())
+    assert call("run", tmp_path / "tape.csv", "--contract", contract, "--out", tmp_path / "out", "--quiet")[0] == 0
+    card = tmp_path / "out" / "scorecard.json"
+    lines = [line.split(",") for line in (HEADER + rows()).splitlines()]
+    (tmp_path / "turned.csv").write_text("\n".join(",".join(line[::-1]) for line in lines) + "\n")
+    (tmp_path / "lacks.csv").write_text((HEADER + rows()).replace("income", "wages"))
+    for name in ("tape", "turned"):
+        arguments = ("--card", card, "--out", tmp_path / f"{name}.parquet", "--reasons", 4, "--bins", "--quiet")
+        assert call("score", tmp_path / f"{name}.csv", *arguments)[0] == 0
+    assert (tmp_path / "tape.parquet").read_bytes() == (tmp_path / "turned.parquet").read_bytes()
+    code, _, error = call("score", tmp_path / "lacks.csv", "--card", card, "--out", tmp_path / "s.parquet", "--quiet")
+    assert code == 2
+    assert "'income'" in error
+    assert not (tmp_path / "s.parquet").exists()

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from obligor.core.errors import CardError, EditError, InvalidInputError, UnavailableError
-from obligor.files import disk_trouble
+from obligor.files import disk_trouble, whole_file
 from obligor.settings import Settings, read_author, read_settings, switch_telemetry_off
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from pyspark.sql import DataFrame
 
     from obligor.core.contract import Contract
     from obligor.core.edits import Edits
@@ -141,10 +143,18 @@ def _with_what_is_here(contract: Contract, progress: Progress) -> Contract:
 
 
 def score_tape(
-    tape: str, *, card: Path, out: Path, reasons: int = 0, points: bool = False, progress: Progress
+    tape: str,
+    *,
+    card: Path,
+    out: Path,
+    reasons: int = 0,
+    points: bool = False,
+    bins: bool = False,
+    progress: Progress,
 ) -> BatchResult:
-    """Score every application of a tape, with so many reasons each and, if wanted, the points of every characteristic."""
-    from obligor.serving.batch import Wanted, score_source
+    """Score every application of a tape, with so many reasons and, if wanted, points and bins of every characteristic."""
+    from obligor.serving.batch import score_source
+    from obligor.serving.rows import Wanted
 
     settings = _settings()
     loaded = load_card(card)
@@ -155,16 +165,35 @@ def score_tape(
             out=out.absolute(),
             work=work,
             settings=settings,
-            wanted=Wanted(reasons, points),
+            wanted=Wanted(reasons, points, bins),
             progress=progress,
         )
+
+
+def score_frame(
+    frame: DataFrame, *, card: Path, reasons: int = 4, points: bool = False, bins: bool = True
+) -> DataFrame:
+    """Score every row of a Spark frame where it lies, with the columns of `score_tape` and those of cells it cannot read.
+
+    Spark's workers need Obligor too. Columns are found by name; nothing but a look at their types runs before the
+    answer is read.
+    """
+    try:
+        from obligor.adapters.spark import arrow_schema, map_batches
+    except ImportError as error:
+        raise UnavailableError("scoring a Spark frame needs PySpark", hint="install obligor[spark]") from error
+    from obligor.serving.frames import frame_scorer
+    from obligor.serving.rows import Wanted
+
+    scorer = frame_scorer(load_card(card), Wanted(reasons, points, bins))
+    scorer.check(arrow_schema(frame, scorer.columns))
+    return map_batches(frame, scorer, columns=scorer.columns, schema=scorer.schema)
 
 
 def card_as_sql(card: Path, *, dialect: str, table: str, reasons: int, out: Path | None) -> str:
     """Write a card as one SELECT over a table, whose name may be qualified by dots."""
     from obligor.core.card_sql import card_select
     from obligor.core.dialects import Dialect, quote
-    from obligor.files import whole_file
 
     parts = table.split(".")
     if not all(parts):
@@ -172,9 +201,16 @@ def card_as_sql(card: Path, *, dialect: str, table: str, reasons: int, out: Path
     engine = Dialect(dialect)
     named = ".".join(quote(part, engine) for part in parts)
     text = card_select(load_card(card), table=named, dialect=engine, reasons=reasons) + ";\n"
-    if out is not None:
-        with whole_file(out.absolute()) as partial:
-            partial.write_text(text, encoding="utf-8")
+    _write(text, out)
+    return text
+
+
+def card_as_python(card: Path, *, reasons: int, out: Path | None) -> str:
+    """Write a card as one Python file that needs nothing but Python."""
+    from obligor.serving.card_python import card_module
+
+    text = card_module(load_card(card), reasons=reasons)
+    _write(text, out)
     return text
 
 
@@ -287,6 +323,12 @@ def open_source(tape: str, settings: Settings) -> Source:
     from obligor.ingestion.sources import LocalSource
 
     return LocalSource(Path(tape))
+
+
+def _write(text: str, out: Path | None) -> None:
+    if out is not None:
+        with whole_file(out.absolute()) as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
 def _settings() -> Settings:

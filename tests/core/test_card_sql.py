@@ -149,6 +149,61 @@ def test_other_dialects_can_be_read_by_their_grammar(
         assert {"score_thousandths", "pd", "band", "reason_4"} <= set(shown)
 
 
+@pytest.mark.parametrize("dialect", Dialect)
+def test_names_that_no_engine_likes_are_read_as_they_stand(
+    dialect: Dialect, cards: dict[str, tuple[Scorecard, tuple[str, ...]]]
+) -> None:
+    """Quotes, emoji, backslashes and words of SQL; DuckDB, PostgreSQL and Spark also run them."""
+    card, names = cards["odd"]
+    query = sqlglot.parse_one(card_select(card, table="tape", dialect=dialect), read=dialect.value)
+    first = next(query.find_all(sqlglot.exp.CTE))
+    assert {it.name for it in first.find_all(sqlglot.exp.Column)} == set(names)
+    shown = [it.alias_or_name for it in query.selects]
+    assert {names[0], *(f"bin_{name}" for name in names[1:])} <= set(shown)
+
+
+@pytest.mark.parametrize("dialect", [Dialect.DUCKDB, Dialect.POSTGRES])
+def test_another_order_of_columns_changes_nothing_and_one_that_lacks_is_told(
+    dialect: Dialect, cards: dict[str, tuple[Scorecard, tuple[str, ...]]], postgres: Any
+) -> None:
+    card, names = cards["odd"]
+    run = duckdb.connect().execute if dialect is Dialect.DUCKDB else postgres.cursor().execute
+    run("DROP TABLE IF EXISTS given; DROP VIEW IF EXISTS turned; DROP VIEW IF EXISTS lacking")
+    rows = nasty_rows(card, names, count=50)
+    typed = [f"{quote(it, dialect)} {type_sql(kind, dialect)}" for it, kind in zip(names, KINDS.values(), strict=True)]
+    run(f"CREATE TABLE given ({', '.join(typed)})")
+    marks = "?, ?, ?, ?" if dialect is Dialect.DUCKDB else "%s, %s, %s, %s"
+    for row in rows:
+        run(f"INSERT INTO given VALUES ({marks})", row)
+    listed = [quote(it, dialect) for it in names]
+    run(f"CREATE VIEW turned AS SELECT 1 AS other, {', '.join(reversed(listed))} FROM given")
+    run(f"CREATE VIEW lacking AS SELECT {', '.join(listed[:-1])} FROM given")
+    whole, turned = (
+        sorted(run(card_select(card, table=it, dialect=dialect)).fetchall(), key=str) for it in ("given", "turned")
+    )
+    assert whole == turned
+    with pytest.raises((duckdb.BinderException, psycopg.errors.UndefinedColumn)) as caught:
+        run(card_select(card, table="lacking", dialect=dialect))
+    assert names[-1] in str(caught.value)
+    run("DROP VIEW turned; DROP VIEW lacking; DROP TABLE given")
+
+
+def test_a_number_that_comes_as_text_is_one_where_it_can_be(
+    cards: dict[str, tuple[Scorecard, tuple[str, ...]]],
+) -> None:
+    card, names = cards["odd"]
+    listed = ", ".join(quote(it, Dialect.DUCKDB) for it in names)
+
+    def scored(income: str) -> list[tuple[Any, ...]]:
+        relation = f"(VALUES ('x', {income}, 3.0, 'own')) AS tape({listed})"
+        with duckdb.connect() as db:
+            return db.execute(card_select(card, table=relation, dialect=Dialect.DUCKDB)).fetchall()
+
+    assert scored("1.5") == scored("' 1.5'")
+    with pytest.raises(duckdb.ConversionException):
+        scored("'much'")
+
+
 def test_a_backslash_stays_one_where_an_engine_reads_it_as_a_mark(
     cards: dict[str, tuple[Scorecard, tuple[str, ...]]],
 ) -> None:

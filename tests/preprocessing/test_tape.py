@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from obligor.core.clauses import History, Table
 from obligor.core.errors import ContractError, SourceError, TapeError, UnavailableError
+from obligor.core.expressions import define_function
 from obligor.core.snapshot import Snapshot, SnapshotFile
-from obligor.core.text import normaliser
+from obligor.core.text import text_lines
 from obligor.preprocessing.engine import connect, engine_trouble
 from obligor.preprocessing.tape import Tape, read_tape
 
@@ -81,7 +82,8 @@ def test_a_category_on_a_tape_is_normalised_as_it_is_for_one_application(
     folder = tmp_path_factory.mktemp("tape")
     how = {"type": "text", "case": case, "missing": ["A", "b'"], "map": {"a": "x'", "ÄB": "y\\"}}
     tape = read(folder, text_file(folder / "t.csv", out.getvalue()), level=how)
-    normalise = normaliser(tape.columns["level"])
+    lines, constants = text_lines(tape.columns["level"], variable="row", slot="q")
+    normalise = define_function([*lines, "return row"], constants=constants)
     assert column(tape) == [normalise(text) for text in texts]
 
 

@@ -20,6 +20,7 @@ from obligor.core.scorer import compile_card
 from obligor.ingestion import snapshots
 from obligor.ingestion.sources import LocalSource
 from obligor.serving import batch, parts
+from obligor.serving.rows import Wanted
 from obligor.settings import Settings
 from obligor.telemetry import Silence
 
@@ -61,7 +62,7 @@ def score(tape: Path, out: Path, card: Scorecard, **wanted: Any) -> batch.BatchR
         work=work,
         settings=settings,
         progress=Silence(),
-        wanted=batch.Wanted(**wanted),
+        wanted=Wanted(**wanted),
     )
 
 

@@ -28,6 +28,7 @@ for _command in (
     choosing.alternatives,
     scoring.score,
     scoring.sql,
+    scoring.python,
     explaining.explain,
     making.simulate,
     contracts.contract,

@@ -6,6 +6,7 @@ differs from the plain text of an expression, and why:
 - a number literal is ``CAST('0.1' AS DOUBLE)``: engines read 0.1 as DECIMAL, and 7 / 2 as 3;
 - every divisor is ``NULLIF(b, 0)``: x / 0 is an error, an infinity or NaN, by engine;
 - LEAST and GREATEST skip NULL in DuckDB, PostgreSQL and Spark, hence a guard there; Snowflake and BigQuery give NULL;
+- FLOOR and CEIL give a BIGINT on Spark, and an error beyond its range: there a number so large is left as it is;
 - LOWER is of A to Z, and TRIM of the plain blank, in every engine;
 - numbers leave with ``+ 0``, which rids them of minus zero.
 
@@ -170,6 +171,10 @@ _DAYS: Final[Mapping[Dialect, str]] = {
     Dialect.BIGQUERY: "DATE_DIFF({0}, {1}, DAY)",
 }
 _BACKSLASH: Final = frozenset((Dialect.SPARK, Dialect.SNOWFLAKE, Dialect.BIGQUERY))
+_BIGINT, _WHOLE = (
+    2.0**63,
+    2.0**53,
+)  # Spark rounds to whole numbers of 64 bits; a double beyond the second has no fraction
 _NULL_IF_ANY: Final = frozenset((Dialect.SNOWFLAKE, Dialect.BIGQUERY))
 
 
@@ -254,7 +259,12 @@ def _extreme(node: Node, args: list[str], dialect: Dialect) -> str:
 
 def _rounded(node: Node, args: list[str], dialect: Dialect) -> str:
     text = f"{node.op.upper()}({args[0]})"
-    return f"CAST({text} AS DOUBLE)" if dialect is Dialect.SPARK else text
+    if dialect is not Dialect.SPARK:
+        return text
+    whole = f"CAST({text} AS DOUBLE)"
+    if node.args[0].magnitude.highest < _BIGINT:
+        return whole
+    return f"CASE WHEN ABS({args[0]}) < {literal(_WHOLE, dialect)} THEN {whole} ELSE {args[0]} END"
 
 
 def _lower(_node: Node, args: list[str], _dialect: Dialect) -> str:

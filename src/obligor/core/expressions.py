@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from numbers import Real
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from obligor.core.closures import Writer
 from obligor.core.errors import ExpressionError, TapeError
@@ -162,11 +163,11 @@ def border_source(inputs: Mapping[str, ColumnType], *, prefix: str = "") -> Clos
     """Give the lines that read columns from ``row`` and let them cross the border, each into a local variable."""
     lines: list[str] = ["try:"]
     constants: dict[str, object] = {f"{prefix}{kind.__name__}_": kind for kind in (float, str, date, bool)}
-    constants |= {f"{prefix}KeyError_": KeyError, f"{prefix}absent": _absent}
+    constants |= {f"{prefix}KeyError_": KeyError, f"{prefix}absent": refuse_absent}
     variables = {name: f"{prefix}r{index}" for index, name in enumerate(inputs)}
     for index, name in enumerate(inputs):
         lines.append(f"    {variables[name]} = row[{prefix}c{index}]")
-        constants |= {f"{prefix}c{index}": name, f"{prefix}b{index}": _crossing(name, inputs[name])}
+        constants |= {f"{prefix}c{index}": name, f"{prefix}b{index}": partial(cross_border, name, inputs[name])}
     if not inputs:
         return ClosureSource((), {}, {})
     lines += [f"except {prefix}KeyError_ as error:", f"    {prefix}absent(error)"]
@@ -202,6 +203,19 @@ def border_value(value: object, *, column_type: ColumnType) -> Scalar | None:
     raise TapeError(f"expected a {column_type}, got {type(value).__name__}")
 
 
+def cross_border(name: str, column_type: ColumnType, value: object) -> Scalar | None:
+    """Give a column's value as it enters every engine; an error tells the column."""
+    try:
+        return border_value(value, column_type=column_type)
+    except TapeError as error:
+        raise TapeError(f"column {name!r}: {error.message}") from None
+
+
+def refuse_absent(error: KeyError) -> NoReturn:
+    """Tell a column that an application lacks."""
+    raise TapeError(f"the application has no column {error.args[0]!r}") from None
+
+
 _CLASSES: Final[Mapping[ColumnType, type]] = {"text": str, "date": date, "bool": bool}
 _CROSSING: Final[Mapping[ColumnType, tuple[str, ...]]] = {
     "number": (
@@ -215,20 +229,6 @@ _CROSSING: Final[Mapping[ColumnType, tuple[str, ...]]] = {
     "date": ("if {r}.__class__ is not {p}date_ and {r} is not None: {r} = {p}b{i}({r})",),
     "bool": ("if {r}.__class__ is not {p}bool_ and {r} is not None: {r} = {p}b{i}({r})",),
 }
-
-
-def _crossing(name: str, column_type: ColumnType) -> Callable[[object], Scalar | None]:
-    def cross(value: object) -> Scalar | None:
-        try:
-            return border_value(value, column_type=column_type)
-        except TapeError as error:
-            raise TapeError(f"column {name!r}: {error.message}") from None
-
-    return cross
-
-
-def _absent(error: KeyError) -> None:
-    raise TapeError(f"the application has no column {error.args[0]!r}") from None
 
 
 def _bounded(leaves: Mapping[str, Node], bounds: Mapping[str, tuple[float, float]]) -> dict[str, Node]:

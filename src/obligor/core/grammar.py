@@ -75,10 +75,10 @@ _ANY: Final[tuple[ColumnType, ...]] = ("number", "text", "date", "bool")
 _ORDERED: Final[tuple[ColumnType, ...]] = ("number", "date")
 _FUNCTIONS: Final[Mapping[str, _Function]] = {
     "ABS": _Function("abs", ("number",), None, 1, 1),
-    "CEIL": _Function("ceil", ("number",), None, 1, 1),
+    "CEIL": _Function("ceil", ("number",), None, 1, 1, copies=3),
     "COALESCE": _Function("coalesce", _ANY, None, 2, 100),
     "DAYS_BETWEEN": _Function("days_between", ("date",), "number", 2, 2),
-    "FLOOR": _Function("floor", ("number",), None, 1, 1),
+    "FLOOR": _Function("floor", ("number",), None, 1, 1, copies=3),
     "FULL_MONTHS": _Function("full_months", ("date",), "number", 2, 2, copies=3),
     "GREATEST": _Function("greatest", _ORDERED, None, 2, 100, copies=2),
     "LEAST": _Function("least", _ORDERED, None, 2, 100, copies=2),

@@ -21,7 +21,7 @@ from obligor.core.errors import CardError
 from obligor.core.expressions import define_function
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from obligor.core.scorecard import Characteristic, Scorecard
 
@@ -60,7 +60,7 @@ class Shortfalls:
 
     def of(self, bins: Sequence[int]) -> list[int]:
         """Give the shortfall of each characteristic, half of its pairs counted in."""
-        found = [table[code] for table, code in zip(self.tables, bins, strict=True)]
+        found = [table[bins[at]] for at, table in enumerate(self.tables)]
         for one, other, cells in self.pairs:
             short = cells[bins[one]][bins[other]]
             found[one] += short
@@ -108,14 +108,14 @@ class Explainer:
     """By characteristic and bin."""
     members: tuple[tuple[int, ...], ...]
     """The characteristics of each family."""
-    _ranked: Callable[[Sequence[int]], list[int]]
+    ranked: Callable[[Sequence[int]], list[int]]
     """Gives shortfall * families + place from the end for each family that falls short, the largest first."""
 
     def explain(self, bins: Sequence[int], *, most: int = MOST_REASONS) -> tuple[Reason, ...]:
         """Give the principal reasons of an application, told by the bins of its characteristics."""
         size, names, texts = len(self.members), self.shortfalls.names, self.texts
         found = []
-        for rank in self._ranked(bins)[:most]:
+        for rank in self.ranked(bins)[:most]:
             short, after = divmod(rank, size)
             family = size - 1 - after
             members = self.members[family]
@@ -128,14 +128,33 @@ class Explainer:
         return max(members, key=lambda at: (own[at], -at))
 
 
-def compile_reasons(card: Scorecard) -> Explainer:
-    """Compile the reasons of a card."""
+@dataclass(frozen=True, slots=True)
+class ReasonSource:
+    """The reasons of a card before they are compiled: lines of Python that rank its families, and what they name."""
+
+    shortfalls: Shortfalls
+    texts: tuple[tuple[str, ...], ...]
+    members: tuple[tuple[int, ...], ...]
+    lines: tuple[str, ...]
+    constants: Mapping[str, object]
+
+
+def reason_source(card: Scorecard) -> ReasonSource:
+    """Write the lines that rank the families of an application by its bins, ``row``."""
     known = shortfalls_of(card)
     members = tuple(
         tuple(at for at, its in enumerate(known.families) if its == family) for family in range(len(known.codes))
     )
     texts = tuple(tuple(_text(it, code) for code in range(len(it.bins))) for it in card.characteristics)
-    return Explainer(known, texts, members, _rank_function(known, members))
+    lines, constants = _rank_lines(known, members)
+    return ReasonSource(known, texts, members, lines, constants)
+
+
+def compile_reasons(card: Scorecard) -> Explainer:
+    """Compile the reasons of a card."""
+    source = reason_source(card)
+    ranked = define_function(source.lines, constants=source.constants)
+    return Explainer(source.shortfalls, source.texts, source.members, ranked)
 
 
 def explain(card: Scorecard, bins: Sequence[int], *, most: int = MOST_REASONS) -> tuple[Reason, ...]:
@@ -143,13 +162,13 @@ def explain(card: Scorecard, bins: Sequence[int], *, most: int = MOST_REASONS) -
     return compile_reasons(card).explain(bins, most=most)
 
 
-def _rank_function(known: Shortfalls, members: Sequence[Sequence[int]]) -> Callable[[Sequence[int]], list[int]]:
-    """Generate the sum of each family, times their number, plus a place, so that no two are equal and order decides."""
+def _rank_lines(known: Shortfalls, members: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], dict[str, object]]:
+    """Write the sum of each family, times their number, plus a place, so that no two are equal and order decides."""
     size = len(members)
     constants: dict[str, object] = {
-        f"table{at}": tuple(short * size for short in table) for at, table in enumerate(known.tables)
+        f"short{at}": tuple(short * size for short in table) for at, table in enumerate(known.tables)
     }
-    terms = {at: [f"table{at}[bin{at}]"] for at in range(len(known.tables))}
+    terms = {at: [f"short{at}[bin{at}]"] for at in range(len(known.tables))}
     lines = [f"{''.join(f'bin{at}, ' for at in terms)}= row"] if terms else []
     for index, (one, other, cells) in enumerate(known.pairs):
         constants[f"cells{index}"] = tuple(tuple(short * size for short in row) for row in cells)
@@ -162,7 +181,7 @@ def _rank_function(known: Shortfalls, members: Sequence[Sequence[int]]) -> Calla
     ]
     lines.append(f"ranked = [it for it in ({''.join(f'{each}, ' for each in sums)}) if it >= {size!r}]")
     lines += ["ranked.sort(reverse=True)", "return ranked"]
-    return define_function(lines, constants=constants)
+    return tuple(lines), constants
 
 
 def _text(characteristic: Characteristic, code: int) -> str:

@@ -16,7 +16,7 @@ from obligor.core.clauses import Role
 from obligor.core.expressions import border_source, closure_source, define_function
 from obligor.core.features import FeatureSet, build_features
 from obligor.core.history import compile_aggregate
-from obligor.core.text import normaliser
+from obligor.core.text import text_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -80,8 +80,19 @@ def card_features(card: Scorecard) -> FeatureSet:
     return build_features(columns, histories=card.histories, features=card.features)
 
 
-def compile_card(card: Scorecard) -> Scorer:
-    """Compile a card for scoring one application at a time."""
+@dataclass(frozen=True, slots=True)
+class CardSource:
+    """The lines of Python that score one row, ``row``, and the constants that they name."""
+
+    features: FeatureSet
+    inputs: Mapping[str, ColumnType]
+    """The columns and the aggregates that the lines read, with their types."""
+    lines: tuple[str, ...]
+    constants: Mapping[str, object]
+
+
+def card_source(card: Scorecard) -> CardSource:
+    """Write the lines that score one application: they return its score, its bins and the points of each."""
     features = card_features(card)
     needed = features.needed_for(it.feature for it in card.characteristics)
     inputs = {name: features.types[name] for name in needed if name not in features.expressions}
@@ -106,13 +117,19 @@ def compile_card(card: Scorecard) -> Scorer:
         lines += added
         constants |= slots
     added, slots = _sum(card)
-    lines += added
-    constants |= slots
+    return CardSource(features, inputs, (*lines, *added), constants | slots)
+
+
+def compile_card(card: Scorecard) -> Scorer:
+    """Compile a card for scoring one application at a time."""
+    source = card_source(card)
+    features, columns = source.features, card.applications.columns
     aggregations = {
-        name: _aggregation(card, features.aggregates[name]) for name in inputs if name in features.aggregates
+        name: _aggregation(card, features.aggregates[name]) for name in source.inputs if name in features.aggregates
     }
     applied_at = next((name for name, it in columns.items() if Role.APPLIED_AT in it.role), "")
-    return Scorer(card, features, inputs, define_function(lines, constants=constants), aggregations, applied_at)
+    evaluate = define_function(source.lines, constants=source.constants)
+    return Scorer(card, features, source.inputs, evaluate, aggregations, applied_at)
 
 
 def _aggregation(card: Scorecard, aggregate: Aggregate) -> tuple[str, Aggregation]:
@@ -137,8 +154,7 @@ def _cleaning(column: Column, *, variable: str, slot: str, cap: tuple[float, flo
     lines: list[str] = []
     constants: dict[str, object] = {}
     if column.type == "text":
-        lines.append(f"if {variable} is not None: {variable} = {slot}n({variable})")
-        constants[f"{slot}n"] = normaliser(column)
+        lines, constants = text_lines(column, variable=variable, slot=slot)
     missing = frozenset(column.missing_numbers) if column.type == "number" else frozenset()
     if missing:
         lines.append(f"if {variable} in {slot}m: {variable} = None")

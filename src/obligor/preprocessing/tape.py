@@ -151,10 +151,10 @@ def cleaned_rows(db: duckdb.DuckDBPyConnection, file: SnapshotFile, *, columns: 
         with _damage(file):
             names, types = _parquet_columns(db, file.path)
             source = f"read_parquet({value(str(file.path))}) AS raw({', '.join(f'c{i}' for i in range(len(names)))})"
-            yield _query(source, columns=columns, places=_places(names, columns, file=file), types=types)
+            yield _query(source, columns=columns, places=_places(names, columns, called=_called(file)), types=types)
         return
     header = _header(file)
-    places = _places(header.names, columns, file=file)
+    places = _places(header.names, columns, called=_called(file))
     with _readable(db, file, header=header) as path:
         source = _csv_source(path, file, header=header)
         try:
@@ -170,8 +170,37 @@ def stream_rows(db: duckdb.DuckDBPyConnection, file: SnapshotFile, *, table: Tab
     """Lend a relation of a file's rows with the names of the contract, ``_row`` and ``faults``, without a copy of it."""
     _check_columns(db, table.columns)
     with engine_trouble(f"reading {_called(file)}"), cleaned_rows(db, file, columns=table.columns) as query:
-        named = [f"v{index} AS {identifier(name)}" for index, name in enumerate(table.columns)]
-        yield f"(SELECT ROW_NUMBER() OVER () - 1 AS _row, {', '.join(named)}, faults FROM ({query}))"
+        yield _numbered(query, table)
+
+
+@contextmanager
+def stream_batches(
+    db: duckdb.DuckDBPyConnection, batches: pa.RecordBatchReader, *, table: Table, called: str
+) -> Iterator[str]:
+    """Lend a relation of Arrow batches as `stream_rows` does of a file; they can be read once.
+
+    Parameters
+    ----------
+    called
+        What a message calls them.
+    """
+    _check_columns(db, table.columns)
+    names = batches.schema.names
+    places = _places(names, table.columns, called=called)
+    db.register("batches", batches)
+    try:
+        described = db.execute("DESCRIBE SELECT * FROM batches").fetchall()
+        source = f"batches AS raw({', '.join(f'c{index}' for index in range(len(names)))})"
+        types = [kind for _, kind, *_ in described]
+        with engine_trouble(f"reading {called}"):
+            yield _numbered(_query(source, columns=table.columns, places=places, types=types), table)
+    finally:
+        db.unregister("batches")
+
+
+def _numbered(query: str, table: Table) -> str:
+    named = [f"v{index} AS {identifier(name)}" for index, name in enumerate(table.columns)]
+    return f"(SELECT ROW_NUMBER() OVER () - 1 AS _row, {', '.join(named)}, faults FROM ({query}))"
 
 
 def _query(source: str, *, columns: Mapping[str, Column], places: Mapping[str, int], types: Sequence[str]) -> str:
@@ -216,8 +245,8 @@ def _faults(columns: Mapping[str, Column], read: str) -> str:
 # --- the columns of a file ---------------------------------------------------------------------------------------
 
 
-def _places(names: Sequence[str], columns: Mapping[str, Column], *, file: SnapshotFile) -> dict[str, int]:
-    """Find each column of the contract in the file."""
+def _places(names: Sequence[str], columns: Mapping[str, Column], *, called: str) -> dict[str, int]:
+    """Find each column of the contract in what is called so."""
     counts = Counter(names)
     absent = [name for name in columns if name not in counts]
     if absent:
@@ -229,12 +258,12 @@ def _places(names: Sequence[str], columns: Mapping[str, Column], *, file: Snapsh
         ]
         plural = "s" if len(absent) > 1 else ""
         raise TapeError(
-            f"{_called(file)} lacks the column{plural} {', '.join(map(repr, absent))} that the contract names",
+            f"{called} lacks the column{plural} {', '.join(map(repr, absent))} that the contract names",
             hint="; ".join(near) or None,
         )
     twice = [name for name in columns if counts[name] > 1]
     if twice:
-        raise TapeError(f"{_called(file)} has the column '{twice[0]}' {counts[twice[0]]} times; wanted it once")
+        raise TapeError(f"{called} has the column '{twice[0]}' {counts[twice[0]]} times; wanted it once")
     return {name: names.index(name) for name in columns}
 
 

@@ -16,29 +16,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from obligor import __version__
-from obligor.core.clauses import Role
-from obligor.core.columnar import ColumnScores, pair_points, principal_reasons, score_columns
 from obligor.core.errors import TapeError
-from obligor.core.reasons import Shortfalls, shortfalls_of
 from obligor.core.scorer import card_features
 from obligor.core.snapshot import requests_for
 from obligor.ingestion.snapshots import in_place, take_snapshot
 from obligor.ingestion.sources import LocalSource
 from obligor.preprocessing.cells import FIRST_FAULT
 from obligor.preprocessing.engine import connect
-from obligor.preprocessing.features import feature_query, levels_of
 from obligor.preprocessing.tape import APPLICATIONS, read_tape, stream_rows
 from obligor.serving.parts import parts_of
+from obligor.serving.rows import RowScorer, Wanted, read_batches, row_query
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping
     from pathlib import Path
 
     import duckdb
-    from numpy.typing import NDArray
 
-    from obligor.core.bins import Levels
-    from obligor.core.features import FeatureSet
+    from obligor.core.columnar import ColumnScores
     from obligor.core.scorecard import Scorecard
     from obligor.core.snapshot import Snapshot
     from obligor.ingestion.sources import Source
@@ -46,18 +41,7 @@ if TYPE_CHECKING:
     from obligor.settings import Settings
     from obligor.telemetry import Progress
 
-_BATCH_ROWS = 1 << 17
 PART_ROWS = 1 << 21
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is written for each application beside its identifiers, score, PD and band."""
-
-    reasons: int = 0
-    """How many principal reasons."""
-    points: bool = False
-    """Whether the points of every characteristic and pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +97,7 @@ def score_source(
             "part_rows": PART_ROWS,
             **asdict(wanted),
         }
-        with parts_of(out, schema=tally.schema, plan=plan) as parts:
+        with parts_of(out, schema=tally.scorer.schema, plan=plan) as parts:
             with progress.step("scoring", total=_rows_known(snapshot)) as advance:
                 tally.resume(parts.counted())
                 advance(tally.rows)
@@ -196,10 +180,7 @@ class _Tally:
 
     def __init__(self, card: Scorecard, wanted: Wanted) -> None:
         self.card = card
-        self.wanted = wanted
-        self.schema = _schema(card, wanted)
-        self.shortfalls = shortfalls_of(card) if wanted.reasons else None
-        self.names = pa.array([band.name for band in card.bands])
+        self.scorer = RowScorer(card, wanted)
         self.columns = list(card.applications.columns)
         self.rows, self.score, self.pd = 0, 0, 0.0
         self.bands = np.zeros(len(card.bands), dtype=np.int64)
@@ -225,19 +206,9 @@ class _Tally:
             self.unseen, self.unreadable = dict(counted["unseen"]), dict(counted["unreadable"])
 
     def add(self, batch: pa.RecordBatch) -> pa.Table:
-        kinds = {it.feature: it.kind for it in self.card.characteristics}
-        columns = {name: _column(batch.column(name), kind) for name, kind in kinds.items()}
-        scores = score_columns(self.card, columns, rows=batch.num_rows)
+        scores, table = self.scorer.score(batch)
         self._count(scores, batch)
-        arrays = [batch.column(name).cast(pa.string()) for name in _identifiers(self.card)]
-        arrays += [scores.score / 1000, scores.score, scores.pd]
-        arrays.append(pa.DictionaryArray.from_arrays(pa.array(scores.band), self.names))
-        if self.wanted.points:
-            arrays += [np.array(it.points, dtype=np.int64)[scores.bins[it.feature]] for it in self.card.characteristics]
-            arrays += [pair_points(pair, scores.bins) for pair in self.card.pairs]
-        if self.shortfalls:
-            arrays += _reasons(self.shortfalls, scores, most=self.wanted.reasons)
-        return pa.table(arrays, schema=self.schema)
+        return table
 
     def _count(self, scores: ColumnScores, batch: pa.RecordBatch) -> None:
         self.rows += batch.num_rows
@@ -277,67 +248,9 @@ def _batches(db: duckdb.DuckDBPyConnection, card: Scorecard, snapshot: Snapshot)
     if features.aggregates:
         tape = read_tape(db, snapshot, applications=card.applications, histories=card.histories)
         rows = f"(SELECT a.*, r.faults FROM {APPLICATIONS} a JOIN {APPLICATIONS}_read r ON r.rowid = a._row)"
-        yield from _read(tape.db.cursor(), f"{_query(card, features, rows)} ORDER BY _row")
+        yield from read_batches(tape.db.cursor(), f"{row_query(card, features, rows)} ORDER BY _row")
         return
     db.execute("SET threads = 1")  # a stream in order is read by one thread; more of them only read ahead into memory
     for file in snapshot.table(APPLICATIONS):
         with stream_rows(db, file, table=card.applications) as rows:
-            yield from _read(db, _query(card, features, rows))
-
-
-def _read(db: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.RecordBatch]:
-    """Give batches of a good size, whatever pieces the file comes in."""
-    held: list[pa.RecordBatch] = []
-    for piece in db.sql(query).to_arrow_reader(_BATCH_ROWS):
-        held.append(piece)
-        if sum(it.num_rows for it in held) >= _BATCH_ROWS:
-            yield pa.concat_batches(held)
-            held = []
-    if held:
-        yield pa.concat_batches(held)
-
-
-def _query(card: Scorecard, features: FeatureSet, rows: str) -> str:
-    names = [it.feature for it in card.characteristics]
-    wanted = [*names, *(name for name in _identifiers(card) if name not in names)]
-    query = feature_query(
-        wanted,
-        features=features,
-        applications=card.applications,
-        histories=card.histories,
-        caps=card.caps,
-        rows=rows,
-        also=("faults",),
-    )
-    return f"SELECT * EXCLUDE (_row) FROM ({query})"
-
-
-def _identifiers(card: Scorecard) -> list[str]:
-    return [name for name, it in card.applications.columns.items() if Role.IDENTIFIER in it.role]
-
-
-def _reasons(shortfalls: Shortfalls, scores: ColumnScores, *, most: int) -> list[pa.Array]:
-    bins = [scores.bins[name] for name in shortfalls.names]
-    places = principal_reasons(shortfalls, bins, rows=len(scores.score), most=most)
-    codes = pa.array(shortfalls.codes)
-    return [
-        pa.DictionaryArray.from_arrays(pa.array(column, mask=column < 0), codes)
-        for column in np.ascontiguousarray(places.T)
-    ]
-
-
-def _schema(card: Scorecard, wanted: Wanted) -> pa.Schema:
-    named: Sequence[tuple[str, pa.DataType]] = [(name, pa.string()) for name in _identifiers(card)]
-    fields = [*named, ("score", pa.float64()), ("score_thousandths", pa.int64()), ("pd", pa.float64())]
-    fields.append(("band", pa.dictionary(pa.int8(), pa.string())))
-    if wanted.points:
-        fields += [(f"points_{it.feature}", pa.int64()) for it in card.characteristics]
-        fields += [(f"points_{pair.name}", pa.int64()) for pair in card.pairs]
-    fields += [(f"reason_{place + 1}", pa.dictionary(pa.int16(), pa.string())) for place in range(wanted.reasons)]
-    return pa.schema(fields)
-
-
-def _column(array: pa.Array, kind: str) -> NDArray[np.float64] | Levels:
-    if kind == "category":
-        return levels_of(array.cast(pa.string()))
-    return np.asarray(array.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+            yield from read_batches(db, row_query(card, features, rows))
