@@ -275,7 +275,7 @@ def test_a_flag_whose_interval_holds_one_may_be_chance_and_the_worst_comes_first
 
 def test_the_groups_section_shows_intervals_proxies_and_the_frontier(lender_run: LenderRun) -> None:
     page = (lender_run.out / "report.html").read_text()
-    section = page[page.index('<section id="fairness">') :].split("</section>")[0]
+    section = groups_section(page)
     plain = evaluation(lender_run)
     sex = next(it for it in plain["fairness"] if it["column"] == "sex")
     group = next(it for it in sex["groups"] if it["name"] != sex["reference"])
@@ -312,9 +312,13 @@ def test_groups_too_small_to_tell_leave_dashes_and_no_chart(lender_run: LenderRu
         for figures in (it["validation"], it["test"] or {"impact_ratios": {}}):
             figures["impact_ratios"] = dict.fromkeys(figures["impact_ratios"])
     shown = rendered(plain, lender_run, contracts)
-    section = shown[shown.index('<section id="fairness">') :].split("</section>")[0]
+    section = groups_section(shown)
     assert "What stands in for a group" not in section
     assert "<svg" not in section
+
+
+def groups_section(page: str) -> str:
+    return page[page.index('<section id="fairness">') :].partition("</section>")[0]
 
 
 def rendered(plain: dict[str, Any], lender_run: LenderRun, contracts: Path) -> str:
