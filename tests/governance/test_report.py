@@ -289,7 +289,7 @@ def test_the_groups_section_shows_intervals_proxies_and_the_frontier(lender_run:
     assert section.count("<svg") == len(columns)
     for it in cards:
         assert section.count(f"<title>{it['name']}: impact ratio") == len(columns)
-        assert (f"<td>{it['name']}</td>" in section) == (it["test"] is not None)
+        assert (f'<td class="text">{it["name"]}</td>' in section) == (it["test"] is not None)
 
 
 def test_a_run_that_was_asked_for_no_search_shows_none(lender_run: LenderRun, contracts: Path) -> None:
