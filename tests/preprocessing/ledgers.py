@@ -29,22 +29,26 @@ def contract_of(columns: dict[str, Any], outcome: dict[str, Any], **more: Any) -
     })  # fmt: skip
 
 
-def on_repayments(months: int = 12, observed_at: date = date(2026, 1, 1), **terms: Any) -> Contract:
+def on_repayments(
+    months: int = 12, observed_at: date = date(2026, 1, 1), *, rejects: dict[str, Any] | None = None, **terms: Any
+) -> Contract:
     columns = {"id": {"type": "text"}, "applied": {"type": "date", "role": "applied_at", "required": True}}
     dates = {"due": {"type": "date"}, "paid": {"type": "date"}}
     history = {"columns": {"loan": {"type": "text"}, **dates}, "key": ["loan", "id"], "event_at": "due"}
     rule = {"history": "repayments", "due_on": "due", "paid_on": "paid", "observed_at": observed_at, **terms}
     outcome = {"window_months": months, "days_past_due": rule}
-    return contract_of(columns, outcome, histories={"repayments": history})
+    return contract_of(columns, outcome, histories={"repayments": history}, rejects=rejects)
 
 
-def on_status(type_: str = "text", *, dated: bool = True, **listed: Any) -> Contract:
+def on_status(
+    type_: str = "text", *, dated: bool = True, rejects: dict[str, Any] | None = None, **listed: Any
+) -> Contract:
     columns: dict[str, Any] = {"status": {"type": type_, "role": "outcome"}}
     if dated:
         columns["applied"] = {"type": "date", "role": "applied_at", "required": True}
         columns["ended"] = {"type": "date", "role": "outcome_date"}
     status = {"column": "status", "good": ["good"], "bad": ["bad"], **listed}
-    return contract_of(columns, {"window_months": 12, "status": status})
+    return contract_of(columns, {"window_months": 12, "status": status}, rejects=rejects)
 
 
 def ledger(loans: Sequence[Loan], instalments: Sequence[Instalment]) -> duckdb.DuckDBPyConnection:

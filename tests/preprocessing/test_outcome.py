@@ -38,7 +38,7 @@ def verdicts(db: duckdb.DuckDBPyConnection) -> list[str]:
     """Give what became of each application, in order; fails where one has two outcomes or none."""
     found = db.execute(
         "SELECT _row, IF(bad = 1, 'bad', 'good') FROM outcome UNION ALL SELECT * FROM outcome_exclusions "
-        "UNION ALL SELECT _row, code FROM outcome_problems ORDER BY _row"
+        "UNION ALL SELECT _row, code FROM outcome_problems UNION ALL SELECT _row, 'declined' FROM declined ORDER BY _row"
     ).fetchall()
     (rows,) = db.execute("SELECT COUNT(*) FROM applications").fetchone() or (0,)
     assert [row for row, _ in found] == list(range(rows))
@@ -293,3 +293,46 @@ def test_a_tape_of_one_kind_of_loan_is_refused_with_its_counts(kinds: list[str])
     goods, bads = kinds.count("good"), kinds.count("bad")
     assert f"{bads} bads and {goods} goods among {len(kinds)} applications; wanted both" in caught.value.message
     assert caught.value.hint == "of unknown outcome: 1 indeterminate, 1 status: unknown_level"
+
+
+# --- those who were declined -------------------------------------------------------------------------------------
+
+
+def test_a_declined_application_has_no_outcome_and_one_with_an_outcome_contradicts_itself() -> None:
+    rejects = {"when": "status = 'declined' OR applied < DATE '2020-01-01'"}
+    early = date(2019, 5, 1)
+    db = statuses(
+        [("good",), ("bad",), ("declined",), (None, early), ("?", early), ("good", early), ("current", early)]
+    )
+    counts = define_outcome(db, on_status(immature=["current"], rejects=rejects))
+    assert verdicts(db) == ["good", "bad", *["declined"] * 3, *["outcome_of_declined"] * 2]
+    assert counts.problems == {"applied: outcome_of_declined": 2}
+    assert db.execute("SELECT applied_at FROM declined").fetchall() == [(date(2020, 1, 31),), (early,), (early,)]
+
+
+def test_whom_a_condition_cannot_tell_was_not_declined() -> None:
+    db = statuses([("good",), ("bad",), (None,)])
+    define_outcome(db, on_status(rejects={"when": "status = 'declined'"}))
+    assert verdicts(db) == ["good", "bad", "outcome missing"]
+
+
+def test_a_declined_application_has_no_repayments_whatever_its_age() -> None:
+    loans = [
+        *PAIR,
+        ("no", date(2023, 1, 1)),
+        ("no", date(2025, 12, 1)),
+        ("late", date(2026, 2, 1)),
+        ("paid", date(2023, 1, 1)),
+    ]
+    lines: list[Instalment] = [("paid", date(2023, 2, 1), date(2023, 2, 1))]
+    db = ledger(loans, [*PAIR_PAID, *lines])
+    define_outcome(db, on_repayments(rejects={"when": "id IN ('no', 'late', 'paid')"}))
+    assert verdicts(db) == ["good", "bad", "declined", "declined", "future", "outcome_of_declined"]
+    found = db.execute("SELECT \"column\" FROM outcome_problems WHERE code = 'outcome_of_declined'").fetchall()
+    assert found == [("id",)]
+
+
+def test_a_tape_that_names_nobody_as_declined_is_as_it_was() -> None:
+    db = statuses([("good",), ("bad",), ("declined",)])
+    define_outcome(db, on_status())
+    assert verdicts(db) == ["good", "bad", "unknown_level"]

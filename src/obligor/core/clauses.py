@@ -330,6 +330,19 @@ class Exclusion(Clause):
     """Why they are out of scope."""
 
 
+class Rejects(Clause):
+    """Applications that were declined: they have no outcome, and one may be inferred for them."""
+
+    when: str
+    """A condition, in the language of features, over any column of applications: where it holds, the application was
+    declined, such as `decision = 'declined'`."""
+    method: Literal["none", "fuzzy", "parcelling"] = "none"
+    """What the card is fitted on: the accepted alone, or with the declined as part bad and part good, by the PD that a
+    card of the accepted gives each (`fuzzy`) or by the bad rate of the accepted in its band of scores (`parcelling`)."""
+    uplift: Annotated[float, Field(gt=0, le=100)] = 1.0
+    """How many times an accepted applicant's odds of bad a declined one of the same score is assumed to have."""
+
+
 class TimeSplit(Clause):
     """Train on the past, validate on what follows, test on the latest."""
 

@@ -32,6 +32,7 @@ from obligor.core.clauses import (
     Name,
     Outcome,
     RandomSplit,
+    Rejects,
     RiskBand,
     Role,
     Split,
@@ -75,6 +76,8 @@ class Contract(Clause):
     """What 'bad' means."""
     exclude: tuple[Exclusion, ...] = ()
     """Rows that are out of scope."""
+    rejects: Rejects | None = None
+    """Which applications were declined, and what is assumed of them; without it, nothing is known of any."""
     features: dict[Name, Feature] = Field(default_factory=dict)
     """Features beyond the columns themselves."""
     split: Split
@@ -181,7 +184,7 @@ def _fields_at(path: Path) -> list[str]:
         "columns": Column, "features": Feature, "histories": History, "applications": Table, "outcome": Outcome,
         "status": StatusOutcome, "days_past_due": DaysPastDueOutcome, "split": Split, "time": TimeSplit,
         "random": RandomSplit, "limits": Limits, "model": Model, "scale": CardScale, "economics": Economics,
-        "cutoff": Cutoff, "exclude": Exclusion, "expectations": Expectation, "bands": RiskBand,
+        "cutoff": Cutoff, "exclude": Exclusion, "rejects": Rejects, "expectations": Expectation, "bands": RiskBand,
         "fairness": Fairness,
         "challengers": Challengers,
     }  # fmt: skip
@@ -195,6 +198,7 @@ def _contradictions(contract: Contract) -> Iterator[Problem]:
     yield from _name_problems(contract)
     yield from _recipe_problems(contract)
     yield from _cutoff_problems(contract)
+    yield from _rejects_problems(contract)
     if not contract.predictors:
         yield Problem(("applications", "columns"), "no column has the role predictor, and no feature is one")
     if contract.fairness.alternatives and not contract.with_role(Role.PROTECTED):
@@ -275,6 +279,18 @@ def _cutoff_problems(contract: Contract) -> Iterator[Problem]:
     elif segment not in contract.columns and segment not in contract.features:
         known = [*contract.columns, *contract.features]
         yield Problem(path, f"there is no column or feature '{segment}'{close_to(segment, known)}")
+
+
+def _rejects_problems(contract: Contract) -> Iterator[Problem]:
+    """Refuse an uplift that no card would be fitted with."""
+    said = contract.rejects
+    if said and said.method == "none" and said.uplift != 1:
+        yield Problem(("rejects", "uplift"), "has no meaning where the method is none; leave it out")
+    if said and said.method != "none" and contract.fairness.alternatives:
+        yield Problem(
+            ("fairness", "alternatives"),
+            "are fitted on accepted loans alone: leave them out, or set rejects.method to none",
+        )
 
 
 def _name_problems(contract: Contract) -> Iterator[Problem]:

@@ -84,6 +84,8 @@ def check_features(contract: Contract) -> FeatureSet:
     for index, exclusion in enumerate(contract.exclude):
         problems += _condition_problems(exclusion.when, columns=every, path=("exclude", index, "when"))
     problems += _segment_problems(contract.cutoff.segment, made)
+    if contract.rejects:
+        problems += _condition_problems(contract.rejects.when, columns=every, path=("rejects", "when"))
     if problems:
         raise contract_error(problems)
     return made

@@ -27,6 +27,7 @@ class FindingCode(StrEnum):
     DUPLICATE_KEY = "duplicate_key"
     FUTURE = "future"
     CONTRADICTION = "contradiction"
+    OUTCOME_OF_DECLINED = "outcome_of_declined"
     EXPECTATION = "expectation"
     NO_VALUES = "no_values"
     SPECIAL_IN_RANGE = "special_in_range"
@@ -44,6 +45,7 @@ REASONS: Mapping[FindingCode, str] = {
     FindingCode.DUPLICATE_KEY: "has the same key as a row that differs",
     FindingCode.FUTURE: "lies after the day up to which outcomes are known",
     FindingCode.CONTRADICTION: "contradicts another date of the application",
+    FindingCode.OUTCOME_OF_DECLINED: "says that it was declined, and yet it has an outcome",
     FindingCode.EXPECTATION: "does not meet an expectation of the contract",
     FindingCode.NO_VALUES: "holds no value in any row",
     FindingCode.SPECIAL_IN_RANGE: "is a special code that could be a real value",

@@ -18,7 +18,8 @@ from obligor.models.columns import Rows
 from obligor.preprocessing.cleaning import learn_caps, settle_fates
 from obligor.preprocessing.engine import identifier, value
 from obligor.preprocessing.features import feature_query
-from obligor.preprocessing.outcome import define_outcome
+from obligor.preprocessing.outcome import DECLINED, define_outcome
+from obligor.preprocessing.rejects import DECLINED_SPLIT, place_declined
 from obligor.preprocessing.splits import split_tape
 from obligor.preprocessing.tape import read_tape
 from obligor.preprocessing.validation import gate, validate
@@ -34,12 +35,14 @@ if TYPE_CHECKING:
     from obligor.core.snapshot import Snapshot
     from obligor.ingestion.sources import Source
     from obligor.preprocessing.cleaning import Accounting
+    from obligor.preprocessing.rejects import DeclinedCounts
     from obligor.preprocessing.splits import SampleCounts
     from obligor.preprocessing.tape import Tape
     from obligor.settings import Settings
     from obligor.telemetry import Progress
 
-_USED = "used_rows"
+_USED, _DECLINED_ROWS = "used_rows", "declined_rows"
+FEATURES, DECLINED_FEATURES = "features", "declined_features"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class Prepared:
     features: FeatureSet
     caps: Mapping[str, tuple[float, float]]
     history: Mapping[str, Any]  # plain data: vintages and roll rates
+    declined: tuple[DeclinedCounts, ...] | None = None
+    """By sample, where the contract says who was declined."""
 
 
 def snapshot_of(source: Source, contract: Contract, *, settings: Settings, progress: Progress) -> Snapshot:
@@ -77,18 +82,26 @@ def prepare(tape: Tape, contract: Contract, *, progress: Progress) -> Prepared:
         define_outcome(tape.db, contract)
         findings = _with_problems(findings, tape)
         gate(findings, contract.limits)
-        settle_fates(tape, contract, excluded=_reasons(tape, "outcome_exclusions"))
+        declined = DECLINED if contract.rejects else None
+        settle_fates(tape, contract, excluded=_reasons(tape, "outcome_exclusions"), declined=declined)
         tape.db.execute("CREATE TABLE usable AS SELECT _row FROM fate WHERE fate = 'used'")
         samples = split_tape(tape.db, contract).samples
         reasons = _reasons(tape, "outcome_exclusions") | _reasons(tape, "split_exclusions")
-        accounting = settle_fates(tape, contract, excluded=reasons)
+        accounting = settle_fates(tape, contract, excluded=reasons, declined=declined)
+        placed = place_declined(tape.db, contract) if contract.rejects else None
     with progress.step("computing features"):
         tape.db.execute(f"CREATE TABLE {_USED} AS SELECT a.* FROM applications a JOIN split USING (_row) ORDER BY _row")
         tape.db.execute("CREATE VIEW train_rows AS SELECT _row FROM split WHERE sample = 0")
         caps = learn_caps(tape, contract, train="train_rows")
-        _compute(tape, contract, features, caps)
+        _compute(tape, contract, features, caps, rows=_USED, out=FEATURES)
+        if placed:
+            tape.db.execute(
+                f"CREATE TABLE {_DECLINED_ROWS} AS "
+                f"SELECT a.* FROM applications a JOIN {DECLINED_SPLIT} USING (_row) ORDER BY _row"
+            )
+            _compute(tape, contract, features, caps, rows=_DECLINED_ROWS, out=DECLINED_FEATURES)
         history = _history(tape, contract)
-    return Prepared(tape, findings, accounting, samples, features, caps, history)
+    return Prepared(tape, findings, accounting, samples, features, caps, history, placed)
 
 
 def read_rows(tape: Tape, contract: Contract) -> Rows:
@@ -115,6 +128,18 @@ def read_rows(tape: Tape, contract: Contract) -> Rows:
         exposure=numbers("exposure"),
         period=None if np.ma.is_masked(months) else np.asarray(months, dtype=np.int32),
     )
+
+
+def read_declined(tape: Tape, contract: Contract) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Read the sample and the weight of each declined application that is used, in the order of the rows."""
+    column = contract.only(Role.WEIGHT)
+    weight = f"d.{identifier(column)}" if column else "1"
+    found = tape.db.execute(
+        f"SELECT s.sample AS sample, CAST({weight} AS DOUBLE) AS weight "
+        f"FROM {_DECLINED_ROWS} d JOIN {DECLINED_SPLIT} s ON s._row = d._row ORDER BY d._row"
+    ).fetchnumpy()
+    weights = np.ma.filled(np.ma.asarray(found["weight"], dtype=np.float64), np.nan)
+    return np.asarray(found["sample"], dtype=np.uint8), weights
 
 
 def incumbents_of(tape: Tape, contract: Contract) -> dict[str, NDArray[np.float64]]:
@@ -231,7 +256,15 @@ def _history(tape: Tape, contract: Contract) -> dict[str, Any]:
     }
 
 
-def _compute(tape: Tape, contract: Contract, features: FeatureSet, caps: Mapping[str, tuple[float, float]]) -> None:
+def _compute(
+    tape: Tape,
+    contract: Contract,
+    features: FeatureSet,
+    caps: Mapping[str, tuple[float, float]],
+    *,
+    rows: str,
+    out: str,
+) -> None:
     names = [*contract.predictors, *contract.with_role(Role.INCUMBENT_SCORE), contract.cutoff.segment or ""]
     offered = [name for name in dict.fromkeys(names) if name in features.types]
     query = feature_query(
@@ -240,6 +273,6 @@ def _compute(tape: Tape, contract: Contract, features: FeatureSet, caps: Mapping
         applications=contract.applications,
         histories=contract.histories,
         caps=caps,
-        rows=_USED,
+        rows=rows,
     )
-    tape.db.execute(f"CREATE TABLE features AS {query} ORDER BY _row")
+    tape.db.execute(f"CREATE TABLE {out} AS {query} ORDER BY _row")

@@ -68,6 +68,8 @@ class RunSummary:
 
 def _accounting(accounting: Mapping[str, Any]) -> list[str]:
     said = [f"{accounting['rows']:>9,} rows in the tape", f"{accounting['used']:>9,} used"]
+    if accounting.get("declined"):
+        said.append(f"{accounting['declined']:>9,} declined, without outcome")
     for fate in ("quarantined", "excluded"):
         said += [f"{count:>9,} {fate}: {reason}" for reason, count in accounting[fate].items()]
     return said

@@ -26,22 +26,26 @@ if TYPE_CHECKING:
     from obligor.core.contract import Contract
     from obligor.preprocessing.tape import Tape
 
-USED, QUARANTINED, EXCLUDED = "used", "quarantined", "excluded"
+USED, QUARANTINED, EXCLUDED, DECLINED = "used", "quarantined", "excluded", "declined"
 COPIES, FATE, EXCLUSIONS = "copies", "fate", "exclusions"
 _BATCH = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Accounting:
-    """What became of the rows of a tape: each is used, quarantined or excluded, and counted by its first reason."""
+    """What became of the rows of a tape: each is used, quarantined, excluded or declined.
+
+    What is quarantined or excluded is counted by its first reason.
+    """
 
     rows: int
     used: int
     quarantined: Mapping[str, int]
     excluded: Mapping[str, int]
+    declined: int = 0
 
     def __post_init__(self) -> None:
-        settled = self.used + sum(self.quarantined.values()) + sum(self.excluded.values())
+        settled = self.used + sum(self.quarantined.values()) + sum(self.excluded.values()) + self.declined
         if settled != self.rows:
             raise TapeError(
                 f"the accounting of the tape does not add up: {self.rows} rows came in, {settled} are settled"
@@ -52,6 +56,7 @@ class Accounting:
         return {
             "rows": self.rows,
             "used": self.used,
+            **({"declined": self.declined} if self.declined else {}),
             "quarantined": dict(self.quarantined),
             "excluded": dict(self.excluded),
         }
@@ -94,16 +99,21 @@ def mark_out_of_scope(tape: Tape, contract: Contract) -> None:
             )
 
 
-def settle_fates(tape: Tape, contract: Contract, *, excluded: Mapping[str, str] | None = None) -> Accounting:
+def settle_fates(
+    tape: Tape, contract: Contract, *, excluded: Mapping[str, str] | None = None, declined: str | None = None
+) -> Accounting:
     """Settle the fate of every row, in the table ``fate(_row, fate, reason, reasons)``, and account for all.
 
-    Quarantine goes before exclusion. ``reason`` is the first and ``reasons`` has all, in this order: what could not be
-    read, what broke a rule of the contract, duplicates, rows out of scope, then other exclusions as they are given.
+    Quarantine goes before exclusion, and both before being declined. ``reason`` is the first and ``reasons`` has all, in
+    this order: what could not be read, what broke a rule of the contract, duplicates, rows out of scope, then other
+    exclusions as they are given.
 
     Parameters
     ----------
     excluded
         Further tables of rows to exclude, by the reason: each has a column ``_row``. So an outcome that is not known.
+    declined
+        A table of the rows that were declined, in the same way.
 
     Notes
     -----
@@ -117,6 +127,8 @@ def settle_fates(tape: Tape, contract: Contract, *, excluded: Mapping[str, str] 
     ]
     for place, (reason, table) in enumerate((excluded or {}).items(), start=1 + len(contract.exclude)):
         sources.append(f"SELECT _row, 1, {value(reason)}, {place} FROM {identifier(table)}")
+    if declined:
+        sources.append(f"SELECT _row, 2, '{DECLINED}', 0 FROM {identifier(declined)}")
     union = " UNION ALL ".join(sources)
     with engine_trouble("settling what becomes of every row"):
         tape.db.execute(
@@ -124,7 +136,8 @@ def settle_fates(tape: Tape, contract: Contract, *, excluded: Mapping[str, str] 
             f"(SELECT _row, reason, MIN((kind, place)) AS rank FROM ({union}) GROUP BY _row, reason), "
             "listed AS (SELECT _row, LIST(reason ORDER BY rank, reason) AS reasons, MIN(rank)[1] AS kind "
             "FROM given GROUP BY _row) "
-            f"SELECT a._row, CASE kind WHEN 0 THEN '{QUARANTINED}' WHEN 1 THEN '{EXCLUDED}' ELSE '{USED}' END AS fate, "
+            f"SELECT a._row, CASE kind WHEN 0 THEN '{QUARANTINED}' WHEN 1 THEN '{EXCLUDED}' WHEN 2 THEN '{DECLINED}' "
+            f"ELSE '{USED}' END AS fate, "
             "reasons[1] AS reason, COALESCE(reasons, []) AS reasons "
             "FROM applications a LEFT JOIN listed l ON a._row = l._row ORDER BY a._row"
         )
@@ -140,6 +153,7 @@ def _accounted(tape: Tape) -> Accounting:
         sum(count for fate, _, count in counted if fate == USED),
         {reason: count for fate, reason, count in counted if fate == QUARANTINED},
         {reason: count for fate, reason, count in counted if fate == EXCLUDED},
+        sum(count for fate, _, count in counted if fate == DECLINED),
     )
 
 

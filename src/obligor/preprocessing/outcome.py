@@ -9,6 +9,8 @@ Conventions:
 - A payment after ``observed_at`` was not known then, so the instalment counts as unpaid.
 - Instalments that fell due before ``applied_at`` belong to an earlier loan and do not count; nor do those without a due
   date. Both are counted. A date that is there but cannot be read leaves the loan's outcome unknown.
+- An application that the contract says was declined has no outcome, at any age; one that has an outcome all the same
+  contradicts itself.
 - A loan whose window is not over is immature even when it is bad already. Were its early bad kept, its peers who may
   yet turn out good would be missing beside it, and the youngest vintages would look worse than they are.
 """
@@ -19,7 +21,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from obligor.core.clauses import Role
+from obligor.core.dialects import Dialect, emit
 from obligor.core.errors import ContractError, TapeError
+from obligor.core.expressions import parse_expression
 from obligor.preprocessing.engine import among, engine_trouble, fetch_one, identifier, value
 
 if TYPE_CHECKING:
@@ -29,18 +33,21 @@ if TYPE_CHECKING:
 
     from obligor.core.clauses import Column, DaysPastDueOutcome, History, StatusOutcome
     from obligor.core.contract import Contract
+    from obligor.core.expressions import Expression
     from obligor.core.syntax import Scalar
 
-OUTCOME, EXCLUSIONS, PROBLEMS = "outcome", "outcome_exclusions", "outcome_problems"
+OUTCOME, EXCLUSIONS, PROBLEMS, DECLINED = "outcome", "outcome_exclusions", "outcome_problems", "declined"
 INDETERMINATE, IMMATURE, MISSING = "indeterminate", "immature", "outcome missing"
 NO_DATE, NO_REPAYMENTS, UNREADABLE = "no application date", "no repayments known", "a repayment cannot be read"
 UNKNOWN_LEVEL, FUTURE, CONTRADICTION = "unknown_level", "future", "contradiction"
+OUTCOME_OF_DECLINED = "outcome_of_declined"
 
 _GOOD, _BAD = "good", "bad"
 _TABLES = {
     OUTCOME: (_GOOD, _BAD),
     EXCLUSIONS: (INDETERMINATE, IMMATURE, MISSING, NO_DATE, NO_REPAYMENTS, UNREADABLE),
-    PROBLEMS: (UNKNOWN_LEVEL, FUTURE, CONTRADICTION),
+    PROBLEMS: (UNKNOWN_LEVEL, FUTURE, CONTRADICTION, OUTCOME_OF_DECLINED),
+    DECLINED: (DECLINED,),
 }
 _TRUTHS = dict.fromkeys(("1", "true", "t", "yes", "y"), True) | dict.fromkeys(("0", "false", "f", "no", "n"), False)
 
@@ -71,10 +78,11 @@ class OutcomeCounts:
 
 
 def define_outcome(db: duckdb.DuckDBPyConnection, contract: Contract) -> OutcomeCounts:
-    """Settle the outcome of every application, each in exactly one of three tables.
+    """Settle the outcome of every application, each in exactly one of four tables.
 
     ``outcome(_row, bad, period)`` has the known ones, with the month of application; ``outcome_exclusions(_row,
-    reason)`` those that are not known; ``outcome_problems(_row, code, column)`` those that cannot be true.
+    reason)`` those that are not known; ``outcome_problems(_row, code, column)`` those that cannot be true;
+    ``declined(_row, applied_at)`` the applications that were declined, and so have none.
 
     Raises
     ------
@@ -101,6 +109,7 @@ _SHOWN = {
     OUTCOME: f"CAST(verdict = '{_BAD}' AS UTINYINT) AS bad, CAST(DATE_TRUNC('month', applied_at) AS DATE) AS period",
     EXCLUSIONS: "verdict AS reason",
     PROBLEMS: 'verdict AS code, "column"',
+    DECLINED: "applied_at",
 }
 
 
@@ -120,6 +129,21 @@ def observed_sql(contract: Contract) -> str:
     return value(terms_of(contract).observed_at)
 
 
+def declined_sql(contract: Contract) -> str:
+    """Write whether an application was declined as SQL; a condition whose value is not known declines nobody."""
+    return "FALSE" if contract.rejects is None else f"COALESCE({emit(_declined(contract), Dialect.DUCKDB)}, FALSE)"
+
+
+def _declined(contract: Contract) -> Expression:
+    types = {name: column.type for name, column in contract.columns.items()}
+    return parse_expression(contract.rejects.when if contract.rejects else "FALSE", columns=types)
+
+
+def _blamed(contract: Contract) -> str:
+    """Write the column that tells of a declined application that it was declined."""
+    return value(next(iter(_declined(contract).columns), ""))
+
+
 def months_after(day: str, months: str) -> str:
     """Write the same day some months later, or the last day of that month."""
     return f"CAST({day} + TO_MONTHS(CAST({months} AS INTEGER)) AS DATE)"
@@ -131,14 +155,18 @@ def months_after(day: str, months: str) -> str:
 def _by_status(contract: Contract, status: StatusOutcome) -> str:
     column = identifier(status.column)
     text = f"CAST({column} AS VARCHAR)" if contract.columns[status.column].type == "date" else column
-    arms = [f"WHEN {among(text, codes)} THEN '{verdict}'" for verdict, codes in _codes(contract, status).items()]
+    arms = [f"WHEN {among('status', codes)} THEN '{verdict}'" for verdict, codes in _codes(contract, status).items()]
     applied_at = applied_sql(contract)
     late = [f"WHEN {identifier(it)} < {applied_at} THEN {value(it)}" for it in contract.with_role(Role.OUTCOME_DATE)]
     impossible = f"CASE {' '.join(late)} END" if late and contract.only(Role.APPLIED_AT) else "NULL"
+    known = among("status", tuple(code for codes in _codes(contract, status).values() for code in codes))
     return (
-        f'SELECT _row, {applied_at} AS applied_at, COALESCE({impossible}, {value(status.column)}) AS "column", '
-        f"CASE WHEN {impossible} IS NOT NULL THEN '{CONTRADICTION}' WHEN {column} IS NULL THEN '{MISSING}' "
-        f"{' '.join(arms)} ELSE '{UNKNOWN_LEVEL}' END AS verdict FROM applications"
+        f"SELECT _row, applied_at, COALESCE(impossible, IF(declined, {_blamed(contract)}, NULL), {value(status.column)}) "
+        f"AS \"column\", CASE WHEN impossible IS NOT NULL THEN '{CONTRADICTION}' "
+        f"WHEN declined AND status IS NOT NULL AND {known} THEN '{OUTCOME_OF_DECLINED}' "
+        f"WHEN declined THEN '{DECLINED}' WHEN status IS NULL THEN '{MISSING}' "
+        f"{' '.join(arms)} ELSE '{UNKNOWN_LEVEL}' END AS verdict FROM (SELECT _row, {text} AS status, "
+        f"{applied_at} AS applied_at, {impossible} AS impossible, {declined_sql(contract)} AS declined FROM applications)"
     )
 
 
@@ -182,12 +210,15 @@ def _by_repayments(contract: Contract) -> str:
         f"unread AS (SELECT DISTINCT h.{identifier(history.key[0])} AS key "
         f"FROM {identifier('unparsed_' + rule.history)} u JOIN {_table(rule)} h ON h._row = u._row "
         f'WHERE u."column" IN ({unread}) AND h.{identifier(history.key[0])} IS NOT NULL) '
-        f'SELECT _row, applied_at, {value(contract.only(Role.APPLIED_AT) or "")} AS "column", CASE '
+        f"SELECT _row, applied_at, IF(declined AND worst IS NOT NULL, {_blamed(contract)}, "
+        f'{value(contract.only(Role.APPLIED_AT) or "")}) AS "column", CASE '
         f"WHEN applied_at IS NULL THEN '{NO_DATE}' WHEN applied_at > {observed} THEN '{FUTURE}' "
+        f"WHEN declined AND worst IS NOT NULL THEN '{OUTCOME_OF_DECLINED}' WHEN declined THEN '{DECLINED}' "
         f"WHEN {end} > {observed} THEN '{IMMATURE}' WHEN key IN (FROM unread) THEN '{UNREADABLE}' "
         f"WHEN worst IS NULL THEN '{NO_REPAYMENTS}' WHEN worst >= {rule.bad_days} THEN '{_BAD}' "
         f"{grey}ELSE '{_GOOD}' END AS verdict FROM "
-        f"(SELECT _row, {identifier(history.key[1])} AS key, {applied_at} AS applied_at FROM applications) "
+        f"(SELECT _row, {identifier(history.key[1])} AS key, {applied_at} AS applied_at, "
+        f"{declined_sql(contract)} AS declined FROM applications) "
         "LEFT JOIN worst USING (_row)"
     )
 

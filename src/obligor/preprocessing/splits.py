@@ -113,17 +113,28 @@ def split_at_random(db: duckdb.DuckDBPyConnection, contract: Contract, *, usable
 
 
 def _places(contract: Contract, terms: TimeSplit, usable: str) -> str:
-    seams = (value(terms.validation_from), value(terms.test_from))
-    sample = f"CASE WHEN applied_at < {seams[0]} THEN 0 WHEN applied_at < {seams[1]} THEN 1 ELSE 2 END"
-    next_from = f"CASE WHEN applied_at < {seams[0]} THEN {seams[0]} WHEN applied_at < {seams[1]} THEN {seams[1]} END"
-    unknown = f"WHEN {window_end('applied_at', contract)} > {next_from} THEN {value(SEAM)} "
     return (
-        f"SELECT _row, {sample} AS sample, CASE WHEN applied_at IS NULL THEN {value(NO_DATE)} "
-        f"{'' if terms.ignore_outcome_window.strip() else unknown}END AS reason "
+        f"SELECT _row, {sample_sql(terms)} AS sample, CASE WHEN applied_at IS NULL THEN {value(NO_DATE)} "
+        f"WHEN {seam_sql(contract, terms)} THEN {value(SEAM)} END AS reason "
         f"FROM (SELECT a._row, a.{applied_sql(contract)} AS applied_at "
         f"FROM applications a SEMI JOIN {OUTCOME} o ON a._row = o._row "
         f"WHERE a._row IN (SELECT _row FROM {identifier(usable)}))"
     )
+
+
+def sample_sql(terms: TimeSplit) -> str:
+    """Write the sample of the period in which an application was made."""
+    seams = (value(terms.validation_from), value(terms.test_from))
+    return f"CASE WHEN applied_at < {seams[0]} THEN 0 WHEN applied_at < {seams[1]} THEN 1 ELSE 2 END"
+
+
+def seam_sql(contract: Contract, terms: TimeSplit) -> str:
+    """Write whether an outcome was not yet known on the first day of the next period."""
+    if terms.ignore_outcome_window.strip():
+        return "FALSE"
+    seams = (value(terms.validation_from), value(terms.test_from))
+    next_from = f"CASE WHEN applied_at < {seams[0]} THEN {seams[0]} WHEN applied_at < {seams[1]} THEN {seams[1]} END"
+    return f"{window_end('applied_at', contract)} > {next_from}"
 
 
 def _keep(db: duckdb.DuckDBPyConnection, table: str, *, shown: str, where: str) -> None:
@@ -143,7 +154,7 @@ def _time_hint(counts: SplitCounts) -> str:
 
 
 def _drawn(db: duckdb.DuckDBPyConnection, terms: RandomSplit, usable: str) -> str:
-    shares = (1 - _exact(terms.validation) - _exact(terms.test), _exact(terms.validation), _exact(terms.test))
+    shares = shares_of(terms)
     known = f"SELECT * FROM {OUTCOME} WHERE _row IN (SELECT _row FROM {identifier(usable)})"
     rows, bads = fetch_one(db, f"SELECT COUNT(*), SUM(bad) FROM ({known})")
     arms = []
@@ -167,6 +178,12 @@ def apportion(total: int, shares: Sequence[Fraction]) -> tuple[int, ...]:
     for index in by_remainder[: total - sum(sizes)]:
         sizes[index] += 1
     return tuple(sizes)
+
+
+def shares_of(terms: RandomSplit) -> tuple[Fraction, Fraction, Fraction]:
+    """Give the shares of train, validation and test, exactly as they are written."""
+    validation, test = _exact(terms.validation), _exact(terms.test)
+    return 1 - validation - test, validation, test
 
 
 def _exact(share: float) -> Fraction:
