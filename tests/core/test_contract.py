@@ -250,3 +250,11 @@ def test_a_feature_may_part_the_segments_where_it_is_a_category_of_the_applicati
 def test_what_hangs_on_the_amount_needs_a_column_that_says_it(said: dict[str, Any]) -> None:
     with pytest.raises(ContractError, match="needs a column of role exposure"):
         parse_contract(PLAIN | said)
+
+
+def test_alternatives_are_not_searched_for_a_card_with_inferred_outcomes() -> None:
+    said = changed("fairness", to={"alternatives": True}) | {"rejects": {"when": "status = 'no'", "method": "fuzzy"}}
+    with pytest.raises(ContractError, match="are fitted on accepted loans alone"):
+        parse_contract(said)
+    said["rejects"]["method"] = "none"
+    assert parse_contract(said).rejects is not None

@@ -66,6 +66,16 @@ class Rows:
             if not bad.any() or bad.all():
                 raise InvalidInputError(f"{name}: {len(bad)} rows with {int(bad.sum())} bads; wanted goods and bads")
 
+    def first(self, rows: int) -> Rows:
+        """Give the first so many rows."""
+        return Rows(
+            self.bad[:rows],
+            self.sample[:rows],
+            None if self.weight is None else self.weight[:rows],
+            None if self.exposure is None else self.exposure[:rows],
+            None if self.period is None else self.period[:rows],
+        )
+
     def is_in(self, sample: int) -> NDArray[np.bool_]:
         """Mark the rows of a sample."""
         return np.equal(self.sample, sample)

@@ -67,6 +67,12 @@ class FittedCard:
     segments: tuple[Segment, ...] = ()
     """What was found of each level of the segment's column, where there is one."""
 
+    def first(self, rows: int) -> FittedCard:
+        """Give the fit with the codes and scores of the first so many rows alone."""
+        return replace(
+            self, design=replace(self.design, matrix=self.design.matrix[:, :rows]), scores=self.scores[:rows]
+        )
+
 
 def fit_card(
     predictors: Sequence[Predictor],
@@ -74,9 +80,16 @@ def fit_card(
     rows: Rows,
     *,
     recipe: Recipe | None = None,
+    known: int | None = None,
     advance: Callable[[float], None] = lambda _: None,
 ) -> FittedCard:
     """Fit a card; ``advance`` is called with 1 after each predictor is binned.
+
+    Parameters
+    ----------
+    known
+        How many rows, the first ones, are of known outcome, where the others are inferred. They alone say how many bins train
+        affords, and which segments earn points; where there are segments, the card is of these rows.
 
     Raises
     ------
@@ -85,8 +98,10 @@ def fit_card(
     """
     recipe = _with_segment(recipe or Recipe())
     refuse_strays(recipe.fixed, predictors)
+    sure = rows if known is None else rows.first(known)
+    recipe = replace(recipe, binning=_afforded(recipe.binning, sure))
     bins, matrix = _bin_all(predictors, columns, rows, recipe=recipe, advance=advance)
-    return _fit_binned(bins, matrix, rows, recipe=recipe)
+    return _fit_binned(bins, matrix, rows, recipe=recipe, sure=sure)
 
 
 def refit_without(base: FittedCard, rows: Rows, *, without: Collection[str], recipe: Recipe) -> FittedCard:
@@ -108,6 +123,7 @@ def _fit_binned(
     *,
     recipe: Recipe,
     without: Collection[str] = (),
+    sure: Rows | None = None,
 ) -> FittedCard:
     order = {name: line for line, name in enumerate(bins)}
     offered = {name: it for name, it in bins.items() if name not in without}
@@ -128,7 +144,9 @@ def _fit_binned(
     fitted = FittedCard(bins, used, (*dropped, *selection.dropped), fit, points, scores)
     if recipe.segment is None:
         return fitted
-    return fit_segments(fitted, design, rows, recipe.segment, scale=recipe.scale)
+    sure = sure or rows
+    design = replace(design, matrix=design.matrix[:, : len(sure.bad)])
+    return fit_segments(fitted.first(len(sure.bad)), design, sure, recipe.segment, scale=recipe.scale)
 
 
 def _with_segment(recipe: Recipe) -> Recipe:
@@ -172,7 +190,7 @@ def _bin_all(
     advance: Callable[[float], None],
 ) -> tuple[dict[str, FittedBins], NDArray[np.uint8]]:
     """Bin the predictors, a few at a time; a byte for each value stays, the columns go."""
-    rules = _afforded(recipe.binning, rows)
+    rules = recipe.binning
     matrix = np.empty((len(predictors), len(rows.bad)), dtype=np.uint8)
     bins: dict[str, FittedBins] = {}
     nothing = np.zeros(0, dtype=np.uint8)

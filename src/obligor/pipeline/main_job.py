@@ -34,6 +34,7 @@ from obligor.models.selection import SelectionRules
 from obligor.models.smooth import fit_smooth_card
 from obligor.models.training import Recipe, fit_card
 from obligor.pipeline.challenging import Offered, challenge
+from obligor.pipeline.declined import assumptions_of, infer_declined
 from obligor.pipeline.evidence import run_record, write_edits, write_evidence
 from obligor.pipeline.preparing import (
     db_tape,
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
     from obligor.core.policy import Policy
     from obligor.governance.tracking import Tracker
     from obligor.ingestion.sources import Source
+    from obligor.models.assembly import Assembled
+    from obligor.models.columns import Columns
     from obligor.models.judged import Judged
     from obligor.models.training import FittedCard
     from obligor.pipeline.preparing import Prepared
@@ -108,9 +111,13 @@ def run_main_job(
             rows = read_rows(prepared.tape, contract)
             with progress.step("binning", total=len(contract.predictors)) as advance:
                 fitted = fit(contract, prepared, rows, fixed=edits.fixed, advance=advance)
+            fitted, rejects = _with_declined(
+                contract, prepared, rows, fitted, snapshot=snapshot, edits=edits, progress=progress
+            )
             with progress.step("calibrating and evaluating"):
                 judged, policy, evaluation = _evaluate(contract, prepared, fitted, rows, snapshot=snapshot, edits=edits)
                 card = judged.card
+                evaluation["rejects"] = tidy(rejects)
             if contract.fairness.alternatives:
                 evaluation["alternatives"] = _search(
                     contract, prepared, fitted, judged, fixed=edits.fixed, progress=progress
@@ -141,16 +148,68 @@ def fit(
     rows: Rows,
     *,
     fixed: Mapping[str, Bins] | None = None,
+    columns: Columns | None = None,
+    known: int | None = None,
     advance: Callable[[float], None],
 ) -> FittedCard:
-    """Fit a card by the recipe of the contract; ``fixed`` are bins made by hand, by predictor."""
+    """Fit a card by the recipe of the contract.
+
+    Parameters
+    ----------
+    fixed
+        Bins made by hand, by predictor.
+    columns
+        The columns of the rows, where they are not the known ones of the tape.
+    known
+        How many of the rows, the first ones, are of known outcome, where the others are inferred.
+    """
     predictors = _predictors(contract, prepared.features)
-    columns = _columns(prepared)
+    columns = columns or _columns(prepared)
     if contract.model.recipe == "smooth":
         rules = replace(smooth_rules_of(contract), fixed=fixed or {})
         return fit_smooth_card(predictors, columns, rows, rules=rules, advance=advance)
     recipe = replace(recipe_of(contract), fixed=fixed or {})
-    return fit_card(predictors, columns, rows, recipe=recipe, advance=advance)
+    return fit_card(predictors, columns, rows, recipe=recipe, known=known, advance=advance)
+
+
+def _with_declined(
+    contract: Contract,
+    prepared: Prepared,
+    rows: Rows,
+    fitted: FittedCard,
+    *,
+    snapshot: Snapshot,
+    edits: Edits,
+    progress: Progress,
+) -> tuple[FittedCard, dict[str, Any] | None]:
+    """Fit again with the declined, where the contract says who was; give the fit that it asks for, and the evidence."""
+    if contract.rejects is None:
+        return fitted, None
+
+    def again(columns: Columns, augmented: Rows) -> FittedCard:
+        return fit(
+            contract,
+            prepared,
+            augmented,
+            fixed=edits.fixed,
+            columns=columns,
+            known=len(rows.bad),
+            advance=lambda _: None,
+        )
+
+    def make(it: FittedCard) -> Assembled:
+        return assemble(
+            contract,
+            it,
+            rows,
+            features=prepared.features,
+            caps=prepared.caps,
+            origin=_origin(contract, prepared, snapshot, edits),
+        )
+
+    with progress.step("inferring the declined", total=len(assumptions_of(contract.rejects))) as advance:
+        found = infer_declined(contract, prepared, rows, fitted, fit=again, make=make, advance=advance)
+    return found.fitted, found.evidence
 
 
 def smooth_rules_of(contract: Contract) -> SmoothRules:
@@ -203,10 +262,8 @@ def _columns(prepared: Prepared) -> FeatureColumns:
     return FeatureColumns(prepared.tape.db, "features")
 
 
-def _evaluate(
-    contract: Contract, prepared: Prepared, fitted: FittedCard, rows: Rows, *, snapshot: Snapshot, edits: Edits
-) -> tuple[Judged, Policy, dict[str, Any]]:
-    origin = Origin(
+def _origin(contract: Contract, prepared: Prepared, snapshot: Snapshot, edits: Edits) -> Origin:
+    return Origin(
         contract=contract.name,
         contract_sha256=contract.sha256,
         snapshot_sha256=snapshot.sha256,
@@ -215,6 +272,12 @@ def _evaluate(
         rows={sample.name: sample.rows for sample in prepared.samples},
         edits_sha256=edits.sha256,
     )
+
+
+def _evaluate(
+    contract: Contract, prepared: Prepared, fitted: FittedCard, rows: Rows, *, snapshot: Snapshot, edits: Edits
+) -> tuple[Judged, Policy, dict[str, Any]]:
+    origin = _origin(contract, prepared, snapshot, edits)
     made = assemble(contract, fitted, rows, features=prepared.features, caps=prepared.caps, origin=origin)
     judged = judge(
         made.card,
