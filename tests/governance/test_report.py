@@ -451,3 +451,42 @@ def test_each_bar_of_a_waterfall_begins_where_the_last_one_ended(mean: int, jump
         assert here is None or abs(start - here) <= 1.2  # a bar is a pixel wide at least
         here = end
     assert drawn.count('class="goods area"') == sum(jump >= 0 for jump in jumps)
+
+
+def band_entry(uplift: float, gini: float, p: float, *, plain_bad_rate: float | None = 0.1) -> dict[str, Any]:
+    return {"uplift": uplift, "gini": gini, "p": p, "assumed_bad_rate": uplift / 10, "plain_bad_rate": plain_bad_rate}
+
+
+@pytest.mark.parametrize(
+    ("changes", "tones", "words"),
+    [
+        (
+            {},
+            ["watch", "plain"],
+            "moves the Gini on accepted loans by -0.020 to +0.010: it moved nothing that the data",
+        ),
+        ({"p": 0.001}, ["watch", "watch"], "at 3 times the odds that is more than chance"),
+        ({"beyond": 0.4}, ["watch", "watch", "plain"], "40.0% of the declined score below 99% of the accepted"),
+        ({"method": "fuzzy"}, ["watch", "plain"], "with them by fuzzy, as if they had 2 times the odds of bad"),
+        ({"plain_bad_rate": None}, ["watch", "plain"], "10.0% to 30.0% of them would be bad."),
+    ],
+)
+def test_the_verdict_says_how_much_hangs_on_the_declined(
+    lender_run: LenderRun, changes: dict[str, Any], tones: list[str], words: str
+) -> None:
+    plain = evaluation(lender_run)
+    before = verdict(plain)
+    rate = {"plain_bad_rate": changes.get("plain_bad_rate", 0.1)}
+    plain["rejects"] = {
+        "method": changes.get("method", "none"),
+        "uplift": 2.0,
+        "band_method": "parcelling",
+        "samples": {"test": {"declined": 10, "approval_rate": 0.6}},
+        "beyond": changes.get("beyond", 0.1),
+        "plain": {"gini": 0.5},
+        "band": [band_entry(1.0, 0.51, 0.5, **rate), band_entry(3.0, 0.48, changes.get("p", 0.2), **rate)],
+    }
+    told = [it for it in verdict(plain) if it not in before]
+    assert [it.tone for it in told] == tones
+    assert any(words in it.text for it in told)
+    assert "declined 40.0% of the applications of the test" in told[0].text

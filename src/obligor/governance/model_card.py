@@ -32,5 +32,6 @@ def render_model_card(
         dropped=evaluation["dropped"],
         protected=evaluation["protected"],
         edits=evaluation["edits"],
+        rejects=evaluation.get("rejects"),
         making=making,
     )

@@ -17,6 +17,7 @@ _OVERFIT = 0.03
 _DOUBT = 0.01
 _PSI_WATCH, _PSI_ACT = 0.10, 0.25
 _MOST_FLAGS = 5
+_BEYOND = 0.20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ def verdict(evaluation: Mapping[str, Any]) -> tuple[Sentence, ...]:
             _alternatives,
             _protected,
             _reason_texts,
+            _declined,
+            _inference,
         )
         for sentence in part(evaluation)
     )
@@ -350,6 +353,60 @@ def _reason_texts(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
             f"{are} no reason text for some bins, so that not every decline can be told its reasons: "
             f"{', '.join(lacking[:_MOST_FLAGS])}{more}.",
         )
+
+
+def _declined(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    """Say what was assumed of the declined, and how far the assumption reaches."""
+    found = evaluation.get("rejects")
+    if not found:
+        return
+    share = 1 - found["samples"]["test"]["approval_rate"]
+    fitted = (
+        "the card was fitted on the accepted alone"
+        if found["method"] == "none"
+        else f"the card was fitted with them by {found['method']}, as if they had {found['uplift']:g} times the odds of bad"
+    )
+    low, high = found["band"][0], found["band"][-1]
+    approved = (
+        ""
+        if low["plain_bad_rate"] is None
+        else ", and of all whom the plain card approves at its cut-off "
+        f"{_percent(low['plain_bad_rate'])} to {_percent(high['plain_bad_rate'])}"
+    )
+    yield Sentence(
+        "watch",
+        f"The lender declined {_percent(share)} of the applications of the test, and nothing on the tape says how they "
+        f"would have turned out: {fitted}. From {low['uplift']:g} to {high['uplift']:g} times the odds of accepted "
+        f"applicants of their score, {_percent(low['assumed_bad_rate'])} to {_percent(high['assumed_bad_rate'])} of them "
+        f"would be bad{approved}.",
+    )
+    if found["beyond"] > _BEYOND:
+        yield Sentence(
+            "watch",
+            f"{_percent(found['beyond'])} of the declined score below 99% of the accepted: of them hardly any accepted loan "
+            "tells anything.",
+        )
+
+
+def _inference(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    """Say whether known outcomes can tell an inferred card from the plain one."""
+    found = evaluation.get("rejects")
+    if not found or found["plain"]["gini"] is None:
+        return
+    moves = [each["gini"] - found["plain"]["gini"] for each in found["band"]]
+    clear = [each for each in found["band"] if each["p"] is not None and each["p"] < _DOUBT]
+    reach = f"moves the Gini on accepted loans by {min(moves):+.3f} to {max(moves):+.3f}"
+    if not clear:
+        yield Sentence(
+            "plain", f"Inference by {found['band_method']} {reach}: it moved nothing that the data could confirm."
+        )
+        return
+    told = " and ".join(f"{each['uplift']:g}" for each in clear)
+    yield Sentence(
+        "watch",
+        f"Inference by {found['band_method']} {reach}; at {told} times the odds that is more than chance. It speaks of the "
+        "bins and of the accepted, and confirms nothing of what was assumed of the declined.",
+    )
 
 
 def _percent(rate: float) -> str:

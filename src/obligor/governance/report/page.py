@@ -21,6 +21,7 @@ from obligor.governance.report import (
     figures,
     policy,
     ranking,
+    rejects,
     stability,
 )
 from obligor.governance.report.view import Section, View
@@ -45,6 +46,7 @@ SECTIONS = (
     Section("stability", "Stability", stability.fill),
     Section("challengers", "Challengers", challengers.fill),
     Section("fairness", "Groups", fairness.fill),
+    Section("rejects", "Declined", rejects.fill),
     Section("data", "Data", data.fill),
     Section("making", "How it was made", lambda _: {}),
 )
