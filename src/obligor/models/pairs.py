@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _FOLDS, _GOLDEN = 5, (5**0.5 - 1) / 2
 _ASKED, _PRIOR = 40, 10.0
+_SIDE_RIDGE = 0.1
 _STRENGTHS = (2.0, 8.0, 32.0, 128.0)
 _MOST_CELLS = 256
 
@@ -84,6 +85,7 @@ def scan(
     for one, other in open_pairs:
         cells, size = cell_codes(axes[one], axes[other], codes), axes[one].size * axes[other].size
         pull, weight = by_cell(cells, slope, size), by_cell(cells, curvature, size)
+        pull = pull - weight * _alone(pull, weight, _sides(axes[one], axes[other]))
         promise[one, other] = float(((pull**2 - weight) / (weight + _PRIOR)).sum()) / 2
     asked = sorted(open_pairs, key=lambda pair: (-promise[pair], pair))[:_ASKED]
     fold = ((np.arange(len(slope)) * _GOLDEN % 1) * _FOLDS).astype(np.uint8)
@@ -123,20 +125,39 @@ def _unseen_gain(
     cells = cell_codes(one, other, codes)
     pull, weight = by_cells(cells, fold, slope, size, _FOLDS), by_cells(cells, fold, curvature, size, _FOLDS)
     shown = np.flatnonzero(weight.sum(axis=1) > 0)
-    pull, weight = pull[shown], weight[shown]
+    pull, weight, sides = pull[shown], weight[shown], _sides(one, other)[shown]
     structure = grid((one.ordinary, one.size), (other.ordinary, other.size))[0][np.ix_(shown, shown)]
     best: float | None = None
+    seen_weight = weight.sum(axis=1)[:, None] - weight
+    seen_pull = pull.sum(axis=1)[:, None] - pull
+    alone = np.column_stack([_alone(seen_pull[:, at], seen_weight[:, at], sides) for at in range(_FOLDS)])
+    pull, seen_pull = pull - weight * alone, seen_pull - seen_weight * alone
     for strength in _STRENGTHS:
         gains = []
         for left_out in range(_FOLDS):
-            seen_pull, seen_weight = pull.sum(axis=1) - pull[:, left_out], weight.sum(axis=1) - weight[:, left_out]
-            b = np.linalg.solve(np.diag(seen_weight) + strength * structure, seen_pull)
+            b = np.linalg.solve(np.diag(seen_weight[:, left_out]) + strength * structure, seen_pull[:, left_out])
             gains.append(float((pull[:, left_out] * b - weight[:, left_out] * b * b / 2).sum()))
         total = sum(gains)
         holds = total >= rules.least_gain and sum(gain > 0 for gain in gains) >= rules.folds
         if holds and (best is None or total > best):
             best = total
     return best
+
+
+def _sides(one: Axis, other: Axis) -> NDArray[np.float64]:
+    """Tell the row and the column of each cell of a grid, as columns of zeros and ones."""
+    rows, columns = np.divmod(np.arange(one.size * other.size), other.size)
+    return np.hstack([np.eye(one.size)[rows], np.eye(other.size)[columns]])
+
+
+def _alone(pull: NDArray[np.float64], weight: NDArray[np.float64], sides: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give what rows and columns of a grid tell alone of a residual, for each cell.
+
+    A fit is drawn towards zero, most of all where levels are many, and bins of levels were joined by their outcomes: the
+    residual still holds some of each axis, which is not what a pair is asked for.
+    """
+    gram = sides.T @ (weight[:, None] * sides) + _SIDE_RIDGE * np.eye(sides.shape[1])
+    return np.asarray(sides @ np.linalg.solve(gram, sides.T @ pull))
 
 
 def _chosen(found: Sequence[Candidate], *, room: int, rules: PairRules) -> list[Candidate]:
