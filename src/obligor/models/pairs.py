@@ -7,6 +7,7 @@ gain is clear and comes in nearly every fold, so that another draw of the same t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit
 
-from obligor.models.smoothing import Block, by_cell, by_cells, grid
+from obligor.models.smoothing import Block, Penalty, by_cell, by_cells, grid
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -50,6 +51,14 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class _Gain:
+    """What a grid gains on unseen rows, in nats, and in how many folds."""
+
+    total: float
+    folds: int
+
+
+@dataclass(frozen=True, slots=True)
 class PairRules:
     """How many pairs there may be, and what each must gain."""
 
@@ -58,10 +67,19 @@ class PairRules:
     rounds: int = 3
     a_feature: int = 2
     """Pairs of one characteristic in one round."""
-    least_gain: float = 3.0
-    """On unseen rows, in nats."""
+    chance: float = 0.05
+    """That a card takes a pair where none tells anything: see ``least_gain``."""
     folds: int = 4
     """Of five, in which it must gain."""
+
+    def least_gain(self, pairs: int) -> float:
+        """Give the nats that a pair must gain on unseen rows, where so many pairs are compared.
+
+        Where a pair tells nothing, its likelihood ratio on rows that it was not fitted on has a mean of one, so that it
+        exceeds m / a with a chance below a / m (Markov); m pairs share the chance a. A guide and not a bound: the five folds
+        share rows, and gains are of the second order.
+        """
+        return math.log(max(pairs, 1) / self.chance)
 
 
 def scan(
@@ -89,10 +107,12 @@ def scan(
         promise[one, other] = float(((pull**2 - weight) / (weight + _PRIOR)).sum()) / 2
     asked = sorted(open_pairs, key=lambda pair: (-promise[pair], pair))[:_ASKED]
     fold = ((np.arange(len(slope)) * _GOLDEN % 1) * _FOLDS).astype(np.uint8)
+    least = rules.least_gain(math.comb(len(axes), 2))
     found = [
-        Candidate(one, other, gain)
+        Candidate(one, other, it.total)
         for one, other in asked
-        if (gain := _unseen_gain(axes[one], axes[other], codes, slope, curvature, fold, rules=rules)) is not None
+        if (it := _unseen_gain(axes[one], axes[other], codes, slope, curvature, fold)).total >= least
+        and it.folds >= rules.folds
     ]
     return _chosen(
         sorted(found, key=lambda it: (-it.gain, it.one, it.other)), room=rules.most - len(taken), rules=rules
@@ -106,8 +126,8 @@ def cell_codes(one: Axis, other: Axis, codes: NDArray[np.uint8]) -> NDArray[np.u
 
 def grid_block(one: Axis, other: Axis, *, line: int) -> Block:
     """Give the table of a pair."""
-    structure, fixed = grid((one.ordinary, one.size), (other.ordinary, other.size))
-    return Block(f"{one.feature} x {other.feature}", line, structure, fixed)
+    structure, name = _structure(one, other), f"{one.feature} x {other.feature}"
+    return Block(name, line, (Penalty(name, structure, len(structure)),), np.zeros_like(structure))
 
 
 def _unseen_gain(
@@ -117,31 +137,31 @@ def _unseen_gain(
     slope: NDArray[np.float64],
     curvature: NDArray[np.float64],
     fold: NDArray[np.uint8],
-    *,
-    rules: PairRules,
-) -> float | None:
-    """Give the gain of a grid in log likelihood, to the second order, on folds that it was not fitted on."""
+) -> _Gain:
+    """Give the best gain of a grid in log likelihood, to the second order, on folds that it was not fitted on."""
     size = one.size * other.size
     cells = cell_codes(one, other, codes)
     pull, weight = by_cells(cells, fold, slope, size, _FOLDS), by_cells(cells, fold, curvature, size, _FOLDS)
     shown = np.flatnonzero(weight.sum(axis=1) > 0)
     pull, weight, sides = pull[shown], weight[shown], _sides(one, other)[shown]
-    structure = grid((one.ordinary, one.size), (other.ordinary, other.size))[0][np.ix_(shown, shown)]
-    best: float | None = None
+    structure = _structure(one, other)[np.ix_(shown, shown)]
     seen_weight = weight.sum(axis=1)[:, None] - weight
     seen_pull = pull.sum(axis=1)[:, None] - pull
     alone = np.column_stack([_alone(seen_pull[:, at], seen_weight[:, at], sides) for at in range(_FOLDS)])
     pull, seen_pull = pull - weight * alone, seen_pull - seen_weight * alone
+    tried = []
     for strength in _STRENGTHS:
-        gains = []
-        for left_out in range(_FOLDS):
-            b = np.linalg.solve(np.diag(seen_weight[:, left_out]) + strength * structure, seen_pull[:, left_out])
-            gains.append(float((pull[:, left_out] * b - weight[:, left_out] * b * b / 2).sum()))
-        total = sum(gains)
-        holds = total >= rules.least_gain and sum(gain > 0 for gain in gains) >= rules.folds
-        if holds and (best is None or total > best):
-            best = total
-    return best
+        b = np.column_stack(
+            [np.linalg.solve(np.diag(seen_weight[:, at]) + strength * structure, seen_pull[:, at])
+             for at in range(_FOLDS)]
+        )  # fmt: skip
+        gains = (pull * b - weight * b * b / 2).sum(axis=0)
+        tried.append(_Gain(float(gains.sum()), int((gains > 0).sum())))
+    return max(tried, key=lambda it: it.total)
+
+
+def _structure(one: Axis, other: Axis) -> NDArray[np.float64]:
+    return grid((one.ordinary, one.size), (other.ordinary, other.size))
 
 
 def _sides(one: Axis, other: Axis) -> NDArray[np.float64]:

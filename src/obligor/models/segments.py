@@ -22,7 +22,7 @@ from obligor.measures.discrimination import auc, delong_test
 from obligor.models.coarsening import monotone
 from obligor.models.columns import TEST, TRAIN, VALIDATION
 from obligor.models.scaling import Grid, add_points, factor_of, log_odds_of
-from obligor.models.smoothing import Block, Sample, fit_tables, independent
+from obligor.models.smoothing import Sample, fit_tables, independent
 from obligor.models.tables import spans
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _deviations(
         return {}
     weight = np.ones(len(train)) if rows.weight is None else rows.weight[train] / rows.weight[train].mean()
     lines = np.vstack([fitted.design.codes(name)[train] for name in names])
-    blocks = [Block(name, at, *independent(fitted.bins[name].bins.size)) for at, name in enumerate(names)]
+    blocks = [independent(name, at, fitted.bins[name].bins.size) for at, name in enumerate(names)]
     fit = fit_tables(Sample(lines, bad, weight, risk[train]), blocks)
     found = {}
     for at, name in enumerate(names):

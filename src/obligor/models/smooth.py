@@ -38,7 +38,7 @@ from obligor.models.projection import (
 )
 from obligor.models.scaling import THOUSANDTHS, Grid, Points, add_points
 from obligor.models.selection import Dropped
-from obligor.models.smoothing import Block, Sample, Smooth, by_cells, fit_tables, independent, second_differences
+from obligor.models.smoothing import Block, Sample, Smooth, by_cells, fit_tables, independent, ordered
 from obligor.models.tables import FineTable, cut_finely
 from obligor.models.training import FittedCard, fetch, refuse_strays
 from obligor.models.trends import shape_of
@@ -189,8 +189,9 @@ def _sample(matrix: NDArray[np.uint8], rows: Rows, train: NDArray[np.int64]) -> 
 
 
 def _block(fine: FineTable, line: int) -> Block:
-    structure, fixed = independent(fine.size) if fine.pools else second_differences(fine.ordinary, fine.size)
-    return Block(fine.feature, line, structure, fixed)
+    if fine.pools:
+        return independent(fine.feature, line, fine.size)
+    return ordered(fine.feature, line, fine.ordinary, fine.train.rows[: fine.size])
 
 
 def _only(fit: Smooth, kept: Sequence[int]) -> Smooth:
@@ -200,7 +201,6 @@ def _only(fit: Smooth, kept: Sequence[int]) -> Smooth:
         fit,
         blocks=blocks,
         tables=tuple(fit.tables[at] for at in kept),
-        strengths=tuple(fit.strengths[at] for at in kept),
         edf=tuple(fit.edf[at] for at in kept),
     )
 
