@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from obligor.core.clauses import CardScale
 from obligor.core.trend import Trend
 from obligor.models.coarsening import join, monotone, project, purify
 from obligor.models.pairs import Axis, PairRules, cell_codes
-from obligor.models.scaling import NO_PLACE
+from obligor.models.restraint import Room, nearest_in_trend
+from obligor.models.scaling import NO_PLACE, THOUSANDTHS
 from obligor.models.smoothing import Sample, Smooth, by_cells
 from obligor.models.tables import FineTable, spans
 
@@ -152,7 +154,8 @@ def project_fit(
             break
         grids = [it for it in (_onto(it, coarse, again) for it in grids) if min(it.log_odds.shape) > 1]
         coarse = again
-    return _without_collapsed(coarse, tables, _restrained(tables, grids, coarse))
+    factor = THOUSANDTHS * rules.scale.pdo / math.log(2)
+    return _without_collapsed(coarse, tables, _restrained(tables, grids, coarse, sample, factor=factor))
 
 
 def _without_collapsed(
@@ -295,25 +298,48 @@ def _joined_axis(axis: NDArray[np.int64], before: Coarse, after: Coarse) -> NDAr
     return np.array([shown.index(place) if place != NO_PLACE else NO_PLACE for place in places], dtype=np.int64)
 
 
-def _restrained(tables: Sequence[NDArray[np.float64]], grids: Sequence[Cells], coarse: Sequence[Coarse]) -> list[Cells]:
-    """Shrink the grids of a characteristic until its trend holds whatever the other's bin is."""
-    shrunk = list(grids)
-    for at, it in enumerate(coarse):
-        if it.fine.trend not in MONOTONE:
-            continue
-        sign = 1.0 if it.fine.trend == Trend.ASCENDING else -1.0
-        steps = sign * np.diff(tables[at][: len(it.groups)])
-        own = [place for place, cells in enumerate(shrunk) if at in (cells.one, cells.other)]
-        against = np.zeros(len(steps))
-        for place in own:
-            cells = shrunk[place]
-            axis, values = (cells.rows, cells.log_odds) if cells.one == at else (cells.columns, cells.log_odds.T)
-            along = sign * np.diff(values[axis[: len(it.groups)]], axis=0)
-            against += np.minimum(along.min(axis=1), 0.0)
-        worst = min(
-            (float(step / -pull) for step, pull in zip(steps, against, strict=True) if pull < 0 <= step), default=1.0
+def _restrained(
+    tables: Sequence[NDArray[np.float64]],
+    grids: Sequence[Cells],
+    coarse: Sequence[Coarse],
+    sample: Sample,
+    *,
+    factor: float,
+) -> list[Cells]:
+    """Move each grid to the nearest one with which the trends of its two characteristics hold, whatever the other's bin is.
+
+    The grids of a characteristic share the steps of its table as they need them, but for what rounding to whole thousandths may
+    take; ``factor`` is how many thousandths a unit of log-odds is.
+    """
+    rooms = {at: _rooms(at, it, tables[at], grids, factor=factor) for at, it in enumerate(coarse) if it.fine.trend in MONOTONE}
+    found = []
+    for place, it in enumerate(grids):
+        held = by_cells(
+            *places_of(it, coarse[it.one].codes, coarse[it.other].codes), sample.weight, *it.log_odds.shape
         )
-        if worst < 1.0:
-            for place in own:
-                shrunk[place] = replace(shrunk[place], log_odds=shrunk[place].log_odds * max(worst, 0.0))
-    return shrunk
+        down, across = (rooms.get(at, {}).get(place) for at in (it.one, it.other))
+        found.append(replace(it, log_odds=nearest_in_trend(it.log_odds, held, down=down, across=across)))
+    return found
+
+
+def _rooms(
+    at: int, it: Coarse, table: NDArray[np.float64], grids: Sequence[Cells], *, factor: float
+) -> dict[int, Room]:
+    """Give the room of each grid of a characteristic: its share of the steps of the table."""
+    sign = 1.0 if it.fine.trend == Trend.ASCENDING else -1.0
+    ordinary = len(it.groups)
+    lines = {
+        place: (own.rows, own.log_odds) if own.one == at else (own.columns, own.log_odds.T)
+        for place, own in enumerate(grids)
+        if at in (own.one, own.other)
+    }
+    spare = np.maximum(sign * np.diff(table[:ordinary]) - (1 + len(lines)) / factor, 0.0)
+    against = {
+        place: -np.minimum((sign * np.diff(values[axis[:ordinary]], axis=0)).min(axis=1, initial=0.0), 0.0)
+        for place, (axis, values) in lines.items()
+    }
+    whole = np.maximum(sum(against.values(), np.zeros(ordinary - 1)), 1e-300)
+    return {
+        place: Room(sign, (spare * against[place] / whole)[np.diff(axis[:ordinary]) > 0])
+        for place, (axis, _) in lines.items()
+    }
