@@ -54,6 +54,14 @@ class CardBin(CardModel):
     """Goods of the train rows in it, by weight."""
     bads: Annotated[float, Field(ge=0)]
     """Bads of the train rows in it, by weight."""
+    standard_error: Annotated[int | None, Field(ge=0, le=_MOST_POINTS)] = None
+    """Of its points, in thousandths, where it could be estimated."""
+
+    @model_serializer(mode="wrap")
+    def _without_unknown(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave a standard error out that is not known: a card from before there were any keeps its hash."""
+        found: dict[str, object] = write(self)
+        return {name: value for name, value in found.items() if name != "standard_error" or value is not None}
 
 
 class Characteristic(CardModel):

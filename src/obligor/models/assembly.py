@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from obligor.core.bins import Bins
-    from obligor.core.clauses import Column
+    from obligor.core.clauses import CardScale, Column
     from obligor.core.contract import Contract
     from obligor.core.features import FeatureSet
     from obligor.models.calibration import Calibration
@@ -170,6 +171,7 @@ def _characteristic(contract: Contract, fitted: FittedCard, name: str) -> Charac
         fitted.design.woe[at],
         bins.train.goods,
         bins.train.bads,
+        _errors(fitted, at, contract.scale),
         strict=True,
     )
     return Characteristic(
@@ -179,8 +181,15 @@ def _characteristic(contract: Contract, fitted: FittedCard, name: str) -> Charac
         groups=() if isinstance(bins.bins, NumericBins) else bins.bins.groups,
         specials=bins.bins.specials,
         bins=tuple(
-            CardBin(label=label, points=points, woe=_rounded(woe), goods=_rounded(goods), bads=_rounded(bads))
-            for label, points, woe, goods, bads in table
+            CardBin(
+                label=label,
+                points=points,
+                woe=_rounded(woe),
+                goods=_rounded(goods),
+                bads=_rounded(bads),
+                standard_error=error,
+            )
+            for label, points, woe, goods, bads, error in table
         ),
         trend=str(bins.trend),
         information_value=_rounded(information_value(bins.train)),
@@ -193,6 +202,14 @@ def _characteristic(contract: Contract, fitted: FittedCard, name: str) -> Charac
         family=said.reason_family,
         changeable=said.changeable,
     )
+
+
+def _errors(fitted: FittedCard, at: int, scale: CardScale) -> tuple[int | None, ...]:
+    """Give the standard error of the points of each bin: the recipe's own, or the coefficient's, the weights taken as known."""
+    if fitted.points.errors:
+        return fitted.points.errors[at]
+    error, factor = fitted.fit.standard_errors[at], THOUSANDTHS * scale.pdo / math.log(2)
+    return tuple(None if error is None else round(factor * error * abs(woe)) for woe in fitted.design.woe[at].tolist())
 
 
 def _labels(bins: Bins, column: Column | None) -> tuple[str, ...]:

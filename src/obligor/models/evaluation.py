@@ -240,6 +240,7 @@ def _characteristic(each: Characteristic, judged: Judged) -> dict[str, Any]:
                 "label": row.label,
                 "points": row.points,
                 "woe": row.woe,
+                "standard_error": row.standard_error,
                 **{
                     name: {
                         "n": rows[code][place],

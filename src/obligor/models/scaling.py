@@ -56,6 +56,8 @@ class Points:
     base: int
     bins: tuple[tuple[int, ...], ...]
     grids: tuple[Grid, ...] = ()
+    errors: tuple[tuple[int | None, ...], ...] = ()
+    """The standard error of the points of each bin, where the recipe gives one; none for a bin that train never shows."""
 
 
 def factor_of(scale: CardScale) -> float:

@@ -25,6 +25,7 @@ from obligor.models.columns import TRAIN, Columns, Predictor, Rows
 from obligor.models.histograms import information_value, woe
 from obligor.models.logistic import CodedDesign, LogitFit
 from obligor.models.pairs import PairRules, cell_codes, grid_block, scan
+from obligor.models.precision import standard_errors
 from obligor.models.projection import (
     MONOTONE,
     Cells,
@@ -91,7 +92,8 @@ def fit_smooth_card(
     dropped += [Dropped(name, "sign", _COLLAPSED) for name in made.collapsed]
     lines = {it.feature: matrix[line] for it, line in zip(fines, useful, strict=True)}
     codes = np.vstack([it.table[lines[it.fine.feature]] for it in made.coarse])
-    return _card(made, codes, rows, train, fit, dropped, scale=rules.scale)
+    errors = standard_errors(chosen.sample, fit, chosen.coarse, tuple(taken), made.coarse)
+    return _card(made, codes, rows, train, fit, dropped, errors=errors, scale=rules.scale)
 
 
 def _foremost(
@@ -232,6 +234,7 @@ def _card(
     fit: Smooth,
     dropped: Sequence[Dropped],
     *,
+    errors: Sequence[NDArray[np.float64]],
     scale: CardScale,
 ) -> FittedCard:
     names = tuple(it.fine.feature for it in made.coarse)
@@ -241,6 +244,7 @@ def _card(
         0,
         tuple(tuple(int(value) for value in np.rint(-factor * table)) for table in made.tables),
         tuple(_points_of(it, names, codes, rows, train, factor=factor) for it in made.cells),
+        tuple(tuple(None if np.isnan(it) else round(factor * it) for it in table) for table in errors),
     )
     lines = list(codes)
     earned = add_points(points, lines, rows=codes.shape[1], features=names)
