@@ -105,6 +105,37 @@ def test_every_row_and_column_of_a_grid_has_a_mean_of_zero_over_train(world: tup
             assert np.abs((rows * points).sum(axis=axis) / rows.sum(axis=axis)).max() <= 1  # a thousandth of a point
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_levels_that_are_many_bring_no_pair_of_their_own(seed: int) -> None:
+    """Bins of levels are joined by their outcome, so that the residual of a shrunk fit still holds some of it."""
+    random = np.random.default_rng(seed)
+    town, income = random.choice([f"town {at}" for at in range(60)], 1500), random.standard_normal(1500)
+    odds = -1.2 - 0.5 * income + 0.8 * np.sin([int(name[5:]) * 7.0 for name in town])
+    bad = (random.random(1500) < 1 / (1 + np.exp(-odds))).astype(np.uint8)
+    rows = Rows(bad, (np.arange(1500) % 10 == 0).astype(np.uint8))
+    noise = {f"noise_{at}": random.standard_normal(1500) for at in range(4)}
+    predictors = [Predictor(name, "numeric", Trend.FREE) for name in ("income", *noise)]
+    columns = Frame({"income": income, "town": town, **noise})
+    fitted = fit_smooth_card([*predictors, Predictor("town", "category", Trend.AUTO)], columns, rows)
+    assert "town" in fitted.fit.features
+    assert fitted.points.grids == ()
+
+
+@pytest.mark.parametrize("max_cells", [20, 35, 60])
+def test_a_card_has_no_more_bins_and_cells_than_it_may(max_cells: int) -> None:
+    columns, rows = frame()
+    fitted = fit_smooth_card(offered(), columns, rows, rules=SmoothRules(max_cells=max_cells))
+    held = [len(table) for table in fitted.points.bins] + [grid.goods.size for grid in fitted.points.grids]
+    assert sum(held) <= max_cells or len(held) == 1
+    assert {it.feature for it in fitted.dropped} | set(fitted.fit.features) == set(columns.columns)
+
+
+def test_the_more_pairs_are_compared_the_more_each_must_gain() -> None:
+    rules = PairRules(chance=0.05)
+    assert rules.least_gain(1) == pytest.approx(np.log(20))
+    assert rules.least_gain(200) == pytest.approx(np.log(20) + np.log(200))
+
+
 def test_a_card_keeps_to_its_budget_of_bins_and_cells() -> None:
     columns, rows = frame()
     rules = SmoothRules(max_bins=5, grid_bins=3)

@@ -38,7 +38,7 @@ class SmoothRules:
     grid_bins: int = 6
     """The most ordinary rows, and columns, of a grid."""
     max_cells: int = 400
-    """The most bins and cells in all; the weakest pairs go first."""
+    """The most bins and cells in all: the weakest pairs go first, then the weakest characteristics, but for one."""
     max_tables: int = 60
     """The most predictors that are fitted together; those with the least information value go before."""
     max_characteristics: int = 30

@@ -139,7 +139,7 @@ def _choose(
 
 
 def _too_many(coarse: Sequence[Coarse], fit: Smooth, sample: Sample, rules: SmoothRules) -> dict[int, Dropped]:
-    """Name the tables that move the log-odds least, where there are more than the card may have characteristics."""
+    """Name the tables that move the log-odds least, where the card may have fewer characteristics or fewer bins."""
     spread = {
         at: float(
             np.average((table[codes] - np.average(table[codes], weights=sample.weight)) ** 2, weights=sample.weight)
@@ -147,8 +147,10 @@ def _too_many(coarse: Sequence[Coarse], fit: Smooth, sample: Sample, rules: Smoo
         for at, (table, codes) in enumerate(zip(fit.tables, sample.codes, strict=True))
     }
     ranked = sorted(spread, key=lambda at: (coarse[at].fine.feature not in rules.keep, -spread[at], at))
-    told = f"is not among the {rules.max_characteristics} that move the log-odds most"
-    return {at: Dropped(coarse[at].fine.feature, "number", told) for at in sorted(ranked[rules.max_characteristics :])}
+    bins = np.cumsum([coarse[at].size for at in ranked])
+    kept = min(rules.max_characteristics, max(int((bins <= rules.max_cells).sum()), 1))
+    told = f"is not among the {kept} that move the log-odds most and have {rules.max_cells} bins at most"
+    return {at: Dropped(coarse[at].fine.feature, "number", told) for at in sorted(ranked[kept:])}
 
 
 def _useless(it: Coarse, edf: float, rules: SmoothRules) -> Dropped | None:
