@@ -66,9 +66,7 @@ def test_a_restrained_grid_is_nearer_than_the_whole_grid_shrunk(
     shares = [1.0]
     for lines, room in ((cells, down), (cells.T, across)):
         moves = room.sign * np.diff(lines[: len(room.steps) + 1], axis=0)
-        shares += [
-            limit / -move for row, limit in zip(moves, room.steps, strict=True) for move in row if move < 0
-        ]
+        shares += [limit / -move for row, limit in zip(moves, room.steps, strict=True) for move in row if move < 0]
     weight = held + 1e-3 * held.mean()
     assert distance(found, cells, weight) <= distance(cells * min(shares), cells, weight) + 1e-6
 
@@ -87,16 +85,13 @@ def test_the_nearest_grid_is_the_one_that_a_general_solver_finds() -> None:
     cells, _, _ = purify(random.normal(size=(4, 3)), held)
     down = Room(1.0, np.array([0.1, 0.5, 0.0]))
     weight = held + 1e-3 * held.mean()
-    places = np.arange(12).reshape(4, 3)
-    rising = np.array([np.eye(12)[places[at + 1, column]] - np.eye(12)[places[at, column]]
-                       for at in range(3) for column in range(3)])  # fmt: skip
-    pure = np.vstack([np.where(places == at, 0, 0).ravel() for at in range(0)] + [
-        ((places // 3 == at) * held).ravel() for at in range(4)] + [((places % 3 == at) * held).ravel() for at in range(3)])  # fmt: skip
+    rising = np.kron(np.diff(np.eye(4), axis=0), np.eye(3))
+    pure = np.vstack([np.kron(np.eye(4), np.ones(3)), np.kron(np.ones(4), np.eye(3))[:-1]]) * held.ravel()
     wanted = minimize(
         lambda x: (weight.ravel() * (x - cells.ravel()) ** 2).sum(),
         np.zeros(12),
         method="SLSQP",
-        constraints=[LinearConstraint(rising, -np.repeat(down.steps, 3)), LinearConstraint(pure[:-1], 0, 0)],
+        constraints=[LinearConstraint(rising, -np.repeat(down.steps, 3)), LinearConstraint(pure, 0, 0)],
         options={"ftol": 1e-12, "maxiter": 500},
     )
     found = nearest_in_trend(cells, held, down=down)

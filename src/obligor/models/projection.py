@@ -311,12 +311,14 @@ def _restrained(
     The grids of a characteristic share the steps of its table as they need them, but for what rounding to whole thousandths may
     take; ``factor`` is how many thousandths a unit of log-odds is.
     """
-    rooms = {at: _rooms(at, it, tables[at], grids, factor=factor) for at, it in enumerate(coarse) if it.fine.trend in MONOTONE}
+    rooms = {
+        at: _rooms(at, it, tables[at], grids, factor=factor)
+        for at, it in enumerate(coarse)
+        if it.fine.trend in MONOTONE
+    }
     found = []
     for place, it in enumerate(grids):
-        held = by_cells(
-            *places_of(it, coarse[it.one].codes, coarse[it.other].codes), sample.weight, *it.log_odds.shape
-        )
+        held = by_cells(*places_of(it, coarse[it.one].codes, coarse[it.other].codes), sample.weight, *it.log_odds.shape)
         down, across = (rooms.get(at, {}).get(place) for at in (it.one, it.other))
         found.append(replace(it, log_odds=nearest_in_trend(it.log_odds, held, down=down, across=across)))
     return found

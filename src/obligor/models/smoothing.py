@@ -267,9 +267,7 @@ def _inverse(factor: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(lower + np.tril(lower, -1).T)
 
 
-def _edf(
-    inverse: NDArray[np.float64], penalty: NDArray[np.float64], offsets: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _edf(inverse: NDArray[np.float64], penalty: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
     """Give the effective degrees of freedom of each table: its share of the trace of (H + S)^-1 H."""
     kept = 1 - (inverse * penalty).sum(axis=1)
     return np.array([kept[low:high].sum() for low, high in itertools.pairwise(offsets)])
