@@ -6,7 +6,7 @@ import argparse
 import importlib
 import json
 
-NAMES = ("accuracy", "training", "single", "scoring", "engines", "policy", "thresholds", "rejects")
+NAMES = ("accuracy", "short", "training", "single", "scoring", "engines", "policy", "thresholds", "rejects")
 
 
 def main() -> None:
