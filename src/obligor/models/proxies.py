@@ -19,7 +19,7 @@ import numpy as np
 from scipy.stats import chi2_contingency
 
 from obligor.measures.discrimination import auc, delong
-from obligor.models.smoothing import Block, Sample, fit_tables, independent
+from obligor.models.smoothing import Sample, fit_tables, independent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,9 +119,9 @@ def _together(
     bins: Mapping[str, NDArray[np.uint8]], marked: NDArray[np.bool_], fold: NDArray[np.int64]
 ) -> tuple[float, float, float]:
     codes = np.vstack(list(bins.values()))
-    blocks = [Block(name, at, *independent(int(codes[at].max()) + 1)) for at, name in enumerate(bins)]
+    blocks = [independent(name, at, int(codes[at].max()) + 1) for at, name in enumerate(bins)]
     whole = Sample(codes, marked.astype(np.float64), np.ones(len(marked)))
-    strengths = [_STRENGTH] * len(blocks)
+    strengths = {penalty.name: _STRENGTH for block in blocks for penalty in block.penalties}
     told = np.empty(len(marked))
     for part in range(_FOLDS):
         held = fold == part
