@@ -70,6 +70,7 @@ def scores(whole: Scorecard, codes: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.array([score_of_bins(whole, row) / 1000 for row in codes.astype(int)])
 
 
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # shap's own drawing, with newer matplotlib
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_shap_library_gives_the_same_values(seed: int) -> None:
     """Its exact explainer over a masker of independent background rows, on a card with pairs."""
