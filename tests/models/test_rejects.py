@@ -225,7 +225,7 @@ def test_a_level_that_is_missing_stays_missing_beside_the_declined() -> None:
 @pytest.mark.parametrize("recipe", ["classical", "smooth"])
 def test_other_rows_earn_the_points_that_the_fit_gives_its_own(recipe: str) -> None:
     world = make_world()
-    rules = SmoothRules(pairs=PairRules(least_gain=-1e9, folds=0))  # takes pairs, whatever they gain
+    rules = SmoothRules(pairs=PairRules(chance=1e30, folds=0))  # takes pairs, whatever they gain
     fitted = (
         world.fitted if recipe == "classical" else fit_smooth_card(PREDICTORS, world.frame, world.rows, rules=rules)
     )
