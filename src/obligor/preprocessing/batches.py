@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
 
@@ -101,10 +103,25 @@ class Batches:
 def _great_expectations() -> Any:  # untyped package
     """Import the package, which takes seconds, without its reports home and its warnings about old modules."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when the package is imported
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _absent("pyspark", "pyspark.sql.connect.dataframe", "pyspark.sql.connect.session"):
         warnings.simplefilter("ignore")
         import great_expectations as gx
     return gx
+
+
+@contextmanager
+def _absent(*names: str) -> Iterator[None]:
+    """Let an import of modules that are not loaded yet fail, as if they were not installed.
+
+    Without gRPC, PySpark 4.3 takes ``python -c`` for its own doctests when its client is imported, and ends the process.
+    """
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how Python marks such a module
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def _read(said: Mapping[str, Any], built: Built, *, rows: int) -> Result:
