@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import math
 import re
@@ -11,6 +12,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import lack
@@ -371,6 +373,59 @@ def test_the_section_of_challengers_shows_the_figures_of_the_evaluation(lender_r
         assert f"{it['test']['auc']:.4f}" in section
         assert f"{it['against_card']['auc']['p']:.4f}" in section
         assert f"{it['rounds']} trees" in section
+
+
+SEGMENT = {"segment": "web", "rows": 900, "bads": 200, "gain": 0.004, "error": 0.001, "earned": True,
+           "characteristics": ["income"], "test_rows": 500, "test_auc_common": 0.61, "test_auc_own": 0.66,
+           "test_p": 0.01}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "tone", "words"),
+    [
+        ({}, "good", "these have points of their own: web (test AUC 0.660 instead of 0.610)"),
+        ({"test_auc_own": 0.58}, "watch", "web (test AUC 0.580 instead of 0.610)"),
+        ({"test_auc_own": None}, "good", "these have points of their own: web."),
+        ({"earned": False}, "plain", "No level of channel earned points of its own"),
+    ],
+)
+def test_the_verdict_says_which_segments_earned_points_of_their_own(
+    lender_run: LenderRun, contracts: Path, change: dict[str, Any], tone: str, words: str
+) -> None:
+    plain = evaluation(lender_run)
+    plain["segments"] = {"column": "channel", "on_card": True, "segments": [SEGMENT | change]}
+    (sentence,) = told(plain, "of their own") or told(plain, "of its own")
+    assert sentence.startswith(f"{tone}: ")
+    assert words in sentence
+    assert "<td>web</td>" in rendered(plain, lender_run, contracts)
+
+
+def test_bins_that_changed_places_are_named_in_the_verdict_and_on_the_page(
+    lender_run: LenderRun, contracts: Path
+) -> None:
+    plain = evaluation(lender_run)
+    assert told(plain | {"stability": plain["stability"] | {"flips": []}}, "changed places") == []
+    flip = {"feature": "income", "period": "2024-Q1", "better": "high", "worse": "low", "better_rate": 0.3,
+            "worse_rate": 0.1, "p": 0.001}  # fmt: skip
+    plain["stability"]["flips"] = [flip]
+    (sentence,) = told(plain, "changed places")
+    assert sentence.startswith("watch: ")
+    assert "in income" in sentence
+    assert '<td class="text">2024-Q1</td>' in rendered(plain, lender_run, contracts)
+
+
+def test_proposed_ratios_are_told_as_expressions_to_accept(lender_run: LenderRun, contracts: Path) -> None:
+    plain = evaluation(lender_run)
+    assert told(plain | {"proposals": []}, "Ratios") == []
+    plain["proposals"] = [
+        {"name": "debt_to_income", "expression": "debt / income", "numerator": "debt",
+         "denominator": "income", "gain": 21.5, "folds": 5, "validation_gain": 4.25}
+    ]  # fmt: skip
+    (sentence,) = told(plain, "Ratios")
+    assert sentence.endswith("for a person to accept: debt_to_income.")
+    page = rendered(plain, lender_run, contracts)
+    fragment = html.unescape(page[page.index("<pre>features:") + 5 : page.index("</pre>")])
+    assert yaml.safe_load(fragment) == {"features": {"debt_to_income": {"expression": "debt / income"}}}
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))

@@ -441,6 +441,9 @@ class Model(Clause):
     """The most characteristics on the card."""
     keep: tuple[str, ...] = ()
     """Features that stay on the card whatever the statistics say."""
+    proposals: Annotated[int, Field(ge=0, le=20)] = 0
+    """How many ratios of two numbers the run may propose as features, each shown as an expression; a person who accepts one
+    copies it into `features`."""
     segment: Name | None = None
     """A predictor whose bins may earn points of their own on the other characteristics: each that lowers the log loss on
     validation by more than chance. Each frequent level of a category has its own bin. A smooth card finds such pairs itself."""

@@ -123,6 +123,16 @@ def unquote(token: Token) -> str:
     return token.text[1:-1].replace('""', '"') if token.kind == "quoted" else token.text
 
 
+def quote_name(name: str) -> str:
+    """Write a name as the language reads it: as it stands where that is a word of its own, else in quotes."""
+    try:
+        tokens = list(_scan(name))
+    except ExpressionError:
+        tokens = []
+    plain = len(tokens) == 1 and tokens[0].kind == "word" and _is_name(tokens[0])
+    return name if plain else '"' + name.replace('"', '""') + '"'
+
+
 def _scan(source: str) -> Iterator[Token]:
     at = 0
     while at < len(source):

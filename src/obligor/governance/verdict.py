@@ -42,6 +42,8 @@ def verdict(evaluation: Mapping[str, Any]) -> tuple[Sentence, ...]:
             _calibration,
             _stability,
             _flips,
+            _proposals,
+            _segments,
             _fairness,
             _proxies,
             _alternatives,
@@ -221,6 +223,13 @@ def _flips(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
             f"{f' and {len(names) - _MOST_FLAGS} more' if len(names) > _MOST_FLAGS else ''}: their points did not always "
             "hold.",
         )
+
+
+def _proposals(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    found = evaluation["proposals"]
+    if found:
+        names = ", ".join(it["name"] for it in found[:_MOST_FLAGS])
+        yield Sentence("plain", f"Ratios that would tell more than the card does, for a person to accept: {names}.")
 
 
 def _segments(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
+from obligor.core.clauses import Role
 from obligor.models.alternatives import classical_refitter, smooth_refitter
 from obligor.models.assembly import economy_of
 from obligor.models.binning import BinningRules
@@ -14,6 +17,7 @@ from obligor.models.fairness import searched
 from obligor.models.logistic import penalty_of
 from obligor.models.pairs import PairRules
 from obligor.models.projection import SmoothRules
+from obligor.models.proposals import pairs_of, propose_ratios
 from obligor.models.selection import SelectionRules
 from obligor.models.smooth import fit_smooth_card
 from obligor.models.training import Recipe, fit_card
@@ -137,3 +141,30 @@ def search_alternatives(
         )
     plain: dict[str, Any] = tidy(found)
     return plain
+
+
+def propose_features(
+    contract: Contract, prepared: Prepared, fitted: FittedCard, rows: Rows, *, progress: Progress
+) -> list[dict[str, Any]]:
+    """Look for ratios of two columns that would tell more than the card, as many as the contract asks for."""
+    if not contract.model.proposals:
+        return []
+    columns = columns_of(prepared)
+    numbers = {}
+    for name in contract.with_role(Role.PREDICTOR):
+        column = contract.columns[name]
+        if column.type == "number" and Role.PROTECTED not in column.role:
+            values = columns.numbers(name)
+            numbers[name] = np.where(np.isin(values, list(column.special)), np.nan, values)
+    with progress.step("looking for ratios", total=pairs_of(len(numbers))) as advance:
+        found = propose_ratios(
+            numbers,
+            fitted.scores,
+            rows,
+            scale=contract.scale,
+            most=contract.model.proposals,
+            known=[it.expression for it in contract.features.values() if it.expression],
+            advance=advance,
+        )
+    taken = {*contract.columns, *contract.features}
+    return [asdict(it) | {"name": it.name if it.name not in taken else f"{it.name}_ratio"} for it in found]

@@ -17,7 +17,7 @@ from obligor.models.evaluation import tidy
 from obligor.pipeline.challenging import Offered, challenge
 from obligor.pipeline.declined import assumptions_of, infer_declined
 from obligor.pipeline.evidence import run_record, write_edits, write_evidence
-from obligor.pipeline.fitting import columns_of, fit, predictors_of, search_alternatives
+from obligor.pipeline.fitting import columns_of, fit, predictors_of, propose_features, search_alternatives
 from obligor.pipeline.judging import evaluate_card, origin_of
 from obligor.pipeline.preparing import (
     db_tape,
@@ -95,6 +95,7 @@ def run_main_job(
                 evaluation["alternatives"] = search_alternatives(
                     contract, prepared, fitted, judged, fixed=edits.fixed, progress=progress
                 )
+            evaluation["proposals"] = tidy(propose_features(contract, prepared, fitted, rows, progress=progress))
             offered = Offered(predictors_of(contract, prepared.features), columns_of(prepared), rows)
             evaluation["challengers"] = challenge(
                 challengers, offered, contract=contract, card=card, scores=fitted.scores, out=folder, progress=progress

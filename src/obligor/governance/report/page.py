@@ -40,6 +40,7 @@ SECTIONS = (
     Section("calibration", "Calibration", calibration.fill),
     Section("points", "Points", lambda view: {"characteristics": view.evaluation["characteristics"]}),
     Section("characteristics", "Characteristics", characteristics.fill),
+    Section("proposals", "Ratios", lambda view: {} if view.evaluation["proposals"] else None),
     Section("segments", "Segments", lambda view: {} if view.evaluation["segments"] else None),
     Section("edits", "Edits by hand", edits.fill),
     Section("explanations", "Explanations", explanations.fill),
