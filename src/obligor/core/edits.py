@@ -7,7 +7,6 @@ an edit too. Nothing but the bins that the edits lead to enters a fit.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import (
@@ -15,7 +14,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -25,6 +23,7 @@ from obligor.core.bins import Bins, CategoryBins, NumericBins
 from obligor.core.canonical import canonical_json, readable_json, sha256
 from obligor.core.errors import CardError, EditError
 from obligor.core.rebinning import Change, Undo, describe, rebin
+from obligor.core.strict_json import read_model
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -189,17 +188,8 @@ def parse_edits(data: bytes) -> Edits:
     EditError
         Where it is not JSON, lacks something, was altered, or holds an edit that its bins do not allow.
     """
-    if len(data) > _MOST_BYTES:
-        raise EditError(f"edits: {len(data)} bytes are more than {_MOST_BYTES}")
     try:
-        json.loads(data)
-        return Edits.model_validate_json(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise EditError(f"edits: {place}: {first['msg']}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise EditError(f"edits: is not JSON: {error}") from None
+        return read_model(data, Edits, what="edits", error=EditError, most=_MOST_BYTES)
     except CardError as error:
         raise EditError(f"edits: {error.message}") from None
 

@@ -12,13 +12,13 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from obligor.core.canonical import canonical_json, readable_json, sha256
 from obligor.core.clauses import Column, Economics, Feature, Share
 from obligor.core.errors import PolicyError
 from obligor.core.scorecard import CardBand, CardModel, faults_of_bands
-from obligor.core.strict_json import read_strict_json
+from obligor.core.strict_json import read_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,15 +125,7 @@ def parse_policy(data: bytes) -> Policy:
     PolicyError
         Where it is not JSON, says something twice, lacks something, or contradicts itself.
     """
-    if len(data) > _MOST_BYTES:
-        raise PolicyError(f"policy: {len(data)} bytes are more than {_MOST_BYTES}")
-    read_strict_json(data, what="policy", error=PolicyError)
-    try:
-        return Policy.model_validate_json(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise PolicyError(f"policy: {place}: {first['msg']}") from None
+    return read_model(data, Policy, what="policy", error=PolicyError, most=_MOST_BYTES)
 
 
 def check_policy(policy: Policy, card: Scorecard) -> None:

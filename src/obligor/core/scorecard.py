@@ -14,7 +14,6 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
-    ValidationError,
     model_serializer,
     model_validator,
 )
@@ -24,7 +23,7 @@ from obligor.core.calibration import PdTable
 from obligor.core.canonical import canonical_json, readable_json, sha256
 from obligor.core.clauses import CardScale, Feature, History, Table
 from obligor.core.errors import CardError
-from obligor.core.strict_json import read_strict_json
+from obligor.core.strict_json import read_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -279,15 +278,7 @@ def parse_card(data: bytes) -> Scorecard:
     CardError
         Where it is not JSON, says something twice, lacks something, or contradicts itself.
     """
-    if len(data) > _MOST_BYTES:
-        raise CardError(f"scorecard: {len(data)} bytes are more than {_MOST_BYTES}")
-    read_strict_json(data, what="scorecard", error=CardError)
-    try:
-        return Scorecard.model_validate_json(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise CardError(f"scorecard: {place}: {first['msg']}") from None
+    return read_model(data, Scorecard, what="scorecard", error=CardError, most=_MOST_BYTES)
 
 
 def _faults(card: Scorecard) -> Iterator[str]:

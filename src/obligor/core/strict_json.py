@@ -1,12 +1,35 @@
-"""JSON that says one thing only: no key twice, no number that JSON does not know."""
+"""JSON that says one thing only: no key twice, no number that JSON does not know; and models read from it."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 if TYPE_CHECKING:
     from obligor.core.errors import InvalidInputError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_model(data: bytes, model: type[Model], *, what: str, error: type[InvalidInputError], most: int) -> Model:
+    """Read a model from the bytes of its file, of which there may be so many.
+
+    Raises
+    ------
+    InvalidInputError
+        Of the kind given, where it is too large, is not JSON, says something twice, lacks something, or contradicts itself.
+    """
+    if len(data) > most:
+        raise error(f"{what}: {len(data)} bytes are more than {most}")
+    read_strict_json(data, what=what, error=error)
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise error(f"{what}: {place}: {first['msg']}") from None
 
 
 def read_strict_json(data: bytes, *, what: str, error: type[InvalidInputError]) -> object:
