@@ -42,7 +42,7 @@ def real_tapes() -> list[Tape]:
         _folded("taiwan", *_taiwan()),
         _folded("lendingclub", lending, bad),
         Tape("lendingclub_oot", lending, bad, [(np.flatnonzero(early), np.flatnonzero(~early))]),
-        _folded("gmsc", *_gmsc()),
+        _folded("gmsc", *gmsc()),
     ]
 
 
@@ -88,7 +88,8 @@ def _taiwan() -> tuple[pd.DataFrame, np.ndarray]:
     return frame.iloc[:, 1:24].astype(float), frame.iloc[:, 24].to_numpy(np.uint8)
 
 
-def _gmsc() -> tuple[pd.DataFrame, np.ndarray]:
+def gmsc() -> tuple[pd.DataFrame, np.ndarray]:
+    """Read Give Me Some Credit."""
     frame = pd.read_csv(folder() / "give_me_some_credit" / "cs-training.csv.gz")
     return frame.iloc[:, 2:].astype(float), frame["SeriousDlqin2yrs"].to_numpy(np.uint8)
 
