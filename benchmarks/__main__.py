@@ -6,6 +6,8 @@ import argparse
 import importlib
 import json
 
+from benchmarks.tables import RESULTS
+
 NAMES = ("accuracy", "short", "training", "single", "scoring", "engines", "policy", "thresholds", "rejects")
 
 
@@ -14,8 +16,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--quick", action="store_true", help="end within a minute")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the result, from which benchmarks.tables writes the docs"
+    )
     chosen = parser.parse_args()
-    print(json.dumps(importlib.import_module(f"benchmarks.{chosen.name}").run(quick=chosen.quick)))
+    if chosen.keep and chosen.quick:
+        parser.error("--keep is for full runs")
+    result = importlib.import_module(f"benchmarks.{chosen.name}").run(quick=chosen.quick)
+    if chosen.keep:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{chosen.name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ def run(*, quick: bool) -> dict[str, object]:
         "lightgbm_s": round(boosted.seconds, 3),
         "smooth_ratio_vs_lightgbm": round(boosted.seconds / smooth.seconds, 2),
         "smooth_extra_memory_ratio": round(smooth.extra_mb / data_mb, 3),
+        "lightgbm_extra_memory_ratio": round(boosted.extra_mb / data_mb, 3),
         "gmsc_smooth_s": round(smooth_real.seconds, 3),
         "gmsc_lightgbm_s": round(boosted_real.seconds, 3),
         "gmsc_smooth_ratio_vs_lightgbm": round(boosted_real.seconds / smooth_real.seconds, 2),

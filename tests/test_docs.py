@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,3 +81,14 @@ def test_commands_in_the_pages_exist(page: Path) -> None:
     known = {" ".join(path) for path, _ in commands(cli)}
     for line in re.findall(r"^(?:\$ |\s{4}uv run )obligor ([a-z ]+)", page.read_text(), flags=re.MULTILINE):
         assert any(line == name or line.startswith(f"{name} ") for name in known), line
+
+
+def test_the_tables_of_the_benchmarks_are_written_from_their_results() -> None:
+    sys.path.insert(0, str(ROOT))
+    try:
+        tables = importlib.import_module("benchmarks.tables")
+    finally:
+        sys.path.remove(str(ROOT))
+    page = tables.PAGE.read_text()
+    assert len(tables.MARK.findall(page)) == 10
+    assert page == tables.written(page)

@@ -1,0 +1,147 @@
+"""The tables of docs/reference/benchmarks.md, written from the kept results: ``python -m benchmarks.tables``.
+
+A table stands behind a mark that names its benchmark and its place among the tables of that benchmark.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
+RESULTS = ROOT / "benchmarks" / "results"
+MARK = re.compile(r"^<!-- (?P<name>\w+) (?P<place>\d) -->\n(?P<table>(?:\|.*\n)*)", re.MULTILINE)
+TAPES = {"german": "German", "taiwan": "Taiwan", "lendingclub_oot": "LendingClub out of time",
+         "lendingclub": "LendingClub", "gmsc": "Give Me Some Credit"}  # fmt: skip
+MODELS = {"card": "card", "signed": "signed", "smooth": "smooth", "optbinning": "OptBinning", "toad": "toad",
+          "logit": "plain logit", "lightgbm": "LightGBM", "catboost": "CatBoost"}  # fmt: skip
+TESTS = (("card", "optbinning"), ("card", "toad"), ("smooth", "optbinning"), ("smooth", "toad"),
+         ("smooth", "lightgbm"), ("smooth", "catboost"))  # fmt: skip
+CARDS = {"none": "none", "none, finer bins": "none, finer bins", "fuzzy x1": "fuzzy, 1", "fuzzy x2": "fuzzy, 2",
+         "parcelling x1": "parcelling, 1", "parcelling x2": "parcelling, 2",
+         "parcelling at the true rate": "parcelling, true rate", "all outcomes": "all outcomes"}  # fmt: skip
+ENGINES = {"batch": "batch (`obligor score`)", "duckdb_sql": "SQL in DuckDB",
+           "postgres_sql": "SQL in PostgreSQL, which ran already",
+           "spark_columnar": "columnar scorer on Spark (`score_frame`)", "spark_sql": "SQL on Spark"}  # fmt: skip
+SURE = 0.01
+
+Rows = list[list[str]]
+
+
+def written(page: str) -> str:
+    """Give the page with every table that has a mark written from its result."""
+    return MARK.sub(lambda found: _marked(found["name"], int(found["place"])), page)
+
+
+def _marked(name: str, place: int) -> str:
+    result = json.loads((RESULTS / f"{name}.json").read_text())
+    head, *rows = TABLES[name](result)[place]
+    lines = [head, ["---"] * len(head), *rows]
+    return f"<!-- {name} {place} -->\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _accuracy(result: dict) -> list[Rows]:
+    head = ["tape", *MODELS.values()]
+    aucs = [[TAPES[tape], *(_dot(it[model]) for model in MODELS)] for tape, it in result.items()]
+    losses = [[TAPES[tape], *(_dot(it["log_loss"][model]) for model in MODELS)] for tape, it in result.items()]
+    tests = [[TAPES[tape], *(_dot(it[f"p_{a}_against_{b}"]) for a, b in TESTS)] for tape, it in result.items()]
+    return [[head, *aucs], [head, *losses], [["tape", *(f"{MODELS[a]}, {MODELS[b]}" for a, b in TESTS)], *tests]]
+
+
+def _short(result: dict) -> list[Rows]:
+    models = ("card", "smooth", "logit", "lightgbm")
+    rows = []
+    for name, it in result.items():
+        tape, size = name.rsplit("_", 1)
+        told = (f"{_dot(it[model]['auc'])}, {_dot(it[model]['log_loss'])}" for model in models)
+        rows.append([TAPES[tape], f"{int(size):,}", *told])
+    return [[["tape", "rows", *(MODELS[model] for model in models)], *rows]]
+
+
+def _training(result: dict) -> list[Rows]:
+    def row(name: str, seconds: str, memory: str) -> list[str]:
+        return [name, f"{result[seconds]:.1f}", f"{result[memory]:.2f}" if memory else ""]
+
+    return [
+        [
+            ["", "seconds", "memory above the data, in parts of it"],
+            row("classical", "ours_s", "extra_memory_ratio"),
+            row("OptBinning", "optbinning_s", "optbinning_extra_memory_ratio"),
+            row("smooth", "smooth_s", "smooth_extra_memory_ratio"),
+            row("LightGBM", "lightgbm_s", "lightgbm_extra_memory_ratio"),
+            row("smooth, Give Me Some Credit (150,000 by 10)", "gmsc_smooth_s", ""),
+            row("LightGBM, Give Me Some Credit", "gmsc_lightgbm_s", ""),
+        ]
+    ]
+
+
+def _scoring(result: dict) -> list[Rows]:
+    rows = [
+        ["obligor", f"{result['rows_per_s']:,}", f"{result['peak_mb_1m']:.0f} MB"],
+        ["obligor, ten times the rows", f"{result['rows_per_s_10m']:,}", f"{result['peak_mb_10m']:.0f} MB"],
+        ["the card as one `SELECT` in DuckDB, file to file", f"{result['duckdb_sql_rows_per_s']:,}", ""],
+        ["OptBinning, `score` and `predict_proba`", f"{result['optbinning_rows_per_s']:,}", ""],
+    ]
+    return [[["", "rows per second", "memory above the start"], *rows]]
+
+
+def _engines(result: dict) -> list[Rows]:
+    sizes = [str(size) for size in result["sizes"]]
+    rows = []
+    for name, it in result["engines"].items():
+        rates = (f"{it['rows_per_s'][size]:,}" if size in it["rows_per_s"] else "" for size in sizes)
+        rows.append([ENGINES[name], f"{it['start_s']:.2f} s", *rates])
+    return [[["", "start-up", f"{int(sizes[0]):,} rows", *(f"{int(size):,}" for size in sizes[1:])], *rows]]
+
+
+def _policy(result: dict) -> list[Rows]:
+    rows = []
+    for rate in sorted({name.rsplit("_", 1)[1] for name in result}, key=float):
+        old, new = (result[f"{recipe}_{rate}"] for recipe in ("classical", "smooth"))
+        told = [cell for it in (old, new) for cell in (_percent(it["new_npl_rate"]), _change(it["npl_change"]))]
+        rows.append([f"{float(rate):.0%}", _percent(old["old_npl_rate"]), *told])
+    head = ["approved", "by the rate", "classical card", "change in points", "smooth card", "change in points"]
+    return [[head, *rows]]
+
+
+def _rejects(result: dict) -> list[Rows]:
+    head = ["lender, recipe", "true uplift", *CARDS.values()]
+
+    def row(name: str, key: str, *, stars: bool) -> list[str]:
+        cards = result[name]["cards"]
+        cells = [
+            _dot(cards[card][key]) + ("*" if stars and card != "none" and cards[card]["p_declined"] < SURE else "")
+            if card in cards
+            else ""
+            for card in CARDS
+        ]
+        tape, rest = name.split(",", 1)
+        return [f"{TAPES.get(tape, tape)},{rest}", f"{result[name]['true_uplift']['fuzzy']:.2f}", *cells]
+
+    return [
+        [head, *(row(name, "auc_declined", stars=True) for name in result)],
+        [head, *(row(name, "log_loss_declined", stars=False) for name in result)],
+    ]
+
+
+TABLES = {"accuracy": _accuracy, "short": _short, "training": _training, "scoring": _scoring, "engines": _engines,
+          "policy": _policy, "rejects": _rejects}  # fmt: skip
+
+
+def _dot(value: float) -> str:
+    return f"{value:.4f}".lstrip("0")
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def _change(it: dict) -> str:
+    value, lower, upper = (100 * it[key] for key in ("value", "lower", "upper"))
+    return f"{value:+.2f} ({lower:+.2f} to {upper:+.2f})"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(written(PAGE.read_text()))
