@@ -93,6 +93,28 @@ def test_segments_that_behave_alike_seldom_earn_points() -> None:
     assert sum(each.earned for each in judged) <= 4  # 5% of 20 is one; more than 4 in one draw of a hundred
 
 
+def test_each_segment_that_earned_its_points_has_the_bad_rate_of_its_train_loans(
+    apart: tuple[Portfolio, FittedCard],
+) -> None:
+    it, fitted = apart
+    for each in fitted.segments:
+        inside = (fitted.design.codes("kind") == each.bin) & it.rows.is_in(0)
+        pds = 1 / (1 + np.exp(log_odds_of(fitted.scores[inside], scale=CardScale())))
+        if each.earned:
+            assert pds.mean() == pytest.approx(it.rows.bad[inside].mean(), abs=2e-4)  # points are whole thousandths
+
+
+def test_a_column_of_which_every_bin_earns_its_points_makes_whole_grids() -> None:
+    it = portfolio(7, differ=0.6)
+    known = np.where(it.frame.columns["kind"] == "new", np.nan, 1.0)  # one interval and the missing, no other bin
+    whole = Portfolio(Frame(it.frame.columns | {"known": known}), it.rows, it.risk)
+    predictors = [Predictor(name, "numeric", Trend.AUTO) for name in ("income", "debt", "known")]
+    fitted = fit_card(predictors, whole.frame, whole.rows, recipe=Recipe(BinningRules(max_bins=6), segment="known"))
+    assert sum(each.earned for each in fitted.segments) == fitted.bins["known"].bins.size == 2
+    for grid in fitted.points.grids:
+        assert set(grid.rows) == set(range(len(grid.points))) == {0, 1}
+
+
 def test_a_segments_points_keep_the_trend_that_the_contract_asks() -> None:
     it = portfolio(3, differ=0.9)  # in one segment income runs the other way
     fitted = card_of(it, trend=Trend.DESCENDING)

@@ -22,7 +22,7 @@ from obligor.measures.discrimination import auc, delong_test
 from obligor.models.coarsening import monotone
 from obligor.models.columns import TEST, TRAIN, VALIDATION
 from obligor.models.scaling import Grid, add_points, factor_of, log_odds_of
-from obligor.models.smoothing import Sample, fit_tables, independent
+from obligor.models.smoothing import Sample, fit_intercept, fit_tables, independent
 from obligor.models.tables import spans
 
 if TYPE_CHECKING:
@@ -81,11 +81,11 @@ def fit_segments(fitted: FittedCard, design: CodedDesign, rows: Rows, segment: s
     found, earned, labels = [], {}, fitted.bins[segment].bins.labels()
     for place in range(len(labels)):
         inside = codes == place
-        deviations = _deviations(whole, rows, inside, risk, but=segment)
-        told = _judge(whole, rows, place, labels, inside, risk, deviations)
+        own = _own(whole, rows, inside, risk, but=segment)
+        told = _judge(whole, rows, place, labels, inside, risk, own)
         found.append(told)
-        if told.earned:
-            earned[place] = deviations
+        if own and told.earned:
+            earned[place] = own
     kept = _with_grids(whole, rows, segment, earned, scale=scale) if earned else fitted
     return replace(kept, segments=tuple(it for it in found if it.rows))
 
@@ -115,24 +115,44 @@ def _with_column(fitted: FittedCard, design: CodedDesign, segment: str) -> Fitte
     )
 
 
-def _deviations(
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """What a segment has of its own, in log-odds of bad beside everybody's."""
+
+    level: float
+    """Of all its loans alike."""
+    tables: Mapping[str, NDArray[np.float64]]
+    """By characteristic, of each bin; over the segment's train rows each has a mean of zero."""
+
+    def of(self, fitted: FittedCard, at: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Give what it adds for some rows."""
+        parts = [table[fitted.design.codes(name)[at]] for name, table in self.tables.items()]
+        return np.asarray(np.sum(parts, axis=0) + self.level)
+
+
+def _own(
     fitted: FittedCard, rows: Rows, inside: NDArray[np.bool_], risk: NDArray[np.float64], *, but: str
-) -> dict[str, NDArray[np.float64]]:
-    """Fit a segment's log-odds of bad beside everybody's, by characteristic and bin; nothing where it is too small."""
+) -> _Own | None:
+    """Fit what a segment has of its own; None where it is too small, or where nothing is."""
     train = np.flatnonzero(inside & rows.is_in(TRAIN))
     bad = rows.bad[train].astype(np.float64)
     names = [name for name in fitted.fit.features if name != but]
     if min(bad.sum(), len(bad) - bad.sum()) < _FEWEST or not names:
-        return {}
+        return None
     weight = np.ones(len(train)) if rows.weight is None else rows.weight[train] / rows.weight[train].mean()
     lines = np.vstack([fitted.design.codes(name)[train] for name in names])
     blocks = [independent(name, at, fitted.bins[name].bins.size) for at, name in enumerate(names)]
     fit = fit_tables(Sample(lines, bad, weight, risk[train]), blocks)
-    found = {}
+    tables = {}
     for at, name in enumerate(names):
         if fit.edf[at] >= _LEAST_EDF:
-            found[name] = _in_trend(fit.tables[at], fitted.bins[name], _table(fitted, name))
-    return found
+            held = np.bincount(lines[at], weights=weight, minlength=blocks[at].size).astype(np.float64)
+            kept = _in_trend(fit.tables[at], fitted.bins[name], _table(fitted, name), held)
+            tables[name] = kept - np.average(kept, weights=held)
+    if not tables:
+        return None
+    level = fit_intercept(risk[train] + _Own(0.0, tables).of(fitted, train), rows.bad[train], weight)
+    return _Own(level, tables)
 
 
 def _table(fitted: FittedCard, name: str) -> NDArray[np.float64]:
@@ -141,12 +161,20 @@ def _table(fitted: FittedCard, name: str) -> NDArray[np.float64]:
     return -fitted.fit.coefficients[at] * fitted.design.woe[at]
 
 
-def _in_trend(moved: NDArray[np.float64], bins: FittedBins, table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pool neighbours whose sums with everybody's table would break the trend that the characteristic keeps."""
+def _in_trend(
+    moved: NDArray[np.float64], bins: FittedBins, table: NDArray[np.float64], held: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Pool neighbours whose sums with everybody's table would break the trend that the characteristic keeps.
+
+    Parameters
+    ----------
+    held
+        The segment's train rows in each bin, by weight.
+    """
     if bins.trend not in (Trend.ASCENDING, Trend.DESCENDING) or not isinstance(bins.bins, NumericBins):
         return moved
     ordinary = bins.bins.ordinary
-    whole, held = (table + moved)[:ordinary], bins.train.rows[:ordinary] + 1e-9
+    whole, held = (table + moved)[:ordinary], held[:ordinary] + 1e-9
     kept = moved.copy()
     for pool in spans(monotone(whole, held, rising=bins.trend == Trend.ASCENDING), ordinary):
         kept[pool] = np.average(whole[pool], weights=held[pool]) - table[pool]
@@ -160,19 +188,19 @@ def _judge(
     labels: Sequence[str],
     inside: NDArray[np.bool_],
     risk: NDArray[np.float64],
-    deviations: Mapping[str, NDArray[np.float64]],
+    own: _Own | None,
 ) -> Segment:
     train, unseen = inside & rows.is_in(TRAIN), np.flatnonzero(inside & rows.is_in(VALIDATION))
     size, label = (int(train.sum()), int(rows.bad[train].sum())), labels[place]
-    if not deviations or not len(unseen):
+    if own is None or not len(unseen):
         return Segment(place, label, *size, None, None, earned=False, characteristics=())
-    moved = sum(table[fitted.design.codes(name)[unseen]] for name, table in deviations.items())
+    moved = own.of(fitted, unseen)
     weight = np.ones(len(unseen)) if rows.weight is None else rows.weight[unseen]
     gains = _losses(risk[unseen], rows.bad[unseen]) - _losses(risk[unseen] + moved, rows.bad[unseen])
     mean = float(np.average(gains, weights=weight))
     error = float(np.sqrt((weight**2 * (gains - mean) ** 2).sum()) / weight.sum())
     earned = mean > _SURE * error
-    return Segment(place, label, *size, mean, error, earned=earned, characteristics=tuple(deviations) if earned else ())
+    return Segment(place, label, *size, mean, error, earned=earned, characteristics=tuple(own.tables) if earned else ())
 
 
 def _losses(log_odds: NDArray[np.float64], bad: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -180,28 +208,36 @@ def _losses(log_odds: NDArray[np.float64], bad: NDArray[np.uint8]) -> NDArray[np
 
 
 def _with_grids(
-    fitted: FittedCard,
-    rows: Rows,
-    segment: str,
-    earned: Mapping[int, Mapping[str, NDArray[np.float64]]],
-    *,
-    scale: CardScale,
+    fitted: FittedCard, rows: Rows, segment: str, earned: Mapping[int, _Own], *, scale: CardScale
 ) -> FittedCard:
-    """Write the earned deviations down as grids: the first row is of all others, and earns nothing."""
-    size, factor = fitted.bins[segment].bins.size, factor_of(scale)
-    names = [name for name in fitted.fit.features if any(name in each for each in earned.values())]
+    """Write down what was earned: the level with the segment's own bin, the tables as grids, all others in a row of nothing."""
+    bins, factor = [list(table) for table in fitted.points.bins], factor_of(scale)
+    for place, own in earned.items():
+        bins[fitted.fit.features.index(segment)][place] += round(-factor * own.level)
     grids = []
-    for name in names:
-        places = [place for place, each in earned.items() if name in each]
-        axis = tuple(places.index(at) + 1 if at in places else 0 for at in range(size))
-        tables = [np.rint(-factor * earned[place][name]).astype(np.int64) for place in places]
-        points = ((0,) * len(tables[0]), *(tuple(table.tolist()) for table in tables))
-        if any(any(row) for row in points):
+    for name in fitted.fit.features:
+        tables = {
+            place: tuple(np.rint(-factor * own.tables[name]).astype(np.int64).tolist())
+            for place, own in earned.items()
+            if name in own.tables
+        }
+        if any(any(table) for table in tables.values()):
+            axis, points = _rows_of(tables, size=fitted.bins[segment].bins.size)
             grids.append(_grid(fitted, rows, (segment, name), axis, points, scale=scale))
-    whole = replace(fitted.points, grids=(*fitted.points.grids, *grids))
+    whole = replace(fitted.points, bins=tuple(map(tuple, bins)), grids=(*fitted.points.grids, *grids))
     lines = [fitted.design.codes(name) for name in fitted.fit.features]
     scores = add_points(whole, lines, rows=len(rows.bad), features=fitted.fit.features)
     return replace(fitted, points=whole, scores=scores)
+
+
+def _rows_of(
+    tables: Mapping[int, tuple[int, ...]], *, size: int
+) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    """Give the row of each of the segment column's bins, and the rows; the last is that of all others, if there are any."""
+    places = list(tables)
+    axis = tuple(places.index(at) if at in tables else len(places) for at in range(size))
+    nothing = (0,) * len(tables[places[0]])
+    return axis, (*tables.values(), *([nothing] if len(places) in axis else []))
 
 
 def _grid(

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import expit
 from scipy.stats import chi2
 
 from obligor.core.errors import TapeError
@@ -39,7 +38,7 @@ from obligor.models.projection import (
 )
 from obligor.models.scaling import THOUSANDTHS, Grid, Points, add_points
 from obligor.models.selection import Dropped
-from obligor.models.smoothing import Block, Sample, Smooth, by_cells, fit_tables, independent, ordered
+from obligor.models.smoothing import Block, Sample, Smooth, by_cells, fit_intercept, fit_tables, independent, ordered
 from obligor.models.tables import FineTable, cut_finely
 from obligor.models.training import FittedCard, fetch, refuse_strays
 from obligor.models.trends import shape_of
@@ -250,7 +249,8 @@ def _card(
     )
     lines = list(codes)
     earned = add_points(points, lines, rows=codes.shape[1], features=names)
-    base = _intercept(-earned[train] / factor, rows, train)
+    weight = np.ones(len(train)) if rows.weight is None else rows.weight[train]
+    base = fit_intercept(-earned[train] / factor, rows.bad[train], weight)
     points = replace(points, base=round(THOUSANDTHS * scale.score + factor * (-base - math.log(scale.odds))))
     tables = tuple(woe(bins[name].train) for name in names)
     design = CodedDesign(names, codes, tuple(range(len(names))), tables)
@@ -273,21 +273,6 @@ def _points_of(
         bads,
         float(f"{it.gain:.{_DIGITS}g}"),
     )
-
-
-def _intercept(offset: NDArray[np.float64], rows: Rows, train: NDArray[np.int64]) -> float:
-    """Fit the intercept alone, by Newton's method: the mean PD of train becomes its bad rate."""
-    bad = rows.bad[train]
-    weight = np.ones(len(train)) if rows.weight is None else rows.weight[train]
-    rate = np.average(bad, weights=weight)
-    found = math.log(rate / (1 - rate)) - float(np.average(offset, weights=weight))
-    for _ in range(50):
-        p = expit(found + offset)
-        step = float((weight * (bad - p)).sum() / (weight * p * (1 - p)).sum())
-        found += max(min(step, 2.0), -2.0)
-        if abs(step) < 1e-12:  # noqa: PLR2004  log-odds
-            break
-    return found
 
 
 def _fitted_bins(it: Coarse, table: NDArray[np.float64]) -> FittedBins:

@@ -230,6 +230,19 @@ def fit_tables(
     )
 
 
+def fit_intercept(offset: NDArray[np.float64], bad: NDArray[np.uint8], weight: NDArray[np.float64]) -> float:
+    """Fit an intercept alone to log-odds of bad, by Newton's method: the mean PD becomes the bad rate."""
+    rate = float(np.average(bad, weights=weight))
+    found = float(np.log(rate / (1 - rate))) - float(np.average(offset, weights=weight))
+    for _ in range(50):
+        p = expit(found + offset)
+        step = float((weight * (bad - p)).sum() / (weight * p * (1 - p)).sum())
+        found += max(min(step, 2.0), -2.0)
+        if abs(step) < 1e-12:  # noqa: PLR2004  log-odds
+            break
+    return found
+
+
 def _walk(
     beta: NDArray[np.float64],
     move: NDArray[np.float64],
