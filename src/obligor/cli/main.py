@@ -11,7 +11,7 @@ from obligor import __version__
 from obligor.cli import bins, choosing, contracts, explaining, making, scoring
 from obligor.core.errors import ObligorError
 
-_EXIT = {"invalid": 2, "gate": 1, "unavailable": 1}
+_USAGE = {"invalid", "too_large"}
 _INTERRUPTED = 130
 
 
@@ -48,7 +48,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except ObligorError as error:
         click.echo(f"obligor: {error}", err=True)
-        sys.exit(_EXIT[error.kind])
+        sys.exit(2 if error.kind in _USAGE else 1)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)

@@ -11,6 +11,15 @@
      |    +-- CardError           a scorecard file
      |    +-- EditError           an edit of bins by hand
      |    +-- PolicyError         a policy file
+     |    +-- ApplicationError    an application, or another body of a request; tells every field that is wrong
+     |    +-- KeyReusedError      an idempotency key that was used for another request
+     +-- UnauthenticatedError     kind unauthenticated exit 1   nobody that is known, whatever the reason
+     +-- ForbiddenError           kind forbidden    exit 1   somebody known, who may not do this
+     +-- NotFoundError            kind not_found    exit 1   there is none, or none that the caller may see
+     +-- InFlightError            kind conflict     exit 1   the same request is being worked on
+     +-- LimitedError             kind limited      exit 1   too many requests by this caller
+     +-- TooLargeError            kind too_large    exit 2   more than the stated limit came in
+     +-- IntegrityError           kind broken       exit 1   what is kept is not what was signed or hashed
      +-- GateError                kind gate         exit 1   a check that the lender set was not passed
      +-- UnavailableError         kind unavailable  exit 1   something outside did not answer, or is full
 
@@ -22,12 +31,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-Kind = Literal["invalid", "gate", "unavailable"]
+Kind = Literal[
+    "invalid", "unauthenticated", "forbidden", "not_found", "conflict", "limited", "too_large", "broken", "gate", "unavailable"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a contract: where, and what."""
+    """One thing that is wrong with a contract or an application: where, and what; never a person's value."""
 
     path: tuple[str | int, ...]
     message: str
@@ -83,6 +94,64 @@ class EditError(InvalidInputError):
 
 class PolicyError(InvalidInputError):
     """A policy that is malformed, that contradicts itself, or that does not go with its card."""
+
+
+class ApplicationError(InvalidInputError):
+    """An application, or another body of a request, that cannot be read; ``problems`` lists each field."""
+
+    def __init__(self, message: str, *, problems: tuple[Problem, ...] = (), hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = problems
+
+
+class KeyReusedError(InvalidInputError):
+    """An idempotency key that this client used for another request."""
+
+
+class UnauthenticatedError(ObligorError):
+    """Nobody that is known; the message is the same whatever the reason."""
+
+    kind = "unauthenticated"
+
+
+class ForbiddenError(ObligorError):
+    """A known caller may not do this."""
+
+    kind = "forbidden"
+
+
+class NotFoundError(ObligorError):
+    """There is no such thing, or none that the caller may see."""
+
+    kind = "not_found"
+
+
+class InFlightError(ObligorError):
+    """A request with the same idempotency key is being worked on; the same request may be sent again soon."""
+
+    kind = "conflict"
+
+
+class LimitedError(ObligorError):
+    """Too many requests by one caller; ``retry_after`` seconds later there may be room."""
+
+    kind = "limited"
+
+    def __init__(self, message: str, *, retry_after: int = 1, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class TooLargeError(ObligorError):
+    """More came in than the stated limit."""
+
+    kind = "too_large"
+
+
+class IntegrityError(ObligorError):
+    """What is kept is not what was signed or hashed: nothing may rest on it."""
+
+    kind = "broken"
 
 
 class GateError(ObligorError):

@@ -1,0 +1,1 @@
+"""Calls the decision service from Python."""
