@@ -32,7 +32,16 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 Kind = Literal[
-    "invalid", "unauthenticated", "forbidden", "not_found", "conflict", "limited", "too_large", "broken", "gate", "unavailable"
+    "invalid",
+    "unauthenticated",
+    "forbidden",
+    "not_found",
+    "conflict",
+    "limited",
+    "too_large",
+    "broken",
+    "gate",
+    "unavailable",
 ]
 
 
