@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from obligor.bootstrap import _with_what_is_here, load_card, run_tape, score_tape
+from obligor.bootstrap import load_card, run_tape, score_tape
+from obligor.bootstrap.cards import _with_what_is_here
 from obligor.core.errors import UnavailableError
 from obligor.core.policy import check_policy, outcome_for, parse_policy
 from obligor.core.scorecard import parse_card

@@ -1,4 +1,4 @@
-"""Builds things from settings and hands them down: the only place that knows every adapter."""
+"""Builds what makes, scores and explains cards."""
 
 from __future__ import annotations
 
