@@ -1,0 +1,71 @@
+"""What an error is called at each door: the one place that knows that a kind is a 409 or an ABORTED.
+
+Over HTTP an error is a problem (RFC 9457). What it tells is for the caller: field paths and what was wanted, never a value,
+and nothing of how the service is built.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from obligor.core.errors import ApplicationError, KeyReusedError, LimitedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from obligor.core.errors import Kind, ObligorError, Problem
+
+_RETRY_AFTER = {"conflict": 1, "unavailable": 2, "broken": 30}
+
+
+class Answer(NamedTuple):
+    """How a kind of error is answered."""
+
+    status: int
+    """Of HTTP."""
+    code: str
+    """Of gRPC, by name."""
+    title: str
+
+
+ANSWERS: Mapping[Kind, Answer] = {
+    "invalid": Answer(422, "INVALID_ARGUMENT", "The request cannot be read"),
+    "unauthenticated": Answer(401, "UNAUTHENTICATED", "No valid API key"),
+    "forbidden": Answer(403, "PERMISSION_DENIED", "The API key does not allow this"),
+    "not_found": Answer(404, "NOT_FOUND", "There is none"),
+    "conflict": Answer(409, "ABORTED", "The same request is being worked on"),
+    "limited": Answer(429, "RESOURCE_EXHAUSTED", "Too many requests"),
+    "too_large": Answer(413, "INVALID_ARGUMENT", "The request is too large"),
+    "broken": Answer(503, "UNAVAILABLE", "The service cannot answer"),
+    "gate": Answer(503, "UNAVAILABLE", "The service cannot answer"),
+    "unavailable": Answer(503, "UNAVAILABLE", "The service cannot answer"),
+}
+
+
+def retry_after(error: ObligorError) -> int | None:
+    """Give the seconds after which the same request may be sent again; none where it would fail again."""
+    if isinstance(error, LimitedError):
+        return error.retry_after
+    return _RETRY_AFTER.get(error.kind)
+
+
+def type_of(error: ObligorError) -> str:
+    """Name the type of a problem: a URN that does not change."""
+    kind = "key-reused" if isinstance(error, KeyReusedError) else error.kind.replace("_", "-")
+    return f"urn:obligor:problem:{kind}"
+
+
+def problem_of(error: ObligorError) -> dict[str, Any]:
+    """Tell an error as a problem; what broke inside is told in the log, not to the caller."""
+    answer = ANSWERS[error.kind]
+    problem: dict[str, Any] = {"type": type_of(error), "title": answer.title, "status": answer.status}
+    if error.kind not in ("broken", "gate"):
+        problem["detail"] = error.message
+    if isinstance(error, ApplicationError) and error.problems:
+        problem["errors"] = [{"field": pointer(it), "message": it.message} for it in error.problems]
+    return problem
+
+
+def pointer(problem: Problem) -> str:
+    """Give the place of a problem as a JSON pointer (RFC 6901)."""
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in problem.path)
