@@ -13,6 +13,7 @@
      |    +-- PolicyError         a policy file
      |    +-- ApplicationError    an application, or another body of a request; tells every field that is wrong
      |    +-- KeyReusedError      an idempotency key that was used for another request
+     |    +-- AuditError          a leaf, proof, checkpoint, receipt or bundle of the audit log
      +-- UnauthenticatedError     kind unauthenticated exit 1   nobody that is known, whatever the reason
      +-- ForbiddenError           kind forbidden    exit 1   somebody known, who may not do this
      +-- NotFoundError            kind not_found    exit 1   there is none, or none that the caller may see
@@ -115,6 +116,10 @@ class ApplicationError(InvalidInputError):
 
 class KeyReusedError(InvalidInputError):
     """An idempotency key that this client used for another request."""
+
+
+class AuditError(InvalidInputError):
+    """A leaf, a proof, a checkpoint, a receipt or a bundle of the audit log that is malformed."""
 
 
 class UnauthenticatedError(ObligorError):

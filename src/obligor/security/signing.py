@@ -1,0 +1,132 @@
+"""The signing key of the deployment: Ed25519, in a file that only its owner may read.
+
+It signs two kinds of things, and a signature of one is never valid for the other. Notes (checkpoints) are signed as they stand,
+as signed-note demands. Statements (releases) are signed after a prefix that names their purpose and begins with a zero byte,
+which no note may hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+from obligor.core.checkpoints import Note, Signature, VerifierKey
+from obligor.core.errors import InvalidInputError
+from obligor.files import disk_trouble
+
+_MOST_KEY_BYTES: Final = 4096
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private key under the name of the log it signs; it is never shown."""
+
+    name: str
+    _private: Ed25519PrivateKey = field(repr=False)
+
+    @property
+    def verifier(self) -> VerifierKey:
+        """The public key that checks what this one signs."""
+        return VerifierKey(self.name, self._private.public_key().public_bytes_raw())
+
+    def sign_note(self, text: str) -> Note:
+        """Sign a text of whole lines."""
+        Note(text, ())  # refuses what no note may be before it is signed
+        return Note(text, (Signature(self.name, self.verifier.key_id, self._private.sign(text.encode())),))
+
+    def sign_statement(self, statement: bytes, *, purpose: str) -> bytes:
+        """Sign a statement for one purpose, which is part of what is signed."""
+        return self._private.sign(_statement(statement, purpose))
+
+
+def verify_note(note: Note, key: VerifierKey) -> bool:
+    """Tell whether a note bears a true signature of a key; lines of other keys do not count."""
+    mine = [each for each in note.signatures if each.name == key.name and each.key_id == key.key_id]
+    return bool(mine) and all(_signed(each.value, note.text.encode(), key) for each in mine)
+
+
+def verify_statement(statement: bytes, signature: bytes, *, purpose: str, key: VerifierKey) -> bool:
+    """Tell whether a statement was signed by a key for this purpose."""
+    return _signed(signature, _statement(statement, purpose), key)
+
+
+def open_signing_key(path: Path, *, name: str | None = None) -> SigningKey:
+    """Read the signing key, or make it where there is none; two processes that start at once come to have the same.
+
+    Parameters
+    ----------
+    name : str, optional
+        The name of the log; by default one made of the key's own fingerprint, so that no two logs share a name.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the file is not an Ed25519 key, or others than its owner may read it.
+    """
+    with disk_trouble(str(path)):
+        if not path.exists():
+            _make(path)
+        private = _read(path)
+    fingerprint = hashlib.sha256(private.public_key().public_bytes_raw()).hexdigest()
+    return SigningKey(name or f"obligor-{fingerprint[:16]}", private)
+
+
+def read_signing_key(path: Path, *, name: str | None = None) -> SigningKey:
+    """Read a signing key that must be there."""
+    if not path.exists():
+        raise InvalidInputError(f"{path}: there is no such signing key")
+    return open_signing_key(path, name=name)
+
+
+def _make(path: Path) -> None:
+    """Write a new key whole under another name, and give it its own only where nobody else was quicker."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            key = Ed25519PrivateKey.generate()
+            file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        Path(name).unlink()
+
+
+def _read(path: Path) -> Ed25519PrivateKey:
+    with path.open("rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        data = file.read(_MOST_KEY_BYTES)
+    if mode & _OTHERS:
+        raise InvalidInputError(f"{path}: others may read this key (mode {mode & 0o777:04o})", hint=f"chmod 600 {path}")
+    try:
+        key = load_pem_private_key(data, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise InvalidInputError(f"{path}: is not an Ed25519 key in PEM without a password")
+    return key
+
+
+def _statement(statement: bytes, purpose: str) -> bytes:
+    return b"\x00obligor statement\x00" + purpose.encode() + b"\x00" + statement
+
+
+def _signed(signature: bytes, message: bytes, key: VerifierKey) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(key.public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
