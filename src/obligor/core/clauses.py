@@ -537,6 +537,34 @@ class Cutoff(Clause):
         return self
 
 
+class Knockout(Clause):
+    """A rule that declines or refers an application, whatever its score."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,59}$")]
+    """What it is called: lower-case letters, digits, dashes and underscores."""
+    when: str
+    """A condition, in the language of features, over the columns and features of one application: where it is true, the rule
+    fires. Columns count as they are, uncapped; a special code counts as not known."""
+    outcome: Literal["decline", "refer"]
+    """What comes of an application for which it fires."""
+    when_unknown: Literal["pass", "refer"] = "pass"
+    """What comes of one for which the condition is not known, as a value is missing."""
+    reason: str = ""
+    """The text that an applicant reads where it declines them; such a rule needs one."""
+    code: str = ""
+    """The code of this reason; the name of the rule without one."""
+    description: str = ""
+    """Why the lender has it."""
+    active: bool = True
+    """Whether it is asked at all."""
+
+    @model_validator(mode="after")
+    def _decline_has_a_reason(self) -> Self:
+        if self.outcome == "decline" and not self.reason.strip():
+            raise ValueError("a rule that declines needs a reason, which the applicant reads")
+        return self
+
+
 class Fairness(Clause):
     """How groups of applicants are compared, and whether less discriminatory cards are sought."""
 

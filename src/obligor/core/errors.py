@@ -11,6 +11,7 @@
      |    +-- CardError           a scorecard file
      |    +-- EditError           an edit of bins by hand
      |    +-- PolicyError         a policy file
+     |    +-- ProfileError        a compliance profile
      |    +-- ApplicationError    an application, or another body of a request; tells every field that is wrong
      |    +-- KeyReusedError      an idempotency key that was used for another request
      |    +-- AuditError          a leaf, proof, checkpoint, receipt or bundle of the audit log
@@ -104,6 +105,10 @@ class EditError(InvalidInputError):
 
 class PolicyError(InvalidInputError):
     """A policy that is malformed, that contradicts itself, or that does not go with its card."""
+
+
+class ProfileError(InvalidInputError):
+    """A compliance profile that is malformed, or that contradicts itself; a gate or a result that there is not."""
 
 
 class ApplicationError(InvalidInputError):

@@ -1,0 +1,171 @@
+"""The compliance profile: which checks outside the score must hold before an application is approved, and from when to when.
+
+A profile names every gate and its state. *Off*: the gate is not asked. *Monitor*: its result is recorded, and changes nothing.
+*Enforce*: no application is approved unless the gate says `pass`. A profile is in force from one instant to another; a
+service that has none in force decides nothing. Its hash is kept with every decision.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, Self, get_args
+
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+
+from obligor.core.canonical import canonical_json, readable_json, sha256
+from obligor.core.errors import ProfileError, UnavailableError
+from obligor.core.scorecard import CardModel
+from obligor.core.strict_json import read_model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MOST_BYTES = 1 << 20
+
+GateName = Literal["kyc", "aml", "pci"]
+GateState = Literal["off", "monitor", "enforce"]
+GateResult = Literal["pass", "fail", "pending", "not_evaluated"]
+GATES: Final[tuple[GateName, ...]] = get_args(GateName)
+RESULTS: Final[tuple[GateResult, ...]] = get_args(GateResult)
+
+Instant = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
+
+
+class Gate(CardModel):
+    """One check outside the score."""
+
+    state: GateState
+    """`off`: not asked; `monitor`: recorded, without effect; `enforce`: nobody is approved unless it says `pass`."""
+    on_fail: Literal["hold", "refer", "decline"] = "hold"
+    """What comes of an application that an enforced gate says has failed; one that it has not yet judged is held."""
+    reason: str = ""
+    """The text that an applicant reads where it declines them."""
+
+    @model_validator(mode="after")
+    def _decline_has_a_reason(self) -> Self:
+        if self.on_fail == "decline" and not self.reason.strip():
+            raise ProfileError("profile: a gate that declines needs a reason, which the applicant reads")
+        return self
+
+
+class Gates(CardModel):
+    """Every gate that there is: a profile that leaves one out is refused, not taken for off."""
+
+    kyc: Gate
+    """Know your customer: who applies is who they say."""
+    aml: Gate
+    """Anti-money-laundering: sanctions and watch lists."""
+    pci: Gate
+    """Payment cards: whether and how numbers of cards may enter."""
+
+
+class Profile(CardModel):
+    """A version of a lender's compliance toggles."""
+
+    schema_: Literal["obligor/profile/1"] = Field(alias="schema", default="obligor/profile/1")
+    """The version of this format."""
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$")]
+    """What it is called: lower-case letters, digits, dots and dashes."""
+    version: Annotated[int, Field(ge=1)]
+    """Its number among the versions of this name."""
+    gates: Gates
+    """Every gate with its state."""
+    effective_from: Instant
+    """The instant from which it is in force, with its offset from UTC."""
+    expires_at: Instant | None = None
+    """The instant from which it is no longer; none: until another takes its place."""
+
+    @model_validator(mode="after")
+    def _lasts(self) -> Self:
+        if self.expires_at is not None and self.expires_at <= self.effective_from:
+            raise ProfileError("profile: expires_at: wanted an instant after effective_from")
+        return self
+
+    def gate(self, name: GateName) -> Gate:
+        """Give a gate by its name."""
+        gate: Gate = getattr(self.gates, name)
+        return gate
+
+    def to_json(self) -> bytes:
+        """Write the profile as readable JSON; the same profile gives the same bytes."""
+        return readable_json(self.model_dump(mode="json", by_alias=True))
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all that the profile says, whatever the white space of its file and the offset of its instants."""
+        return sha256(canonical_json(self.model_dump(mode="json", by_alias=True)))
+
+
+def parse_profile(data: bytes) -> Profile:
+    """Read a profile from the bytes of its file.
+
+    Raises
+    ------
+    ProfileError
+        Where it is not JSON, says something twice, lacks a gate, knows another, or contradicts itself.
+    """
+    return read_model(data, Profile, what="profile", error=ProfileError, most=_MOST_BYTES)
+
+
+def in_force(profile: Profile, at: datetime) -> Profile:
+    """Give a profile back where it is in force at an instant.
+
+    Raises
+    ------
+    UnavailableError
+        Where it is not yet, or no longer: nothing may be decided by it.
+    """
+    if at < profile.effective_from:
+        raise UnavailableError(f"{_named(profile)} is not in force before {profile.effective_from.isoformat()}")
+    if profile.expires_at is not None and at >= profile.expires_at:
+        raise UnavailableError(
+            f"{_named(profile)} is no longer in force since {profile.expires_at.isoformat()}",
+            hint="activate a profile that is in force; until then nothing is decided",
+        )
+    return profile
+
+
+class GateRecord(NamedTuple):
+    """What a decision keeps of a gate."""
+
+    state: GateState
+    result: GateResult
+
+
+def record_gates(profile: Profile, results: Mapping[str, str]) -> dict[GateName, GateRecord]:
+    """Put the results of the gates beside their states: what is off was not evaluated, nor was what has no result.
+
+    Raises
+    ------
+    ProfileError
+        Where there is no gate, or no result, of such a name.
+    """
+    for name, result in results.items():
+        if name not in GATES:
+            raise ProfileError(f"there is no gate {name[:80]!r}; wanted one of {', '.join(GATES)}")
+        if result not in RESULTS:
+            raise ProfileError(f"the gate '{name}' says {result[:80]!r}; wanted one of {', '.join(RESULTS)}")
+    return {name: _record(profile.gate(name).state, results.get(name, "not_evaluated")) for name in GATES}
+
+
+def _record(state: GateState, result: str) -> GateRecord:
+    return _RECORDS[state, "not_evaluated" if state == "off" else result]
+
+
+_RECORDS: Final[Mapping[tuple[str, str], GateRecord]] = {
+    (state, result): GateRecord(state, result) for state in get_args(GateState) for result in RESULTS
+}
+
+
+def _named(profile: Profile) -> str:
+    return f"the compliance profile '{profile.name}' version {profile.version}"
+
+
+_OFF = Gate(state="off")
+EVERYTHING_OFF: Final = Profile(
+    name="everything-off",
+    version=1,
+    gates=Gates(kyc=_OFF, aml=_OFF, pci=_OFF),
+    effective_from=datetime(2026, 1, 1, tzinfo=UTC),
+)
+"""The profile of a lender that has not named another: no gate is asked, and every decision says so."""

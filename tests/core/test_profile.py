@@ -1,0 +1,83 @@
+"""A compliance profile names every gate, holds for a time, and decides nothing outside of it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from obligor.core.errors import ProfileError, UnavailableError
+from obligor.core.profile import EVERYTHING_OFF, GATES, Profile, in_force, parse_profile, record_gates
+
+START = "2026-11-01T00:00:00Z"
+INSTANT = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def plain(**said: Any) -> dict[str, Any]:
+    off = {name: {"state": "off"} for name in GATES}
+    return {"name": "us", "version": 1, "gates": off, "effective_from": START} | said
+
+
+def made(**said: Any) -> Profile:
+    return parse_profile(json.dumps(plain(**said)).encode())
+
+
+def test_the_profile_of_a_lender_that_names_none_asks_no_gate_and_says_so() -> None:
+    assert {name: EVERYTHING_OFF.gate(name).state for name in GATES} == dict.fromkeys(GATES, "off")
+    assert set(record_gates(EVERYTHING_OFF, {"kyc": "pass"}).values()) == {("off", "not_evaluated")}
+    assert parse_profile(EVERYTHING_OFF.to_json()) == EVERYTHING_OFF
+
+
+def test_a_profile_round_trips_and_its_hash_is_of_what_it_says() -> None:
+    profile = made(expires_at="2027-01-01T00:00:00Z")
+    assert parse_profile(profile.to_json()) == profile
+    assert parse_profile(json.dumps(json.loads(profile.to_json())).encode()).sha256 == profile.sha256
+    assert made(effective_from="2026-11-01T02:00:00+02:00").sha256 == made().sha256
+    assert made(version=2).sha256 != made().sha256
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"gates": {name: {"state": "off"} for name in ("kyc", "aml")}}, "gates.pci: Field required"),
+        ({"gates": {name: {"state": "off"} for name in (*GATES, "tax")}}, "gates.tax: Extra inputs"),
+        ({"gates": {name: {"state": "on"} for name in GATES}}, "gates.kyc.state"),
+        ({"gates": {name: {"state": "enforce", "on_fail": "decline"} for name in GATES}}, "needs a reason"),
+        ({"gates": {name: {"state": "off", "since": 1} for name in GATES}}, "gates.kyc.since: Extra inputs"),
+        ({"expires_at": START}, "expires_at: wanted an instant after effective_from"),
+        ({"effective_from": "2026-11-01T00:00:00"}, "effective_from: Input should have timezone info"),
+        ({"effective_from": 1761955200}, "effective_from"),
+        ({"version": 0}, "version"),
+        ({"name": "The US"}, "name"),
+        ({"colour": "red"}, "colour: Extra inputs"),
+        ({"schema": "obligor/profile/2"}, "schema"),
+    ],
+    ids=str,
+)
+def test_a_profile_that_is_not_whole_or_not_known_is_refused(said: dict[str, Any], words: str) -> None:
+    with pytest.raises(ProfileError, match=words):
+        made(**said)
+
+
+@given(st.integers(-(10**6), 10**6), st.integers(1, 10**6))
+def test_a_profile_is_in_force_from_its_first_instant_to_just_before_its_end(seconds: int, lasts: int) -> None:
+    profile = made(expires_at=(INSTANT + timedelta(seconds=lasts)).isoformat())
+    at = INSTANT + timedelta(seconds=seconds)
+    if 0 <= seconds < lasts:
+        assert in_force(profile, at) is profile
+    else:
+        with pytest.raises(UnavailableError, match="profile 'us' version 1"):
+            in_force(profile, at)
+
+
+@pytest.mark.parametrize(
+    ("results", "words"),
+    [({"tax": "pass"}, "there is no gate 'tax'"), ({"kyc": "maybe"}, "the gate 'kyc' says 'maybe'")],
+)
+def test_a_gate_or_a_result_that_there_is_not_is_refused(results: dict[str, str], words: str) -> None:
+    with pytest.raises(ProfileError, match=words):
+        record_gates(made(), results)
