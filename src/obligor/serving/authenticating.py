@@ -1,0 +1,287 @@
+"""Who is calling: from the Authorization header of a request to the client whose key it shows.
+
+Most requests show a key that was checked a moment ago; they cost one hash and one look into a table. What was checked is
+believed for half a minute at most, and is asked for again at once where a change was told; expiry is held against the clock
+at every request. Whoever is refused learns nothing: an unknown key, a wrong secret, a revoked and an expired key get the same
+answer after the same work.
+
+Failures are limited by the pair of key id and network, and by network. A network is that of the connection (an IPv4 address,
+or the /64 of an IPv6 address), never what a header claims. A key that was shown in full before is not held up by what others
+try from the same network; a client that repeats a stale key uses up its own pair, not what others behind the same proxy have.
+A request that shows no key at all tries nothing, and is answered without being counted against anybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from math import ceil, inf
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from urllib.parse import unquote
+
+from obligor.core.errors import ForbiddenError, InvalidInputError, LimitedError, UnauthenticatedError
+from obligor.security.api_keys import KEY_LENGTH, ApiKey, is_secret, parse_key
+from obligor.serving.acts import Caller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from obligor.serving.acts import ApiKeyRow
+
+Refusal = Literal["missing", "malformed", "unknown", "wrong", "revoked", "expired", "limited"]
+
+_SCHEME = "bearer "
+_HEADER_LENGTH = len(_SCHEME) + KEY_LENGTH
+_NOBODYS_SHA256 = bytes(32)
+_LONGEST_LIFETIME_S = 30.0
+_GRPC_PEER = re.compile(r"(?:ipv[46]:)?(?:\[(?P<v6>[^\]]+)\]|(?P<v4>[0-9.]+)):[0-9]+")
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class ApiKeys(Protocol):
+    """Where keys are found."""
+
+    async def api_key(self, key_id: str) -> ApiKeyRow | None:
+        """Find a key by its id."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many attempts may fail at once, and after how many seconds each next one."""
+
+    burst: int
+    every_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a checked key is believed, how much is remembered, and how often one may fail."""
+
+    lifetime_s: float = _LONGEST_LIFETIME_S
+    most_kept: int = 10_000
+    by_key: Rate = Rate(10, 6.0)
+    by_network: Rate = Rate(60, 1.0)
+    most_lookups: int = 64
+    """How many key ids the store is asked for at once on behalf of those who were not checked before."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lifetime_s <= _LONGEST_LIFETIME_S:
+            raise InvalidInputError(f"lifetime of a checked key: got {self.lifetime_s} s, wanted up to 30 s")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the store said of a key id, and until when that is believed (of the monotonic clock)."""
+
+    key: ApiKey | None
+    fresh_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    caller: Caller
+    fresh_until: float
+
+
+class Authenticator:
+    """Finds the caller of a request; belongs to one event loop."""
+
+    def __init__(
+        self,
+        keys: ApiKeys,
+        *,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+        limits: Limits = Limits(),
+        refused: Callable[[Refusal], None] = lambda _: None,
+    ) -> None:
+        self._keys, self._now, self._monotonic = keys, now, monotonic
+        self._limits, self._refused = limits, refused
+        self._attempts = _Attempts(limits)
+        self._verified: dict[bytes, _Verified] = {}  # by the hash of the header: no secret stays in memory
+        self._known: dict[str, _Found] = {}
+        self._nobody: dict[str, _Found] = {}  # apart, so that a flood of unknown ids pushes no known one out
+        self._looking: dict[str, asyncio.Task[_Found]] = {}
+        self._generation = 0
+
+    async def authenticate(self, header: str | None, *, peer: str) -> Caller:
+        """Find the caller by the Authorization header; ``peer`` is the other end of the connection.
+
+        Raises
+        ------
+        UnauthenticatedError
+            Where the header shows no key that opens anything now.
+        LimitedError
+            Where too many attempts failed from there.
+        UnavailableError
+            Where the store does not say whether the key is one.
+        """
+        if header is None or len(header) != _HEADER_LENGTH:
+            raise self._refusal("malformed" if header else "missing")
+        proof = sha256(header.encode("utf-8", "replace")).digest()
+        seen = self._verified.get(proof)
+        if seen is not None and self._monotonic() < seen.fresh_until and self._now() < seen.caller.expires_at:
+            return seen.caller
+        return await self._verify(header, proof, peer=peer)
+
+    def forget(self) -> None:
+        """Believe nothing any more that was checked: some key has changed."""
+        self._generation += 1
+        self._known.clear()
+        self._nobody.clear()
+        self._looking.clear()
+        self._verified = {proof: _Verified(it.caller, -inf) for proof, it in self._verified.items()}
+
+    async def _verify(self, header: str, proof: bytes, *, peer: str) -> Caller:
+        shown = parse_key(header[len(_SCHEME) :]) if header[: len(_SCHEME)].lower() == _SCHEME else None
+        if shown is None:
+            raise self._refusal("malformed")
+        attempt = (shown.key_id, network_of(peer))
+        if proof not in self._verified:
+            self._hold_up(attempt)
+        generation = self._generation
+        found = await self._find(shown.key_id)
+        right = is_secret(shown.secret, found.key.secret_sha256 if found.key else _NOBODYS_SHA256)
+        if found.key is None or not right or not found.key.opens(self._now()):
+            self._verified.pop(proof, None)
+            self._attempts.failed(attempt, self._monotonic())
+            raise self._refusal(_why(found.key, right=right))
+        caller = Caller(found.key.client_id, found.key.key_id, found.key.scopes, found.key.expires_at)
+        if generation == self._generation:
+            _keep(self._verified, proof, _Verified(caller, found.fresh_until), most=self._limits.most_kept)
+        return caller
+
+    def _hold_up(self, attempt: tuple[str, str]) -> None:
+        wait = self._attempts.wait(attempt, self._monotonic())
+        if not wait and len(self._looking) >= self._limits.most_lookups and attempt[0] not in self._looking:
+            wait = 1.0
+        if wait:
+            self._refused("limited")
+            raise LimitedError("too many attempts with keys that open nothing", retry_after=ceil(wait))
+
+    async def _find(self, key_id: str) -> _Found:
+        found = self._known.get(key_id) or self._nobody.get(key_id)
+        if found is not None and self._monotonic() < found.fresh_until:
+            return found
+        looking = self._looking.get(key_id)
+        if looking is None:  # many requests of one client wait for one answer
+            looking = self._looking[key_id] = asyncio.create_task(self._look_up(key_id))
+            looking.add_done_callback(lambda task: self._looked(key_id, task))
+        return await asyncio.shield(looking)
+
+    async def _look_up(self, key_id: str) -> _Found:
+        generation, fresh_until = self._generation, self._monotonic() + self._limits.lifetime_s
+        row = await self._keys.api_key(key_id)
+        found = _Found(None if row is None else key_of(row), fresh_until)
+        if generation == self._generation:
+            cache = self._nobody if found.key is None else self._known
+            _keep(cache, key_id, found, most=self._limits.most_kept)
+        return found
+
+    def _looked(self, key_id: str, task: asyncio.Task[_Found]) -> None:
+        if self._looking.get(key_id) is task:
+            del self._looking[key_id]
+        if not task.cancelled():
+            task.exception()  # seen, even where every request that waited has gone
+
+    def _refusal(self, why: Refusal) -> UnauthenticatedError:
+        self._refused(why)
+        return UnauthenticatedError("no API key that is known here", hint="send 'Authorization: Bearer obl_…'")
+
+
+def permit(caller: Caller, scope: str) -> None:
+    """Refuse a caller whose key lacks a scope.
+
+    Raises
+    ------
+    ForbiddenError
+        Naming the scope.
+    """
+    if scope not in caller.scopes:
+        raise ForbiddenError(f"the API key lacks the scope '{scope}'")
+
+
+def key_of(row: ApiKeyRow) -> ApiKey:
+    """Give the key that a row keeps."""
+    return ApiKey(
+        key_id=row.key_id,
+        client_id=row.client_id,
+        name=row.name,
+        scopes=frozenset(row.scopes),
+        secret_sha256=row.secret_sha256,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )
+
+
+def network_of(peer: str) -> str:
+    """Give the network that counts as one: an IPv4 address, the /64 of an IPv6 address, else what was given.
+
+    Takes an address as it stands, with a port, or as gRPC writes it (``ipv6:%5B::1%5D:50051``).
+    """
+    plain = unquote(peer)
+    with_port = _GRPC_PEER.fullmatch(plain)
+    try:
+        address = ip_address((with_port["v6"] or with_port["v4"]) if with_port else plain)
+    except ValueError:
+        return peer[:64]
+    if isinstance(address, IPv6Address):
+        mapped: IPv4Address | None = address.ipv4_mapped
+        return str(mapped or ip_network((int(address), 64), strict=False))
+    return str(address)
+
+
+class _Attempts:
+    """Counts failures by the generic cell rate algorithm (ITU-T I.371): one number for each pair and each network.
+
+    The number is the instant at which the pair or the network is wholly free again; each failure moves it on.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._most = limits.most_kept
+        self._by_key, self._by_network = limits.by_key, limits.by_network
+        self._keys: dict[tuple[str, str], float] = {}
+        self._networks: dict[str, float] = {}
+
+    def wait(self, attempt: tuple[str, str], at: float) -> float:
+        """Give the seconds until another attempt may be made; 0 where it may be made now."""
+        by_key = self._keys.get(attempt, -inf) - at - (self._by_key.burst - 1) * self._by_key.every_s
+        by_network = self._networks.get(attempt[1], -inf) - at - (self._by_network.burst - 1) * self._by_network.every_s
+        return max(by_key, by_network, 0.0)
+
+    def failed(self, attempt: tuple[str, str], at: float) -> None:
+        """Count a failure."""
+        free_at = _later(self._keys.get(attempt, -inf), at, self._by_key)
+        _keep(self._keys, attempt, free_at, most=self._most)
+        free_at = _later(self._networks.get(attempt[1], -inf), at, self._by_network)
+        _keep(self._networks, attempt[1], free_at, most=self._most)
+
+
+def _later(free_at: float, at: float, rate: Rate) -> float:
+    """Move an instant on by one failure; failures that came at the same time hold nobody up for longer than the burst."""
+    return min(max(free_at, at) + rate.every_s, at + rate.burst * rate.every_s)
+
+
+def _why(key: ApiKey | None, *, right: bool) -> Refusal:
+    if key is None:
+        return "unknown"
+    if not right:
+        return "wrong"
+    return "expired" if key.revoked_at is None else "revoked"
+
+
+def _keep(cache: dict[Key, Value], key: Key, value: Value, *, most: int) -> None:
+    """Keep a value as the newest, and let the oldest go where there are too many."""
+    cache.pop(key, None)
+    if len(cache) >= most:
+        del cache[next(iter(cache))]
+    cache[key] = value
