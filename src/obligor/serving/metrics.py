@@ -1,0 +1,258 @@
+"""The counts of the service as Prometheus reads them.
+
+What is counted at every decision is kept as plain numbers of one thread, and becomes the library's metrics only when they are
+told: the library's own counters take a lock for each, which for the dozen of a decision would cost more than its score.
+Labels are few and known beforehand: routes, statuses, outcomes, bands, characteristics, hashes. What is not known is counted
+as ``other``. No label is ever a client's, an applicant's or a key's.
+"""
+
+from __future__ import annotations
+
+import platform
+from bisect import bisect_left
+from itertools import compress, pairwise
+from operator import eq
+from typing import TYPE_CHECKING
+
+from prometheus_client import generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.utils import floatToGoString
+
+from obligor import __version__
+from obligor.serving.meter import REFUSALS, STAGES, InForce, Reading, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from obligor.core.scorecard import Scorecard
+
+OTHER = "other"
+SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+GROUPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+OUTCOMES = ("approve", "refer", "decline", "hold")
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_SCORE_BUCKETS = 20
+_MOST_LABELS = 500
+_CARDS_KEPT = 2
+
+_READINGS: Mapping[Reading, tuple[str, str]] = {
+    "audit_queue": ("obligor_audit_queue", "Acts that wait to be recorded."),
+    "tree_size": ("obligor_audit_tree_size", "Leaves of the audit log."),
+    "unanchored_leaves": ("obligor_audit_unanchored_leaves", "Leaves that no anchored checkpoint covers yet."),
+    "anchored_age_seconds": ("obligor_audit_anchored_age_seconds", "Seconds since the last checkpoint was anchored."),
+}
+
+
+class Spread:
+    """How often values fell between bounds; a value on a bound belongs below it."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = tuple(bounds)
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.total = 0.0
+
+    def add(self, value: float) -> None:
+        """Count a value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Give the counts up to each bound, as Prometheus wants them."""
+        told, upto = [], 0
+        for bound, count in zip((*self.bounds, float("inf")), list(self.counts), strict=True):
+            upto += count
+            told.append((floatToGoString(bound), float(upto)))
+        return told
+
+
+class PrometheusMeter(Collector):
+    """Keeps the counts, and tells them to a registry of its own."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._in_flight = 0
+        self._requests: dict[tuple[str, int], int] = {}
+        self._times: dict[str, Spread] = {}
+        self._stages: dict[str, Spread] = {stage: Spread(SECONDS) for stage in STAGES}
+        self._outcomes: dict[tuple[str, str], int] = {}
+        self._refusals = dict.fromkeys((*REFUSALS, OTHER), 0)
+        self._commits, self._commit_seconds = Spread(GROUPS), Spread(SECONDS)
+        self._health: dict[str, bool] = {}
+        self._readings: dict[Reading, Callable[[], float]] = {}
+        self._release: InForce | None = None
+        self._scores: dict[str, Spread] = {}
+        self._score = Spread(())
+        self._missing: dict[str, int] = {}
+        self._unusual: dict[str, int] = {OTHER: 0}
+        self._names: tuple[str, ...] = ()
+        self._missing_codes: tuple[int, ...] = ()
+        registry.register(self)
+        ProcessCollector(registry=registry)
+
+    def entered(self) -> None:
+        """Count a request that is in flight from now on."""
+        self._in_flight += 1
+
+    def left(self, route: str, status: int, seconds: float) -> None:
+        """Count a request that was answered."""
+        self._in_flight -= 1
+        key = (route, status)
+        try:
+            self._requests[key] += 1
+            self._times[route].add(seconds)
+        except KeyError:
+            self._first(route, status, seconds)
+
+    def stage(self, stage: Stage, seconds: float) -> None:
+        """Count how long a stage of a decision took."""
+        self._stages[stage].add(seconds)
+
+    def decided(self, *, outcome: str, band: str, score: int, bins: Sequence[int], unusual: Iterable[str] = ()) -> None:
+        """Count a decision that is durable."""
+        key = (outcome, band)
+        self._outcomes[key if key in self._outcomes else (OTHER, OTHER)] += 1
+        self._score.add(score / 1000)
+        for name in compress(self._names, map(eq, bins, self._missing_codes)):
+            self._missing[name] += 1
+        for name in unusual:
+            self._unusual[name if name in self._unusual else OTHER] += 1
+
+    def refused(self, why: str) -> None:
+        """Count a caller who was refused."""
+        self._refusals[why if why in self._refusals else OTHER] += 1
+
+    def committed(self, acts: int, seconds: float) -> None:
+        """Count a commit of so many acts together."""
+        self._commits.add(acts)
+        self._commit_seconds.add(seconds)
+
+    def healthy(self, dependency: str, *, well: bool) -> None:
+        """Tell how something that the service stands on does."""
+        if dependency in self._health or len(self._health) < _MOST_LABELS:
+            self._health[dependency] = well
+
+    def watch(self, reading: Reading, read: Callable[[], float]) -> None:
+        """Read something whenever the counts are told."""
+        self._readings[reading] = read
+
+    def in_force(self, release: InForce) -> None:
+        """Tell which release decisions are made by from now on; what was counted by the one before it stays."""
+        card = release.card
+        self._release = release
+        self._score = self._scores.get(release.card_sha256, Spread(score_bounds(card)))
+        self._scores = {sha: it for sha, it in self._scores.items() if it is not self._score}
+        self._scores[release.card_sha256] = self._score
+        while len(self._scores) > _CARDS_KEPT:
+            del self._scores[next(iter(self._scores))]
+        self._names = tuple(it.feature for it in card.characteristics)
+        self._missing_codes = tuple(it.binning.missing for it in card.characteristics)
+        self._missing = {name: self._missing.get(name, 0) for name in self._names}
+        fields = (*card.applications.columns, *card.histories, OTHER)
+        self._unusual = {name: self._unusual.get(name, 0) for name in fields}
+        labels = [(outcome, band.name) for outcome in OUTCOMES for band in card.bands]
+        self._outcomes = dict.fromkeys((*labels, (OTHER, OTHER)), 0) | self._outcomes
+
+    def _first(self, route: str, status: int, seconds: float) -> None:
+        """Count a request of a route or status not seen before; those beyond the bound count as another's."""
+        key = (route, status)
+        if key not in self._requests and len(self._requests) >= _MOST_LABELS:
+            key = (OTHER, status // 100 * 100)
+        self._requests[key] = self._requests.get(key, 0) + 1
+        self._times.setdefault(key[0], Spread(SECONDS)).add(seconds)
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the counts as metrics."""
+        yield from self._of_requests()
+        yield from self._of_decisions()
+        yield from self._of_the_audit_log()
+        up = GaugeMetricFamily("obligor_dependency_up", "Whether it does its part.", labels=["dependency"])
+        for dependency, well in list(self._health.items()):
+            up.add_metric([dependency], float(well))
+        yield up
+        build = InfoMetricFamily("obligor_build", "What runs.")
+        build.add_metric([], {"version": __version__, "python": platform.python_version()})
+        yield build
+        yield self._of_the_release()
+
+    def _of_requests(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("obligor_requests_in_flight", "Requests that wait for an answer.", self._in_flight)
+        requests = CounterMetricFamily("obligor_requests", "Requests answered.", labels=["route", "status"])
+        for (route, status), count in list(self._requests.items()):
+            requests.add_metric([route, str(status)], count)
+        yield requests
+        yield _spreads("obligor_request_seconds", "From a request to its answer.", "route", self._times)
+        yield _counts("obligor_refusals", "Callers refused.", "why", self._refusals)
+
+    def _of_decisions(self) -> Iterator[Metric]:
+        yield _spreads("obligor_decision_seconds", "Stages of a decision.", "stage", self._stages)
+        decisions = CounterMetricFamily("obligor_decisions", "Durable decisions.", labels=["outcome", "band"])
+        for (outcome, band), count in list(self._outcomes.items()):
+            decisions.add_metric([outcome, band], count)
+        yield decisions
+        yield _spreads("obligor_score", "Scores in points.", "card", {sha[:12]: it for sha, it in self._scores.items()})
+        yield _counts("obligor_missing", "Decisions that lacked it.", "characteristic", self._missing)
+        yield _counts("obligor_unusual", "Decisions with a value that training never showed.", "field", self._unusual)
+
+    def _of_the_audit_log(self) -> Iterator[Metric]:
+        yield _spreads("obligor_commit_acts", "Acts that share a commit.", None, {"": self._commits})
+        yield _spreads("obligor_commit_seconds", "Until a commit is durable.", None, {"": self._commit_seconds})
+        for reading, (name, text) in _READINGS.items():
+            if reading in self._readings:
+                yield GaugeMetricFamily(name, text, self._readings[reading]())
+        if "journal_dropped" in self._readings:
+            dropped = self._readings["journal_dropped"]()
+            yield CounterMetricFamily("obligor_journal_dropped", "Lines of the journal that were lost.", dropped)
+
+    def _of_the_release(self) -> Metric:
+        info = InfoMetricFamily("obligor_release", "The release in force.")
+        if self._release is not None:
+            it = self._release
+            hashes = {name: getattr(it, name) for name in ("card_sha256", "policy_sha256", "profile_sha256")}
+            info.add_metric([], {"number": str(it.number), **hashes})
+        return info
+
+
+def write_metrics(registry: CollectorRegistry) -> bytes:
+    """Write the counts in the text format of Prometheus, whose type is `CONTENT_TYPE`."""
+    return generate_latest(registry)
+
+
+def score_bounds(card: Scorecard) -> tuple[float, ...]:
+    """Part the scores that a card can give, in points, into about twenty buckets of a round width; the cut-off is a bound."""
+    low, high = (score / 1000 for score in card.score_range)
+    cutoff = card.cutoff.score / 1000
+    least = max((high - low) / _SCORE_BUCKETS, 0.001)
+    width = next(step for step in _round_steps() if step >= least)
+    below = int(max(cutoff - low, 0) // width)
+    above = int(max(high - cutoff, 0) // width)
+    bounds = tuple(round(cutoff + place * width, 3) for place in range(-below, above + 1))
+    return bounds if all(left < right for left, right in pairwise(bounds)) else (cutoff,)
+
+
+def _round_steps() -> Iterator[float]:
+    for power in range(-3, 10):
+        yield from (round(step * 10.0**power, 3) for step in (1, 2, 2.5, 5))
+
+
+def _counts(name: str, text: str, label: str, counts: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for value, count in list(counts.items()):
+        family.add_metric([value], count)
+    return family
+
+
+def _spreads(name: str, text: str, label: str | None, spreads: Mapping[str, Spread]) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=[label] if label else [])
+    for value, spread in list(spreads.items()):
+        family.add_metric([value] if label else [], buckets=spread.buckets(), sum_value=spread.total)
+    return family

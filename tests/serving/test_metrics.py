@@ -1,0 +1,203 @@
+"""What the service counts, and how Prometheus reads it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.parser import text_string_to_metric_families
+from tests.serving.small_cards import MISSING, small_card
+
+from obligor.serving.meter import REFUSALS, InForce, Meter, NoMeter
+from obligor.serving.metrics import SECONDS, PrometheusMeter, Spread, score_bounds, write_metrics
+
+RELEASE = InForce(7, small_card("income", "debt", "months"), "a" * 64, "b" * 64, "c" * 64)
+
+
+class Counted:
+    """A meter and what it tells."""
+
+    def __init__(self, release: InForce | None = RELEASE) -> None:
+        self.registry = CollectorRegistry()
+        self.meter = PrometheusMeter(self.registry)
+        if release is not None:
+            self.meter.in_force(release)
+
+    def told(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(name, labels)
+
+    def series(self) -> int:
+        text = write_metrics(self.registry).decode()
+        return sum(len(family.samples) for family in text_string_to_metric_families(text))
+
+
+def test_decisions_are_counted_by_outcome_and_band() -> None:
+    it = Counted()
+    for outcome, band in (("approve", "A"), ("approve", "A"), ("decline", "B")):
+        it.meter.decided(outcome=outcome, band=band, score=520_000, bins=(0, 0, 0))
+    assert it.told("obligor_decisions_total", outcome="approve", band="A") == 2
+    assert it.told("obligor_decisions_total", outcome="decline", band="B") == 1
+    assert it.told("obligor_decisions_total", outcome="hold", band="B") == 0
+
+
+def test_what_is_missing_and_what_is_unusual_is_counted_by_its_name() -> None:
+    it = Counted()
+    it.meter.decided(outcome="refer", band="B", score=0, bins=(MISSING, 1, MISSING), unusual=["income"])
+    it.meter.decided(outcome="refer", band="B", score=0, bins=(MISSING, 0, 0))
+    found = {name: it.told("obligor_missing_total", characteristic=name) for name in ("income", "debt", "months")}
+    assert found == {"income": 2, "debt": 0, "months": 1}
+    assert it.told("obligor_unusual_total", field="income") == 1
+
+
+@given(st.lists(st.floats(0, 30), max_size=60))
+def test_a_spread_counts_as_the_histogram_of_the_library_does(values: list[float]) -> None:
+    registry, spread = CollectorRegistry(), Spread(SECONDS)
+    histogram = Histogram("seconds", "of a stage", registry=registry, buckets=SECONDS)
+    for value in values:
+        spread.add(value)
+        histogram.observe(value)
+    told = {f"{float(bound):g}": count for bound, count in spread.buckets() if bound != "+Inf"}
+    assert told == {f"{bound:g}": registry.get_sample_value("seconds_bucket", {"le": str(bound)}) for bound in SECONDS}
+    assert spread.buckets()[-1] == ("+Inf", len(values))
+    assert spread.total == pytest.approx(registry.get_sample_value("seconds_sum") or 0.0)
+
+
+@given(st.integers(1, 2_000_000), st.integers(1, 12), st.integers(0, 900_000))
+def test_the_buckets_of_the_score_cover_what_the_card_can_give_and_part_at_its_cutoff(
+    most: int, count: int, cutoff: int
+) -> None:
+    card = small_card(*(f"x{at}" for at in range(count)), most=most, cutoff=cutoff)
+    bounds = score_bounds(card)
+    low, high = (score / 1000 for score in card.score_range)
+    assert cutoff / 1000 in bounds
+    assert all(left < right for left, right in pairwise(bounds))
+    widths = {round(right - left, 3) for left, right in pairwise(bounds)}
+    assert len(widths) <= 1
+    if low <= cutoff / 1000 <= high:
+        assert len(bounds) <= 22
+        step = next(iter(widths), high - low)
+        assert bounds[0] - low < step or low == high
+        assert high - bounds[-1] < step or low == high
+
+
+def test_a_score_falls_into_the_bucket_of_its_points() -> None:
+    it = Counted()
+    it.meter.decided(outcome="approve", band="A", score=500_000, bins=(0, 0, 0))
+    it.meter.decided(outcome="approve", band="A", score=500_001, bins=(0, 0, 0))
+    assert it.told("obligor_score_bucket", card="a" * 12, le="500") == 1
+    assert it.told("obligor_score_bucket", card="a" * 12, le="+Inf") == 2
+
+
+def test_another_card_in_force_counts_its_scores_apart_and_names_itself() -> None:
+    it = Counted()
+    it.meter.decided(outcome="approve", band="A", score=500_000, bins=(MISSING, 0, 0))
+    other = replace(RELEASE, number=8, card=small_card("income", "rent", most=900_000), card_sha256="d" * 64)
+    it.meter.in_force(other)
+    it.meter.decided(outcome="approve", band="A", score=900_000, bins=(MISSING, 0))
+    assert it.told("obligor_score_count", card="a" * 12) == it.told("obligor_score_count", card="d" * 12) == 1
+    assert it.told("obligor_missing_total", characteristic="income") == 2
+    assert it.told("obligor_decisions_total", outcome="approve", band="A") == 2
+    named = {"card_sha256": "d" * 64, "policy_sha256": "b" * 64, "profile_sha256": "c" * 64}
+    assert it.told("obligor_release_info", number="8", **named) == 1
+    for number in range(30):
+        it.meter.in_force(replace(other, card_sha256=f"{number:064x}"))
+    assert sum(":" in line for line in write_metrics(it.registry).decode().splitlines() if "card=" in line) == 0
+    assert (
+        len({line.split('"')[1] for line in write_metrics(it.registry).decode().splitlines() if "{card=" in line}) == 2
+    )
+
+
+def test_requests_in_flight_rise_and_fall() -> None:
+    it = Counted()
+    it.meter.entered()
+    it.meter.entered()
+    it.meter.left("/v1/decisions", 201, 0.004)
+    assert it.told("obligor_requests_in_flight") == 1
+    assert it.told("obligor_requests_total", route="/v1/decisions", status="201") == 1
+    assert it.told("obligor_request_seconds_bucket", route="/v1/decisions", le="0.005") == 1
+    assert it.told("obligor_request_seconds_bucket", route="/v1/decisions", le="0.0025") == 0
+
+
+@pytest.mark.parametrize("why", REFUSALS)
+def test_every_refusal_is_counted_by_its_reason(why: str) -> None:
+    it = Counted()
+    it.meter.refused(why)
+    assert it.told("obligor_refusals_total", why=why) == 1
+
+
+def test_no_flood_of_names_makes_more_series() -> None:
+    """Whatever a door or a client brings up, the series stay as many as were foreseen."""
+    it = Counted()
+    for number in range(3000):
+        it.meter.left(f"/v1/decisions/{number}", number, 0.001)
+        it.meter.refused(f"why-{number}")
+        it.meter.decided(outcome=f"o{number}", band=f"b{number}", score=number, bins=(0, 0, 0), unusual=[f"f{number}"])
+        it.meter.healthy(f"dependency-{number}", well=True)
+    before = it.series()
+    for number in range(3000, 4000):
+        it.meter.left(f"/v1/decisions/{number}", number % 600, 0.001)
+        it.meter.refused(f"why-{number}")
+        it.meter.decided(outcome=f"o{number}", band=f"b{number}", score=number, bins=(0, 0, 0), unusual=[f"f{number}"])
+        it.meter.healthy(f"dependency-{number}", well=True)
+    assert it.series() <= before + 6
+    assert it.told("obligor_decisions_total", outcome="other", band="other") == 4000
+    assert it.told("obligor_refusals_total", why="other") == 4000
+    assert it.told("obligor_unusual_total", field="other") == 4000
+
+
+def test_what_is_watched_is_read_when_it_is_told() -> None:
+    it = Counted()
+    leaves = [10.0]
+    it.meter.watch("tree_size", lambda: leaves[0])
+    it.meter.watch("anchored_age_seconds", lambda: float("inf"))
+    it.meter.watch("journal_dropped", lambda: 3)
+    leaves[0] = 12.0
+    assert it.told("obligor_audit_tree_size") == 12
+    assert it.told("obligor_audit_anchored_age_seconds") == float("inf")
+    assert it.told("obligor_journal_dropped_total") == 3
+    assert it.told("obligor_audit_queue") is None
+
+
+def test_commits_tell_how_many_acts_shared_them() -> None:
+    it = Counted()
+    for acts in (1, 3, 3, 40):
+        it.meter.committed(acts, 0.002)
+    found = [it.told("obligor_commit_acts_bucket", le=le) for le in ("1", "4", "64")]
+    assert found == [1, 3, 4]
+    assert it.told("obligor_commit_acts_sum") == 47
+
+
+def test_dependencies_tell_how_they_do_now() -> None:
+    it = Counted()
+    it.meter.healthy("store", well=True)
+    it.meter.healthy("anchor", well=False)
+    assert (
+        it.told("obligor_dependency_up", dependency="store"),
+        it.told("obligor_dependency_up", dependency="anchor"),
+    ) == (1, 0)
+    it.meter.healthy("store", well=False)
+    assert it.told("obligor_dependency_up", dependency="store") == 0
+
+
+@pytest.mark.parametrize("made", [NoMeter, lambda: PrometheusMeter(CollectorRegistry())])
+def test_every_meter_takes_the_same_calls(made: type[NoMeter]) -> None:
+    meter: Meter = made()
+    meter.in_force(RELEASE)
+    meter.entered()
+    meter.stage("read", 0.1)
+    meter.decided(outcome="approve", band="A", score=1, bins=(0, 1, 2))
+    meter.refused("wrong")
+    meter.committed(1, 0.1)
+    meter.healthy("store", well=True)
+    meter.watch("tree_size", lambda: 1.0)
+    meter.left("/v1/decisions", 201, 0.1)
+
+
+def test_two_services_in_one_process_count_apart() -> None:
+    one, other = Counted(), Counted()
+    one.meter.refused("wrong")
+    assert other.told("obligor_refusals_total", why="wrong") == 0
