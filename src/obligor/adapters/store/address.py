@@ -1,0 +1,70 @@
+"""The address of the store's database, and what every connection to it has in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from obligor.core.errors import InvalidInputError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OLDEST: Final = 150000
+"""The oldest PostgreSQL that is supported, as the server tells it."""
+_SCHEMES = ("postgresql://", "postgres://")
+_NAMED = "OBLIGOR_DATABASE_URL"
+
+
+def connection_info(url: str, *, name: str, session: Mapping[str, str] = {}, **settings: str | int) -> str:  # noqa: B006
+    """Complete an address by what it does not say itself.
+
+    Parameters
+    ----------
+    name : str
+        How the connection is called in the server's own views.
+    session : Mapping[str, str]
+        Settings of the session, such as ``lock_timeout``.
+    """
+    if not url.startswith(_SCHEMES):
+        raise InvalidInputError(f"{_NAMED}: wanted postgresql://user@host/database")
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.Error:  # its text repeats the password
+        raise InvalidInputError(f"{_NAMED}: cannot be understood as a PostgreSQL address") from None
+    options = " ".join([str(given.pop("options", "") or ""), *(f"-c {key}={value}" for key, value in session.items())])
+    usual = {
+        "application_name": f"obligor {name}",
+        "connect_timeout": 5,
+        "client_encoding": "UTF8",
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+    }
+    return make_conninfo("", **{**usual, **settings, **given, "options": options.strip()})
+
+
+def told(url: str) -> str:
+    """Name a database without its password."""
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.Error:
+        return "the store"
+    return f"the store {given.get('dbname', '')} at {given.get('host', 'localhost')}"
+
+
+def check_server(version: int, url: str) -> None:
+    """Refuse a server that is too old, by the number that it tells."""
+    if version < OLDEST:
+        raise InvalidInputError(
+            f"{told(url)} is PostgreSQL {version // 10000}; wanted {OLDEST // 10000} or later",
+        )
+
+
+def unavailable(url: str, error: BaseException) -> UnavailableError:
+    """Say that the store did not answer, without a word of the driver's that may hold a value."""
+    code = getattr(error, "sqlstate", None)
+    reason = type(error).__name__ if code is None else f"{type(error).__name__}, {code}"
+    return UnavailableError(f"{told(url)} did not do its part ({reason})")

@@ -1,0 +1,199 @@
+"""The tables of the store, in the schema ``obligor``.
+
+The *log* is what the others rest on: a leaf for every act, its private record, the roots of complete subtrees, and one row
+with the size of it all. ``decision``, ``outcome``, ``release`` and ``api_key`` are projections of records, kept to be searched;
+``obligor audit verify`` holds them against the records. Text compares byte by byte, times are in UTC, hashes are 32 bytes.
+
+Rows of one transaction come from one writer, which holds ``tree_head``: so nothing refers to a leaf by a foreign key, whose check
+would cost every decision more than its insert.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+
+SCHEMA: Final = "obligor"
+
+METADATA: Final = MetaData(schema=SCHEMA)
+
+_TIME = DateTime(timezone=True)
+
+
+def _hash_of_32(column: str) -> CheckConstraint:
+    return CheckConstraint(f"octet_length({column}) = 32", name=f"{column}_is_sha256")
+
+
+LEAF: Final = Table(
+    "leaf",
+    METADATA,
+    Column("index", BigInteger, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("index", name="leaf_pkey"),
+    _hash_of_32("hash"),
+    comment="The audit log: one act in each row, told without what is private. Rows are added, never changed.",
+)
+
+RECORD: Final = Table(
+    "record",
+    METADATA,
+    Column("leaf_index", BigInteger, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("leaf_index", name="record_pkey"),
+    comment="What a leaf commits to: the whole act, private. Rows are added, never changed.",
+)
+
+NODE: Final = Table(
+    "node",
+    METADATA,
+    Column("level", SmallInteger, autoincrement=False),
+    Column("index", BigInteger, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("level", "index", name="node_pkey"),
+    _hash_of_32("hash"),
+    comment="The roots of complete subtrees of 256^level leaves, so that a proof reads few rows.",
+)
+
+TREE_HEAD: Final = Table(
+    "tree_head",
+    METADATA,
+    Column("one", Boolean),
+    Column("size", BigInteger, nullable=False),
+    Column("at", _TIME),
+    PrimaryKeyConstraint("one", name="tree_head_pkey"),
+    CheckConstraint("one", name="one_row"),
+    comment="One row: how many leaves there are, and the time of the last. Who writes holds it.",
+)
+
+DECISION: Final = Table(
+    "decision",
+    METADATA,
+    Column("decision_id", Uuid),
+    Column("leaf_index", BigInteger, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("application_id", Text),
+    Column("decided_at", _TIME, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("band", Text, nullable=False),
+    Column("score", Integer, nullable=False),
+    PrimaryKeyConstraint("decision_id", name="decision_pkey"),
+    UniqueConstraint("leaf_index", name="decision_leaf_index_key"),
+    Index("decision_client", "client_id", "leaf_index"),
+    Index("decision_application", "application_id", "leaf_index"),
+    comment="What a decision is searched by; the score is in thousandths.",
+)
+
+REQUEST: Final = Table(
+    "request",
+    METADATA,
+    Column("client_id", Text),
+    Column("route", Text),
+    Column("key", Text),
+    Column("payload_sha256", LargeBinary, nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("response", LargeBinary, nullable=False),
+    Column("leaf_index", BigInteger, nullable=False),
+    Column("at", _TIME, nullable=False),
+    PrimaryKeyConstraint("client_id", "route", "key", name="request_pkey"),
+    comment="The answer of every request, by its idempotency key: sent again, it is answered with the same bytes.",
+)
+
+OUTCOME: Final = Table(
+    "outcome",
+    METADATA,
+    Column("report_id", Uuid),
+    Column("decision_id", Uuid, nullable=False),
+    Column("leaf_index", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("observed_on", Date, nullable=False),
+    PrimaryKeyConstraint("report_id", name="outcome_pkey"),
+    UniqueConstraint("leaf_index", name="outcome_leaf_index_key"),
+    Index("outcome_decision", "decision_id", "leaf_index"),
+    comment="What became of a loan, as the client reported it.",
+)
+
+ARTEFACT: Final = Table(
+    "artefact",
+    METADATA,
+    Column("sha256", Text),
+    Column("kind", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("sha256", name="artefact_pkey"),
+    comment="The bytes of cards, policies and profiles, by the hash of what they say.",
+)
+
+RELEASE: Final = Table(
+    "release",
+    METADATA,
+    Column("number", BigInteger, autoincrement=False),
+    Column("leaf_index", BigInteger, nullable=False),
+    Column("card_sha256", Text, nullable=False),
+    Column("policy_sha256", Text, nullable=False),
+    Column("profile_sha256", Text, nullable=False),
+    Column("at", _TIME, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("statement", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("number", name="release_pkey"),
+    UniqueConstraint("leaf_index", name="release_leaf_index_key"),
+    comment="Which card, policy and profile were put in force together; the one with the highest number is.",
+)
+
+API_KEY: Final = Table(
+    "api_key",
+    METADATA,
+    Column("key_id", Text),
+    Column("client_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("secret_sha256", LargeBinary, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("expires_at", _TIME, nullable=False),
+    Column("revoked_at", _TIME),
+    Column("leaf_index", BigInteger, nullable=False),
+    PrimaryKeyConstraint("key_id", name="api_key_pkey"),
+    _hash_of_32("secret_sha256"),
+    comment="The API keys of clients; of a secret only its hash is kept. The leaf is that of the last change.",
+)
+
+CHECKPOINT: Final = Table(
+    "checkpoint",
+    METADATA,
+    Column("size", BigInteger, autoincrement=False),
+    Column("at", _TIME, nullable=False),
+    Column("note", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("size", name="checkpoint_pkey"),
+    comment="Signed heads of the log, as notes that anchors keep too.",
+)
+
+ANCHORING: Final = Table(
+    "anchoring",
+    METADATA,
+    Column("anchor", Text),
+    Column("size", BigInteger, autoincrement=False),
+    Column("at", _TIME, nullable=False),
+    PrimaryKeyConstraint("anchor", "size", name="anchoring_pkey"),
+    comment="Which checkpoint was handed to which anchor, and when.",
+)
