@@ -1,0 +1,191 @@
+"""How each kind of row is kept: the one place that knows which column takes what.
+
+A row becomes the binary values of its columns; the rows of a batch become one array for each column, and one INSERT for each table.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from obligor.adapters.store.arrays import (
+    ARRAYS,
+    BYTEA,
+    DATE,
+    INT2,
+    INT4,
+    INT8,
+    TEXT,
+    TIME,
+    UUID,
+    day,
+    int4,
+    int8,
+    time,
+)
+from obligor.core.canonical import canonical_json
+from obligor.core.errors import IntegrityError
+from obligor.serving.acts import ApiKeyRow, ArtefactRow, DecisionRow, OutcomeRow, ReleaseRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from obligor.serving.acts import Row
+
+Values = tuple[bytes | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """One INSERT of many rows, by an array for each column."""
+
+    name: str
+    types: tuple[int, ...]
+    sql: str
+
+    @property
+    def parameters(self) -> tuple[int, ...]:
+        """The types of its parameters."""
+        return tuple(ARRAYS[oid] for oid in self.types)
+
+
+def _insert(table: str, columns: dict[str, int], *, then: str = "", written: str = "*") -> Insert:
+    arrays = ", ".join(f"${place}" for place in range(1, len(columns) + 1))
+    sql = (
+        f"INSERT INTO obligor.{table} ({', '.join(columns)}) "  # noqa: S608  names of our own
+        f"SELECT {written} FROM unnest({arrays}) AS given ({', '.join(columns)}) {then}"
+    )
+    return Insert(table, tuple(columns.values()), sql.strip())
+
+
+REQUEST: Final = _insert(
+    "request",
+    {
+        "client_id": TEXT,
+        "route": TEXT,
+        "key": TEXT,
+        "payload_sha256": BYTEA,
+        "status": INT2,
+        "response": BYTEA,
+        "leaf_index": INT8,
+        "at": TIME,
+    },
+)
+NODE: Final = _insert("node", {"level": INT2, "index": INT8, "hash": BYTEA})
+_DECISION = _insert(
+    "decision",
+    {
+        "decision_id": UUID,
+        "leaf_index": INT8,
+        "client_id": TEXT,
+        "application_id": TEXT,
+        "decided_at": TIME,
+        "outcome": TEXT,
+        "band": TEXT,
+        "score": INT4,
+    },
+)
+_OUTCOME = _insert(
+    "outcome", {"report_id": UUID, "decision_id": UUID, "leaf_index": INT8, "status": TEXT, "observed_on": DATE}
+)
+_ARTEFACT = _insert("artefact", {"sha256": TEXT, "kind": TEXT, "body": BYTEA}, then="ON CONFLICT (sha256) DO NOTHING")
+_RELEASE = _insert(
+    "release",
+    {
+        "number": INT8,
+        "leaf_index": INT8,
+        "card_sha256": TEXT,
+        "policy_sha256": TEXT,
+        "profile_sha256": TEXT,
+        "at": TIME,
+        "by": TEXT,
+        "statement": BYTEA,
+        "signature": BYTEA,
+    },
+    then="RETURNING pg_notify('obligor_release', number::text)",
+)
+_API_KEY = _insert(
+    "api_key",
+    {
+        "key_id": TEXT,
+        "client_id": TEXT,
+        "name": TEXT,
+        "scopes": TEXT,
+        "secret_sha256": BYTEA,
+        "created_at": TIME,
+        "expires_at": TIME,
+        "revoked_at": TIME,
+        "leaf_index": INT8,
+    },
+    written="key_id, client_id, name, string_to_array(scopes, ' '), secret_sha256, created_at, expires_at, revoked_at, leaf_index",
+    then="""ON CONFLICT (key_id) DO UPDATE SET (client_id, name, scopes, secret_sha256, created_at, expires_at, revoked_at, leaf_index)
+        = (excluded.client_id, excluded.name, excluded.scopes, excluded.secret_sha256, excluded.created_at,
+           excluded.expires_at, excluded.revoked_at, excluded.leaf_index)
+        RETURNING pg_notify('obligor_api_key', key_id)""",
+)
+
+
+def _decision(row: DecisionRow, leaf: bytes) -> Values:
+    application = None if row.application_id is None else row.application_id.encode()
+    return (
+        *(row.decision_id.bytes, leaf, row.client_id.encode(), application, time(row.decided_at)),
+        *(row.outcome.encode(), row.band.encode(), int4(row.score)),
+    )
+
+
+def _outcome(row: OutcomeRow, leaf: bytes) -> Values:
+    return row.report_id.bytes, row.decision_id.bytes, leaf, row.status.encode(), day(row.observed_on)
+
+
+def _artefact(row: ArtefactRow, _: bytes) -> Values:
+    check_artefact(row.sha256, row.body)
+    return row.sha256.encode(), row.kind.encode(), row.body
+
+
+def _release(row: ReleaseRow, leaf: bytes) -> Values:
+    return (
+        *(int8(row.number), leaf, row.card_sha256.encode(), row.policy_sha256.encode(), row.profile_sha256.encode()),
+        *(time(row.at), row.by.encode(), row.statement, row.signature),
+    )
+
+
+def _api_key(row: ApiKeyRow, leaf: bytes) -> Values:
+    return (
+        *(row.key_id.encode(), row.client_id.encode(), row.name.encode(), " ".join(row.scopes).encode()),
+        *(row.secret_sha256, time(row.created_at), time(row.expires_at)),
+        None if row.revoked_at is None else time(row.revoked_at),
+        leaf,
+    )
+
+
+_KEPT: Final[dict[type, tuple[Insert, Callable[[Any, bytes], Values]]]] = {
+    DecisionRow: (_DECISION, _decision),
+    OutcomeRow: (_OUTCOME, _outcome),
+    ArtefactRow: (_ARTEFACT, _artefact),
+    ReleaseRow: (_RELEASE, _release),
+    ApiKeyRow: (_API_KEY, _api_key),
+}
+INSERTS: Final = (*(insert for insert, _ in _KEPT.values()), REQUEST, NODE)
+
+
+def values_of(row: Row, leaf: bytes) -> Iterator[tuple[Insert, Values]]:
+    """Give the values of a row, and of those that come with it, under the index of its leaf (packed)."""
+    if isinstance(row, ReleaseRow):
+        for artefact in row.artefacts:
+            yield _ARTEFACT, _artefact(artefact, leaf)
+    insert, values = _KEPT[type(row)]
+    yield insert, values(row, leaf)
+
+
+def check_artefact(name: str, body: bytes) -> None:
+    """Refuse an artefact whose content is not what its hash says: of its bytes, or of its JSON in canonical form."""
+    if sha256(body).hexdigest() == name:
+        return
+    try:
+        said = canonical_json(json.loads(body))
+    except ValueError:
+        said = b""
+    if sha256(said).hexdigest() != name:
+        raise IntegrityError(f"the artefact {name[:12]} is not what its hash says")

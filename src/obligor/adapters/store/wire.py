@@ -1,0 +1,189 @@
+"""Prepared statements in pipelines: one round trip for each step of a transaction.
+
+psycopg's own pipeline costs half a millisecond of Python for the two round trips of a batch; the same calls of libpq, which psycopg
+offers, cost a seventh of that. Only the writer speaks this way: every other reader of the store uses psycopg as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+from psycopg import pq
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from psycopg.pq.abc import PGconn, PGresult
+
+_BINARY: Final = 1
+_DONE: Final = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
+
+
+class LostError(Exception):
+    """The connection is gone, or cannot be trusted any more; what was sent may or may not have been done."""
+
+
+class RefusedError(Exception):
+    """The server refused a statement, and with it all that followed in the same round."""
+
+    def __init__(self, sqlstate: str, constraint: str) -> None:
+        super().__init__(sqlstate)
+        self.sqlstate = sqlstate
+        self.constraint = constraint
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement that is prepared once; ``types`` are those of its parameters."""
+
+    name: str
+    sql: str
+    types: tuple[int, ...] = ()
+
+
+Call = tuple[bytes, "Sequence[bytes | None] | None"]
+"""The name of a prepared statement, and its parameters in binary."""
+Result = list[tuple[bytes | None, ...]]
+
+
+class Wire:
+    """A connection in pipeline mode, which one task at a time uses."""
+
+    def __init__(self, connection: PGconn) -> None:
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._socket = connection.socket
+        self._answer: asyncio.Future[list[PGresult]] | None = None
+        self._results: list[PGresult] = []
+        connection.nonblocking = 1
+        connection.enter_pipeline_mode()
+        self._loop.add_reader(self._socket, self._read)
+
+    @classmethod
+    async def connect(cls, info: str, statements: Iterable[Statement]) -> Wire:
+        """Connect, and prepare statements."""
+        connection = await psycopg.AsyncConnection.connect(info, autocommit=True)
+        wire = cls(connection.pgconn)
+        wire._keep = connection  # noqa: SLF001  the driver closes what nobody holds
+        try:
+            await wire._prepare(statements)
+        except BaseException:
+            wire.close()
+            raise
+        return wire
+
+    _keep: psycopg.AsyncConnection | None = None
+
+    @property
+    def server_version(self) -> int:
+        """The version of PostgreSQL, as it tells it."""
+        return self._connection.server_version
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be used."""
+        return self._keep is not None
+
+    def close(self) -> None:
+        """Break the connection off; a transaction that is open ends with it."""
+        keep, self._keep = self._keep, None
+        if keep is not None:
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+            self._connection.finish()
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(LostError("closed"))
+
+    async def round(self, calls: Sequence[Call]) -> list[Result]:
+        """Send calls together, and give the rows of each.
+
+        Raises
+        ------
+        RefusedError
+            Where the server refused one; the connection goes on.
+        LostError
+            Where the connection broke.
+        """
+        send = self._connection.send_query_prepared
+        try:
+            for name, parameters in calls:
+                send(name, parameters, None if parameters is None else [_BINARY] * len(parameters), _BINARY)
+        except psycopg.Error as error:
+            raise LostError(type(error).__name__) from error
+        return [_rows(result) for result in _checked(await self._sync())]
+
+    async def _prepare(self, statements: Iterable[Statement]) -> None:
+        for statement in statements:
+            self._connection.send_prepare(statement.name.encode(), statement.sql.encode(), statement.types or None)
+        _checked(await self._sync())
+
+    async def _sync(self) -> list[PGresult]:
+        self._answer = self._loop.create_future()
+        try:
+            self._connection.pipeline_sync()
+            if self._connection.flush():
+                self._loop.add_writer(self._socket, self._write)
+        except psycopg.Error as error:
+            raise LostError(type(error).__name__) from error
+        return await self._answer
+
+    def _write(self) -> None:
+        try:
+            if not self._connection.flush():
+                self._loop.remove_writer(self._socket)
+        except psycopg.Error as error:
+            self._fail(error)
+
+    def _read(self) -> None:
+        """Take what came; a round is over when the mark of its end comes."""
+        connection = self._connection
+        try:
+            connection.consume_input()
+            gaps = 0
+            while not connection.is_busy():
+                result = connection.get_result()
+                if result is None:  # stands between the results of two statements
+                    gaps += 1
+                    if gaps > 1:
+                        break
+                    continue
+                gaps = 0
+                if result.status == pq.ExecStatus.PIPELINE_SYNC:
+                    self._finish()
+                    break
+                self._results.append(result)
+        except psycopg.Error as error:
+            self._fail(error)
+            return
+        if connection.status != pq.ConnStatus.OK:
+            self._fail(LostError("closed by the server"))
+
+    def _finish(self) -> None:
+        results, self._results = self._results, []
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(results)
+
+    def _fail(self, error: Exception) -> None:
+        self._loop.remove_reader(self._socket)
+        self._loop.remove_writer(self._socket)
+        if self._answer is not None and not self._answer.done():
+            lost = LostError(type(error).__name__)
+            lost.__cause__ = error
+            self._answer.set_exception(lost)
+
+
+def _checked(results: list[PGresult]) -> list[PGresult]:
+    for result in results:
+        if result.status not in _DONE:
+            state = result.error_field(pq.DiagnosticField.SQLSTATE)
+            constraint = result.error_field(pq.DiagnosticField.CONSTRAINT_NAME)
+            raise RefusedError((state or b"").decode(), (constraint or b"").decode())
+    return results
+
+
+def _rows(result: PGresult) -> Result:
+    columns = range(result.nfields)
+    return [tuple(result.get_value(row, column) for column in columns) for row in range(result.ntuples)]
