@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -16,9 +17,10 @@ OLDEST: Final = 150000
 """The oldest PostgreSQL that is supported, as the server tells it."""
 _SCHEMES = ("postgresql://", "postgres://")
 _NAMED = "OBLIGOR_DATABASE_URL"
+_NONE: Final = MappingProxyType[str, str]({})
 
 
-def connection_info(url: str, *, name: str, session: Mapping[str, str] = {}, **settings: str | int) -> str:  # noqa: B006
+def connection_info(url: str, *, name: str, session: Mapping[str, str] = _NONE, **settings: str | int) -> str:
     """Complete an address by what it does not say itself.
 
     Parameters
@@ -35,7 +37,7 @@ def connection_info(url: str, *, name: str, session: Mapping[str, str] = {}, **s
     except psycopg.Error:  # its text repeats the password
         raise InvalidInputError(f"{_NAMED}: cannot be understood as a PostgreSQL address") from None
     options = " ".join([str(given.pop("options", "") or ""), *(f"-c {key}={value}" for key, value in session.items())])
-    usual = {
+    usual: dict[str, Any] = {
         "application_name": f"obligor {name}",
         "connect_timeout": 5,
         "client_encoding": "UTF8",

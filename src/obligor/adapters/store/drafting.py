@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -16,12 +17,10 @@ from obligor.core.merkle import leaf_hash
 from obligor.serving.acts import Recorded
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from obligor.adapters.store.rows import Values
     from obligor.adapters.store.wire import Call
     from obligor.core.merkle import Frontier
-    from obligor.serving.acts import Act, Submission
+    from obligor.serving.acts import Act, Request, Submission
 
 _LEAVES: Final = Statement(
     "leaf",
@@ -78,8 +77,8 @@ class Draft:
                 for row in act.rows:
                     rows += values_of(row, leaf)
         response = submission.respond(first)
-        if submission.request is not None:
-            rows.append((REQUEST, _request(submission, response, first, at)))
+        if submission.request is not None and at is not None:
+            rows.append((REQUEST, _request(submission.request, submission.status, response, first=int8(first), at=at)))
         self.at = at
         self._keep(submission.acts, bodies, rows)
         return Recorded(response, submission.status, replayed=False, leaf_index=first)
@@ -118,13 +117,10 @@ def _columns(insert: Insert, rows: list[Values]) -> list[bytes]:
     return [array(oid, column) for oid, column in zip(insert.types, zip(*rows, strict=True), strict=True)]
 
 
-def _request(submission: Submission, response: bytes, first: int, at: datetime | None) -> Values:
-    request = submission.request
-    assert request is not None
-    assert at is not None, "a submission without an act"
+def _request(request: Request, status: int, response: bytes, *, first: bytes, at: datetime) -> Values:
     return (
         *(request.client_id.encode(), request.route.encode(), request.key.encode(), request.payload_sha256),
-        *(int2(submission.status), response, int8(first), time(at)),
+        *(int2(status), response, first, time(at)),
     )
 
 
@@ -140,7 +136,5 @@ def _leaf_body(act: Act, at: datetime) -> bytes:
 @lru_cache(maxsize=4096)
 def _around(by: str, kind: str) -> tuple[str, str]:
     """Give what stands before and after the commitment, which is the same for all that one actor does; checked once."""
-    from datetime import UTC, datetime
-
     Leaf(at=datetime(2000, 1, 1, tzinfo=UTC), by=by, kind=kind, subject="x", commitment="0" * 64).body()
     return f'"by":{_quoted(by)},"commitment":"', f'","kind":{_quoted(kind)},"schema":"{SCHEMA}","subject":"'

@@ -1,11 +1,12 @@
 """A PostgreSQL of our own under the data folder, for development and for a single machine.
 
-It is a real server out of a wheel: data are flushed at every commit, text is UTF-8 and compares byte by byte, and nobody reaches
-it but through a socket in a folder that only its owner may enter. Processes that use it hold a lock together; whoever lets go last
-stops it. The lock is the kernel's, so a process that is killed lets go too, and a server that nobody stopped is used by who comes next.
+It is a real server out of a wheel: data are flushed at every commit, text is UTF-8 and compares byte by byte, and nobody
+reaches it but through a socket in a folder that only its owner may enter. Processes that use it hold a lock together; whoever
+lets go last stops it. The lock is the kernel's, so a process that is killed lets go too, and a server that nobody stopped is
+used by who comes next.
 
-PostgreSQL refuses to run as root. There it runs as a user of its own, who must be able to pass through the folders above: they are
-opened for passing (never for reading), except a home folder, which stays as it is and makes the start fail.
+PostgreSQL refuses to run as root. There it runs as a user of its own, who must be able to pass through the folders above: they
+are opened for passing (never for reading), except a home folder, which stays as it is and makes the start fail.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from obligor.core.errors import UnavailableError
@@ -150,7 +151,7 @@ def _start(folder: Path, sockets: Path) -> None:
 
 
 def _is_running(folder: Path) -> bool:
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603  a program of our own
         [str(_binaries() / "pg_ctl"), "-D", str(folder), "status"],
         **_as_owner(),
         stdin=subprocess.DEVNULL,
@@ -164,7 +165,7 @@ def _is_running(folder: Path) -> bool:
 def _run(program: str, arguments: Sequence[str], *, log: Path | None = None) -> None:
     """Run a program of PostgreSQL. What it says goes to a file: a server that it starts would keep a pipe open."""
     with tempfile.TemporaryFile() as said:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603  a program of our own
             [str(_binaries() / program), *arguments],
             **_as_owner(),
             stdin=subprocess.DEVNULL,
@@ -210,7 +211,7 @@ def _binaries() -> Path:
 # Who may do what
 
 
-def _as_owner() -> dict[str, object]:
+def _as_owner() -> dict[str, Any]:
     """Run as the user who owns the server, from a folder that everybody may be in."""
     if os.geteuid() != 0:
         return {"cwd": "/"}
@@ -224,7 +225,8 @@ def _system_user() -> pwd.struct_passwd:
     except KeyError:
         pass
     try:
-        subprocess.run(["useradd", "--system", "--shell", "/bin/false", _SYSTEM_USER], check=True, capture_output=True)  # noqa: S607
+        adding = ["useradd", "--system", "--shell", "/bin/false", _SYSTEM_USER]
+        subprocess.run(adding, check=True, capture_output=True)  # noqa: S603  a command of our own
         return pwd.getpwnam(_SYSTEM_USER)
     except (OSError, subprocess.CalledProcessError, KeyError) as error:
         raise UnavailableError(

@@ -5,11 +5,11 @@ Who submits waits in a queue. One task takes what waits, up to a bound, and comm
 1. lock the head of the log (the single sequencer, whatever number of processes write), and look up the idempotency keys;
 2. insert leaves, records, rows and answers, move the head, and commit.
 
-A transaction that the server refused for what passes (a deadlock, a full disk, a standby) is tried again within the deadline of who
-waits longest. One that it refused for what a submission *is* is tried again one by one, so that nobody fails for another's fault. Where
-the connection broke during COMMIT nobody knows the outcome: the next transaction, which cannot begin before the lost one has ended,
-looks whether its first leaf is there. Time is the event loop's, the database's patience is shorter than ours, and a process that stops
-in the middle loses its transaction, and with it the lock.
+A transaction that the server refused for what passes (a deadlock, a full disk, a standby) is tried again within the deadline
+of who waits longest. One that it refused for what a submission *is* is tried again one by one, so that nobody fails for
+another's fault. Where the connection broke during COMMIT nobody knows the outcome: the next transaction, which cannot begin
+before the lost one has ended, looks whether its first leaf is there. The database's patience is no longer than ours, so that a
+process that stops in the middle loses its transaction, and with it the lock.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import random
 from collections import deque
 from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import psycopg
 
 from obligor.adapters.store.address import check_server, connection_info, told
-from obligor.adapters.store.arrays import ARRAYS, BYTEA, INT8, TEXT, array, int8, read_int, read_time
+from obligor.adapters.store.arrays import ARRAYS, INT8, TEXT, array, int8, read_int, read_time
 from obligor.adapters.store.drafting import STATEMENTS, Draft
 from obligor.adapters.store.wire import LostError, RefusedError, Statement, Wire
 from obligor.core.errors import (
@@ -40,10 +40,9 @@ from obligor.serving.acts import Recorded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from obligor.adapters.store.wire import Call, Result
-    from obligor.serving.acts import Submission
+    from obligor.serving.acts import Request, Submission
 
 _FIND = Statement(
     "find",
@@ -139,7 +138,7 @@ class PostgresRecorder:
         self._frontier = Frontier()
         self._doubt: _Doubt | None = None
 
-    async def __aenter__(self) -> PostgresRecorder:
+    async def __aenter__(self) -> Self:
         self._writer = asyncio.create_task(self._write(), name="recorder")
         return self
 
@@ -269,13 +268,12 @@ class PostgresRecorder:
             raise
 
     async def _transact(self, wire: Wire, batch: list[_Waiting]) -> None:
-        asked = [waiting for waiting in batch if waiting.submission.request is not None]
+        asked = [(waiting, request) for waiting in batch if (request := waiting.submission.request) is not None]
         _, ((size, at),), *found = await wire.round([_BEGIN, _LOCK, *_finding(asked)])
-        assert size is not None
         if self._doubt is not None and await self._was_done(wire, self._doubt):
             await wire.round([_ROLLBACK])
             return
-        await self._see(wire, read_int(size))
+        await self._see(wire, read_int(size or b""))
         self._answer_known(asked, found[0] if found else [])
         draft = Draft(self._frontier, None if at is None else read_time(at))
         answers = self._drafted(draft, batch)
@@ -317,16 +315,11 @@ class PostgresRecorder:
             size, lambda level, start, stop: _hashes(tails[level], start - starts[level], stop - starts[level])
         )
 
-    def _answer_known(self, asked: Sequence[_Waiting], found: Result) -> None:
+    def _answer_known(self, asked: Sequence[tuple[_Waiting, Request]], found: Result) -> None:
         """Answer requests that were recorded before with the same bytes."""
-        for place, payload, status, response, leaf in found:
-            assert place is not None
-            assert status is not None
-            assert response is not None
-            assert leaf is not None
-            waiting = asked[read_int(place) - 1]
-            request = waiting.submission.request
-            assert request is not None
+        for row in found:
+            place, payload, status, response, leaf = (value or b"" for value in row)  # none of them is NULL
+            waiting, request = asked[read_int(place) - 1]
             if payload == request.payload_sha256:
                 self._tell([(waiting, Recorded(response, read_int(status), replayed=True, leaf_index=read_int(leaf)))])
             else:
@@ -398,11 +391,10 @@ def _key(submission: Submission) -> tuple[str, str, str] | None:
     return None if request is None else (request.client_id, request.route, request.key)
 
 
-def _finding(asked: Sequence[_Waiting]) -> list[Call]:
+def _finding(asked: Sequence[tuple[_Waiting, Request]]) -> list[Call]:
     if not asked:
         return []
-    keys = [_key(waiting.submission) for waiting in asked]
-    columns = zip(*(key for key in keys if key is not None), strict=True)
+    columns = zip(*((request.client_id, request.route, request.key) for _, request in asked), strict=True)
     return [(b"find", [array(TEXT, [text.encode() for text in column]) for column in columns])]
 
 

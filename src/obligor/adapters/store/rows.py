@@ -1,6 +1,7 @@
 """How each kind of row is kept: the one place that knows which column takes what.
 
-A row becomes the binary values of its columns; the rows of a batch become one array for each column, and one INSERT for each table.
+A row becomes the binary values of its columns; the rows of a batch become one array for each column, and one INSERT for each
+table.
 """
 
 from __future__ import annotations
@@ -119,8 +120,10 @@ _API_KEY = _insert(
         "revoked_at": TIME,
         "leaf_index": INT8,
     },
-    written="key_id, client_id, name, string_to_array(scopes, ' '), secret_sha256, created_at, expires_at, revoked_at, leaf_index",
-    then="""ON CONFLICT (key_id) DO UPDATE SET (client_id, name, scopes, secret_sha256, created_at, expires_at, revoked_at, leaf_index)
+    written="""key_id, client_id, name, string_to_array(scopes, ' '), secret_sha256, created_at, expires_at, revoked_at,
+        leaf_index""",
+    then="""ON CONFLICT (key_id) DO UPDATE SET
+        (client_id, name, scopes, secret_sha256, created_at, expires_at, revoked_at, leaf_index)
         = (excluded.client_id, excluded.name, excluded.scopes, excluded.secret_sha256, excluded.created_at,
            excluded.expires_at, excluded.revoked_at, excluded.leaf_index)
         RETURNING pg_notify('obligor_api_key', key_id)""",

@@ -4,8 +4,8 @@ The *log* is what the others rest on: a leaf for every act, its private record, 
 with the size of it all. ``decision``, ``outcome``, ``release`` and ``api_key`` are projections of records, kept to be searched;
 ``obligor audit verify`` holds them against the records. Text compares byte by byte, times are in UTC, hashes are 32 bytes.
 
-Rows of one transaction come from one writer, which holds ``tree_head``: so nothing refers to a leaf by a foreign key, whose check
-would cost every decision more than its insert.
+Rows of one transaction come from one writer, which holds ``tree_head``: so nothing refers to a leaf by a foreign key, whose
+check would cost every decision more.
 """
 
 from __future__ import annotations

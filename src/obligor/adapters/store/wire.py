@@ -1,7 +1,7 @@
 """Prepared statements in pipelines: one round trip for each step of a transaction.
 
-psycopg's own pipeline costs half a millisecond of Python for the two round trips of a batch; the same calls of libpq, which psycopg
-offers, cost a seventh of that. Only the writer speaks this way: every other reader of the store uses psycopg as it is.
+psycopg's own pipeline costs half a millisecond of Python for the two round trips of a batch; the same calls of libpq, which
+psycopg offers, cost a seventh of that. Only the writer speaks this way; whoever reads uses psycopg as it is.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Wire:
         """Connect, and prepare statements."""
         connection = await psycopg.AsyncConnection.connect(info, autocommit=True)
         wire = cls(connection.pgconn)
-        wire._keep = connection  # noqa: SLF001  the driver closes what nobody holds
+        wire._keep = connection
         try:
             await wire._prepare(statements)
         except BaseException:

@@ -163,6 +163,7 @@ def upgrade() -> None:
     op.execute(_REFUSE)
     for table in ("leaf", "record"):
         op.execute(_APPEND_ONLY.format(table=table))
+        op.execute(f"ALTER TABLE obligor.{table} ENABLE ALWAYS TRIGGER append_only")  # not even for a replica
     for table, comment in _COMMENTS.items():
         op.execute(f"COMMENT ON TABLE obligor.{table} IS '{comment}'")
 

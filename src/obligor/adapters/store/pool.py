@@ -1,0 +1,110 @@
+"""A few connections for those who read: borrowed for one question, and given back."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+from psycopg.rows import TupleRow, dict_row
+
+from obligor.adapters.store.address import check_server, connection_info, told, unavailable
+from obligor.core.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+_MOST: Final = 4
+_PATIENCE_S: Final = 5.0
+
+_TROUBLE: Final = (
+    *(psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, psycopg.errors.InsufficientPrivilege),
+    *(psycopg.errors.UndefinedTable, OSError, TimeoutError),
+)
+Connection = psycopg.AsyncConnection[TupleRow]
+
+
+class Pool:
+    """Lends up to so many connections, which may only read unless their borrower says otherwise."""
+
+    def __init__(self, url: str, *, most: int = _MOST, patience_s: float = _PATIENCE_S) -> None:
+        self._url = url
+        self._patience_s = patience_s
+        patience_ms = str(int(patience_s * 1000))
+        self._info = connection_info(
+            url,
+            name="reader",
+            session={
+                "default_transaction_read_only": "on",
+                "statement_timeout": patience_ms,
+                "idle_in_transaction_session_timeout": patience_ms,
+            },
+        )
+        self._free = asyncio.Semaphore(most)
+        self._idle: list[Connection] = []
+
+    async def close(self) -> None:
+        """Close the connections that nobody uses."""
+        while self._idle:
+            await self._idle.pop().close()
+
+    async def rows(self, query: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
+        """Ask one question; each row by the names of its columns."""
+        async with self.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(query.encode(), parameters)
+            return await cursor.fetchall()
+
+    async def write(self, query: str, parameters: Sequence[object]) -> None:
+        """Do one statement that writes; durable on return."""
+        async with self.connection() as connection, connection.transaction():
+            await connection.execute("SET TRANSACTION READ WRITE")
+            await connection.execute(query.encode(), parameters)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection.
+
+        Raises
+        ------
+        UnavailableError
+            Where the store does not answer in time, or all connections are lent for too long.
+        """
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await self._free.acquire()
+        except TimeoutError:
+            raise UnavailableError(f"{told(self._url)}: every connection for reading is in use") from None
+        connection: Connection | None = None
+        try:
+            async with asyncio.timeout(self._patience_s):
+                connection = await self._taken()
+                yield connection
+            if not connection.closed:
+                self._idle.append(connection)
+                connection = None
+        except _TROUBLE as error:
+            raise unavailable(self._url, error) from error
+        finally:
+            self._free.release()
+            if connection is not None:
+                await connection.close()
+
+    async def _taken(self) -> Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closed and await _is_alive(connection):
+                return connection
+        connection = await psycopg.AsyncConnection.connect(self._info, autocommit=True)
+        check_server(connection.info.server_version, self._url)
+        return connection
+
+
+async def _is_alive(connection: Connection) -> bool:
+    """Tell whether a connection that lay idle still answers; the server may have been started again since."""
+    try:
+        await connection.execute("")
+    except psycopg.Error:
+        await connection.close()
+        return False
+    return True

@@ -1,0 +1,115 @@
+"""What auditors ask of the log while the service runs: its head, proofs, checkpoints, and what went to the anchors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from obligor.core.merkle import Frontier, consistency_proof, frontier_of, inclusion_proof
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from obligor.adapters.store.pool import Pool
+    from obligor.core.merkle import Stored
+
+Proof = TypeVar("Proof")
+
+_HASHES: Final = "SELECT hash FROM obligor.leaf WHERE index >= %s AND index < %s ORDER BY index"
+_NODES: Final = "SELECT hash FROM obligor.node WHERE level = %s AND index >= %s AND index < %s ORDER BY index"
+
+
+class PostgresLog:
+    """The audit log of a running service."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def size(self) -> int:
+        """Give the number of leaves."""
+        (row,) = await self._pool.rows("SELECT size FROM obligor.tree_head")
+        return int(row["size"])
+
+    async def frontier(self, size: int | None = None) -> Frontier:
+        """Give the right edge of the tree of a size, with its root; of all leaves where no size is given."""
+        wanted = await self.size() if size is None else size
+        return await self._proved(lambda stored: frontier_of(wanted, stored))
+
+    async def inclusion(self, index: int, size: int) -> tuple[bytes, ...]:
+        """Prove that a leaf is in the tree of a size.
+
+        Raises
+        ------
+        AuditError
+            Where the tree has no such leaf.
+        """
+        return await self._proved(lambda stored: inclusion_proof(index, size, stored))
+
+    async def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
+        """Prove that the tree of the old size is the beginning of that of the new one.
+
+        Raises
+        ------
+        AuditError
+            Where the sizes are not in order, or the log is not so long.
+        """
+        return await self._proved(lambda stored: consistency_proof(old, new, stored))
+
+    async def hashes(self, level: int, start: int, stop: int) -> Sequence[bytes]:
+        """Give stored hashes of a level: of leaves (0), or of nodes."""
+        query, which = (_NODES, (level, start, stop)) if level else (_HASHES, (start, stop))
+        return [row["hash"] for row in await self._pool.rows(query, which)]
+
+    async def leaf(self, index: int) -> bytes | None:
+        """Give the body of a leaf."""
+        found = await self._pool.rows("SELECT body FROM obligor.leaf WHERE index = %s", (index,))
+        return bytes(found[0]["body"]) if found else None
+
+    async def checkpoint(self) -> tuple[int, bytes] | None:
+        """Give the size and the note of the newest checkpoint."""
+        found = await self._pool.rows("SELECT size, note FROM obligor.checkpoint ORDER BY size DESC LIMIT 1")
+        return (found[0]["size"], bytes(found[0]["note"])) if found else None
+
+    async def keep_checkpoint(self, size: int, note: bytes, *, at: datetime) -> None:
+        """Keep a checkpoint; the first of a size stays."""
+        await self._pool.write(
+            "INSERT INTO obligor.checkpoint (size, at, note) VALUES (%s, %s, %s) ON CONFLICT (size) DO NOTHING",
+            (size, at, note),
+        )
+
+    async def keep_anchoring(self, anchor: str, size: int, *, at: datetime) -> None:
+        """Note that an anchor keeps the checkpoint of a size."""
+        await self._pool.write(
+            "INSERT INTO obligor.anchoring (anchor, size, at) VALUES (%s, %s, %s) ON CONFLICT (anchor, size) DO NOTHING",
+            (anchor, size, at),
+        )
+
+    async def anchored(self) -> dict[str, tuple[int, datetime]]:
+        """Give for each anchor the size of the newest checkpoint that it keeps, and since when."""
+        found = await self._pool.rows(
+            "SELECT DISTINCT ON (anchor) anchor, size, at FROM obligor.anchoring ORDER BY anchor, size DESC"
+        )
+        return {row["anchor"]: (row["size"], row["at"]) for row in found}
+
+    async def _proved(self, make: Callable[[Stored], Proof]) -> Proof:
+        """Make a proof out of tiles, each read when it turns out to be needed; a proof takes a handful."""
+        tiles: dict[tuple[int, int, int], Sequence[bytes]] = {}
+
+        def stored(level: int, start: int, stop: int) -> Sequence[bytes]:
+            if (level, start, stop) not in tiles:
+                raise _NeededError(level, start, stop)
+            return tiles[level, start, stop]
+
+        while True:
+            try:
+                return make(stored)
+            except _NeededError as needed:
+                tiles[needed.tile] = await self.hashes(*needed.tile)
+
+
+class _NeededError(Exception):
+    """A tile that was not read yet."""
+
+    def __init__(self, level: int, start: int, stop: int) -> None:
+        super().__init__(level, start, stop)
+        self.tile = (level, start, stop)
