@@ -24,7 +24,6 @@ from prometheus_client.core import (
 )
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
-from prometheus_client.utils import floatToGoString
 
 from obligor import __version__
 from obligor.serving.meter import REFUSALS, STAGES, InForce, Reading, Stage
@@ -72,7 +71,7 @@ class Spread:
         told, upto = [], 0
         for bound, count in zip((*self.bounds, float("inf")), list(self.counts), strict=True):
             upto += count
-            told.append((floatToGoString(bound), float(upto)))
+            told.append(("+Inf" if bound == float("inf") else str(float(bound)), float(upto)))
         return told
 
 

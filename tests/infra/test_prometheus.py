@@ -1,0 +1,237 @@
+"""The alerts: a real Prometheus reads a real endpoint with a key, and calls a person where the anchor stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+from tests.conftest import lack
+from tests.serving.small_cards import small_card
+
+from obligor.core.errors import ForbiddenError, ObligorError
+from obligor.security.api_keys import RANDOM_BYTES, make_key
+from obligor.serving.acts import ApiKeyRow
+from obligor.serving.authenticating import Authenticator, permit
+from obligor.serving.errors import ANSWERS
+from obligor.serving.meter import STAGES, InForce
+from obligor.serving.metrics import CONTENT_TYPE, PrometheusMeter, write_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+RULES = ROOT / "infra" / "prometheus" / "rules.yml"
+NOW = datetime.now(UTC)
+
+
+def tool(name: str) -> str:
+    found = shutil.which(name)
+    return found or lack("prometheus", f"{name} is not installed; apt-get install prometheus")
+
+
+def promtool(*said: str, folder: Path) -> None:
+    done = subprocess.run([tool("promtool"), *said], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def rules() -> list[dict[str, Any]]:
+    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+
+
+def test_the_rules_and_the_example_are_what_prometheus_reads(tmp_path: Path) -> None:
+    for name in ("rules.yml", "prometheus.yml"):
+        shutil.copy(RULES.parent / name, tmp_path)
+    (tmp_path / "obligor.key").write_text("obl_")
+    for what, name in (("rules", "rules.yml"), ("config", "prometheus.yml")):
+        promtool("check", what, name, folder=tmp_path)
+
+
+def test_every_alert_has_a_story_in_which_it_calls_and_they_hold() -> None:
+    stories = yaml.safe_load((RULES.parent / "rules_test.yml").read_text())["tests"]
+    checks = [check for story in stories for check in story["alert_rule_test"]]
+    alerts = {rule["alert"] for rule in rules() if "alert" in rule}
+    assert {check["alertname"] for check in checks if "exp_alerts" in check} == alerts
+    assert {check["alertname"] for check in checks if "exp_alerts" not in check} >= alerts
+    promtool("test", "rules", "rules_test.yml", folder=RULES.parent)
+
+
+def test_every_metric_of_the_rules_is_one_that_the_service_tells() -> None:
+    told = write_metrics(working_service()).decode()
+    named = {name for rule in rules() for name in re.findall(r"\bobligor_[a-z_0-9]+", rule["expr"])}
+    assert {name for name in named if not re.search(rf"^{name}(?:\{{| )", told, re.MULTILINE)} == set()
+
+
+def test_every_alert_has_its_line_in_the_runbook() -> None:
+    page = (ROOT / "docs" / "how-to" / "monitoring.md").read_text()
+    assert [rule["alert"] for rule in rules() if "alert" in rule and f"`{rule['alert']}`" not in page] == []
+
+
+def working_service() -> CollectorRegistry:
+    """The counts of a service that decides, and whose anchor stopped an hour ago."""
+    registry = CollectorRegistry()
+    meter = PrometheusMeter(registry)
+    meter.in_force(InForce(1, small_card("income", "debt"), "a" * 64, "b" * 64, "c" * 64))
+    meter.healthy("store", well=True)
+    for reading, value in (("audit_queue", 0.0), ("tree_size", 500.0), ("unanchored_leaves", 40.0)):
+        meter.watch(reading, lambda value=value: value)
+    meter.watch("anchored_age_seconds", lambda: float("inf"))
+    meter.watch("journal_dropped", lambda: 0)
+    work(meter)
+    return registry
+
+
+def work(meter: PrometheusMeter) -> None:
+    meter.entered()
+    for stage in STAGES:
+        meter.stage(stage, 0.002)
+    meter.decided(outcome="approve", band="A", score=520_000, bins=(2, 0), unusual=["debt"])
+    meter.committed(3, 0.001)
+    meter.left("/v1/decisions", 201, 0.004)
+
+
+@contextmanager
+def endpoint(registry: CollectorRegistry, keys: Authenticator) -> Iterator[int]:
+    """Tell the counts over HTTP to whoever shows a key with the scope for them."""
+
+    class Door(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            try:
+                caller = asyncio.run(keys.authenticate(self.headers["Authorization"], peer=self.client_address[0]))
+                permit(caller, "metrics")
+            except ObligorError as error:
+                self.send_error(ANSWERS[error.kind].status)
+                return
+            self.send_response(200)
+            self.send_header("Content-Type", CONTENT_TYPE)
+            self.end_headers()
+            self.wfile.write(write_metrics(registry))
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class OneKey:
+    """A store of one key, for reading the counts."""
+
+    def __init__(self, *scopes: str) -> None:
+        ends = NOW + timedelta(days=1)
+        new = make_key(
+            secrets.token_bytes(RANDOM_BYTES), client_id="prometheus", scopes=scopes, created_at=NOW, expires_at=ends
+        )
+        self.text, kept = new.text, new.kept
+        self.row = ApiKeyRow(kept.key_id, "prometheus", "", scopes, kept.secret_sha256, NOW, ends, None)
+
+    async def api_key(self, key_id: str) -> ApiKeyRow | None:
+        return self.row if key_id == self.row.key_id else None
+
+    def authenticator(self) -> Authenticator:
+        return Authenticator(self, now=lambda: datetime.now(UTC))
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+class Prometheus:
+    """A running Prometheus that is asked by HTTP."""
+
+    def __init__(self, port: int) -> None:
+        self.at = f"http://127.0.0.1:{port}/api/v1"
+
+    def asked(self, path: str, **params: str) -> Any:
+        answer = httpx.get(f"{self.at}/{path}", params=params, timeout=5).raise_for_status()
+        return answer.json()["data"]
+
+    def query(self, expression: str) -> list[Any]:
+        found: list[Any] = self.asked("query", query=expression)["result"]
+        return found
+
+    def wait_for(self, expression: str) -> list[Any]:
+        for _ in range(300):
+            try:
+                if found := self.query(expression):
+                    return found
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
+        raise AssertionError(f"nothing came of {expression}")
+
+
+@contextmanager
+def prometheus(folder: Path, target: int, key: str) -> Iterator[Prometheus]:
+    """Start a Prometheus on the shipped rules and the shipped example, in a hurry: no alert waits."""
+    (folder / "rules.yml").write_text(re.sub(r"^\s+for: .*\n", "", RULES.read_text(), flags=re.MULTILINE))
+    example = (RULES.parent / "prometheus.yml").read_text()
+    hurried = example.replace("_interval: 15s", "_interval: 1s").replace("127.0.0.1:8000", f"127.0.0.1:{target}")
+    (folder / "prometheus.yml").write_text(hurried)
+    (folder / "obligor.key").write_text(key)
+    port = free_port()
+    said = (folder / "said").open("w")
+    process = subprocess.Popen(
+        [
+            tool("prometheus"), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ],
+        stdout=said, stderr=said,
+    )  # fmt: skip
+    try:
+        yield Prometheus(port)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        said.close()
+
+
+def test_prometheus_calls_a_person_where_the_anchor_stopped(tmp_path: Path) -> None:
+    registry, key = working_service(), OneKey("metrics")
+    with endpoint(registry, key.authenticator()) as port, prometheus(tmp_path, port, key.text) as asked:
+        called = asked.wait_for('ALERTS{alertname="ObligorAnchorStopped", alertstate="firing"}')
+        assert called[0]["metric"]["severity"] == "critical"
+        assert [it["value"][1] for it in asked.query("up")] == ["1"]
+        asked.wait_for("count_over_time(obligor_decisions_total[1m]) > 2")
+        assert {it["labels"]["alertname"] for it in asked.asked("alerts")["alerts"]} == {"ObligorAnchorStopped"}
+        ill = [it for group in asked.asked("rules")["groups"] for it in group["rules"] if it["health"] == "err"]
+        assert ill == []
+        for rule in rules():
+            asked.query(rule["expr"])
+        recorded = {rule["record"] for rule in rules() if "record" in rule}
+        assert [name for name in sorted(recorded) if not asked.query(name)] == []
+
+
+def test_prometheus_without_the_scope_sees_a_service_that_is_down(tmp_path: Path) -> None:
+    key = OneKey("decide")
+    with pytest.raises(ForbiddenError):
+        permit(asyncio.run(key.authenticator().authenticate(f"Bearer {key.text}", peer="")), "metrics")
+    with (
+        endpoint(working_service(), key.authenticator()) as port,
+        prometheus(tmp_path, port, key.text) as asked,
+    ):
+        asked.wait_for('ALERTS{alertname="ObligorDown", alertstate="firing"}')
+        assert asked.query("obligor_decisions_total") == []
