@@ -12,17 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from obligor.core.bins import NumericBins
-from obligor.core.clauses import Role
-from obligor.core.expressions import border_source, closure_source, define_function
+from obligor.core.expressions import define_function
 from obligor.core.features import FeatureSet, build_features
-from obligor.core.history import compile_aggregate
-from obligor.core.text import text_lines
+from obligor.core.values import Aggregations, aggregations_of, value_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from obligor.core.clauses import Column
-    from obligor.core.history import Aggregate, Aggregation
     from obligor.core.scorecard import Characteristic, Scorecard
     from obligor.core.syntax import ColumnType
 
@@ -55,8 +51,7 @@ class Scorer:
     inputs: Mapping[str, ColumnType]
     """The columns of an application that it reads, with their types."""
     _evaluate: Evaluate
-    _aggregations: Mapping[str, tuple[str, Aggregation]]
-    _applied_at: str
+    _aggregations: Aggregations
 
     def score(self, application: Row, *, histories: Mapping[str, Sequence[Row]] | None = None) -> Score:
         """Score an application, given in the contract's units, with ``None`` for what is not known.
@@ -66,10 +61,7 @@ class Scorer:
         TapeError
             Where a column is absent or of another type.
         """
-        if self._aggregations:
-            known, day = histories or {}, application.get(self._applied_at)
-            made = {name: run(known.get(table, ()), day) for name, (table, run) in self._aggregations.items()}
-            application = {**application, **made}
+        application = self._aggregations.added_to(application, histories)
         total, bins, points = self._evaluate(application)
         return Score(total, self.card.pd.pd(total), self.card.band_of(total), bins, points)
 
@@ -94,81 +86,28 @@ class CardSource:
 def card_source(card: Scorecard) -> CardSource:
     """Write the lines that score one application: they return its score, its bins and the points of each."""
     features = card_features(card)
-    needed = features.needed_for(it.feature for it in card.characteristics)
-    inputs = {name: features.types[name] for name in needed if name not in features.expressions}
-    border = border_source(inputs)
-    columns = card.applications.columns
-    lines, constants = list(border.lines), dict(border.constants)
-    values = dict(border.variables)
-    plain = {}
-    for index, name in enumerate(name for name in inputs if name in columns):
-        cleaning = _cleaning(columns[name], variable=values[name], slot=f"q{index}", cap=card.caps.get(name))
-        lines += cleaning.lines
-        constants |= cleaning.constants
-        plain[name] = cleaning.plain
-    expressions = {name: features.expressions[name] for name in needed if name in features.expressions}
-    closure = closure_source(expressions, variables=values | plain)
-    lines += closure.lines
-    constants |= closure.constants
-    values |= closure.variables
+    names = [it.feature for it in card.characteristics]
+    values = value_source(names, features=features, columns=card.applications.columns, caps=card.caps)
+    lines, constants = list(values.lines), dict(values.constants)
     for index, characteristic in enumerate(card.characteristics):
         kind = features.types[characteristic.feature]
-        added, slots = _binning(characteristic, variable=values[characteristic.feature], index=index, kind=kind)
+        added, slots = _binning(
+            characteristic, variable=values.variables[characteristic.feature], index=index, kind=kind
+        )
         lines += added
         constants |= slots
     added, slots = _sum(card)
-    return CardSource(features, inputs, (*lines, *added), constants | slots)
+    return CardSource(features, values.inputs, (*lines, *added), constants | slots)
 
 
 def compile_card(card: Scorecard) -> Scorer:
     """Compile a card for scoring one application at a time."""
     source = card_source(card)
-    features, columns = source.features, card.applications.columns
-    aggregations = {
-        name: _aggregation(card, features.aggregates[name]) for name in source.inputs if name in features.aggregates
-    }
-    applied_at = next((name for name, it in columns.items() if Role.APPLIED_AT in it.role), "")
-    evaluate = define_function(source.lines, constants=source.constants)
-    return Scorer(card, features, source.inputs, evaluate, aggregations, applied_at)
-
-
-def _aggregation(card: Scorecard, aggregate: Aggregate) -> tuple[str, Aggregation]:
-    history = card.histories[aggregate.table]
-    tie_type = history.columns[history.tie].type if history.tie else "number"
-    compiled = compile_aggregate(
-        aggregate, event_at=history.event_at, arrived_at=history.known_at, tie=history.tie, tie_type=tie_type
+    aggregations = aggregations_of(
+        source.inputs, features=source.features, columns=card.applications.columns, histories=card.histories
     )
-    return aggregate.table, compiled
-
-
-@dataclass(frozen=True, slots=True)
-class _Cleaning:
-    """Lines that clean a column in place, and the variable in which special codes count as missing."""
-
-    lines: tuple[str, ...]
-    constants: dict[str, object]
-    plain: str
-
-
-def _cleaning(column: Column, *, variable: str, slot: str, cap: tuple[float, float] | None) -> _Cleaning:
-    lines: list[str] = []
-    constants: dict[str, object] = {}
-    if column.type == "text":
-        lines, constants = text_lines(column, variable=variable, slot=slot)
-    missing = frozenset(column.missing_numbers) if column.type == "number" else frozenset()
-    if missing:
-        lines.append(f"if {variable} in {slot}m: {variable} = None")
-        constants[f"{slot}m"] = missing
-    if cap is not None:
-        low, high = cap
-        guard = f"{variable} is not None" + (f" and {variable} not in {slot}s" if column.special else "")
-        lines += [f"if {guard}:", f"    if {variable} < {low!r}: {variable} = {low!r}"]
-        lines.append(f"    elif {variable} > {high!r}: {variable} = {high!r}")
-    if not column.special:
-        return _Cleaning(tuple(lines), constants, variable)
-    constants[f"{slot}s"] = frozenset(column.special)
-    lines.append(f"{slot} = None if {variable} in {slot}s else {variable}")
-    return _Cleaning(tuple(lines), constants, slot)
+    evaluate = define_function(source.lines, constants=source.constants)
+    return Scorer(card, source.features, source.inputs, evaluate, aggregations)
 
 
 def _binning(
