@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from datetime import date
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.test_policy import made
 from tests.core.test_scorer import CARD
 
-from obligor.core.application import parse_application
-from obligor.core.errors import InvalidInputError, ObligorError
+from obligor.core.application import form_of, parse_application
+from obligor.core.errors import ApplicationError, InvalidInputError, ObligorError
+from obligor.core.policy_reader import compile_policy
 from obligor.core.scorer import compile_card
 
 SCORER = compile_card(CARD)
+FORM = form_of(SCORER)
 PLAIN: dict[str, Any] = {
     "income": 1500,
     "amount": 3000.0,
@@ -30,7 +34,7 @@ PLAIN: dict[str, Any] = {
 
 
 def read(**changed: Any) -> Any:
-    return parse_application(json.dumps(PLAIN | changed).encode(), SCORER)
+    return parse_application(json.dumps(PLAIN | changed).encode(), FORM)
 
 
 def test_an_application_is_scored_as_it_stands() -> None:
@@ -82,7 +86,7 @@ def test_what_is_wrong_is_told_by_its_field_and_never_by_its_value(changed: dict
 
 def test_every_mistake_is_told_at_once_and_what_lacks_too() -> None:
     with pytest.raises(InvalidInputError) as caught:
-        parse_application(b'{"income": "x", "colour": 1}', SCORER)
+        parse_application(b'{"income": "x", "colour": 1}', FORM)
     assert len(caught.value.message.splitlines()) == 3
     assert "lacks 'purpose', 'owner', 'amount', 'applied_on', 'bureau'; wanted null" in str(caught.value)
     assert "Hint: this card reads income, purpose" in str(caught.value)
@@ -108,9 +112,124 @@ def test_every_mistake_is_told_at_once_and_what_lacks_too() -> None:
 )  # fmt: skip
 def test_what_is_no_application_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(InvalidInputError, match="application") as caught:
-        parse_application(data, SCORER)
+        parse_application(data, FORM)
     assert message in str(caught.value)
     assert "Doe" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"income": -0.0}, "the field 'income': got minus zero, wanted 0"),
+        ({"income": 2**63}, "the field 'income': wanted a number of at most 1e15"),
+        ({"income": "1e3"}, "the field 'income': got a text, wanted a number"),
+        ({"income": "\uff11\uff12"}, "the field 'income': got a text, wanted a number"),
+        ({"purpose": "4711\x00"}, "the field 'purpose': holds a control character"),
+        ({"purpose": "4711\r\n"}, "the field 'purpose': holds a control character"),
+        ({"purpose": "4711\x1b[31m"}, "the field 'purpose': holds a control character"),
+        ({"purpose": "4711\u202e"}, "the field 'purpose': holds a control character"),
+        ({"purpose": "4711\u2066"}, "a mark that turns the direction of text"),
+        ({"purpose": "4711\u2029"}, "the field 'purpose': holds a control character"),
+        ({"purpose": "4711\ud800"}, "half a surrogate pair"),
+        ({"purpose": "4711" * 251}, "the field 'purpose': wanted a text of at most 1000 characters"),
+        ({"customer": "4711\x85"}, "the field 'customer': holds a control character"),
+        ({"bureau": [{"at": "2024-01-01", "balance": -0.0}]}, "row 1 of the history 'bureau': the field 'balance'"),
+    ],
+    ids=ascii,
+)
+def test_what_readers_read_in_different_ways_is_refused(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ApplicationError) as caught:
+        read(**changed)
+    assert message in str(caught.value)
+    assert "4711" not in str(caught.value)
+
+
+def test_the_same_person_is_read_the_same_however_their_name_is_encoded() -> None:
+    composed, apart = unicodedata.normalize("NFC", "Ren\u00e9e"), unicodedata.normalize("NFD", "Ren\u00e9e")
+    assert composed != apart
+    assert read(purpose=composed) == read(purpose=apart)
+    rows = [{"at": "2024-04-30", "balance": 5, "customer": apart}]
+    assert read(customer=composed, bureau=rows).fields["customer"] == composed
+    assert read(purpose="e\u0301" * 1000).fields["purpose"] == "\u00e9" * 1000
+    for name in ("\U0001f468\u200d\U0001f469\u200d\U0001f467", "\u0645\u06cc\u200c\u062e", "a" + "\u0301" * 999):
+        read(purpose=name)
+
+
+@given(st.text(max_size=20))
+def test_a_text_that_was_read_is_read_again_as_the_same(text: str) -> None:
+    try:
+        found = read(purpose=text).fields["purpose"]
+    except ApplicationError:
+        return
+    assert read(purpose=found).fields["purpose"] == found
+    assert unicodedata.is_normalized("NFC", found)
+
+
+@given(st.floats(-1e15, 1e15).filter(lambda it: it != 0 or str(it) == "0.0"))
+def test_a_number_is_the_same_whichever_way_it_is_written(number: float) -> None:
+    ways = {repr(number), f"{number:.25e}", f"{number:.17e}".upper()}
+    ways |= {str(int(number)), f"{int(number)}.000"} if number.is_integer() else set()
+    whole = json.dumps(PLAIN | {"income": "HERE"})
+    found = {parse_application(whole.replace('"HERE"', way).encode(), FORM).fields["income"] for way in ways}
+    assert found == {number}
+
+
+def test_problems_are_values_with_the_path_of_their_field() -> None:
+    with pytest.raises(ApplicationError) as caught:
+        parse_application(b'{"income": "x", "bureau": [{"at": 5, "balance": 1}, 3, {"balance": 1}]}', FORM)
+    found = {it.path: it.message for it in caught.value.problems}
+    assert found["income",] == "got a text, wanted a number"
+    assert found["purpose",] == "is absent; wanted null where it is not known"
+    assert found["bureau", 0, "at"] == "got a number, wanted a day as YYYY-MM-DD"
+    assert found["bureau", 1] == "got a number, wanted an object"
+    assert found["bureau", 2, "at"] == "is absent; wanted null where it is not known"
+    assert "row 3 of the history 'bureau': lacks 'at'" in str(caught.value)
+
+
+def test_names_that_the_caller_made_up_are_told_clipped_and_escaped() -> None:
+    made_up = "\u202e\x1b[31m\r\n" + "x" * 5000
+    with pytest.raises(ApplicationError) as caught:
+        read(**{made_up: 1})
+    (problem,) = caught.value.problems
+    assert problem.path == (repr(made_up[:80])[1:-1],)
+    for text in (caught.value.message, str(problem.path[0])):
+        assert text.isprintable()
+        assert len(text) < 500
+
+
+def test_a_flood_of_mistakes_is_told_in_part_and_soon() -> None:
+    unknown = b",".join(b'"x%d":1' % at for at in range(80_000))
+    rows = b",".join([b"1"] * 300_000)
+    for data in (b"{%b}" % unknown, b'{"bureau":[%b]}' % rows):
+        with pytest.raises(ApplicationError, match="more is wrong than is told here") as caught:
+            parse_application(data, FORM)
+        assert len(caught.value.problems) == 20
+    twice = b"{%b,%b}" % (unknown, b'"x79999":1')
+    with pytest.raises(ApplicationError, match="the key 'x79999' stands twice"):
+        parse_application(twice, FORM)
+    with pytest.raises(ApplicationError) as caught:
+        parse_application(b'{"%b": 1, "%b": 2}' % ((b"y" * 5000,) * 2), FORM)
+    assert len(str(caught.value)) < 200
+
+
+def test_card_and_policy_are_read_from_one_application() -> None:
+    said = json.loads(CARD.to_json())
+    rule = {"name": "deep", "when": "debt > 5 AND worst > 3", "outcome": "refer"}
+    columns = {"customer": {"type": "text"}, "at": {"type": "date"}, "days": {"type": "number"}}
+    policy = made(
+        knockouts=[rule],
+        columns=said["applications"]["columns"] | {"debt": {"type": "number"}},
+        histories={"bureau": said["histories"]["bureau"] | {"columns": columns}},
+        features={"worst": {"history": "bureau", "aggregate": "max", "expression": "days"}},
+    )
+    form = form_of(SCORER, compile_policy(policy))
+    assert set(form.needed) == {*FORM.needed, "debt"}
+    assert set(form.histories["bureau"]) == {"customer", "at", "balance", "days"}
+    with pytest.raises(ApplicationError, match="lacks 'debt'"):
+        parse_application(json.dumps(PLAIN | {"bureau": []}).encode(), form)
+    whole = PLAIN | {"debt": 6, "bureau": [{"at": "2024-04-30", "balance": 5, "days": 4}]}
+    found = parse_application(json.dumps(whole).encode(), form)
+    assert [it.name for it in compile_policy(policy).read(found.fields, histories=found.histories).fired] == ["deep"]
 
 
 JSON = st.recursive(
@@ -125,7 +244,7 @@ JSON = st.recursive(
 @given(st.dictionaries(st.sampled_from([*PLAIN, "customer", "x"]), JSON, max_size=7), st.booleans())
 def test_any_json_is_scored_or_refused_by_name(plain: dict[str, Any], whole: bool) -> None:  # noqa: FBT001
     try:
-        found = parse_application(json.dumps((PLAIN if whole else {}) | plain).encode(), SCORER)
+        found = parse_application(json.dumps((PLAIN if whole else {}) | plain).encode(), FORM)
     except ObligorError:
         return
     SCORER.score(found.fields, histories=found.histories)
@@ -133,4 +252,4 @@ def test_any_json_is_scored_or_refused_by_name(plain: dict[str, Any], whole: boo
 
 @given(st.permutations(list(PLAIN)))
 def test_the_order_of_the_fields_is_nothing(order: list[str]) -> None:
-    assert parse_application(json.dumps({name: PLAIN[name] for name in order}).encode(), SCORER) == read()
+    assert parse_application(json.dumps({name: PLAIN[name] for name in order}).encode(), FORM) == read()

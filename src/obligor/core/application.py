@@ -1,33 +1,44 @@
 """One application as JSON: read strictly, so that a decision never rests on a value that was guessed.
 
-An object with the columns that a card reads, in the contract's units: numbers, texts, truth values, dates as texts
-YYYY-MM-DD, and null for what is not known. A field that is absent is refused, since it may have been forgotten; so is one that
-the card does not know. A history is a list of objects under its name, the rows of this applicant alone. Messages name fields
-and types, never a value.
+An object with the columns that a card and its policy read, in the contract's units: numbers, texts, truth values, dates as
+texts YYYY-MM-DD, and null for what is not known. A field that is absent is refused, since it may have been forgotten; so is
+one that nobody reads. A history is a list of objects under its name, the rows of this applicant alone.
+
+Equal values are read as equal: whole numbers become binary64, and texts are brought to Unicode's normal form C once, here.
+Minus zero, control characters, lone surrogates and marks that turn the direction of a text are refused. Messages name
+fields and types, never a value.
 """
 
 from __future__ import annotations
 
+import math
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from obligor.core.clauses import Role, close_to
-from obligor.core.errors import InvalidInputError
+from obligor.core.errors import ApplicationError, Problem
 from obligor.core.strict_json import read_strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from obligor.core.clauses import Column
+    from obligor.core.clauses import Column, History
+    from obligor.core.policy_reader import PolicyReader
     from obligor.core.scorer import Scorer
     from obligor.core.syntax import ColumnType
 
-MOST_BYTES = 1 << 20
-_LARGEST = 1e15
+MOST_BYTES: Final = 1 << 20
+MOST_CHARACTERS: Final = 1000
+LARGEST: Final = 1e15
 _MOST_NAMED = 5
+_MOST_TOLD = 20
+_LONGEST_NAME = 80
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_BARRED = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,104 +48,137 @@ class Application:
     fields: Mapping[str, object]
     histories: Mapping[str, tuple[Mapping[str, object], ...]]
 
+    def to_plain(self) -> dict[str, object]:
+        """Give all of it as one object, as it came."""
+        return {**self.fields, **self.histories}
 
-def parse_application(data: bytes, scorer: Scorer) -> Application:
-    """Read an application for a card.
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What an application may hold, and what it must hold: all that a card and its policy read."""
+
+    columns: Mapping[str, Column]
+    needed: tuple[str, ...]
+    """The columns that must be there."""
+    histories: Mapping[str, Mapping[str, Column]]
+    """The columns of each history that is read; a history must be there, if only as an empty list."""
+    keys: Mapping[str, tuple[str, str]]
+    """The column of each history, then of applications, that hold the same key."""
+    never_null: tuple[str, ...]
+    """Columns that must have a value: the day of the application, where a history is read."""
+
+
+def form_of(scorer: Scorer, reader: PolicyReader | None = None) -> Form:
+    """Give the form of the applications that a card scores, and a policy reads."""
+    columns, histories = dict(scorer.card.applications.columns), dict(scorer.card.histories)
+    inputs, aggregates = dict(scorer.inputs), dict(scorer.features.aggregates)
+    if reader is not None:
+        columns = {**columns, **reader.policy.columns}
+        histories = _joined(histories, reader.policy.histories)
+        inputs, aggregates = {**inputs, **reader.inputs}, {**aggregates, **reader.features.aggregates}
+    read = {aggregates[name].table for name in inputs if name in aggregates}
+    applied_at = tuple(name for name, it in columns.items() if Role.APPLIED_AT in it.role and read)
+    needed = dict.fromkeys((*(name for name in inputs if name in columns), *applied_at))
+    return Form(
+        columns,
+        tuple(needed),
+        {name: it.columns for name, it in histories.items() if name in read},
+        {name: it.key for name, it in histories.items() if name in read},
+        applied_at,
+    )
+
+
+def _joined(histories: Mapping[str, History], others: Mapping[str, History]) -> dict[str, History]:
+    """Put the columns of a history that either reads together."""
+    found = dict(histories)
+    for name, other in others.items():
+        known = found.get(name, other)
+        found[name] = known.model_copy(update={"columns": {**known.columns, **other.columns}})
+    return found
+
+
+def parse_application(data: bytes, form: Form) -> Application:
+    """Read an application from JSON.
 
     Raises
     ------
-    InvalidInputError
-        Where it is not JSON, or does not fit the card; it tells of every field that is wrong.
+    ApplicationError
+        Where it is not JSON, or does not fit the form; ``problems`` tells of every field that is wrong, up to twenty.
     """
     if len(data) > MOST_BYTES:
-        raise InvalidInputError(f"application: wanted at most {MOST_BYTES} bytes, got more")
-    plain = read_strict_json(data, what="application", error=InvalidInputError)
+        raise ApplicationError(f"application: wanted at most {MOST_BYTES} bytes, got more")
+    return read_application(read_strict_json(data, what="application", error=ApplicationError), form)
+
+
+def read_application(plain: object, form: Form) -> Application:
+    """Read an application from plain data: what JSON, or another encoding of the same, holds.
+
+    Raises
+    ------
+    ApplicationError
+        Where it does not fit the form.
+    """
     if not isinstance(plain, dict):
-        raise InvalidInputError(f"application: got {_kind(plain)}, wanted an object of fields")
-    reading = _Reading.of(scorer)
-    problems = list(reading.problems(plain))
+        raise ApplicationError(f"application: got {_kind(plain)}, wanted an object of fields")
+    problems = list(islice(_problems(plain, form), _MOST_TOLD + 1))
     if problems:
-        hint = f"this card reads {', '.join((*reading.needed, *reading.histories))}"
-        raise InvalidInputError("\n".join(f"application: {problem}" for problem in problems), hint=hint)
-    fields = {name: _value(plain[name], reading.columns[name]) for name in plain if name in reading.columns}
+        raise _refusal(problems, form)
+    fields = {name: _value(value, form.columns[name].type) for name, value in plain.items() if name in form.columns}
     histories = {
-        name: tuple({key: _value(row[key], columns[key]) for key in row} for row in plain[name])
-        for name, columns in reading.histories.items()
+        name: tuple({key: _value(row[key], columns[key].type) for key in row} for row in plain[name])
+        for name, columns in form.histories.items()
     }
     return Application(fields, histories)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """What an application for a card may hold, and what it must hold."""
+# What is wrong
 
-    columns: Mapping[str, ColumnType]
-    needed: tuple[str, ...]
-    histories: Mapping[str, Mapping[str, ColumnType]]
-    """The columns of each history that the card reads."""
-    keys: Mapping[str, tuple[str, str]]
-    """The column of each history, then of applications, that hold the same key."""
-    never_null: tuple[str, ...]
-
-    @classmethod
-    def of(cls, scorer: Scorer) -> _Reading:
-        columns = scorer.card.applications.columns
-        read = {scorer.features.aggregates[name].table for name in scorer.inputs if name in scorer.features.aggregates}
-        applied_at = tuple(name for name, it in columns.items() if Role.APPLIED_AT in it.role and read)
-        needed = dict.fromkeys((*(name for name in scorer.inputs if name in columns), *applied_at))
-        histories = {name: it for name, it in scorer.card.histories.items() if name in read}
-        return cls(
-            _types(columns),
-            tuple(needed),
-            {name: _types(it.columns) for name, it in histories.items()},
-            {name: it.key for name, it in histories.items()},
-            applied_at,
-        )
-
-    def problems(self, plain: Mapping[str, object]) -> Iterator[str]:
-        """Tell what is wrong, field by field."""
-        yield from _unknown(plain, (*self.columns, *self.histories))
-        lacking = [name for name in (*self.needed, *self.histories) if name not in plain]
-        if lacking:
-            more = f" and {len(lacking) - _MOST_NAMED} more" if len(lacking) > _MOST_NAMED else ""
-            yield f"lacks {', '.join(map(repr, lacking[:_MOST_NAMED]))}{more}; wanted null where it is not known"
-        for name, type_ in self.columns.items():
-            if name in plain and (problem := _problem(plain[name], type_)):
-                yield f"the field {name!r}: {problem}"
-            elif name in self.never_null and name in plain and plain[name] is None:
-                yield f"the field {name!r}: got null, wanted the day of the application"
-        for name in self.histories:
-            if name in plain:
-                yield from self._history_problems(name, plain)
-
-    def _history_problems(self, name: str, plain: Mapping[str, object]) -> Iterator[str]:
-        rows, columns, (own, applicants) = plain[name], self.histories[name], self.keys[name]
-        if not isinstance(rows, list):
-            yield f"the history {name!r}: got {_kind(rows)}, wanted a list of rows"
-            return
-        for place, row in enumerate(rows, start=1):
-            where = f"row {place} of the history {name!r}"
-            if not isinstance(row, dict):
-                yield f"{where}: got {_kind(row)}, wanted an object"
-                continue
-            yield from (f"{where}: {problem}" for problem in _unknown(row, columns))
-            yield from (f"{where}: lacks {key!r}" for key in columns if key not in row and key != own)
-            for key, type_ in columns.items():
-                if key in row and (problem := _problem(row[key], type_)):
-                    yield f"{where}: the field {key!r}: {problem}"
-            if own in row and applicants in plain and row[own] != plain[applicants]:
-                yield f"{where}: its {own!r} is another than the {applicants!r} of the application"
+_UNKNOWN = "is not known to the card"
+_ABSENT = "is absent; wanted null where it is not known"
 
 
-def _types(columns: Mapping[str, Column]) -> dict[str, ColumnType]:
-    return {name: it.type for name, it in columns.items()}
+def _problems(plain: Mapping[str, object], form: Form) -> Iterator[Problem]:
+    """Tell what is wrong, field by field."""
+    yield from _unknown(plain, (*form.columns, *form.histories))
+    yield from (Problem((name,), _ABSENT) for name in (*form.needed, *form.histories) if name not in plain)
+    for name, column in form.columns.items():
+        if name in plain and (problem := _problem(plain[name], column.type)):
+            yield Problem((name,), problem)
+        elif name in form.never_null and name in plain and plain[name] is None:
+            yield Problem((name,), "got null, wanted the day of the application")
+    for name in form.histories:
+        if name in plain:
+            yield from _history_problems(name, plain, form)
 
 
-def _unknown(plain: Mapping[str, object], known: Iterable[str]) -> Iterator[str]:
-    names = list(known)
+def _history_problems(name: str, plain: Mapping[str, object], form: Form) -> Iterator[Problem]:
+    rows, columns, (own, applicants) = plain[name], form.histories[name], form.keys[name]
+    if not isinstance(rows, list):
+        yield Problem((name,), f"got {_kind(rows)}, wanted a list of rows")
+        return
+    applicant = _normal(plain.get(applicants))
+    for place, row in enumerate(rows):
+        if not isinstance(row, dict):
+            yield Problem((name, place), f"got {_kind(row)}, wanted an object")
+            continue
+        yield from _unknown(row, columns, within=(name, place))
+        yield from (Problem((name, place, key), _ABSENT) for key in columns if key not in row and key != own)
+        for key, column in columns.items():
+            if key in row and (problem := _problem(row[key], column.type)):
+                yield Problem((name, place, key), problem)
+        if own in row and applicants in plain and _normal(row[own]) != applicant:
+            yield Problem((name, place, own), f"is another than the {applicants!r} of the application")
+
+
+def _unknown(
+    plain: Mapping[str, object], known: Iterable[str], *, within: tuple[str | int, ...] = ()
+) -> Iterator[Problem]:
+    """Tell of fields that there are not; their names are the caller's, and are told clipped and escaped."""
+    names = dict.fromkeys(known)
     for name in plain:
         if name not in names:
-            yield f"the field {name[:80]!r} is not known to the card{close_to(name, names)}"
+            told = str(name)[:_LONGEST_NAME]
+            yield Problem((*within, repr(told)[1:-1]), f"{_UNKNOWN}{close_to(told, names)}")
 
 
 def _problem(value: object, type_: ColumnType) -> str | None:
@@ -142,19 +186,78 @@ def _problem(value: object, type_: ColumnType) -> str | None:
     if value is None:
         return None
     if type_ == "number":
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return f"got {_kind(value)}, wanted a number"
-        return None if abs(value) <= _LARGEST else "wanted a number of at most 1e15"
+        return _problem_of_number(value)
     if type_ == "date":
         return None if isinstance(value, str) and _day(value) else f"got {_kind(value)}, wanted a day as YYYY-MM-DD"
     wanted: type = bool if type_ == "bool" else str
-    return None if isinstance(value, wanted) else f"got {_kind(value)}, wanted {_NAMES[wanted]}"
+    if not isinstance(value, wanted):
+        return f"got {_kind(value)}, wanted {_NAMES[wanted]}"
+    return _problem_of_text(value) if isinstance(value, str) else None
+
+
+def _problem_of_number(value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f"got {_kind(value)}, wanted a number"
+    if not abs(value) <= LARGEST:
+        return "wanted a number of at most 1e15"
+    return "got minus zero, wanted 0" if value == 0 and math.copysign(1.0, value) < 0 else None
+
+
+def _problem_of_text(value: str) -> str | None:
+    if _BARRED.search(value):
+        return "holds a control character, half a surrogate pair or a mark that turns the direction of text"
+    if len(unicodedata.normalize("NFC", value)) > MOST_CHARACTERS:
+        return f"wanted a text of at most {MOST_CHARACTERS} characters"
+    return None
+
+
+def _refusal(problems: list[Problem], form: Form) -> ApplicationError:
+    lines = list(_lines(problems[:_MOST_TOLD]))
+    lines += ["more is wrong than is told here"] if len(problems) > _MOST_TOLD else []
+    hint = f"this card reads {', '.join((*form.needed, *form.histories))}"
+    return ApplicationError(
+        "\n".join(f"application: {line}" for line in lines), problems=tuple(problems[:_MOST_TOLD]), hint=hint
+    )
+
+
+def _lines(problems: list[Problem]) -> Iterator[str]:
+    """Word problems for a person: what is absent in one line, every other in a line of its own."""
+    absent = [str(it.path[0]) for it in problems if it.message == _ABSENT and len(it.path) == 1]
+    for it in problems:
+        if it.message != _ABSENT or len(it.path) > 1:
+            yield _line(it)
+        elif it.path[0] == absent[0]:
+            more = f" and {len(absent) - _MOST_NAMED} more" if len(absent) > _MOST_NAMED else ""
+            yield f"lacks {', '.join(map(repr, absent[:_MOST_NAMED]))}{more}; wanted null where it is not known"
+
+
+def _line(problem: Problem) -> str:
+    name, *within = problem.path
+    where = ""
+    if within:
+        where = f"row {int(within[0]) + 1} of the history {name!r}: "
+        name = within[-1]
+    if len(within) == 1:
+        return f"{where}{problem.message}"
+    if problem.message == _ABSENT:
+        return f"{where}lacks {name!r}"
+    if problem.message.startswith("is "):
+        return f"{where}{'its' if 'another' in problem.message else 'the field'} '{name}' {problem.message}"
+    what = "history" if problem.message.endswith("a list of rows") else "field"
+    return f"{where}the {what} {name!r}: {problem.message}"
+
+
+# Values as they are read
 
 
 def _value(value: object, type_: ColumnType) -> object:
     if type_ == "number" and isinstance(value, int):
         return float(value)
-    return _day(value) if type_ == "date" and isinstance(value, str) else value
+    return _day(value) if type_ == "date" and isinstance(value, str) else _normal(value)
+
+
+def _normal(value: object) -> object:
+    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
 
 
 def _day(text: str) -> date | None:

@@ -537,6 +537,9 @@ class Cutoff(Clause):
         return self
 
 
+MOST_KNOCKOUTS = 200
+
+
 class Knockout(Clause):
     """A rule that declines or refers an application, whatever its score."""
 

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from obligor.core.canonical import canonical_json, sha256
 from obligor.core.clauses import (
+    MOST_KNOCKOUTS,
     ONLY_CLASSICAL,
     ONLY_SMOOTH,
     CardScale,
@@ -27,6 +28,7 @@ from obligor.core.clauses import (
     Fairness,
     Feature,
     History,
+    Knockout,
     Limits,
     Model,
     Name,
@@ -96,6 +98,9 @@ class Contract(Clause):
     """What a loan earns and what a default costs."""
     cutoff: Cutoff = Cutoff()
     """How the cut-off is chosen."""
+    knockouts: Annotated[tuple[Knockout, ...], Field(max_length=MOST_KNOCKOUTS)] = ()
+    """Rules that decline or refer an application whatever its score, in the order in which they are told. They are compared
+    between groups as the cut-off is."""
     fairness: Fairness = Fairness()
     """How groups are compared."""
     challengers: Challengers = Challengers()
@@ -185,7 +190,7 @@ def _fields_at(path: Path) -> list[str]:
         "status": StatusOutcome, "days_past_due": DaysPastDueOutcome, "split": Split, "time": TimeSplit,
         "random": RandomSplit, "limits": Limits, "model": Model, "scale": CardScale, "economics": Economics,
         "cutoff": Cutoff, "exclude": Exclusion, "rejects": Rejects, "expectations": Expectation, "bands": RiskBand,
-        "fairness": Fairness,
+        "fairness": Fairness, "knockouts": Knockout,
         "challengers": Challengers,
     }  # fmt: skip
     model = next((models[str(part)] for part in reversed(path) if str(part) in models), Contract)
@@ -198,6 +203,7 @@ def _contradictions(contract: Contract) -> Iterator[Problem]:
     yield from _name_problems(contract)
     yield from _recipe_problems(contract)
     yield from _cutoff_problems(contract)
+    yield from _knockout_problems(contract)
     yield from _rejects_problems(contract)
     if not contract.predictors:
         yield Problem(("applications", "columns"), "no column has the role predictor, and no feature is one")
@@ -279,6 +285,14 @@ def _cutoff_problems(contract: Contract) -> Iterator[Problem]:
     elif segment not in contract.columns and segment not in contract.features:
         known = [*contract.columns, *contract.features]
         yield Problem(path, f"there is no column or feature '{segment}'{close_to(segment, known)}")
+
+
+def _knockout_problems(contract: Contract) -> Iterator[Problem]:
+    """Refuse two rules of one name, by which a decision tells them."""
+    names = [it.name for it in contract.knockouts]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield Problem(("knockouts", index, "name"), f"is the second rule called '{name}'")
 
 
 def _rejects_problems(contract: Contract) -> Iterator[Problem]:

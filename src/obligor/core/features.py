@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from obligor.core.contract import contract_error
 from obligor.core.errors import ExpressionError, Problem
 from obligor.core.expressions import Expression, parse_expression, parse_features
+from obligor.core.grammar import names_read
 from obligor.core.history import Aggregate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from obligor.core.clauses import Feature, History
+    from obligor.core.clauses import Feature, History, Knockout
     from obligor.core.contract import Contract
     from obligor.core.syntax import ColumnType
 
@@ -84,6 +85,7 @@ def check_features(contract: Contract) -> FeatureSet:
     for index, exclusion in enumerate(contract.exclude):
         problems += _condition_problems(exclusion.when, columns=every, path=("exclude", index, "when"))
     problems += _segment_problems(contract.cutoff.segment, made)
+    problems += _rule_problems(contract, made)
     if contract.rejects:
         problems += _condition_problems(contract.rejects.when, columns=every, path=("rejects", "when"))
     if problems:
@@ -102,6 +104,40 @@ def _segment_problems(segment: str | None, made: FeatureSet) -> list[Problem]:
     return [
         Problem(path, f"'{segment}' reads the history feature '{name}'; wanted applications only") for name in read[:1]
     ]
+
+
+def _rule_problems(contract: Contract, made: FeatureSet) -> list[Problem]:
+    """Refuse rules that read what may not decide, or that cannot be computed."""
+    problems = []
+    for index, rule in enumerate(contract.knockouts):
+        path = ("knockouts", index, "when")
+        try:
+            barred = [
+                it for it in names_read(rule.when) if it in contract.columns and not contract.may_feed_features(it)
+            ]
+            if barred:
+                roles = ", ".join(contract.columns[min(barred)].role)
+                problems.append(Problem(path, f"the column '{min(barred)}' may not decide: its role is {roles}"))
+            else:
+                condition_of(rule, made)
+        except ExpressionError as error:
+            problems.append(Problem(path, str(error)))
+    return problems
+
+
+def condition_of(rule: Knockout, made: FeatureSet) -> Expression:
+    """Check the condition of a rule over columns and features.
+
+    Raises
+    ------
+    ExpressionError
+        Where it is outside the language, reads what there is not, or is no condition.
+    """
+    columns = {name: kind for name, kind in made.types.items() if name not in made.expressions}
+    found = parse_expression(rule.when, columns=columns, features=made.expressions)
+    if found.type != "bool":
+        raise ExpressionError(f"wanted a condition, got a {found.type}")
+    return found
 
 
 def _aggregates(

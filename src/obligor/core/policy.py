@@ -1,9 +1,10 @@
 """The policy: from a score to an outcome, as one value beside its card.
 
 A policy names its card by hash and says from which score an application is approved: one cut-off for all, or one for each
-segment and interval of the amount, with what chose it and what it did on validation. Scores, cut-offs and the grey zone
-around them are whole thousandths of a point, so that an outcome never hangs on rounding. A service that decides loads the
-policy beside the card, checks that they belong together, and keeps both hashes with every decision.
+segment and interval of the amount, with what chose it and what it did on validation. Its knock-outs decline or refer an
+application whatever its score. Scores, cut-offs and the grey zone around them are whole thousandths of a point, so that an
+outcome never hangs on rounding. A service that decides loads the policy beside the card, checks that they belong together,
+and keeps both hashes with every decision.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from obligor.core.canonical import canonical_json, readable_json, sha256
-from obligor.core.clauses import Column, Economics, Feature, Share
+from obligor.core.clauses import MOST_KNOCKOUTS, Column, Economics, Feature, History, Knockout, Share
 from obligor.core.errors import PolicyError
 from obligor.core.scorecard import CardBand, CardModel, faults_of_bands
 from obligor.core.strict_json import read_model
@@ -94,12 +95,22 @@ class Policy(CardModel):
     """One for each segment and interval of the amount; none where the common cut-off holds for all."""
     grey: Annotated[int, Field(ge=0, le=_MOST_GREY)] = 0
     """Thousandths below and above a cut-off within which an application is referred to a person."""
+    knockouts: Annotated[tuple[Knockout, ...], Field(max_length=MOST_KNOCKOUTS)] = ()
+    """The rules that decline or refer an application whatever its score, in the order in which they are told."""
     columns: dict[str, Column] = Field(default_factory=dict)
-    """The columns that segment and amount read, as the contract described them."""
+    """The columns that segment, amount and knock-outs read, as the contract described them."""
+    histories: dict[str, History] = Field(default_factory=dict)
+    """The histories that features of knock-outs read."""
     features: dict[str, Feature] = Field(default_factory=dict)
-    """The features that the segment reads."""
+    """The features that segment and knock-outs read."""
     caps: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    """The numbers to which values are capped before features read them, as on the card; the amount itself is not."""
+    """The numbers to which values are capped before features read them, as on the card; the amount itself is not, nor is a
+    column that a knock-out reads."""
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out knock-outs and histories where there are none: a policy from before there were any keeps its hash."""
+        return {name: value for name, value in write(self).items() if value or name not in ("knockouts", "histories")}
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -134,8 +145,9 @@ def check_policy(policy: Policy, card: Scorecard) -> None:
     Raises
     ------
     PolicyError
-        Where it belongs to another card, has other bands or another common cut-off, or a cut-off that no score of the card
-        can meet: wanted is one from the lowest score to just above the highest, at which nobody is approved.
+        Where it belongs to another card, has other bands or another common cut-off, reads a column, a history or a feature
+        otherwise than the card does, or has a cut-off that no score of the card can meet: wanted is one from the lowest
+        score to just above the highest, at which nobody is approved.
     """
     if policy.card_sha256 != card.sha256:
         raise PolicyError(f"policy: belongs to the card {policy.card_sha256[:12]}, got the card {card.sha256[:12]}")
@@ -143,6 +155,8 @@ def check_policy(policy: Policy, card: Scorecard) -> None:
         raise PolicyError("policy: bands: wanted those of the card")
     if policy.cutoff.cutoff != card.cutoff.score:
         raise PolicyError(f"policy: the common cut-off is {policy.cutoff.cutoff}, that of the card {card.cutoff.score}")
+    for what in _read_otherwise(policy, card):
+        raise PolicyError(f"policy: {what}: is described otherwise than on the card; wanted the same of both")
     low, high = card.score_range
     for it in policy.thresholds:
         if not low <= it.cutoff <= high + 1:
@@ -150,6 +164,25 @@ def check_policy(policy: Policy, card: Scorecard) -> None:
                 f"policy: {_name(it)}: the cut-off {it.cutoff} lies outside the scores of the card; "
                 f"wanted {low} to {high + 1}"
             )
+
+
+def _read_otherwise(policy: Policy, card: Scorecard) -> Iterator[str]:
+    """Name what card and policy both read, and do not read alike; one application is read for both."""
+    for name, column in policy.columns.items():
+        if card.applications.columns.get(name, column) != column:
+            yield f"columns.{name}"
+    for name, feature in policy.features.items():
+        if card.features.get(name, feature) != feature:
+            yield f"features.{name}"
+    for name, history in policy.histories.items():
+        other = card.histories.get(name, history)
+        if any(getattr(history, part) != getattr(other, part) for part in ("key", "event_at", "arrived_at", "tie")):
+            yield f"histories.{name}"
+        yield from (
+            f"histories.{name}.columns.{key}"
+            for key, column in history.columns.items()
+            if other.columns.get(key, column) != column
+        )
 
 
 def threshold_for(policy: Policy, *, segment: str | None = None, amount: float | None = None) -> Threshold:
@@ -207,6 +240,8 @@ def _faults(policy: Policy) -> Iterator[str]:
         yield f"amount: there is no column '{policy.amount}'"
     if policy.amount is not None and policy.columns[policy.amount].type != "number":
         yield f"amount: '{policy.amount}' is a {policy.columns[policy.amount].type}, wanted a number"
+    names = [it.name for it in policy.knockouts]
+    yield from (f"knockouts: the rule '{name}' stands twice" for name in sorted(set(names)) if names.count(name) > 1)
     yield from _faults_of_thresholds(policy)
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 if TYPE_CHECKING:
     from obligor.core.errors import InvalidInputError
 
+_LONGEST = 80
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -44,8 +45,9 @@ def read_strict_json(data: bytes, *, what: str, error: type[InvalidInputError]) 
     def refuse_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            names = [name for name, _ in pairs]
-            raise error(f"{what}: the key {next(n for n in names if names.count(n) > 1)!r} stands twice")
+            seen: set[str] = set()
+            twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+            raise error(f"{what}: the key {twice[:_LONGEST]!r} stands twice")
         return found
 
     def refuse_constant(text: str) -> float:

@@ -73,9 +73,9 @@ def value_source(
     return ValueSource(
         inputs,
         (*lines, *closure.lines),
-        constants | closure.constants,
-        variables | closure.variables,
-        plain | closure.variables,
+        {**constants, **closure.constants},
+        {**variables, **closure.variables},
+        {**plain, **closure.variables},
     )
 
 
@@ -92,7 +92,10 @@ class Aggregations:
         if not self.functions:
             return application
         known, day = histories or {}, application.get(self.applied_at)
-        return {**application, **{name: run(known.get(table, ()), day) for name, (table, run) in self.functions.items()}}
+        return {
+            **application,
+            **{name: run(known.get(table, ()), day) for name, (table, run) in self.functions.items()},
+        }
 
 
 def aggregations_of(

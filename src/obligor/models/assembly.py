@@ -69,8 +69,8 @@ def assemble(
         recipe=contract.model.recipe,
         horizon_months=contract.outcome.window_months,
         origin=origin,
-        applications=_only_needed(contract, features, needed),
-        histories=_histories(contract, features, needed),
+        applications=_table(contract, features, needed),
+        histories=histories_read(contract, features, needed),
         features={name: it for name, it in contract.features.items() if name in needed},
         caps={name: cap for name, cap in caps.items() if name in needed},
         scale=contract.scale,
@@ -222,17 +222,23 @@ def _labels(bins: Bins, column: Column | None) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _only_needed(contract: Contract, features: FeatureSet, needed: tuple[str, ...]) -> Table:
-    """Keep the columns that scoring reads: those of features, keys and dates of histories, and identifiers."""
-    wanted = set(needed) | set(contract.with_role(Role.IDENTIFIER))
-    histories = {features.aggregates[name].table for name in needed if name in features.aggregates}
-    for name in histories:
-        wanted |= {contract.histories[name].key[1], contract.only(Role.APPLIED_AT) or ""}
+def _table(contract: Contract, features: FeatureSet, needed: tuple[str, ...]) -> Table:
+    """Keep the columns that scoring reads, and identifiers."""
+    wanted = {*columns_read(contract, features, needed), *contract.with_role(Role.IDENTIFIER)}
     columns = {name: column for name, column in contract.columns.items() if name in wanted}
     return contract.applications.model_copy(update={"columns": columns})
 
 
-def _histories(contract: Contract, features: FeatureSet, needed: tuple[str, ...]) -> dict[str, History]:
+def columns_read(contract: Contract, features: FeatureSet, needed: tuple[str, ...]) -> dict[str, Column]:
+    """Keep the columns that are read, or that features read: those of keys and dates of their histories too."""
+    wanted = set(needed)
+    for name in {features.aggregates[name].table for name in needed if name in features.aggregates}:
+        wanted |= {contract.histories[name].key[1], contract.only(Role.APPLIED_AT) or ""}
+    return {name: column for name, column in contract.columns.items() if name in wanted}
+
+
+def histories_read(contract: Contract, features: FeatureSet, needed: tuple[str, ...]) -> dict[str, History]:
+    """Keep the histories and the columns of them that features read."""
     found: dict[str, History] = {}
     for name, history in contract.histories.items():
         own = [

@@ -9,10 +9,12 @@ import numpy as np
 
 from obligor.core.clauses import Cutoff, Role
 from obligor.core.errors import InvalidInputError
+from obligor.core.features import condition_of
 from obligor.core.policy import Evidence, Policy, Threshold, check_policy
 from obligor.measures.decisions import Book, break_even_pd, earnings, expected_earnings
 from obligor.measures.paired import mean_changes
 from obligor.measures.swaps import bad_rate_at
+from obligor.models.assembly import columns_read, histories_read
 from obligor.models.columns import SAMPLES, TEST, VALIDATION
 from obligor.models.evaluation import tidy
 from obligor.models.judged import book_of, incumbent_risk
@@ -112,7 +114,9 @@ def _policy(
     card, said = judged.card, contract.cutoff
     amount = contract.only(Role.EXPOSURE) if said.amounts else None
     parted = said.segment is not None or amount is not None
-    read = set(features.needed_for([it for it in (said.segment, amount) if it is not None]))
+    direct = [it for it in (said.segment, amount) if it is not None]
+    rules = [condition_of(rule, features).columns for rule in contract.knockouts if rule.active]
+    read = features.needed_for([*direct, *(name for names in rules for name in names)])
     return Policy(
         name=card.name,
         card_sha256=card.sha256,
@@ -128,7 +132,9 @@ def _policy(
         amount=amount,
         thresholds=_thresholds(contract, judged, book, cells, economy=economy) if parted else (),
         grey=round(said.grey_points * THOUSANDTHS),
-        columns={name: it for name, it in contract.columns.items() if name in read},
+        knockouts=contract.knockouts,
+        columns=columns_read(contract, features, read),
+        histories=histories_read(contract, features, read),
         features={name: it for name, it in contract.features.items() if name in read},
         caps={name: it for name, it in caps.items() if name in read},
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from obligor.core.application import parse_application
+from obligor.core.application import form_of, parse_application
 from obligor.core.explanation import Explaining
 from obligor.core.recourse import rescoring
 from obligor.core.scorer import compile_card
@@ -47,7 +47,7 @@ def explain_application(data: bytes, card: Scorecard, *, most_reasons: int, most
         Where the application does not fit the card.
     """
     scorer, explaining = compile_card(card), Explaining.of(card)
-    application = parse_application(data, scorer)
+    application = parse_application(data, form_of(scorer))
     scored = scorer.score(application.fields, histories=application.histories)
     explanation = explaining.explain(
         scored.bins,
