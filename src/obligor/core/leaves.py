@@ -85,6 +85,11 @@ def commitment(record: bytes, salt: bytes) -> str:
     return hmac.digest(salt, record, "sha256").hex()
 
 
+def is_committed(leaf: Leaf, *, record: bytes, salt: bytes) -> bool:
+    """Tell whether a leaf commits to a record under a salt."""
+    return len(salt) == SALT_BYTES and hmac.compare_digest(commitment(record, salt), leaf.commitment)
+
+
 def time_text(at: datetime) -> str:
     """Write a time in UTC to the microsecond, always with the same number of digits."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

@@ -46,6 +46,15 @@ class StoredNode:
 
 
 @dataclass(frozen=True, slots=True)
+class RangeHash:
+    """The hash of the leaves from ``start`` (closed) to ``stop`` (open), where the tree has a node over them."""
+
+    start: int
+    stop: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Frontier:
     """The right edge of a tree: the roots of its perfect subtrees, the largest first."""
 
@@ -138,6 +147,27 @@ def consistency_proof(old: int, new: int, stored: Stored) -> tuple[bytes, ...]:
         return ()
     read = _by_tiles(stored, new)
     return tuple(_range_root(start, stop, read) for start, stop in _consistency_ranges(old, new))
+
+
+def hashes_around(first: int, stop: int, size: int, stored: Stored) -> tuple[RangeHash, ...]:
+    """Give the few hashes that, with the leaves from ``first`` (closed) to ``stop`` (open), make the root of a tree.
+
+    Raises
+    ------
+    AuditError
+        Where the tree has no such leaves, or a stored hash is missing.
+    """
+    if not 0 <= first < stop <= size:
+        raise AuditError(f"leaves {first} to {stop}: the tree has {size} leaves")
+    read, found, open_ranges = _by_tiles(stored, size), [], [(0, size)]
+    while open_ranges:
+        start, end = open_ranges.pop()
+        if end <= first or start >= stop:
+            found.append(RangeHash(start, end, _range_root(start, end, read)))
+        elif not (first <= start and end <= stop):
+            middle = start + _split(end - start)
+            open_ranges += [(middle, end), (start, middle)]
+    return tuple(found)
 
 
 def verify_inclusion(leaf: bytes, *, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:

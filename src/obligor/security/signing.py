@@ -50,6 +50,21 @@ class SigningKey:
         return self._private.sign(_statement(statement, purpose))
 
 
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """Checks what one key signed."""
+
+    key: VerifierKey
+
+    def signed_note(self, note: Note) -> bool:
+        """Tell whether a note bears a true signature of the key."""
+        return verify_note(note, self.key)
+
+    def signed_statement(self, statement: bytes, signature: bytes, *, purpose: str) -> bool:
+        """Tell whether a statement was signed for this purpose."""
+        return verify_statement(statement, signature, purpose=purpose, key=self.key)
+
+
 def verify_note(note: Note, key: VerifierKey) -> bool:
     """Tell whether a note bears a true signature of a key; lines of other keys do not count."""
     mine = [each for each in note.signatures if each.name == key.name and each.key_id == key.key_id]

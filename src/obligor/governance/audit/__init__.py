@@ -1,0 +1,1 @@
+"""The audit log, held against itself and against what was kept elsewhere; receipts and bundles for those outside."""

@@ -1,0 +1,258 @@
+"""Rows that are kept beside the log to be found again, held against the records that the log commits to.
+
+A record is the truth; a row repeats some of it. Rows of decisions, outcomes and releases come in the order of their leaves, and
+are held against each leaf as it passes. API keys change, so that what their events leave is gathered and compared at the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+
+from obligor.core.canonical import canonical_json
+from obligor.core.errors import AuditError
+from obligor.core.strict_json import read_strict_json
+from obligor.governance.audit.findings import Findings, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from obligor.core.leaves import Leaf
+    from obligor.governance.audit.source import LogSource, Signatures, StoredRequest, StoredRow
+
+RELEASE_PURPOSE: Final = "release"
+_PINNED: Final = ("card_sha256", "policy_sha256", "profile_sha256")
+_HELD: Final[Mapping[str, tuple[str, ...]]] = {
+    "decision": ("decision_id", "client_id", "application_id", "decided_at", "outcome", "band", "score"),
+    "outcome": ("report_id", "decision_id", "status", "observed_on"),
+    "release": ("number", *_PINNED),
+}
+_KEY_COLUMNS: Final = ("client_id", "name", "scopes", "created_at", "expires_at", "revoked_at")
+_ABSENT: Final = object()
+
+
+class _AtLeaf(Protocol):
+    @property
+    def leaf_index(self) -> int: ...
+
+
+Item = TypeVar("Item", bound=_AtLeaf)
+
+
+class AtLeaves(Generic[Item]):
+    """A stream in the order of leaves, read leaf by leaf."""
+
+    def __init__(self, items: Iterator[Item]) -> None:
+        self._items = items
+        self._next = next(items, None)
+
+    def before(self, index: int) -> Iterator[Item]:
+        """Give what belongs to leaves before an index, and was not asked for."""
+        return self._while(lambda item: item.leaf_index < index)
+
+    def at(self, index: int) -> Iterator[Item]:
+        """Give what belongs to the leaf at an index."""
+        return self._while(lambda item: item.leaf_index == index)
+
+    def rest(self) -> Iterator[Item]:
+        """Give all that is left."""
+        return self._while(lambda _: True)
+
+    def _while(self, wanted: Callable[[Item], bool]) -> Iterator[Item]:
+        while (item := self._next) is not None and wanted(item):
+            self._next = next(self._items, None)
+            yield item
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """A leaf of the log with what its record says."""
+
+    index: int
+    leaf: Leaf
+    said: Mapping[str, Any]
+
+
+class Projections:
+    """The streams of rows, and what was gathered of API keys and artefacts so far."""
+
+    def __init__(self, source: LogSource, signatures: Signatures, findings: Findings) -> None:
+        self._source, self._signatures, self._findings = source, signatures, findings
+        self._rows = {table: AtLeaves(source.rows(table)) for table in _HELD}
+        self._requests = AtLeaves(source.requests())
+        self._request: StoredRequest | None = None
+        self._keys: dict[str, tuple[int, Mapping[str, Any]]] = {}
+        self._pinned: dict[str, int] = {}
+
+    def hold(self, act: Act) -> None:
+        """Hold the rows of a leaf against its record."""
+        self._pass_over(act.index)
+        for table, rows in self._rows.items():
+            found = list(rows.at(act.index))
+            for row in found if table == act.leaf.kind else ():
+                self._hold_row(table, row, act)
+            wanted = int(table == act.leaf.kind)
+            if len(found) < wanted:
+                said = f"no row of table {table} for this {act.leaf.kind}, which was deleted or stands twice in the log"
+                self._findings.add(Kind.ROW_MISSING, act.index, said, about=table)
+            if len(found) > wanted:
+                self._stray(table, act.index)
+        self._follow_request(act.index)
+        if act.leaf.kind == "decision":
+            self._hold_request(act)
+            self._pin(act.said.get("pins"), act.index)
+        elif act.leaf.kind.startswith("key."):
+            self._keys |= {str(key["key_id"]): (act.index, key) for key in _objects(act.said) if "key_id" in key}
+
+    def skip(self, index: int) -> None:
+        """Leave the rows of a leaf alone, whose record is not there or cannot be read."""
+        self._pass_over(index)
+        for rows in self._rows.values():
+            deque(rows.at(index), maxlen=0)
+        self._follow_request(index)
+
+    def _pass_over(self, index: int) -> None:
+        """Note rows of leaves before an index that no leaf claimed."""
+        for table, rows in self._rows.items():
+            for row in rows.before(index):
+                self._stray(table, row.leaf_index)
+
+    def finish(self) -> None:
+        """Note what is left over, and hold API keys and artefacts against what the log says of them."""
+        for table, rows in self._rows.items():
+            for row in rows.rest():
+                self._stray(table, row.leaf_index)
+        for request in self._requests.rest():
+            said = f"a request of client {request.client_id} is answered with a leaf that is not there"
+            self._findings.add(Kind.ROW_STRAY, request.leaf_index, said, about="request")
+        self._hold_keys()
+        self._hold_artefacts()
+
+    # Rows
+
+    def _hold_row(self, table: str, row: StoredRow, act: Act) -> None:
+        for column in _HELD[table]:
+            if not _same(act.said.get(column, _ABSENT), row.values[column]):
+                said = f"table {table}: {column} is not what the record of this {table} says"
+                self._findings.add(Kind.ROW_CHANGED, act.index, said, about=table)
+                break
+        if table == "release":
+            self._hold_release(row, act.index)
+
+    def _hold_release(self, row: StoredRow, index: int) -> None:
+        statement, signature = (bytes.fromhex(str(row.values[name])) for name in ("statement", "signature"))
+        if not self._signatures.signed_statement(statement, signature, purpose=RELEASE_PURPOSE):
+            said = f"release {row.values['number']}: its statement is not signed by the key of this log"
+            self._findings.add(Kind.RELEASE_SIGNATURE, index, said)
+        elif not _speaks_of(statement, row):
+            said = f"release {row.values['number']}: the signed statement names other artefacts than the row"
+            self._findings.add(Kind.ROW_CHANGED, index, said, about="statement")
+        self._pin(row.values, index)
+
+    def _pin(self, pins: object, index: int) -> None:
+        if isinstance(pins, dict):
+            for name in _PINNED:
+                self._pinned.setdefault(str(pins.get(name)), index)
+
+    def _stray(self, table: str, index: int) -> None:
+        self._findings.add(
+            Kind.ROW_STRAY, index, f"a row of table {table} belongs to no {table} in the log", about=table
+        )
+
+    # Requests: the acts of one stand together, so that each covers the leaves up to the next
+
+    def _follow_request(self, index: int) -> None:
+        for request in (*self._requests.before(index), *self._requests.at(index)):
+            self._request = request
+
+    def _hold_request(self, act: Act) -> None:
+        asked, request = tuple(act.said.get(name) for name in ("client_id", "route", "idempotency_key")), self._request
+        if request is None or asked != (request.client_id, request.route, request.key):
+            said = "no request is kept that was answered with this decision"
+            self._findings.add(Kind.REQUEST_MISSING, act.index, said)
+        elif not _answers(request.response, act):
+            said = "the answer that is kept for its request tells another outcome than the record"
+            self._findings.add(Kind.REQUEST_CHANGED, act.index, said)
+
+    # Keys and artefacts
+
+    def _hold_keys(self) -> None:
+        for row in self._source.api_keys():
+            index, said = self._keys.pop(str(row["key_id"]), (None, {}))
+            if index is None:
+                self._findings.add(
+                    Kind.API_KEY, None, f"API key {row['key_id']}: no act of the log made it", about="stray"
+                )
+            wrong = next((name for name in _KEY_COLUMNS if not _same(said.get(name, _ABSENT), row[name])), None)
+            if index is not None and wrong:
+                self._findings.add(
+                    Kind.API_KEY, index, f"API key {row['key_id']}: its {wrong} is not what its last act left"
+                )
+        for key_id, (index, _) in self._keys.items():
+            self._findings.add(Kind.API_KEY, index, f"API key {key_id}: its row is gone", about="gone")
+
+    def _hold_artefacts(self) -> None:
+        for artefact in self._source.artefacts():
+            index = self._pinned.pop(artefact.sha256, None)
+            if not is_artefact(artefact.body, artefact.sha256):
+                said = f"the {artefact.kind} {artefact.sha256[:12]}…: its bytes are others than its hash says"
+                self._findings.add(Kind.ARTEFACT_CHANGED, index, said)
+        for sha256, index in self._pinned.items():
+            self._findings.add(Kind.ARTEFACT_MISSING, index, f"the artefact {sha256[:12]}… that this act names is gone")
+
+
+def is_artefact(body: bytes, sha256: str) -> bool:
+    """Tell whether the bytes of an artefact have a hash, as they stand or in canonical form."""
+    if hashlib.sha256(body).hexdigest() == sha256:
+        return True
+    try:
+        said = read_strict_json(body, what="an artefact", error=AuditError)
+    except AuditError:
+        return False
+    return hashlib.sha256(canonical_json(said)).hexdigest() == sha256
+
+
+def _speaks_of(statement: bytes, row: StoredRow) -> bool:
+    try:
+        said = read_strict_json(statement, what="a statement", error=AuditError)
+    except AuditError:
+        return False
+    return isinstance(said, dict) and all(_same(said.get(name, _ABSENT), row.values[name]) for name in _HELD["release"])
+
+
+def _answers(response: bytes, act: Act) -> bool:
+    """Tell whether an answer tells of this decision, and tells its outcome."""
+    try:
+        said = read_strict_json(response, what="an answer", error=AuditError)
+    except AuditError:
+        return False
+    told = [each for each in _objects(said) if each.get("decision_id") == act.leaf.subject]
+    return bool(told) and all(each.get("outcome") == act.said.get("outcome") for each in told)
+
+
+def _objects(said: object) -> Iterator[Mapping[str, Any]]:
+    """Give an object, and those within it."""
+    if isinstance(said, dict):
+        yield said
+        for value in said.values():
+            yield from _objects(value)
+    elif isinstance(said, list):
+        for value in said:
+            yield from _objects(value)
+
+
+def _same(one: object, other: object) -> bool:
+    """Tell whether two plain values are equal; times are, however many digits they were written with."""
+    if one == other:
+        return type(one) is type(other)
+    if isinstance(one, list) and isinstance(other, list):
+        return sorted(map(str, one)) == sorted(map(str, other))
+    if isinstance(one, str) and isinstance(other, str):
+        try:
+            return datetime.fromisoformat(one) == datetime.fromisoformat(other)
+        except (ValueError, TypeError):
+            return False
+    return False
