@@ -1,0 +1,92 @@
+"""The audit log of a running service: its signed checkpoints, and proofs of what it holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from obligor.core.checkpoints import Checkpoint, parse_note
+from obligor.core.errors import NotFoundError
+from obligor.governance.audit.receipts import Receipt
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from obligor.core.checkpoints import Note
+    from obligor.core.merkle import Frontier
+    from obligor.security.signing import SigningKey
+    from obligor.serving.acts import StoredDecision
+    from obligor.serving.sources import Sources
+
+
+class Tree(Protocol):
+    """The Merkle tree of the log, where it is kept."""
+
+    async def size(self) -> int:
+        """Give the number of leaves."""
+        ...
+
+    async def frontier(self, size: int | None = None) -> Frontier:
+        """Give the right edge of the tree of a size; of all leaves without one."""
+        ...
+
+    async def inclusion(self, index: int, size: int) -> tuple[bytes, ...]:
+        """Prove that a leaf is in the tree of a size."""
+        ...
+
+    async def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
+        """Prove that the tree of a size is the beginning of another."""
+        ...
+
+    async def checkpoint(self) -> tuple[int, bytes] | None:
+        """Give the size and the note of the newest checkpoint."""
+        ...
+
+    async def keep_checkpoint(self, size: int, note: bytes, *, at: datetime) -> None:
+        """Keep a checkpoint; the first of a size stays."""
+        ...
+
+
+class AuditLog:
+    """Signs the heads of the log, and proves what stands in it."""
+
+    def __init__(self, tree: Tree, key: SigningKey, sources: Sources) -> None:
+        self._tree, self._key, self._sources = tree, key, sources
+
+    async def key(self) -> bytes:
+        """Give the public key that checkpoints verify by, as ``name+id+base64``."""
+        return self._key.verifier.text().encode() + b"\n"
+
+    async def checkpoint(self) -> bytes:
+        """Give a signed checkpoint of the log as it stands."""
+        _, note = await self.signed()
+        return note.encode()
+
+    async def signed(self, *, covering: int | None = None) -> tuple[int, Note]:
+        """Give the size and the note of a checkpoint: of the log as it stands, or the newest that covers a leaf."""
+        kept = await self._tree.checkpoint()
+        wanted = await self._tree.size() if covering is None else covering + 1
+        if kept is not None and kept[0] >= wanted:
+            return kept[0], parse_note(kept[1])
+        frontier = await self._tree.frontier()
+        note = self._key.sign_note(Checkpoint(self._key.name, frontier.size, frontier.root).text())
+        await self._tree.keep_checkpoint(frontier.size, note.encode(), at=self._sources.now())
+        return frontier.size, note
+
+    async def receipt(self, stored: StoredDecision) -> dict[str, Any]:
+        """Prove that a decision is in the log: its leaf, its place, the way to a signed checkpoint, its record and salt."""
+        size, note = await self.signed(covering=stored.leaf_index)
+        proof = await self._tree.inclusion(stored.leaf_index, size)
+        return Receipt(stored.leaf, stored.leaf_index, proof, note, stored.record, stored.salt).to_plain()
+
+    async def consistency(self, first: int, second: int) -> dict[str, Any]:
+        """Prove that the log of a size is the beginning of the log of another.
+
+        Raises
+        ------
+        NotFoundError
+            Where the log never had such a size.
+        """
+        if not 0 <= first <= second <= await self._tree.size():
+            raise NotFoundError("the log never had these sizes, in this order")
+        proof = await self._tree.consistency(first, second)
+        return {"from": first, "to": second, "proof": [it.hex() for it in proof]}

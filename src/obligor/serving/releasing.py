@@ -1,0 +1,72 @@
+"""Putting a card, a policy and a profile in force: signed, recorded as an act, and taken up by every running service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from obligor.core.canonical import canonical_json
+from obligor.core.errors import InvalidInputError
+from obligor.core.leaves import time_text
+from obligor.serving.acts import Act, ArtefactRow, ReleaseRow, Submission
+from obligor.serving.encoding import encode, encode_in_order
+from obligor.serving.releases import PURPOSE, SCHEMA, compile_release, statement_of
+
+if TYPE_CHECKING:
+    from obligor.core.policy import Policy
+    from obligor.core.profile import Profile
+    from obligor.core.scorecard import Scorecard
+    from obligor.security.signing import SigningKey
+    from obligor.serving.acts import Archive, Recorder
+    from obligor.serving.releases import Release
+    from obligor.serving.sources import Sources
+
+
+async def activate(
+    *,
+    card: Scorecard,
+    policy: Policy,
+    profile: Profile,
+    by: str,
+    archive: Archive,
+    recorder: Recorder,
+    key: SigningKey,
+    sources: Sources,
+) -> Release:
+    """Put a card, a policy and a profile in force as the next release; ``by`` names the person.
+
+    Raises
+    ------
+    PolicyError, CardError
+        Where they do not go together, or cannot be compiled.
+    InvalidInputError
+        Where nobody is named.
+    UnavailableError
+        Where the store does not record it; nothing is in force then that was not before.
+    """
+    if not by:
+        raise InvalidInputError("a release is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
+    newest = await archive.release()
+    at = sources.now()
+    release = compile_release(1 if newest is None else newest.number + 1, card=card, policy=policy, profile=profile)
+    statement = statement_of(release, at=at, by=by)
+    signature = key.sign_statement(statement, purpose=PURPOSE)
+    artefacts = tuple(
+        ArtefactRow(it.sha256, kind, canonical_json(it.model_dump(mode="json", by_alias=True)))
+        for kind, it in (("card", card), ("policy", policy), ("profile", profile))
+    )
+    row = ReleaseRow(
+        release.number, card.sha256, policy.sha256, profile.sha256, at, by, statement, signature, artefacts
+    )
+    said = {
+        "schema": SCHEMA,
+        "number": release.number,
+        "card_sha256": card.sha256,
+        "policy_sha256": policy.sha256,
+        "profile_sha256": profile.sha256,
+        "at": time_text(at),
+        "by": by,
+        "signature": signature.hex(),
+    }
+    act = Act("release", at, f"person:{by}", str(release.number), encode(said), sources.salt(), (row,))
+    await recorder.record(Submission((act,), lambda _: encode_in_order(said)))
+    return release
