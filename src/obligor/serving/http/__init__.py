@@ -1,0 +1,8 @@
+"""The REST door of the decision service."""
+
+from obligor.serving.http.app import make_app
+from obligor.serving.http.door import Door
+from obligor.serving.http.guard import Seats
+from obligor.serving.http.run import HttpServer, RunLimits, allow_open_files, make_server
+
+__all__ = ["Door", "HttpServer", "RunLimits", "Seats", "allow_open_files", "make_app", "make_server"]

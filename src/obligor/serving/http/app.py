@@ -1,0 +1,88 @@
+"""The REST door: one ASGI application of three layers, the guard, the hot path, and FastAPI with every route."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from obligor.core.errors import ApplicationError, NotFoundError, ObligorError, Problem
+from obligor.serving.http import decisions, inspecting, operating
+from obligor.serving.http.document import Document
+from obligor.serving.http.guard import Guard
+from obligor.serving.http.hot import HotPath
+from obligor.serving.http.problems import MALFORMED, METHOD, HttpProblemError, answer_of
+from obligor.serving.http.routing import respond
+
+if TYPE_CHECKING:
+    from fastapi import Request, Response
+    from starlette.types import ASGIApp
+
+    from obligor.serving.http.door import Door
+
+_WANTED = {
+    "application_id": "a text of at most 255 characters",
+    "band": "a text of at most 100 characters",
+    "cursor": "a cursor of the page before",
+    "from": "an instant such as 2026-11-26T00:00:00Z, or a size of the log",
+    "limit": "a whole number from 1 to 200",
+    "outcome": "approve, refer, decline or hold",
+    "to": "an instant such as 2026-11-27T00:00:00Z, or a size of the log",
+}
+
+
+def make_app(door: Door) -> ASGIApp:
+    """Build the REST door."""
+    return Guard(HotPath(make_routes(door), door), door.seats)
+
+
+def make_routes(door: Door) -> FastAPI:
+    """Build the part of it that routes: every route, the fast one too."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    for routes in (decisions.router, inspecting.router, operating.router):
+        app.include_router(routes)
+    app.state.door = door
+    app.state.document = Document(app, lambda: door.service.release)
+    app.add_exception_handler(ObligorError, _tell)
+    app.add_exception_handler(HttpProblemError, _tell)
+    app.add_exception_handler(RequestValidationError, _tell_parameters)
+    app.add_exception_handler(HTTPException, _tell_routing)
+    return app
+
+
+async def _tell(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, ObligorError | HttpProblemError):
+        raise error
+    return respond(answer_of(error))
+
+
+async def _tell_parameters(_request: Request, error: Exception) -> Response:
+    """Name the parameters that are wrong, in our words: the framework's tell what it is made of."""
+    names = [str(it["loc"][-1]) for it in error.errors()] if isinstance(error, RequestValidationError) else []
+    problems = [Problem(("query", name), f"wanted {_WANTED.get(name, 'another')}") for name in dict.fromkeys(names)]
+    return respond(answer_of(ApplicationError("query: wrong", problems=tuple(problems))))
+
+
+async def _tell_routing(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.NOT_FOUND
+    if status == HTTPStatus.NOT_FOUND:
+        return respond(answer_of(NotFoundError("there is no such route")))
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = ", ".join(_methods(request))
+        return respond(answer_of(HttpProblemError(METHOD, f"wanted {allowed}", ((b"allow", allowed.encode()),))))
+    return respond(answer_of(HttpProblemError(MALFORMED, "wanted another request")))
+
+
+def _methods(request: Request) -> list[str]:
+    """Name the methods of every route of a path."""
+    app: FastAPI = request.app
+    found: set[str] = set()
+    for route in app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            found |= set(getattr(route, "methods", None) or ())
+    return sorted(found)

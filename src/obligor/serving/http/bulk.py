@@ -1,0 +1,49 @@
+"""A body of many applications, taken apart without being read: each is read by itself, and refused by itself."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from obligor.core.errors import ApplicationError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_HEAD = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"applications"[ \t\r\n]*:[ \t\r\n]*')
+_TAIL = re.compile(rb"[ \t\r\n]*\}[ \t\r\n]*")
+_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
+    applications: msgspec.Raw
+
+
+_BODY = msgspec.json.Decoder(_Body)
+
+
+def split_applications(body: bytes) -> Sequence[bytes]:
+    """Give the bytes of each application in ``{"applications": [...]}``; what they hold is not looked at.
+
+    Raises
+    ------
+    ApplicationError
+        Where it is no such object, or says it twice.
+    """
+    try:
+        inner = bytes(_BODY.decode(body).applications)
+        head = _HEAD.match(body)
+        if not head or body[head.end() : head.end() + len(inner)] != inner:
+            raise _refused()
+        if not _TAIL.fullmatch(body, head.end() + len(inner)):
+            raise _refused()
+        return [bytes(it) for it in _ITEMS.decode(inner)]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise _refused() from None
+
+
+def _refused() -> ApplicationError:
+    message = "wanted a JSON object with one field, a list of at most 1000 applications"
+    return ApplicationError(f"applications: {message}", problems=(Problem(("applications",), message),))

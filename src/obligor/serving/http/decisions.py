@@ -1,0 +1,251 @@
+"""The routes of decisions: to decide, to try, to find, to explain, to prove, to report."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003  FastAPI reads the annotations
+from hashlib import sha256
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response, Security
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
+
+from obligor.serving.acts import Caller, Search
+from obligor.serving.http import shapes
+from obligor.serving.http.bodies import MOST_BULK_BYTES
+from obligor.serving.http.bulk import split_applications
+from obligor.serving.http.door import recorded_answer
+from obligor.serving.http.heads import read_head
+from obligor.serving.http.hot import decide_one
+from obligor.serving.http.routing import (
+    BEARER,
+    READS_BODY,
+    RECORDS,
+    TheDoor,
+    answers,
+    caller_with,
+    decision_id_of,
+    only,
+    respond,
+    respond_plain,
+    seated,
+)
+
+MOST_REPORT_BYTES = 1 << 12
+MOST_FOUND = 200
+_LONGEST_INDEX = 19
+_KEY_HEADER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "Your own name for this request. The same key with the same body gives the same answer again, byte by "
+    "byte, and decides nothing twice.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    "example": "application-2026-0001",
+}
+_REPLAYED = {
+    "Idempotent-Replayed": {
+        "description": "`true` where this key was answered before: the body is that of then.",
+        "schema": {"type": "string", "enum": ["true"]},
+    }
+}
+
+router = APIRouter()
+Decider = Annotated[Caller, Depends(caller_with("decide"))]
+Simulator = Annotated[Caller, Depends(caller_with("simulate"))]
+Reader = Annotated[Caller, Depends(caller_with("read", "audit"))]
+Reporter = Annotated[Caller, Depends(caller_with("report"))]
+DecisionId = Annotated[str, Path(description="The id of the decision.", json_schema_extra={"format": "uuid"})]
+
+
+def _body(schema: str, *, described: str) -> dict[str, Any]:
+    return {
+        "required": True,
+        "description": described,
+        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
+    }
+
+
+def _recorded(*statuses: int, ok: int, told: str) -> dict[int | str, dict[str, Any]]:
+    found = answers(*RECORDS, *statuses, ok=ok, told=told)
+    found[ok] |= {"headers": _REPLAYED}
+    return found
+
+
+@router.post(
+    "/v1/decisions",
+    operation_id="decide",
+    summary="Decide on one application",
+    description="Scores an application, decides on it, and answers once the decision is in the audit log. Scope: `decide`.",
+    status_code=201,
+    response_model=shapes.Decision,
+    responses=_recorded(ok=201, told="The decision, recorded."),
+    openapi_extra={"parameters": [_KEY_HEADER], "requestBody": _body("Application", described="At most 1 MiB.")},
+    tags=["Decisions"],
+)
+async def decide(request: Request, door: TheDoor, _shown: Annotated[object, Security(BEARER)]) -> Response:
+    """Decide on one application, where nothing faster stands in front (``hot``)."""
+    return respond(await decide_one(door, request.scope, request.receive))
+
+
+@router.post(
+    "/v1/decisions/bulk",
+    operation_id="decideMany",
+    summary="Decide on up to a thousand applications",
+    description="Each application gets its decision or its problem, in order; the decisions are recorded together. "
+    "Scope: `decide`.",
+    response_model=shapes.BulkAnswer,
+    responses=_recorded(ok=200, told="A decision or a problem for each application."),
+    openapi_extra={"parameters": [_KEY_HEADER], "requestBody": _body("Applications", described="At most 16 MiB.")},
+    dependencies=[Depends(only())],
+    tags=["Decisions"],
+)
+async def decide_many(request: Request, door: TheDoor, caller: Decider) -> Response:
+    """Decide on many applications."""
+    key = read_head(request.scope["headers"]).key
+    with seated(door, caller):
+        body = await door.body(request.scope, request.receive, most=MOST_BULK_BYTES)
+        applications = split_applications(body)
+        recorded = await door.service.decide_many(
+            caller, key=key, applications=applications, payload_sha256=sha256(body).digest()
+        )
+        return respond(recorded_answer(recorded))
+
+
+@router.post(
+    "/v1/simulations",
+    operation_id="simulate",
+    summary="See what would be decided",
+    description="The same assessment as a decision; nothing is recorded, and no key is needed. Scope: `simulate`.",
+    response_model=shapes.Simulation,
+    responses=answers(*READS_BODY, told="What would be decided."),
+    openapi_extra={"requestBody": _body("Application", described="At most 1 MiB.")},
+    dependencies=[Depends(only())],
+    tags=["Decisions"],
+)
+async def simulate(request: Request, door: TheDoor, caller: Simulator) -> Response:
+    """Tell what would be decided."""
+    with seated(door, caller):
+        return respond_plain(door.service.simulate(caller, await door.body(request.scope, request.receive)))
+
+
+def _instant(at: datetime) -> datetime:
+    return at
+
+
+_Instant = Annotated[AwareDatetime, AfterValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
+
+
+class SearchQuery(BaseModel):
+    """Which decisions are looked for."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, populate_by_name=False)
+
+    application_id: Annotated[str | None, Field(max_length=255, pattern="^[^\\x00]*$")] = None
+    """What the client calls the application."""
+    outcome: Literal["approve", "refer", "decline", "hold"] | None = None
+    """What came of it."""
+    band: Annotated[str | None, Field(max_length=100, pattern="^[^\\x00]*$")] = None
+    """The band of risk."""
+    since: Annotated[_Instant | None, Field(alias="from")] = None
+    """The first instant, with its offset from UTC."""
+    until: Annotated[_Instant | None, Field(alias="to")] = None
+    """The instant before which."""
+    limit: Annotated[int, Field(ge=1, le=MOST_FOUND)] = 50
+    """How many at most."""
+    cursor: Annotated[str | None, Field(pattern=f"^[0-9]{{1,{_LONGEST_INDEX - 1}}}$")] = None
+    """Where the page begins, as a page before gave it."""
+
+
+@router.get(
+    "/v1/decisions",
+    operation_id="searchDecisions",
+    summary="Find decisions",
+    description="Those of the caller, the newest first; those of every client with the scope `audit`. Scope: `read`.",
+    response_model=shapes.DecisionPage,
+    responses=answers(told="A page of decisions."),
+    dependencies=[Depends(only("application_id", "outcome", "band", "from", "to", "limit", "cursor"))],
+    tags=["Decisions"],
+)
+async def search(door: TheDoor, caller: Reader, query: Annotated[SearchQuery, Query()]) -> Response:
+    """Find decisions."""
+    wanted = Search(
+        application_id=query.application_id,
+        outcome=query.outcome,
+        band=query.band,
+        since=query.since,
+        until=query.until,
+        before=None if query.cursor is None else int(query.cursor),
+        limit=query.limit,
+    )
+    page = await door.service.search(caller, wanted)
+    cursor = None if page.before is None else str(page.before)
+    return respond_plain({"decisions": page.decisions, "next_cursor": cursor})
+
+
+@router.get(
+    "/v1/decisions/{decision_id}",
+    operation_id="getDecision",
+    summary="Get a decision",
+    description="As it was answered. Scope: `read`.",
+    response_model=shapes.Decision,
+    responses=answers(404, told="The decision."),
+    dependencies=[Depends(only())],
+    tags=["Decisions"],
+)
+async def decision(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Response:
+    """Give a decision."""
+    return respond_plain(await door.service.decision(caller, decision_id_of(decision_id)))
+
+
+@router.get(
+    "/v1/decisions/{decision_id}/explanation",
+    operation_id="explainDecision",
+    summary="Explain a decision",
+    description="By the card that made it: the score as a sum, the Shapley value of each characteristic, the waterfall, "
+    "and the nearest changes that would be approved. Bins are told, never values. Scope: `read`.",
+    response_model=shapes.ExplanationTold,
+    responses=answers(404, told="The explanation."),
+    dependencies=[Depends(only())],
+    tags=["Decisions"],
+)
+async def explanation(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Response:
+    """Explain a decision."""
+    with seated(door, caller):
+        return respond_plain(await door.service.explanation(caller, decision_id_of(decision_id)))
+
+
+@router.get(
+    "/v1/decisions/{decision_id}/receipt",
+    operation_id="getReceipt",
+    summary="Prove that a decision is in the audit log",
+    description="The leaf, and the proof from it to a signed checkpoint, which anybody can check offline. Scope: `read`.",
+    response_model=shapes.JsonObject,
+    responses=answers(404, told="The receipt."),
+    dependencies=[Depends(only())],
+    tags=["Decisions"],
+)
+async def receipt(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Response:
+    """Give the receipt of a decision."""
+    return respond_plain(await door.service.receipt(caller, decision_id_of(decision_id)))
+
+
+@router.post(
+    "/v1/decisions/{decision_id}/outcomes",
+    operation_id="reportOutcome",
+    summary="Report what became of a loan",
+    description="A later report stands beside the earlier ones. Scope: `report`.",
+    status_code=201,
+    response_model=shapes.ReportAnswer,
+    responses=_recorded(404, ok=201, told="The report, recorded."),
+    openapi_extra={"parameters": [_KEY_HEADER], "requestBody": _body("Report", described="At most 4 KiB.")},
+    dependencies=[Depends(only())],
+    tags=["Outcomes"],
+)
+async def report_outcome(request: Request, door: TheDoor, caller: Reporter, decision_id: DecisionId) -> Response:
+    """Record what became of a loan."""
+    key, named = read_head(request.scope["headers"]).key, decision_id_of(decision_id)
+    with seated(door, caller):
+        body = await door.body(request.scope, request.receive, most=MOST_REPORT_BYTES)
+        return respond(
+            recorded_answer(await door.service.report_outcome(caller, key=key, decision_id=named, report=body))
+        )

@@ -1,0 +1,86 @@
+"""The OpenAPI document of the service: its routes, and the application that the release in force reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi.openapi.utils import get_openapi
+
+from obligor import __version__
+from obligor.core.errors import UnavailableError
+from obligor.serving.encoding import plain_json
+from obligor.serving.http import shapes
+from obligor.serving.http.schema import application_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastapi import FastAPI
+
+    from obligor.serving.releases import Release
+
+_ABOUT = (
+    "Credit decisions with principal reasons, each in a tamper-evident audit log before it is answered. "
+    "Errors are problems (RFC 9457) with a `type` that does not change; they name fields and never repeat a value. "
+    "Parameters and fields that are not known are refused."
+)
+_MOST_AT_ONCE = 1000
+
+
+class Document:
+    """The document, made anew when another release is in force."""
+
+    def __init__(self, app: FastAPI, release: Callable[[], Release]) -> None:
+        self._app = app
+        self._release = release
+        self._made_for: int | None = None
+        self._plain: dict[str, Any] = {}
+        self._json = b""
+
+    def plain(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        self._keep_up()
+        return self._plain
+
+    def as_json(self) -> bytes:
+        """Give it as JSON."""
+        self._keep_up()
+        return self._json
+
+    def _keep_up(self) -> None:
+        try:
+            release = self._release()
+        except UnavailableError:
+            release = None
+        number = release.number if release else 0
+        if number != self._made_for:
+            self._plain = _written(self._app, release)
+            self._json = plain_json(self._plain)
+            self._made_for = number
+
+
+def _written(app: FastAPI, release: Release | None) -> dict[str, Any]:
+    plain = get_openapi(
+        title="Obligor", version=__version__, openapi_version="3.1.0", description=_ABOUT, routes=app.routes
+    )
+    schemas = plain.setdefault("components", {}).setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    for model in (shapes.Problem, shapes.Report):
+        made = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= made.pop("$defs", {}) | {model.__name__: made}
+    schemas["Application"] = application_schema(release) if release else {"type": "object"}
+    schemas["Applications"] = {
+        "type": "object",
+        "title": "Applications",
+        "additionalProperties": False,
+        "required": ["applications"],
+        "properties": {
+            "applications": {
+                "type": "array",
+                "maxItems": _MOST_AT_ONCE,
+                "items": {"$ref": "#/components/schemas/Application"},
+            }
+        },
+    }
+    return plain

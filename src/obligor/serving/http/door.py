@@ -1,0 +1,129 @@
+"""What every route needs: the use case, who calls, and what else the service is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from obligor.core.errors import ApplicationError, ForbiddenError, Problem
+from obligor.serving.http.bodies import BODY_SECONDS, MOST_BYTES, read_body
+from obligor.serving.http.guard import Seats
+from obligor.serving.http.heads import read_head
+from obligor.serving.http.problems import JSON, Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.types import Receive, Scope
+
+    from obligor.serving.acts import Caller, Recorded
+    from obligor.serving.deciding import DecisionService
+
+_REPLAYED = (*JSON, (b"idempotent-replayed", b"true"))
+
+
+class Authenticates(Protocol):
+    """Who finds the caller of a request."""
+
+    async def authenticate(self, header: str | None, *, peer: str) -> Caller:
+        """Find the caller by the Authorization header; ``peer`` is the other end of the connection.
+
+        Raises
+        ------
+        UnauthenticatedError, LimitedError, UnavailableError
+            As they say.
+        """
+        ...
+
+
+class Log(Protocol):
+    """The audit log, as an auditor reads it."""
+
+    async def checkpoint(self) -> bytes:
+        """Give the newest signed checkpoint, a note as text."""
+        ...
+
+    async def key(self) -> bytes:
+        """Give the key that checkpoints verify by, as text."""
+        ...
+
+    async def consistency(self, first: int, second: int) -> Mapping[str, Any]:
+        """Prove that the log of a size is the beginning of the log of another.
+
+        Raises
+        ------
+        NotFoundError
+            Where the log never had such a size.
+        """
+        ...
+
+
+class Readiness(Protocol):
+    """What the service stands on."""
+
+    async def states(self) -> Mapping[str, bool]:
+        """Tell of each dependency, by name, whether it answers."""
+        ...
+
+
+class Metrics(Protocol):
+    """What was counted."""
+
+    def exposition(self) -> tuple[bytes, str]:
+        """Give it in the text format of Prometheus, with its content type."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What the routes are made of."""
+
+    service: DecisionService
+    authenticator: Authenticates
+    log: Log
+    readiness: Readiness
+    metrics: Metrics
+    seats: Seats = field(default_factory=Seats)
+    body_seconds: float = BODY_SECONDS
+
+    async def caller(self, scope: Scope) -> Caller:
+        """Find the caller of a request."""
+        shown = read_head(scope["headers"]).authorization
+        client = scope.get("client")
+        return await self.authenticator.authenticate(
+            None if shown is None else shown.decode("latin-1"), peer=client[0] if client else ""
+        )
+
+    async def body(self, scope: Scope, receive: Receive, *, most: int = MOST_BYTES) -> bytes:
+        """Read the body of a request, which must be plain JSON."""
+        read_head(scope["headers"]).check_body(most=most)
+        return await read_body(receive, most=most, seconds=self.body_seconds)
+
+
+def need(caller: Caller, *scopes: str) -> None:
+    """Refuse a caller whose key has none of some scopes.
+
+    Raises
+    ------
+    ForbiddenError
+        Naming them.
+    """
+    if not caller.scopes.intersection(scopes):
+        raise ForbiddenError(f"this needs an API key with the scope {' or '.join(scopes)}")
+
+
+def need_no_query(scope: Scope) -> None:
+    """Refuse parameters where none are read: one that is misspelt would be taken for granted.
+
+    Raises
+    ------
+    ApplicationError
+        Where there are any.
+    """
+    if scope["query_string"]:
+        raise ApplicationError("query: wanted none", problems=(Problem(("query",), "wanted no parameters here"),))
+
+
+def recorded_answer(recorded: Recorded) -> Answer:
+    """Give the answer of what was recorded, now or before."""
+    return Answer(recorded.status, recorded.response, _REPLAYED if recorded.replayed else JSON)

@@ -1,0 +1,82 @@
+"""The headers that this door reads, each at most once."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from obligor.core.errors import TooLargeError
+from obligor.serving.http.problems import CLOSE, KEY_MISSING, MALFORMED, MEDIA_TYPE, HttpProblemError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_JSON = re.compile(rb'application/json[ \t]*(?:;[ \t]*charset="?utf-8"?[ \t]*)?', re.IGNORECASE)
+_LENGTH = re.compile(rb"[0-9]{1,19}")
+_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
+_PLACES = {
+    b"authorization": 0,
+    b"idempotency-key": 1,
+    b"content-type": 2,
+    b"content-encoding": 3,
+    b"content-length": 4,
+}
+
+
+class Head(NamedTuple):
+    """What a request says of itself; none where it says nothing."""
+
+    authorization: bytes | None
+    idempotency_key: bytes | None
+    content_type: bytes | None
+    content_encoding: bytes | None
+    content_length: bytes | None
+
+    @property
+    def key(self) -> str:
+        """The idempotency key.
+
+        Raises
+        ------
+        HttpProblemError
+            Where there is none, or none that can be one.
+        """
+        if self.idempotency_key is None:
+            raise HttpProblemError(
+                KEY_MISSING, "Idempotency-Key: is absent; wanted a text of your own for this request"
+            )
+        if not _KEY.fullmatch(self.idempotency_key):
+            wanted = "wanted 1 to 255 printable ASCII characters without blanks"
+            raise HttpProblemError(MALFORMED, f"Idempotency-Key: {wanted}")
+        return self.idempotency_key.decode("ascii")
+
+    def check_body(self, *, most: int) -> None:
+        """Refuse a body that is not plain JSON, or that says itself that it is too large, before any of it is read."""
+        if self.content_type is None or not _JSON.fullmatch(self.content_type):
+            raise HttpProblemError(MEDIA_TYPE, "Content-Type: wanted application/json", CLOSE)
+        if self.content_encoding is not None and self.content_encoding.lower() != b"identity":
+            raise HttpProblemError(MEDIA_TYPE, "Content-Encoding: wanted none", CLOSE)
+        if self.content_length is None:
+            return
+        if not _LENGTH.fullmatch(self.content_length):
+            raise HttpProblemError(MALFORMED, "Content-Length: wanted a whole number", CLOSE)
+        if int(self.content_length) > most:
+            raise TooLargeError(f"wanted a body of at most {most} bytes")
+
+
+def read_head(headers: Iterable[tuple[bytes, bytes]]) -> Head:
+    """Read the headers of a request.
+
+    Raises
+    ------
+    HttpProblemError
+        Where one of them stands twice: whoever is in between may have read the other.
+    """
+    found: list[bytes | None] = [None, None, None, None, None]
+    for name, value in headers:
+        place = _PLACES.get(name)
+        if place is not None:
+            if found[place] is not None:
+                raise HttpProblemError(MALFORMED, f"{name.decode()}: stands twice", CLOSE)
+            found[place] = value.strip()
+    return Head(*found)

@@ -1,0 +1,142 @@
+"""The routes of what stands behind decisions: the release in force, and the audit log."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from obligor.core.profile import Profile
+from obligor.core.scorecard import Scorecard
+from obligor.core.policy import Policy
+from obligor.serving.acts import Caller
+from obligor.serving.http import shapes
+from obligor.serving.http.problems import JSON, Answer
+from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
+
+_LARGEST = 2**63 - 1
+_TEXT = ((b"content-type", b"text/plain; charset=utf-8"),)
+_AS_TEXT = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+
+router = APIRouter()
+Reader = Annotated[Caller, Depends(caller_with("read", "audit"))]
+Auditor = Annotated[Caller, Depends(caller_with("audit"))]
+
+
+@router.get(
+    "/v1/release",
+    operation_id="getRelease",
+    summary="What is in force",
+    description="The card, the policy and the compliance profile that decide together, by hash. Scope: `read`.",
+    response_model=shapes.ReleaseTold,
+    responses=answers(told="The release."),
+    dependencies=[Depends(only())],
+    tags=["Release"],
+)
+async def release(door: TheDoor, _caller: Reader) -> Response:
+    """Tell what is in force."""
+    found = door.service.release
+    profile = f"{found.profile.name} version {found.profile.version}"
+    return respond_plain({**found.pins, "card": found.card.name, "profile": profile})
+
+
+@router.get(
+    "/v1/card",
+    operation_id="getCard",
+    summary="The scorecard in force",
+    description="As its file. Scope: `read`.",
+    response_model=Scorecard,
+    responses=answers(told="The card."),
+    dependencies=[Depends(only())],
+    tags=["Release"],
+)
+async def card(door: TheDoor, _caller: Reader) -> Response:
+    """Give the card."""
+    return respond(Answer(200, door.service.release.card.to_json(), JSON))
+
+
+@router.get(
+    "/v1/policy",
+    operation_id="getPolicy",
+    summary="The policy in force",
+    description="As its file. Scope: `read`.",
+    response_model=Policy,
+    responses=answers(told="The policy."),
+    dependencies=[Depends(only())],
+    tags=["Release"],
+)
+async def policy(door: TheDoor, _caller: Reader) -> Response:
+    """Give the policy."""
+    return respond(Answer(200, door.service.release.policy.to_json(), JSON))
+
+
+@router.get(
+    "/v1/profile",
+    operation_id="getProfile",
+    summary="The compliance profile in force",
+    description="Which gates are off, monitored or enforced. Scope: `read`.",
+    response_model=Profile,
+    responses=answers(told="The profile."),
+    dependencies=[Depends(only())],
+    tags=["Release"],
+)
+async def profile(door: TheDoor, _caller: Reader) -> Response:
+    """Give the profile."""
+    return respond(Answer(200, door.service.release.profile.to_json(), JSON))
+
+
+@router.get(
+    "/v1/log/checkpoint",
+    operation_id="getCheckpoint",
+    summary="The newest checkpoint of the audit log",
+    description="A signed note with the size and the root of the log. Scope: `audit`.",
+    response_class=Response,
+    responses=answers(404) | {200: {"description": "The note."} | _AS_TEXT},
+    dependencies=[Depends(only())],
+    tags=["Audit log"],
+)
+async def checkpoint(door: TheDoor, _caller: Auditor) -> Response:
+    """Give the newest checkpoint."""
+    return respond(Answer(200, await door.log.checkpoint(), _TEXT))
+
+
+@router.get(
+    "/v1/log/key",
+    operation_id="getLogKey",
+    summary="The key that checkpoints verify by",
+    description="Keep it where the service cannot reach. Scope: `audit`.",
+    response_class=Response,
+    responses=answers() | {200: {"description": "The key, as text."} | _AS_TEXT},
+    dependencies=[Depends(only())],
+    tags=["Audit log"],
+)
+async def log_key(door: TheDoor, _caller: Auditor) -> Response:
+    """Give the key of the log."""
+    return respond(Answer(200, await door.log.key(), _TEXT))
+
+
+class ConsistencyQuery(BaseModel):
+    """Two sizes of the log."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    first: Annotated[int, Field(alias="from", ge=0, le=_LARGEST)]
+    """The smaller size."""
+    second: Annotated[int, Field(alias="to", ge=0, le=_LARGEST)]
+    """The larger size."""
+
+
+@router.get(
+    "/v1/log/consistency",
+    operation_id="getConsistency",
+    summary="Prove that the log only grew",
+    description="The proof that the log of one size is the beginning of the log of another (RFC 9162, 2.1.4). Scope: `audit`.",
+    response_model=shapes.JsonObject,
+    responses=answers(404, told="The proof."),
+    dependencies=[Depends(only("from", "to"))],
+    tags=["Audit log"],
+)
+async def consistency(door: TheDoor, _caller: Auditor, query: Annotated[ConsistencyQuery, Query()]) -> Response:
+    """Prove that the log only grew."""
+    return respond_plain(await door.log.consistency(query.first, query.second))

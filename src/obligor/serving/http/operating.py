@@ -1,0 +1,88 @@
+"""The routes of those who run the service: whether it lives, whether it can decide, what it counted, what it can be asked."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from obligor.core.errors import ObligorError
+from obligor.serving.acts import Caller
+from obligor.serving.http import shapes
+from obligor.serving.http.page import CONTENT_POLICY, page_of
+from obligor.serving.http.problems import JSON, Answer
+from obligor.serving.http.routing import TheDoor, answers, caller_with, only, problem, respond, respond_plain
+
+router = APIRouter()
+Scraper = Annotated[Caller, Depends(caller_with("metrics"))]
+_OPEN = {status: problem(status) for status in (422, 431)}
+
+
+@router.get(
+    "/health/live",
+    operation_id="live",
+    summary="Whether the process answers",
+    response_model=shapes.LivenessTold,
+    responses=dict(_OPEN),
+    dependencies=[Depends(only())],
+    tags=["Operation"],
+)
+async def live() -> Response:
+    """Say that the process answers."""
+    return respond_plain({"status": "live"})
+
+
+@router.get(
+    "/health/ready",
+    operation_id="ready",
+    summary="Whether the service can decide",
+    description="503 where something that it stands on is down, where nothing is in force, or where it is about to stop.",
+    response_model=shapes.ReadinessTold,
+    responses=_OPEN | {503: {"description": "It cannot, and why.", "model": shapes.ReadinessTold}},
+    dependencies=[Depends(only())],
+    tags=["Operation"],
+)
+async def ready(door: TheDoor) -> Response:
+    """Tell whether the service can decide, and what is down."""
+    states = dict(await door.readiness.states())
+    states["release"] = _in_force(door)
+    status = "draining" if door.seats.draining else "ready" if all(states.values()) else "not ready"
+    dependencies = {name: "up" if it else "down" for name, it in sorted(states.items())}
+    return respond_plain({"status": status, "dependencies": dependencies}, status=200 if status == "ready" else 503)
+
+
+def _in_force(door: TheDoor) -> bool:
+    try:
+        return bool(door.service.release)
+    except ObligorError:
+        return False
+
+
+@router.get(
+    "/metrics",
+    operation_id="metrics",
+    summary="What was counted",
+    description="In the text format of Prometheus. Scope: `metrics`.",
+    response_class=Response,
+    responses=answers()
+    | {200: {"description": "The metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+    dependencies=[Depends(only())],
+    tags=["Operation"],
+)
+async def metrics(door: TheDoor, _caller: Scraper) -> Response:
+    """Give what was counted."""
+    text, kind = door.metrics.exposition()
+    return respond(Answer(200, text, ((b"content-type", kind.encode("ascii")),)))
+
+
+@router.get("/openapi.json", include_in_schema=False, dependencies=[Depends(only())])
+async def document(request: Request) -> Response:
+    """Give the OpenAPI document, with the application that the release in force reads."""
+    return respond(Answer(200, request.app.state.document.as_json(), JSON))
+
+
+@router.get("/docs", include_in_schema=False, dependencies=[Depends(only())])
+async def docs(request: Request) -> Response:
+    """Give the same as a page."""
+    html = page_of(request.app.state.document.plain())
+    return respond(Answer(200, html, ((b"content-type", b"text/html; charset=utf-8"), CONTENT_POLICY)))

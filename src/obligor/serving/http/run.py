@@ -1,0 +1,98 @@
+"""Runs the REST door: Uvicorn on uvloop and httptools, one process, and an end that loses nothing.
+
+Told to stop, the service first says that it is not ready and asks every client to close its connection, while it still answers:
+whoever sends requests here hears of it before the port is closed. Then open requests have the rest of half a minute to finish.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import resource
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from obligor.serving.http.wire import WireLimits, wire_protocol
+
+if TYPE_CHECKING:
+    import socket
+
+    from starlette.types import ASGIApp
+
+    from obligor.serving.http.guard import Seats
+
+BACKLOG = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """How long the end may take, and what connections may take."""
+
+    notice_seconds: float = 2.0
+    """For how long the service still answers, not ready, before it closes its port."""
+    drain_seconds: int = 28
+    """For how long open requests may then go on."""
+    keep_alive_seconds: int = 30
+    wire: WireLimits = WireLimits()
+
+
+class HttpServer(uvicorn.Server):
+    """Uvicorn, which says that it will stop before it stops."""
+
+    def __init__(self, config: uvicorn.Config, *, seats: Seats, notice_seconds: float) -> None:
+        super().__init__(config)
+        self._seats = seats
+        self._notice_seconds = notice_seconds
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on; known once it has started."""
+        address: tuple[str, int] = self.servers[0].sockets[0].getsockname()
+        return address[1]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and take what was made until now out of the garbage collector's rounds: no request waits for them."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Give notice, then close the port, then wait for open requests."""
+        self._seats.draining = True
+        wait = 0.0 if self.force_exit else self._notice_seconds
+        while wait > 0 and not self.force_exit:
+            await asyncio.sleep(min(wait, 0.1))
+            wait -= 0.1
+        await super().shutdown(sockets)
+
+
+def make_server(app: ASGIApp, *, seats: Seats, host: str, port: int, limits: RunLimits = RunLimits()) -> HttpServer:
+    """Make the server of an application; ``await server.serve()`` runs it until SIGTERM or SIGINT."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http=wire_protocol(limits.wire),
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=limits.keep_alive_seconds,
+        timeout_graceful_shutdown=limits.drain_seconds,
+    )
+    return HttpServer(config, seats=seats, notice_seconds=limits.notice_seconds)
+
+
+def allow_open_files() -> None:
+    """Let the process hold as many sockets as the machine allows it."""
+    with suppress(ValueError, OSError):
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

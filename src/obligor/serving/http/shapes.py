@@ -1,0 +1,271 @@
+"""The answers of the service as models: the OpenAPI document is written from them, and tests hold every answer against it.
+
+They check nothing at run time: the service writes its own answers.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime  # noqa: TC003  pydantic reads the annotations
+from typing import Annotated, Any, Literal
+from uuid import UUID  # noqa: TC003
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+OutcomeName = Literal["approve", "refer", "decline", "hold"]
+ReportedStatus = Literal["good", "bad", "indeterminate"]
+Instant = Annotated[datetime, Field(examples=["2026-11-26T19:40:00.123456Z"])]
+
+
+class Shape(BaseModel):
+    """An object with these fields and no others."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class FieldError(Shape):
+    """One field that is wrong."""
+
+    field: str
+    """Its place, as a JSON pointer (RFC 6901), such as `/annual_income`."""
+    message: str
+    """What was wanted, and what kind of thing came; never the value."""
+
+
+class Problem(Shape):
+    """Why a request failed (RFC 9457)."""
+
+    type: Annotated[str, Field(pattern="^urn:obligor:problem:[a-z-]+$")]
+    """What kind of problem it is; a URN that does not change."""
+    title: str
+    """The same in words."""
+    status: Annotated[int, Field(ge=400, le=599)]
+    """The HTTP status."""
+    detail: str | None = None
+    """What was wrong this time."""
+    errors: list[FieldError] | None = None
+    """The fields that are wrong: the first fifty."""
+
+
+class ReasonTold(Shape):
+    """A principal reason of a decline."""
+
+    code: str
+    """Its family, its characteristic, or its rule."""
+    text: str
+    """What the applicant reads."""
+
+
+class Pins(Shape):
+    """What the decision was made with, by hash."""
+
+    card_sha256: Sha256
+    policy_sha256: Sha256
+    profile_sha256: Sha256
+    release: Annotated[int, Field(ge=1)]
+    """The number of the release."""
+    code: str
+    """The version of the service."""
+
+
+class ReceiptTold(Shape):
+    """Where the decision stands in the audit log."""
+
+    leaf_index: Annotated[int, Field(ge=0)]
+    tree_size: Annotated[int, Field(ge=1)]
+    """A size of the log that holds it."""
+
+
+class Assessed(Shape):
+    """What comes of an application."""
+
+    outcome: OutcomeName
+    because: str
+    """`score`, `grey_zone`, `knockout:<name>`, `gate:<name>:<result>`, `no_principal_reason` or `reason_without_text`."""
+    score: float
+    """In points, with three decimals."""
+    pd: Annotated[float, Field(ge=0, le=1)]
+    """The probability of turning bad within the horizon of the card."""
+    band: str
+    """The band of risk."""
+    cutoff: float
+    """The score from which it is approved, in points."""
+    reasons: list[ReasonTold]
+    """The principal reasons, of a decline only."""
+    unusual: list[str]
+    """Fields outside their range or with a level never seen, and why; never the value."""
+    pins: Pins
+
+
+class Decision(Assessed):
+    """A decision that was recorded."""
+
+    decision_id: UUID
+    application_id: str | None
+    """What the client calls the application, where the contract has a column for it."""
+    decided_at: Instant
+    receipt: ReceiptTold
+
+
+class Simulation(Assessed):
+    """What would be decided; nothing was recorded."""
+
+    simulated: Literal[True]
+    decided_at: Instant
+
+
+class Decided(Shape):
+    """A decision on one of many applications."""
+
+    decision: Decision
+
+
+class Refused(Shape):
+    """The problem of one of many applications."""
+
+    problem: Problem
+
+
+class BulkAnswer(Shape):
+    """For each application, in order, its decision or its problem."""
+
+    results: list[Decided | Refused]
+
+
+class DecisionPage(Shape):
+    """Decisions, the newest first."""
+
+    decisions: list[Decision]
+    next_cursor: str | None
+    """Given back as `cursor`, it leads to the next page; null on the last."""
+
+
+class ReportAnswer(Shape):
+    """What was reported of a loan, as it was recorded."""
+
+    report_id: UUID
+    decision_id: UUID
+    status: ReportedStatus
+    observed_on: date
+    reported_at: Instant
+
+
+class Report(Shape):
+    """What became of a loan."""
+
+    status: ReportedStatus
+    observed_on: date
+    """The day on which that was so: from that of the decision to today."""
+
+
+class ReleaseTold(Shape):
+    """What is in force."""
+
+    release: int
+    """Its number."""
+    card: str
+    """The name of the card."""
+    profile: str
+    """The name and version of the compliance profile."""
+    card_sha256: Sha256
+    policy_sha256: Sha256
+    profile_sha256: Sha256
+    code: str
+    """The version of the service."""
+
+
+class ContributionTold(Shape):
+    """What a characteristic adds to the score."""
+
+    feature: str
+    bin: str
+    """The label of the bin that the value fell into."""
+    missing: bool
+    points: float
+    shap: float
+    """Its Shapley value in points, against the mean applicant."""
+    shap_log_odds: float
+
+
+class StepTold(Shape):
+    """A step of the waterfall from the mean score to this one, in points."""
+
+    name: str
+    start: float
+    end: float
+
+
+class ChangeTold(Shape):
+    """One characteristic that moves to another bin."""
+
+    feature: str
+    from_bin: str | None
+    to_bin: str
+
+
+class WayTold(Shape):
+    """A change of few characteristics that would be approved."""
+
+    changes: list[ChangeTold]
+    score: float
+    scored: str
+    """`application`: the changed application was scored again; `bins`: its bins were."""
+
+
+class PairTold(Shape):
+    """Points that two characteristics earn together."""
+
+    features: list[str]
+    points: float
+
+
+class ReasonExplained(ReasonTold):
+    """A principal reason, with what fell short and by how much."""
+
+    feature: str
+    shortfall: float
+    """In points."""
+
+
+class ExplanationTold(Shape):
+    """A decision explained by the card that made it."""
+
+    decision_id: UUID
+    outcome: OutcomeName
+    because: str
+    card: str
+    card_sha256: Sha256
+    score: float
+    pd: float
+    horizon_months: int
+    band: str
+    cutoff: float
+    approved: bool
+    """Whether the score reaches what it takes to be approved."""
+    base_points: float
+    mean: float
+    """The mean score, from which the contributions lead to the score."""
+    contributions: list[ContributionTold]
+    withheld: None
+    pairs: list[PairTold]
+    reasons: list[ReasonExplained]
+    """What falls short of applicants near the cut-off."""
+    counterfactuals: list[WayTold]
+    """The nearest changes that would be approved by the score."""
+    waterfall: list[StepTold]
+
+
+class ReadinessTold(Shape):
+    """Whether the service can decide, and what it stands on."""
+
+    status: Literal["ready", "not ready", "draining"]
+    dependencies: dict[str, Literal["up", "down"]]
+
+
+class LivenessTold(Shape):
+    """That the process answers."""
+
+    status: Literal["live"]
+
+
+JsonObject = dict[str, Any]
