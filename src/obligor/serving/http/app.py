@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from obligor.serving.http.door import Door
 
+_ROUTERS = (decisions.router, inspecting.router, operating.router)
 _WANTED = {
     "application_id": "a text of at most 255 characters",
     "band": "a text of at most 100 characters",
@@ -37,13 +39,13 @@ _WANTED = {
 
 def make_app(door: Door) -> ASGIApp:
     """Build the REST door."""
-    return Guard(HotPath(make_routes(door), door), door.seats)
+    return Guard(HotPath(make_routes(door), door), door.seats, door.meter)
 
 
 def make_routes(door: Door) -> FastAPI:
     """Build the part of it that routes: every route, the fast one too."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for routes in (decisions.router, inspecting.router, operating.router):
+    for routes in _ROUTERS:
         app.include_router(routes)
     app.state.door = door
     app.state.document = Document(app, lambda: door.service.release)
@@ -79,10 +81,8 @@ async def _tell_routing(request: Request, error: Exception) -> Response:
 
 def _methods(request: Request) -> list[str]:
     """Name the methods of every route of a path."""
-    app: FastAPI = request.app
     found: set[str] = set()
-    for route in app.routes:
-        match, _ = route.matches(request.scope)
-        if match is not Match.NONE:
-            found |= set(getattr(route, "methods", None) or ())
+    for route in chain.from_iterable(it.routes for it in _ROUTERS):
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= getattr(route, "methods", set())
     return sorted(found)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from obligor.core.errors import ApplicationError, Problem
+from obligor.core.errors import ApplicationError, Problem, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+MOST_AT_ONCE = 1000
 _HEAD = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"applications"[ \t\r\n]*:[ \t\r\n]*')
 _TAIL = re.compile(rb"[ \t\r\n]*\}[ \t\r\n]*")
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
@@ -31,6 +32,8 @@ def split_applications(body: bytes) -> Sequence[bytes]:
     ------
     ApplicationError
         Where it is no such object, or says it twice.
+    TooLargeError
+        Where there are more than a thousand.
     """
     try:
         inner = bytes(_BODY.decode(body).applications)
@@ -39,11 +42,14 @@ def split_applications(body: bytes) -> Sequence[bytes]:
             raise _refused()
         if not _TAIL.fullmatch(body, head.end() + len(inner)):
             raise _refused()
-        return [bytes(it) for it in _ITEMS.decode(inner)]
+        items = _ITEMS.decode(inner)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise _refused() from None
+    if len(items) > MOST_AT_ONCE:
+        raise TooLargeError(f"applications: got {len(items)}, wanted at most {MOST_AT_ONCE}")
+    return [bytes(it) for it in items]
 
 
 def _refused() -> ApplicationError:
-    message = "wanted a JSON object with one field, a list of at most 1000 applications"
+    message = f"wanted a JSON object with one field, a list of at most {MOST_AT_ONCE} applications"
     return ApplicationError(f"applications: {message}", problems=(Problem(("applications",), message),))

@@ -27,7 +27,6 @@ from obligor.serving.http.routing import (
     only,
     respond,
     respond_plain,
-    seated,
 )
 
 MOST_REPORT_BYTES = 1 << 12
@@ -102,13 +101,12 @@ async def decide(request: Request, door: TheDoor, _shown: Annotated[object, Secu
 async def decide_many(request: Request, door: TheDoor, caller: Decider) -> Response:
     """Decide on many applications."""
     key = read_head(request.scope["headers"]).key
-    with seated(door, caller):
-        body = await door.body(request.scope, request.receive, most=MOST_BULK_BYTES)
-        applications = split_applications(body)
-        recorded = await door.service.decide_many(
-            caller, key=key, applications=applications, payload_sha256=sha256(body).digest()
-        )
-        return respond(recorded_answer(recorded))
+    body = await door.body(request.scope, request.receive, most=MOST_BULK_BYTES)
+    applications = split_applications(body)
+    recorded = await door.service.decide_many(
+        caller, key=key, applications=applications, payload_sha256=sha256(body).digest()
+    )
+    return respond(recorded_answer(recorded))
 
 
 @router.post(
@@ -124,8 +122,7 @@ async def decide_many(request: Request, door: TheDoor, caller: Decider) -> Respo
 )
 async def simulate(request: Request, door: TheDoor, caller: Simulator) -> Response:
     """Tell what would be decided."""
-    with seated(door, caller):
-        return respond_plain(door.service.simulate(caller, await door.body(request.scope, request.receive)))
+    return respond_plain(door.service.simulate(caller, await door.body(request.scope, request.receive)))
 
 
 def _instant(at: datetime) -> datetime:
@@ -210,8 +207,7 @@ async def decision(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Re
 )
 async def explanation(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Response:
     """Explain a decision."""
-    with seated(door, caller):
-        return respond_plain(await door.service.explanation(caller, decision_id_of(decision_id)))
+    return respond_plain(await door.service.explanation(caller, decision_id_of(decision_id)))
 
 
 @router.get(
@@ -244,8 +240,5 @@ async def receipt(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Res
 async def report_outcome(request: Request, door: TheDoor, caller: Reporter, decision_id: DecisionId) -> Response:
     """Record what became of a loan."""
     key, named = read_head(request.scope["headers"]).key, decision_id_of(decision_id)
-    with seated(door, caller):
-        body = await door.body(request.scope, request.receive, most=MOST_REPORT_BYTES)
-        return respond(
-            recorded_answer(await door.service.report_outcome(caller, key=key, decision_id=named, report=body))
-        )
+    body = await door.body(request.scope, request.receive, most=MOST_REPORT_BYTES)
+    return respond(recorded_answer(await door.service.report_outcome(caller, key=key, decision_id=named, report=body)))

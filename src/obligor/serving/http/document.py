@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.openapi.utils import get_openapi
 
 from obligor import __version__
+from obligor.core.application import form_of
 from obligor.core.errors import UnavailableError
 from obligor.serving.encoding import plain_json
 from obligor.serving.http import shapes
@@ -59,6 +60,12 @@ class Document:
             self._made_for = number
 
 
+def _application(release: Release | None) -> dict[str, Any]:
+    if release is None:
+        return {"type": "object", "description": "What it holds is not known: no release is in force."}
+    return application_schema(form_of(release.scorer, release.policy_reader), release.card, release=release.number)
+
+
 def _written(app: FastAPI, release: Release | None) -> dict[str, Any]:
     plain = get_openapi(
         title="Obligor", version=__version__, openapi_version="3.1.0", description=_ABOUT, routes=app.routes
@@ -69,7 +76,7 @@ def _written(app: FastAPI, release: Release | None) -> dict[str, Any]:
     for model in (shapes.Problem, shapes.Report):
         made = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= made.pop("$defs", {}) | {model.__name__: made}
-    schemas["Application"] = application_schema(release) if release else {"type": "object"}
+    schemas["Application"] = _application(release)
     schemas["Applications"] = {
         "type": "object",
         "title": "Applications",

@@ -10,14 +10,16 @@ from obligor.serving.http.bodies import BODY_SECONDS, MOST_BYTES, read_body
 from obligor.serving.http.guard import Seats
 from obligor.serving.http.heads import read_head
 from obligor.serving.http.problems import JSON, Answer
+from obligor.serving.meter import NoMeter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.types import Receive, Scope
 
     from obligor.serving.acts import Caller, Recorded
     from obligor.serving.deciding import DecisionService
+    from obligor.serving.meter import Meter
 
 _REPLAYED = (*JSON, (b"idempotent-replayed", b"true"))
 
@@ -66,14 +68,6 @@ class Readiness(Protocol):
         ...
 
 
-class Metrics(Protocol):
-    """What was counted."""
-
-    def exposition(self) -> tuple[bytes, str]:
-        """Give it in the text format of Prometheus, with its content type."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Door:
     """What the routes are made of."""
@@ -82,7 +76,9 @@ class Door:
     authenticator: Authenticates
     log: Log
     readiness: Readiness
-    metrics: Metrics
+    metrics: Callable[[], bytes]
+    """Gives what was counted, in the text format of Prometheus."""
+    meter: Meter = field(default_factory=NoMeter)
     seats: Seats = field(default_factory=Seats)
     body_seconds: float = BODY_SECONDS
 
@@ -99,17 +95,17 @@ class Door:
         read_head(scope["headers"]).check_body(most=most)
         return await read_body(receive, most=most, seconds=self.body_seconds)
 
+    def allow(self, caller: Caller, *scopes: str) -> None:
+        """Refuse a caller whose key has none of some scopes.
 
-def need(caller: Caller, *scopes: str) -> None:
-    """Refuse a caller whose key has none of some scopes.
-
-    Raises
-    ------
-    ForbiddenError
-        Naming them.
-    """
-    if not caller.scopes.intersection(scopes):
-        raise ForbiddenError(f"this needs an API key with the scope {' or '.join(scopes)}")
+        Raises
+        ------
+        ForbiddenError
+            Naming them.
+        """
+        if not caller.scopes.intersection(scopes):
+            self.meter.refused("scope")
+            raise ForbiddenError(f"this needs an API key with the scope {' or '.join(scopes)}")
 
 
 def need_no_query(scope: Scope) -> None:

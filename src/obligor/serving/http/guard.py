@@ -1,7 +1,7 @@
 """What stands in front of every route: how many requests are open, how large headers are, and what every answer carries.
 
-A request that finds the service full is told so at once, which costs little, rather than late: those that were let in keep their
-pace. Health is asked beside that, so that a full service is not taken for a dead one.
+A request that finds the service full is told so at once, which costs little, rather than late: those that were let in keep
+their pace. Health is asked beside that, so that a full service is not taken for a dead one.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import traceback
 from contextlib import contextmanager
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from obligor.core.errors import LimitedError, ObligorError, UnavailableError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from obligor.serving.http.problems import Answer
+    from obligor.serving.meter import Meter
 
 MOST_OPEN = 256
 MOST_HEADERS = 64
@@ -33,6 +35,8 @@ _ALWAYS = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 _NO_CONTENT = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+ROUTE = "obligor.route"
+"""Where a route that the framework does not see leaves its name in the scope."""
 _log = logging.getLogger("obligor.http")
 
 
@@ -72,21 +76,30 @@ class Seats:
 class Guard:
     """The outermost ASGI application."""
 
-    def __init__(self, app: ASGIApp, seats: Seats) -> None:
+    def __init__(self, app: ASGIApp, seats: Seats, meter: Meter) -> None:
         self._app = app
         self._seats = seats
+        self._meter = meter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or tell it why not."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        seats, out = self._seats, Outgoing(send, closing=self._seats.draining)
+        seats, out, started = self._seats, Outgoing(send, closing=self._seats.draining), perf_counter()
+        self._meter.entered()
+        try:
+            await self._seat(scope, receive, out, seats)
+        finally:
+            self._meter.left(route_of(scope), out.status, perf_counter() - started)
+
+    async def _seat(self, scope: Scope, receive: Receive, out: Outgoing, seats: Seats) -> None:
         if _are_too_large(scope["headers"]):
             await out.answer(answer_of(HttpProblemError(HEADERS, _HEADERS_WANTED, CLOSE)))
         elif scope["path"].startswith("/health/"):
             await self._run(scope, receive, out)
         elif seats.open >= seats.most:
+            self._meter.refused("shed")
             await out.answer(answer_of(UnavailableError("too many requests are open; nothing was recorded")))
         else:
             seats.open += 1
@@ -104,24 +117,25 @@ class Guard:
             await out.answer(answer_of(error))
         except Exception as error:  # noqa: BLE001  the last that can tell the client
             _log.error("%s at %s", type(error).__name__, _places(error))
-            if not out.started:
+            if not out.status:
                 await out.answer(answer_of(HttpProblemError(INTERNAL, "what failed is in the log of the service")))
 
 
 class Outgoing:
     """Sends an answer with the headers that every answer has."""
 
-    __slots__ = ("_closing", "_send", "started")
+    __slots__ = ("_closing", "_send", "status")
 
     def __init__(self, send: Send, *, closing: bool) -> None:
         self._send = send
         self._closing = closing
-        self.started = False
+        self.status = 0
+        """Of the answer, once it has begun."""
 
     async def send(self, message: Message) -> None:
         """Send a message of ASGI."""
         if message["type"] == "http.response.start":
-            self.started = True
+            self.status = message["status"]
             headers = [*message["headers"], *_ALWAYS]
             if all(name != b"content-security-policy" for name, _ in headers):
                 headers.append(_NO_CONTENT)
@@ -133,6 +147,14 @@ class Outgoing:
     async def answer(self, answer: Answer) -> None:
         """Send a whole answer."""
         await send_answer(self.send, answer)
+
+
+def route_of(scope: Scope) -> str:
+    """Name the route that a request found; what was asked for is never a name."""
+    route, method = scope.get("route"), scope["method"]
+    if route is not None and method in route.methods:
+        return f"{method} {route.path}"
+    return str(scope.get(ROUTE, "other"))
 
 
 async def send_answer(send: Send, answer: Answer) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from obligor.serving.http.bodies import MOST_BYTES, read_body
-from obligor.serving.http.door import need, need_no_query, recorded_answer
-from obligor.serving.http.guard import send_answer
+from obligor.serving.http.door import need_no_query, recorded_answer
+from obligor.serving.http.guard import ROUTE, send_answer
 from obligor.serving.http.heads import read_head
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from obligor.serving.http.problems import Answer
 
 PATH = "/v1/decisions"
+NAME = f"POST {PATH}"
 
 
 class HotPath:
@@ -32,6 +33,7 @@ class HotPath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on."""
         if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST":
+            scope[ROUTE] = NAME
             await send_answer(send, await decide_one(self._door, scope, receive))
         else:
             await self._app(scope, receive, send)
@@ -45,7 +47,7 @@ async def decide_one(door: Door, scope: Scope, receive: Receive) -> Answer:
     caller = await door.authenticator.authenticate(
         None if shown is None else shown.decode("latin-1"), peer=client[0] if client else ""
     )
-    need(caller, "decide")
+    door.allow(caller, "decide")
     need_no_query(scope)
     head.check_body(most=MOST_BYTES)
     key = head.key

@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from obligor.core.policy import Policy
 from obligor.core.profile import Profile
 from obligor.core.scorecard import Scorecard
-from obligor.core.policy import Policy
 from obligor.serving.acts import Caller
 from obligor.serving.http import shapes
 from obligor.serving.http.problems import JSON, Answer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -12,10 +12,11 @@ from obligor.serving.http import shapes
 from obligor.serving.http.page import CONTENT_POLICY, page_of
 from obligor.serving.http.problems import JSON, Answer
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, problem, respond, respond_plain
+from obligor.serving.metrics import CONTENT_TYPE
 
 router = APIRouter()
 Scraper = Annotated[Caller, Depends(caller_with("metrics"))]
-_OPEN = {status: problem(status) for status in (422, 431)}
+_OPEN: dict[int | str, dict[str, Any]] = {status: problem(status) for status in (422, 431)}
 
 
 @router.get(
@@ -23,7 +24,7 @@ _OPEN = {status: problem(status) for status in (422, 431)}
     operation_id="live",
     summary="Whether the process answers",
     response_model=shapes.LivenessTold,
-    responses=dict(_OPEN),
+    responses=_OPEN,
     dependencies=[Depends(only())],
     tags=["Operation"],
 )
@@ -46,6 +47,8 @@ async def ready(door: TheDoor) -> Response:
     """Tell whether the service can decide, and what is down."""
     states = dict(await door.readiness.states())
     states["release"] = _in_force(door)
+    for name, well in states.items():
+        door.meter.healthy(name, well=well)
     status = "draining" if door.seats.draining else "ready" if all(states.values()) else "not ready"
     dependencies = {name: "up" if it else "down" for name, it in sorted(states.items())}
     return respond_plain({"status": status, "dependencies": dependencies}, status=200 if status == "ready" else 503)
@@ -71,8 +74,7 @@ def _in_force(door: TheDoor) -> bool:
 )
 async def metrics(door: TheDoor, _caller: Scraper) -> Response:
     """Give what was counted."""
-    text, kind = door.metrics.exposition()
-    return respond(Answer(200, text, ((b"content-type", kind.encode("ascii")),)))
+    return respond(Answer(200, door.metrics(), ((b"content-type", CONTENT_TYPE.encode()),)))
 
 
 @router.get("/openapi.json", include_in_schema=False, dependencies=[Depends(only())])

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from obligor.core.canonical import readable_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24; background: #fff; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+body { color: #1b1f24; background: #fff; }
 h1, h2, h3 { line-height: 1.2; }
 code, pre { font: 14px/1.45 ui-monospace, monospace; background: #f3f4f6; border-radius: 4px; }
 code { padding: 0 .25em; overflow-wrap: anywhere; }
@@ -97,7 +98,7 @@ def _schema(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
     yield "</details>"
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     yield f"<table><thead><tr>{''.join(f'<th>{it}</th>' for it in head)}</tr></thead><tbody>"
     for first, *rest in rows:
         yield f"<tr><td><code>{escape(first)}</code></td>{''.join(f'<td>{escape(it)}</td>' for it in rest)}</tr>"

@@ -92,7 +92,7 @@ def _headers(error: ObligorError, status: int) -> Headers:
 
 def _bounded(problem: Mapping[str, Any]) -> dict[str, Any]:
     """Tell of the first fifty fields, in at most so many characters, and in characters that UTF-8 has."""
-    found = {name: _text(it) if isinstance(it, str) else it for name, it in problem.items()}
+    found: dict[str, Any] = {name: _text(it) if isinstance(it, str) else it for name, it in problem.items()}
     if "errors" in found:
         found["errors"] = [{name: _text(it) for name, it in each.items()} for each in found["errors"][:_MOST_ERRORS]]
         found["detail"] = f"wrong fields: {len(problem['errors'])}"

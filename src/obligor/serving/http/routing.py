@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 from fastapi import Depends, Request, Response, Security
 from fastapi.security import HTTPBearer
 
 from obligor.core.errors import ApplicationError, NotFoundError, Problem
-from obligor.serving.acts import Caller
+from obligor.serving.acts import Caller  # noqa: TC001  FastAPI reads the annotations
 from obligor.serving.encoding import plain_json
 from obligor.serving.http import shapes
-from obligor.serving.http.door import Door, need
+from obligor.serving.http.door import Door
 from obligor.serving.http.problems import JSON, Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
-    from uuid import UUID
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 BEARER = HTTPBearer(
     bearerFormat="obl_<key id>_<secret>", description="An API key of a client.", auto_error=False, scheme_name="apiKey"
@@ -51,13 +50,15 @@ def door_of(request: Request) -> Door:
 TheDoor = Annotated[Door, Depends(door_of)]
 
 
-def caller_with(*scopes: str) -> Callable[[Request, object], Awaitable[Caller]]:
-    """Give the dependency that finds a caller with one of some scopes."""
+def caller_with(*scopes: str) -> Callable[[Request, object], AsyncIterator[Caller]]:
+    """Give the dependency that finds a caller with one of some scopes, and keeps a seat for them."""
 
-    async def caller(request: Request, _shown: Annotated[object, Security(BEARER)]) -> Caller:
-        found = await door_of(request).caller(request.scope)
-        need(found, *scopes)
-        return found
+    async def caller(request: Request, _shown: Annotated[object, Security(BEARER)]) -> AsyncIterator[Caller]:
+        door = door_of(request)
+        found = await door.caller(request.scope)
+        door.allow(found, *scopes)
+        with door.seats.of(found.client_id):
+            yield found
 
     return caller
 
@@ -74,13 +75,6 @@ def only(*names: str) -> Callable[[Request], Awaitable[None]]:
             raise ApplicationError("query: holds what is not wanted", problems=tuple(wrong))
 
     return check
-
-
-@contextmanager
-def seated(door: Door, caller: Caller) -> Iterator[None]:
-    """Answer on a seat of the caller."""
-    with door.seats.of(caller.client_id):
-        yield
 
 
 def respond(answer: Answer) -> Response:
@@ -102,8 +96,6 @@ def decision_id_of(text: str) -> UUID:
     NotFoundError
         Where it is none.
     """
-    from uuid import UUID
-
     try:
         found = UUID(text)
     except ValueError:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -19,6 +19,7 @@ from obligor.serving.http.wire import WireLimits, wire_protocol
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterator
 
     from starlette.types import ASGIApp
 
@@ -36,7 +37,7 @@ class RunLimits:
     drain_seconds: int = 28
     """For how long open requests may then go on."""
     keep_alive_seconds: int = 30
-    wire: WireLimits = WireLimits()
+    wire: WireLimits = field(default_factory=WireLimits)
 
 
 class HttpServer(uvicorn.Server):
@@ -58,6 +59,13 @@ class HttpServer(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Listen to SIGTERM and SIGINT; what they asked for is done then, and nobody is told again."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Give notice, then close the port, then wait for open requests."""

@@ -9,48 +9,48 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from obligor.core.application import LARGEST, MOST_CHARACTERS
 from obligor.core.bins import NumericBins
 from obligor.core.clauses import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from obligor.core.clauses import Column, History
+    from obligor.core.application import Form
+    from obligor.core.clauses import Column
     from obligor.core.scorecard import Scorecard
-    from obligor.serving.releases import Release
 
-_LARGEST = 1e15
+_TEXT = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028-\\u202e\\u2066-\\u2069]*$"
 _MOST_LEVELS = 40
 _DAY = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _INVENTED_DAY = "2026-11-02"
 
 
-def application_schema(release: Release) -> dict[str, Any]:
-    """Give the schema of an application."""
-    card, read = release.card, release.scorer.reading
+def application_schema(form: Form, card: Scorecard, *, release: int) -> dict[str, Any]:
+    """Give the schema of an application that fits a form; the card gives examples their values."""
     columns = {
-        name: column_schema(it, nullable=name not in read.never_null) | {"examples": [_example(card, name, it)]}
-        for name, it in read.columns.items()
+        name: column_schema(it, nullable=name not in form.never_null) | {"examples": [_example(card, name, it)]}
+        for name, it in form.columns.items()
     }
-    histories = {name: history_schema(it) for name, it in read.histories.items()}
+    histories = {name: history_schema(it, form.keys[name]) for name, it in form.histories.items()}
     return {
         "type": "object",
         "title": "Application",
         "description": (
-            f"One application for the card '{card.name}' (release {release.number}), in the units of its contract. "
+            f"One application for the card '{card.name}' (release {release}), in the units of its contract. "
             "A field that is needed and not known is null; one that is left out was forgotten, and is refused."
         ),
         "additionalProperties": False,
-        "required": [*read.needed, *histories],
+        "required": [*form.needed, *histories],
         "properties": columns | histories,
-        "examples": [example_application(release)],
+        "examples": [example_application(form, card)],
     }
 
 
 def column_schema(column: Column, *, nullable: bool = True) -> dict[str, Any]:
     """Give the schema of one column."""
     type_, more = _TYPES[column.type]
-    told = {"x-unit": column.unit or None, "x-range": _range(column), "x-levels": _levels(column)}
+    told: dict[str, Any] = {"x-unit": column.unit or None, "x-range": _range(column), "x-levels": _levels(column)}
     if column.special:
         told["x-special"] = {
             f"{code:g}" if isinstance(code, float) else code: it for code, it in column.special.items()
@@ -63,10 +63,10 @@ def column_schema(column: Column, *, nullable: bool = True) -> dict[str, Any]:
     }
 
 
-def history_schema(history: History) -> dict[str, Any]:
+def history_schema(history: Mapping[str, Column], key: tuple[str, str]) -> dict[str, Any]:
     """Give the schema of a history: the rows of this applicant alone."""
-    own, applicants = history.key
-    columns = {name: column_schema(it) for name, it in history.columns.items()}
+    own, applicants = key
+    columns = {name: column_schema(it) for name, it in history.items()}
     columns[own]["description"] += f" May be left out; where it is given, it is the `{applicants}` of the application."
     return {
         "type": "array",
@@ -81,16 +81,15 @@ def history_schema(history: History) -> dict[str, Any]:
     }
 
 
-def example_application(release: Release) -> dict[str, Any]:
-    """Invent an application that the release reads."""
-    read = release.scorer.reading
-    fields = {name: _example(release.card, name, it) for name, it in read.columns.items() if name in read.needed}
-    return fields | {name: [] for name in read.histories}
+def example_application(form: Form, card: Scorecard) -> dict[str, Any]:
+    """Invent an application that fits."""
+    fields = {name: _example(card, name, form.columns[name]) for name in form.needed}
+    return fields | {name: [] for name in form.histories}
 
 
 _TYPES: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "number": ("number", {"minimum": -_LARGEST, "maximum": _LARGEST}),
-    "text": ("string", {}),
+    "number": ("number", {"minimum": -LARGEST, "maximum": LARGEST}),
+    "text": ("string", {"maxLength": MOST_CHARACTERS, "pattern": _TEXT}),
     "date": ("string", {"format": "date", "pattern": _DAY}),
     "bool": ("boolean", {}),
 }

@@ -5,9 +5,9 @@ They check nothing at run time: the service writes its own answers.
 
 from __future__ import annotations
 
-from datetime import date, datetime  # noqa: TC003  pydantic reads the annotations
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
-from uuid import UUID  # noqa: TC003
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -148,6 +148,7 @@ class ReportAnswer(Shape):
     status: ReportedStatus
     observed_on: date
     reported_at: Instant
+    receipt: ReceiptTold
 
 
 class Report(Shape):
@@ -231,8 +232,11 @@ class ExplanationTold(Shape):
     """A decision explained by the card that made it."""
 
     decision_id: UUID
+    application_id: str | None
     outcome: OutcomeName
     because: str
+    knockouts: list[str]
+    """The rules that fired."""
     card: str
     card_sha256: Sha256
     score: float

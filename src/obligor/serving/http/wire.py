@@ -1,7 +1,7 @@
 """The connections of the service: who sends slowly, who sends no end of headers, and who only holds a socket open.
 
-Uvicorn waits for the head of a request for ever and keeps all of it. Here a head has a size and a time, and where there are more
-sockets than the service may hold, one that waits idle gives way, the longest idle first: those who ask are served.
+Uvicorn waits for the head of a request for ever and keeps all of it. Here a head has a size and a time, and where there are
+more sockets than the service may hold, one that waits idle gives way, the longest idle first: those who ask are served.
 """
 
 from __future__ import annotations

@@ -1,0 +1,243 @@
+"""A whole service in memory: fakes of our own ports, and the real use case on a small card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from tests.core.test_scorer import CARD
+
+from obligor.core.clauses import Economics
+from obligor.core.errors import (
+    InFlightError,
+    KeyReusedError,
+    NotFoundError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from obligor.core.policy import Evidence, Policy, Threshold
+from obligor.core.profile import EVERYTHING_OFF
+from obligor.serving.acts import Caller, DecisionRow, OutcomeRow, Recorded, StoredDecision
+from obligor.serving.deciding import DecisionService
+from obligor.serving.http import Door, Seats, make_app
+from obligor.serving.meter import NoMeter
+from obligor.serving.releases import Releases, compile_release
+from obligor.serving.sources import live_sources
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from obligor.serving.acts import Search, StoredRelease, Submission
+    from obligor.serving.releases import Release
+
+PLAIN: dict[str, Any] = {
+    "income": 1500,
+    "amount": 3000.0,
+    "purpose": "CAR ",
+    "owner": True,
+    "applied_on": "2024-05-01",
+    "customer": "A-17",
+    "bureau": [{"at": "2024-04-30", "balance": 5}],
+}
+BODY = json.dumps(PLAIN).encode()
+OWN = frozenset({"decide", "simulate", "read", "report"})
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+KEYS = {
+    "one": Caller("lender-one", "k1", OWN, LATER),
+    "two": Caller("lender-two", "k2", OWN, LATER),
+    "auditor": Caller("auditor", "k3", frozenset({"read", "audit"}), LATER),
+    "scraper": Caller("prometheus", "k4", frozenset({"metrics"}), LATER),
+    "all": Caller("everything", "k5", OWN | {"audit", "metrics"}, LATER),
+}
+
+
+def small_card() -> Any:
+    """The card of the scorer's tests, with what reasons need."""
+    told = tuple(
+        it.model_copy(
+            update={
+                "reference": max(row.points for row in it.bins),
+                "reason": f"{it.feature} speaks against you",
+                "reason_missing": f"{it.feature} is not known",
+                "changeable": it.feature == "income",
+            }
+        )
+        for it in CARD.characteristics
+    )
+    return CARD.model_copy(update={"characteristics": told})
+
+
+def small_release(number: int = 1, *, card: Any = None, grey: int = 0) -> Release:
+    card = card or small_card()
+    evidence = Evidence(rows=0, bads=0, approval_rate=None, npl_rate=None, profit=0.0, expected_profit=0.0)
+    policy = Policy(
+        name=card.name,
+        card_sha256=card.sha256,
+        economics=Economics(),
+        bands=card.bands,
+        cutoff=Threshold(cutoff=card.cutoff.score, chosen_by="profit", evidence=evidence),
+        grey=grey,
+    )
+    return compile_release(number, card=card, policy=policy, profile=EVERYTHING_OFF)
+
+
+@dataclass
+class MemoryStore:
+    """Keeps what is recorded in lists; ``down`` makes it fail, ``hold`` makes it wait."""
+
+    leaves: list[str] = field(default_factory=list)
+    kept: list[StoredDecision] = field(default_factory=list)
+    rows: list[DecisionRow] = field(default_factory=list)
+    reports: list[OutcomeRow] = field(default_factory=list)
+    answered: dict[tuple[str, str, str], tuple[bytes, Recorded]] = field(default_factory=dict)
+    in_flight: set[tuple[str, str, str]] = field(default_factory=set)
+    down: bool = False
+    hold: asyncio.Event | None = None
+
+    async def record(self, submission: Submission) -> Recorded:
+        if self.down:
+            raise UnavailableError("the store does not answer")
+        request = submission.request
+        assert request is not None
+        named = (request.client_id, request.route, request.key)
+        if named in self.answered:
+            payload, recorded = self.answered[named]
+            if payload != request.payload_sha256:
+                raise KeyReusedError("this Idempotency-Key belongs to another request")
+            return replace(recorded, replayed=True)
+        if named in self.in_flight:
+            raise InFlightError("a request with this Idempotency-Key is being recorded")
+        self.in_flight.add(named)
+        try:
+            if self.hold is not None:
+                await self.hold.wait()
+            recorded = self._keep(submission)
+        finally:
+            self.in_flight.discard(named)
+        self.answered[named] = (request.payload_sha256, recorded)
+        return recorded
+
+    def _keep(self, submission: Submission) -> Recorded:
+        first = len(self.leaves)
+        for act in submission.acts:
+            self.leaves.append(act.kind)
+            for row in act.rows:
+                if isinstance(row, DecisionRow):
+                    at = len(self.leaves) - 1
+                    self.rows.append(row)
+                    self.kept.append(StoredDecision(row.decision_id, row.client_id, at, b"{}", act.record, act.salt))
+                elif isinstance(row, OutcomeRow):
+                    self.reports.append(row)
+        return Recorded(submission.respond(first), submission.status, replayed=False, leaf_index=first)
+
+    async def decision(self, decision_id: UUID) -> StoredDecision | None:
+        self._check()
+        return next((it for it in self.kept if it.decision_id == decision_id), None)
+
+    async def search(self, search: Search) -> tuple[StoredDecision, ...]:
+        self._check()
+        wanted = {"client_id": search.client_id, "application_id": search.application_id}
+        wanted |= {"outcome": search.outcome, "band": search.band}
+        found = [
+            stored
+            for stored, row in zip(self.kept, self.rows, strict=True)
+            if all(value is None or getattr(row, name) == value for name, value in wanted.items())
+            and (search.since is None or row.decided_at >= search.since)
+            and (search.until is None or row.decided_at < search.until)
+            and (search.before is None or stored.leaf_index < search.before)
+        ]
+        return tuple(reversed(found))[: search.limit]
+
+    async def outcomes(self, decision_id: UUID) -> tuple[OutcomeRow, ...]:
+        return tuple(it for it in self.reports if it.decision_id == decision_id)
+
+    async def artefact(self, sha256: str) -> bytes | None:
+        return None
+
+    async def release(self) -> StoredRelease | None:
+        return None
+
+    def _check(self) -> None:
+        if self.down:
+            raise UnavailableError("the store does not answer")
+
+
+class KnownKeys:
+    """Knows callers by a word."""
+
+    async def authenticate(self, header: str | None, *, peer: str) -> Caller:
+        found = KEYS.get((header or "").removeprefix("Bearer "))
+        if found is None:
+            raise UnauthenticatedError("no API key that is known here")
+        return found
+
+
+class MemoryLog:
+    """A log of seven leaves."""
+
+    async def checkpoint(self) -> bytes:
+        return "obligor.example/log\n7\nAAAA\n\n\N{EM DASH} obligor.example/log AAAA\n".encode()
+
+    async def key(self) -> bytes:
+        return b"obligor.example/log+00000000+AAAA\n"
+
+    async def consistency(self, first: int, second: int) -> dict[str, Any]:
+        if not first <= second <= 7:
+            raise NotFoundError("the log never had such sizes")
+        return {"from": first, "to": second, "proof": []}
+
+
+class PlainReceipts:
+    async def receipt(self, stored: StoredDecision) -> dict[str, Any]:
+        return {"leaf_index": stored.leaf_index}
+
+
+@dataclass
+class States:
+    known: dict[str, bool] = field(default_factory=lambda: {"database": True, "audit log": True})
+
+    async def states(self) -> Mapping[str, bool]:
+        return self.known
+
+
+@dataclass
+class House:
+    """The service and all that a test may turn."""
+
+    store: MemoryStore
+    releases: Releases
+    door: Door
+    states: States
+    app: Any
+
+    def client(self, key: str | None = "one", *, app: Any = None) -> httpx.AsyncClient:
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        transport = httpx.ASGITransport(app or self.app)
+        return httpx.AsyncClient(transport=transport, base_url="http://obligor.example", headers=headers)
+
+
+def house(*, release: Release | None = None, most_open: int = 64, **of_door: Any) -> House:
+    """Build a service with a small release in force."""
+    store, states = MemoryStore(), States()
+    releases = Releases(store)
+    releases.take(release or small_release())
+    service = DecisionService(
+        releases=releases,
+        recorder=store,
+        archive=store,
+        receipts=PlainReceipts(),
+        sources=live_sources(),
+        meter=NoMeter(),
+    )
+    door = Door(service, KnownKeys(), MemoryLog(), states, lambda: b"# HELP up\n", seats=Seats(most_open), **of_door)
+    return House(store, releases, door, states, make_app(door))
+
+
+def posting(key: str = "k-1", **more: str) -> dict[str, str]:
+    """The headers of a request that records."""
+    return {"content-type": "application/json", "idempotency-key": key} | more

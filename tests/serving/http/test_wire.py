@@ -1,0 +1,152 @@
+"""Connections that send slowly, without end, or nothing at all, cost nobody else the service."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+from tests.serving.http.serving import QUICK, run, say, served
+
+from obligor.serving.http import RunLimits
+from obligor.serving.http.bodies import read_body
+from obligor.serving.http.guard import Guard, Seats, send_answer
+from obligor.serving.http.problems import Answer
+from obligor.serving.http.wire import WireLimits
+from obligor.serving.meter import NoMeter
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+ASK = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    await send_answer(send, Answer(200, await read_body(receive, most=100, seconds=0.4)))
+
+
+APP = Guard(echo, Seats(), NoMeter())
+
+
+def quick(**limits: float) -> RunLimits:
+    return RunLimits(notice_seconds=0.0, drain_seconds=5, wire=WireLimits(**limits))  # type: ignore[arg-type]
+
+
+def test_a_head_that_comes_too_slowly_is_given_up() -> None:
+    async def main() -> None:
+        async with served(APP, limits=quick(head_seconds=0.3)) as server:
+            found = await say(server.port, b"GET / HTTP/1.1\r\n", *(b"a: b\r\n",) * 20, pause=0.05)
+            assert found.startswith(b"HTTP/1.1 408 ")
+            assert json.loads(found.partition(b"\r\n\r\n")[2])["type"] == "urn:obligor:problem:too-slow"
+
+    run(main())
+
+
+def test_a_socket_that_asks_nothing_is_closed() -> None:
+    async def main() -> None:
+        async with served(APP, limits=quick(head_seconds=0.2)) as server:
+            assert await say(server.port, wait=3.0) == b""
+
+    run(main())
+
+
+def test_headers_without_end_are_cut_off_while_they_come() -> None:
+    async def main() -> None:
+        async with served(APP, limits=quick(head_bytes=4096)) as server:
+            found = await say(server.port, b"GET / HTTP/1.1\r\n", *(b"a: " + b"b" * 1000 + b"\r\n",) * 9)
+            assert found.startswith(b"HTTP/1.1 431 ")
+
+    run(main())
+
+
+def test_a_body_that_comes_too_slowly_is_given_up() -> None:
+    async def main() -> None:
+        async with served(APP) as server:
+            head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n"
+            found = await say(server.port, head, *(b"x",) * 20, pause=0.05)
+            assert found.startswith(b"HTTP/1.1 408 ")
+
+    run(main())
+
+
+def test_what_is_not_http_is_told_as_a_problem() -> None:
+    async def main() -> None:
+        async with served(APP) as server:
+            for said in (b"\x16\x03\x01\x02\x00", b"GET  HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n"):
+                found = await say(server.port, said)
+                assert found.startswith(b"HTTP/1.1 400 "), said
+                assert b"application/problem+json" in found
+
+    run(main())
+
+
+def test_two_lengths_or_a_length_beside_chunks_are_refused() -> None:
+    """Whoever stands in between may take the other of the two: one request would hide in another."""
+
+    async def main() -> None:
+        async with served(APP) as server:
+            for headers in (
+                b"content-length: 3\r\ncontent-length: 4\r\n",
+                b"content-length: 3\r\ntransfer-encoding: chunked\r\n",
+                b"transfer-encoding: chunked, identity\r\n",
+            ):
+                found = await say(server.port, b"POST / HTTP/1.1\r\nhost: x\r\n" + headers + b"\r\nabc", wait=1.0)
+                assert found.startswith(b"HTTP/1.1 400 "), headers
+
+    run(main())
+
+
+def test_trailers_are_not_kept() -> None:
+    async def main() -> None:
+        async with served(APP) as server:
+            head = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+            found = await say(server.port, head + b"2\r\nhi\r\n0\r\nauthorization: stolen\r\n\r\n")
+            assert found.startswith(b"HTTP/1.1 200 ")
+            assert found.endswith(b"hi")
+
+    run(main())
+
+
+def test_beyond_the_most_connections_the_longest_idle_gives_way_and_those_who_ask_are_served() -> None:
+    async def main() -> None:
+        async with served(APP, limits=quick(connections=20)) as server:
+            idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(60)]
+            await asyncio.sleep(0.1)
+            assert len(server.server_state.connections) <= 20
+            for _ in range(5):
+                assert (await say(server.port, ASK)).startswith(b"HTTP/1.1 200 ")
+            assert idle[0][0].at_eof() or await gone(idle[0][0])
+            for _, writer in idle:
+                writer.close()
+
+    run(main())
+
+
+def test_an_answer_that_comes_before_the_body_leaves_no_connection_behind() -> None:
+    async def main() -> None:
+        async with served(APP, limits=quick(head_seconds=0.2)) as server:
+            head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 500\r\n\r\n" + b"x" * 101
+            found = await say(server.port, head, *(b"x",) * 20, pause=0.05)
+            assert found.startswith(b"HTTP/1.1 413 ")
+            await asyncio.sleep(0.3)
+            assert not server.server_state.connections
+
+    run(main())
+
+
+def test_the_answer_names_no_server_and_may_not_be_kept_or_guessed() -> None:
+    async def main() -> None:
+        async with served(APP, limits=QUICK) as server:
+            head = (await say(server.port, ASK)).partition(b"\r\n\r\n")[0].lower()
+            assert b"server:" not in head
+            for wanted in (b"cache-control: no-store", b"x-content-type-options: nosniff", b"default-src 'none'"):
+                assert wanted in head
+
+    run(main())
+
+
+async def gone(reader: asyncio.StreamReader) -> bool:
+    try:
+        return await asyncio.wait_for(reader.read(1), 3.0) == b""
+    except ConnectionError:
+        return True
