@@ -1,1 +1,710 @@
-"""Calls the decision service from Python."""
+"""Calls the decision service from Python; of Obligor this one file is enough, with httpx.
+
+A call that records carries an Idempotency-Key, made once and kept over every try, so that a decision is made once however
+often the network fails. What may be tried again (409, 429, 503, no answer) is, with full jitter and no sooner than the service
+asks, until the deadline of the call. Nothing is logged here: no body and no key.
+
+::
+
+    ServiceError
+     +-- NoAnswerError               no answer came, or not in time; what was sent may have been recorded
+     +-- UnreadableAnswerError       something answered, and not as this service does
+     +-- RefusedError                the service refused, and says why in ``problem``
+          +-- InvalidRequestError    what was sent is wrong; ``problem.errors`` names each field
+          |    +-- KeyReusedError    this Idempotency-Key belongs to another body
+          +-- UnauthenticatedError   the API key is not in force
+          +-- ForbiddenError         the API key lacks the scope
+          +-- NotFoundError          there is none, or none that this client may see
+          +-- InFlightError          a request with this Idempotency-Key is being recorded
+          +-- BusyError              too many requests, or the service cannot answer now
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import date, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+    from types import TracebackType
+
+__all__ = [
+    "AsyncClient", "BusyError", "Client", "Decision", "FieldError", "ForbiddenError", "Health", "InFlightError",
+    "InvalidRequestError", "KeyReusedError", "LogPlace", "NoAnswerError", "NotFoundError", "OutcomeReport", "Pins", "Problem",
+    "Reason", "RefusedError", "ServiceError", "Simulation", "UnauthenticatedError", "UnreadableAnswerError",
+]  # fmt: skip
+
+T = TypeVar("T")
+_AGAIN = frozenset({409, 429, 503})
+_LOST = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError, httpx.ProxyError)
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A principal reason of a decline."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """What was in force, by hash, so that the decision can be computed again."""
+
+    card_sha256: str
+    policy_sha256: str
+    profile_sha256: str
+    release: int
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogPlace:
+    """Where the audit log keeps a decision."""
+
+    leaf_index: int
+    tree_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """How an application would be decided; nothing was recorded."""
+
+    outcome: str
+    """``approve``, ``refer``, ``decline`` or ``hold``."""
+    because: str
+    score: float
+    """In points; a higher score is a lower risk."""
+    pd: float
+    band: str
+    cutoff: float
+    """The points from which this application is approved."""
+    reasons: tuple[Reason, ...]
+    unusual: tuple[str, ...]
+    pins: Pins
+    application_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Simulation):
+    """A decision that is recorded."""
+
+    decision_id: str
+    decided_at: datetime
+    receipt: LogPlace
+    replayed: bool = False
+    """Whether the service had recorded it before this call."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing that is wrong with a request; never a value."""
+
+    field: str
+    """A JSON pointer into the body, or the name of a parameter or header."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why the service refused (RFC 9457)."""
+
+    type: str
+    """A name that stays, such as ``urn:obligor:problem:invalid``."""
+    title: str
+    status: int
+    detail: str
+    errors: tuple[FieldError, ...] = ()
+
+    def __str__(self) -> str:
+        fields = "".join(f"\n{it.field}: {it.message}" for it in self.errors)
+        return f"{self.status} {self.title}: {self.detail}{fields}"
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeReport:
+    """What became of a loan, as it was reported."""
+
+    report_id: str
+    decision_id: str
+    status: str
+    observed_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the service is ready to decide, and what it says of its parts."""
+
+    ready: bool
+    said: Mapping[str, Any]
+
+
+class ServiceError(Exception):
+    """A call did not give what was asked for."""
+
+
+class NoAnswerError(ServiceError):
+    """No answer came, or not in time. What was sent may have been recorded: the same call with the same key finds out."""
+
+
+class UnreadableAnswerError(ServiceError):
+    """Something answered that does not speak as this service does."""
+
+
+class RefusedError(ServiceError):
+    """The service refused."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class InvalidRequestError(RefusedError):
+    """What was sent is wrong; the same will be refused again."""
+
+
+class KeyReusedError(InvalidRequestError):
+    """This Idempotency-Key belongs to another body."""
+
+
+class UnauthenticatedError(RefusedError):
+    """The API key is not in force."""
+
+
+class ForbiddenError(RefusedError):
+    """The API key lacks the scope for this."""
+
+
+class NotFoundError(RefusedError):
+    """There is none, or none that this client may see."""
+
+
+class InFlightError(RefusedError):
+    """A request with this Idempotency-Key is being recorded."""
+
+
+class BusyError(RefusedError):
+    """Too many requests, or the service cannot answer now."""
+
+
+_ERRORS: Mapping[int, type[RefusedError]] = {
+    400: InvalidRequestError, 401: UnauthenticatedError, 403: ForbiddenError, 404: NotFoundError, 409: InFlightError,
+    413: InvalidRequestError, 415: InvalidRequestError, 422: InvalidRequestError, 429: BusyError, 431: InvalidRequestError,
+    503: BusyError,
+}  # fmt: skip
+_KEY_REUSED = "urn:obligor:problem:idempotency-key-reused"
+
+
+@dataclass(frozen=True, slots=True)
+class _Call(Generic[T]):
+    """One thing to ask: the request, and how its answer is read."""
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], T]
+    body: bytes | None = None
+    key: str | None = None
+    params: Mapping[str, str] | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        headers = {} if self.key is None else {"Idempotency-Key": self.key}
+        return headers if self.body is None else {**headers, "Content-Type": "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """Send the request and wait so many seconds for each part of the answer."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Pause:
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How long one try and one whole call may take, in seconds; the clock and the chance of pauses."""
+
+    timeout: float
+    deadline: float
+    clock: Callable[[], float]
+    chance: Callable[[], float]
+
+    def steps(self, call: _Call[T]) -> Generator[_Try | _Pause, httpx.Response | httpx.TransportError | None, T]:
+        """Tell step by step what to do for a call; a try is answered with what came of it."""
+        end, pause = self.clock() + self.deadline, _FIRST_PAUSE
+        while True:
+            left = end - self.clock()
+            came = yield _Try(max(min(self.timeout, left), 0.001))
+            if isinstance(came, httpx.Response) and came.status_code not in _AGAIN:
+                return call.read(came)
+            # Full jitter: callers that failed together do not come back together.
+            wait = _asked(came) + self.chance() * pause
+            if self.clock() + wait >= end:
+                return call.read(_answered(came))
+            yield _Pause(wait)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _answered(came: httpx.Response | httpx.TransportError | None) -> httpx.Response:
+    if isinstance(came, httpx.Response):
+        return came
+    what = type(came).__name__  # its message may hold an address
+    raise NoAnswerError(f"the service did not answer before the deadline ({what})") from came
+
+
+def _asked(came: httpx.Response | httpx.TransportError | None) -> float:
+    """Give the seconds that the answer asks to wait, in either form of Retry-After."""
+    text = came.headers.get("Retry-After", "").strip() if isinstance(came, httpx.Response) else ""
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        at, now = (parsedate_to_datetime(it) for it in (text, came.headers["Date"]))  # type: ignore[union-attr]  # text is empty without an answer
+        return max((at - now).total_seconds(), 0.0)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return 0.0
+
+
+class Client:
+    """The decision service, asked by one thread after the other or by several at once.
+
+    Parameters
+    ----------
+    url
+        Where it is, such as ``https://decisions.lender.example``.
+    api_key
+        ``obl_<key id>_<secret>``.
+    timeout
+        Seconds for each part of one try: connecting, sending, receiving.
+    deadline
+        Seconds for a whole call with all its tries.
+    verify
+        Whether to check the certificate of the service; or a TLS context, with the lender's own authority or a client certificate.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        *,
+        timeout: float = 5.0,
+        deadline: float = 30.0,
+        verify: ssl.SSLContext | bool = True,
+        sleep: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._pace = _Pace(timeout, deadline, clock, chance)
+        self._sleep = sleep
+        self._http = httpx.Client(base_url=url, headers=_headers(api_key), verify=verify)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def decide(self, application: Mapping[str, object], *, idempotency_key: str | None = None) -> Decision:
+        """Decide on one application and record the decision."""
+        return self._run(_decide(application, idempotency_key))
+
+    def decide_many(
+        self, applications: Sequence[Mapping[str, object]], *, idempotency_key: str | None = None
+    ) -> tuple[Decision | Problem, ...]:
+        """Decide on up to 1,000 applications, each by itself: a decision, or why there is none."""
+        return self._run(_decide_many(applications, idempotency_key))
+
+    def simulate(self, application: Mapping[str, object]) -> Simulation:
+        """Tell how an application would be decided; nothing is recorded."""
+        return self._run(_simulate(application))
+
+    def decision(self, decision_id: str) -> Decision:
+        """Find a decision."""
+        return self._run(_decision(decision_id))
+
+    def search(
+        self,
+        *,
+        application_id: str | None = None,
+        outcome: str | None = None,
+        band: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Iterator[Decision]:
+        """Find decisions, the newest first, page after page."""
+        call: _Call[_Page] | None = _search(application_id, outcome, band, since, until)
+        while call is not None:
+            page = self._run(call)
+            yield from page.decisions
+            call = _next(call, page)
+
+    def explanation(self, decision_id: str) -> Mapping[str, Any]:
+        """Explain a decision: contributions, reasons and nearest changes."""
+        return self._run(_Call("GET", f"{_at(decision_id)}/explanation", _object))
+
+    def receipt(self, decision_id: str) -> bytes:
+        """Give the proof that a decision stands in the audit log: the file that verifies offline."""
+        return self._run(_Call("GET", f"{_at(decision_id)}/receipt", _bytes))
+
+    def report_outcome(
+        self, decision_id: str, *, status: str, observed_on: date, idempotency_key: str | None = None
+    ) -> OutcomeReport:
+        """Report what became of the loan."""
+        return self._run(_report(decision_id, status, observed_on, idempotency_key))
+
+    def health(self) -> Health:
+        """Ask whether the service is ready to decide; the answer is not waited for twice."""
+        try:
+            return _health(self._http.get("/health/ready", timeout=self._pace.timeout))
+        except _LOST as error:
+            raise NoAnswerError(f"the service did not answer ({type(error).__name__})") from error
+
+    def _run(self, call: _Call[T]) -> T:
+        steps = self._pace.steps(call)
+        came: httpx.Response | httpx.TransportError | None = None
+        while True:
+            try:
+                step = steps.send(came)
+            except StopIteration as done:
+                return done.value  # type: ignore[no-any-return]  # what the steps return
+            if isinstance(step, _Pause):
+                came = None
+                self._sleep(step.seconds)
+            else:
+                came = self._try(call, step.seconds)
+
+    def _try(self, call: _Call[T], seconds: float) -> httpx.Response | httpx.TransportError:
+        try:
+            return self._http.request(
+                call.method, call.path, content=call.body, params=call.params, headers=call.headers, timeout=seconds
+            )
+        except _LOST as error:
+            return error
+
+
+class AsyncClient:
+    """The same for asyncio; see `Client` for the arguments."""
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        *,
+        timeout: float = 5.0,  # noqa: ASYNC109  of one try; the deadline is kept here
+        deadline: float = 30.0,
+        verify: ssl.SSLContext | bool = True,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._pace = _Pace(timeout, deadline, clock, chance)
+        self._sleep = sleep
+        self._http = httpx.AsyncClient(base_url=url, headers=_headers(api_key), verify=verify)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def decide(self, application: Mapping[str, object], *, idempotency_key: str | None = None) -> Decision:
+        """Decide on one application and record the decision."""
+        return await self._run(_decide(application, idempotency_key))
+
+    async def decide_many(
+        self, applications: Sequence[Mapping[str, object]], *, idempotency_key: str | None = None
+    ) -> tuple[Decision | Problem, ...]:
+        """Decide on up to 1,000 applications, each by itself: a decision, or why there is none."""
+        return await self._run(_decide_many(applications, idempotency_key))
+
+    async def simulate(self, application: Mapping[str, object]) -> Simulation:
+        """Tell how an application would be decided; nothing is recorded."""
+        return await self._run(_simulate(application))
+
+    async def decision(self, decision_id: str) -> Decision:
+        """Find a decision."""
+        return await self._run(_decision(decision_id))
+
+    async def search(
+        self,
+        *,
+        application_id: str | None = None,
+        outcome: str | None = None,
+        band: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> AsyncIterator[Decision]:
+        """Find decisions, the newest first, page after page."""
+        call: _Call[_Page] | None = _search(application_id, outcome, band, since, until)
+        while call is not None:
+            page = await self._run(call)
+            for it in page.decisions:
+                yield it
+            call = _next(call, page)
+
+    async def explanation(self, decision_id: str) -> Mapping[str, Any]:
+        """Explain a decision: contributions, reasons and nearest changes."""
+        return await self._run(_Call("GET", f"{_at(decision_id)}/explanation", _object))
+
+    async def receipt(self, decision_id: str) -> bytes:
+        """Give the proof that a decision stands in the audit log: the file that verifies offline."""
+        return await self._run(_Call("GET", f"{_at(decision_id)}/receipt", _bytes))
+
+    async def report_outcome(
+        self, decision_id: str, *, status: str, observed_on: date, idempotency_key: str | None = None
+    ) -> OutcomeReport:
+        """Report what became of the loan."""
+        return await self._run(_report(decision_id, status, observed_on, idempotency_key))
+
+    async def health(self) -> Health:
+        """Ask whether the service is ready to decide; the answer is not waited for twice."""
+        try:
+            return _health(await self._http.get("/health/ready", timeout=self._pace.timeout))
+        except _LOST as error:
+            raise NoAnswerError(f"the service did not answer ({type(error).__name__})") from error
+
+    async def _run(self, call: _Call[T]) -> T:
+        steps = self._pace.steps(call)
+        came: httpx.Response | httpx.TransportError | None = None
+        while True:
+            try:
+                step = steps.send(came)
+            except StopIteration as done:
+                return done.value  # type: ignore[no-any-return]  # what the steps return
+            if isinstance(step, _Pause):
+                came = None
+                await self._sleep(step.seconds)
+            else:
+                came = await self._try(call, step.seconds)
+
+    async def _try(self, call: _Call[T], seconds: float) -> httpx.Response | httpx.TransportError:
+        try:
+            return await self._http.request(
+                call.method, call.path, content=call.body, params=call.params, headers=call.headers, timeout=seconds
+            )
+        except _LOST as error:
+            return error
+
+
+def _headers(api_key: str) -> dict[str, str]:
+    if not _is_token(api_key):  # what httpx would say of it repeats the key
+        raise ValueError("the API key holds what no key holds; wanted obl_<key id>_<secret>")
+    return {"Authorization": f"Bearer {api_key}"}
+
+
+def _is_token(text: str) -> bool:
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
+def _decide(application: Mapping[str, object], key: str | None) -> _Call[Decision]:
+    return _Call("POST", "/v1/decisions", _read_decision, _json(application), _kept(key))
+
+
+def _decide_many(
+    applications: Sequence[Mapping[str, object]], key: str | None
+) -> _Call[tuple[Decision | Problem, ...]]:
+    body = _json({"applications": list(applications)})
+    return _Call("POST", "/v1/decisions/bulk", _read_many, body, _kept(key))
+
+
+def _simulate(application: Mapping[str, object]) -> _Call[Simulation]:
+    return _Call("POST", "/v1/simulations", lambda answer: _simulation(_object(answer)), _json(application))
+
+
+def _decision(decision_id: str) -> _Call[Decision]:
+    return _Call("GET", _at(decision_id), _read_decision)
+
+
+def _report(decision_id: str, status: str, observed_on: date, key: str | None) -> _Call[OutcomeReport]:
+    body = _json({"status": status, "observed_on": observed_on})
+    return _Call("POST", f"{_at(decision_id)}/outcomes", _read_report, body, _kept(key))
+
+
+def _at(decision_id: str) -> str:
+    return f"/v1/decisions/{quote(decision_id, safe='')}"
+
+
+def _kept(key: str | None) -> str:
+    """Give the key of a call, the same over all its tries."""
+    if key is not None and not _is_token(key):
+        raise ValueError("the idempotency key is empty or holds more than printable ASCII without spaces")
+    return str(uuid.uuid4()) if key is None else key
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_day).encode()
+
+
+def _day(value: object) -> str:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"an application holds numbers, texts, truth values, days, lists and None; got a {type(value).__name__}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    decisions: tuple[Decision, ...]
+    cursor: str | None
+
+
+def _search(
+    application_id: str | None, outcome: str | None, band: str | None, since: datetime | None, until: datetime | None
+) -> _Call[_Page]:
+    asked = {
+        "application_id": application_id,
+        "outcome": outcome,
+        "band": band,
+        "from": None if since is None else _moment(since),
+        "to": None if until is None else _moment(until),
+        "limit": str(_PAGE),
+    }
+    return _Call(
+        "GET", "/v1/decisions", _read_page, params={name: it for name, it in asked.items() if it is not None}
+    )
+
+
+def _moment(at: datetime) -> str:
+    if at.tzinfo is None:
+        raise ValueError("a moment without a time zone means another one elsewhere; wanted one with")
+    return at.isoformat()
+
+
+def _next(call: _Call[_Page], page: _Page) -> _Call[_Page] | None:
+    """Ask for the page after this one, where there is one."""
+    if page.cursor is None:
+        return None
+    params = dict(call.params or {})
+    if params.get("cursor") == page.cursor:
+        raise UnreadableAnswerError("the service gave the same page twice")
+    return _Call(call.method, call.path, call.read, params={**params, "cursor": page.cursor})
+
+
+def _bytes(answer: httpx.Response) -> bytes:
+    """Give the body of an answer that is no refusal."""
+    if answer.is_success:
+        return answer.content
+    raise _refusal(answer)
+
+
+def _object(answer: httpx.Response) -> Mapping[str, Any]:
+    return _parsed(_bytes(answer))
+
+
+def _parsed(body: bytes) -> Mapping[str, Any]:
+    try:
+        plain = json.loads(body)
+    except (ValueError, RecursionError):
+        raise UnreadableAnswerError("the answer is not JSON") from None
+    if not isinstance(plain, dict):
+        raise UnreadableAnswerError("the answer is no JSON object")
+    return plain
+
+
+def _refusal(answer: httpx.Response) -> ServiceError:
+    kind = answer.headers.get("Content-Type", "").partition(";")[0].strip()
+    if kind != "application/problem+json":
+        return UnreadableAnswerError(f"{answer.status_code}, and no problem+json; is there a proxy in front?")
+    problem = _problem(_parsed(answer.content), answer.status_code)
+    if problem.type == _KEY_REUSED:
+        return KeyReusedError(problem)
+    return _ERRORS.get(answer.status_code, RefusedError)(problem)
+
+
+def _problem(plain: Mapping[str, Any], status: int) -> Problem:
+    errors = tuple(FieldError(str(it["field"]), str(it["message"])) for it in plain.get("errors", ()))
+    texts = (str(plain.get(name, "")) for name in ("type", "title"))
+    return Problem(*texts, status, str(plain.get("detail", "")), errors)
+
+
+def _read_decision(answer: httpx.Response) -> Decision:
+    return _decided(_object(answer), replayed=_replayed(answer))
+
+
+def _replayed(answer: httpx.Response) -> bool:
+    return bool(answer.headers.get("Idempotent-Replayed") == "true")
+
+
+def _read_many(answer: httpx.Response) -> tuple[Decision | Problem, ...]:
+    plain, replayed = _object(answer), _replayed(answer)
+    with_ids = (it for it in _got(plain, "results"))
+    return tuple(
+        _decided(it, replayed=replayed) if "decision_id" in it else _problem(it, int(it.get("status", 0)))
+        for it in with_ids
+    )
+
+
+def _read_page(answer: httpx.Response) -> _Page:
+    plain = _object(answer)
+    return _Page(tuple(_decided(it) for it in _got(plain, "decisions")), plain.get("next_cursor"))
+
+
+def _read_report(answer: httpx.Response) -> OutcomeReport:
+    plain = _object(answer)
+    day = date.fromisoformat(_got(plain, "observed_on"))
+    return OutcomeReport(_got(plain, "report_id"), _got(plain, "decision_id"), _got(plain, "status"), day)
+
+
+def _health(answer: httpx.Response) -> Health:
+    return Health(answer.is_success, _parsed(answer.content))
+
+
+def _decided(plain: Mapping[str, Any], *, replayed: bool = False) -> Decision:
+    at, place = datetime.fromisoformat(_got(plain, "decided_at")), _got(plain, "receipt")
+    return Decision(
+        **_common(plain),
+        decision_id=_got(plain, "decision_id"),
+        decided_at=at,
+        receipt=LogPlace(_got(place, "leaf_index"), _got(place, "tree_size")),
+        replayed=replayed,
+    )
+
+
+def _simulation(plain: Mapping[str, Any]) -> Simulation:
+    return Simulation(**_common(plain))
+
+
+def _common(plain: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("outcome", "because", "score", "pd", "band", "cutoff")
+    pins = _got(plain, "pins")
+    return {
+        **{name: _got(plain, name) for name in names},
+        "reasons": tuple(Reason(_got(it, "code"), _got(it, "text")) for it in _got(plain, "reasons")),
+        "unusual": tuple(_got(plain, "unusual")),
+        "pins": Pins(*(_got(pins, name) for name in Pins.__slots__)),
+        "application_id": plain.get("application_id"),
+    }
+
+
+def _got(plain: Mapping[str, Any], name: str) -> Any:
+    """Give a field that every answer has."""
+    try:
+        return plain[name]
+    except (KeyError, TypeError):
+        raise UnreadableAnswerError(f"the answer lacks '{name}'") from None
