@@ -131,8 +131,8 @@ class Problem:
     errors: tuple[FieldError, ...] = ()
 
     def __str__(self) -> str:
-        fields = "".join(f"\n{it.field}: {it.message}" for it in self.errors)
-        return f"{self.status} {self.title}: {self.detail}{fields}"
+        said = f"{self.status} {self.title}: {self.detail}".removesuffix(": ")
+        return said + "".join(f"\n{it.field}: {it.message}" for it in self.errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class InvalidRequestError(RefusedError):
 
 
 class KeyReusedError(InvalidRequestError):
-    """This Idempotency-Key belongs to another body."""
+    """The Idempotency-Key belongs to another body."""
 
 
 class UnauthenticatedError(RefusedError):
@@ -206,7 +206,7 @@ _ERRORS: Mapping[int, type[RefusedError]] = {
     413: InvalidRequestError, 415: InvalidRequestError, 422: InvalidRequestError, 429: BusyError, 431: InvalidRequestError,
     503: BusyError,
 }  # fmt: skip
-_KEY_REUSED = "urn:obligor:problem:idempotency-key-reused"
+_KEY_REUSED = "key-reused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +224,14 @@ class _Call(Generic[T]):
     def headers(self) -> dict[str, str]:
         headers = {} if self.key is None else {"Idempotency-Key": self.key}
         return headers if self.body is None else {**headers, "Content-Type": "application/json"}
+
+    def answer(self, came: httpx.Response) -> T:
+        try:
+            return self.read(came)
+        except KeyError as error:
+            raise UnreadableAnswerError(f"the answer lacks {error}") from None
+        except (TypeError, ValueError, AttributeError):
+            raise UnreadableAnswerError("the answer has another shape than this service gives") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,11 +262,11 @@ class _Pace:
             left = end - self.clock()
             came = yield _Try(max(min(self.timeout, left), 0.001))
             if isinstance(came, httpx.Response) and came.status_code not in _AGAIN:
-                return call.read(came)
+                return call.answer(came)
             # Full jitter: callers that failed together do not come back together.
             wait = _asked(came) + self.chance() * pause
             if self.clock() + wait >= end:
-                return call.read(_answered(came))
+                return call.answer(_answered(came))
             yield _Pause(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -296,7 +304,8 @@ class Client:
     deadline
         Seconds for a whole call with all its tries.
     verify
-        Whether to check the certificate of the service; or a TLS context, with the lender's own authority or a client certificate.
+        Whether to check the certificate of the service; or a TLS context, with the lender's own authority or a client's
+        certificate.
     """
 
     def __init__(
@@ -411,7 +420,7 @@ class AsyncClient:
         url: str,
         api_key: str,
         *,
-        timeout: float = 5.0,  # noqa: ASYNC109  of one try; the deadline is kept here
+        timeout: float = 5.0,
         deadline: float = 30.0,
         verify: ssl.SSLContext | bool = True,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -565,7 +574,8 @@ def _json(value: object) -> bytes:
 def _day(value: object) -> str:
     if isinstance(value, date) and not isinstance(value, datetime):
         return value.isoformat()
-    raise TypeError(f"an application holds numbers, texts, truth values, days, lists and None; got a {type(value).__name__}")
+    kind = type(value).__name__
+    raise TypeError(f"an application holds numbers, texts, truth values, days, lists and None; got a {kind}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -585,9 +595,7 @@ def _search(
         "to": None if until is None else _moment(until),
         "limit": str(_PAGE),
     }
-    return _Call(
-        "GET", "/v1/decisions", _read_page, params={name: it for name, it in asked.items() if it is not None}
-    )
+    return _Call("GET", "/v1/decisions", _read_page, params={name: it for name, it in asked.items() if it is not None})
 
 
 def _moment(at: datetime) -> str:
@@ -632,15 +640,15 @@ def _refusal(answer: httpx.Response) -> ServiceError:
     if kind != "application/problem+json":
         return UnreadableAnswerError(f"{answer.status_code}, and no problem+json; is there a proxy in front?")
     problem = _problem(_parsed(answer.content), answer.status_code)
-    if problem.type == _KEY_REUSED:
+    if problem.type.endswith(_KEY_REUSED):
         return KeyReusedError(problem)
     return _ERRORS.get(answer.status_code, RefusedError)(problem)
 
 
 def _problem(plain: Mapping[str, Any], status: int) -> Problem:
     errors = tuple(FieldError(str(it["field"]), str(it["message"])) for it in plain.get("errors", ()))
-    texts = (str(plain.get(name, "")) for name in ("type", "title"))
-    return Problem(*texts, status, str(plain.get("detail", "")), errors)
+    kind, title, detail = (str(plain.get(name, "")) for name in ("type", "title", "detail"))
+    return Problem(kind, title, status, detail, errors)
 
 
 def _read_decision(answer: httpx.Response) -> Decision:
@@ -652,23 +660,22 @@ def _replayed(answer: httpx.Response) -> bool:
 
 
 def _read_many(answer: httpx.Response) -> tuple[Decision | Problem, ...]:
-    plain, replayed = _object(answer), _replayed(answer)
-    with_ids = (it for it in _got(plain, "results"))
+    replayed = _replayed(answer)
     return tuple(
         _decided(it, replayed=replayed) if "decision_id" in it else _problem(it, int(it.get("status", 0)))
-        for it in with_ids
+        for it in _object(answer)["results"]
     )
 
 
 def _read_page(answer: httpx.Response) -> _Page:
     plain = _object(answer)
-    return _Page(tuple(_decided(it) for it in _got(plain, "decisions")), plain.get("next_cursor"))
+    return _Page(tuple(_decided(it) for it in plain["decisions"]), plain.get("next_cursor"))
 
 
 def _read_report(answer: httpx.Response) -> OutcomeReport:
     plain = _object(answer)
-    day = date.fromisoformat(_got(plain, "observed_on"))
-    return OutcomeReport(_got(plain, "report_id"), _got(plain, "decision_id"), _got(plain, "status"), day)
+    day = date.fromisoformat(plain["observed_on"])
+    return OutcomeReport(plain["report_id"], plain["decision_id"], plain["status"], day)
 
 
 def _health(answer: httpx.Response) -> Health:
@@ -676,12 +683,12 @@ def _health(answer: httpx.Response) -> Health:
 
 
 def _decided(plain: Mapping[str, Any], *, replayed: bool = False) -> Decision:
-    at, place = datetime.fromisoformat(_got(plain, "decided_at")), _got(plain, "receipt")
+    at, place = datetime.fromisoformat(plain["decided_at"]), plain["receipt"]
     return Decision(
         **_common(plain),
-        decision_id=_got(plain, "decision_id"),
+        decision_id=plain["decision_id"],
         decided_at=at,
-        receipt=LogPlace(_got(place, "leaf_index"), _got(place, "tree_size")),
+        receipt=LogPlace(place["leaf_index"], place["tree_size"]),
         replayed=replayed,
     )
 
@@ -692,19 +699,11 @@ def _simulation(plain: Mapping[str, Any]) -> Simulation:
 
 def _common(plain: Mapping[str, Any]) -> dict[str, Any]:
     names = ("outcome", "because", "score", "pd", "band", "cutoff")
-    pins = _got(plain, "pins")
+    pins = plain["pins"]
     return {
-        **{name: _got(plain, name) for name in names},
-        "reasons": tuple(Reason(_got(it, "code"), _got(it, "text")) for it in _got(plain, "reasons")),
-        "unusual": tuple(_got(plain, "unusual")),
-        "pins": Pins(*(_got(pins, name) for name in Pins.__slots__)),
+        **{name: plain[name] for name in names},
+        "reasons": tuple(Reason(it["code"], it["text"]) for it in plain["reasons"]),
+        "unusual": tuple(plain["unusual"]),
+        "pins": Pins(*(pins[name] for name in Pins.__slots__)),
         "application_id": plain.get("application_id"),
     }
-
-
-def _got(plain: Mapping[str, Any], name: str) -> Any:
-    """Give a field that every answer has."""
-    try:
-        return plain[name]
-    except (KeyError, TypeError):
-        raise UnreadableAnswerError(f"the answer lacks '{name}'") from None
