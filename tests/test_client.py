@@ -40,7 +40,7 @@ DECISION = {
     "pins": PINS,
     "receipt": {"leaf_index": 7, "tree_size": 8},
 }
-SIMULATED = {name: it for name, it in DECISION.items() if name not in ("decision_id", "decided_at", "receipt")}
+SIMULATED = {name: it for name, it in DECISION.items() if name not in ("decision_id", "application_id", "receipt")}
 DROPPED = 0
 """In place of a status: the connection is closed without an answer."""
 
@@ -372,7 +372,7 @@ def test_an_answer_of_something_else_is_not_taken_for_a_decision(ask: Ask, lende
 
 def test_many_applications_each_get_a_decision_or_a_problem(ask: Ask, lender: Lender) -> None:
     problem = refused(422, "invalid", errors=[{"field": "/income", "message": "wanted a number"}]).said
-    lender.script += [Reply(200, {"results": [DECISION, problem]})]
+    lender.script += [Reply(200, {"results": [{"decision": DECISION}, {"problem": problem}]})]
     first, second = ask("decide_many", [{"income": 1}, {"income": "much"}])
     assert first.decision_id == ID
     assert second == told.Problem(
@@ -431,11 +431,11 @@ def test_an_id_cannot_lead_to_another_place(ask: Ask, lender: Lender) -> None:
 
 
 def test_what_became_of_a_loan_is_reported(ask: Ask, lender: Lender) -> None:
-    said = {"report_id": "r1", "decision_id": ID, "status": "default", "observed_on": "2026-11-26"}
+    said = {"report_id": "r1", "decision_id": ID, "status": "bad", "observed_on": "2026-11-26"}
     lender.script += [Reply(201, said)]
-    report = ask("report_outcome", ID, status="default", observed_on=date(2026, 11, 26))
-    assert report == told.OutcomeReport("r1", ID, "default", date(2026, 11, 26))
-    assert json.loads(lender.asked[0][3]) == {"status": "default", "observed_on": "2026-11-26"}
+    report = ask("report_outcome", ID, status="bad", observed_on=date(2026, 11, 26))
+    assert report == told.OutcomeReport("r1", ID, "bad", date(2026, 11, 26))
+    assert json.loads(lender.asked[0][3]) == {"status": "bad", "observed_on": "2026-11-26"}
 
 
 def test_a_service_that_is_not_ready_says_so(ask: Ask, lender: Lender, world: World) -> None:

@@ -26,7 +26,7 @@ import json
 import random
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
@@ -96,7 +96,7 @@ class Simulation:
     reasons: tuple[Reason, ...]
     unusual: tuple[str, ...]
     pins: Pins
-    application_id: str | None
+    decided_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,8 @@ class Decision(Simulation):
     """A decision that is recorded."""
 
     decision_id: str
-    decided_at: datetime
+    application_id: str | None
+    """What the client calls the application, where the contract has a column for it."""
     receipt: LogPlace
     replayed: bool = False
     """Whether the service had recorded it before this call."""
@@ -639,16 +640,16 @@ def _refusal(answer: httpx.Response) -> ServiceError:
     kind = answer.headers.get("Content-Type", "").partition(";")[0].strip()
     if kind != "application/problem+json":
         return UnreadableAnswerError(f"{answer.status_code}, and no problem+json; is there a proxy in front?")
-    problem = _problem(_parsed(answer.content), answer.status_code)
+    problem = _problem(_parsed(answer.content))
     if problem.type.endswith(_KEY_REUSED):
         return KeyReusedError(problem)
     return _ERRORS.get(answer.status_code, RefusedError)(problem)
 
 
-def _problem(plain: Mapping[str, Any], status: int) -> Problem:
+def _problem(plain: Mapping[str, Any]) -> Problem:
     errors = tuple(FieldError(str(it["field"]), str(it["message"])) for it in plain.get("errors", ()))
     kind, title, detail = (str(plain.get(name, "")) for name in ("type", "title", "detail"))
-    return Problem(kind, title, status, detail, errors)
+    return Problem(kind, title, int(plain["status"]), detail, errors)
 
 
 def _read_decision(answer: httpx.Response) -> Decision:
@@ -662,7 +663,7 @@ def _replayed(answer: httpx.Response) -> bool:
 def _read_many(answer: httpx.Response) -> tuple[Decision | Problem, ...]:
     replayed = _replayed(answer)
     return tuple(
-        _decided(it, replayed=replayed) if "decision_id" in it else _problem(it, int(it.get("status", 0)))
+        _decided(it["decision"], replayed=replayed) if "decision" in it else _problem(it["problem"])
         for it in _object(answer)["results"]
     )
 
@@ -683,27 +684,27 @@ def _health(answer: httpx.Response) -> Health:
 
 
 def _decided(plain: Mapping[str, Any], *, replayed: bool = False) -> Decision:
-    at, place = datetime.fromisoformat(plain["decided_at"]), plain["receipt"]
+    place = plain["receipt"]
     return Decision(
-        **_common(plain),
+        **_assessed(plain),
         decision_id=plain["decision_id"],
-        decided_at=at,
+        application_id=plain["application_id"],
         receipt=LogPlace(place["leaf_index"], place["tree_size"]),
         replayed=replayed,
     )
 
 
 def _simulation(plain: Mapping[str, Any]) -> Simulation:
-    return Simulation(**_common(plain))
+    return Simulation(**_assessed(plain))
 
 
-def _common(plain: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("outcome", "because", "score", "pd", "band", "cutoff")
+def _assessed(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what a decision and a simulation have in common."""
     pins = plain["pins"]
     return {
-        **{name: plain[name] for name in names},
+        **{name: plain[name] for name in ("outcome", "because", "score", "pd", "band", "cutoff")},
         "reasons": tuple(Reason(it["code"], it["text"]) for it in plain["reasons"]),
         "unusual": tuple(plain["unusual"]),
-        "pins": Pins(*(pins[name] for name in Pins.__slots__)),
-        "application_id": plain.get("application_id"),
+        "pins": Pins(*(pins[it.name] for it in fields(Pins))),
+        "decided_at": datetime.fromisoformat(plain["decided_at"]),
     }

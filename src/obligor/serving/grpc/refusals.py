@@ -1,0 +1,66 @@
+"""From a problem to the google.rpc.Status that tells the same over gRPC."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from obligor.serving.errors import ANSWERS, problem_of, retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from google.protobuf.message import Message
+
+    from obligor.core.errors import ObligorError
+
+DOMAIN = "obligor"
+DETAILS = "grpc-status-details-bin"
+_URN = "urn:obligor:problem:"
+_CODES: Mapping[str, str] = {
+    **{kind.replace("_", "-"): answer.code for kind, answer in ANSWERS.items()},
+    "key-reused": ANSWERS["invalid"].code,
+    "internal": "INTERNAL",
+}
+
+
+def refusal_of(error: ObligorError) -> Status:
+    """Tell an error as a status with its details."""
+    return status_of(problem_of(error), seconds=retry_after(error))
+
+
+def status_of(problem: Mapping[str, Any], *, seconds: int | None = None) -> Status:
+    """Tell a problem as a status: its name and fields are those that it has over HTTP.
+
+    Parameters
+    ----------
+    seconds
+        After which the same may be sent again.
+    """
+    name = str(problem["type"]).removeprefix(_URN)
+    status = Status(code=code_of(name).value[0], message=problem.get("detail") or problem["title"])
+    for detail in _details(name, problem, seconds):
+        status.details.add().Pack(detail)
+    return status
+
+
+def code_of(name: str) -> grpc.StatusCode:
+    """Give the code of a problem by the name of its type."""
+    return grpc.StatusCode[_CODES[name]]
+
+
+def _details(name: str, problem: Mapping[str, Any], seconds: int | None) -> Iterator[Message]:
+    yield ErrorInfo(reason=name.upper().replace("-", "_"), domain=DOMAIN)
+    if problem.get("errors"):
+        fields = (BadRequest.FieldViolation(field=it["field"], description=it["message"]) for it in problem["errors"])
+        yield BadRequest(field_violations=fields)
+    if seconds is not None:
+        yield RetryInfo(retry_delay=Duration(seconds=seconds))
+
+
+INTERNAL = status_of({"type": f"{_URN}internal", "title": "Something in the service failed"})
+"""What is told of an error that nobody foresaw."""

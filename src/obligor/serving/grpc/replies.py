@@ -1,0 +1,136 @@
+"""From an answer of the service, which is JSON, to the messages that say the same over gRPC."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003  msgspec reads the annotation
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from obligor.serving.grpc.decisions_pb2 import (
+    DecideManyResponse,
+    DecideResponse,
+    Decision,
+    DecisionOrStatus,
+    GetDecisionResponse,
+    LogPlace,
+    Outcome,
+    Pins,
+    Reason,
+    SimulateResponse,
+)
+from obligor.serving.grpc.refusals import status_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from obligor.serving.acts import Recorded
+
+T = TypeVar("T")
+_OUTCOMES: Mapping[str, Outcome] = {
+    "approve": Outcome.OUTCOME_APPROVE,
+    "refer": Outcome.OUTCOME_REFER,
+    "decline": Outcome.OUTCOME_DECLINE,
+    "hold": Outcome.OUTCOME_HOLD,
+}
+
+
+class _Reason(msgspec.Struct):
+    code: str
+    text: str
+
+
+class _Pins(msgspec.Struct):
+    card_sha256: str
+    policy_sha256: str
+    profile_sha256: str
+    release: int
+    code: str
+
+
+class _Place(msgspec.Struct):
+    leaf_index: int
+    tree_size: int
+
+
+class _Decision(msgspec.Struct):
+    """A decision, or a simulation, as the service answers it."""
+
+    outcome: str
+    because: str
+    score: float
+    pd: float
+    band: str
+    cutoff: float
+    reasons: list[_Reason]
+    unusual: list[str]
+    pins: _Pins
+    decided_at: datetime
+    decision_id: str = ""
+    application_id: str | None = None
+    receipt: _Place | None = None
+
+
+class _One(msgspec.Struct):
+    decision: _Decision | None = None
+    problem: dict[str, Any] | None = None
+
+
+class _Many(msgspec.Struct):
+    results: list[_One]
+
+
+_READ = msgspec.json.Decoder(_Decision)
+_READ_MANY = msgspec.json.Decoder(_Many)
+
+
+def decided(recorded: Recorded) -> DecideResponse:
+    """Tell of a decision that is recorded."""
+    return DecideResponse(decision=_decision(_READ.decode(recorded.response)), replayed=recorded.replayed)
+
+
+def decided_many(recorded: Recorded) -> DecideManyResponse:
+    """Tell of decisions that are recorded, and why others are none."""
+    results = (_one(it) for it in _READ_MANY.decode(recorded.response).results)
+    return DecideManyResponse(results=results, replayed=recorded.replayed)
+
+
+def simulated(plain: Mapping[str, Any]) -> SimulateResponse:
+    """Tell how an application would be decided."""
+    return SimulateResponse(decision=_decision(msgspec.convert(plain, _Decision)))
+
+
+def found(plain: Mapping[str, Any]) -> GetDecisionResponse:
+    """Tell of a decision that was recorded before."""
+    return GetDecisionResponse(decision=_decision(msgspec.convert(plain, _Decision)))
+
+
+def _one(it: _One) -> DecisionOrStatus:
+    if it.decision is not None:
+        return DecisionOrStatus(decision=_decision(it.decision))
+    return DecisionOrStatus(problem=status_of(it.problem or {}))
+
+
+def _decision(it: _Decision) -> Decision:
+    pins, place = it.pins, it.receipt
+    return Decision(
+        decision_id=it.decision_id,
+        application_id=it.application_id,
+        decided_at=it.decided_at,
+        outcome=_OUTCOMES[it.outcome],
+        because=it.because,
+        score=it.score,
+        pd=it.pd,
+        band=it.band,
+        cutoff=it.cutoff,
+        reasons=[Reason(code=each.code, text=each.text) for each in it.reasons],
+        unusual=it.unusual,
+        pins=Pins(
+            card_sha256=pins.card_sha256,
+            policy_sha256=pins.policy_sha256,
+            profile_sha256=pins.profile_sha256,
+            release=pins.release,
+            code=pins.code,
+        ),
+        receipt=None if place is None else LogPlace(leaf_index=place.leaf_index, tree_size=place.tree_size),
+    )

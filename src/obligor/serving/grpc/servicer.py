@@ -1,0 +1,243 @@
+"""The five calls: each translates, asks the one use case, and translates back.
+
+A call whose deadline has passed is not started. One whose deadline passes, or whose client leaves, while its decision is being
+recorded is answered to nobody, but goes on to its end: the decision stands, and the same idempotency key finds it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from hashlib import sha256
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from uuid import UUID
+
+import grpc
+
+from obligor.core.application import MOST_BYTES
+from obligor.core.errors import (
+    ApplicationError,
+    InvalidInputError,
+    NotFoundError,
+    ObligorError,
+    Problem,
+    TooLargeError,
+    UnavailableError,
+)
+from obligor.serving.encoding import plain_json
+from obligor.serving.errors import ANSWERS
+from obligor.serving.grpc import decisions_pb2 as pb
+from obligor.serving.grpc.applications import plain_application
+from obligor.serving.grpc.decisions_pb2_grpc import DecisionsServicer
+from obligor.serving.grpc.refusals import DETAILS, INTERNAL, refusal_of
+from obligor.serving.grpc.replies import decided, decided_many, found, simulated
+from obligor.serving.meter import NoMeter
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from google.protobuf.struct_pb2 import Struct
+    from google.rpc.status_pb2 import Status
+
+    from obligor.serving.acts import Caller, Recorded
+    from obligor.serving.deciding import DecisionService
+    from obligor.serving.meter import Meter
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+MOST_OPEN = 256
+_DONE, _GONE, _FAILED = 200, 499, 500
+_READ = frozenset({"authorization", "idempotency-key"})
+_log = logging.getLogger("obligor.grpc")
+
+Ask = TypeVar("Ask")
+Told = TypeVar("Told")
+
+
+class Authenticates(Protocol):
+    """Who finds the caller of a request."""
+
+    async def authenticate(self, header: str | None, *, peer: str) -> Caller:
+        """Find the caller by the Authorization header; ``peer`` is the other end of the connection.
+
+        Raises
+        ------
+        UnauthenticatedError, LimitedError, UnavailableError
+            As they say.
+        """
+        ...
+
+
+class Servicer(DecisionsServicer):
+    """Answers the calls of `decisions.proto`; belongs to one event loop."""
+
+    def __init__(
+        self,
+        service: DecisionService,
+        authenticator: Authenticates,
+        *,
+        meter: Meter | None = None,
+        most_open: int = MOST_OPEN,
+    ) -> None:
+        self._service, self._authenticator = service, authenticator
+        self._meter = NoMeter() if meter is None else meter
+        self._most_open, self._open = most_open, 0
+        self._recording: set[asyncio.Task[Recorded]] = set()
+
+    async def Decide(self, request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
+        """Decide on one application and record the decision."""
+        return await self._answer("Decide", self._decide, request, context)
+
+    async def DecideMany(self, request: pb.DecideManyRequest, context: Context) -> pb.DecideManyResponse:
+        """Decide on many applications, each by itself."""
+        return await self._answer("DecideMany", self._decide_many, request, context)
+
+    async def Simulate(self, request: pb.SimulateRequest, context: Context) -> pb.SimulateResponse:
+        """Tell how an application would be decided."""
+        return await self._answer("Simulate", self._simulate, request, context)
+
+    async def GetDecision(self, request: pb.GetDecisionRequest, context: Context) -> pb.GetDecisionResponse:
+        """Find a decision."""
+        return await self._answer("GetDecision", self._get_decision, request, context)
+
+    async def GetReceipt(self, request: pb.GetReceiptRequest, context: Context) -> pb.GetReceiptResponse:
+        """Prove that a decision stands in the audit log."""
+        return await self._answer("GetReceipt", self._get_receipt, request, context)
+
+    async def finish(self) -> None:
+        """Wait for what is still being recorded, also on behalf of clients who left."""
+        await asyncio.gather(*self._recording, return_exceptions=True)
+
+    async def _decide(self, request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
+        heads = _heads(context)
+        caller = await self._caller(heads, context)
+        application = _application(request.application)
+        work = self._service.decide(caller, key=_key(heads), application=application)
+        return decided(await self._recorded(work))
+
+    async def _decide_many(self, request: pb.DecideManyRequest, context: Context) -> pb.DecideManyResponse:
+        heads = _heads(context)
+        caller = await self._caller(heads, context)
+        applications = [plain_application(it, place=place) for place, it in enumerate(request.applications)]
+        payload_sha256 = sha256(request.SerializeToString(deterministic=True)).digest()
+        work = self._service.decide_many(
+            caller, key=_key(heads), applications=applications, payload_sha256=payload_sha256
+        )
+        return decided_many(await self._recorded(work))
+
+    async def _simulate(self, request: pb.SimulateRequest, context: Context) -> pb.SimulateResponse:
+        caller = await self._caller(_heads(context), context)
+        return simulated(self._service.simulate(caller, _application(request.application)))
+
+    async def _get_decision(self, request: pb.GetDecisionRequest, context: Context) -> pb.GetDecisionResponse:
+        caller = await self._caller(_heads(context), context)
+        return found(await self._service.decision(caller, _id(request.decision_id)))
+
+    async def _get_receipt(self, request: pb.GetReceiptRequest, context: Context) -> pb.GetReceiptResponse:
+        caller = await self._caller(_heads(context), context)
+        receipt = await self._service.receipt(caller, _id(request.decision_id))
+        return pb.GetReceiptResponse(receipt=plain_json(receipt).decode())
+
+    async def _answer(
+        self, name: str, work: Callable[[Ask, Context], Awaitable[Told]], request: Ask, context: Context
+    ) -> Told:
+        """Do the work of a call, and tell what went wrong."""
+        begun, status = perf_counter(), _GONE
+        self._meter.entered()
+        self._open += 1
+        try:
+            self._admit()
+            told = await work(request, context)
+        except ObligorError as error:
+            status = ANSWERS[error.kind].status
+            await refuse(context, refusal_of(error))
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:  # noqa: BLE001  the last one who can tell the client
+            status = _FAILED
+            _tell_of(error)
+            await refuse(context, INTERNAL)
+        else:
+            status = _DONE
+            return told
+        finally:
+            self._open -= 1
+            self._meter.left(f"grpc/{name}", status, perf_counter() - begun)
+        raise AssertionError  # a refusal does not return
+
+    def _admit(self) -> None:
+        if self._open > self._most_open:
+            raise UnavailableError("too many requests are open")
+
+    async def _caller(self, heads: dict[str, str], context: Context) -> Caller:
+        caller = await self._authenticator.authenticate(heads.get("authorization"), peer=context.peer())
+        left = context.time_remaining()
+        if left is not None and left <= 0:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed before the call was begun")
+        return caller
+
+    async def _recorded(self, work: Coroutine[Any, Any, Recorded]) -> Recorded:
+        """Wait for what is recorded; where the call is given up, the recording goes on."""
+        task = asyncio.ensure_future(work)
+        self._recording.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    def _done(self, task: asyncio.Task[Recorded]) -> None:
+        self._recording.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, also where nobody waits for it
+
+
+async def refuse(context: Context, status: Status) -> None:
+    """End a call with a status and its details."""
+    code = next(it for it in grpc.StatusCode if it.value[0] == status.code)
+    await context.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
+
+
+def _heads(context: Context) -> dict[str, str]:
+    """Read the metadata of a call.
+
+    Raises
+    ------
+    InvalidInputError
+        Where what counts stands twice: whoever is in between may have read the other.
+    """
+    found: dict[str, str] = {}
+    for name, value in context.invocation_metadata() or ():
+        if name in _READ:
+            if name in found:
+                raise InvalidInputError(f"metadata: {name} stands twice")
+            found[name] = str(value)
+    return found
+
+
+def _key(heads: dict[str, str]) -> str:
+    try:
+        return heads["idempotency-key"]
+    except KeyError:
+        wanted = "is absent; wanted a text of your own for this request"
+        problem = Problem(("idempotency-key",), wanted)
+        raise ApplicationError(f"metadata: idempotency-key: {wanted}", problems=(problem,)) from None
+
+
+def _application(struct: Struct) -> dict[str, object]:
+    if struct.ByteSize() > MOST_BYTES:
+        raise TooLargeError(f"application: wanted at most {MOST_BYTES} bytes, got more")
+    return plain_application(struct)
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFoundError("there is no such decision") from None
+
+
+def _tell_of(error: BaseException) -> None:
+    """Write where something failed: the kind and the places, not the message, which may hold a person's value."""
+    places = traceback.extract_tb(error.__traceback__)[-5:]
+    where = " < ".join(f"{it.name}:{it.lineno}" for it in reversed(places))
+    _log.error("%s at %s", type(error).__name__, where)
