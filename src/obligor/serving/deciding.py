@@ -124,7 +124,9 @@ class DecisionService:
             self._count(decided.assessment)
         return recorded
 
-    async def decide_many(self, caller: Caller, *, key: str, applications: Sequence[Mapping[str, object]]) -> Recorded:
+    async def decide_many(
+        self, caller: Caller, *, key: str, applications: Sequence[bytes | Mapping[str, object]]
+    ) -> Recorded:
         """Decide on several applications, which are recorded together: for each a decision, or the problem that it has.
 
         Raises

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from hashlib import sha256
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID
@@ -26,7 +25,7 @@ from obligor.core.errors import (
     TooLargeError,
     UnavailableError,
 )
-from obligor.serving.encoding import plain_json
+from obligor.serving.encoding import encode_in_order
 from obligor.serving.errors import ANSWERS
 from obligor.serving.grpc import decisions_pb2 as pb
 from obligor.serving.grpc.applications import plain_application
@@ -121,10 +120,7 @@ class Servicer(DecisionsServicer):
         heads = _heads(context)
         caller = await self._caller(heads, context)
         applications = [plain_application(it, place=place) for place, it in enumerate(request.applications)]
-        payload_sha256 = sha256(request.SerializeToString(deterministic=True)).digest()
-        work = self._service.decide_many(
-            caller, key=_key(heads), applications=applications, payload_sha256=payload_sha256
-        )
+        work = self._service.decide_many(caller, key=_key(heads), applications=applications)
         return decided_many(await self._recorded(work))
 
     async def _simulate(self, request: pb.SimulateRequest, context: Context) -> pb.SimulateResponse:
@@ -138,7 +134,7 @@ class Servicer(DecisionsServicer):
     async def _get_receipt(self, request: pb.GetReceiptRequest, context: Context) -> pb.GetReceiptResponse:
         caller = await self._caller(_heads(context), context)
         receipt = await self._service.receipt(caller, _id(request.decision_id))
-        return pb.GetReceiptResponse(receipt=plain_json(receipt).decode())
+        return pb.GetReceiptResponse(receipt=encode_in_order(receipt).decode())
 
     async def _answer(
         self, name: str, work: Callable[[Ask, Context], Awaitable[Told]], request: Ask, context: Context

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003  FastAPI reads the annotations
-from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response, Security
@@ -103,9 +102,7 @@ async def decide_many(request: Request, door: TheDoor, caller: Decider) -> Respo
     key = read_head(request.scope["headers"]).key
     body = await door.body(request.scope, request.receive, most=MOST_BULK_BYTES)
     applications = split_applications(body)
-    recorded = await door.service.decide_many(
-        caller, key=key, applications=applications, payload_sha256=sha256(body).digest()
-    )
+    recorded = await door.service.decide_many(caller, key=key, applications=applications)
     return respond(recorded_answer(recorded))
 
 

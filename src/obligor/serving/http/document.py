@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from obligor import __version__
 from obligor.core.application import form_of
 from obligor.core.errors import UnavailableError
-from obligor.serving.encoding import plain_json
+from obligor.serving.encoding import encode_in_order
 from obligor.serving.http import shapes
 from obligor.serving.http.schema import application_schema
 
@@ -56,7 +56,7 @@ class Document:
         number = release.number if release else 0
         if number != self._made_for:
             self._plain = _written(self._app, release)
-            self._json = plain_json(self._plain)
+            self._json = encode_in_order(self._plain)
             self._made_for = number
 
 

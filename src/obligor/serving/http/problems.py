@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from obligor.core.errors import ObligorError, TooLargeError
-from obligor.serving.encoding import plain_json
+from obligor.serving.encoding import encode_in_order
 from obligor.serving.errors import problem_of
 from obligor.serving.errors import retry_after as seconds_of
 
@@ -68,7 +68,7 @@ class HttpProblemError(Exception):
 def problem_json(type_: ProblemType, detail: str) -> bytes:
     """Write a problem of HTTP."""
     urn = f"urn:obligor:problem:{type_.name}"
-    return plain_json({"type": urn, "title": type_.title, "status": type_.status, "detail": detail})
+    return encode_in_order({"type": urn, "title": type_.title, "status": type_.status, "detail": detail})
 
 
 def answer_of(error: ObligorError | HttpProblemError) -> Answer:
@@ -78,7 +78,7 @@ def answer_of(error: ObligorError | HttpProblemError) -> Answer:
         return Answer(error.type.status, body, ((b"content-type", PROBLEM_JSON), *error.headers))
     problem = problem_of(error)
     headers = ((b"content-type", PROBLEM_JSON), *_headers(error, problem["status"]))
-    return Answer(problem["status"], plain_json(_bounded(problem)), headers)
+    return Answer(problem["status"], encode_in_order(_bounded(problem)), headers)
 
 
 def _headers(error: ObligorError, status: int) -> Headers:

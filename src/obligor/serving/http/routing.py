@@ -10,7 +10,7 @@ from fastapi.security import HTTPBearer
 
 from obligor.core.errors import ApplicationError, NotFoundError, Problem
 from obligor.serving.acts import Caller  # noqa: TC001  FastAPI reads the annotations
-from obligor.serving.encoding import plain_json
+from obligor.serving.encoding import encode_in_order
 from obligor.serving.http import shapes
 from obligor.serving.http.door import Door
 from obligor.serving.http.problems import JSON, Answer
@@ -85,7 +85,7 @@ def respond(answer: Answer) -> Response:
 
 def respond_plain(plain: object, *, status: int = 200) -> Response:
     """Answer with plain data."""
-    return respond(Answer(status, plain_json(plain), JSON))
+    return respond(Answer(status, encode_in_order(plain), JSON))
 
 
 def decision_id_of(text: str) -> UUID:
