@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,15 @@ class Settings:
     """What the bulk engine may take (``OBLIGOR_MEMORY_MB``, by default 1000)."""
     threads: int
     """The threads of the bulk engine (``OBLIGOR_THREADS``, by default 2)."""
+    database_url: str | None = field(repr=False)
+    """The PostgreSQL of the decision service (``OBLIGOR_DATABASE_URL``); without it an embedded one under ``data``."""
+    audit_key: Path
+    """The file of the key that signs the audit log (``OBLIGOR_AUDIT_KEY``, by default under ``data``)."""
+
+    @property
+    def postgres(self) -> Path:
+        """Where the embedded PostgreSQL keeps its files."""
+        return self.data / "postgres"
 
     @property
     def snapshots(self) -> Path:
@@ -56,6 +65,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         s3_endpoint=environ.get("OBLIGOR_S3_ENDPOINT"),
         memory_mb=_whole(environ, "OBLIGOR_MEMORY_MB", default=1000, least=_LEAST_MEMORY_MB),
         threads=_whole(environ, "OBLIGOR_THREADS", default=2, least=1),
+        database_url=environ.get("OBLIGOR_DATABASE_URL") or None,
+        audit_key=Path(environ.get("OBLIGOR_AUDIT_KEY") or data / "keys" / "audit-ed25519.pem").absolute(),
     )
 
 

@@ -21,7 +21,7 @@ from obligor.ingestion import snapshots
 from obligor.ingestion.sources import LocalSource
 from obligor.serving import batch, parts
 from obligor.serving.rows import Wanted
-from obligor.settings import Settings
+from obligor.settings import read_settings
 from obligor.telemetry import Silence
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def frame(world: World) -> pd.DataFrame:
 
 
 def score(tape: Path, out: Path, card: Scorecard, **wanted: Any) -> batch.BatchResult:
-    settings = Settings(out.parent / "data", "off", None, 1000, 2)
+    settings = read_settings({"OBLIGOR_DATA": str(out.parent / "data"), "OBLIGOR_MLFLOW_URI": "off"})
     work = out.parent / "work"
     work.mkdir(exist_ok=True)
     for left in work.iterdir():

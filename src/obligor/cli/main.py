@@ -8,7 +8,7 @@ import sys
 import click
 
 from obligor import __version__
-from obligor.cli import bins, choosing, contracts, explaining, making, scoring
+from obligor.cli import bins, choosing, contracts, explaining, making, scoring, serving
 from obligor.core.errors import ObligorError
 
 _USAGE = {"invalid", "too_large"}
@@ -30,6 +30,8 @@ for _command in (
     scoring.sql,
     scoring.python,
     explaining.explain,
+    serving.serve,
+    serving.releases,
     making.simulate,
     contracts.contract,
 ):

@@ -158,12 +158,12 @@ def compile_release(number: int, *, card: Scorecard, policy: Policy, profile: Pr
         Where the card lacks what reasons need.
     """
     check_policy(policy, card)
-    pins = {
+    pins = {  # in the order of a record, whose keys are sorted: an answer that is read again has the bytes of the first
         "card_sha256": card.sha256,
+        "code": __version__,
         "policy_sha256": policy.sha256,
         "profile_sha256": profile.sha256,
         "release": number,
-        "code": __version__,
     }
     scorer, policy_reader = compile_card(card), compile_policy(policy)
     columns = card.applications.columns

@@ -1,0 +1,152 @@
+"""Puts cards in force from the command line, and shows what is and was in force."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.core.errors import InvalidInputError
+from obligor.core.policy import check_policy, parse_policy
+from obligor.core.profile import EVERYTHING_OFF, parse_profile
+from obligor.core.scorecard import parse_card
+from obligor.settings import read_author
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+    from pathlib import Path
+
+    from obligor.bootstrap.store import Store
+    from obligor.core.policy import Policy
+    from obligor.core.profile import Profile
+    from obligor.core.scorecard import Scorecard
+    from obligor.serving.releases import Release
+
+_MOST_BYTES = 64 << 20
+_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A card and its policy, as a run made them."""
+
+    card: Scorecard
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Releases, the newest first."""
+
+    releases: tuple[dict[str, Any], ...]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return {"releases": [it | {"at": it["at"].isoformat()} for it in self.releases]}
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        if not self.releases:
+            return ["No release is in force; obligor releases activate RUN puts one in force."]
+        return [
+            f"{it['number']:>4}  {it['at']:%Y-%m-%d %H:%M:%S}Z  card {it['card_sha256'][:_DIGITS]}  "
+            f"policy {it['policy_sha256'][:_DIGITS]}  profile {it['profile_sha256'][:_DIGITS]}  by {it['by']}"
+            for it in self.releases
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Activated:
+    """What was put in force."""
+
+    number: int
+    name: str
+    card_sha256: str
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return {"release": self.number, "card": self.name, "card_sha256": self.card_sha256}
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        return [f"release {self.number} is in force: card {self.name} {self.card_sha256[:_DIGITS]}"]
+
+
+def read_run(run: Path) -> Made:
+    """Read the card and the policy of a run.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the folder holds none, or they do not go together.
+    """
+    return _made(run)
+
+
+def demonstration() -> Made:
+    """Give the card and the policy of the simulated lender, as ``obligor demo`` makes them."""
+    return _made(files("obligor.serving") / "demo")
+
+
+def list_releases() -> Listed:
+    """Give every release, the newest first."""
+    settings = service_settings()
+
+    async def listed(url: str) -> Listed:
+        async with open_store(url, settings) as store:
+            return Listed(tuple(await store.archive.releases()))
+
+    with database(settings) as url:
+        return asyncio.run(listed(url))
+
+
+def activate_release(run: Path, *, profile: Path | None) -> Activated:
+    """Put the card and the policy of a run in force, with a compliance profile or the one that is in force."""
+    settings = service_settings()
+    made = read_run(run)
+    given = None if profile is None else parse_profile(_bytes(profile))
+
+    async def activated(url: str) -> Release:
+        async with open_store(url, settings) as store:
+            return await put_in_force(store, made, given)
+
+    with database(settings) as url:
+        release = asyncio.run(activated(url))
+    return Activated(release.number, release.card.name, release.card.sha256)
+
+
+async def put_in_force(store: Store, made: Made, profile: Profile | None = None) -> Release:
+    """Put a card and a policy in force; without a profile the one in force stays, at first that with everything off."""
+    from obligor.serving.releasing import activate
+
+    newest = await store.archive.release()
+    kept = EVERYTHING_OFF if newest is None else parse_profile(newest.profile)
+    return await activate(
+        card=made.card,
+        policy=made.policy,
+        profile=profile or kept,
+        by=read_author(os.environ),
+        archive=store.archive,
+        recorder=store.recorder,
+        key=store.key,
+        sources=store.sources,
+    )
+
+
+def _made(folder: Path | Traversable) -> Made:
+    card, policy = parse_card(_bytes(folder / "scorecard.json")), parse_policy(_bytes(folder / "policy.json"))
+    check_policy(policy, card)
+    return Made(card, policy)
+
+
+def _bytes(place: Path | Traversable) -> bytes:
+    try:
+        with place.open("rb") as file:
+            return file.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise InvalidInputError(f"{place}: there is no such file; wanted the folder of a run") from None
+    except OSError as error:
+        raise InvalidInputError(f"{place}: cannot be read ({error.strerror})") from None

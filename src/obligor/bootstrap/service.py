@@ -1,0 +1,233 @@
+"""Builds the decision service and runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from obligor.bootstrap.releases import demonstration, put_in_force, read_run
+from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.core.errors import ObligorError
+from obligor.settings import read_author
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from pathlib import Path
+
+    from obligor.bootstrap.releases import Made
+    from obligor.bootstrap.store import Store
+    from obligor.serving.authenticating import Authenticator
+    from obligor.serving.deciding import DecisionService
+    from obligor.serving.grpc.server import Server
+    from obligor.serving.http import Seats
+    from obligor.serving.meter import Meter
+    from obligor.serving.releases import Release, Releases
+    from obligor.settings import Settings
+    from obligor.telemetry import Progress
+
+_FIRST_CLIENT = "first-client"
+_FIRST_LASTS = timedelta(days=90)
+_LOOK_SECONDS = 1.0
+_GRACE_SECONDS = 28.0
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where a service listens; no gRPC without its port."""
+
+    host: str
+    port: int
+    grpc_port: int | None
+
+
+def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None], progress: Progress) -> None:
+    """Serve decisions until told to stop; the run is put in force first where one is given.
+
+    Raises
+    ------
+    UnavailableError
+        Where the store does not answer, or a port is taken.
+    IntegrityError
+        Where the release in force is not what was signed.
+    """
+    import uvloop
+
+    settings = service_settings()
+    made = None if run is None else read_run(run)
+    with progress.step("opening the store"):
+        opened = database(settings)
+        url = opened.__enter__()
+    try:
+        uvloop.run(_serve(url, settings, made, doors, say))
+    finally:
+        opened.__exit__(None, None, None)
+
+
+async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, say: Callable[[str], None]) -> None:
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    from obligor.adapters.store.notices import API_KEYS, RELEASES, follow
+    from obligor.serving.auditing import AuditLog
+    from obligor.serving.authenticating import Authenticator
+    from obligor.serving.deciding import DecisionService
+    from obligor.serving.http import Door, Seats, allow_open_files, make_app, make_server
+    from obligor.serving.metrics import PrometheusMeter
+    from obligor.serving.releases import Releases
+
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(url, settings))
+        registry = CollectorRegistry()
+        meter = PrometheusMeter(registry)
+        meter.watch("audit_queue", lambda: store.recorder.waiting)
+        releases = Releases(store.archive)
+        await _begin(store, made, say)
+        await _take_newest(store, releases, meter)
+        log = AuditLog(store.log, store.key, store.sources)
+        service = DecisionService(
+            releases=releases,
+            recorder=store.recorder,
+            archive=store.archive,
+            receipts=log,
+            sources=store.sources,
+            meter=meter,
+        )
+        authenticator = Authenticator(store.archive, now=store.sources.now, refused=meter.refused)
+        seats, readiness = Seats(), _Readiness(store)
+        door = Door(service, authenticator, log, readiness, lambda: generate_latest(registry), meter, seats)
+        allow_open_files()
+        server = make_server(make_app(door), seats=seats, host=doors.host, port=doors.port)
+        grpc = await _open_grpc(service, authenticator, meter, doors)
+        asides = [
+            asyncio.create_task(_follow(follow(url, RELEASES), lambda: _take_newest(store, releases, meter))),
+            asyncio.create_task(_follow(follow(url, API_KEYS), _forgetting(authenticator))),
+            asyncio.create_task(_tell_health(readiness, seats, grpc)),
+        ]
+        say(_welcome(doors, releases.current))
+        try:
+            await server.serve()
+        finally:
+            for aside in asides:
+                aside.cancel()
+            await asyncio.gather(*asides, return_exceptions=True)
+            if grpc is not None:
+                await grpc.stop(grace=_GRACE_SECONDS)
+
+
+# What is in force
+
+
+async def _begin(store: Store, made: Made | None, say: Callable[[str], None]) -> None:
+    """Put in force what was asked for; begin a new store with the demonstration card, and with a first key."""
+    from obligor.security.api_keys import SCOPES
+    from obligor.serving.issuing import issue
+
+    newest = await store.archive.release()
+    wanted = demonstration() if made is None and newest is None else made
+    if wanted is not None and not _is_in_force(wanted, await _opened(store)):
+        await put_in_force(store, wanted)
+    if not await store.archive.api_keys():
+        new = await issue(
+            _FIRST_CLIENT,
+            scopes=SCOPES,
+            lasts=_FIRST_LASTS,
+            by=read_author(os.environ) or "obligor",
+            recorder=store.recorder,
+            sources=store.sources,
+        )
+        say(f"The first API key, shown this once, open to everything for {_FIRST_LASTS.days} days:\n\n    {new.text}\n")
+
+
+def _is_in_force(made: Made, release: Release | None) -> bool:
+    wanted = (made.card.sha256, made.policy.sha256)
+    return release is not None and (release.card.sha256, release.policy.sha256) == wanted
+
+
+async def _opened(store: Store) -> Release | None:
+    """Open the newest release that is kept, and check what was signed."""
+    from obligor.security.signing import verify_statement
+    from obligor.serving.releases import PURPOSE, open_release
+
+    stored = await store.archive.release()
+    if stored is None:
+        return None
+    key = store.key.verifier
+    return open_release(stored, signed=lambda said, by: verify_statement(said, by, purpose=PURPOSE, key=key))
+
+
+async def _take_newest(store: Store, releases: Releases, meter: Meter) -> None:
+    """Take the newest release up; what is in force stays where it cannot be trusted."""
+    from obligor.serving.meter import InForce
+
+    release = await _opened(store)
+    if release is not None and releases.take(release):
+        pins = release.pins
+        meter.in_force(
+            InForce(release.number, release.card, pins["card_sha256"], pins["policy_sha256"], pins["profile_sha256"])
+        )
+
+
+# Beside the doors
+
+
+async def _follow(notices: AsyncIterator[str | None], look: Callable[[], Awaitable[None]]) -> None:
+    """Look whenever something was told, or may have been; what cannot be looked up now is looked up next time."""
+    async for _ in notices:
+        with suppress(ObligorError):
+            await look()
+
+
+def _forgetting(authenticator: Authenticator) -> Callable[[], Awaitable[None]]:
+    async def forget() -> None:
+        authenticator.forget()
+
+    return forget
+
+
+async def _open_grpc(
+    service: DecisionService, authenticator: Authenticator, meter: Meter, doors: Doors
+) -> Server | None:
+    if doors.grpc_port is None:
+        return None
+    from obligor.serving.grpc.server import Server as GrpcServer
+    from obligor.serving.grpc.servicer import Servicer
+
+    server = GrpcServer(Servicer(service, authenticator, meter=meter))
+    await server.start(doors.host, doors.grpc_port)
+    return server
+
+
+class _Readiness:
+    """Asks what the service stands on whether it answers."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def states(self) -> Mapping[str, bool]:
+        """Tell of each dependency whether it answers."""
+        try:
+            await self._store.log.size()
+        except ObligorError:
+            return {"database": False}
+        return {"database": True}
+
+
+async def _tell_health(readiness: _Readiness, seats: Seats, grpc: Server | None) -> None:
+    """Tell gRPC's health what REST's says."""
+    while grpc is not None:
+        ready = all((await readiness.states()).values()) and not seats.draining
+        await grpc.tell(ready=ready)
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _welcome(doors: Doors, release: Release) -> str:
+    lines = [
+        f"Release {release.number} is in force: card {release.card.name} {release.card.sha256[:12]}",
+        f"REST  http://{doors.host}:{doors.port}  (its routes: http://{doors.host}:{doors.port}/docs)",
+    ]
+    if doors.grpc_port is not None:
+        lines.append(f"gRPC  {doors.host}:{doors.grpc_port}")
+    return "\n".join(lines)

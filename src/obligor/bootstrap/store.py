@@ -1,0 +1,79 @@
+"""Opens the store of the decision service: its PostgreSQL, the one writer, those who read, and the signing key."""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from obligor.core.errors import UnavailableError
+from obligor.serving.sources import Sources, live_sources
+from obligor.settings import Settings, read_settings, switch_telemetry_off
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from obligor.adapters.store.archive import PostgresArchive
+    from obligor.adapters.store.proofs import PostgresLog
+    from obligor.adapters.store.recorder import PostgresRecorder
+    from obligor.security.signing import SigningKey
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An open store."""
+
+    url: str
+    recorder: PostgresRecorder
+    archive: PostgresArchive
+    log: PostgresLog
+    key: SigningKey
+    sources: Sources
+
+
+def service_settings() -> Settings:
+    """Read the settings, with the telemetry of every dependency switched off."""
+    switch_telemetry_off(os.environ)
+    return read_settings(os.environ)
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[str]:
+    """Give the address of the store's PostgreSQL, with its tables in step; the embedded one is started where it is needed.
+
+    Raises
+    ------
+    UnavailableError
+        Where what the service needs is not installed, or the server does not answer.
+    """
+    try:
+        from obligor.adapters.store.embedded import embedded_server
+        from obligor.adapters.store.migrating import migrate
+    except ImportError as error:
+        raise UnavailableError("the decision service is not installed", hint="install obligor[serve]") from error
+    if settings.database_url is not None:
+        migrate(settings.database_url)
+        yield settings.database_url
+        return
+    with embedded_server(settings.postgres) as url:
+        migrate(url)
+        yield url
+
+
+@asynccontextmanager
+async def open_store(url: str, settings: Settings) -> AsyncIterator[Store]:
+    """Open a store whose tables are in step."""
+    from obligor.adapters.store.archive import PostgresArchive
+    from obligor.adapters.store.pool import Pool
+    from obligor.adapters.store.proofs import PostgresLog
+    from obligor.adapters.store.recorder import PostgresRecorder
+    from obligor.security.signing import open_signing_key
+
+    key = open_signing_key(settings.audit_key)
+    pool = Pool(url)
+    try:
+        async with PostgresRecorder(url) as recorder:
+            yield Store(url, recorder, PostgresArchive(pool), PostgresLog(pool), key, live_sources())
+    finally:
+        await pool.close()
