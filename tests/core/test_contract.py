@@ -172,6 +172,39 @@ def test_no_history_brings_a_protected_column_or_a_leak_to_the_card(where: dict[
         check_features(parse_contract(made))
 
 
+def with_rules(*rules: dict[str, Any]) -> dict[str, Any]:
+    decline = {"name": "rule", "outcome": "decline", "reason": "A rule"}
+    return changed("knockouts", to=[decline | each for each in rules])
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ([{"when": "sex = 'f'"}], "knockouts.0.when: the column 'sex' may not decide: its role is protected"),
+        ([{"when": "status = 'lost'"}], "the column 'status' may not decide: its role is outcome"),
+        ([{"when": "grade = 'A'"}], "the column 'grade' may not decide: its role is incumbent_score"),
+        ([{"when": "incme > 3"}], "there is no column 'incme'"),
+        ([{"when": "income"}], "knockouts.0.when: wanted a condition, got a number"),
+        ([{"when": "income > 3"}, {"when": "TRUE"}], "knockouts.1.name: is the second rule called 'rule'"),
+        ([{"when": "income > 3", "reason": ""}], "needs a reason, which the applicant reads"),
+        ([{"when": "income > 3", "outcom": "refer"}], "unknown key 'outcom'; did you mean 'outcome'"),
+        ([{"when": "income > 3", "outcome": "approve"}], "got 'approve'"),
+        ([{"when": "income >"}], "knockouts.0.when"),
+    ],
+)
+def test_a_rule_that_may_not_decide_or_cannot_be_computed_is_refused(rules: Any, message: str) -> None:
+    with pytest.raises(ContractError) as caught:
+        check_features(parse_contract(with_rules(*rules)))
+    assert message in str(caught.value)
+
+
+def test_a_rule_reads_columns_and_features_and_one_that_refers_needs_no_reason() -> None:
+    said = with_rules({"when": "half > 3 OR income IS NULL", "outcome": "refer", "reason": ""})
+    contract = parse_contract(said | {"features": {"half": {"expression": "income / 2"}}})
+    check_features(contract)
+    assert contract.sha256 != parse_contract(PLAIN).sha256
+
+
 def test_features_in_a_circle_are_refused() -> None:
     features = {"a": {"expression": "b + 1"}, "b": {"expression": "a + 1"}}
     with pytest.raises(ContractError, match="circle"):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.test_scorer import CARD
 from tests.models.worlds import make_world
 
 from obligor.core.errors import PolicyError
@@ -217,3 +218,30 @@ def test_a_policy_goes_with_one_card_and_only_with_cutoffs_that_it_can_give(card
         check_policy(beside(bands=plain()["bands"]), card)
     with pytest.raises(PolicyError, match=f"the common cut-off is 1, that of the card {card.cutoff.score}"):
         check_policy(beside(cutoff=threshold(1)), card)
+
+
+def test_what_a_policy_and_its_card_both_read_they_read_alike() -> None:
+    said = json.loads(CARD.to_json())
+    columns, histories, features = said["applications"]["columns"], said["histories"], said["features"]
+    common = {"cutoff": threshold(CARD.cutoff.score), "bands": said["bands"], "card_sha256": CARD.sha256}
+    whole = {"columns": columns, "histories": histories, "features": features} | common
+    check_policy(made(**whole), CARD)
+    more = histories["bureau"] | {"columns": histories["bureau"]["columns"] | {"days": {"type": "number"}}}
+    check_policy(
+        made(**whole | {"histories": {"bureau": more}, "columns": columns | {"debt": {"type": "number"}}}), CARD
+    )
+    other = histories["bureau"]["columns"]
+    for change, words in (
+        (
+            {"columns": columns | {"income": columns["income"] | {"missing": []}}},
+            "columns.income: is described otherwise",
+        ),
+        ({"features": features | {"ratio": {"expression": "income / amount"}}}, "features.ratio"),
+        ({"histories": {"bureau": more | {"tie": "balance"}}}, "histories.bureau: is described"),
+        (
+            {"histories": {"bureau": more | {"columns": other | {"balance": {"type": "number", "missing": [0]}}}}},
+            "histories.bureau.columns.balance",
+        ),
+    ):
+        with pytest.raises(PolicyError, match=words):
+            check_policy(made(**whole | change), CARD)
