@@ -27,6 +27,7 @@ from obligor.core.recourse import rescoring
 from obligor.core.scorecard import CardCutoff, parse_card
 from obligor.core.scorer import compile_card
 from obligor.core.strict_json import read_strict_json
+from obligor.core.unusual import Watch
 from obligor.serving.reading import ApplicationReader
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ class Release:
     scorer: Scorer
     reasons: Explainer
     policy_reader: PolicyReader
+    watch: Watch
+    """Tells what is unusual about an application."""
     identifier: str | None
     """The column that names an application, where the card has one."""
     explaining: Callable[[int], Explaining]
@@ -127,7 +130,7 @@ class Release:
             profile=self.profile,
             at=at,
         )
-        return Assessment(score, decision, ())
+        return Assessment(score, decision, self.watch.unusual(fields, score.bins))
 
     def application_id(self, application: Application) -> str | None:
         """Give what the client calls an application."""
@@ -166,6 +169,7 @@ def compile_release(number: int, *, card: Scorecard, policy: Policy, profile: Pr
         "release": number,
     }
     scorer, policy_reader = compile_card(card), compile_policy(policy)
+    form = form_of(scorer, policy_reader)
     columns = card.applications.columns
     identifiers = [name for name, it in columns.items() if Role.IDENTIFIER in it.role]
     unique = [name for name in identifiers if columns[name].unique]
@@ -175,10 +179,11 @@ def compile_release(number: int, *, card: Scorecard, policy: Policy, profile: Pr
         policy,
         profile,
         pins,
-        ApplicationReader.of(form_of(scorer, policy_reader)),
+        ApplicationReader.of(form),
         scorer,
         compile_reasons(card),
         policy_reader,
+        Watch.of(form, card),
         next(iter((*unique, *identifiers)), None),
         lru_cache(_MOST_CUTOFFS)(partial(_explaining, card)),
     )
