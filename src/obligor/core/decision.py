@@ -75,7 +75,7 @@ class _Ruling(NamedTuple):
     reasons: tuple[Reason, ...] = ()
 
 
-_NOT_EVALUATED: Final[Mapping[str, str]] = {}
+NOT_EVALUATED: Final[Mapping[str, str]] = {}
 _GRAVITY: Final[Mapping[DecisionOutcome, int]] = {"decline": 3, "hold": 2, "refer": 1, "approve": 0}
 
 
@@ -86,7 +86,7 @@ def decide(
     reasons: tuple[Reason, ...],
     profile: Profile,
     at: datetime,
-    results: Mapping[str, str] = _NOT_EVALUATED,
+    results: Mapping[str, str] = NOT_EVALUATED,
 ) -> Decision:
     """Decide on one application.
 

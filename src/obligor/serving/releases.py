@@ -15,7 +15,7 @@ from obligor import __version__
 from obligor.core.application import form_of
 from obligor.core.canonical import canonical_json
 from obligor.core.clauses import Role
-from obligor.core.decision import decide
+from obligor.core.decision import NOT_EVALUATED, decide
 from obligor.core.errors import IntegrityError, UnavailableError
 from obligor.core.explanation import Explaining
 from obligor.core.leaves import time_text
@@ -113,8 +113,15 @@ class Release:
             else self.reader.read_plain(application)
         )
 
-    def assess(self, application: Application, *, at: datetime) -> Assessment:
+    def assess(
+        self, application: Application, *, at: datetime, results: Mapping[str, str] = NOT_EVALUATED
+    ) -> Assessment:
         """Score an application and decide on it.
+
+        Parameters
+        ----------
+        results
+            What each gate of the profile said of this applicant.
 
         Raises
         ------
@@ -129,6 +136,7 @@ class Release:
             reasons=self.reasons.explain(score.bins),
             profile=self.profile,
             at=at,
+            results=results,
         )
         return Assessment(score, decision, self.watch.unusual(fields, score.bins))
 
