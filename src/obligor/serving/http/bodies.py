@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from obligor.core.errors import TooLargeError
+from obligor.core.errors import ApplicationError, TooLargeError
 from obligor.serving.http.problems import CLOSE, SLOW, HttpProblemError
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 1 << 20
 MOST_BULK_BYTES = 16 << 20
 BODY_SECONDS = 20.0
+_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
 class ClientGoneError(Exception):
@@ -31,6 +32,8 @@ async def read_body(receive: Receive, *, most: int, seconds: float = BODY_SECOND
         Where it came too slowly.
     ClientGoneError
         Where the client left.
+    ApplicationError
+        Where it is in UTF-16 or UTF-32, which a lenient reader would read as JSON too.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -46,4 +49,7 @@ async def read_body(receive: Receive, *, most: int, seconds: float = BODY_SECOND
                 parts.append(part)
     except TimeoutError:
         raise HttpProblemError(SLOW, f"the body was not whole within {seconds:g} seconds", CLOSE) from None
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    body = parts[0] if len(parts) == 1 else b"".join(parts)
+    if 0 in body[:4] or body.startswith(_MARKS):
+        raise ApplicationError("body: wanted JSON in UTF-8, without a byte order mark (RFC 8259, 8.1)")
+    return body

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003  FastAPI reads the annotations
+import re
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response, Security
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from obligor.serving.acts import Caller, Search
 from obligor.serving.http import shapes
@@ -31,6 +31,7 @@ from obligor.serving.http.routing import (
 MOST_REPORT_BYTES = 1 << 12
 MOST_FOUND = 200
 _LONGEST_INDEX = 19
+_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
 _KEY_HEADER = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -122,11 +123,18 @@ async def simulate(request: Request, door: TheDoor, caller: Simulator) -> Respon
     return respond_plain(door.service.simulate(caller, await door.body(request.scope, request.receive)))
 
 
-def _instant(at: datetime) -> datetime:
-    return at
+def _instant(text: str) -> str:
+    """Refuse other ways to write an instant, such as seconds since 1970, that would be read all the same."""
+    if not _INSTANT.fullmatch(text):
+        raise ValueError("wanted an instant")
+    return text
 
 
-_Instant = Annotated[AwareDatetime, AfterValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
+_Instant = Annotated[
+    AwareDatetime,
+    BeforeValidator(_instant),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": f"^{_INSTANT.pattern}$"}),
+]
 
 
 class SearchQuery(BaseModel):

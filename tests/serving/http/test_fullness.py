@@ -1,0 +1,223 @@
+"""A service that is full says so at once and stays truthful; one that stops loses nothing (GOVERNANCE F6, F7)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.serving.http.fakes import BODY, House, house, posting
+from tests.serving.http.serving import run, say, served
+
+from obligor.core.errors import LimitedError
+from obligor.serving.http import RunLimits, Seats
+from obligor.serving.http.wire import WireLimits
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+async def flood(of: House, *, of_each: int, clients: tuple[str, ...]) -> Counter[int]:
+    """Send many requests at a time while the store holds; give how they were answered once it lets go."""
+    of.store.hold = asyncio.Event()
+
+    async def one(by: str, at: int) -> int:
+        async with of.client(by) as client:
+            return (await client.post("/v1/decisions", content=BODY, headers=posting(f"k-{at}"))).status_code
+
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(one(by, at)) for by in clients for at in range(of_each)]
+        while len(of.store.in_flight) < of.door.seats.most and not all(
+            it.done() for it in asked[: -of.door.seats.most]
+        ):
+            await asyncio.sleep(0.01)
+        async with of.client("scraper") as client:
+            live, ready = await client.get("/health/live"), await client.get("/health/ready")
+            assert (live.status_code, ready.status_code) == (200, 200)
+        of.store.hold.set()
+    return Counter(it.result() for it in asked)
+
+
+def test_ten_times_the_load_is_shed_with_when_to_come_again_and_every_decision_was_answered() -> None:
+    async def main() -> None:
+        of = house(most_open=8)
+        statuses = await flood(of, of_each=40, clients=("one", "all"))
+        assert statuses[201] == len(of.store.kept) > 0
+        assert set(statuses) <= {201, 429, 503}
+        assert statuses[429] + statuses[503] >= 80 - 2 * 8
+        assert of.door.seats.open == 0
+        async with of.client() as client:
+            assert (await client.post("/v1/decisions", content=BODY, headers=posting("later"))).status_code == 201
+
+    run(main())
+
+
+def test_one_client_takes_at_most_half_of_all_seats() -> None:
+    async def main() -> None:
+        of = house(most_open=8)
+        statuses = await flood(of, of_each=8, clients=("one",))
+        assert statuses == {201: 4, 429: 4}
+
+    run(main())
+
+
+def test_a_full_service_refuses_what_is_asked_next_with_a_problem() -> None:
+    async def main() -> None:
+        of = house(most_open=1)
+        of.door.seats.open = 1
+        async with of.client() as client:
+            answer = await client.get("/v1/card")
+            assert (answer.status_code, answer.json()["type"]) == (503, "urn:obligor:problem:unavailable")
+            assert int(answer.headers["retry-after"]) > 0
+
+    run(main())
+
+
+def test_a_seat_is_given_back_however_a_request_ends() -> None:
+    async def main() -> None:
+        of = house(body_seconds=0.05)
+        async with of.client() as client:
+            for body, headers in ((b"{", posting()), (BODY, {}), (BODY, posting() | {"content-type": "text/csv"})):
+                await client.post("/v1/decisions", content=body, headers=headers)
+            await client.get("/v1/decisions?limit=0")
+
+            async def never() -> object:
+                yield b"{"
+                await asyncio.sleep(5)
+
+            slow = await client.post("/v1/decisions", content=never(), headers=posting())
+            assert slow.status_code == 408
+        assert of.door.seats.open == 0
+        for _ in range(of.door.seats.most_of_one - 1):
+            of.door.seats.of("lender-one").__enter__()
+        with of.door.seats.of("lender-one"), pytest.raises(LimitedError), of.door.seats.of("lender-one"):
+            pass
+
+    run(main())
+
+
+def test_hundreds_of_idle_sockets_and_slow_clients_leave_the_service_to_those_who_ask() -> None:
+    async def main() -> None:
+        of = house()
+        limits = RunLimits(notice_seconds=0.0, drain_seconds=5, wire=WireLimits(connections=200))
+        async with served(of.app, seats=of.door.seats, limits=limits) as server:
+            idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(600)]
+            for _, writer in idle[-100:]:
+                writer.write(b"POST /v1/decisions HTTP/1.1\r\nx-slow: ")
+            head = "".join(f"{it}: {value}\r\n" for it, value in posting(authorization="Bearer one").items())
+            asking = f"POST /v1/decisions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {len(BODY)}\r\n{head}\r\n"
+            for path in (b"/health/live", b"/health/ready"):
+                found = await say(server.port, b"GET " + path + b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+                assert found.startswith(b"HTTP/1.1 200 ")
+            assert (await say(server.port, asking.encode() + BODY)).startswith(b"HTTP/1.1 201 ")
+            assert len(server.server_state.connections) <= 200
+            for _, writer in idle:
+                writer.close()
+
+    run(main())
+
+
+def test_a_service_that_stops_under_load_loses_no_request_and_doubles_none() -> None:
+    """It gives notice while it still answers, so that clients leave; what it recorded, it answered."""
+
+    async def main() -> None:
+        of = house(most_open=256)
+        answered: list[str] = []
+        seen_ready: set[int] = set()
+
+        async def client_at(port: int, name: int) -> None:
+            async with httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{port}", headers={"authorization": "Bearer one"}
+            ) as it:
+                for at in range(10_000):
+                    try:
+                        answer = await it.post("/v1/decisions", content=BODY, headers=posting(f"k-{name}-{at}"))
+                    except httpx.ConnectError:
+                        return
+                    assert answer.status_code == 201
+                    answered.append(answer.json()["decision_id"])
+
+        async def watch(port: int) -> None:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as it:
+                while True:
+                    try:
+                        seen_ready.add((await it.get("/health/ready")).status_code)
+                    except httpx.ConnectError:
+                        return
+                    await asyncio.sleep(0.02)
+
+        limits = RunLimits(notice_seconds=0.5, drain_seconds=10)
+        async with asyncio.TaskGroup() as group:
+            async with served(of.app, seats=of.door.seats, limits=limits) as server:
+                group.create_task(watch(server.port))
+                for name in range(20):
+                    group.create_task(client_at(server.port, name))
+                while len(answered) < 50:
+                    await asyncio.sleep(0.02)
+        assert seen_ready == {200, 503}
+        assert sorted(answered) == sorted(str(it.decision_id) for it in of.store.kept)
+        assert len(set(answered)) == len(answered)
+
+    run(main())
+
+
+PROGRAM = """
+import asyncio, sys
+sys.path.insert(0, sys.argv[1])
+import uvloop
+from tests.serving.http.fakes import house
+from obligor.serving.http import RunLimits, make_server
+
+async def main():
+    of = house()
+    of.store.hold = asyncio.Event()
+    server = make_server(of.app, seats=of.door.seats, host="127.0.0.1", port=0, limits=RunLimits(notice_seconds=0.2))
+    asyncio.get_running_loop().create_task(tell(server, of))
+    await server.serve()
+    print(len(of.store.kept), flush=True)
+
+async def tell(server, of):
+    while not server.started:
+        await asyncio.sleep(0.01)
+    print(server.port, flush=True)
+    while not of.door.seats.draining:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.5)
+    of.store.hold.set()
+
+uvloop.run(main())
+"""
+
+
+def test_sigterm_lets_an_open_request_finish_and_ends_well() -> None:
+    with subprocess.Popen([sys.executable, "-c", PROGRAM, str(ROOT)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+
+        async def main() -> None:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+                headers = posting(authorization="Bearer one")
+                asked = asyncio.create_task(client.post("/v1/decisions", content=BODY, headers=headers))
+                await asyncio.sleep(0.3)
+                process.send_signal(signal.SIGTERM)
+                answer = await asked
+                assert answer.status_code == 201
+                assert json.loads(answer.content)["outcome"]
+
+        run(main())
+        assert process.stdout.readline() == "1\n"
+        assert process.wait(timeout=20) == 0
+
+
+def test_seats_are_counted_by_client() -> None:
+    seats = Seats(4)
+    with seats.of("a"), seats.of("a"), seats.of("b"), seats.of("b"):
+        with pytest.raises(LimitedError), seats.of("a"):
+            pass
+    with seats.of("a"), seats.of("a"):
+        pass
