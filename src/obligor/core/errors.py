@@ -22,6 +22,8 @@
      +-- LimitedError             kind limited      exit 1   too many requests by this caller
      +-- TooLargeError            kind too_large    exit 2   more than the stated limit came in
      +-- IntegrityError           kind broken       exit 1   what is kept is not what was signed or hashed
+     |    +-- SplitViewError      an anchor has another root for a size of the audit log
+     |    +-- RollbackError       an anchor has a checkpoint of a longer audit log
      +-- GateError                kind gate         exit 1   a check that the lender set was not passed
      +-- UnavailableError         kind unavailable  exit 1   something outside did not answer, or is full
 
@@ -171,6 +173,18 @@ class IntegrityError(ObligorError):
     """What is kept is not what was signed or hashed: nothing may rest on it."""
 
     kind = "broken"
+
+
+class SplitViewError(IntegrityError):
+    """An anchor has another root for a size of the audit log: there are two histories of it."""
+
+
+class RollbackError(IntegrityError):
+    """An anchor has a checkpoint of a longer audit log, of ``size`` leaves: this one was cut, or is an older backup."""
+
+    def __init__(self, message: str, *, size: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.size = size
 
 
 class GateError(ObligorError):

@@ -1,0 +1,1 @@
+"""Anchors: places outside the database that keep signed checkpoints of the audit log."""
