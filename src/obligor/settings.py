@@ -56,6 +56,67 @@ class Settings:
         return self.data / "processed"
 
 
+@dataclass(frozen=True, slots=True)
+class AnchorSettings:
+    """Where checkpoints of the audit log are kept outside the store."""
+
+    places: tuple[str, ...]
+    """Folders (absolute), ``s3://`` and ``https://`` addresses (``OBLIGOR_ANCHORS``, by default ``anchors`` in the data)."""
+    every_s: int
+    """The seconds between checkpoints (``OBLIGOR_ANCHOR_SECONDS``, by default 10)."""
+    retain_days: int
+    """For how many days an object store may not give a checkpoint up (``OBLIGOR_ANCHOR_RETAIN_DAYS``, by default 1096)."""
+    production: bool
+    """Whether this is no trial (``OBLIGOR_ENV``): then anchors by HTTPS have public addresses."""
+
+
+def read_anchor_settings(environ: Mapping[str, str]) -> AnchorSettings:
+    """Read what the environment says of anchors."""
+    said = environ.get("OBLIGOR_ANCHORS")
+    data = Path(environ.get("OBLIGOR_DATA", "data")).absolute()
+    return AnchorSettings(
+        places=(str(data / "anchors"),) if said is None else _places(said),
+        every_s=_whole(environ, "OBLIGOR_ANCHOR_SECONDS", default=10, least=1),
+        retain_days=_whole(environ, "OBLIGOR_ANCHOR_RETAIN_DAYS", default=1096, least=1),
+        production=is_production(environ),
+    )
+
+
+def is_production(environ: Mapping[str, str]) -> bool:
+    """Tell whether this is no trial (``OBLIGOR_ENV``, by default ``development``)."""
+    said = environ.get("OBLIGOR_ENV", "development")
+    if said not in ("development", "production"):
+        raise InvalidInputError(f"OBLIGOR_ENV: got '{said}', wanted development or production")
+    return said == "production"
+
+
+def _places(said: str) -> tuple[str, ...]:
+    """Take apart a list of places; an address is never repeated, for it may hold a token."""
+    if said.strip() == "off":
+        return ()
+    places = tuple(_place(each.strip(), number) for number, each in enumerate(said.split(","), start=1))
+    if len(set(places)) != len(places):
+        raise InvalidInputError("OBLIGOR_ANCHORS: names a place twice")
+    return places
+
+
+def _place(said: str, number: int) -> str:
+    scheme, parted, rest = said.partition("://")
+    if not said:
+        raise InvalidInputError(f"OBLIGOR_ANCHORS: place {number} is empty", hint="off says that there are none")
+    if not parted:
+        return str(Path(said).absolute())
+    if scheme == "file":
+        if not rest.startswith("/"):
+            raise InvalidInputError(f"OBLIGOR_ANCHORS: place {number}: wanted file:///path, with the whole path")
+        return rest
+    if scheme not in ("s3", "https", "http"):
+        raise InvalidInputError(
+            f"OBLIGOR_ANCHORS: place {number} begins with {scheme}://; wanted a folder, file://, s3:// or https://"
+        )
+    return said
+
+
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Read the settings from the environment."""
     data = Path(environ.get("OBLIGOR_DATA", "data")).absolute()
