@@ -49,7 +49,11 @@ class Meter(Protocol):
         ...
 
     def decided(self, *, outcome: str, band: str, score: int, bins: Sequence[int], unusual: Iterable[str] = ()) -> None:
-        """Count a decision that is durable: its score in thousandths, the bin of each characteristic, the unusual fields."""
+        """Count a decision that is durable.
+
+        ``score`` is in thousandths, ``bins`` has the bin of each characteristic, and each of ``unusual`` begins with its field:
+        only that is counted.
+        """
         ...
 
     def refused(self, why: str) -> None:

@@ -123,7 +123,8 @@ class PrometheusMeter(Collector):
         self._score.add(score / 1000)
         for name in compress(self._names, map(eq, bins, self._missing_codes)):
             self._missing[name] += 1
-        for name in unusual:
+        for told in unusual:
+            name = told.partition(":")[0]
             self._unusual[name if name in self._unusual else OTHER] += 1
 
     def refused(self, why: str) -> None:
