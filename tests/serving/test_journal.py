@@ -191,6 +191,8 @@ def test_libraries_are_told_by_their_template_and_not_by_what_they_filled_in() -
             ("uvicorn.error", f"Exception calling application: {CANARY}", ()),
             ("uvicorn.access", '%s - "%s %s HTTP/%s" %d', (CANARY, "GET", "/", "1.1", 200)),
             ("grpc._server", "Unexpected [%s] in\r\n\x1b[2J", (CANARY,)),
+            ("obligor.http", "%s at %s", ("KeyError", "read:12 < <lambda>:3 < __call__:77")),
+            ("obligor.http", "%s at %s", ("KeyError", CANARY)),
             ("httpcore.http11", "send_request_headers.started request=%r", (CANARY,)),
             ("asyncio", f"Exception in callback f({CANARY!r})\nhandle: <Handle>", ()),
             (f"{CANARY}\n", "anything %s", ("x",)),
@@ -201,7 +203,8 @@ def test_libraries_are_told_by_their_template_and_not_by_what_they_filled_in() -
         except ValueError:
             handler.emit(logging.LogRecord("asyncio", logging.ERROR, "", 0, CANARY, (), sys.exc_info()))
     assert [line.get("text") for line in lines.all] == [
-        "Started server process [%d]", "Application startup complete.", None, "Unexpected [%s] in", *[None] * 4,
+        "Started server process [%d]", "Application startup complete.", None, "Unexpected [%s] in",
+        "KeyError at read:12 < <lambda>:3 < __call__:77", *[None] * 5,
     ]  # fmt: skip
     assert lines.all[-1]["error"] == "ValueError"
     assert CANARY.encode() not in lines.raw.replace(b"_", b" ").replace(b'Ana Canary 4111111111111111 "', b"")

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from obligor.core.errors import ObligorError
-from obligor.serving.encoding import plain_json
+from obligor.serving.encoding import encode_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -107,6 +107,7 @@ _KNOWN_WORDS = frozenset(  # of uvicorn: sentences that it fills nothing into
     }
 )
 _UNTOLD = ("uvicorn.access",)  # the doors tell of requests themselves
+_PLACES = re.compile(r"\w+ at [\w<>]+:[0-9]+(?: < [\w<>]+:[0-9]+)*", re.ASCII)  # of what a door did not foresee
 _UNPRINTABLE = re.compile(r"[^ -~]")
 
 
@@ -224,7 +225,7 @@ def line_of(event: _Event) -> bytes:
         field = FIELDS.get(name)
         if field is not None and value is not None and name not in _SET_BY_US:
             line[name] = value if field.fits(value) else UNFIT
-    return plain_json(line) + b"\n"
+    return encode_in_order(line) + b"\n"
 
 
 def _check(event: str, fields: Mapping[str, object]) -> None:
@@ -275,6 +276,8 @@ class LibraryHandler(logging.Handler):
         fields: dict[str, object] = {"logger": record.name if library in sys.modules else None}
         if library in _WITH_WORDS and (record.args or words in _KNOWN_WORDS):
             fields["text"] = words
+        elif library == "obligor" and _PLACES.fullmatch(said := record.getMessage()):
+            fields["text"] = first_line(said)
         if record.exc_info and record.exc_info[1] is not None:
             fields |= _told(record.exc_info[1])
         self._journal.tell("library", level=_level(record.levelno), **fields)
