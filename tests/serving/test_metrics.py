@@ -46,7 +46,9 @@ def test_decisions_are_counted_by_outcome_and_band() -> None:
 
 def test_what_is_missing_and_what_is_unusual_is_counted_by_its_name() -> None:
     it = Counted()
-    it.meter.decided(outcome="refer", band="B", score=0, bins=(MISSING, 1, MISSING), unusual=["income: beyond all of training"])
+    it.meter.decided(
+        outcome="refer", band="B", score=0, bins=(MISSING, 1, MISSING), unusual=["income: beyond all of training"]
+    )
     it.meter.decided(outcome="refer", band="B", score=0, bins=(MISSING, 0, 0))
     found = {name: it.told("obligor_missing_total", characteristic=name) for name in ("income", "debt", "months")}
     assert found == {"income": 2, "debt": 0, "months": 1}

@@ -155,13 +155,12 @@ def test_a_service_that_stops_under_load_loses_no_request_and_doubles_none() -> 
                 await asyncio.sleep(0.02)
 
         limits = RunLimits(notice_seconds=0.5, drain_seconds=10)
-        async with asyncio.TaskGroup() as group:
-            async with served(of.app, seats=of.door.seats, limits=limits) as server:
-                group.create_task(watch(server.port))
-                for name in range(20):
-                    group.create_task(client_at(server.port, name))
-                while len(answered) < 50:
-                    await asyncio.sleep(0.02)
+        async with asyncio.TaskGroup() as group, served(of.app, seats=of.door.seats, limits=limits) as server:
+            group.create_task(watch(server.port))
+            for name in range(20):
+                group.create_task(client_at(server.port, name))
+            while len(answered) < 50:
+                await asyncio.sleep(0.02)
         assert seen_ready == {200, 503}
         assert sorted(answered) == sorted(str(it.decision_id) for it in of.store.kept)
         assert len(set(answered)) == len(answered)
@@ -219,8 +218,7 @@ def test_sigterm_lets_an_open_request_finish_and_ends_well() -> None:
 
 def test_seats_are_counted_by_client() -> None:
     seats = Seats(4)
-    with seats.of("a"), seats.of("a"), seats.of("b"), seats.of("b"):
-        with pytest.raises(LimitedError), seats.of("a"):
-            pass
+    with seats.of("a"), seats.of("a"), seats.of("b"), seats.of("b"), pytest.raises(LimitedError), seats.of("a"):
+        pass
     with seats.of("a"), seats.of("a"):
         pass

@@ -100,7 +100,7 @@ def test_two_ways_to_write_one_name_are_one_application() -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        "'; DROP TABLE obligor.decision; --", "\" OR 1=1", "{{7*7}}", "${jndi:ldap://x/a}", "<script>alert(1)</script>",
+        "'; DROP TABLE obligor.decision; --", '" OR 1=1', "{{7*7}}", "${jndi:ldap://x/a}", "<script>alert(1)</script>",
         "*)(uid=*))(|(uid=*", '{"$gt":""}', "../../etc/passwd", "=cmd|'/c calc'!A1", "%00%0d%0a", "%s%n", "A" * 1000,
     ],
 )  # fmt: skip
