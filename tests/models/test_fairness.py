@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from tests.models.worlds import World, make_world
 
-from obligor.core.clauses import Fairness
+from obligor.core.clauses import Fairness, Knockout
 from obligor.measures.fairness import Groups
-from obligor.models.fairness import compared, proxied, standard_of
+from obligor.models.fairness import compared, proxied, ruled, standard_of
 from obligor.models.judged import Judged, judge
 
 
@@ -55,3 +55,41 @@ def test_a_characteristic_that_is_computed_from_the_group_is_no_proxy_of_it() ->
     assert again["home"]["characteristics"][0]["feature"] == "housing"
     assert again["home"]["characteristics"][0]["proxy"]
     assert not any(it["proxy"] for it in again["half"]["characteristics"])
+
+
+def test_a_rule_that_stops_one_group_more_than_another_is_flagged_and_one_that_stops_all_alike_is_not() -> None:
+    world = make_world(weighted=True)
+    judged, weight = judged_of(world), world.rows.weight
+    assert weight is not None
+    rules = [
+        Knockout(name=name, when="income < 1", outcome="decline", reason="A rule")
+        for name in ("homes", "chance", "off")
+    ]
+    chance = np.random.default_rng(3).random(len(weight)) < 0.3
+    fired = {"homes": (world.frame.columns["housing"] == "rent") & chance, "chance": chance}
+    homes, even = ruled(judged, rules, fired)
+    assert (homes["name"], homes["when"], homes["outcome"]) == ("homes", "income < 1", "decline")
+    test = world.rows.is_in(2)
+    assert homes["test"]["rows"] == (test & fired["homes"]).sum()
+    assert homes["test"]["rate"] == pytest.approx(np.average(fired["homes"][test], weights=weight[test]))
+    own = test & fired["homes"]
+    assert homes["test"]["bad_rate"] == pytest.approx(np.average(world.rows.bad[own], weights=weight[own]))
+    by_home = {it["column"]: {group["name"]: group for group in it["groups"]} for it in homes["fairness"]}["home"]
+    assert "hard" in {group["flag"] for group in by_home.values()}
+    passed = np.average(
+        ~fired["homes"][test & (world.frame.columns["housing"] == "rent")],
+        weights=weight[test & (world.frame.columns["housing"] == "rent")],
+    )
+    assert by_home["rent"]["approval_rate"] == pytest.approx(passed)
+    assert "hard" not in {group["flag"] for it in even["fairness"] for group in it["groups"]}
+
+
+def test_a_rule_that_stops_everybody_or_nobody_has_figures_or_none() -> None:
+    judged = judged_of(make_world())
+    rules = [Knockout(name=name, when="TRUE", outcome="refer") for name in ("all", "none")]
+    size = len(judged.rows.bad)
+    every, none = ruled(judged, rules, {"all": np.ones(size, bool), "none": np.zeros(size, bool)})
+    assert every["test"]["rate"] == 1.0
+    assert none["test"] == {"rows": 0, "rate": 0.0, "bad_rate": None}
+    assert {group["flag"] for it in none["fairness"] for group in it["groups"]} == {""}
+    assert {group["impact_ratio"] for it in every["fairness"] for group in it["groups"]} == {None}

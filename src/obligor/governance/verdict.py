@@ -45,6 +45,7 @@ def verdict(evaluation: Mapping[str, Any]) -> tuple[Sentence, ...]:
             _proposals,
             _segments,
             _fairness,
+            _rules,
             _proxies,
             _alternatives,
             _protected,
@@ -282,6 +283,20 @@ def _fairness(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
     yield Sentence(
         "good", f"No group of the protected columns is approved less than {rules['review']:.2f} times as often{rest}."
     )
+
+
+def _rules(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    """Name the rules that stop a group more often than another."""
+    for rule in evaluation["knockouts"]:
+        for column in rule["fairness"]:
+            flagged = [it for it in column["groups"] if it["flag"] in ("hard", "review")]
+            for group in sorted(flagged, key=lambda it: evened(it["impact_ratio"]))[:1]:
+                yield Sentence(
+                    "act" if group["flag"] == "hard" else "watch",
+                    f"{column['column']}: the rule {rule['name']} lets {group['name']} pass {group['impact_ratio']:.2f} times "
+                    f"as often as {column['reference']} ({group['impact_lower']:.2f} to {group['impact_upper']:.2f}, "
+                    f"p = {group['p']:.2g}).",
+                )
 
 
 def _proxies(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:

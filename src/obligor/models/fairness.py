@@ -13,9 +13,11 @@ from obligor.models.columns import SAMPLES
 from obligor.models.proxies import find_proxies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from obligor.core.clauses import Fairness
+    from numpy.typing import NDArray
+
+    from obligor.core.clauses import Fairness, Knockout
     from obligor.measures.decisions import Economy
     from obligor.models.alternatives import Refitter
     from obligor.models.judged import Judged
@@ -29,11 +31,43 @@ def standard_of(clause: Fairness) -> Standard:
 
 def compared(judged: Judged) -> list[dict[str, Any]]:
     """Compare the groups of every protected column, and of every two together, on the test at the cut-off."""
+    return _compared(judged, judged.scores >= judged.card.cutoff.score)
+
+
+def ruled(judged: Judged, rules: Iterable[Knockout], fired: Mapping[str, NDArray[np.bool_]]) -> list[dict[str, Any]]:
+    """Tell of every rule for how many it fires and how bad these are, and compare the groups of those that it lets pass.
+
+    Parameters
+    ----------
+    fired
+        By active rule, whether it fires for each row.
+    """
+    return [
+        {"name": rule.name, "when": rule.when, "outcome": rule.outcome}
+        | {name: _fired(judged, judged.rows.is_in(code), fired[rule.name]) for code, name in enumerate(SAMPLES)}
+        | {"fairness": _compared(judged, ~fired[rule.name])}
+        for rule in rules
+        if rule.name in fired
+    ]
+
+
+def _fired(judged: Judged, mask: NDArray[np.bool_], fired: NDArray[np.bool_]) -> dict[str, Any]:
+    rows = judged.rows
+    weight = np.ones(len(fired)) if rows.weight is None else rows.weight
+    whole, own = float(weight[mask].sum()), float(weight[mask & fired].sum())
+    bads = float(weight[mask & fired] @ rows.bad[mask & fired])
+    return {
+        "rows": int((mask & fired).sum()),
+        "rate": min(own / whole, 1.0) if whole else None,
+        "bad_rate": min(bads / own, 1.0) if own else None,
+    }
+
+
+def _compared(judged: Judged, passed: NDArray[np.bool_]) -> list[dict[str, Any]]:
     rows, mask = judged.rows, judged.rows.is_in(SAMPLES.index("test"))
-    score = judged.scores[mask]
     applicants = Applicants(
-        score >= judged.card.cutoff.score,
-        score.astype(np.float64),
+        passed[mask],
+        judged.scores[mask].astype(np.float64),
         rows.bad[mask],
         judged.pds[mask],
         None if rows.weight is None else rows.weight[mask],

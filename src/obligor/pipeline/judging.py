@@ -12,12 +12,13 @@ from obligor.models.assembly import assemble, economy_of
 from obligor.models.edited import tell_edits
 from obligor.models.evaluation import SCHEMA, evaluate, tidy
 from obligor.models.explanations import explanations
-from obligor.models.fairness import proxied, standard_of
+from obligor.models.fairness import proxied, ruled, standard_of
 from obligor.models.judged import best_ranking, judge
 from obligor.models.policies import make_policy
 from obligor.models.segments import segment_evidence
 from obligor.pipeline.preparing import (
     incumbents_of,
+    knockouts_of,
     protected_of,
     segments_of,
 )
@@ -109,6 +110,11 @@ def evaluate_card(
             contract.fairness,
             readers=_readers(contract, prepared.features, on_card),
             seed=contract.model.seed,
+        ),
+        "knockouts": ruled(
+            judged,
+            contract.knockouts,
+            knockouts_of(prepared.tape, contract, features=prepared.features, caps=prepared.caps),
         ),
         "alternatives": None,
         "fairness_rules": contract.fairness.model_dump(mode="json"),

@@ -18,6 +18,7 @@ from obligor.models.columns import Rows
 from obligor.preprocessing.cleaning import learn_caps, settle_fates
 from obligor.preprocessing.engine import identifier, value
 from obligor.preprocessing.features import feature_query
+from obligor.preprocessing.knockouts import knockout_query
 from obligor.preprocessing.outcome import DECLINED, define_outcome
 from obligor.preprocessing.rejects import DECLINED_SPLIT, place_declined
 from obligor.preprocessing.splits import split_tape
@@ -187,6 +188,18 @@ def segments_of(tape: Tape, contract: Contract) -> Groups | None:
         return None
     query = f"SELECT CAST({identifier(name)} AS VARCHAR) AS value FROM features ORDER BY _row"
     return _levels(tape.db.execute(query).fetchnumpy()["value"])
+
+
+def knockouts_of(
+    tape: Tape, contract: Contract, *, features: FeatureSet, caps: Mapping[str, tuple[float, float]]
+) -> dict[str, NDArray[np.bool_]]:
+    """Tell by rule, of each used row, whether it fires."""
+    names = [it.name for it in contract.knockouts if it.active]
+    if not names:
+        return {}
+    query = knockout_query(contract, features=features, caps=caps, rows=_USED)
+    found = tape.db.execute(query).fetchnumpy()
+    return {name: np.asarray(found[f"r{at}"], dtype=np.bool_) for at, name in enumerate(names)}
 
 
 def _levels(read: Any) -> Groups:  # an array of texts or truths, masked where a value is missing
