@@ -275,6 +275,20 @@ def test_a_flag_whose_interval_holds_one_may_be_chance_and_the_worst_comes_first
     assert second.endswith("which may be chance).")
 
 
+def test_a_rule_that_stops_a_group_more_often_is_told_and_shown(lender_run: LenderRun, contracts: Path) -> None:
+    plain = evaluation(lender_run)
+    rule = next(it for it in plain["knockouts"] if it["name"] == "half_of_income_owed")
+    column = next(it for it in rule["fairness"] if it["column"] == "sex")
+    group = next(it for it in column["groups"] if it["name"] != column["reference"])
+    assert rule["when"].replace(">", "&gt;") in (lender_run.out / "report.html").read_text()
+    group |= {"flag": "hard", "impact_ratio": 0.66, "impact_lower": 0.61, "impact_upper": 0.71, "p": 0.0001}
+    (sentence,) = told(plain, "rule half_of_income_owed")
+    assert sentence.startswith(f"act: sex: the rule half_of_income_owed lets {group['name']} pass 0.66 times as often")
+    assert "0.61 to 0.71" in groups_section(rendered(plain, lender_run, contracts))
+    shown = rendered(plain | {"knockouts": []}, lender_run, contracts)
+    assert "Rules that decide" not in shown
+
+
 def test_the_groups_section_shows_intervals_proxies_and_the_frontier(lender_run: LenderRun) -> None:
     page = (lender_run.out / "report.html").read_text()
     section = groups_section(page)

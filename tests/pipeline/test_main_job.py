@@ -14,6 +14,7 @@ from obligor.bootstrap import load_card, run_tape, score_tape
 from obligor.bootstrap.cards import _with_what_is_here
 from obligor.core.errors import UnavailableError
 from obligor.core.policy import check_policy, outcome_for, parse_policy
+from obligor.core.policy_reader import compile_policy
 from obligor.core.scorecard import parse_card
 from obligor.core.scorer import compile_card
 from obligor.files import file_sha256
@@ -310,6 +311,35 @@ def test_groups_are_compared_at_the_cutoff_as_the_tape_and_the_scores_tell(
         goods = 1 - recall_score(~rows["defaulted_12m"][own], approved[own])
         assert group["declined_goods"] == pytest.approx(goods)
     assert {it["column"] for it in evaluation["fairness"]} == {"age_years", "sex", "age_years and sex"}
+
+
+def test_the_rules_of_the_contract_are_told_compared_and_decide_in_the_policy(
+    lender_run: LenderRun, evaluation: dict[str, Any]
+) -> None:
+    policy = parse_policy((lender_run.out / "policy.json").read_bytes())
+    check_policy(policy, load_card(lender_run.out / "scorecard.json"))
+    reader = compile_policy(policy)
+    columns = [it["column"] for it in evaluation["fairness"]]
+    assert [it["name"] for it in evaluation["knockouts"]] == [it.name for it in policy.knockouts]
+    assert all([it["column"] for it in rule["fairness"]] == columns for rule in evaluation["knockouts"])
+    tape = {it["application_id"]: it for it in pq.read_table(lender_run.tape / "applications.parquet").to_pylist()}
+    bureau: dict[str, list[dict[str, object]]] = {}
+    for line in pq.read_table(lender_run.tape / "bureau.parquet").to_pylist():
+        bureau.setdefault(line["customer_id"], []).append(line)
+    test = evaluation["test"]
+    truth = pq.read_table(lender_run.tape / "truth.parquet").to_pylist()
+    used = [it for it in truth if it["approved"] and it["mature"] and it["dirt"] not in ("age", "income")]
+    rows = [tape[name] for name in dict.fromkeys(it["application_id"] for it in used)]
+    rows = [it for it in rows if test["from"] <= str(it["applied_at"]) <= test["to"]]
+    assert len(rows) == test["n"]
+    fired = [reader.read(it, histories={"bureau": bureau.get(it["customer_id"], [])}).fired for it in rows]
+    for rule in evaluation["knockouts"]:
+        own = sum(any(it.name == rule["name"] for it in each) for each in fired)
+        assert own > 0
+        assert rule["test"]["rows"] == own
+        assert rule["test"]["rate"] == pytest.approx(own / test["n"])
+    page = (lender_run.out / "report.html").read_text()
+    assert page.count("<h3>Rules that decide whatever the score</h3>") == 2
 
 
 def test_the_run_searches_for_alternatives_and_judges_them_by_the_tape(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from bisect import bisect_right
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -169,6 +170,6 @@ def _refuse_crowd(feature: str, size: int) -> None:
 
 
 def _refuse_repeats(feature: str, values: tuple[float | str, ...]) -> None:
-    repeated = sorted({str(value) for value in values if values.count(value) > 1})
+    repeated = sorted({str(value) for value, times in Counter(values).items() if times > 1})
     if repeated:
         raise CardError(f"bins of '{feature}' overlap: {', '.join(repeated[:5])} stand in more than one bin")

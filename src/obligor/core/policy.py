@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 16 << 20
 _MOST_GREY = 10**7
+_MOST_THRESHOLDS = 5000
 
 Outcome = Literal["approve", "refer", "decline"]
 
@@ -91,7 +92,7 @@ class Policy(CardModel):
     """The column or feature whose levels have cut-offs of their own."""
     amount: str | None = None
     """The column with the amount, where its intervals have cut-offs of their own."""
-    thresholds: tuple[Threshold, ...] = ()
+    thresholds: Annotated[tuple[Threshold, ...], Field(max_length=_MOST_THRESHOLDS)] = ()
     """One for each segment and interval of the amount; none where the common cut-off holds for all."""
     grey: Annotated[int, Field(ge=0, le=_MOST_GREY)] = 0
     """Thousandths below and above a cut-off within which an application is referred to a person."""

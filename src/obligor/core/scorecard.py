@@ -7,6 +7,7 @@ features it computes from them; the points of every bin; the PD that goes with e
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import (
@@ -288,8 +289,32 @@ def _faults(card: Scorecard) -> Iterator[str]:
     for name in names:
         if name not in card.applications.columns and name not in card.features:
             yield f"scorecard: the characteristic '{name}' reads neither a column nor a feature of the card"
+    yield from _faults_of_trends(card)
     yield from _faults_of_pairs(card)
     yield from (f"scorecard: {fault}" for fault in faults_of_bands(card.bands))
+
+
+def _faults_of_trends(card: Scorecard) -> Iterator[str]:
+    """Tell of points that do not run as the trend of their characteristic says, by the sign of its coefficient.
+
+    The segment of a classical card is left out: it stands first in its grids, and its own bins hold the level of a segment too.
+    """
+    segments = {pair.features[0] for pair in card.pairs} if card.recipe == "classical" else set()
+    for it in card.characteristics:
+        if it.kind != "numeric" or it.trend not in _FALLS or it.feature in segments:
+            continue
+        falls = _FALLS[it.trend] == (it.coefficient >= 0)
+        ordinary = it.points[: len(it.cuts) + 1]
+        for at, (left, right) in enumerate(pairwise(ordinary)):
+            if (right > left) if falls else (right < left):
+                yield (
+                    f"scorecard: the characteristic '{it.feature}' runs against its trend, {it.trend}, and the sign of its "
+                    f"coefficient: the points {'rise' if falls else 'fall'} after bin {at}"
+                )
+
+
+_FALLS = {"ascending": True, "descending": False}
+"""Whether points fall where the bad rate keeps a trend and the coefficient is positive: a score rewards good."""
 
 
 def faults_of_bands(bands: tuple[CardBand, ...]) -> Iterator[str]:

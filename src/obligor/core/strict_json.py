@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 if TYPE_CHECKING:
     from obligor.core.errors import InvalidInputError
 
+MOST_VALUES = 4_000_000
 _LONGEST = 80
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -24,6 +25,8 @@ def read_model(data: bytes, model: type[Model], *, what: str, error: type[Invali
     """
     if len(data) > most:
         raise error(f"{what}: {len(data)} bytes are more than {most}")
+    if data.count(b",") > MOST_VALUES:  # before a list of ten million bins takes a gigabyte
+        raise error(f"{what}: holds more than {MOST_VALUES} values")
     read_strict_json(data, what=what, error=error)
     try:
         return model.model_validate_json(data)
