@@ -307,7 +307,7 @@ def test_many_applications_get_a_decision_or_a_problem_each_in_order() -> None:
         (b'{"applications": {}}', 422),
         (b'{"applications": [], "applications": []}', 422),
         (b'{"applications": [], "dry_run": true}', 422),
-        (b'{"applications": [' + b"{}," * 1000 + b"{}]}", 413),
+        (b'{"applications": [' + b"{}," * 1000 + b"{}]}", 422),
         (b'{"applications": ' + b"[" * 10_000, 422),
     ],
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from obligor.core.errors import ApplicationError, Problem, TooLargeError
+from obligor.core.errors import ApplicationError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,9 +31,7 @@ def split_applications(body: bytes) -> Sequence[bytes]:
     Raises
     ------
     ApplicationError
-        Where it is no such object, or says it twice.
-    TooLargeError
-        Where there are more than a thousand.
+        Where it is no such object, says it twice, or has more than a thousand.
     """
     try:
         inner = bytes(_BODY.decode(body).applications)
@@ -46,7 +44,7 @@ def split_applications(body: bytes) -> Sequence[bytes]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise _refused() from None
     if len(items) > MOST_AT_ONCE:
-        raise TooLargeError(f"applications: got {len(items)}, wanted at most {MOST_AT_ONCE}")
+        raise _refused()
     return [bytes(it) for it in items]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response, Security
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -22,7 +23,6 @@ from obligor.serving.http.routing import (
     TheDoor,
     answers,
     caller_with,
-    decision_id_of,
     only,
     respond,
     respond_plain,
@@ -53,7 +53,7 @@ Decider = Annotated[Caller, Depends(caller_with("decide"))]
 Simulator = Annotated[Caller, Depends(caller_with("simulate"))]
 Reader = Annotated[Caller, Depends(caller_with("read", "audit"))]
 Reporter = Annotated[Caller, Depends(caller_with("report"))]
-DecisionId = Annotated[str, Path(description="The id of the decision.", json_schema_extra={"format": "uuid"})]
+DecisionId = Annotated[UUID, Path(description="The id of the decision.")]
 
 
 def _body(schema: str, *, described: str) -> dict[str, Any]:
@@ -64,9 +64,17 @@ def _body(schema: str, *, described: str) -> dict[str, Any]:
     }
 
 
-def _recorded(*statuses: int, ok: int, told: str) -> dict[int | str, dict[str, Any]]:
+_LINKS = {
+    name: {"operationId": name, "parameters": {"decision_id": "$response.body#/decision_id"}}
+    for name in ("getDecision", "explainDecision", "getReceipt", "reportOutcome")
+}
+
+
+def _recorded(
+    *statuses: int, ok: int, told: str, links: dict[str, Any] | None = None
+) -> dict[int | str, dict[str, Any]]:
     found = answers(*RECORDS, *statuses, ok=ok, told=told)
-    found[ok] |= {"headers": _REPLAYED}
+    found[ok] |= {"headers": _REPLAYED} | ({"links": links} if links else {})
     return found
 
 
@@ -77,7 +85,7 @@ def _recorded(*statuses: int, ok: int, told: str) -> dict[int | str, dict[str, A
     description="Scores an application, decides on it, and answers once the decision is in the audit log. Scope: `decide`.",
     status_code=201,
     response_model=shapes.Decision,
-    responses=_recorded(ok=201, told="The decision, recorded."),
+    responses=_recorded(ok=201, told="The decision, recorded.", links=_LINKS),
     openapi_extra={"parameters": [_KEY_HEADER], "requestBody": _body("Application", described="At most 1 MiB.")},
     tags=["Decisions"],
 )
@@ -185,7 +193,7 @@ async def search(door: TheDoor, caller: Reader, query: Annotated[SearchQuery, Qu
 
 
 @router.get(
-    "/v1/decisions/{decision_id}",
+    "/v1/decisions/{decision_id:uuid}",
     operation_id="getDecision",
     summary="Get a decision",
     description="As it was answered. Scope: `read`.",
@@ -196,11 +204,11 @@ async def search(door: TheDoor, caller: Reader, query: Annotated[SearchQuery, Qu
 )
 async def decision(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Response:
     """Give a decision."""
-    return respond_plain(await door.service.decision(caller, decision_id_of(decision_id)))
+    return respond_plain(await door.service.decision(caller, decision_id))
 
 
 @router.get(
-    "/v1/decisions/{decision_id}/explanation",
+    "/v1/decisions/{decision_id:uuid}/explanation",
     operation_id="explainDecision",
     summary="Explain a decision",
     description="By the card that made it: the score as a sum, the Shapley value of each characteristic, the waterfall, "
@@ -212,11 +220,11 @@ async def decision(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Re
 )
 async def explanation(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Response:
     """Explain a decision."""
-    return respond_plain(await door.service.explanation(caller, decision_id_of(decision_id)))
+    return respond_plain(await door.service.explanation(caller, decision_id))
 
 
 @router.get(
-    "/v1/decisions/{decision_id}/receipt",
+    "/v1/decisions/{decision_id:uuid}/receipt",
     operation_id="getReceipt",
     summary="Prove that a decision is in the audit log",
     description="The leaf, and the proof from it to a signed checkpoint, which anybody can check offline. Scope: `read`.",
@@ -227,11 +235,11 @@ async def explanation(door: TheDoor, caller: Reader, decision_id: DecisionId) ->
 )
 async def receipt(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Response:
     """Give the receipt of a decision."""
-    return respond_plain(await door.service.receipt(caller, decision_id_of(decision_id)))
+    return respond_plain(await door.service.receipt(caller, decision_id))
 
 
 @router.post(
-    "/v1/decisions/{decision_id}/outcomes",
+    "/v1/decisions/{decision_id:uuid}/outcomes",
     operation_id="reportOutcome",
     summary="Report what became of a loan",
     description="A later report stands beside the earlier ones. Scope: `report`.",
@@ -244,6 +252,8 @@ async def receipt(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Res
 )
 async def report_outcome(request: Request, door: TheDoor, caller: Reporter, decision_id: DecisionId) -> Response:
     """Record what became of a loan."""
-    key, named = read_head(request.scope["headers"]).key, decision_id_of(decision_id)
+    key = read_head(request.scope["headers"]).key
     body = await door.body(request.scope, request.receive, most=MOST_REPORT_BYTES)
-    return respond(recorded_answer(await door.service.report_outcome(caller, key=key, decision_id=named, report=body)))
+    return respond(
+        recorded_answer(await door.service.report_outcome(caller, key=key, decision_id=decision_id, report=body))
+    )

@@ -86,7 +86,12 @@ def _written(app: FastAPI, release: Release | None) -> dict[str, Any]:
             "applications": {
                 "type": "array",
                 "maxItems": _MOST_AT_ONCE,
-                "items": {"$ref": "#/components/schemas/Application"},
+                "items": {
+                    "anyOf": [
+                        {"$ref": "#/components/schemas/Application"},
+                        {"description": "Anything else gets its problem in place of a decision."},
+                    ]
+                },
             }
         },
     }

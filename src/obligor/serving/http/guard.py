@@ -153,7 +153,7 @@ def route_of(scope: Scope) -> str:
     """Name the route that a request found; what was asked for is never a name."""
     route, method = scope.get("route"), scope["method"]
     if route is not None and method in route.methods:
-        return f"{method} {route.path}"
+        return f"{method} {route.path_format}"
     return str(scope.get(ROUTE, "other"))
 
 

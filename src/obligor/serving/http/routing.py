@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
 from fastapi import Depends, Request, Response, Security
 from fastapi.security import HTTPBearer
 
-from obligor.core.errors import ApplicationError, NotFoundError, Problem
+from obligor.core.errors import ApplicationError, Problem
 from obligor.serving.acts import Caller  # noqa: TC001  FastAPI reads the annotations
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.http import shapes
@@ -86,23 +85,6 @@ def respond(answer: Answer) -> Response:
 def respond_plain(plain: object, *, status: int = 200) -> Response:
     """Answer with plain data."""
     return respond(Answer(status, encode_in_order(plain), JSON))
-
-
-def decision_id_of(text: str) -> UUID:
-    """Read the id of a decision; one that cannot be is one that there is not.
-
-    Raises
-    ------
-    NotFoundError
-        Where it is none.
-    """
-    try:
-        found = UUID(text)
-    except ValueError:
-        found = None
-    if found is None or str(found) != text.lower():
-        raise NotFoundError("there is no such decision")
-    return found
 
 
 def answers(*statuses: int, ok: int = 200, told: str = "") -> dict[int | str, dict[str, Any]]:

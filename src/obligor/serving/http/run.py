@@ -89,6 +89,7 @@ def make_server(app: ASGIApp, *, seats: Seats, host: str, port: int, limits: Run
         lifespan="off",
         interface="asgi3",
         log_config=None,
+        log_level="error",  # a client that sends no HTTP is told so, and needs no line in the log
         access_log=False,
         server_header=False,
         proxy_headers=False,
