@@ -6,9 +6,11 @@ import asyncio
 import json
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.serving.http.serving import QUICK, run, say, served
 
-from obligor.serving.http import RunLimits
+from obligor.core.errors import UnavailableError
+from obligor.serving.http import RunLimits, make_server
 from obligor.serving.http.bodies import read_body
 from obligor.serving.http.guard import Guard, Seats, send_answer
 from obligor.serving.http.problems import Answer
@@ -150,3 +152,13 @@ async def gone(reader: asyncio.StreamReader) -> bool:
         return await asyncio.wait_for(reader.read(1), 3.0) == b""
     except ConnectionError:
         return True
+
+
+def test_a_port_that_is_taken_is_told_by_its_number() -> None:
+    async def main() -> None:
+        async with served(APP) as server:
+            other = make_server(APP, seats=Seats(), host="127.0.0.1", port=server.port)
+            with pytest.raises(UnavailableError, match=f"127.0.0.1:{server.port}"):
+                await other.serve()
+
+    run(main())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from obligor.core.errors import UnavailableError
 from obligor.serving.http.wire import WireLimits, wire_protocol
 
 if TYPE_CHECKING:
@@ -55,8 +56,18 @@ class HttpServer(uvicorn.Server):
         return address[1]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and take what was made until now out of the garbage collector's rounds: no request waits for them."""
-        await super().startup(sockets)
+        """Start, and take what was made until now out of the garbage collector's rounds: no request waits for them.
+
+        Raises
+        ------
+        UnavailableError
+            Where the port is taken.
+        """
+        try:
+            await super().startup(sockets)
+        except SystemExit:  # Uvicorn's word for a port that it cannot have
+            where = f"{self.config.host}:{self.config.port}"
+            raise UnavailableError(f"nothing can listen on {where}; wanted a port that is free") from None
         gc.collect()
         gc.freeze()
 

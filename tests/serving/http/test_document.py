@@ -1,0 +1,212 @@
+"""The OpenAPI document tells the truth: of the card in force, of every route, of every status."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.serving.http.fakes import PLAIN, house, posting, small_card, small_release
+from tests.serving.http.serving import run
+
+from obligor.core.application import form_of, read_application
+from obligor.core.clauses import Column
+from obligor.core.errors import ApplicationError, KeyReusedError
+from obligor.serving.errors import ANSWERS, type_of
+from obligor.serving.http.problems import PROBLEM_TYPES
+from obligor.serving.http.schema import application_schema, column_schema, example_application
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = (ROOT / "docs" / "reference" / "api.md").read_text()
+FORM = form_of(small_release().scorer, small_release().policy_reader)
+SCHEMA = application_schema(FORM, small_card(), release=1)
+
+
+def document() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+
+    async def main() -> None:
+        async with house().client(None) as client:
+            found.update((await client.get("/openapi.json")).json())
+
+    run(main())
+    return found
+
+
+def test_the_document_is_openapi_and_refers_to_nothing_that_is_not_there() -> None:
+    told = document()
+    assert told["openapi"] == "3.1.0"
+    for reference in re.findall(r'"\$ref": ?"#/components/schemas/([^"]+)"', json.dumps(told)):
+        assert reference in told["components"]["schemas"], reference
+    for name, schema in told["components"]["schemas"].items():
+        jsonschema_rs.meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema), name
+
+
+def test_every_problem_is_told_as_one_and_every_route_but_health_asks_for_a_key() -> None:
+    for path, methods in document()["paths"].items():
+        for operation in methods.values():
+            assert operation["operationId"]
+            assert bool(operation.get("security")) == (not path.startswith("/health"))
+            for status, answer in operation["responses"].items():
+                if int(status) >= 400 and path != "/health/ready":
+                    assert list(answer["content"]) == ["application/problem+json"], (path, status)
+                assert answer["description"]
+
+
+def test_the_invented_application_is_one_and_is_decided_on() -> None:
+    example = example_application(FORM, small_card())
+    jsonschema_rs.validate(SCHEMA, example)
+
+    async def main() -> None:
+        async with house().client() as client:
+            assert (await client.post("/v1/decisions", json=example, headers=posting())).status_code == 201
+
+    run(main())
+
+
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=3),
+    st.sampled_from(["2024-05-01", "2024-02-30", "20240501", 1e15, 1.1e15, "x" * 1001, [], {}, "\u202e", "\0"]),
+    st.lists(st.fixed_dictionaries({"at": st.just("2024-01-01"), "balance": st.none() | st.integers()}), max_size=2),
+)  # fmt: skip
+
+
+@given(
+    st.dictionaries(st.sampled_from([*FORM.columns, *FORM.histories, "unheard_of"]), VALUES, max_size=3),
+    st.sets(st.sampled_from([*PLAIN]), max_size=1),
+)
+def test_the_schema_refuses_what_the_service_refuses_and_nothing_else(changed: dict[str, Any], left: set[str]) -> None:
+    plain = {name: it for name, it in (PLAIN | changed).items() if name not in left}
+    if any(isinstance(it, float) and it == 0 for it in plain.values()):
+        return  # minus zero, which no schema can tell from zero
+    fits = jsonschema_rs.Draft202012Validator(SCHEMA, validate_formats=True).is_valid(plain)
+    try:
+        read_application(plain, FORM)
+    except ApplicationError:
+        assert not fits
+    else:
+        assert fits
+
+
+def test_limits_and_codes_are_told_in_words_since_a_schema_would_refuse_what_is_only_flagged() -> None:
+    column = Column(
+        type="number", description="Income in a year", unit="USD", min=0, max=10_000, special={-9.0: "not asked"}
+    )
+    told = column_schema(column)
+    assert told["description"] == (
+        "Income in a year. In USD. Wanted from 0.0 to 10000.0; another value is decided on by its bin, and flagged. "
+        "Codes that are no values: -9 is not asked."
+    )
+    assert (told["x-unit"], told["x-range"], told["x-special"]) == ("USD", [0.0, 10_000.0], {"-9": "not asked"})
+    assert jsonschema_rs.is_valid(told, -1e9)
+    text = column_schema(Column(type="text", levels=("own", "rent")), nullable=False)
+    assert (text["type"], text["x-levels"]) == ("string", ["own", "rent"])
+    assert jsonschema_rs.is_valid(text, "family")
+
+
+def test_the_page_needs_nothing_from_outside_and_runs_nothing() -> None:
+    async def main() -> None:
+        async with house().client(None) as client:
+            page = await client.get("/docs")
+        html = page.text
+        assert not re.findall(r"<(?:script|link|img|iframe|form|object)\b|\bon[a-z]+=|https?://|style=", html)
+        for path in document_paths:
+            assert path in html
+        policy = page.headers["content-security-policy"]
+        assert "unsafe" not in policy
+        assert "script-src" not in policy
+
+    document_paths = list(document()["paths"])
+    run(main())
+
+
+def test_a_name_of_a_column_is_escaped_on_the_page() -> None:
+    async def main() -> None:
+        card = small_card()
+        columns = card.applications.columns | {"<script>": Column(type="number", description="<b>&")}
+        applications = card.applications.model_copy(update={"columns": columns})
+        of = house(release=small_release(card=card.model_copy(update={"applications": applications})))
+        async with of.client(None) as client:
+            html = (await client.get("/docs")).text
+        assert "&lt;script&gt;" in html
+        assert "<script>" not in html
+
+    run(main())
+
+
+def test_the_reference_names_every_route_with_its_scope_and_statuses() -> None:
+    rows = {
+        (found["route"], found["scope"], found["statuses"])
+        for found in re.finditer(
+            r"^\| `(?P<route>[A-Z]+ \S+)` \| (?P<scope>[^|]+) \| (?P<statuses>[0-9 ]+) \|", PAGE, re.MULTILINE
+        )
+    }
+    wanted = set()
+    for path, methods in document()["paths"].items():
+        for method, operation in methods.items():
+            scope = re.search(r"Scope: (`[a-z]+`)", operation.get("description", ""))
+            statuses = " ".join(sorted(operation["responses"]))
+            wanted.add((f"{method.upper()} {path}", scope[1] if scope else "open", statuses))
+    assert rows == wanted
+
+
+def test_the_reference_names_every_type_of_problem_with_its_status() -> None:
+    rows = set(re.findall(r"^\| `urn:obligor:problem:([a-z-]+)` \| ([0-9]+) \|", PAGE, re.MULTILINE))
+    wanted = {(it.name, str(it.status)) for it in PROBLEM_TYPES}
+    wanted |= {(kind.replace("_", "-"), str(answer.status)) for kind, answer in ANSWERS.items()}
+    wanted.add((type_of(KeyReusedError("")).rpartition(":")[2], "422"))
+    assert rows == wanted
+
+
+PROGRAM = """
+import asyncio, sys
+sys.path.insert(0, sys.argv[1])
+import uvloop
+from tests.serving.http.fakes import house
+from obligor.serving.http import RunLimits, make_server
+
+async def main():
+    of = house()
+    server = make_server(of.app, seats=of.door.seats, host="127.0.0.1", port=0, limits=RunLimits(notice_seconds=0))
+    asyncio.get_running_loop().create_task(tell(server))
+    await server.serve()
+
+async def tell(server):
+    while not server.started:
+        await asyncio.sleep(0.01)
+    print(server.port, flush=True)
+
+uvloop.run(main())
+"""
+
+
+def test_the_running_service_keeps_to_its_document(tmp_path: Path) -> None:
+    """Schemathesis with all its checks: no 5xx, no answer that is not told, nobody let in without a key; links followed."""
+    with subprocess.Popen([sys.executable, "-c", PROGRAM, str(ROOT)], stdout=subprocess.PIPE, text=True) as service:
+        assert service.stdout is not None
+        port = int(service.stdout.readline())
+        try:
+            done = subprocess.run(
+                [
+                    *(Path(sys.executable).parent / "schemathesis", "run", f"http://127.0.0.1:{port}/openapi.json"),
+                    *("--header", "Authorization: Bearer all", "--checks", "all", "--max-examples", "8"),
+                    *("--phases", "examples,coverage,fuzzing,stateful", "--seed", "1", "--no-color"),
+                ],
+                cwd=tmp_path,
+                env=os.environ | {"SCHEMATHESIS_HOOKS": str(Path(__file__).with_name("openapi_hooks.py"))},
+                capture_output=True,
+                text=True,
+                timeout=240,
+                check=False,
+            )
+        finally:
+            service.terminate()
+        assert done.returncode == 0, done.stdout[-5000:]
+        assert "Tested: 18" in done.stdout
