@@ -26,9 +26,9 @@ def before_call(_context: Any, case: Any, _named: Any) -> None:
 def _said(body: Any) -> Any:
     if isinstance(body, dict):
         said = {name: _said(it) for name, it in body.items()}
-        for row in said.get("bureau") or ():
-            if isinstance(row, dict):
-                row.pop("customer", None)
+        for row in (row for it in said.values() if isinstance(it, list) for row in it if isinstance(row, dict)):
+            for name in said:
+                row.pop(name, None)
         if "observed_on" in said:
             said["observed_on"] = datetime.now(UTC).date().isoformat()
         return said

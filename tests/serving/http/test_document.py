@@ -7,10 +7,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Any
+from socket import socket
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.serving.http.fakes import PLAIN, house, posting, small_card, small_release
@@ -22,6 +26,9 @@ from obligor.core.errors import ApplicationError, KeyReusedError
 from obligor.serving.errors import ANSWERS, type_of
 from obligor.serving.http.problems import PROBLEM_TYPES
 from obligor.serving.http.schema import application_schema, column_schema, example_application
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "reference" / "api.md").read_text()
@@ -101,7 +108,7 @@ def test_limits_and_codes_are_told_in_words_since_a_schema_would_refuse_what_is_
     )
     told = column_schema(column)
     assert told["description"] == (
-        "Income in a year. In USD. Wanted from 0.0 to 10000.0; another value is decided on by its bin, and flagged. "
+        "Income in a year. In USD. Wanted from 0 to 10000; another value is decided on by its bin, and flagged. "
         "Codes that are no values: -9 is not asked."
     )
     assert (told["x-unit"], told["x-range"], told["x-special"]) == ("USD", [0.0, 10_000.0], {"-9": "not asked"})
@@ -165,48 +172,42 @@ def test_the_reference_names_every_type_of_problem_with_its_status() -> None:
     assert rows == wanted
 
 
-PROGRAM = """
-import asyncio, sys
-sys.path.insert(0, sys.argv[1])
-import uvloop
-from tests.serving.http.fakes import house
-from obligor.serving.http import RunLimits, make_server
+@pytest.fixture
+def running_service(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """The address and the first API key of ``obligor serve`` on a store of its own."""
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # The store's server runs as a user of its own, who cannot enter the folders of pytest.
+    with TemporaryDirectory(prefix="obligor-tests-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        environment = os.environ | {"OBLIGOR_DATA": folder, "OBLIGOR_MLFLOW_URI": "off", "XDG_RUNTIME_DIR": folder}
+        environment.pop("OBLIGOR_DATABASE_URL", None)
+        command = [str(Path(sys.executable).parent / "obligor"), "serve", "--port", str(port), "--no-grpc"]
+        with (
+            (tmp_path / "said").open("w+") as said,
+            subprocess.Popen(command, env=environment, stdout=said, stderr=said) as it,
+        ):
+            try:
+                while "REST" not in (text := (tmp_path / "said").read_text()):
+                    assert it.poll() is None, text
+                    time.sleep(0.1)
+                yield f"http://127.0.0.1:{port}", re.findall(r"obl_\w+", text)[0]
+            finally:
+                it.terminate()
 
-async def main():
-    of = house()
-    server = make_server(of.app, seats=of.door.seats, host="127.0.0.1", port=0, limits=RunLimits(notice_seconds=0))
-    asyncio.get_running_loop().create_task(tell(server))
-    await server.serve()
 
-async def tell(server):
-    while not server.started:
-        await asyncio.sleep(0.01)
-    print(server.port, flush=True)
-
-uvloop.run(main())
-"""
-
-
-def test_the_running_service_keeps_to_its_document(tmp_path: Path) -> None:
+def test_the_running_service_keeps_to_its_document(tmp_path: Path, running_service: tuple[str, str]) -> None:
     """Schemathesis with all its checks: no 5xx, no answer that is not told, nobody let in without a key; links followed."""
-    with subprocess.Popen([sys.executable, "-c", PROGRAM, str(ROOT)], stdout=subprocess.PIPE, text=True) as service:
-        assert service.stdout is not None
-        port = int(service.stdout.readline())
-        try:
-            done = subprocess.run(
-                [
-                    *(Path(sys.executable).parent / "schemathesis", "run", f"http://127.0.0.1:{port}/openapi.json"),
-                    *("--header", "Authorization: Bearer all", "--checks", "all", "--max-examples", "8"),
-                    *("--phases", "examples,coverage,fuzzing,stateful", "--seed", "1", "--no-color"),
-                ],
-                cwd=tmp_path,
-                env=os.environ | {"SCHEMATHESIS_HOOKS": str(Path(__file__).with_name("openapi_hooks.py"))},
-                capture_output=True,
-                text=True,
-                timeout=240,
-                check=False,
-            )
-        finally:
-            service.terminate()
-        assert done.returncode == 0, done.stdout[-5000:]
-        assert "Tested: 18" in done.stdout
+    address, key = running_service
+    command = [
+        *(str(Path(sys.executable).parent / "schemathesis"), "run", f"{address}/openapi.json"),
+        *("--header", f"Authorization: Bearer {key}", "--checks", "all", "--max-examples", "5", "--seed", "1"),
+        *("--phases", "examples,coverage,fuzzing,stateful", "--no-color"),
+    ]
+    environment = os.environ | {"SCHEMATHESIS_HOOKS": str(Path(__file__).with_name("openapi_hooks.py"))}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert "Tested: 18" in done.stdout

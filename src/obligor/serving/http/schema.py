@@ -102,7 +102,7 @@ def _sentences(column: Column) -> Iterator[str]:
         yield f"In {column.unit}."
     limits = _range(column)
     if limits is not None:
-        low, high = limits
+        low, high = (f"{it:.15g}" if isinstance(it, float) else it for it in limits)
         told = f"from {low}" if high is None else f"up to {high}" if low is None else f"from {low} to {high}"
         yield f"Wanted {told}; another value is decided on by its bin, and flagged."
     if column.levels:
