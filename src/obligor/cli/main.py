@@ -8,7 +8,7 @@ import sys
 import click
 
 from obligor import __version__
-from obligor.cli import bins, choosing, contracts, explaining, making, scoring, serving
+from obligor.cli import bins, choosing, contracts, explaining, keys, making, scoring, serving
 from obligor.core.errors import ObligorError
 
 _USAGE = {"invalid", "too_large"}
@@ -32,6 +32,7 @@ for _command in (
     explaining.explain,
     serving.serve,
     serving.releases,
+    keys.keys,
     making.simulate,
     contracts.contract,
 ):

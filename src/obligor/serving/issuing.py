@@ -1,10 +1,14 @@
-"""Making, revoking and replacing API keys: each an act with a leaf of its own; of a key's secret only the hash is recorded."""
+"""Making, revoking and replacing API keys: each an act with a leaf of its own.
+
+The record of an act holds all that is kept of the key, the hash of its secret too: a row that was put into the store by another
+way, or whose hash was changed for that of somebody else's secret, is not what the log says.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from obligor.core.errors import InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "obligor/api-key/1"
 _LEAST = timedelta(microseconds=1)
+_LONGEST_AUTHOR = 100
 
 
 async def issue(
@@ -34,8 +39,16 @@ async def issue(
     sources: Sources,
     name: str = "",
 ) -> NewKey:
-    """Make a key for a client; its text is shown once, by who asked for it."""
-    _named(by)
+    """Make a key for a client; its text is shown once, by who asked for it.
+
+    Raises
+    ------
+    InvalidInputError
+        Where nobody is named, or the client, its scopes or the name of the key say nonsense.
+    UnavailableError
+        Where the store does not record it: then there is no such key.
+    """
+    _check_author(by)
     at = sources.now()
     new = make_key(
         sources.random(RANDOM_BYTES),
@@ -45,8 +58,7 @@ async def issue(
         expires_at=at + lasts,
         name=name,
     )
-    row = _row(new.kept)
-    await _record((_act("key.created", row, at=at, by=by, sources=sources),), recorder)
+    await _record((_act("key.created", row_of(new.kept), at=at, by=by, sources=sources),), recorder)
     return new
 
 
@@ -58,9 +70,9 @@ async def revoke(key: ApiKeyRow | None, *, by: str, recorder: Recorder, sources:
     NotFoundError
         Where there is no such key.
     InvalidInputError
-        Where it was revoked before.
+        Where it was revoked before, or nobody is named.
     """
-    _named(by)
+    _check_author(by)
     at = sources.now()
     revoked = replace(_usable(key), revoked_at=at)
     await _record((_act("key.revoked", revoked, at=at, by=by, sources=sources),), recorder)
@@ -77,7 +89,7 @@ async def rotate(
     NotFoundError, InvalidInputError
         As ``revoke`` does.
     """
-    _named(by)
+    _check_author(by)
     old, at = _usable(key), sources.now()
     ending = replace(old, expires_at=max(min(old.expires_at, at + overlap), old.created_at + _LEAST))
     new = make_key(
@@ -88,55 +100,57 @@ async def rotate(
         expires_at=at + lasts,
         name=old.name,
     )
+    made = row_of(new.kept)
     acts = (
-        _act("key.rotated", ending, at=at, by=by, sources=sources),
-        _act("key.created", _row(new.kept), at=at, by=by, sources=sources),
+        _act("key.rotated", ending, at=at, by=by, sources=sources, replaced_by=made.key_id),
+        _act("key.created", made, at=at, by=by, sources=sources, replaces=old.key_id),
     )
     await _record(acts, recorder)
     return new
+
+
+def row_of(key: ApiKey) -> ApiKeyRow:
+    """Give the row that keeps a key."""
+    return ApiKeyRow(
+        key_id=key.key_id,
+        client_id=key.client_id,
+        name=key.name,
+        scopes=tuple(sorted(key.scopes)),
+        secret_sha256=key.secret_sha256,
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        revoked_at=key.revoked_at,
+    )
 
 
 def _usable(key: ApiKeyRow | None) -> ApiKeyRow:
     if key is None:
         raise NotFoundError("there is no API key of this id", hint="obligor keys list")
     if key.revoked_at is not None:
-        raise InvalidInputError(f"API key {key.key_id}: was revoked before")
+        raise InvalidInputError(f"API key {key.key_id}: was revoked before, at {time_text(key.revoked_at)}")
     return key
 
 
-def _named(by: str) -> None:
-    if not by:
-        raise InvalidInputError("an API key is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
+def _check_author(by: str) -> None:
+    if not by or len(by) > _LONGEST_AUTHOR or not by.isprintable():
+        wanted = f"a name of at most {_LONGEST_AUTHOR} printable characters"
+        raise InvalidInputError(f"an API key is somebody's act; wanted {wanted}", hint="set OBLIGOR_AUTHOR")
 
 
-def _row(key: ApiKey) -> ApiKeyRow:
-    return ApiKeyRow(
-        key.key_id,
-        key.client_id,
-        key.name,
-        tuple(sorted(key.scopes)),
-        key.secret_sha256,
-        key.created_at,
-        key.expires_at,
-        key.revoked_at,
-    )
-
-
-def _act(kind: str, row: ApiKeyRow, *, at: datetime, by: str, sources: Sources) -> Act:
-    return Act(kind, at, f"person:{by}", row.key_id, encode(_said(row)), sources.salt(), (row,))
-
-
-def _said(row: ApiKeyRow) -> dict[str, Any]:
-    return {
+def _act(kind: str, row: ApiKeyRow, *, at: datetime, by: str, sources: Sources, **beside: str) -> Act:
+    said = {
         "schema": SCHEMA,
         "key_id": row.key_id,
         "client_id": row.client_id,
         "name": row.name,
         "scopes": row.scopes,
+        "secret_sha256": row.secret_sha256.hex(),
         "created_at": time_text(row.created_at),
         "expires_at": time_text(row.expires_at),
         "revoked_at": None if row.revoked_at is None else time_text(row.revoked_at),
+        **beside,
     }
+    return Act(kind, at, f"person:{by}", row.key_id, encode(said), sources.salt(), (row,))
 
 
 async def _record(acts: tuple[Act, ...], recorder: Recorder) -> None:

@@ -1,0 +1,188 @@
+"""Gives, lists and takes away API keys from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.core.errors import InvalidInputError
+from obligor.core.leaves import time_text
+from obligor.security.api_keys import ApiKey, check_client, check_scopes, is_key_id, parse_key
+from obligor.serving.authenticating import key_of
+from obligor.serving.issuing import issue, revoke, rotate
+from obligor.settings import read_author
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from datetime import datetime, timedelta
+
+    from obligor.bootstrap.store import Store
+    from obligor.security.api_keys import NewKey
+
+Done = TypeVar("Done")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A key just made, whose text is shown this once, and the key that it takes the place of."""
+
+    new: NewKey
+    old: ApiKey | None = None
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``; the one place that shows the text."""
+        replaces = {} if self.old is None else {"replaces": plain(self.old)}
+        return {"key": self.new.text, **plain(self.new.kept), **replaces}
+
+    def lines(self) -> list[str]:
+        """Say all but the text, in lines for a person."""
+        it, opens = self.new.kept, ", ".join(sorted(self.new.kept.scopes))
+        said = [f"key {it.key_id} of client {it.client_id} opens {opens} until {_minute(it.expires_at)}"]
+        if self.old is not None:
+            said.append(f"key {self.old.key_id}, whose place it takes, opens until {_minute(self.old.expires_at)}")
+        return [*said, "it is shown this once and kept nowhere"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Keys, by client and age, as they are at an instant."""
+
+    keys: tuple[ApiKey, ...]
+    at: datetime
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return {"keys": [plain(it) | {"state": state(it, self.at)} for it in self.keys]}
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        if not self.keys:
+            return ["There is no API key; obligor keys create CLIENT makes one."]
+        width = max(len(it.client_id) for it in self.keys)
+        return [
+            f"{it.key_id}  {it.client_id:<{width}}  {state(it, self.at):<7}  until {_minute(it.expires_at)}  "
+            f"{','.join(sorted(it.scopes))}{f'  {it.name}' if it.name else ''}"
+            for it in self.keys
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A key that opens nothing any more."""
+
+    key: ApiKey
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return plain(self.key)
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        return [f"key {self.key.key_id} of client {self.key.client_id} opens nothing any more"]
+
+
+def create_key(client: str, *, name: str, scopes: Sequence[str], lasts: timedelta) -> Shown:
+    """Make a key for a client."""
+    check_client(client)
+    check_scopes(scopes)
+
+    async def made(store: Store) -> NewKey:
+        return await issue(
+            client,
+            scopes=scopes,
+            lasts=lasts,
+            by=read_author(os.environ),
+            recorder=store.recorder,
+            sources=store.sources,
+            name=name,
+        )
+
+    return Shown(_in_store(made))
+
+
+def list_keys() -> Listed:
+    """Give every key there is and was."""
+
+    async def listed(store: Store) -> Listed:
+        return Listed(tuple(key_of(row) for row in await store.archive.api_keys()), store.sources.now())
+
+    return _in_store(listed)
+
+
+def revoke_key(key_id: str) -> Revoked:
+    """Revoke a key."""
+    _check_id(key_id)
+
+    async def revoked(store: Store) -> Revoked:
+        row = await store.archive.api_key(key_id)
+        by = read_author(os.environ)
+        return Revoked(key_of(await revoke(row, by=by, recorder=store.recorder, sources=store.sources)))
+
+    return _in_store(revoked)
+
+
+def rotate_key(key_id: str, *, lasts: timedelta, overlap: timedelta) -> Shown:
+    """Make a key that takes the place of another."""
+    _check_id(key_id)
+
+    async def made(store: Store) -> Shown:
+        new = await rotate(
+            await store.archive.api_key(key_id),
+            lasts=lasts,
+            overlap=overlap,
+            by=read_author(os.environ),
+            recorder=store.recorder,
+            sources=store.sources,
+        )
+        old = await store.archive.api_key(key_id)
+        return Shown(new, None if old is None else key_of(old))
+
+    return _in_store(made)
+
+
+def state(key: ApiKey, at: datetime) -> str:
+    """Say in a word whether a key opens anything."""
+    if key.revoked_at is not None:
+        return "revoked"
+    return "opens" if key.opens(at) else "expired"
+
+
+def plain(key: ApiKey) -> dict[str, Any]:
+    """Give what may be shown of a key."""
+    return {
+        "key_id": key.key_id,
+        "client": key.client_id,
+        "name": key.name,
+        "scopes": sorted(key.scopes),
+        "created_at": time_text(key.created_at),
+        "expires_at": time_text(key.expires_at),
+        "revoked_at": None if key.revoked_at is None else time_text(key.revoked_at),
+    }
+
+
+def _minute(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}Z"
+
+
+def _check_id(text: str) -> None:
+    """Refuse what is no id of a key; a whole key that was given by mistake is not repeated."""
+    whole = parse_key(text)
+    if whole is not None:
+        raise InvalidInputError(f"KEY_ID: got a whole key; wanted its id alone, {whole.key_id}")
+    if not is_key_id(text):
+        raise InvalidInputError("KEY_ID: wanted the 12 characters between the underscores", hint="obligor keys list")
+
+
+def _in_store(work: Callable[[Store], Awaitable[Done]]) -> Done:
+    settings = service_settings()
+
+    async def done(url: str) -> Done:
+        async with open_store(url, settings) as store:
+            return await work(store)
+
+    with database(settings) as url:
+        return asyncio.run(done(url))

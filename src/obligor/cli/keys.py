@@ -1,0 +1,94 @@
+"""Commands that give clients API keys and take them away."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from obligor.cli.options import json_option, show
+from obligor.security.api_keys import SCOPES
+
+if TYPE_CHECKING:
+    from obligor.bootstrap.keys import Shown
+
+_MOST_DAYS = 3650
+_MOST_HOURS = 24 * 90
+
+days_option = click.option(
+    "--days", type=click.IntRange(1, _MOST_DAYS), default=365, show_default=True, help="How long the key opens."
+)
+
+
+@click.group()
+def keys() -> None:
+    """Give clients of the service API keys, and take them away; each is recorded in the audit log."""
+
+
+@keys.command()
+@click.argument("client")
+@click.option("--name", default="", help="What you call the key, such as the system that uses it.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(SCOPES),
+    default=("decide", "simulate", "read", "report"),
+    show_default=True,
+    help="What it opens; may be given several times.",
+)
+@days_option
+@json_option
+def create(client: str, *, name: str, scopes: tuple[str, ...], days: int, as_json: bool) -> None:
+    """Make a key for CLIENT and print it, this once: nothing but a hash of it is kept."""
+    from obligor.bootstrap.keys import create_key
+
+    _show_once(create_key(client, name=name, scopes=scopes, lasts=timedelta(days=days)), as_json=as_json)
+
+
+@keys.command("list")
+@json_option
+def list_keys(*, as_json: bool) -> None:
+    """Show every key there is and was, by client."""
+    from obligor.bootstrap.keys import list_keys as listed
+
+    show(listed(), quiet=False, as_json=as_json)
+
+
+@keys.command()
+@click.argument("key_id")
+@json_option
+def revoke(key_id: str, *, as_json: bool) -> None:
+    """Revoke the key KEY_ID: running services refuse it at once, or within half a minute where no notice reaches them."""
+    from obligor.bootstrap.keys import revoke_key
+
+    show(revoke_key(key_id), quiet=False, as_json=as_json)
+
+
+@keys.command()
+@click.argument("key_id")
+@click.option(
+    "--overlap",
+    type=click.IntRange(0, _MOST_HOURS),
+    default=24,
+    show_default=True,
+    help="Hours for which the old key opens as well.",
+)
+@days_option
+@json_option
+def rotate(key_id: str, *, overlap: int, days: int, as_json: bool) -> None:
+    """Make a key that takes the place of KEY_ID, with its client, name and scopes, and print it, this once."""
+    from obligor.bootstrap.keys import rotate_key
+
+    _show_once(rotate_key(key_id, lasts=timedelta(days=days), overlap=timedelta(hours=overlap)), as_json=as_json)
+
+
+def _show_once(shown: Shown, *, as_json: bool) -> None:
+    """Print a key alone on standard output, so that it can go into a file or a vault, and the rest beside it."""
+    if as_json:
+        show(shown, quiet=False, as_json=True)
+        return
+    click.echo(shown.new.text)
+    for line in shown.lines():
+        click.echo(line, err=True)
