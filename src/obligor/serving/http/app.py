@@ -21,6 +21,7 @@ from obligor.serving.http.routing import respond
 
 if TYPE_CHECKING:
     from fastapi import Request, Response
+    from fastapi.telemetry import TelemetryConfig
     from starlette.types import ASGIApp
 
     from obligor.serving.http.door import Door
@@ -36,6 +37,15 @@ _WANTED = {
     "to": "an instant such as 2026-11-27T00:00:00Z, or a size of the log",
 }
 
+# The framework would tell whatever tracer, meter or logger the process has of addresses, bodies and messages of exceptions.
+_UNTOLD: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+
 
 def make_app(door: Door) -> ASGIApp:
     """Build the REST door."""
@@ -44,7 +54,7 @@ def make_app(door: Door) -> ASGIApp:
 
 def make_routes(door: Door) -> FastAPI:
     """Build the part of it that routes: every route, the fast one too."""
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, telemetry=_UNTOLD)
     for routes in _ROUTERS:
         app.include_router(routes)
     app.state.door = door
