@@ -340,10 +340,10 @@ def check_bundle(path: str, key_text: str | None = None) -> list[str]:
     require(same, "key", "the bundle comes with another key than the one given")
     size, root = read_checkpoint(bundle.text("checkpoint.txt"), key, "checkpoint.txt")
     first, hashes, period = check_leaves(bundle, manifest, size)
+    pinned = check_records(bundle, first, period)
     given = read_tree(bundle, size, first, first + len(hashes))
     whole = hashes and tree_root(0, size, given, first, hashes) == root
     require(whole, "root", f"the leaves do not give the root that was signed for {size} leaves")
-    pinned = check_records(bundle, first, period)
     check_artefacts(bundle, pinned)
     others = check_checkpoints(bundle, key, size, root)
     leaf, index, proven = check_receipt(bundle.json("export.json"), key, "export.json")

@@ -1,0 +1,324 @@
+"""A bundle shows a regulator the acts of a period, complete and unchanged, by a script that needs none of our code."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.governance.audit.logs import KEY, NOON, PINS, Lender, MemoryLog, log_of
+
+from obligor.core.errors import IntegrityError, InvalidInputError
+from obligor.core.leaves import parse_leaf, time_text
+from obligor.governance.audit.anchored import AnchoredNote
+from obligor.governance.audit.bundle import BundleSummary, Period, leaves_of, write_bundle
+from obligor.governance.audit.standalone import verify
+from obligor.telemetry import Silence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PERIOD = Period(NOON + timedelta(seconds=100), NOON + timedelta(seconds=200))
+ALL = Period(NOON, NOON + timedelta(days=1))
+
+
+def exported(folder: Path, log: MemoryLog, period: Period = PERIOD, anchors: tuple[bytes, ...] = ()) -> BundleSummary:
+    lender = Lender(seed=2)
+    lender.at = parse_leaf(log.kept[-1].body).at
+    index = log.record(lender.export())
+    notes = [AnchoredNote(f"file://anchor/{place}", note) for place, note in enumerate(anchors)]
+    path = folder / "bundle.zip"
+    return write_bundle(
+        path, source=log, period=period, export_index=index, signer=KEY, anchors=notes, progress=Silence()
+    )
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    log = log_of(300)
+    return exported(tmp_path_factory.mktemp("bundle"), log, anchors=tuple(note.note for note in log.notes)).path
+
+
+def alone(folder: Path, bundle: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """Run the verifier that came with the bundle, as somebody without our code does."""
+    with zipfile.ZipFile(bundle) as file:
+        (folder / "verify.py").write_bytes(file.read("verify.py"))
+    command = [sys.executable, "-I", "verify.py", str(bundle), *more]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+
+
+def test_a_bundle_holds_by_its_own_verifier(bundle: Path, tmp_path: Path) -> None:
+    done = alone(tmp_path, bundle, "--key", KEY.verifier.text())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "100 acts from 2026-11-26T12:01:40.000000Z" in done.stdout
+    assert "3 artefacts" in done.stdout
+    assert done.stdout.endswith("holds\n")
+    assert "note   the key comes with the bundle" in alone(tmp_path, bundle).stdout
+    wrong = alone(tmp_path, bundle, "--key", KEY.verifier.text().replace("obligor-test", "another"))
+    assert (wrong.returncode, wrong.stdout) == (1, "WRONG  key: the id of the key is not its own\n")
+
+
+def test_the_verifier_is_short_and_needs_one_package() -> None:
+    text = Path(verify.__file__).read_text()
+    imported = {line.split()[1].split(".")[0] for line in text.splitlines() if line.startswith(("import ", "from "))}
+    assert imported - sys.stdlib_module_names == {"cryptography"}
+    assert len(text.splitlines()) < 500
+
+
+def test_a_bundle_holds_the_acts_of_its_period_and_no_other_record(bundle: Path) -> None:
+    with zipfile.ZipFile(bundle) as file:
+        records = [json.loads(line) for line in file.read("records.jsonl").splitlines()]
+        leaves = [json.loads(line) for line in file.read("leaves.jsonl").splitlines()]
+        assert sum(name.startswith("artefacts/") for name in file.namelist()) == 3
+    assert len(leaves) == len(records) + 2
+    since, until = time_text(PERIOD.since), time_text(PERIOD.until)
+    assert leaves[0]["at"] < since <= leaves[1]["at"]
+    assert leaves[-2]["at"] < until <= leaves[-1]["at"]
+    assert [record["index"] for record in records] == list(range(records[0]["index"], records[0]["index"] + 100))
+
+
+def test_the_same_log_gives_the_same_bytes(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    assert exported(first, log_of(120)).path.read_bytes() == exported(second, log_of(120)).path.read_bytes()
+
+
+@given(st.integers(-5, 140), st.integers(1, 150))
+def test_any_period_gives_a_bundle_that_holds(start: int, length: int) -> None:
+    log = log_of(100)
+    period = Period(NOON + timedelta(seconds=start), NOON + timedelta(seconds=start + length))
+    wanted = [leaf.index for leaf in log.kept if period.since <= parse_leaf(leaf.body).at < period.until]
+    assert list(leaves_of(log, period)) == wanted
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        assert exported(Path(folder), log, period).acts == len(leaves_of(log, period))
+
+
+def test_a_period_without_length_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="has no length"):
+        Period(NOON, NOON)
+
+
+def test_no_bundle_is_made_of_a_log_that_does_not_hold(tmp_path: Path) -> None:
+    log = log_of(300)
+    log.kept[120] = replace(log.kept[120], record=b"{}")
+    with pytest.raises(IntegrityError, match="WRONG  record-changed at leaf 120"):
+        exported(tmp_path, log)
+    assert list(tmp_path.iterdir()) == []
+    log = log_of(300)
+    ahead = log_of(310).notes[-1].note
+    with pytest.raises(IntegrityError, match="keeps a log of"):
+        exported(tmp_path, log_of(200), anchors=(ahead,))
+
+
+def test_many_checkpoints_are_thinned(tmp_path: Path) -> None:
+    log = log_of(300, every=1)
+    with zipfile.ZipFile(exported(tmp_path, log, ALL).path) as file:
+        names = [name for name in file.namelist() if name.startswith("checkpoints/")]
+        assert len(names) == 200
+        assert json.loads(file.read(names[-1]))["note"].encode() == log.notes[-1].note
+
+
+# Tampering. Whoever changes a file also puts its new hash into the manifest, unless the test is of that.
+
+
+def rewritten(bundle: Path, into: Path, change: Callable[[dict[str, bytes]], None], *, honest: bool = True) -> Path:
+    with zipfile.ZipFile(bundle) as file:
+        kept = {name: file.read(name) for name in file.namelist()}
+    change(kept)
+    if honest:
+        manifest = json.loads(kept["manifest.json"])
+        manifest["files"] = {
+            name: hashlib.sha256(data).hexdigest() for name, data in kept.items() if name != "manifest.json"
+        }
+        kept["manifest.json"] = json.dumps(manifest).encode()
+    path = into / "changed.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in kept.items():
+            file.writestr(name, data)
+    return path
+
+
+def judged(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    assert verify.main([str(path), "--key", KEY.verifier.text()]) == 1
+    return capsys.readouterr().out.removeprefix("WRONG  ").split(":")[0]
+
+
+def lines(name: str, change: Callable[[list[bytes]], None]) -> Callable[[dict[str, bytes]], None]:
+    def changed(kept: dict[str, bytes]) -> None:
+        told = kept[name].splitlines(keepends=True)
+        change(told)
+        kept[name] = b"".join(told)
+
+    return changed
+
+
+def without_event(kept: dict[str, bytes]) -> None:
+    lines("leaves.jsonl", lambda told: told.__delitem__(40))(kept)
+    lines("records.jsonl", lambda told: told.__delitem__(39))(kept)
+
+
+def renumbered(kept: dict[str, bytes]) -> None:
+    """Remove an event and close the gap in the numbers of the records."""
+    without_event(kept)
+    told = [json.loads(line) for line in kept["records.jsonl"].splitlines()]
+    for number, record in enumerate(told):
+        record["index"] = told[0]["index"] + number
+    kept["records.jsonl"] = b"".join(json.dumps(record).encode() + b"\n" for record in told)
+
+
+def hidden(kept: dict[str, bytes]) -> None:
+    """Give the root itself as the hash of all leaves, so that what the leaves are would not matter."""
+    checkpoint = kept["checkpoint.txt"].decode().split("\n")
+    import base64
+
+    kept["tree.json"] = json.dumps([[0, int(checkpoint[1]), base64.b64decode(checkpoint[2]).hex()]]).encode()
+
+
+def widened(kept: dict[str, bytes]) -> None:
+    manifest = json.loads(kept["manifest.json"])
+    kept["manifest.json"] = json.dumps(manifest | {"from": time_text(NOON)}).encode()
+
+
+def narrowed(kept: dict[str, bytes]) -> None:
+    manifest = json.loads(kept["manifest.json"])
+    kept["manifest.json"] = json.dumps(manifest | {"to": time_text(PERIOD.until - timedelta(seconds=1))}).encode()
+
+
+def swapped(one: str, other: str) -> Callable[[dict[str, bytes]], None]:
+    def change(kept: dict[str, bytes]) -> None:
+        kept[one], kept[other] = kept[other], kept[one]
+
+    return change
+
+
+def replaced(name: str, old: bytes, new: bytes) -> Callable[[dict[str, bytes]], None]:
+    def change(kept: dict[str, bytes]) -> None:
+        assert old in kept[name]
+        kept[name] = kept[name].replace(old, new, 1)
+
+    return change
+
+
+CARD, POLICY = (f"artefacts/{PINS[name]}.json" for name in ("card_sha256", "policy_sha256"))
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (without_event, "record-missing at leaf 138"),
+        (renumbered, "leaf-missing at leaf 199"),
+        (lines("leaves.jsonl", lambda told: told.insert(5, told[5])), "record-changed at leaf 104"),
+        (lines("leaves.jsonl", lambda told: told.__setitem__(slice(5, 7), told[6:4:-1])), "clock at leaf"),
+        (lines("leaves.jsonl", lambda told: told.pop()), "period at leaf"),
+        (lines("leaves.jsonl", lambda told: told.pop(0)), "period at leaf 98"),
+        (lines("records.jsonl", lambda told: told.pop()), "record-missing at leaf"),
+        (lines("records.jsonl", lambda told: told.pop(3)), "record-missing at leaf"),
+        (lines("records.jsonl", lambda told: told.append(told[-1])), "record-stray"),
+        (lines("records.jsonl", lambda told: told.__setitem__(slice(5, 7), told[6:4:-1])), "record-missing at leaf"),
+        (replaced("records.jsonl", b"Income is low", b"Income is loW"), "record-changed at leaf"),
+        (replaced("leaves.jsonl", b"client:acme", b"client:acmf"), "root"),
+        (replaced("leaves.jsonl", b'{"at"', b'{ "at"'), "leaf-form at leaf"),
+        (hidden, "form"),
+        (widened, "period at leaf"),
+        (narrowed, "record-stray"),
+        (swapped(CARD, POLICY), "artefact-changed at leaf"),
+        (lambda kept: kept.pop(CARD), "artefact-missing at leaf"),
+        (swapped("checkpoints/0.json", "export.json"), "form"),
+        (replaced("anchors/1.json", b'"proof"', b'"prooF"'), "form"),
+        (lambda kept: kept.pop("export.json"), "file-missing"),
+        (lambda kept: kept.update({"../evil.py": b"x"}), "zip"),
+        (lambda kept: kept.update({"artefacts/readme.txt": b"x"}), "zip"),
+        (lambda kept: kept.update({"README.txt": bytes(2_000_000)}), "zip"),
+        (replaced("key.txt", b"obligor-test", b"obligor-tesu"), "key"),
+    ],
+)
+def test_what_is_wrong_with_a_bundle_is_named(
+    bundle: Path,
+    tmp_path: Path,
+    change: Callable[[dict[str, bytes]], Any],
+    kind: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert judged(rewritten(bundle, tmp_path, change), capsys).startswith(kind)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (without_event, "file-changed"),
+        (swapped(CARD, POLICY), "file-changed"),
+        (lambda kept: kept.pop("anchors/0.json"), "file-missing"),
+        (lambda kept: kept.update({"anchors/99.json": b"{}"}), "file-extra"),
+    ],
+)
+def test_a_file_that_is_not_the_one_of_the_manifest_is_named(
+    bundle: Path,
+    tmp_path: Path,
+    change: Callable[[dict[str, bytes]], Any],
+    kind: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert judged(rewritten(bundle, tmp_path, change, honest=False), capsys) == kind
+
+
+def test_an_anchor_of_another_log_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = exported(tmp_path, log_of(300)).path
+    other = MemoryLog()
+    for submission in Lender(seed=9).day(60):
+        other.record(submission)
+    foreign = {"place": "elsewhere", "note": other.checkpoint().decode(), "proof": []}
+    changed = rewritten(path, tmp_path, lambda kept: kept.update({"anchors/0.json": json.dumps(foreign).encode()}))
+    assert judged(changed, capsys) == "rewritten"
+
+
+def test_the_receipt_of_the_export_must_be_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = exported(tmp_path, log_of(60), ALL).path
+    receipt = json.loads(zipfile.ZipFile(path).read("export.json"))
+    other = {**receipt, "index": 0}
+    assert judged(
+        rewritten(path, tmp_path, lambda kept: kept.update({"export.json": json.dumps(other).encode()})), capsys
+    ).startswith("proof at leaf 0")
+
+
+@given(st.data())
+def test_a_bit_that_flips_is_seen_or_changes_nothing(bundle: Path, data: st.DataObject) -> None:
+    whole = bundle.read_bytes()
+    at, bit = data.draw(st.integers(0, len(whole) - 1)), data.draw(st.integers(0, 7))
+    bent = bytearray(whole)
+    bent[at] ^= 1 << bit
+    path = bundle.with_name("bent.zip")
+    path.write_bytes(bent)
+    if verify.main([str(path), "--key", KEY.verifier.text()]) == 0:  # a time or a right of the zip itself
+        with zipfile.ZipFile(path) as one, zipfile.ZipFile(bundle) as other:
+            assert {name: one.read(name) for name in one.namelist()} == {
+                name: other.read(name) for name in other.namelist()
+            }
+
+
+def test_what_is_no_bundle_is_refused_without_a_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for data in (b"", b"PK\x05\x06" + bytes(18), b"PK\x05\x06" + b"\xff" * 18):
+        (tmp_path / "it.zip").write_bytes(data)
+        judged(tmp_path / "it.zip", capsys)
+    judged(tmp_path / "none.zip", capsys)
+    twice = io.BytesIO()
+    with zipfile.ZipFile(twice, "w") as file, pytest.warns(UserWarning, match="Duplicate name"):
+        file.writestr("key.txt", b"a")
+        file.writestr("key.txt", b"b")
+        file.writestr("manifest.json", b"{}")
+    (tmp_path / "it.zip").write_bytes(twice.getvalue())
+    assert judged(tmp_path / "it.zip", capsys) == "zip"
+    shutil.rmtree(tmp_path)

@@ -1,0 +1,350 @@
+"""A sound log verifies; whatever is changed in it is named by its kind, with the first leaf that is wrong."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.governance.audit.logs import KEY, VERIFIER, Lender, MemoryLog, changed, log_of
+
+from obligor.core.checkpoints import Checkpoint
+from obligor.core.errors import InvalidInputError
+from obligor.core.leaves import Leaf, commitment, parse_leaf
+from obligor.core.merkle import Frontier, leaf_hash
+from obligor.governance.audit.anchored import AnchoredNote, read_anchors
+from obligor.governance.audit.findings import Findings, Kind, Verdict
+from obligor.governance.audit.source import StoredNote
+from obligor.governance.audit.verifying import NO_ANCHORS, verify_log
+from obligor.security.signing import open_signing_key
+from obligor.telemetry import Silence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from obligor.governance.audit.source import StoredLeaf
+
+
+def verdict_of(log: MemoryLog, *anchors: bytes) -> Verdict:
+    notes = [AnchoredNote(f"anchor {place}", note) for place, note in enumerate(anchors)]
+    return verify_log(log, signatures=VERIFIER, anchors=notes, progress=Silence())
+
+
+def found_in(verdict: Verdict) -> dict[Kind, int | None]:
+    return {finding.kind: finding.index for finding in verdict.findings}
+
+
+def test_a_sound_log_verifies_and_says_what_cannot_be_seen() -> None:
+    log = log_of(300)
+    verdict = verdict_of(log)
+    assert verdict.sound, verdict.lines()
+    assert verdict.root == log.frontier.root
+    assert verdict.counts == {"leaves": log.size, "records": log.size, "nodes": 1, "checkpoints": log.size // 50}
+    assert verdict.cautions == (NO_ANCHORS,)
+    assert verdict.lines()[-1] == "sound"
+
+
+def test_anchors_confirm_the_log_up_to_the_newest() -> None:
+    log = log_of(100)
+    verdict = verdict_of(log, *(note.note for note in log.notes))
+    assert verdict.sound
+    assert verdict.anchored == 100
+    assert verdict.cautions == (f"the last {log.size - 100} leaves came after the newest anchor that was given: "
+                                "only the store speaks for them",)  # fmt: skip
+    assert verdict_of(log, log.checkpoint()).cautions == ()
+
+
+def test_an_empty_log_is_sound() -> None:
+    assert verdict_of(MemoryLog()).sound
+
+
+def body_with(leaf: StoredLeaf, **what: Any) -> bytes:
+    return replace(parse_leaf(leaf.body), **what).body()
+
+
+def rehashed(leaf: StoredLeaf, **what: Any) -> StoredLeaf:
+    body = body_with(leaf, **what)
+    return changed(leaf, body=body, hash=leaf_hash(body))
+
+
+def with_record(leaf: StoredLeaf, change: Callable[[dict[str, Any]], dict[str, Any]]) -> bytes:
+    assert leaf.record is not None
+    return json.dumps(
+        change(json.loads(leaf.record)), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    ).encode()
+
+
+def committed(leaf: StoredLeaf, record: bytes) -> StoredLeaf:
+    """Change a record with everything that the log itself says of it."""
+    assert leaf.salt is not None
+    return replace(rehashed(leaf, commitment=commitment(record, leaf.salt)), record=record)
+
+
+def rebuilt(log: MemoryLog) -> MemoryLog:
+    """Give every leaf a new index and the tree, its nodes and its checkpoints anew, as who holds the key can."""
+    log.kept = [changed(leaf, index=index, hash=leaf_hash(leaf.body)) for index, leaf in enumerate(log.kept)]
+    log.nodes_kept, log.frontier = [], Frontier()
+    sizes, log.notes = {note.size for note in log.notes}, []
+    for log.size, leaf in enumerate(log.kept, start=1):
+        growth = log.frontier.extend([leaf.hash])
+        log.frontier = growth.frontier
+        log.nodes_kept += growth.nodes
+        if log.size in sizes:
+            log.checkpoint()
+    return log
+
+
+def test_an_edited_body_is_named() -> None:
+    log = log_of(300)
+    log.kept[70] = changed(log.kept[70], body=body_with(log.kept[70], by="client:mallory"))
+    found = found_in(verdict_of(log))
+    assert found[Kind.LEAF_HASH] == 70
+    assert found[Kind.RECORD_FORM] == 70
+    assert found[Kind.NODE] == 0
+    assert found[Kind.CHECKPOINT_ROOT] == 50
+
+
+def test_an_edited_record_is_named() -> None:
+    log = log_of(60)
+    record = with_record(log.kept[41], lambda said: said | {"reasons": []})
+    log.kept[41] = changed(log.kept[41], record=record)
+    assert found_in(verdict_of(log)) == {Kind.RECORD_CHANGED: 41}
+
+
+def test_a_record_committed_anew_still_breaks_the_tree() -> None:
+    log = log_of(300)
+    log.kept[41] = committed(log.kept[41], with_record(log.kept[41], lambda said: said | {"reasons": []}))
+    assert found_in(verdict_of(log)) == {Kind.NODE: 0, Kind.CHECKPOINT_ROOT: 0}
+
+
+def test_a_leaf_deleted_from_the_middle_is_named() -> None:
+    log = log_of(60)
+    del log.kept[33]
+    found = found_in(verdict_of(log))
+    assert found[Kind.LEAF_MISSING] == 33
+    assert found[Kind.HEAD] == 66 + 3 - 1
+    assert found[Kind.ROW_STRAY] == 33
+
+
+def test_a_tail_cut_off_with_its_traces_is_seen_by_the_anchors_alone() -> None:
+    log = log_of(60)
+    anchors = [note.note for note in log.notes]
+    log.kept, log.size, log.notes = log.kept[:40], 40, []
+    log.asked = [request for request in log.asked if request.leaf_index < 40]
+    log.tables = {name: [row for row in rows if row.leaf_index < 40] for name, rows in log.tables.items()}
+    assert verdict_of(log).sound
+    assert found_in(verdict_of(log, *anchors)) == {Kind.ROLLED_BACK: 40}
+
+
+def test_a_log_rewritten_and_signed_again_is_seen_by_the_anchors_alone() -> None:
+    log = log_of(300)
+    anchors = [note.note for note in log.notes]
+    victim = next(leaf for leaf in log.kept[120:] if leaf.kind == "decision")
+    record = with_record(victim, lambda said: said | {"reasons": []})
+    log.kept[victim.index] = committed(victim, record)
+    rebuilt(log)
+    assert verdict_of(log).sound
+    verdict = verdict_of(log, *anchors)
+    assert found_in(verdict) == {Kind.REWRITTEN: 100}
+    assert verdict.anchored == 100
+    assert "from leaf 100 on, and before leaf 150" in str(verdict.findings[0])
+
+
+def test_two_signed_views_of_one_size_are_named() -> None:
+    log, other = log_of(60), log_of(60)
+    rebuilt(replace_record(other, 30))
+    verdict = verdict_of(log, log.notes[0].note, other.notes[0].note)
+    assert found_in(verdict)[Kind.SPLIT_VIEW] == 0
+
+
+def replace_record(log: MemoryLog, index: int) -> MemoryLog:
+    log.kept[index] = committed(
+        log.kept[index], with_record(log.kept[index], lambda said: said | {"because": "grey_zone"})
+    )
+    return log
+
+
+def test_a_clock_that_was_turned_back_is_named() -> None:
+    log = log_of(60)
+    log.kept[45] = rehashed(log.kept[45], at=parse_leaf(log.kept[12].body).at)
+    assert found_in(verdict_of(rebuilt(log))) == {Kind.CLOCK: 45}
+
+
+def test_a_leaf_that_stands_twice_is_named() -> None:
+    log = log_of(60)
+    log.kept.append(changed(log.kept[-1], index=log.size))
+    found = found_in(verdict_of(rebuilt(log)))
+    assert found[Kind.LEAF_REPEATED] == log.size - 1
+    assert found[Kind.ROW_MISSING] == log.size - 1
+
+
+def test_decisions_swapped_between_clients_are_named() -> None:
+    log = log_of(60)
+    one, other = log.tables["decision"][10:12]
+    log.tables["decision"][10:12] = [replace(one, values=other.values), replace(other, values=one.values)]
+    assert found_in(verdict_of(log)) == {Kind.ROW_CHANGED: one.leaf_index}
+
+
+@pytest.mark.parametrize("column", ["client_id", "application_id", "decided_at", "outcome", "band", "score"])
+def test_every_column_of_a_decision_is_held_against_its_record(column: str) -> None:
+    log = log_of(20)
+    row = log.tables["decision"][7]
+    log.tables["decision"][7] = replace(row, values={**row.values, column: "another"})
+    assert found_in(verdict_of(log)) == {Kind.ROW_CHANGED: row.leaf_index}
+
+
+def test_a_row_without_an_act_and_an_act_without_a_row_are_named() -> None:
+    log = log_of(20)
+    row = log.tables["decision"].pop(7)
+    log.tables["outcome"].append(replace(row, leaf_index=10_000))
+    assert found_in(verdict_of(log)) == {Kind.ROW_MISSING: row.leaf_index, Kind.ROW_STRAY: 10_000}
+
+
+def test_a_decision_without_the_request_that_it_answered_is_named() -> None:
+    log = log_of(20)
+    request = log.asked.pop(7)
+    assert found_in(verdict_of(log)) == {Kind.REQUEST_MISSING: request.leaf_index}
+
+
+@pytest.mark.parametrize("answer", [b"", b"{}", b"[[]]", b'{"decision_id":"?","outcome":"approve"}'])
+def test_an_answer_that_tells_another_outcome_is_named(answer: bytes) -> None:
+    log = log_of(20)
+    request = log.asked[7]
+    log.asked[7] = replace(request, response=answer)
+    assert found_in(verdict_of(log)) == {Kind.REQUEST_CHANGED: request.leaf_index}
+
+
+def test_an_edited_release_is_named() -> None:
+    log = log_of(5)
+    row = log.tables["release"][0]
+    for values, kind in (
+        ({"card_sha256": "0" * 64}, Kind.ROW_CHANGED),
+        ({"statement": b"{}".hex()}, Kind.RELEASE_SIGNATURE),
+        ({"signature": "00"}, Kind.RELEASE_SIGNATURE),
+    ):
+        log.tables["release"][0] = replace(row, values={**row.values, **values})
+        assert found_in(verdict_of(log))[kind] == 2
+
+
+def test_an_edited_or_deleted_artefact_is_named() -> None:
+    log = log_of(5)
+    log.artefacts_kept[1] = replace(log.artefacts_kept[1], body=b'{"cutoff":300}')
+    assert found_in(verdict_of(log)) == {Kind.ARTEFACT_CHANGED: 2}
+    del log.artefacts_kept[1]
+    assert found_in(verdict_of(log)) == {Kind.ARTEFACT_MISSING: 2}
+
+
+def test_an_artefact_may_be_kept_in_a_form_for_people() -> None:
+    log = log_of(5)
+    said = json.dumps(json.loads(log.artefacts_kept[1].body), indent=2).encode()
+    log.artefacts_kept[1] = replace(log.artefacts_kept[1], body=said)
+    assert verdict_of(log).sound
+
+
+def test_api_keys_stand_as_their_acts_left_them() -> None:
+    lender, log = Lender(), MemoryLog()
+    log.record(lender.key("acme"))
+    log.record(lender.key("acme", revoked=True))
+    assert verdict_of(log).sound
+    (key_id,) = log.keys
+    for change in ({"revoked_at": None}, {"scopes": ["audit"]}, {"expires_at": "2099-01-01T00:00:00.000000Z"}):
+        kept = log.keys[key_id]
+        log.keys[key_id] = {**kept, **change}
+        assert found_in(verdict_of(log)) == {Kind.API_KEY: 1}
+        log.keys[key_id] = kept
+    log.keys["another"] = {**kept, "key_id": "another"}
+    assert found_in(verdict_of(log)) == {Kind.API_KEY: None}
+    log.keys.clear()
+    assert found_in(verdict_of(log)) == {Kind.API_KEY: 1}
+
+
+@pytest.mark.parametrize(
+    "record", [b'{"score":6.0e2}', b'{"a":1, "b":2}', b"[]", b'{"a":NaN}', b'{"a":1,"a":1}', b"\xff"]
+)
+def test_a_record_that_can_be_read_in_two_ways_is_named(record: bytes) -> None:
+    log = log_of(20)
+    log.kept[9] = committed(log.kept[9], record)
+    assert found_in(verdict_of(rebuilt(log)))[Kind.RECORD_FORM] == 9
+
+
+def test_half_of_a_batch_is_named() -> None:
+    """Leaves whose records, rows and head never came: a writer that was not one transaction."""
+    log = log_of(20)
+    leaf = parse_leaf(log.kept[-1].body)
+    body = Leaf(leaf.at, leaf.by, "decision", "half", "0" * 64).body()
+    log.kept.append(
+        changed(log.kept[-1], index=log.size, body=body, hash=leaf_hash(body), kind="decision", record=None)
+    )
+    found = found_in(verdict_of(log))
+    assert found == {Kind.HEAD: log.size, Kind.RECORD_MISSING: log.size}
+
+
+def test_checkpoints_of_the_store_are_held_against_the_tree() -> None:
+    log = log_of(60)
+    ahead = KEY.sign_note(Checkpoint(KEY.name, 500, bytes(32)).text()).encode()
+    wrong = KEY.sign_note(Checkpoint(KEY.name, 20, bytes(32)).text()).encode()
+    log.notes = [
+        StoredNote(10, b"nonsense"),
+        StoredNote(20, wrong),
+        StoredNote(30, wrong),
+        StoredNote(50, log.notes[0].note.replace(b"obligor-test A", b"obligor-test B")),
+        StoredNote(500, ahead),
+    ]
+    found = found_in(verdict_of(log))
+    assert found == {
+        Kind.CHECKPOINT_FORM: None,
+        Kind.CHECKPOINT_ROOT: 0,
+        Kind.CHECKPOINT_SIGNATURE: None,
+        Kind.CHECKPOINT_BEYOND: log.size,
+    }
+
+
+def test_anchors_of_another_key_or_form_are_named(tmp_path: Path) -> None:
+    log = log_of(20)
+    other = open_signing_key(tmp_path / "key.pem", name=KEY.name)
+    stranger = other.sign_note(Checkpoint(KEY.name, 10, bytes(32)).text()).encode()
+    assert found_in(verdict_of(log, stranger, b"")) == {Kind.ANCHOR_SIGNATURE: None, Kind.ANCHOR_FORM: None}
+
+
+def test_an_anchor_that_was_changed_itself_is_named(tmp_path: Path) -> None:
+    findings = Findings()
+    assert read_anchors([tmp_path], findings) == ()
+    note = log_of(60).notes[0].note
+    (tmp_path / "00000000000000000050.checkpoint").write_bytes(note)
+    (tmp_path / "checkpoints.log").write_text(f"50 {'0' * 64}\n60 {'0' * 64}\ntorn")
+    assert [each.note for each in read_anchors([tmp_path], findings)] == [note]
+    assert {(it.kind, it.times) for it in findings.all()} == {(Kind.ANCHOR_EMPTY, 1), (Kind.ANCHOR_FORM, 2)}
+    with pytest.raises(InvalidInputError, match="there is no such folder or file"):
+        read_anchors([tmp_path / "none"], findings)
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_no_byte_of_a_leaf_a_record_or_a_row_changes_unseen(data: st.DataObject) -> None:
+    log = log_of(30, every=7)
+    log.checkpoint()
+    index = data.draw(st.integers(0, log.size - 1))
+    leaf = log.kept[index]
+    part = data.draw(st.sampled_from(["body", "hash", "record", "salt"]))
+    value = bytearray(getattr(leaf, part))
+    value[data.draw(st.integers(0, len(value) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    log.kept[index] = changed(leaf, **{part: bytes(value)})
+    verdict = verdict_of(log)
+    assert not verdict.sound
+    assert index in found_in(verdict).values()
+
+
+def test_a_verdict_is_told_in_lines_and_as_plain_data() -> None:
+    log = log_of(20)
+    log.kept[9] = changed(log.kept[9], record=b"{}")
+    log.kept[12] = changed(log.kept[12], record=b"{}")
+    verdict = verdict_of(log)
+    assert verdict.lines()[1] == (
+        "WRONG  record-changed at leaf 9: the record, or its salt, is not what the leaf commits to (and 1 more)"
+    )
+    assert verdict.to_plain()["findings"][0]["first_index"] == 9
+    assert json.loads(json.dumps(verdict.to_plain()))["sound"] is False
