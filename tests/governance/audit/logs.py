@@ -26,6 +26,7 @@ from obligor.serving.acts import (
     Request,
     Submission,
 )
+from obligor.serving.encoding import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -70,7 +71,7 @@ class Lender:
             "route": "POST /v1/decisions",
             "input": {"annual_income": 31_000.5 + number},
             "score": 600_000 + number,
-            "pd": 0.0123 * (1 + number % 7),
+            "pd": (0.0123 * (1 + number % 7), 1.25e-7)[number % 2],
             "band": "B",
             "outcome": outcome,
             "because": "score",
@@ -114,6 +115,7 @@ class Lender:
         said = {"schema": "obligor/release/1", "number": 1, **PINS, "at": time_text(at), "by": "ada"}
         statement = canonical_json(said)
         signature = KEY.sign_statement(statement, purpose="release")
+        said |= {"signature": signature.hex()}
         kept = zip(PINS.values(), ("card", "policy", "profile"), (CARD, POLICY, PROFILE), strict=True)
         artefacts = tuple(ArtefactRow(*each) for each in kept)
         row = ReleaseRow(1, *PINS.values(), at, "ada", statement, signature, artefacts)
@@ -133,7 +135,7 @@ class Lender:
         at: datetime | None = None,
     ) -> Act:
         salt = self.random.randbytes(16)
-        return Act(kind, at or self.now(), by, subject, canonical_json(said), salt, rows)
+        return Act(kind, at or self.now(), by, subject, encode(said), salt, rows)
 
     def uuid(self) -> UUID:
         return UUID(bytes=self.random.randbytes(16), version=4)

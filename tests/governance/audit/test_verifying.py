@@ -20,6 +20,7 @@ from obligor.governance.audit.findings import Findings, Kind, Verdict
 from obligor.governance.audit.source import StoredNote
 from obligor.governance.audit.verifying import NO_ANCHORS, verify_log
 from obligor.security.signing import open_signing_key
+from obligor.serving.encoding import encode
 from obligor.telemetry import Silence
 
 if TYPE_CHECKING:
@@ -73,9 +74,7 @@ def rehashed(leaf: StoredLeaf, **what: Any) -> StoredLeaf:
 
 def with_record(leaf: StoredLeaf, change: Callable[[dict[str, Any]], dict[str, Any]]) -> bytes:
     assert leaf.record is not None
-    return json.dumps(
-        change(json.loads(leaf.record)), sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    ).encode()
+    return encode(change(json.loads(leaf.record)))
 
 
 def committed(leaf: StoredLeaf, record: bytes) -> StoredLeaf:

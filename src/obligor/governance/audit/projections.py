@@ -28,8 +28,9 @@ _PINNED: Final = ("card_sha256", "policy_sha256", "profile_sha256")
 _HELD: Final[Mapping[str, tuple[str, ...]]] = {
     "decision": ("decision_id", "client_id", "application_id", "decided_at", "outcome", "band", "score"),
     "outcome": ("report_id", "decision_id", "status", "observed_on"),
-    "release": ("number", *_PINNED),
+    "release": ("number", *_PINNED, "at", "by", "signature"),
 }
+_STATED: Final = ("number", *_PINNED, "at", "by")
 _KEY_COLUMNS: Final = ("client_id", "name", "scopes", "created_at", "expires_at", "revoked_at")
 _ABSENT: Final = object()
 
@@ -84,6 +85,7 @@ class Projections:
         self._rows = {table: AtLeaves(source.rows(table)) for table in _HELD}
         self._requests = AtLeaves(source.requests())
         self._request: StoredRequest | None = None
+        self._told: Mapping[str, list[object]] = {}
         self._keys: dict[str, tuple[int, Mapping[str, Any]]] = {}
         self._pinned: dict[str, int] = {}
 
@@ -166,14 +168,16 @@ class Projections:
 
     def _follow_request(self, index: int) -> None:
         for request in (*self._requests.before(index), *self._requests.at(index)):
-            self._request = request
+            self._request, self._told = request, {}
 
     def _hold_request(self, act: Act) -> None:
         asked, request = tuple(act.said.get(name) for name in ("client_id", "route", "idempotency_key")), self._request
         if request is None or asked != (request.client_id, request.route, request.key):
             said = "no request is kept that was answered with this decision"
             self._findings.add(Kind.REQUEST_MISSING, act.index, said)
-        elif not _answers(request.response, act):
+            return
+        self._told = self._told or _outcomes_in(request.response)
+        if set(self._told.get(act.leaf.subject, ["nothing"])) != {act.said.get("outcome")}:
             said = "the answer that is kept for its request tells another outcome than the record"
             self._findings.add(Kind.REQUEST_CHANGED, act.index, said)
 
@@ -220,17 +224,20 @@ def _speaks_of(statement: bytes, row: StoredRow) -> bool:
         said = read_strict_json(statement, what="a statement", error=AuditError)
     except AuditError:
         return False
-    return isinstance(said, dict) and all(_same(said.get(name, _ABSENT), row.values[name]) for name in _HELD["release"])
+    return isinstance(said, dict) and all(_same(said.get(name, _ABSENT), row.values[name]) for name in _STATED)
 
 
-def _answers(response: bytes, act: Act) -> bool:
-    """Tell whether an answer tells of this decision, and tells its outcome."""
+def _outcomes_in(response: bytes) -> Mapping[str, list[object]]:
+    """Give the outcomes that an answer tells, by the decision."""
     try:
         said = read_strict_json(response, what="an answer", error=AuditError)
     except AuditError:
-        return False
-    told = [each for each in _objects(said) if each.get("decision_id") == act.leaf.subject]
-    return bool(told) and all(each.get("outcome") == act.said.get("outcome") for each in told)
+        return {}
+    told: dict[str, list[object]] = {}
+    for each in _objects(said):
+        if "decision_id" in each:
+            told.setdefault(str(each["decision_id"]), []).append(each.get("outcome"))
+    return told
 
 
 def _objects(said: object) -> Iterator[Mapping[str, Any]]:
