@@ -8,7 +8,7 @@ import sys
 import click
 
 from obligor import __version__
-from obligor.cli import bins, choosing, contracts, explaining, keys, making, scoring, serving
+from obligor.cli import audit, bins, choosing, contracts, explaining, keys, making, scoring, serving
 from obligor.core.errors import ObligorError
 
 _USAGE = {"invalid", "too_large"}
@@ -33,6 +33,7 @@ for _command in (
     serving.serve,
     serving.releases,
     keys.keys,
+    audit.audit,
     making.simulate,
     contracts.contract,
 ):

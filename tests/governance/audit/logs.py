@@ -42,7 +42,8 @@ CLIENTS = ("acme", "bank-of-b")
 class Lender:
     """Makes the submissions of a lender's day, always the same."""
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, *, key: SigningKey = KEY) -> None:
+        self.signer = key
         self.random = random.Random(seed)  # noqa: S311  salts of tests
         self.at = NOON
         self.decided: list[tuple[str, UUID]] = []
@@ -50,7 +51,7 @@ class Lender:
     def day(self, decisions: int) -> Iterator[Submission]:
         """Give keys for two clients, a release, and decisions with a reported outcome after every tenth."""
         for client in CLIENTS:
-            yield self.key(client)
+            yield self.api_key(client)
         yield self.release()
         while len(self.decided) < decisions:
             yield self.decision(CLIENTS[len(self.decided) % 2])
@@ -92,7 +93,7 @@ class Lender:
         request = Request(client, "POST /v1/decisions/{id}/outcomes", str(report), self.random.randbytes(32))
         return Submission((act,), lambda _: b"{}", request, status=201)
 
-    def key(self, client: str, *, revoked: bool = False) -> Submission:
+    def api_key(self, client: str, *, revoked: bool = False) -> Submission:
         made = NOON - timedelta(days=1)
         row = ApiKeyRow(
             key_id=sha256(client.encode())[:12],
@@ -104,9 +105,7 @@ class Lender:
             expires_at=made + timedelta(days=365),
             revoked_at=self.at if revoked else None,
         )
-        plain = {name: value for name, value in asdict(row).items() if name != "secret_sha256"}
-        said = {name: time_text(value) if isinstance(value, datetime) else value for name, value in plain.items()}
-        said = {"schema": "obligor/api-key/1", **said, "scopes": list(row.scopes)}
+        said = {"schema": "obligor/api-key/1", **{name: plain(value) for name, value in asdict(row).items()}}
         kind = "key.revoked" if revoked else "key.created"
         return Submission((self.act(kind, "person:ada", row.key_id, said, (row,)),), lambda _: b"")
 
@@ -114,7 +113,7 @@ class Lender:
         at = self.now()
         said = {"schema": "obligor/release/1", "number": 1, **PINS, "at": time_text(at), "by": "ada"}
         statement = canonical_json(said)
-        signature = KEY.sign_statement(statement, purpose="release")
+        signature = self.signer.sign_statement(statement, purpose="release")
         said |= {"signature": signature.hex()}
         kept = zip(PINS.values(), ("card", "policy", "profile"), (CARD, POLICY, PROFILE), strict=True)
         artefacts = tuple(ArtefactRow(*each) for each in kept)

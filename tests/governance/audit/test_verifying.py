@@ -246,8 +246,8 @@ def test_an_artefact_may_be_kept_in_a_form_for_people() -> None:
 
 def test_api_keys_stand_as_their_acts_left_them() -> None:
     lender, log = Lender(), MemoryLog()
-    log.record(lender.key("acme"))
-    log.record(lender.key("acme", revoked=True))
+    log.record(lender.api_key("acme"))
+    log.record(lender.api_key("acme", revoked=True))
     assert verdict_of(log).sound
     (key_id,) = log.keys
     for change in ({"revoked_at": None}, {"scopes": ["audit"]}, {"expires_at": "2099-01-01T00:00:00.000000Z"}):

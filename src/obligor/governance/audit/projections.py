@@ -31,7 +31,7 @@ _HELD: Final[Mapping[str, tuple[str, ...]]] = {
     "release": ("number", *_PINNED, "at", "by", "signature"),
 }
 _STATED: Final = ("number", *_PINNED, "at", "by")
-_KEY_COLUMNS: Final = ("client_id", "name", "scopes", "created_at", "expires_at", "revoked_at")
+_KEY_COLUMNS: Final = ("client_id", "name", "scopes", "secret_sha256", "created_at", "expires_at", "revoked_at")
 _ABSENT: Final = object()
 
 

@@ -131,7 +131,7 @@ class _Walk:
         told = self._source.head()
         if told != size:
             said = f"the tree head tells {told:,} leaves; there are {size:,}"
-            self._findings.add(Kind.HEAD, min(told, size), said)
+            self._findings.add(Kind.HEAD, max(0, min(told, size)), said)
         for index, first in self._source.repeated():
             self._findings.add(Kind.LEAF_REPEATED, index, f"is leaf {first} again")
         for index in self._source.stray_records():

@@ -1,0 +1,155 @@
+"""Verifies the audit log, and exports it, from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.core.canonical import canonical_json, readable_json
+from obligor.core.checkpoints import parse_verifier_key
+from obligor.core.errors import InvalidInputError, NotFoundError, UnavailableError
+from obligor.core.leaves import time_text
+from obligor.governance.audit.anchored import read_anchors
+from obligor.governance.audit.bundle import Period, leaves_of, write_bundle
+from obligor.governance.audit.findings import Findings
+from obligor.governance.audit.verifying import verify_log
+from obligor.security.signing import Verifier, open_signing_key, read_signing_key
+from obligor.serving.acts import Act, Submission
+from obligor.serving.auditing import AuditLog
+from obligor.settings import read_author
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+    from uuid import UUID
+
+    from obligor.bootstrap.store import Store
+    from obligor.governance.audit.bundle import BundleSummary
+    from obligor.governance.audit.findings import Verdict
+    from obligor.settings import Settings
+    from obligor.telemetry import Progress
+
+_EXPORT = "obligor/export/1"
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptText:
+    """A receipt, to print."""
+
+    plain: dict[str, Any]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return self.plain
+
+    def encode(self) -> bytes:
+        """Write it as a file."""
+        return readable_json(self.plain)
+
+
+def verify_audit(*, anchors: Sequence[Path], key: str | None, progress: Progress) -> Verdict:
+    """Verify the whole log, against checkpoints of anchors where some are given; nothing is written.
+
+    Parameters
+    ----------
+    key
+        The public key of the log, where the verifier knows it; by default that of the deployment's own key.
+    """
+    from obligor.adapters.store.log_source import open_log
+
+    settings = service_settings()
+    findings = Findings()
+    given = read_anchors(anchors, findings)
+    public = parse_verifier_key(key) if key else read_signing_key(settings.audit_key).verifier
+    with _existing_store(settings) as url, open_log(url) as source:
+        return verify_log(source, signatures=Verifier(public), anchors=given, findings=findings, progress=progress)
+
+
+def export_audit(
+    bundle: Path, *, since: datetime, until: datetime, purpose: str, anchors: Sequence[Path], progress: Progress
+) -> BundleSummary:
+    """Write the bundle of a period, after the export itself was recorded."""
+    from obligor.adapters.store.log_source import open_log
+
+    settings, period, by = service_settings(), Period(since, until), read_author(os.environ)
+    if not by:
+        raise InvalidInputError("an export is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
+    findings = Findings()
+    given = read_anchors(anchors, findings)
+    if findings.all():
+        raise InvalidInputError(f"--anchors: {findings.all()[0]}")
+    with database(settings) as url:
+        with open_log(url) as source:
+            acts = len(leaves_of(source, period))
+        index = asyncio.run(_record_export(url, settings, period, by=by, purpose=purpose, acts=acts))
+        with open_log(url) as source:
+            return write_bundle(
+                bundle.absolute(),
+                source=source,
+                period=period,
+                export_index=index,
+                signer=open_signing_key(settings.audit_key),
+                anchors=given,
+                progress=progress,
+            )
+
+
+def decision_receipt(decision_id: UUID, *, private: bool) -> ReceiptText:
+    """Give the receipt of a decision, with its record and salt where those are wanted."""
+    settings = service_settings()
+
+    async def given(url: str) -> dict[str, Any]:
+        async with open_store(url, settings) as store:
+            stored = await store.archive.decision(decision_id)
+            if stored is None:
+                raise NotFoundError("there is no such decision")
+            return await AuditLog(store.log, store.key, store.sources).receipt(stored)
+
+    with database(settings) as url:
+        told = asyncio.run(given(url))
+    kept = told if private else {name: value for name, value in told.items() if name not in ("record", "salt")}
+    return ReceiptText(kept)
+
+
+async def _record_export(url: str, settings: Settings, period: Period, *, by: str, purpose: str, acts: int) -> int:
+    async with open_store(url, settings) as store:
+        act = _export_act(store, period, by=by, purpose=purpose, acts=acts)
+        recorded = await store.recorder.record(Submission((act,), lambda _: b""))
+        return recorded.leaf_index
+
+
+def _export_act(store: Store, period: Period, *, by: str, purpose: str, acts: int) -> Act:
+    at = store.sources.now()
+    export_id = str(store.sources.new_id(at))
+    said = {
+        "schema": _EXPORT,
+        "export_id": export_id,
+        "from": time_text(period.since),
+        "to": time_text(period.until),
+        "acts": acts,
+        "by": by,
+        "purpose": purpose,
+        "at": time_text(at),
+    }
+    return Act("export", at, f"person:{by}", export_id, canonical_json(said), store.sources.salt())
+
+
+@contextmanager
+def _existing_store(settings: Settings) -> Iterator[str]:
+    """Give the address of a store that is there; verifying makes none, and changes none."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    if not (settings.postgres / "PG_VERSION").is_file():
+        raise NotFoundError(f"{settings.postgres}: there is no store", hint="set OBLIGOR_DATABASE_URL or OBLIGOR_DATA")
+    try:
+        from obligor.adapters.store.embedded import embedded_server
+    except ImportError as error:
+        raise UnavailableError("the decision service is not installed", hint="install obligor[serve]") from error
+    with embedded_server(settings.postgres) as url:
+        yield url

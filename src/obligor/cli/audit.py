@@ -1,0 +1,102 @@
+"""Commands that verify the audit log and hand parts of it out."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from obligor.cli.options import FILE, json_option, quiet_option, show, telling
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+anchors_option = click.option(
+    "--anchors",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A folder or file of checkpoints that was kept outside the database; may be given several times.",
+)
+
+
+def _time(ctx: click.Context, param: click.Parameter, value: str) -> datetime:  # noqa: ARG001  click's shape
+    """Read a day, which begins at midnight UTC, or a time with its offset from UTC."""
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"got '{value}', wanted a day as 2026-11-26, or a time as 2026-11-26T12:00:00Z"
+        ) from None
+    if found.tzinfo is None and len(value) > len("2026-11-26"):
+        raise click.BadParameter(f"got '{value}', wanted a time with its offset, as 2026-11-26T12:00:00Z")
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+@click.group()
+def audit() -> None:
+    """Verify the audit log of the decision service, and hand out what it holds."""
+
+
+@audit.command()
+@anchors_option
+@click.option("--key", help="The public key of the log, name+id+base64; by default that of this deployment.")
+@quiet_option
+@json_option
+def verify(*, anchors: tuple[Path, ...], key: str | None, quiet: bool, as_json: bool) -> None:
+    """Verify the whole log, everything kept beside it, and its anchors; exit 1 where anything is wrong."""
+    from obligor.bootstrap.audit import verify_audit
+
+    with telling(quiet=quiet or as_json) as progress:
+        verdict = verify_audit(anchors=anchors, key=key, progress=progress)
+    show(verdict, quiet=quiet and verdict.sound, as_json=as_json)
+    if not verdict.sound:
+        sys.exit(1)
+
+
+@audit.command()
+@click.argument("bundle", type=FILE)
+@click.option("--from", "since", callback=_time, required=True, help="The first day, or time, of the period.")
+@click.option("--to", "until", callback=_time, required=True, help="The first day, or time, after it.")
+@click.option("--purpose", default="", help="What it is for; kept in the log.")
+@anchors_option
+@quiet_option
+@json_option
+def export(
+    bundle: Path,
+    *,
+    since: datetime,
+    until: datetime,
+    purpose: str,
+    anchors: tuple[Path, ...],
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Write BUNDLE, a zip of all acts of a period, with their records, which a regulator can verify offline.
+
+    The export is an act itself, and is recorded first. The bundle holds personal data.
+    """
+    from obligor.bootstrap.audit import export_audit
+
+    with telling(quiet=quiet or as_json) as progress:
+        told = export_audit(bundle, since=since, until=until, purpose=purpose, anchors=anchors, progress=progress)
+    show(told, quiet=quiet, as_json=as_json)
+
+
+@audit.command()
+@click.argument("decision_id", type=click.UUID)
+@click.option("--public", is_flag=True, help="Leave out the record and its salt: nothing private is in it then.")
+@click.option("--out", type=FILE, help="A file to write it to, instead of printing it.")
+def receipt(decision_id: UUID, *, public: bool, out: Path | None) -> None:
+    """Prove that DECISION_ID is in the log: print a receipt that verify.py of a bundle checks offline."""
+    from obligor.bootstrap.audit import decision_receipt
+    from obligor.files import whole_file
+
+    text = decision_receipt(decision_id, private=not public).encode()
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    with whole_file(out.absolute()) as partial:
+        partial.write_bytes(text)
