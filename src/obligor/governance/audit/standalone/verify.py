@@ -349,10 +349,9 @@ def check_bundle(path: str, key_text: str | None = None) -> list[str]:
     leaf, index, proven = check_receipt(bundle.json("export.json"), key, "export.json")
     recorded = leaf["kind"] == "export" and proven == size
     require(recorded, "export", "the export is not recorded in the log that it shows", index)
-    acts = sum(leaf is not None for leaf in period)
     told = [
         f"log {key.name}: {size} leaves, root {root.hex()}",
-        f"{acts} acts from {manifest['from']} to {manifest['to']}, {len(pinned)} artefacts, {others} other checkpoints",
+        f"{len(period)} acts from {manifest['from']} to {manifest['to']}, {len(pinned)} artefacts, {others} other checkpoints",
     ]
     if not key_text:
         told.append(f"note   the key comes with the bundle; compare it with the one you know: {key.text}")
@@ -375,23 +374,24 @@ def read_manifest(bundle: Bundle) -> dict[str, Any]:
     return dict(manifest)
 
 
-def check_leaves(bundle: Bundle, manifest: dict[str, Any], size: int) -> tuple[int, list[bytes], list[Leaf | None]]:
-    """Give the index of the first leaf, the hashes of all, and the leaves of the period: None for those at its sides."""
+def check_leaves(bundle: Bundle, manifest: dict[str, Any], size: int) -> tuple[int, list[bytes], range]:
+    """Give the index of the first leaf, the hashes of all, and the indices of the period, without those at its sides."""
     first, since, until = read_count(manifest["first"], "manifest.json"), manifest["from"], manifest["to"]
     hashes: list[bytes] = []
-    period: list[Leaf | None] = []
     earliest = latest = ""
+    before = inside = 0
     for index, body in enumerate(bundle.lines("leaves.jsonl"), start=first):
         leaf = read_leaf(body, index)
         require(leaf["at"] >= latest, "clock", "is older than the leaf before it", index)
         latest, earliest = leaf["at"], earliest or leaf["at"]
         hashes.append(leaf_hash(body))
-        period.append(leaf if since <= latest < until else None)
+        before += latest < since
+        inside += since <= latest < until
     stop = first + len(hashes)
     require(hashes and stop <= size, "leaf-beyond", f"holds leaves up to {stop} of a log of {size}")
     whole = (first == 0 or earliest < since) and (stop == size or latest >= until)
     require(whole, "period", "a leaf of the period may be missing: those at its sides are not there", first)
-    return first, hashes, period
+    return first, hashes, range(first + before, first + before + inside)
 
 
 def read_tree(bundle: Bundle, size: int, first: int, end: int) -> Given:
@@ -408,13 +408,14 @@ def read_tree(bundle: Bundle, size: int, first: int, end: int) -> Given:
     return given
 
 
-def check_records(bundle: Bundle, first: int, period: list[Leaf | None]) -> dict[str, int]:
+def check_records(bundle: Bundle, first: int, period: range) -> dict[str, int]:
     """Check the record of every leaf of the period, and give the artefacts that they name, with the first leaf that does."""
     pinned: dict[str, int] = {}
     lines = bundle.lines("records.jsonl")
-    for index, leaf in enumerate(period, start=first):
-        if leaf is None:
+    for index, body in enumerate(bundle.lines("leaves.jsonl"), start=first):
+        if index not in period:
             continue
+        leaf = read_leaf(body, index)
         line = next(lines, None)
         if line is None:
             raise WrongError("record-missing", "its record is not there", index)
