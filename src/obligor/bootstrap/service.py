@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from obligor.bootstrap.anchors import open_anchors
 from obligor.bootstrap.releases import demonstration, put_in_force, read_run
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.errors import ObligorError
-from obligor.settings import read_author
+from obligor.settings import read_anchor_settings, read_author
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.releases import Made
     from obligor.bootstrap.store import Store
+    from obligor.serving.anchoring import Anchoring
     from obligor.serving.authenticating import Authenticator
     from obligor.serving.deciding import DecisionService
     from obligor.serving.grpc.server import Server
@@ -84,6 +86,8 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         meter = PrometheusMeter(registry)
         meter.watch("audit_queue", lambda: store.recorder.waiting)
         releases = Releases(store.archive)
+        anchoring = await _anchored(store, settings, meter)
+        stack.push_async_callback(anchoring.close)
         await _begin(store, made, say)
         await _take_newest(store, releases, meter)
         log = AuditLog(store.log, store.key, store.sources)
@@ -105,6 +109,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             asyncio.create_task(_follow(follow(url, RELEASES), lambda: _take_newest(store, releases, meter))),
             asyncio.create_task(_follow(follow(url, API_KEYS), _forgetting(authenticator))),
             asyncio.create_task(_tell_health(readiness, seats, grpc)),
+            asyncio.create_task(anchoring.run()),
         ]
         say(_welcome(doors, releases.current))
         try:
@@ -117,7 +122,24 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
                 await grpc.stop(grace=_GRACE_SECONDS)
 
 
-# What is in force
+# What is anchored, and what is in force
+
+
+async def _anchored(store: Store, settings: Settings, meter: Meter) -> Anchoring:
+    """Hold the store against its anchors, before anything is written to it."""
+    from obligor.serving.anchoring import Anchoring
+
+    given = read_anchor_settings(os.environ)
+    anchoring = Anchoring(
+        log=store.log,
+        key=store.key,
+        anchors=open_anchors(given, s3_endpoint=settings.s3_endpoint),
+        clock=store.sources.now,
+        meter=meter,
+        every_s=given.every_s,
+    )
+    await anchoring.start()
+    return anchoring
 
 
 async def _begin(store: Store, made: Made | None, say: Callable[[str], None]) -> None:

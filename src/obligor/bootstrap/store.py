@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from obligor.core.errors import UnavailableError
+from obligor.core.errors import NotFoundError, UnavailableError
 from obligor.serving.sources import Sources, live_sources
 from obligor.settings import Settings, read_settings, switch_telemetry_off
 
@@ -58,6 +58,30 @@ def database(settings: Settings) -> Iterator[str]:
         return
     with embedded_server(settings.postgres) as url:
         migrate(url)
+        yield url
+
+
+@contextmanager
+def existing_database(settings: Settings) -> Iterator[str]:
+    """Give the address of a store that is there: who only looks makes none, and changes none.
+
+    Raises
+    ------
+    NotFoundError
+        Where there is none.
+    UnavailableError
+        Where what the service needs is not installed, or the server does not answer.
+    """
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    if not (settings.postgres / "PG_VERSION").is_file():
+        raise NotFoundError(f"{settings.postgres}: there is no store", hint="set OBLIGOR_DATABASE_URL or OBLIGOR_DATA")
+    try:
+        from obligor.adapters.store.embedded import embedded_server
+    except ImportError as error:
+        raise UnavailableError("the decision service is not installed", hint="install obligor[serve]") from error
+    with embedded_server(settings.postgres) as url:
         yield url
 
 

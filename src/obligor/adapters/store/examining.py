@@ -1,0 +1,115 @@
+"""One moment of the store, as the doctor and those who make a decision again need it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from psycopg import sql
+
+from obligor.adapters.store.log_source import PostgresLogSource, one_moment
+from obligor.governance.audit.doctor import Hit
+from obligor.serving.acts import StoredRelease
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from uuid import UUID
+
+_SETTINGS: Final = """
+    SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'data_checksums', 'server_version')
+"""
+_STRAY_OUTCOMES: Final = """
+    SELECT leaf_index FROM obligor.outcome
+    WHERE NOT EXISTS (SELECT FROM obligor.decision WHERE decision.decision_id = outcome.decision_id)
+    ORDER BY 1
+"""
+_COLUMNS: Final = """
+    SELECT table_name, column_name, data_type FROM information_schema.columns
+    WHERE table_schema = 'obligor' AND data_type IN ('text', 'character varying', 'bytea', 'ARRAY', 'json', 'jsonb')
+    ORDER BY 1, 2
+"""
+_SEARCH: Final = """
+    SELECT canary.number, count(*) FROM obligor.{table} AS searched
+    JOIN unnest(%s::bytea[]) WITH ORDINALITY AS canary (word, number) ON position(canary.word IN {value}) > 0
+    GROUP BY canary.number ORDER BY canary.number
+"""
+_RELEASE: Final = """
+    SELECT number, statement, signature,
+        (SELECT body FROM obligor.artefact WHERE sha256 = card_sha256),
+        (SELECT body FROM obligor.artefact WHERE sha256 = policy_sha256),
+        (SELECT body FROM obligor.artefact WHERE sha256 = profile_sha256)
+    FROM obligor.release ORDER BY number DESC LIMIT 1
+"""
+_RECORD: Final = "SELECT body FROM obligor.record JOIN obligor.decision USING (leaf_index) WHERE decision_id = %s"
+_RECORDS: Final = "SELECT record.body FROM obligor.record JOIN obligor.decision USING (leaf_index) ORDER BY leaf_index"
+
+
+class PostgresExamination(PostgresLogSource):
+    """Fulfils :class:`obligor.governance.audit.doctor.Examined`, and finds records and artefacts."""
+
+    def revision(self) -> str | None:
+        """Give the revision of the tables; None where there are none."""
+        found = self._connection.execute("SELECT to_regclass('obligor.alembic_version')").fetchone()
+        if found is None or found[0] is None:
+            return None
+        row = self._connection.execute("SELECT version_num FROM obligor.alembic_version").fetchone()
+        return None if row is None else str(row[0])
+
+    def settings(self) -> Mapping[str, str]:
+        """Give the server's settings on which durability rests, by name."""
+        return dict(self._connection.execute(_SETTINGS).fetchall())
+
+    def stray_outcomes(self) -> Sequence[int]:
+        """Give the leaves of outcomes that are of no decision."""
+        return [int(row[0]) for row in self._connection.execute(_STRAY_OUTCOMES)]
+
+    def search(self, canaries: Sequence[str]) -> Iterator[Hit]:
+        """Find strings, as UTF-8, in every column of the store that can hold text."""
+        words = [canary.encode() for canary in canaries]
+        for table, column, kind in self._connection.execute(_COLUMNS).fetchall():
+            value = sql.SQL("searched.{}" if kind == "bytea" else "convert_to(searched.{}::text, 'UTF8')").format(
+                sql.Identifier(column)
+            )
+            query = sql.SQL(_SEARCH).format(table=sql.Identifier(table), value=value)
+            for number, rows in self._connection.execute(query, (words,)).fetchall():
+                yield Hit(table, column, int(number), int(rows))
+
+    def record(self, decision_id: UUID) -> bytes | None:
+        """Give the record of a decision."""
+        row = self._connection.execute(_RECORD, (decision_id,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def records(self) -> Iterator[bytes]:
+        """Give the records of all decisions, in the order of the log."""
+        return (bytes(row["body"]) for row in self._stream(_RECORDS))
+
+    def decisions(self) -> int:
+        """Count the decisions."""
+        row = self._connection.execute("SELECT count(*) FROM obligor.decision").fetchone()
+        return 0 if row is None else int(row[0])
+
+    def artefact(self, sha256: str) -> bytes | None:
+        """Give the bytes of a card, a policy or a profile, whatever they are."""
+        row = self._connection.execute("SELECT body FROM obligor.artefact WHERE sha256 = %s", (sha256,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def release(self) -> StoredRelease | None:
+        """Give the newest release; what is gone of it is empty."""
+        row = self._connection.execute(_RELEASE).fetchone()
+        if row is None:
+            return None
+        number, *rest = row
+        return StoredRelease(int(number), *(bytes(each or b"") for each in rest))
+
+
+@contextmanager
+def open_examination(url: str) -> Iterator[PostgresExamination]:
+    """Open one moment of a database, for reading.
+
+    Raises
+    ------
+    UnavailableError
+        Where the database does not answer.
+    """
+    with one_moment(url, name="examination") as connection:
+        yield PostgresExamination(connection)

@@ -1,0 +1,328 @@
+"""What must hold in a store whatever happened to it, looked at on one moment of a live database or of a snapshot of one.
+
+Eight invariants are numbered: I1 one decision for a client and key; I2 one leaf and one request for a decision, and it can be
+made again; I3 nobody approved against an enforced gate; I4 the audit log verifies and is anchored; I5 no one approves their
+own; I6 no personal data outside the records; I7 nothing of one client with another; I8 nothing told outside that was not
+decided. Beside them stands what they rest on: the shape of the tables, their guards, artefacts, the release in force,
+durability, the signing key and clocks.
+
+The whole log is verified (``verifying``), and each decision is read once more. Every decision is made again where the
+examination is strict, and otherwise a sample that is spread evenly over the log.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from obligor.core.errors import AuditError, IntegrityError, ObligorError
+from obligor.core.leaves import parse_leaf, parse_time
+from obligor.core.strict_json import read_strict_json
+from obligor.governance.audit.anchored import AnchoredNote
+from obligor.governance.audit.examination import Check, Examination, Faults, judged
+from obligor.governance.audit.findings import Kind
+from obligor.governance.audit.source import LogSource
+from obligor.governance.audit.verifying import verify_log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from obligor.core.leaves import Leaf
+    from obligor.governance.audit.findings import Finding
+    from obligor.governance.audit.findings import Verdict as LogVerdict
+    from obligor.governance.audit.source import Signatures, StoredLeaf
+    from obligor.telemetry import Progress
+
+SAMPLE: Final = 500
+SEALED_NOWHERE_YET: Final = frozenset({("record", "body")})
+"""Where an applicant's data stand: in the records of decisions, and nowhere else. They are not encrypted in this version."""
+_TOLERATED: Final = timedelta(minutes=1)
+_EVERY: Final = 1000
+_REQUESTS: Final = frozenset({Kind.REQUEST_MISSING, Kind.REQUEST_CHANGED})
+_WHOLENESS: Final = frozenset(
+    {
+        *(Kind.LEAF_MISSING, Kind.LEAF_REPEATED, Kind.HEAD, *_REQUESTS),
+        *(Kind.RECORD_MISSING, Kind.RECORD_CHANGED, Kind.RECORD_FORM, Kind.RECORD_STRAY),
+        *(Kind.ROW_MISSING, Kind.ROW_CHANGED, Kind.ROW_STRAY),
+    }
+)
+_ARTEFACTS: Final = frozenset({Kind.ARTEFACT_CHANGED, Kind.ARTEFACT_MISSING})
+
+
+class Hit(NamedTuple):
+    """Where a canary was found: the column, the number of the canary among those given, and in how many rows."""
+
+    table: str
+    column: str
+    canary: int
+    rows: int
+
+
+class Examined(LogSource, Protocol):
+    """One moment of a store, as the doctor needs it."""
+
+    def revision(self) -> str | None:
+        """Give the revision of the tables; None where there are none."""
+        ...
+
+    def settings(self) -> Mapping[str, str]:
+        """Give the server's settings on which durability rests, by name."""
+        ...
+
+    def stray_outcomes(self) -> Sequence[int]:
+        """Give the leaves of outcomes that are of no decision."""
+        ...
+
+    def search(self, canaries: Sequence[str]) -> Iterator[Hit]:
+        """Find strings in every column that can hold text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What an anchor that is set up answered: its newest checkpoint, or why it gave none."""
+
+    name: str
+    note: bytes | None = None
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an examination needs besides the store."""
+
+    signatures: Signatures
+    anchors: tuple[Reached, ...]
+    replay: Callable[[bytes], Sequence[str]]
+    """Makes a decision again from its record; gives the fields that do not follow. IntegrityError: it is not what is pinned."""
+    release: Callable[[], str]
+    """Opens the release in force and says which it is; empty where there is none. ObligorError: it cannot be trusted."""
+    key: Callable[[], str] | None
+    """Looks at the signing key and names it; None: the store lies apart from it. ObligorError: others may reach it."""
+    newest: str
+    """The revision of the tables that this code was written for."""
+    now: datetime
+    canaries: tuple[str, ...] = ()
+    strict: bool = False
+
+
+def examine(store: Examined, around: Surroundings, *, progress: Progress) -> Examination:
+    """Examine a store; what is wrong is told in the checks, and never raised."""
+    found = store.revision()
+    schema = _schema(found, around.newest)
+    if found is None:
+        return Examination((schema,))
+    notes = [AnchoredNote(each.name, each.note) for each in around.anchors if each.note is not None]
+    log = verify_log(store, signatures=around.signatures, anchors=notes, progress=progress)
+    walk = _Walk(around, size=log.size)
+    with progress.step("reading every decision", total=log.size) as advance:
+        for count, leaf in enumerate(store.leaves(), start=1):
+            walk.take(leaf)
+            if not count % _EVERY:
+                advance(_EVERY)
+    return Examination(
+        (
+            _one_for_a_key(log, walk),
+            _whole_and_repeatable(log, walk, strict=around.strict),
+            judged(
+                "I3",
+                "nobody is approved against an enforced gate",
+                walk.ungated,
+                {"approved": walk.counts["approved"]},
+            ),
+            _anchored(log, around.anchors),
+            Check("I5", "nobody approves their own work", "not applicable", "people have no accounts in this version"),
+            _canaries(store, around.canaries),
+            _apart(store, walk),
+            Check("I8", "nothing is told outside that was not decided", "not applicable", "there are no webhooks yet"),
+            schema,
+            _of_kinds("guards", "the log's tables refuse changes", log, frozenset({Kind.UNGUARDED})),
+            _of_kinds("artefacts", "cards, policies and profiles are what their hashes say", log, _ARTEFACTS),
+            _release(log, around),
+            _durable(store.settings()),
+            _key(around),
+            _clocks(walk, around.now),
+        )
+    )
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What was seen of the decisions, leaf by leaf."""
+
+    around: Surroundings
+    size: int
+    counts: Counter[str] = field(default_factory=Counter)
+    ungated: Faults = field(default_factory=Faults)
+    foreign: Faults = field(default_factory=Faults)
+    changed: Faults = field(default_factory=Faults)
+    latest: datetime | None = None
+    due: int = 0
+
+    def take(self, stored: StoredLeaf) -> None:
+        leaf, said = _read(stored)
+        self.latest = self.latest if leaf is None else leaf.at
+        if leaf is None or said is None or leaf.kind not in ("decision", "outcome"):
+            return  # what cannot be read is found where the log is verified
+        where = f"{leaf.kind} {leaf.subject} at leaf {stored.index}"
+        self.counts[f"{leaf.kind}s"] += 1
+        if leaf.by != f"client:{said.get('client_id')}":
+            self.foreign.add(f"{where}: its leaf names another client than its record")
+        if leaf.kind == "decision":
+            self._take_decision(stored, leaf, said, where)
+
+    def _take_decision(self, stored: StoredLeaf, leaf: Leaf, said: Mapping[str, Any], where: str) -> None:
+        if said.get("outcome") == "approve":
+            self.counts["approved"] += 1
+            for gate in _failed_gates(said.get("gates")):
+                self.ungated.add(f"{where}: approved, and {gate}")
+        if _backdated(leaf, said):
+            self.counts["backdated"] += 1
+        if self.around.strict or stored.index >= self.due:
+            self.due = stored.index + max(1, self.size // SAMPLE)
+            self._make_again(stored.record or b"", where)
+
+    def _make_again(self, record: bytes, where: str) -> None:
+        self.counts["made again"] += 1
+        try:
+            fields = self.around.replay(record)
+        except IntegrityError as error:
+            self.changed.add(f"{where}: {error.message}")
+        else:
+            if fields:
+                self.changed.add(f"{where}: {', '.join(fields)} do not follow")
+
+
+def _read(stored: StoredLeaf) -> tuple[Leaf | None, Mapping[str, Any] | None]:
+    try:
+        leaf = parse_leaf(stored.body)
+        said = read_strict_json(stored.record or b"", what="a record", error=AuditError)
+    except AuditError:
+        return None, None
+    return leaf, said if isinstance(said, dict) else None
+
+
+def _failed_gates(gates: object) -> Iterator[str]:
+    if not isinstance(gates, dict):
+        yield "no gate is recorded"
+        return
+    for name, gate in gates.items():
+        if gate.get("state") == "enforce" and gate.get("result") != "pass":
+            yield f"the gate {name} is enforced and says {gate.get('result')}"
+
+
+def _backdated(leaf: Leaf, said: Mapping[str, Any]) -> bool:
+    """Tell whether the clock of who decided was behind that of the log."""
+    try:
+        return leaf.at - parse_time(str(said.get("decided_at"))) > _TOLERATED
+    except AuditError:
+        return False
+
+
+# The invariants
+
+
+def _one_for_a_key(log: LogVerdict, walk: _Walk) -> Check:
+    faults = _messages(log.findings, _REQUESTS)
+    counts = {"decisions": walk.counts["decisions"]}
+    return judged("I1", "a client's idempotency key stands for one request and its decisions", faults, counts)
+
+
+def _whole_and_repeatable(log: LogVerdict, walk: _Walk, *, strict: bool) -> Check:
+    faults = _messages(log.findings, _WHOLENESS)
+    if walk.changed.count:
+        faults.add(walk.changed.told())
+    note = "" if strict else "a sample; --strict makes all again"
+    counts = {name: walk.counts[name] for name in ("decisions", "made again")}
+    return judged(
+        "I2", "every decision has its leaf, its record and its request, and follows again", faults, counts, note=note
+    )
+
+
+def _anchored(log: LogVerdict, anchors: Sequence[Reached]) -> Check:
+    faults = [str(finding) for finding in log.findings]
+    faults += [f"{each.name}: {each.trouble}" for each in anchors if each.trouble]
+    if not anchors:
+        faults.append("no anchor is set: a rewrite by somebody with the database and the signing key would not be seen")
+    elif log.size and not log.anchored:
+        faults.append("no anchor that tells what it has confirms the log")
+    counts = {"leaves": log.size, "anchors": len(anchors), "leaves after the newest anchored": log.size - log.anchored}
+    return judged("I4", "the audit log verifies and is anchored", Faults(faults), counts)
+
+
+def _canaries(store: Examined, canaries: Sequence[str]) -> Check:
+    claim = "no personal data outside the records of decisions, which are not encrypted in this version"
+    if not canaries:
+        return Check("I6", claim, "not applicable", "no canaries were given (--canary FILE)")
+    hits = [hit for hit in store.search(canaries) if (hit.table, hit.column) not in SEALED_NOWHERE_YET]
+    faults = Faults(f"canary {it.canary} stands in {it.table}.{it.column}, in {it.rows:,} rows" for it in hits)
+    return judged("I6", claim, faults, {"canaries": len(canaries)})
+
+
+def _apart(store: Examined, walk: _Walk) -> Check:
+    for index in store.stray_outcomes():
+        walk.foreign.add(f"outcome at leaf {index}: of a decision that is not there")
+    note = "the service keeps clients apart; the database has no row security yet"
+    counts = {name: walk.counts[name] for name in ("decisions", "outcomes")}
+    return judged("I7", "every decision and report is its client's", walk.foreign, counts, note=note)
+
+
+# What they rest on
+
+
+def _schema(found: str | None, newest: str) -> Check:
+    claim = "the tables have the newest shape"
+    if found is None:
+        return Check("schema", claim, "broken", "there are no tables")
+    if found < newest:
+        return Check("schema", claim, "broken", f"revision {found}; wanted {newest}")
+    return Check("schema", claim, "ok", f"revision {found}")
+
+
+def _release(log: LogVerdict, around: Surroundings) -> Check:
+    claim = "the release in force is what was signed"
+    signed = _of_kinds("release", claim, log, frozenset({Kind.RELEASE_SIGNATURE}))
+    if signed.verdict == "broken":
+        return signed
+    told = _said("release", claim, around.release)
+    return told if told.why else Check("release", claim, "not applicable", "none is in force")
+
+
+def _durable(settings: Mapping[str, str]) -> Check:
+    wanted = ("fsync", "full_page_writes")
+    faults = Faults(f"{name} is {settings.get(name)}; wanted on" for name in wanted if settings.get(name) != "on")
+    note = f"PostgreSQL {settings.get('server_version')}, checksums of pages {settings.get('data_checksums')}"
+    return judged("durable", "what is committed is on the disk", faults, {}, note=note)
+
+
+def _key(around: Surroundings) -> Check:
+    claim = "the signing key is its owner's alone"
+    if around.key is None:
+        return Check("key", claim, "not applicable", "the public key was given")
+    return _said("key", claim, around.key)
+
+
+def _clocks(walk: _Walk, now: datetime) -> Check:
+    claim = "the log's time is not ahead of the clock"
+    counts = {"decisions by a clock a minute behind the log": walk.counts["backdated"]}
+    ahead = walk.latest is not None and walk.latest - now > _TOLERATED
+    said = "the last leaf is of the future: a clock that wrote here is ahead, or that of this machine behind"
+    return judged("clocks", claim, Faults([said] if ahead else ()), counts)
+
+
+def _of_kinds(name: str, claim: str, log: LogVerdict, kinds: frozenset[Kind]) -> Check:
+    return judged(name, claim, _messages(log.findings, kinds), {})
+
+
+def _said(name: str, claim: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, claim, "ok", look())
+    except ObligorError as error:
+        return Check(name, claim, "broken", error.message)
+
+
+def _messages(findings: Iterable[Finding], kinds: frozenset[Kind]) -> Faults:
+    return Faults(str(finding) for finding in findings if finding.kind in kinds)
