@@ -2,19 +2,21 @@
 
 A number of a Struct is a double, so that 30000 arrives as 30000.0; the service takes the two for the same. What JSON cannot
 say is refused here: NaN, an infinity, and a value that holds nothing, which is not null.
+
+This runs for every field of every call, and asks little of the library: what a value is not reads as 0 or as an empty text, so
+that most values tell what they are by being read, without being asked for their kind.
 """
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import TYPE_CHECKING
 
 from obligor.core.errors import ApplicationError, Problem
 
 if TYPE_CHECKING:
-    from google.protobuf.struct_pb2 import Struct, Value
+    from collections.abc import Iterable, Mapping
 
-    Path = tuple[str | int, ...]
+    from google.protobuf.struct_pb2 import Struct, Value
 
 
 def plain_application(application: Struct, *, place: int | None = None) -> dict[str, object]:
@@ -25,32 +27,69 @@ def plain_application(application: Struct, *, place: int | None = None) -> dict[
     ApplicationError
         Where it holds what JSON cannot say; it tells where.
     """
-    return _fields(application, () if place is None else ("applications", place))
+    try:
+        return _object(application.fields)
+    except _UnsayableError as fault:
+        path = fault.path if place is None else ("applications", place, *fault.path)
+        problem = Problem(path, fault.wanted)
+        raise ApplicationError(f"application: {fault.wanted}", problems=(problem,)) from None
 
 
-def _fields(struct: Struct, path: Path) -> dict[str, object]:
-    return {name: _plain(value, (*path, name)) for name, value in struct.fields.items()}
+class _UnsayableError(Exception):
+    """A value that JSON cannot say; its path is known once the walk is back at the top."""
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__(wanted)
+        self.wanted = wanted
+        self.path: tuple[str | int, ...] = ()
 
 
-def _plain(value: Value, path: Path) -> object:
-    kind = value.WhichOneof("kind")
-    if kind == "number_value":
-        number = value.number_value
-        if not isfinite(number):
-            raise _refused(path, "got NaN or an infinity, wanted a number")
+def _object(fields: Mapping[str, Value]) -> dict[str, object]:
+    plain: dict[str, object] = {}
+    name = ""
+    try:
+        for name in fields:
+            plain[name] = _plain(fields[name])
+    except _UnsayableError as fault:
+        fault.path = (name, *fault.path)
+        raise
+    return plain
+
+
+def _list(values: Iterable[Value]) -> list[object]:
+    plain: list[object] = []
+    try:
+        for value in values:
+            plain.append(_plain(value))  # noqa: PERF401  its length is the place of a fault
+    except _UnsayableError as fault:
+        fault.path = (len(plain), *fault.path)
+        raise
+    return plain
+
+
+def _plain(value: Value) -> object:
+    number = value.number_value
+    if number:
+        if number - number:  # NaN, of NaN and of infinities
+            raise _UnsayableError("got NaN or an infinity, wanted a number")
         return number
-    if kind == "string_value":
-        return value.string_value
-    if kind == "bool_value":
-        return value.bool_value
-    if kind == "null_value":
-        return None
-    if kind == "list_value":
-        return [_plain(it, (*path, place)) for place, it in enumerate(value.list_value.values)]
-    if kind == "struct_value":
-        return _fields(value.struct_value, path)
-    raise _refused(path, "got a value that holds nothing; wanted null where it is not known")
+    return value.string_value or _of_kind(value)
 
 
-def _refused(path: Path, wanted: str) -> ApplicationError:
-    return ApplicationError(f"application: {wanted}", problems=(Problem(path, wanted),))
+def _of_kind(value: Value) -> object:
+    """Give a value that is neither a number other than 0 nor a text with letters."""
+    match value.WhichOneof("kind"):
+        case "number_value":
+            return value.number_value
+        case "string_value":
+            return ""
+        case "bool_value":
+            return value.bool_value
+        case "null_value":
+            return None
+        case "list_value":
+            return _list(value.list_value.values)
+        case "struct_value":
+            return _object(value.struct_value.fields)
+        case _:
+            raise _UnsayableError("got a value that holds nothing; wanted null where it is not known")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003  msgspec reads the annotation
-from typing import TYPE_CHECKING, Any, TypeVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from obligor.serving.grpc.decisions_pb2 import (
     DecideManyResponse,
@@ -13,10 +14,7 @@ from obligor.serving.grpc.decisions_pb2 import (
     Decision,
     DecisionOrStatus,
     GetDecisionResponse,
-    LogPlace,
     Outcome,
-    Pins,
-    Reason,
     SimulateResponse,
 )
 from obligor.serving.grpc.refusals import status_of
@@ -26,7 +24,8 @@ if TYPE_CHECKING:
 
     from obligor.serving.acts import Recorded
 
-T = TypeVar("T")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_S = 86_400
 _OUTCOMES: Mapping[str, Outcome] = {
     "approve": Outcome.OUTCOME_APPROVE,
     "refer": Outcome.OUTCOME_REFER,
@@ -35,26 +34,8 @@ _OUTCOMES: Mapping[str, Outcome] = {
 }
 
 
-class _Reason(msgspec.Struct):
-    code: str
-    text: str
-
-
-class _Pins(msgspec.Struct):
-    card_sha256: str
-    policy_sha256: str
-    profile_sha256: str
-    release: int
-    code: str
-
-
-class _Place(msgspec.Struct):
-    leaf_index: int
-    tree_size: int
-
-
 class _Decision(msgspec.Struct):
-    """A decision, or a simulation, as the service answers it."""
+    """A decision, or a simulation, as the service answers it; what lies inside is handed on as it is."""
 
     outcome: str
     because: str
@@ -62,13 +43,13 @@ class _Decision(msgspec.Struct):
     pd: float
     band: str
     cutoff: float
-    reasons: list[_Reason]
+    reasons: list[dict[str, str]]
     unusual: list[str]
-    pins: _Pins
+    pins: dict[str, Any]
     decided_at: datetime
     decision_id: str = ""
     application_id: str | None = None
-    receipt: _Place | None = None
+    receipt: dict[str, int] | None = None
 
 
 class _One(msgspec.Struct):
@@ -112,25 +93,19 @@ def _one(it: _One) -> DecisionOrStatus:
 
 
 def _decision(it: _Decision) -> Decision:
-    pins, place = it.pins, it.receipt
+    since = it.decided_at - _EPOCH
     return Decision(
         decision_id=it.decision_id,
         application_id=it.application_id,
-        decided_at=it.decided_at,
+        decided_at=Timestamp(seconds=since.days * _DAY_S + since.seconds, nanos=since.microseconds * 1000),
         outcome=_OUTCOMES[it.outcome],
         because=it.because,
         score=it.score,
         pd=it.pd,
         band=it.band,
         cutoff=it.cutoff,
-        reasons=[Reason(code=each.code, text=each.text) for each in it.reasons],
+        reasons=it.reasons,
         unusual=it.unusual,
-        pins=Pins(
-            card_sha256=pins.card_sha256,
-            policy_sha256=pins.policy_sha256,
-            profile_sha256=pins.profile_sha256,
-            release=pins.release,
-            code=pins.code,
-        ),
-        receipt=None if place is None else LogPlace(leaf_index=place.leaf_index, tree_size=place.tree_size),
+        pins=it.pins,
+        receipt=it.receipt,
     )

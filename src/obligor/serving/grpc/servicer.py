@@ -178,13 +178,8 @@ class Servicer(DecisionsServicer):
         """Wait for what is recorded; where the call is given up, the recording goes on."""
         task = asyncio.ensure_future(work)
         self._recording.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._recording.discard)
         return await asyncio.shield(task)
-
-    def _done(self, task: asyncio.Task[Recorded]) -> None:
-        self._recording.discard(task)
-        if not task.cancelled():
-            task.exception()  # seen, also where nobody waits for it
 
 
 async def refuse(context: Context, status: Status) -> None:
