@@ -35,16 +35,17 @@ from obligor.core.errors import (
 from obligor.serving.acts import Caller, Recorded
 from obligor.serving.errors import ANSWERS, problem_of
 from obligor.serving.grpc import decisions_pb2 as pb
-from obligor.serving.grpc.applications import plain_application
+from obligor.serving.grpc.applications import application_json
 from obligor.serving.grpc.decisions_pb2_grpc import DecisionsStub
 from obligor.serving.grpc.refusals import refusal_of, status_of
 from obligor.serving.grpc.replies import decided, decided_many, found, simulated
 from obligor.serving.grpc.server import Server
 from obligor.serving.grpc.servicer import Servicer
-from obligor.serving.meter import NoMeter
+from obligor.serving.http import Seats
+from obligor.serving.meter import Meter, NoMeter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from uuid import UUID
 
 ID = "018f6f5e-0000-7000-8000-000000000001"
@@ -77,7 +78,7 @@ class Lender:
     authenticating_takes: float = 0.0
     is_busy_for: float = 0.0
     """Seconds for which the whole event loop stands still."""
-    asked: list[tuple[str, object]] = field(default_factory=list)
+    asked: list[tuple[str, Any]] = field(default_factory=list)
     recorded: set[str] = field(default_factory=set)
     peers: list[str] = field(default_factory=list)
 
@@ -89,15 +90,15 @@ class Lender:
         time.sleep(self.is_busy_for)  # noqa: ASYNC251  on purpose
         return Caller("bank", "k7Qm2ZpX4tLa", frozenset({"decide"}), datetime(2030, 1, 1, tzinfo=UTC))
 
-    async def decide(self, _: Caller, *, key: str, application: Mapping[str, object]) -> Recorded:
+    async def decide(self, _: Caller, *, key: str, application: bytes) -> Recorded:
         return await self._record(key, application, json.dumps(DECISION))
 
-    async def decide_many(self, _: Caller, *, key: str, applications: Sequence[Mapping[str, object]]) -> Recorded:
+    async def decide_many(self, _: Caller, *, key: str, applications: Sequence[bytes]) -> Recorded:
         problem = problem_of(ApplicationError("income", problems=(Problem(("income",), "wanted a number"),)))
-        answers = [{"decision": DECISION} if "income" in it else {"problem": problem} for it in applications]
+        answers = [{"decision": DECISION} if b"income" in it else {"problem": problem} for it in applications]
         return await self._record(key, list(applications), json.dumps({"results": answers}))
 
-    def simulate(self, _: Caller, application: Mapping[str, object]) -> dict[str, Any]:
+    def simulate(self, _: Caller, application: bytes) -> dict[str, Any]:
         self.asked.append(("simulate", application))
         return {"simulated": True, **{n: it for n, it in DECISION.items() if n not in NOT_SIMULATED}}
 
@@ -137,9 +138,14 @@ class Door:
         return health_pb2.HealthCheckResponse.ServingStatus.Name(told.status)
 
 
+def servicer(lender: Lender, *, most: int = 64, meter: Meter | None = None) -> Servicer:
+    # Of the use case, the scripted one has what a door calls.
+    return Servicer(lender, lender, seats=Seats(most), meter=meter or NoMeter())  # type: ignore[arg-type]
+
+
 @asynccontextmanager
-async def opened(lender: Lender, **named: Any) -> AsyncIterator[Door]:
-    server = Server(Servicer(lender, lender, **named))  # type: ignore[arg-type]  # of the use case, what a door calls
+async def opened(lender: Lender, *, most: int = 64, meter: Meter | None = None) -> AsyncIterator[Door]:
+    server = Server(servicer(lender, most=most, meter=meter))
     port = await server.start("127.0.0.1", 0)
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -241,21 +247,21 @@ PLAIN = st.recursive(
 @given(st.dictionaries(TEXT, PLAIN, max_size=6))
 def test_an_application_arrives_as_it_was_sent(fields: dict[str, object]) -> None:
     sent = Struct.FromString(application(**fields).SerializeToString())
-    assert plain_application(sent) == fields == MessageToDict(sent)
+    assert json.loads(application_json(sent)) == fields == MessageToDict(sent)
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_what_no_json_can_say_is_refused_with_its_place(number: float) -> None:
     struct = application(bureau=[{"balance": 1.0}, {"balance": number}])
     with pytest.raises(ApplicationError) as caught:
-        plain_application(struct, place=3)
+        application_json(struct, place=3)
     assert [it.path for it in caught.value.problems] == [("applications", 3, "bureau", 1, "balance")]
 
 
 def test_a_value_that_holds_nothing_is_not_taken_for_null() -> None:
     struct = Struct(fields={"income": Value()})
     with pytest.raises(ApplicationError) as caught:
-        plain_application(struct)
+        application_json(struct)
     assert [it.path for it in caught.value.problems] == [("income",)]
 
 
@@ -330,7 +336,7 @@ def test_a_decision_is_made_once_for_an_idempotency_key() -> None:
         assert as_answered(first.decision) == DECISION == as_answered(again.decision)
 
     played(lender, play)
-    assert lender.asked == [("loan-17", {"income": 30000.0, "name": "Zoë", "arrears": None})] * 2
+    assert [json.loads(asked) for _, asked in lender.asked] == [{"income": 30000, "name": "Zoë", "arrears": None}] * 2
     assert all(peer.startswith("ipv4:127.0.0.1:") for peer in lender.peers)
 
 
@@ -489,7 +495,8 @@ def test_what_is_being_recorded_is_waited_for_beyond_the_grace() -> None:
     played(lender, play)
 
 
-def test_a_full_service_says_so_at_once_and_still_tells_its_health() -> None:
+@pytest.mark.parametrize(("most", "reason"), [(1, "UNAVAILABLE"), (2, "LIMITED")], ids=["all seats", "one client"])
+def test_a_full_service_says_so_at_once_and_still_tells_its_health(most: int, reason: str) -> None:
     lender = Lender(takes=0.5)
 
     async def play(door: Door) -> None:
@@ -499,18 +506,34 @@ def test_a_full_service_says_so_at_once_and_still_tells_its_health() -> None:
             await asyncio.sleep(0.01)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await door.stub.Decide(request, metadata=HEADS)
-        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-        assert details(caught.value)[1]["RetryInfo"].retry_delay.seconds >= 1
+        _, told = details(caught.value)
+        assert told["ErrorInfo"].reason == reason
+        assert told["RetryInfo"].retry_delay.seconds >= 1
         assert await door.health() == "SERVING"
         await call
         assert await door.stub.Decide(request, metadata=HEADS)
 
-    played(lender, play, most_open=1)
+    played(lender, play, most=most)
+
+
+def test_a_refusal_of_a_thousand_long_fields_still_reaches_the_client() -> None:
+    problems = tuple(Problem((f"{place}-{'日本' * 300}",), "is not known to the card") for place in range(1000))
+    lender = Lender(fails=ApplicationError("日本" * 5000, problems=problems))
+
+    async def play(door: Door) -> None:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await door.stub.Decide(pb.DecideRequest(application=application(income=1)), metadata=HEADS)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        fields = [it.field for it in details(caught.value)[1]["BadRequest"].field_violations]
+        assert [it[:3] for it in fields] == [f"/{place}-" for place in range(len(fields))]
+        assert len(fields) > 1
+
+    played(lender, play)
 
 
 def test_a_port_that_is_taken_is_told() -> None:
     async def play(door: Door) -> None:
-        other = Server(Servicer(Lender(), Lender()))  # type: ignore[arg-type]  # of the use case, what a door calls
+        other = Server(servicer(Lender()))
         with pytest.raises(UnavailableError, match="is the port taken"):
             await other.start("127.0.0.1", door.port)
 

@@ -1,4 +1,4 @@
-"""From an application as a Struct to the plain fields that the service reads as strictly as it reads JSON.
+"""From an application as a Struct to the JSON that every door hands to the service: one reader judges them all.
 
 A number of a Struct is a double, so that 30000 arrives as 30000.0; the service takes the two for the same. What JSON cannot
 say is refused here: NaN, an infinity, and a value that holds nothing, which is not null.
@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from obligor.core.errors import ApplicationError, Problem
+from obligor.serving.encoding import encode_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Struct, Value
 
 
-def plain_application(application: Struct, *, place: int | None = None) -> dict[str, object]:
-    """Give the fields of an application; ``place`` is its place among many.
+def application_json(application: Struct, *, place: int | None = None) -> bytes:
+    """Write an application as JSON; ``place`` is its place among many.
 
     Raises
     ------
@@ -28,7 +29,7 @@ def plain_application(application: Struct, *, place: int | None = None) -> dict[
         Where it holds what JSON cannot say; it tells where.
     """
     try:
-        return _object(application.fields)
+        return encode_in_order(_object(application.fields))
     except _UnsayableError as fault:
         path = fault.path if place is None else ("applications", place, *fault.path)
         problem = Problem(path, fault.wanted)

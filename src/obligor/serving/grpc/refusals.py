@@ -12,14 +12,14 @@ from google.rpc.status_pb2 import Status
 from obligor.serving.errors import ANSWERS, problem_of, retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from google.protobuf.message import Message
+    from collections.abc import Mapping, Sequence
 
     from obligor.core.errors import ObligorError
 
 DOMAIN = "obligor"
 DETAILS = "grpc-status-details-bin"
+_LONGEST = 200
+_MOST_BYTES = 3000
 _URN = "urn:obligor:problem:"
 _CODES: Mapping[str, str] = {
     **{kind.replace("_", "-"): answer.code for kind, answer in ANSWERS.items()},
@@ -36,15 +36,20 @@ def refusal_of(error: ObligorError) -> Status:
 def status_of(problem: Mapping[str, Any], *, seconds: int | None = None) -> Status:
     """Tell a problem as a status: its name and fields are those that it has over HTTP.
 
+    Clients take at most eight thousand bytes of metadata, details among them: of many wrong fields the first are named.
+
     Parameters
     ----------
     seconds
         After which the same may be sent again.
     """
     name = str(problem["type"]).removeprefix(_URN)
-    status = Status(code=code_of(name).value[0], message=problem.get("detail") or problem["title"])
-    for detail in _details(name, problem, seconds):
-        status.details.add().Pack(detail)
+    status = Status(code=code_of(name).value[0], message=_short(problem.get("detail") or problem["title"]))
+    status.details.add().Pack(ErrorInfo(reason=name.upper().replace("-", "_"), domain=DOMAIN))
+    if seconds is not None:
+        status.details.add().Pack(RetryInfo(retry_delay=Duration(seconds=seconds)))
+    if problem.get("errors"):
+        status.details.add().Pack(_bad_request(problem["errors"]))
     return status
 
 
@@ -53,13 +58,18 @@ def code_of(name: str) -> grpc.StatusCode:
     return grpc.StatusCode[_CODES[name]]
 
 
-def _details(name: str, problem: Mapping[str, Any], seconds: int | None) -> Iterator[Message]:
-    yield ErrorInfo(reason=name.upper().replace("-", "_"), domain=DOMAIN)
-    if problem.get("errors"):
-        fields = (BadRequest.FieldViolation(field=it["field"], description=it["message"]) for it in problem["errors"])
-        yield BadRequest(field_violations=fields)
-    if seconds is not None:
-        yield RetryInfo(retry_delay=Duration(seconds=seconds))
+def _bad_request(errors: Sequence[Mapping[str, str]]) -> BadRequest:
+    bad = BadRequest()
+    for it in errors:
+        bad.field_violations.add(field=_short(it["field"]), description=_short(it["message"]))
+        if bad.ByteSize() > _MOST_BYTES:
+            del bad.field_violations[-1]
+            break
+    return bad
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 INTERNAL = status_of({"type": f"{_URN}internal", "title": "Something in the service failed"})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
+from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID
@@ -18,6 +19,7 @@ import grpc
 from obligor.core.application import MOST_BYTES
 from obligor.core.errors import (
     ApplicationError,
+    ForbiddenError,
     InvalidInputError,
     NotFoundError,
     ObligorError,
@@ -28,25 +30,24 @@ from obligor.core.errors import (
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.errors import ANSWERS
 from obligor.serving.grpc import decisions_pb2 as pb
-from obligor.serving.grpc.applications import plain_application
+from obligor.serving.grpc.applications import application_json
 from obligor.serving.grpc.decisions_pb2_grpc import DecisionsServicer
 from obligor.serving.grpc.refusals import DETAILS, INTERNAL, refusal_of
 from obligor.serving.grpc.replies import decided, decided_many, found, simulated
-from obligor.serving.meter import NoMeter
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
     from google.protobuf.struct_pb2 import Struct
     from google.rpc.status_pb2 import Status
 
     from obligor.serving.acts import Caller, Recorded
     from obligor.serving.deciding import DecisionService
+    from obligor.serving.http.guard import Seats
     from obligor.serving.meter import Meter
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
-MOST_OPEN = 256
 _DONE, _GONE, _FAILED = 200, 499, 500
 _READ = frozenset({"authorization", "idempotency-key"})
 _log = logging.getLogger("obligor.grpc")
@@ -70,19 +71,18 @@ class Authenticates(Protocol):
 
 
 class Servicer(DecisionsServicer):
-    """Answers the calls of `decisions.proto`; belongs to one event loop."""
+    """Answers the calls of `decisions.proto`; belongs to one event loop, and shares its seats with the REST door."""
 
     def __init__(
         self,
         service: DecisionService,
         authenticator: Authenticates,
         *,
-        meter: Meter | None = None,
-        most_open: int = MOST_OPEN,
+        seats: Seats,
+        meter: Meter,
     ) -> None:
         self._service, self._authenticator = service, authenticator
-        self._meter = NoMeter() if meter is None else meter
-        self._most_open, self._open = most_open, 0
+        self._seats, self._meter = seats, meter
         self._recording: set[asyncio.Task[Recorded]] = set()
 
     async def Decide(self, request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
@@ -112,20 +112,23 @@ class Servicer(DecisionsServicer):
     async def _decide(self, request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
         heads = _heads(context)
         caller = await self._caller(heads, context)
-        application = _application(request.application)
-        work = self._service.decide(caller, key=_key(heads), application=application)
-        return decided(await self._recorded(work))
+        with self._seats.of(caller.client_id):
+            application = _application(request.application)
+            work = self._service.decide(caller, key=_key(heads), application=application)
+            return decided(await self._recorded(work))
 
     async def _decide_many(self, request: pb.DecideManyRequest, context: Context) -> pb.DecideManyResponse:
         heads = _heads(context)
         caller = await self._caller(heads, context)
-        applications = [plain_application(it, place=place) for place, it in enumerate(request.applications)]
-        work = self._service.decide_many(caller, key=_key(heads), applications=applications)
-        return decided_many(await self._recorded(work))
+        with self._seats.of(caller.client_id):
+            applications = [application_json(it, place=place) for place, it in enumerate(request.applications)]
+            work = self._service.decide_many(caller, key=_key(heads), applications=applications)
+            return decided_many(await self._recorded(work))
 
     async def _simulate(self, request: pb.SimulateRequest, context: Context) -> pb.SimulateResponse:
         caller = await self._caller(_heads(context), context)
-        return simulated(self._service.simulate(caller, _application(request.application)))
+        with self._seats.of(caller.client_id):
+            return simulated(self._service.simulate(caller, _application(request.application)))
 
     async def _get_decision(self, request: pb.GetDecisionRequest, context: Context) -> pb.GetDecisionResponse:
         caller = await self._caller(_heads(context), context)
@@ -142,12 +145,13 @@ class Servicer(DecisionsServicer):
         """Do the work of a call, and tell what went wrong."""
         begun, status = perf_counter(), _GONE
         self._meter.entered()
-        self._open += 1
         try:
-            self._admit()
-            told = await work(request, context)
+            with self._seat():
+                told = await work(request, context)
         except ObligorError as error:
             status = ANSWERS[error.kind].status
+            if isinstance(error, ForbiddenError):
+                self._meter.refused("scope")
             await refuse(context, refusal_of(error))
         except grpc.aio.AbortError:
             raise
@@ -159,13 +163,19 @@ class Servicer(DecisionsServicer):
             status = _DONE
             return told
         finally:
-            self._open -= 1
             self._meter.left(f"grpc/{name}", status, perf_counter() - begun)
         raise AssertionError  # a refusal does not return
 
-    def _admit(self) -> None:
-        if self._open > self._most_open:
-            raise UnavailableError("too many requests are open")
+    @contextmanager
+    def _seat(self) -> Iterator[None]:
+        if self._seats.open >= self._seats.most:
+            self._meter.refused("shed")
+            raise UnavailableError("too many requests are open; nothing was recorded")
+        self._seats.open += 1
+        try:
+            yield
+        finally:
+            self._seats.open -= 1
 
     async def _caller(self, heads: dict[str, str], context: Context) -> Caller:
         caller = await self._authenticator.authenticate(heads.get("authorization"), peer=context.peer())
@@ -214,10 +224,11 @@ def _key(heads: dict[str, str]) -> str:
         raise ApplicationError(f"metadata: idempotency-key: {wanted}", problems=(problem,)) from None
 
 
-def _application(struct: Struct) -> dict[str, object]:
-    if struct.ByteSize() > MOST_BYTES:
+def _application(struct: Struct) -> bytes:
+    written = application_json(struct)
+    if len(written) > MOST_BYTES:
         raise TooLargeError(f"application: wanted at most {MOST_BYTES} bytes, got more")
-    return plain_application(struct)
+    return written
 
 
 def _id(text: str) -> UUID:
