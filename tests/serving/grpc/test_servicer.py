@@ -403,22 +403,6 @@ def test_a_call_whose_deadline_has_passed_is_not_begun(lender: Lender) -> None:
     assert lender.asked == []
 
 
-def test_a_decision_that_outlives_its_call_is_found_by_its_key() -> None:
-    lender = Lender(takes=0.5)
-
-    async def play(door: Door) -> None:
-        request = pb.DecideRequest(application=application(income=1))
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await door.stub.Decide(request, metadata=HEADS, timeout=0.25)
-        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert lender.recorded == set()
-        await asyncio.sleep(0.6)
-        assert lender.recorded == {"loan-17"}
-        assert (await door.stub.Decide(request, metadata=HEADS)).replayed
-
-    played(lender, play)
-
-
 def test_an_application_may_be_so_large_and_a_message_too() -> None:
     lender = Lender()
 
@@ -476,21 +460,6 @@ def test_a_call_that_is_open_ends_before_the_door_is_closed() -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await door.stub.Decide(request, metadata=HEADS)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-
-    played(lender, play)
-
-
-def test_what_is_being_recorded_is_waited_for_beyond_the_grace() -> None:
-    lender = Lender(takes=0.5)
-
-    async def play(door: Door) -> None:
-        call = asyncio.ensure_future(door.stub.Decide(pb.DecideRequest(application=application(a=1)), metadata=HEADS))
-        while not lender.asked:  # noqa: ASYNC110  of the scripted service there is nothing to wait for
-            await asyncio.sleep(0.01)
-        await door.server.stop(grace=0.05)
-        assert lender.recorded == {"loan-17"}
-        with pytest.raises(grpc.aio.AioRpcError):
-            await call
 
     played(lender, play)
 

@@ -72,7 +72,6 @@ class Server:
         await self._health.enter_graceful_shutdown()
 
     async def stop(self, *, grace: float) -> None:
-        """Let no call in any more, give those that are open so many seconds, and wait for what is being recorded."""
+        """Let no call in any more, and give those that are open so many seconds."""
         await self.drain()
         await self._server.stop(grace)
-        await self._servicer.finish()

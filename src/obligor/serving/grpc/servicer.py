@@ -1,12 +1,11 @@
 """The five calls: each translates, asks the one use case, and translates back.
 
-A call whose deadline has passed is not started. One whose deadline passes, or whose client leaves, while its decision is being
-recorded is answered to nobody, but goes on to its end: the decision stands, and the same idempotency key finds it again.
+A call whose deadline has passed is not started. Where the deadline passes, or the client leaves, while a decision waits to be
+recorded, the recorder drops it, unless it has begun: then the decision stands, and the same idempotency key finds it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import traceback
 from contextlib import contextmanager
@@ -36,12 +35,12 @@ from obligor.serving.grpc.refusals import DETAILS, INTERNAL, refusal_of
 from obligor.serving.grpc.replies import decided, decided_many, found, simulated
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from google.protobuf.struct_pb2 import Struct
     from google.rpc.status_pb2 import Status
 
-    from obligor.serving.acts import Caller, Recorded
+    from obligor.serving.acts import Caller
     from obligor.serving.deciding import DecisionService
     from obligor.serving.http.guard import Seats
     from obligor.serving.meter import Meter
@@ -83,7 +82,6 @@ class Servicer(DecisionsServicer):
     ) -> None:
         self._service, self._authenticator = service, authenticator
         self._seats, self._meter = seats, meter
-        self._recording: set[asyncio.Task[Recorded]] = set()
 
     async def Decide(self, request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
         """Decide on one application and record the decision."""
@@ -105,25 +103,19 @@ class Servicer(DecisionsServicer):
         """Prove that a decision stands in the audit log."""
         return await self._answer("GetReceipt", self._get_receipt, request, context)
 
-    async def finish(self) -> None:
-        """Wait for what is still being recorded, also on behalf of clients who left."""
-        await asyncio.gather(*self._recording, return_exceptions=True)
-
     async def _decide(self, request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
         heads = _heads(context)
         caller = await self._caller(heads, context)
         with self._seats.of(caller.client_id):
             application = _application(request.application)
-            work = self._service.decide(caller, key=_key(heads), application=application)
-            return decided(await self._recorded(work))
+            return decided(await self._service.decide(caller, key=_key(heads), application=application))
 
     async def _decide_many(self, request: pb.DecideManyRequest, context: Context) -> pb.DecideManyResponse:
         heads = _heads(context)
         caller = await self._caller(heads, context)
         with self._seats.of(caller.client_id):
             applications = [application_json(it, place=place) for place, it in enumerate(request.applications)]
-            work = self._service.decide_many(caller, key=_key(heads), applications=applications)
-            return decided_many(await self._recorded(work))
+            return decided_many(await self._service.decide_many(caller, key=_key(heads), applications=applications))
 
     async def _simulate(self, request: pb.SimulateRequest, context: Context) -> pb.SimulateResponse:
         caller = await self._caller(_heads(context), context)
@@ -183,13 +175,6 @@ class Servicer(DecisionsServicer):
         if left is not None and left <= 0:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed before the call was begun")
         return caller
-
-    async def _recorded(self, work: Coroutine[Any, Any, Recorded]) -> Recorded:
-        """Wait for what is recorded; where the call is given up, the recording goes on."""
-        task = asyncio.ensure_future(work)
-        self._recording.add(task)
-        task.add_done_callback(self._recording.discard)
-        return await asyncio.shield(task)
 
 
 async def refuse(context: Context, status: Status) -> None:
