@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.serving.anchoring import Anchoring
     from obligor.serving.authenticating import Authenticator
-    from obligor.serving.deciding import DecisionService
     from obligor.serving.grpc.server import Server
-    from obligor.serving.http import Seats
+    from obligor.serving.http import Door, Seats
     from obligor.serving.meter import Meter
     from obligor.serving.releases import Release, Releases
     from obligor.settings import Settings
@@ -104,7 +103,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         door = Door(service, authenticator, log, readiness, lambda: generate_latest(registry), meter, seats)
         allow_open_files()
         server = make_server(make_app(door), seats=seats, host=doors.host, port=doors.port)
-        grpc = await _open_grpc(service, authenticator, meter, doors)
+        grpc = await _open_grpc(door, doors)
         asides = [
             asyncio.create_task(_follow(follow(url, RELEASES), lambda: _take_newest(store, releases, meter))),
             asyncio.create_task(_follow(follow(url, API_KEYS), _forgetting(authenticator))),
@@ -209,15 +208,13 @@ def _forgetting(authenticator: Authenticator) -> Callable[[], Awaitable[None]]:
     return forget
 
 
-async def _open_grpc(
-    service: DecisionService, authenticator: Authenticator, meter: Meter, doors: Doors
-) -> Server | None:
+async def _open_grpc(door: Door, doors: Doors) -> Server | None:
     if doors.grpc_port is None:
         return None
     from obligor.serving.grpc.server import Server as GrpcServer
     from obligor.serving.grpc.servicer import Servicer
 
-    server = GrpcServer(Servicer(service, authenticator, meter=meter))
+    server = GrpcServer(Servicer(door.service, door.authenticator, seats=door.seats, meter=door.meter))
     await server.start(doors.host, doors.grpc_port)
     return server
 

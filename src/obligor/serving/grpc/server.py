@@ -13,6 +13,8 @@ from obligor.serving.grpc.decisions_pb2 import DESCRIPTOR
 from obligor.serving.grpc.decisions_pb2_grpc import add_DecisionsServicer_to_server
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from obligor.serving.grpc.servicer import Servicer
 
 SERVICE = DESCRIPTOR.services_by_name["Decisions"].full_name
@@ -33,9 +35,15 @@ _OPTIONS = (
 class Server:
     """The gRPC door, open from `start` to `stop`."""
 
-    def __init__(self, servicer: Servicer, *, credentials: grpc.ServerCredentials | None = None) -> None:
+    def __init__(
+        self,
+        servicer: Servicer,
+        *,
+        credentials: grpc.ServerCredentials | None = None,
+        interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+    ) -> None:
         self._servicer, self._credentials = servicer, credentials
-        self._server = grpc.aio.server(options=_OPTIONS)
+        self._server = grpc.aio.server(options=_OPTIONS, interceptors=interceptors)
         self._health = health.aio.HealthServicer()
 
     async def start(self, host: str, port: int) -> int:
