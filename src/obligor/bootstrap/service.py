@@ -211,6 +211,9 @@ def _forgetting(authenticator: Authenticator) -> Callable[[], Awaitable[None]]:
 async def _open_grpc(door: Door, doors: Doors) -> Server | None:
     if doors.grpc_port is None:
         return None
+    # Its core writes to standard error, past the journal.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from obligor.serving.grpc.server import Server as GrpcServer
     from obligor.serving.grpc.servicer import Servicer
 
