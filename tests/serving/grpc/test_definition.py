@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from obligor.serving.errors import ANSWERS
+from obligor.serving.grpc.decisions_pb2 import DESCRIPTOR
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -49,3 +52,14 @@ def test_a_linter_of_definitions_accepts_it(script: ModuleType, tmp_path: Path) 
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_reference_tells_every_call_and_every_refusal() -> None:
+    page = (ROOT / "docs" / "reference" / "grpc.md").read_text()
+    for call in DESCRIPTOR.services_by_name["Decisions"].methods:
+        assert f"| `{call.name}`" in page
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    for kind, answer in ANSWERS.items():
+        row = next(it for it in rows if it.startswith(f"| `{kind.upper()}`"))
+        assert f"`{answer.code}`" in row
+        assert str(answer.status) in row
