@@ -8,7 +8,8 @@ import json
 
 from benchmarks.tables import RESULTS
 
-NAMES = ("accuracy", "short", "training", "single", "scoring", "engines", "policy", "thresholds", "rejects")
+NAMES = ("accuracy", "short", "training", "single", "scoring", "engines", "policy", "thresholds", "rejects",
+         "serving", "torture")  # fmt: skip
 
 
 def main() -> None:
@@ -19,10 +20,15 @@ def main() -> None:
     parser.add_argument(
         "--keep", action="store_true", help="keep the result, from which benchmarks.tables writes the docs"
     )
+    parser.add_argument("--rounds", type=int, help="of torture")
+    parser.add_argument("--seed", type=int, help="of torture")
     chosen = parser.parse_args()
+    told = {name: getattr(chosen, name) for name in ("rounds", "seed") if getattr(chosen, name) is not None}
+    if told and chosen.name != "torture":
+        parser.error(f"--{next(iter(told))} is for torture")
     if chosen.keep and chosen.quick:
         parser.error("--keep is for full runs")
-    result = importlib.import_module(f"benchmarks.{chosen.name}").run(quick=chosen.quick)
+    result = importlib.import_module(f"benchmarks.{chosen.name}").run(quick=chosen.quick, **told)
     if chosen.keep:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{chosen.name}.json").write_text(json.dumps(result, indent=1) + "\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import psutil
@@ -13,6 +13,7 @@ import psycopg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 _PATIENCE_S = 60
 _WRITES = 200
@@ -70,9 +71,12 @@ class Database:
         """Kill it and all its processes, as if the machine's power was cut for them at once."""
         if self._server is None:
             return
-        children = psutil.Process(self._server.pid).children(recursive=True)
-        for process in (self._server, *children):
-            process.kill()
+        server = psutil.Process(self._server.pid)
+        server.suspend()  # so that it starts no other while they are counted
+        children = server.children(recursive=True)
+        for process in (server, *children):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self._server.wait()
         while any(_lives(process) for process in children):
             time.sleep(0.005)
@@ -104,7 +108,8 @@ class Database:
 
     def cpu_s(self) -> float:
         """The seconds of CPU that its processes which live have taken."""
-        assert self._server is not None
+        if self._server is None:
+            return 0.0
         server = psutil.Process(self._server.pid)
         times = [process.cpu_times() for process in (server, *server.children(recursive=True))]
         return sum(it.user + it.system for it in times)

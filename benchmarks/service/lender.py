@@ -65,8 +65,7 @@ def _worded(card: Scorecard, cutoff: int) -> Scorecard:
         update={
             "characteristics": tuple(_reasoned(it) for it in card.characteristics),
             "bands": tuple(
-                band.model_copy(update={"score_min": None if band.score_min is None else cutoff})
-                for band in card.bands
+                band.model_copy(update={"score_min": None if band.score_min is None else cutoff}) for band in card.bands
             ),
             "cutoff": card.cutoff.model_copy(update={"score": cutoff}),
         }

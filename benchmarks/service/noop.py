@@ -1,4 +1,4 @@
-"""The anchor: a FastAPI endpoint that reads the application with pydantic, decides nothing and answers with a decision's fields.
+"""The anchor: a FastAPI endpoint that reads an application with pydantic, and answers with a decision's fields.
 
 ``NOOP_ANSWER`` holds the answer: one that the service itself gave.
 """
@@ -54,6 +54,6 @@ ANSWER = Answer.model_validate_json(os.environ["NOOP_ANSWER"])
 app = FastAPI()
 
 
-@app.post("/v1/decisions", status_code=201, response_model=Answer)
+@app.post("/v1/decisions", status_code=201)
 async def decide(application: Application) -> Answer:  # noqa: ARG001 - it is read, and no more
     return ANSWER

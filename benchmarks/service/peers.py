@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from benchmarks.service.lender import bodies, tape
-from benchmarks.service.servers import HOST, ROOT, Server
+from benchmarks.service.servers import HOST, ROOT, Server, answers
 from benchmarks.service.wrk import Load
 
 PROJECT = ROOT / "benchmarks" / "peers_serving"
@@ -52,7 +52,7 @@ class Peers:
     def _server(self, name: str, command: list[object], port: int, ready: str) -> Server:
         return Server(
             [self._bin / str(command[0]), *command[1:]],
-            ready=f"{_address(port)}/{ready}",
+            ready=lambda: answers(f"{_address(port)}/{ready}"),
             log=self._folder / f"{name}.log",
             environ=self._environ,
             folder=PROJECT,

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import httpx
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
-_OBLIGOR = (sys.executable, "-c", "from obligor.cli import main; main()")
+OBLIGOR = (sys.executable, "-c", "from obligor.cli import main; main()")
 _PATIENCE_S = 120
 _API_KEY = re.compile(r"\bobl_[A-Za-z0-9]+_[A-Za-z0-9_-]+")
 _SCOPES = ("decide", "simulate", "read", "report", "audit", "metrics")
@@ -32,7 +30,7 @@ _SCOPES = ("decide", "simulate", "read", "report", "audit", "metrics")
 class Server:
     """A process that listens, with those it starts; killed on leaving."""
 
-    def __init__(self, command: Sequence[object], *, ready: str, log: Path, environ: Mapping[str, str],
+    def __init__(self, command: Sequence[object], *, ready: Callable[[], bool], log: Path, environ: Mapping[str, str],
                  folder: Path | None = None) -> None:  # fmt: skip
         self._command, self._ready, self.log, self._folder = [str(part) for part in command], ready, log, folder
         self._environ = dict(environ)
@@ -55,7 +53,7 @@ class Server:
         while time.perf_counter() - began < _PATIENCE_S:
             if self._process.poll() is not None:
                 break
-            if answers(self._ready):
+            if self._ready():
                 return time.perf_counter() - began
             time.sleep(0.01)
         self.kill()
@@ -63,13 +61,11 @@ class Server:
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM."""
-        assert self._process is not None
-        self._process.terminate()
+        self._running.terminate()
 
     def wait(self, seconds: float) -> int:
         """Wait for its end, and give its exit code."""
-        assert self._process is not None
-        return self._process.wait(seconds)
+        return self._running.wait(seconds)
 
     def kill(self) -> None:
         """Send SIGKILL to it and to all that it started."""
@@ -91,9 +87,14 @@ class Server:
         times = [process.cpu_times() for process in self._processes()]
         return sum(it.user + it.system for it in times)
 
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError(f"{self._command[:4]} was not started")
+        return self._process
+
     def _processes(self) -> list[psutil.Process]:
-        assert self._process is not None
-        first = psutil.Process(self._process.pid)
+        first = psutil.Process(self._running.pid)
         return [first, *first.children(recursive=True)]
 
 
@@ -105,6 +106,7 @@ class Lender:
     run: Path
     database_url: str | None
     """None: the embedded one."""
+    command: tuple[str, ...] = OBLIGOR
 
     @property
     def environ(self) -> dict[str, str]:
@@ -117,7 +119,7 @@ class Lender:
 
     def obligor(self, *words: object, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command of Obligor for this lender."""
-        command = [*_OBLIGOR, *map(str, words)]
+        command = [*self.command, *map(str, words)]
         done = subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False)
         if check and done.returncode:
             raise RuntimeError(f"obligor {' '.join(map(str, words))}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
@@ -127,8 +129,8 @@ class Lender:
         """The decision service of this lender; more words go to its command."""
         self.data.mkdir(exist_ok=True, parents=True)
         return Server(
-            [*_OBLIGOR, "serve", self.run, "--port", port, *more],
-            ready=f"http://{HOST}:{port}/health/ready",
+            [*self.command, "serve", self.run, "--port", port, *more],
+            ready=lambda: answers(f"http://{HOST}:{port}/health/ready"),
             log=self.data / f"serve-{port}.log",
             environ=self.environ,
         )
@@ -144,11 +146,22 @@ def noop(port: int, *, answer: bytes, log: Path) -> Server:
     return Server(
         [sys.executable, "-m", "uvicorn", "benchmarks.service.noop:app", "--host", HOST, "--port", port,
          "--loop", "uvloop", "--http", "httptools", "--workers", "1", "--no-access-log", "--log-level", "warning"],
-        ready=f"http://{HOST}:{port}/openapi.json",
+        ready=lambda: answers(f"http://{HOST}:{port}/openapi.json"),
         log=log,
         environ=os.environ | {"NOOP_ANSWER": answer.decode()},
         folder=ROOT,
     )  # fmt: skip
+
+
+def noop_grpc(port: int, *, answer: str, log: Path) -> Server:
+    """The anchor over gRPC, which gives one answer to all."""
+    return Server(
+        [sys.executable, "-m", "benchmarks.service.noop_grpc", port],
+        ready=lambda: listens(port),
+        log=log,
+        environ=os.environ | {"NOOP_ANSWER": answer},
+        folder=ROOT,
+    )
 
 
 def free_port() -> int:
@@ -161,23 +174,12 @@ def free_port() -> int:
 def answers(url: str) -> bool:
     """Whether an address gives 200."""
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
+        return httpx.get(url, timeout=2).status_code == httpx.codes.OK
+    except httpx.TransportError:
         return False
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-    """Post one request, and give the body of its answer."""
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json", **headers})
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return bytes(answer.read())
-    except urllib.error.HTTPError as error:
-        raise RuntimeError(f"{url}: {error.code} {error.read()[:2000]!r}") from None
-
-
-def get(url: str, headers: Mapping[str, str]) -> object:
-    """Get one answer as plain data."""
-    with urllib.request.urlopen(urllib.request.Request(url, headers=dict(headers)), timeout=30) as answer:
-        return json.loads(answer.read())
+def listens(port: int) -> bool:
+    """Whether a port of the loopback is listened on."""
+    with socket.socket() as it:
+        return it.connect_ex((HOST, port)) == 0

@@ -10,7 +10,7 @@ import tempfile
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,8 @@ function init()
   local host = wrk.headers["Host"] or (wrk.host .. ":" .. wrk.port)
   for place, body in ipairs(bodies) do
     heads[place] = "POST " .. path .. " HTTP/1.1\\r\\nHost: " .. host .. "\\r\\n" .. extra
-      .. "Content-Type: application/json\\r\\nContent-Length: " .. #body .. "\\r\\nIdempotency-Key: " .. run .. "-" .. number .. "-"
+      .. "Content-Type: application/json\\r\\nContent-Length: " .. #body
+      .. "\\r\\nIdempotency-Key: " .. run .. "-" .. number .. "-"
     tails[place] = "\\r\\n\\r\\n" .. body
   end
 end
@@ -102,7 +103,7 @@ class Running:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 
-    def __enter__(self) -> Running:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -118,7 +119,9 @@ class Running:
             raise RuntimeError(f"wrk gave no figures: {said[-1000:]}")
         it = json.loads(line.removeprefix("FIGURES "))
         if strict and it["refused"] + it["broken"]:
-            raise RuntimeError(f"of {it['requests']} requests {it['refused']} were refused, {it['broken']} not answered")
+            raise RuntimeError(
+                f"of {it['requests']} requests {it['refused']} were refused, {it['broken']} not answered"
+            )
         return Figures(
             it["requests"], it["requests"] / (it["us"] / 1e6), it["p50"] / 1e3, it["p99"] / 1e3, it["max"] / 1e3,
             it["refused"], it["broken"],

@@ -1,0 +1,224 @@
+"""Rounds of load in which the service, its database or both are killed, and what must hold after each.
+
+A client repeats a request whose answer it did not see under the same idempotency key, as the service asks of it. Then every
+answer that was ever seen must be kept with its very bytes, a repeated request must be given that answer again, and no key may
+have two decisions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+import httpx
+
+from benchmarks.service.database import Database
+from benchmarks.service.lender import bodies, write_run
+from benchmarks.service.servers import HOST, OBLIGOR, Lender, free_port
+
+if TYPE_CHECKING:
+    import random
+    from pathlib import Path
+
+KILLED = ("service", "database", "both")
+PATH = "/v1/decisions"
+_PATIENCE_S = 60
+_REPEATED = 5
+_BREATH_S = 0.02
+_STORED = """
+    SELECT request.key, request.response, convert_from(record.body, 'UTF8')::jsonb ->> 'decision_id',
+           (SELECT count(*) FROM obligor.decision WHERE decision.leaf_index = request.leaf_index)
+    FROM obligor.request LEFT JOIN obligor.record ON record.leaf_index = request.leaf_index
+    WHERE request.key LIKE %s
+"""
+_TWICE = """
+    SELECT coalesce(sum(times - 1), 0) FROM (
+      SELECT count(*) AS times FROM obligor.record JOIN obligor.leaf ON leaf_index = index
+      WHERE kind = 'decision' GROUP BY convert_from(record.body, 'UTF8')::jsonb ->> 'idempotency_key'
+    ) AS keys
+"""
+_COUNTS = """
+    SELECT (SELECT count(*) FROM obligor.decision), (SELECT count(*) FROM obligor.leaf WHERE kind = 'decision'),
+           (SELECT count(*) FROM obligor.request), (SELECT count(*) FROM obligor.leaf), (SELECT size FROM obligor.tree_head)
+"""
+
+
+@dataclass
+class Seen:
+    """What clients saw: the answer under each key, and the keys that have none yet, with their bodies."""
+
+    answers: dict[str, bytes] = field(default_factory=dict)
+    unanswered: dict[str, bytes] = field(default_factory=dict)
+    changed: list[str] = field(default_factory=list)
+    """Keys that were answered twice, and not with the same bytes."""
+    anew: list[str] = field(default_factory=list)
+    """Keys with an answer that were not given it again when they were repeated."""
+    statuses: Counter[int | str] = field(default_factory=Counter)
+
+    def take(self, key: str, body: bytes, answer: httpx.Response | None) -> None:
+        """Note an answer, or that there was none."""
+        self.statuses["none" if answer is None else answer.status_code] += 1
+        if answer is None or answer.status_code != httpx.codes.CREATED:
+            self.unanswered[key] = body
+            return
+        self.unanswered.pop(key, None)
+        if self.answers.setdefault(key, answer.content) != answer.content:
+            self.changed.append(key)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check of the database found; ``wrong`` says it in words."""
+
+    acknowledged: int
+    lost: int
+    duplicated: int
+    wrong: tuple[str, ...] = ()
+
+
+class Victim:
+    """A decision service on a database of its own, both of which may be killed."""
+
+    def __init__(self, folder: Path, *, clients: int = 16, command: tuple[str, ...] = OBLIGOR) -> None:
+        self.database = Database(folder / "database")
+        self.port = free_port()
+        self.lender = Lender(folder / "data", write_run(folder / "run"), self.database.url, command)
+        self.service = self.lender.service(self.port, "--no-grpc")
+        self.seen, self.clients = Seen(), clients
+        self._bodies, self._names = bodies(), itertools.count()
+        self.key = ""
+
+    def __enter__(self) -> Self:
+        self.database.start()
+        try:
+            self.service.start()
+            self.key = self.lender.api_key()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.service.kill()
+        self.database.kill()
+
+    def client(self, *, connections: int | None = None) -> httpx.AsyncClient:
+        """Give a client of the service with its API key."""
+        return httpx.AsyncClient(
+            base_url=f"http://{HOST}:{self.port}",
+            headers={"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"},
+            timeout=httpx.Timeout(_PATIENCE_S),
+            limits=httpx.Limits(max_connections=connections or self.clients),
+        )
+
+    async def load(self, until: asyncio.Event) -> None:
+        """Let every client send one new request after the other, until it is told to stop."""
+        async with self.client() as client:
+
+            async def one() -> None:
+                while not until.is_set():
+                    number = next(self._names)
+                    answer = await self.send(client, f"key-{number}", self._bodies[number % len(self._bodies)])
+                    if answer is None or answer.is_error:
+                        await asyncio.sleep(_BREATH_S)
+
+            await asyncio.gather(*(one() for _ in range(self.clients)))
+
+    async def send(self, client: httpx.AsyncClient, key: str, body: bytes) -> httpx.Response | None:
+        """Send a request once, and note what came of it."""
+        try:
+            answer = await client.post(PATH, content=body, headers={"Idempotency-Key": key})
+        except httpx.TransportError:
+            answer = None
+        self.seen.take(key, body, answer)
+        return answer
+
+    async def retry(self) -> None:
+        """Repeat every request without an answer until it has one, and some that have one."""
+        end = time.monotonic() + _PATIENCE_S
+        answered = list(self.seen.answers)[-_REPEATED:]
+        async with self.client() as client:
+            while self.seen.unanswered:
+                if time.monotonic() > end:
+                    raise RuntimeError(f"no answer within {_PATIENCE_S} s: {self.seen.statuses}")
+                await asyncio.gather(*(self.send(client, key, body) for key, body in [*self.seen.unanswered.items()]))
+                if self.seen.unanswered:
+                    await asyncio.sleep(0.05)
+            for key in answered:
+                number = int(key.removeprefix("key-"))
+                answer = await self.send(client, key, self._bodies[number % len(self._bodies)])
+                if answer is None or answer.headers.get("Idempotent-Replayed") != "true":
+                    self.seen.anew.append(key)
+
+    async def kill_under_load(self, what: str, *, after_s: float, down_s: float) -> None:
+        """Load, kill at a moment, start again after a while, and let clients retry."""
+        stop = asyncio.Event()
+        loading = asyncio.create_task(self.load(stop))
+        await asyncio.sleep(after_s)
+        if what in {"service", "both"}:
+            self.service.kill()
+        if what in {"database", "both"}:
+            self.database.kill()
+        await asyncio.sleep(down_s)
+        stop.set()
+        if what in {"database", "both"}:
+            await asyncio.to_thread(self.database.start)
+        if what in {"service", "both"}:
+            await asyncio.to_thread(self.service.start)
+        await loading
+        await self.retry()
+
+    async def terminate_under_load(self, *, after_s: float) -> tuple[int, float]:
+        """Load, ask the service to stop; give its exit code and the seconds it took. Start again, and let clients retry."""
+        stop = asyncio.Event()
+        loading = asyncio.create_task(self.load(stop))
+        await asyncio.sleep(after_s)
+        began = time.monotonic()
+        self.service.ask_to_stop()
+        code = await asyncio.to_thread(self.service.wait, _PATIENCE_S)
+        took = time.monotonic() - began
+        stop.set()
+        await loading
+        await asyncio.to_thread(self.service.start)
+        await self.retry()
+        return code, took
+
+    def verdict(self) -> Verdict:
+        """Hold what clients saw against what is kept."""
+        stored = {key: rest for key, *rest in self.database.query(_STORED, ("key-%",))}
+        lost = [key for key, answer in self.seen.answers.items() if key not in stored or _differs(answer, *stored[key])]
+        twice = int(self.database.query(_TWICE)[0][0])
+        counts = self.database.query(_COUNTS)[0]
+        wrong = [f"kept with other bytes, or not at all: {', '.join(lost[:5])}"] if lost else []
+        if self.seen.changed:
+            wrong.append(f"answered again with other bytes: {', '.join(self.seen.changed[:5])}")
+        if self.seen.anew:
+            wrong.append(f"repeated, and not replayed: {', '.join(self.seen.anew[:5])}")
+        if len(set(counts[:3])) > 1 or counts[3] != counts[4]:
+            wrong.append("decisions {}, their leaves {}, requests {}; leaves {}, size of the log {}".format(*counts))
+        return Verdict(len(self.seen.answers), len(lost), twice + len(self.seen.changed), tuple(wrong))
+
+    def green(self, *words: str) -> bool:
+        """Whether a command of Obligor on this database ends with 0."""
+        done = self.lender.obligor(*words, check=False)
+        if done.returncode:
+            print(f"obligor {' '.join(words)}: {done.stdout[-2000:]}{done.stderr[-2000:]}", flush=True)
+        return done.returncode == 0
+
+
+def _differs(answer: bytes, response: object, decision_id: str | None, decisions: int) -> bool:
+    """Whether an answer that was seen is not the one kept, or names another decision than the record."""
+    same = answer == bytes(response) and json.loads(answer)["decision_id"] == decision_id  # type: ignore[call-overload]
+    return not same or decisions != 1
+
+
+async def torment(victim: Victim, *, chance: random.Random) -> str:
+    """Run one round: what is killed, when, and how long the database is down are drawn."""
+    what = chance.choice(KILLED)
+    await victim.kill_under_load(what, after_s=chance.uniform(0.05, 0.7), down_s=chance.uniform(0, 0.2))
+    return what

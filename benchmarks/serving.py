@@ -1,0 +1,270 @@
+"""The decision service beside a FastAPI endpoint that decides nothing, beside peers, on a slow disk, and over gRPC.
+
+Every figure of the service is of durable decisions: scored, with reasons, in the audit log, answered after PostgreSQL (fsync
+on) has flushed. Both sides of a ratio run in one window, in turns; the load comes from wrk, on the same machine.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+
+from benchmarks.service import grpc_load, wrk
+from benchmarks.service.database import Database, flush_ms
+from benchmarks.service.lender import bodies, write_run
+from benchmarks.service.peers import Peers, environment
+from benchmarks.service.servers import HOST, Lender, Server, free_port, noop, noop_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.service.wrk import Figures
+
+CONNECTIONS = (1, 16, 64)
+SLOW_FLUSH_US = 4000
+PATH = "/v1/decisions"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to load, in seconds, and how often."""
+
+    seconds: int
+    rounds: int
+    warm: int
+
+
+FULL, QUICK = Effort(seconds=8, rounds=3, warm=3), Effort(seconds=2, rounds=1, warm=1)
+
+
+@dataclass(frozen=True)
+class Side:
+    """A server with its load; the first of two sides is the anchor."""
+
+    name: str
+    press: Callable[[int, int], Figures]
+    """The load, from connections and seconds."""
+    cpu_s: Callable[[], float]
+
+
+def run(*, quick: bool) -> dict[str, object]:
+    """Measure; ``quick`` is one short round, and leaves out peers that are not installed yet."""
+    wrk.require_wrk()
+    effort = QUICK if quick else FULL
+    with tempfile.TemporaryDirectory(prefix="obligor-serving-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # the database runs as a user of its own where this one is root
+        with Database(folder / "database") as database:
+            service = _Service(folder, database)
+            try:
+                result = _measured(service, folder, effort, with_peers=not quick or environment().exists())
+            finally:
+                service.server.kill()
+        result |= _embedded_starts(folder)
+    return result
+
+
+class _Service:
+    """The decision service under load, and what is known of it."""
+
+    def __init__(self, folder: Path, database: Database) -> None:
+        self.database, self.port, self.grpc_port = database, free_port(), free_port()
+        self.lender = Lender(folder / "data", write_run(folder / "run"), database.url)
+        self.server = self.lender.service(self.port, "--grpc-port", self.grpc_port)
+        self.server.start()
+        self.key = self.lender.api_key()
+        self.headers = {"Authorization": f"Bearer {self.key}"}
+        self.load = self.load_on(self.port)
+
+    def load_on(self, port: int) -> wrk.Load:
+        """The load of decisions, for any port."""
+        return wrk.Load(f"http://{HOST}:{port}", PATH, tuple(bodies()), tuple(self.headers.items()))
+
+    def answer(self) -> bytes:
+        """Give the answer of one decision."""
+        headers = self.headers | {"Idempotency-Key": "the-first", "Content-Type": "application/json"}
+        given = httpx.post(f"http://{HOST}:{self.port}{PATH}", content=bodies()[0], headers=headers)
+        return given.raise_for_status().content
+
+    def cpu_s(self) -> float:
+        """The CPU of the service and its database."""
+        return self.server.cpu_s() + self.database.cpu_s()
+
+    def decisions(self) -> int:
+        """Count what is durable."""
+        return int(self.database.query("SELECT count(*) FROM obligor.decision")[0][0])
+
+
+def _measured(service: _Service, folder: Path, effort: Effort, *, with_peers: bool) -> dict[str, object]:
+    ours = Side("obligor", lambda c, s: wrk.press(service.load, connections=c, seconds=s), service.cpu_s)
+    answer = service.answer()
+    port = free_port()
+    with noop(port, answer=answer, log=folder / "noop.log") as server:
+        anchor = Side("noop", lambda c, s: wrk.press(service.load_on(port), connections=c, seconds=s), server.cpu_s)
+        fast = _rounds((anchor, ours), service, effort, CONNECTIONS)
+        flushed = {"flush_ms": round(flush_ms(folder), 3), "commit_ms": round(service.database.commit_ms(), 3)}
+        service.database.delay_flushes(SLOW_FLUSH_US)
+        flushed["slow_commit_ms"] = round(service.database.commit_ms(), 3)
+        slow = _rounds((anchor, ours), service, effort, CONNECTIONS[1:])
+        service.database.delay_flushes(0)
+    rss_mb = round(service.server.rss_mb())
+    grpc = _over_grpc(service, answer, folder, effort)
+    peers = _beside_peers(service, ours, folder, effort) if with_peers else {}
+    return {
+        "rest_ratio_to_noop": fast["64"]["ratio"],
+        "rest_ratio_slow_disk": slow["64"]["ratio"],
+        "p99_ms_c16": fast["16"]["obligor"]["p99_ms"],
+        "noop_p99_ms_c16": fast["16"]["noop"]["p99_ms"],
+        **flushed,
+        "ratio_vs_mlflow": peers["mlflow"]["ratio"] if peers else None,
+        "ratio_vs_bentoml": peers["bentoml"]["ratio"] if peers else None,
+        "grpc_ratio_to_noop": grpc["64"]["ratio"],
+        "rss_mb": rss_mb,
+        "rest": fast,
+        "rest_slow_disk": slow,
+        "grpc": grpc,
+        "peers": peers,
+        "swap": _swap(service, folder, effort),
+        "start_s": _restart(service),
+        "rounds": effort.rounds,
+        "seconds": effort.seconds,
+    }
+
+
+def _rounds(
+    sides: tuple[Side, Side], service: _Service, effort: Effort, connections: tuple[int, ...]
+) -> dict[str, dict]:
+    """Load two sides in turns, and give what each did and the median ratio of the second to the first."""
+    before, answered = service.decisions(), 0
+    for side in sides:
+        answered += _counted(side, side.press(16, effort.warm))
+    seen: dict[tuple[str, int], list[Figures]] = {}
+    spent: dict[tuple[str, int], list[float]] = {}
+    for number in range(effort.rounds):
+        for at in connections:
+            for side in sides:
+                began = side.cpu_s()
+                figures = side.press(at, effort.seconds)
+                spent.setdefault((side.name, at), []).append(1e6 * (side.cpu_s() - began) / figures.requests)
+                seen.setdefault((side.name, at), []).append(figures)
+                answered += _counted(side, figures)
+                print(f"round {number + 1}, {at} at once, {side.name}: {_told(figures)}", flush=True)
+            service.database.query("CHECKPOINT")  # of what one side wrote, so that the other does not run beside it
+    kept = service.decisions() - before
+    if kept < answered:
+        raise RuntimeError(f"{answered} decisions were answered, {kept} were kept")
+    return {
+        str(at): {
+            **{side.name: _median(seen[side.name, at], spent[side.name, at]) for side in sides},
+            "ratio": _ratio(*(seen[side.name, at] for side in sides)),
+        }
+        for at in connections
+    }
+
+
+def _counted(side: Side, figures: Figures) -> int:
+    return figures.requests if side.name == "obligor" else 0
+
+
+def _median(figures: list[Figures], spent: list[float]) -> dict[str, float]:
+    told = [it.plain() for it in figures]
+    return {name: statistics.median(it[name] for it in told) for name in told[0]} | {
+        "cpu_us": round(statistics.median(spent))
+    }
+
+
+def _ratio(theirs: list[Figures], ours: list[Figures]) -> float:
+    return round(statistics.median(b.per_s / a.per_s for a, b in zip(theirs, ours, strict=True)), 3)
+
+
+def _told(it: Figures) -> str:
+    return f"{it.per_s:,.0f} a second, p50 {it.p50_ms:.2f} ms, p99 {it.p99_ms:.2f} ms"
+
+
+def _over_grpc(service: _Service, answer: bytes, folder: Path, effort: Effort) -> dict[str, dict]:
+    port = free_port()
+
+    def side(name: str, port: int, server: Callable[[], float]) -> Side:
+        return Side(name, lambda c, s: grpc_load.press(port, key=service.key, calls=c, seconds=s), server)
+
+    with noop_grpc(port, answer=_as_message(answer), log=folder / "noop-grpc.log") as server:
+        sides = side("noop", port, server.cpu_s), side("obligor", service.grpc_port, service.cpu_s)
+        return _rounds(sides, service, effort, CONNECTIONS)
+
+
+def _as_message(answer: bytes) -> str:
+    """Word a decision's answer as the JSON of its message."""
+    plain = json.loads(answer)
+    plain["outcome"] = f"OUTCOME_{plain['outcome'].upper()}"
+    return json.dumps({"decision": {name: value for name, value in plain.items() if value is not None}})
+
+
+def _beside_peers(service: _Service, ours: Side, folder: Path, effort: Effort) -> dict[str, dict]:
+    peers, found = Peers(folder), {}
+    for name, make in (("mlflow", peers.mlflow), ("bentoml", peers.bentoml)):
+        server, load = make(free_port())
+        start_s = server.start()
+        try:
+            theirs = _peer(name, load, server)
+            at_64 = _rounds((theirs, ours), service, effort, (64,))["64"]
+            found[name] = at_64 | {"start_s": round(start_s, 1), "rss_mb": round(server.rss_mb())}
+        finally:
+            server.kill()
+    return found
+
+
+def _peer(name: str, load: wrk.Load, server: Server) -> Side:
+    return Side(name, lambda c, s: wrk.press(load, connections=c, seconds=s), server.cpu_s)
+
+
+def _swap(service: _Service, folder: Path, effort: Effort) -> dict[str, object]:
+    """Put another release in force under load: nobody is refused, and each decision names one of two releases whole."""
+    first = service.database.query("SELECT size FROM obligor.tree_head")[0][0]
+    other = write_run(folder / "other", cutoff=505_000)
+    with wrk.start(service.load, connections=16, seconds=2 * effort.seconds + 2) as running:
+        time.sleep(effort.seconds)
+        service.lender.obligor("releases", "activate", other)
+        figures = running.figures()
+    pins = service.database.query(
+        "SELECT convert_from(body, 'UTF8')::jsonb ->> 'pins' AS pins, count(*) FROM obligor.record JOIN obligor.leaf "
+        "ON leaf_index = index WHERE kind = 'decision' AND index >= %s GROUP BY 1 ORDER BY min(index)",
+        (first,),
+    )
+    if len(pins) != 2:
+        raise RuntimeError(f"wanted decisions under two releases, got {pins}")
+    return {
+        "requests": figures.requests,
+        "refused": 0,
+        "p99_ms": round(figures.p99_ms, 2),
+        "under": [n for _, n in pins],
+    }
+
+
+def _restart(service: _Service) -> float:
+    service.server.ask_to_stop()
+    service.server.wait(60)
+    return round(service.server.start(), 2)
+
+
+def _embedded_starts(folder: Path) -> dict[str, float]:
+    """Time the start on the embedded database: from nothing, and again."""
+    lender = Lender(folder / "embedded", folder / "run", None)
+    lender.data.mkdir()
+    lender.data.chmod(0o755)
+    with ExitStack() as stack:
+        taken = []
+        for _ in range(2):
+            server = lender.service(free_port(), "--no-grpc")
+            stack.callback(server.kill)
+            taken.append(round(server.start(), 2))
+            server.ask_to_stop()
+            server.wait(60)
+    return {"start_embedded_s": taken[0], "start_embedded_again_s": taken[1]}
