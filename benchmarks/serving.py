@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from benchmarks.service import grpc_load, wrk
+from benchmarks.service.crashes import releases_since
 from benchmarks.service.database import Database, flush_ms
 from benchmarks.service.lender import bodies, write_run
 from benchmarks.service.peers import Peers, environment
@@ -233,11 +234,7 @@ def _swap(service: _Service, folder: Path, effort: Effort) -> dict[str, object]:
         time.sleep(effort.seconds)
         service.lender.obligor("releases", "activate", other)
         figures = running.figures()
-    pins = service.database.query(
-        "SELECT convert_from(body, 'UTF8')::jsonb ->> 'pins' AS pins, count(*) FROM obligor.record JOIN obligor.leaf "
-        "ON leaf_index = index WHERE kind = 'decision' AND index >= %s GROUP BY 1 ORDER BY min(index)",
-        (first,),
-    )
+    pins = releases_since(service.database, first)
     if len(pins) != 2:
         raise RuntimeError(f"wanted decisions under two releases, got {pins}")
     return {

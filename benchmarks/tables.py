@@ -25,6 +25,7 @@ CARDS = {"none": "none", "none, finer bins": "none, finer bins", "fuzzy x1": "fu
 ENGINES = {"batch": "batch (`obligor score`)", "duckdb_sql": "SQL in DuckDB",
            "postgres_sql": "SQL in PostgreSQL, which ran already",
            "spark_columnar": "columnar scorer on Spark (`score_frame`)", "spark_sql": "SQL on Spark"}  # fmt: skip
+PEERS = {"mlflow": "`mlflow models serve`", "bentoml": "`bentoml serve`"}
 SURE = 0.01
 
 Rows = list[list[str]]
@@ -126,8 +127,40 @@ def _rejects(result: dict) -> list[Rows]:
     ]
 
 
+def _serving(result: dict) -> list[Rows]:
+    sides = ["at once", "no decision", "obligor", "ratio"]
+    rest = [_in_turns(at, it, "noop") for at, it in result["rest"].items()]
+    slow = [_in_turns(f"{at}, slow disk", it, "noop") for at, it in result["rest_slow_disk"].items()]
+    grpc = [_in_turns(at, it, "noop") for at, it in result["grpc"].items()]
+    peers = [
+        [PEERS[name], *_in_turns("64", it, name)[1:], f"{it['start_s']:.1f} s", f"{it['rss_mb']} MB"]
+        for name, it in result["peers"].items()
+    ]
+    starts = f"{result['start_s']:.1f} s; {result['start_embedded_s']:.1f} s with the embedded database, made anew"
+    return [
+        [sides, *rest, *slow],
+        [["64 at once", "peer", "obligor", "ratio", "start", "memory"], *peers,
+         ["Obligor", "", "", "", starts, f"{result['rss_mb']} MB"]],
+        [sides, *grpc],
+    ]  # fmt: skip
+
+
+def _in_turns(at: str, it: dict, other: str) -> list[str]:
+    return [at, *(_rate(it[side]) for side in (other, "obligor")), f"{it['ratio']:.2f}"]
+
+
+def _rate(it: dict) -> str:
+    return f"{it['per_s']:,.0f}/s ({it['p50_ms']:.1f}, {it['p99_ms']:.1f} ms)"
+
+
+def _torture(result: dict) -> list[Rows]:
+    checks = ["green" if result[name] else "RED" for name in ("verify", "doctor")]
+    counts = [f"{result[name]:,}" for name in ("rounds", "acknowledged", "lost", "duplicated")]
+    return [[["rounds", "acknowledged", "lost", "twice", "`audit verify`", "`doctor --strict`"], [*counts, *checks]]]
+
+
 TABLES = {"accuracy": _accuracy, "short": _short, "training": _training, "scoring": _scoring, "engines": _engines,
-          "policy": _policy, "rejects": _rejects}  # fmt: skip
+          "policy": _policy, "rejects": _rejects, "serving": _serving, "torture": _torture}  # fmt: skip
 
 
 def _dot(value: float) -> str:

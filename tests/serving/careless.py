@@ -1,4 +1,4 @@
-"""A decision service as careless as its first word says: it is what the crash tests must find out.
+"""A decision service that is as careless as its first word says, for the crash tests to find out.
 
 ``honest``: answers after the commit. ``hasty``: answers before the commit, which comes a little later. ``forgetful``: keeps
 what it decided, and forgets which idempotency key it was for when it starts again.
@@ -61,12 +61,14 @@ class Careless:
             await self.commit(connection, key, decision_id, record, answer)
         return Response(answer, 201)
 
-    async def commit(self, connection, key, decision_id, record, answer) -> None:
+    async def commit(
+        self, connection: psycopg.AsyncConnection, key: str, decision_id: str, record: bytes, answer: bytes
+    ) -> None:
         if self.manner == "hasty":
             await asyncio.sleep(0.2)
         async with connection:
             head = await connection.execute("UPDATE obligor.tree_head SET size = size + 1 RETURNING size - 1")
-            (index,) = await head.fetchone()
+            (index,) = await head.fetchone() or (0,)
             await connection.execute("INSERT INTO obligor.leaf VALUES (%s, 'decision')", (index,))
             await connection.execute("INSERT INTO obligor.record VALUES (%s, %s)", (index, record))
             await connection.execute("INSERT INTO obligor.decision VALUES (%s, %s)", (decision_id, index))
@@ -79,7 +81,7 @@ async def ready(request: Request) -> Response:
 
 def main(words: list[str]) -> None:
     if words[1] == "keys":
-        print("obl_careless_secret")
+        sys.stdout.write("obl_careless_secret\n")
         return
     port = int(words[words.index("--port") + 1])
     service = Careless(words[0])

@@ -1,0 +1,146 @@
+"""The decision service as processes that are killed, stopped, swapped and overrun, and a careless one that is found out."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from benchmarks.service.crashes import PATH, Victim, releases_since, torment
+from benchmarks.service.lender import bodies, write_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CARELESS = Path(__file__).with_name("careless.py")
+SEED = 7
+SHED = {429, 503}
+
+
+@pytest.fixture
+def ground() -> Iterator[Path]:
+    """A folder that the user of the database can enter, who cannot enter those of pytest."""
+    with tempfile.TemporaryDirectory(prefix="obligor-tests-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def victim(ground: Path) -> Iterator[Victim]:
+    with Victim(ground) as it:
+        yield it
+
+
+def careless(ground: Path, manner: str) -> Victim:
+    return Victim(ground, command=(sys.executable, str(CARELESS), manner))
+
+
+def kill(victim: Victim, what: str) -> None:
+    asyncio.run(victim.kill_under_load(what, after_s=0.4, down_s=0.0))
+
+
+def test_a_service_that_answers_after_the_commit_passes(ground: Path) -> None:
+    with careless(ground, "honest") as victim:
+        kill(victim, "both")
+        found = victim.verdict()
+    assert found.acknowledged
+    assert (found.lost, found.duplicated, found.wrong) == (0, 0, ())
+
+
+def test_a_service_that_answers_before_it_commits_is_found_out(ground: Path) -> None:
+    with careless(ground, "hasty") as victim:
+        kill(victim, "service")
+        assert victim.verdict().lost
+
+
+def test_a_service_that_forgets_its_idempotency_keys_is_found_out(ground: Path) -> None:
+    with careless(ground, "forgetful") as victim:
+        kill(victim, "service")
+        found = victim.verdict()
+    assert found.lost
+    assert found.duplicated
+
+
+def test_twenty_kills_lose_no_answered_decision_and_decide_none_twice(victim: Victim) -> None:
+    chance = random.Random(SEED)  # noqa: S311 - it draws moments, not secrets
+    killed = Counter(asyncio.run(torment(victim, chance=chance)) for _ in range(20))
+    found = victim.verdict()
+    assert set(killed) == {"service", "database", "both"}
+    assert found.acknowledged
+    assert (found.lost, found.duplicated, found.wrong) == (0, 0, ())
+    assert victim.green("audit", "verify")
+    assert victim.green("doctor", "--strict")
+
+
+def test_a_service_that_is_asked_to_stop_under_load_drains_and_loses_nothing(victim: Victim) -> None:
+    code, took_s = asyncio.run(victim.terminate_under_load(after_s=0.5))
+    found = victim.verdict()
+    assert (code, took_s < 30) == (0, True)
+    assert found.acknowledged
+    assert (found.lost, found.duplicated, found.wrong) == (0, 0, ())
+
+
+def test_a_release_put_in_force_under_load_refuses_nobody_and_is_never_mixed_with_the_one_before(
+    victim: Victim, ground: Path
+) -> None:
+    async def swapped() -> None:
+        stop = asyncio.Event()
+        loading = asyncio.create_task(victim.load(stop))
+        await asyncio.sleep(0.5)
+        await asyncio.to_thread(victim.lender.obligor, "releases", "activate", other)
+        await asyncio.sleep(1.5)
+        stop.set()
+        await loading
+
+    other = write_run(ground / "other", cutoff=505_000)
+    asyncio.run(swapped())
+    assert set(victim.seen.statuses) == {201}
+    assert len(releases_since(victim.database, 0)) == 2
+
+
+def test_ten_times_the_load_is_shed_with_a_hint_and_those_let_in_are_answered(victim: Victim) -> None:
+    async def overrun() -> None:
+        async with victim.client(connections=640) as client, victim.client() as doctor:
+
+            async def one(number: int) -> None:
+                answer = await victim.send(client, f"key-{number}", body)
+                if answer is not None and answer.status_code in SHED:
+                    hints.append(answer.headers.get("Retry-After"))
+
+            requests = asyncio.gather(*(one(number) for number in range(2000)))
+            while not requests.done():
+                health.append((await doctor.get("/health/live")).status_code)
+                health.append((await doctor.get("/health/ready")).status_code)
+                await asyncio.sleep(0.05)
+            await requests
+
+    body, hints, health = bodies(1)[0], [], []
+    victim.database.delay_flushes(20_000)
+    asyncio.run(overrun())
+    assert set(victim.seen.statuses) <= {201, *SHED}
+    assert victim.seen.statuses[201]
+    assert SHED & set(victim.seen.statuses)
+    assert all(int(hint) > 0 for hint in hints)
+    assert set(health) == {200}
+    kept = {key for (key,) in victim.database.query("SELECT key FROM obligor.request")}
+    assert kept == set(victim.seen.answers)
+
+
+def test_health_says_that_the_service_is_not_ready_while_its_database_is_away(victim: Victim) -> None:
+    async def told(status: int) -> None:
+        async with victim.client() as client, asyncio.timeout(20):
+            while (await client.get("/health/ready")).status_code != status:  # noqa: ASYNC110 - it is another process
+                await asyncio.sleep(0.05)
+            assert (await client.get("/health/live")).status_code == 200
+            answer = await client.post(PATH, content=bodies(1)[0], headers={"Idempotency-Key": f"while-{status}"})
+            assert answer.status_code == (201 if status == 200 else 503)
+
+    victim.database.kill()
+    asyncio.run(told(503))
+    victim.database.start()
+    asyncio.run(told(200))
