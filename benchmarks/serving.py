@@ -19,8 +19,9 @@ import httpx
 
 from benchmarks.service import grpc_load, wrk
 from benchmarks.service.crashes import releases_since
-from benchmarks.service.database import Database, flush_ms
+from benchmarks.service.database import Database
 from benchmarks.service.lender import bodies, write_run
+from benchmarks.service.machine import flush_ms
 from benchmarks.service.peers import Peers, environment
 from benchmarks.service.servers import HOST, Lender, Server, free_port, noop, noop_grpc
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Self
 import psutil
 import psycopg
 
+from benchmarks.service.machine import cpu_s, lives
 from obligor.adapters.store.embedded import embedded_server
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PATIENCE_S = 60
-_WRITES = 200
 
 
 class Database:
@@ -76,7 +76,7 @@ class Database:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         self._server.wait()
-        while any(_lives(process) for process in children):
+        while any(lives(process) for process in children):
             time.sleep(0.005)
         self._server = None
 
@@ -105,19 +105,10 @@ class Database:
         return sorted(taken)[count // 2]
 
     def cpu_s(self) -> float:
-        """The seconds of CPU that its processes which live have taken."""
+        """The seconds of CPU that its processes have taken."""
         if self._server is None:
             return 0.0
-        server = psutil.Process(self._server.pid)
-        times = [process.cpu_times() for process in (server, *server.children(recursive=True))]
-        return sum(it.user + it.system for it in times)
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+        return cpu_s(self._server.pid)
 
 
 def _binary(name: str) -> Path:
@@ -125,19 +116,3 @@ def _binary(name: str) -> Path:
     if found is None or found.origin is None:
         raise RuntimeError("the embedded PostgreSQL is not installed")
     return Path(found.origin).parent / "pginstall18" / "bin" / name
-
-
-def flush_ms(folder: Path) -> float:
-    """Time fdatasync of a page written in a folder, as pg_test_fsync does: the median, in milliseconds."""
-    path = folder / "flushed"
-    taken = []
-    with path.open("wb", buffering=0) as file:
-        file.write(bytes(8192))
-        os.fsync(file.fileno())
-        for _ in range(_WRITES):
-            start = time.perf_counter()
-            os.pwrite(file.fileno(), bytes(8192), 0)
-            os.fdatasync(file.fileno())
-            taken.append(1000 * (time.perf_counter() - start))
-    path.unlink()
-    return sorted(taken)[_WRITES // 2]

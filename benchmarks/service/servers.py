@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Self
 import httpx
 import psutil
 
+from benchmarks.service.machine import cpu_s, family, rss_mb
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -72,7 +74,7 @@ class Server:
         if self._process is None:
             return
         if self._process.poll() is None:
-            for process in self._processes():
+            for process in family(self._process.pid):
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
         self._process.wait()
@@ -80,22 +82,17 @@ class Server:
 
     def rss_mb(self) -> float:
         """The resident memory of it and of all that it started, in MB."""
-        return sum(process.memory_info().rss for process in self._processes()) / 1e6
+        return rss_mb(self._running.pid)
 
     def cpu_s(self) -> float:
         """The seconds of CPU that they have taken."""
-        times = [process.cpu_times() for process in self._processes()]
-        return sum(it.user + it.system for it in times)
+        return cpu_s(self._running.pid)
 
     @property
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             raise RuntimeError(f"{self._command[:4]} was not started")
         return self._process
-
-    def _processes(self) -> list[psutil.Process]:
-        first = psutil.Process(self._running.pid)
-        return [first, *first.children(recursive=True)]
 
 
 @dataclass(frozen=True)
