@@ -1,13 +1,16 @@
 """What the decision service asks of the place that keeps its acts.
 
 An act is anything that is recorded: a decision, a reported outcome, a release, an API key. Its leaf in the audit log and its
-record become durable together, or not at all, and nobody is answered before.
+record become durable together, or not at all, and nobody is answered before. What is made anew for every decision is a
+``msgspec.Struct``, which is made in a tenth of the time of a frozen dataclass.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +28,7 @@ class Caller:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionRow:
+class DecisionRow(msgspec.Struct, frozen=True):
     """What a decision is searched by."""
 
     decision_id: UUID
@@ -90,8 +92,7 @@ class ApiKeyRow:
 Row = DecisionRow | OutcomeRow | ReleaseRow | ApiKeyRow
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
+class Act(msgspec.Struct, frozen=True):
     """One thing to record."""
 
     kind: str
@@ -109,8 +110,7 @@ class Act:
     """What is kept beside it, to be found again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """What binds an idempotency key to one request."""
 
     client_id: str
@@ -119,8 +119,7 @@ class Request:
     payload_sha256: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True):
     """Acts to record together, for a request where there is one, and how to answer it."""
 
     acts: tuple[Act, ...]
@@ -130,8 +129,7 @@ class Submission:
     status: int = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True):
     """The answer of a request whose acts are durable."""
 
     response: bytes

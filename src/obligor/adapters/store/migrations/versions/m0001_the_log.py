@@ -24,8 +24,8 @@ _TABLES = (
         leaf_index bigint CONSTRAINT record_pkey PRIMARY KEY,
         body bytea NOT NULL,
         salt bytea NOT NULL
-    )
-    """,
+    ) WITH (toast_tuple_target = 8160)
+    """,  # a record of two to eight kilobytes is not compressed: that took as long as all else that is done with it
     """
     CREATE TABLE obligor.node (
         level smallint,
