@@ -92,7 +92,8 @@ def is_committed(leaf: Leaf, *, record: bytes, salt: bytes) -> bool:
 
 def time_text(at: datetime) -> str:
     """Write a time in UTC to the microsecond, always with the same number of digits."""
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def parse_time(text: str) -> datetime:

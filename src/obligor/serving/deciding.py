@@ -10,28 +10,26 @@ import asyncio
 import json
 import re
 from dataclasses import dataclass, replace
-from datetime import date  # noqa: TC003  msgspec reads the annotation
 from functools import partial
 from hashlib import sha256
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from obligor.core.errors import (
-    ApplicationError,
     ForbiddenError,
     InvalidInputError,
     NotFoundError,
     ObligorError,
-    Problem,
     TooLargeError,
 )
 from obligor.core.leaves import time_text
-from obligor.core.strict_json import read_strict_json
 from obligor.serving.acts import Act, DecisionRow, OutcomeRow, Recorded, Request, Submission
+from obligor.serving.answers import answer_of, answered, record_of, with_receipt
 from obligor.serving.encoding import encode, encode_application, encode_in_order
 from obligor.serving.errors import problem_of
+from obligor.serving.reports import read_report, report_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,17 +42,8 @@ if TYPE_CHECKING:
     from obligor.serving.sources import Sources
 
 MOST_AT_ONCE = 1000
-_THOUSANDTHS = 1000
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 DECISIONS, BULK, OUTCOMES = "decisions", "decisions/bulk", "outcomes"
-_MOST_REPORT_BYTES = 1 << 12
-
-
-class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What became of a loan, as the client reports it."""
-
-    status: Literal["good", "bad", "indeterminate"]
-    observed_on: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +106,7 @@ class DecisionService:
         decided = self._decide(caller, self._releases.current, application, at=self._sources.now(), key=key)
         thought = perf_counter()
         request = Request(caller.client_id, DECISIONS, key, decided.input_sha256)
-        submission = Submission((decided.act,), partial(_answer_bytes, decided.answer), request, 201)
+        submission = Submission((decided.act,), partial(with_receipt, decided.answer), request, 201)
         recorded = await self._recorder.record(submission)
         self._meter.stage("record", perf_counter() - thought)
         if not recorded.replayed:
@@ -174,7 +163,7 @@ class DecisionService:
         release = self._releases.current
         at = self._sources.now()
         assessment = release.assess(release.read(application), at=at)
-        told = _answered(assessment.to_plain())
+        told = answered(assessment.to_plain())
         return {"simulated": True, "decided_at": time_text(at)} | told | {"pins": release.pins}
 
     async def decision(self, caller: Caller, decision_id: UUID) -> dict[str, Any]:
@@ -200,7 +189,7 @@ class DecisionService:
     async def explanation(self, caller: Caller, decision_id: UUID) -> dict[str, Any]:
         """Explain a decision by the card that made it: contributions, and the nearest changes that would be approved."""
         stored = await self._found(caller, decision_id)
-        record = _record(stored)
+        record = record_of(stored)
         release = await self._releases.pinned(record["pins"])
         return await asyncio.to_thread(release.explain, record)
 
@@ -220,12 +209,12 @@ class DecisionService:
         """
         _allow(caller, "report")
         _check_key(key)
-        told = _read_report(report)
+        told = read_report(report)
         stored = await self._found(caller, decision_id, needed=("report",))
         at = self._sources.now()
-        decided_on = _record(stored)["decided_at"][:10]
+        decided_on = record_of(stored)["decided_at"][:10]
         if not decided_on <= told.observed_on.isoformat() <= at.date().isoformat():
-            raise _field_error("observed_on", "wanted a day from that of the decision to today")
+            raise report_error("observed_on", "wanted a day from that of the decision to today")
         report_id = self._sources.new_id(at)
         body = {
             "schema": "obligor/outcome/1",
@@ -250,7 +239,7 @@ class DecisionService:
         payload = sha256(encode([str(decision_id), told.status, body["observed_on"]])).digest()
         request = Request(caller.client_id, OUTCOMES, key, payload)
         return await self._recorder.record(
-            Submission((act,), partial(_answer_bytes, encode_in_order(answer)), request, 201)
+            Submission((act,), partial(with_receipt, encode_in_order(answer)), request, 201)
         )
 
     async def outcomes(self, caller: Caller, decision_id: UUID) -> list[dict[str, Any]]:
@@ -315,7 +304,7 @@ class DecisionService:
             self._sources.salt(),
             (row,),
         )
-        answer = encode_in_order(head | _answered(plain) | {"pins": release.pins})
+        answer = encode_in_order(head | answered(plain) | {"pins": release.pins})
         return _Decided(act, answer, input_sha256.digest(), assessment)
 
     def _count(self, assessment: Assessment) -> None:
@@ -354,46 +343,15 @@ def _fingerprint(application: bytes | Mapping[str, object], result: _Decided | O
     return sha256(application if isinstance(application, bytes) else json.dumps(application).encode()).digest()
 
 
-def answer_of(stored: StoredDecision) -> dict[str, Any]:
-    """Give the answer of a decision from its record: what was answered when it was made."""
-    record = _record(stored)
-    head = {name: record[name] for name in ("decision_id", "application_id", "decided_at")}
-    receipt = {"leaf_index": stored.leaf_index, "tree_size": stored.leaf_index + 1}
-    return head | _answered(record) | {"pins": record["pins"], "receipt": receipt}
-
-
-def _answered(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Project a record onto what is answered: scores in points, and of a reason its code and its text."""
-    return {
-        "outcome": record["outcome"],
-        "because": record["because"],
-        "score": record["score"] / _THOUSANDTHS,
-        "pd": record["pd"],
-        "band": record["band"],
-        "cutoff": record["cutoff"] / _THOUSANDTHS,
-        "reasons": [{"code": it["code"], "text": it["text"]} for it in record["reasons"]],
-        "unusual": record["unusual"],
-    }
-
-
-def _answer_bytes(answer: bytes, leaf_index: int) -> bytes:
-    return b'%b,"receipt":{"leaf_index":%d,"tree_size":%d}}' % (answer[:-1], leaf_index, leaf_index + 1)
-
-
 def _results_bytes(results: Sequence[_Decided | ObligorError], leaf_index: int) -> bytes:
     parts, at = [], leaf_index
     for it in results:
         if isinstance(it, _Decided):
-            parts.append(b'{"decision":%b}' % _answer_bytes(it.answer, at))
+            parts.append(b'{"decision":%b}' % with_receipt(it.answer, at))
             at += 1
         else:
             parts.append(b'{"problem":%b}' % encode_in_order(problem_of(it)))
     return b'{"results":[%b]}' % b",".join(parts)
-
-
-def _record(stored: StoredDecision) -> dict[str, Any]:
-    record: dict[str, Any] = msgspec.json.decode(stored.record)
-    return record
 
 
 def _allow(caller: Caller, *scopes: str) -> None:
@@ -404,28 +362,3 @@ def _allow(caller: Caller, *scopes: str) -> None:
 def _check_key(key: str) -> None:
     if not _KEY.fullmatch(key):
         raise InvalidInputError("Idempotency-Key: wanted 1 to 255 printable ASCII characters without blanks")
-
-
-def _read_report(report: bytes | Mapping[str, object]) -> Report:
-    plain: object = report
-    if isinstance(report, bytes):
-        if len(report) > _MOST_REPORT_BYTES:
-            raise TooLargeError(f"outcome: wanted at most {_MOST_REPORT_BYTES} bytes")
-        plain = read_strict_json(report, what="outcome", error=ApplicationError)
-    if not isinstance(plain, dict):
-        raise ApplicationError("outcome: wanted an object")
-    for name, wanted in (("status", "good, bad or indeterminate"), ("observed_on", "a day as YYYY-MM-DD")):
-        if name not in plain:
-            raise _field_error(name, f"is absent, wanted {wanted}")
-        try:
-            msgspec.convert({"status": "good", "observed_on": "2000-01-01"} | {name: plain[name]}, Report)
-        except msgspec.ValidationError:
-            raise _field_error(name, f"wanted {wanted}") from None
-    try:
-        return msgspec.convert(plain, Report)
-    except msgspec.ValidationError:
-        raise ApplicationError("outcome: holds a field that is not known; wanted status and observed_on") from None
-
-
-def _field_error(field: str, message: str) -> ApplicationError:
-    return ApplicationError(f"outcome: {field}: {message}", problems=(Problem((field,), message),))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +109,7 @@ class MemoryStore:
             payload, recorded = self.answered[named]
             if payload != request.payload_sha256:
                 raise KeyReusedError("this Idempotency-Key belongs to another request")
-            return replace(recorded, replayed=True)
+            return recorded._replace(replayed=True)
         if named in self.in_flight:
             raise InFlightError("a request with this Idempotency-Key is being recorded")
         self.in_flight.add(named)
