@@ -58,7 +58,7 @@ class Log:
     async def frontier(self, size: int | None = None) -> Frontier:
         return Frontier().extend(self.hashes[:size]).frontier
 
-    async def keep_checkpoint(self, size: int, note: bytes, *, at: datetime) -> None:  # noqa: ARG002  as the port has it
+    async def keep_checkpoint(self, size: int, note: bytes, *, at: datetime) -> None:
         self.checkpoints.setdefault(size, note)
 
     async def keep_anchoring(self, anchor: str, size: int, *, at: datetime) -> None:

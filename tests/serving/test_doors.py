@@ -254,7 +254,7 @@ def test_a_request_in_flight_and_a_store_that_is_down_are_told_alike() -> None:
         store = doors.house.store
         store.hold = asyncio.Event()
         first = asyncio.ensure_future(doors.decided_by_rest(PLAIN, key="k"))
-        while not store.in_flight:  # noqa: ASYNC110  the store in memory tells of nothing
+        while not store.in_flight:
             await asyncio.sleep(0.01)
         ways = (doors.decided_by_rest, doors.decided_by_grpc)
         assert [await way(PLAIN, key="k") for way in ways] == [Said(refusal="conflict", waits=True)] * 2
@@ -274,7 +274,7 @@ def test_a_client_that_leaves_before_its_decision_is_recorded_finds_none_and_may
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await doors.stub.Decide(pb.DecideRequest(application=struct(PLAIN)), metadata=heads, timeout=0.3)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        while store.in_flight:  # noqa: ASYNC110  the store in memory tells of nothing
+        while store.in_flight:
             await asyncio.sleep(0.01)
         store.hold.set()
         assert not (await doors.decided_by_grpc(PLAIN, key="k")).replayed

@@ -134,7 +134,7 @@ def test_ten_times_the_load_is_shed_with_a_hint_and_those_let_in_are_answered(vi
 def test_health_says_that_the_service_is_not_ready_while_its_database_is_away(victim: Victim) -> None:
     async def told(status: int) -> None:
         async with victim.client() as client, asyncio.timeout(20):
-            while (await client.get("/health/ready")).status_code != status:  # noqa: ASYNC110 - it is another process
+            while (await client.get("/health/ready")).status_code != status:
                 await asyncio.sleep(0.05)
             assert (await client.get("/health/live")).status_code == 200
             answer = await client.post(PATH, content=bodies(1)[0], headers={"Idempotency-Key": f"while-{status}"})

@@ -456,7 +456,7 @@ def test_a_call_that_is_open_ends_before_the_door_is_closed() -> None:
     async def play(door: Door) -> None:
         request = pb.DecideRequest(application=application(income=1))
         call = asyncio.ensure_future(door.stub.Decide(request, metadata=HEADS))
-        while not lender.asked:  # noqa: ASYNC110  of the scripted service there is nothing to wait for
+        while not lender.asked:
             await asyncio.sleep(0.01)
         await door.server.stop(grace=5.0)
         assert as_answered((await call).decision) == DECISION
@@ -474,7 +474,7 @@ def test_a_full_service_says_so_at_once_and_still_tells_its_health(most: int, re
     async def play(door: Door) -> None:
         request = pb.DecideRequest(application=application(income=1))
         call = asyncio.ensure_future(door.stub.Decide(request, metadata=HEADS))
-        while not lender.asked:  # noqa: ASYNC110  of the scripted service there is nothing to wait for
+        while not lender.asked:
             await asyncio.sleep(0.01)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await door.stub.Decide(request, metadata=HEADS)
