@@ -65,6 +65,31 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def embedded_postgres() -> Iterator[str]:
+    """The embedded PostgreSQL as Obligor runs it, as long as the tests last."""
+    from obligor.adapters.store.embedded import embedded_server
+    from obligor.core.errors import UnavailableError
+
+    with tempfile.TemporaryDirectory(prefix="obligor-tests-", ignore_cleanup_errors=True) as folder:
+        try:
+            server = embedded_server(Path(folder) / "postgres")
+            url = server.__enter__()
+        except UnavailableError as error:
+            lack("postgres", str(error))
+        yield url
+        server.__exit__(None, None, None)
+
+
+@pytest.fixture
+def store_url(embedded_postgres: str) -> Iterator[str]:
+    """A new store without an act, in a database of its own."""
+    from tests.stores import new_store
+
+    with new_store(embedded_postgres) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A Spark of two threads that lives as long as the tests, strict about SQL, on the loopback alone."""
     try:

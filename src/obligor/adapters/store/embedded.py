@@ -19,7 +19,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,6 +37,10 @@ _BINARIES: Final = f"pginstall{_VERSION}/bin"
 _USER: Final = "obligor"  # the database's, and its superuser
 _SYSTEM_USER: Final = "pgserver"  # the machine's, where we are root
 _PATIENCE_SECONDS: Final = 90  # recovery after a crash replays the log
+_LOCK_FILE: Final = "postmaster.pid"
+_PORT: Final = 5432  # names the socket
+_SOCKET: Final = f".s.PGSQL.{_PORT}"
+_NO_PROCESS: Final = 2**31 - 1
 _LONGEST_SOCKET: Final = 90  # 107 bytes, less the name of the socket
 _SETTINGS: Final = """
 # By Obligor: durable, quiet about values, reached through a socket alone.
@@ -94,16 +98,20 @@ def start_embedded(folder: Path) -> EmbeddedServer:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _let_pass(folder.parent)
-        using = _beside(folder, "use").open("wb")
-        with _alone(folder):
-            _make(folder)
-            sockets = _socket_folder(folder)
-            if not _is_running(folder):
-                _start(folder, sockets)
-            _locked(using, fcntl.LOCK_SH)
+        with ExitStack() as failing:
+            using = failing.enter_context(_beside(folder, "use").open("wb"))
+            with _alone(folder):
+                _make(folder)
+                sockets = _socket_folder(folder)
+                if not _is_running(folder):
+                    _start(folder, sockets)
+                _locked(using, fcntl.LOCK_SH)
+            failing.pop_all()
     except OSError as error:
         raise UnavailableError(f"the embedded PostgreSQL cannot live in {folder}: {error.strerror}") from error
-    return EmbeddedServer(f"postgresql://{_USER}@/{_USER}?host={quote(str(sockets), safe='')}", folder, using)
+    return EmbeddedServer(
+        f"postgresql://{_USER}@/{_USER}?host={quote(str(sockets), safe='')}&port={_PORT}", folder, using
+    )
 
 
 # Making and starting
@@ -132,7 +140,7 @@ def _make(folder: Path) -> None:
         with (passing / "postgresql.conf").open("a") as settings:
             settings.write(_SETTINGS)
         _start(passing, sockets := _socket_folder(passing))
-        _run("createdb", ["-h", str(sockets), "-U", _USER, "-T", "template0", _USER])
+        _run("createdb", ["-h", str(sockets), "-p", str(_PORT), "-U", _USER, "-T", "template0", _USER])
         _run("pg_ctl", ["-D", str(passing), "-m", "fast", "-w", "stop"])
         passing.rename(folder)
     except BaseException:
@@ -141,8 +149,10 @@ def _make(folder: Path) -> None:
 
 
 def _start(folder: Path, sockets: Path) -> None:
+    _bury(folder / _LOCK_FILE)
+    _bury(sockets / f"{_SOCKET}.lock")
     log = folder / "log"
-    options = f"-k {shlex.quote(str(sockets))}"
+    options = f"-p {_PORT} -k {shlex.quote(str(sockets))}"
     _run(
         "pg_ctl",
         ["-D", str(folder), "-l", str(log), "-o", options, "-w", "-t", str(_PATIENCE_SECONDS), "start"],
@@ -151,6 +161,8 @@ def _start(folder: Path, sockets: Path) -> None:
 
 
 def _is_running(folder: Path) -> bool:
+    if _is_zombie(_named_by(folder / _LOCK_FILE)):
+        return False
     done = subprocess.run(  # noqa: S603  a program of our own
         [str(_binaries() / "pg_ctl"), "-D", str(folder), "status"],
         **_as_owner(),
@@ -160,6 +172,36 @@ def _is_running(folder: Path) -> bool:
         check=False,
     )
     return done.returncode == 0
+
+
+def _named_by(lock: Path) -> int:
+    """Give the process that a lock file of PostgreSQL names, or 0."""
+    try:
+        first = lock.read_text().partition("\n")[0].strip()
+    except FileNotFoundError:
+        return 0
+    return int(first) if first.isdigit() else 0
+
+
+def _is_zombie(pid: int) -> bool:
+    """Tell whether a process is dead and its parent did not ask for it, as in a container whose first process never does.
+
+    PostgreSQL takes such a process for a running server.
+    """
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return False
+
+
+def _bury(lock: Path) -> None:
+    """Let the lock file of a dead server name no process; the rest of it stays, by which its orphans are found."""
+    if _is_zombie(_named_by(lock)):
+        with lock.open("r+") as file:
+            _, _, rest = file.read().partition("\n")
+            file.seek(0)
+            file.write(f"{_NO_PROCESS}\n{rest}")
+            file.truncate()
 
 
 def _run(program: str, arguments: Sequence[str], *, log: Path | None = None) -> None:
@@ -192,8 +234,11 @@ def _last_words(log: Path | None) -> str:
 
 def _last_words_of(said: bytes) -> str:
     lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
-    telling = [line for line in lines if "FATAL" in line or "PANIC" in line or "error" in line.lower()]
-    return (telling or lines or ["it said nothing"])[-1]
+    if log := [
+        line.partition("] ")[2] or line for line in lines if "FATAL" in line or "PANIC" in line or "unrecogni" in line
+    ]:
+        return "; ".join(log[-2:])
+    return (lines or ["it said nothing"])[-1]
 
 
 def _binaries() -> Path:

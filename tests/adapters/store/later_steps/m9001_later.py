@@ -1,0 +1,27 @@
+"""A step that a later version might bring: a table, a column that may be empty, an index."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from alembic import op
+
+revision = "9001"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("CREATE TABLE obligor.later (number bigint)")
+    if os.environ.get("OBLIGOR_TEST_KILL") == "half-way":
+        os.kill(os.getpid(), signal.SIGKILL)
+    op.execute("ALTER TABLE obligor.decision ADD COLUMN later text")
+    op.execute("CREATE INDEX decision_later ON obligor.decision (later)")
+
+
+def downgrade() -> None:
+    op.execute("DROP INDEX obligor.decision_later")
+    op.execute("ALTER TABLE obligor.decision DROP COLUMN later")
+    op.execute("DROP TABLE obligor.later")
