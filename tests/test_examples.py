@@ -14,6 +14,8 @@ import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+from socket import socket
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -120,7 +122,7 @@ def check_fragment(said: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [p for p in PAGES if p.name not in ("lendingclub.md", "sources.md")], ids=lambda p: p.stem
+    "page", [p for p in PAGES if p.name not in ("decide.md", "lendingclub.md", "sources.md")], ids=lambda p: p.stem
 )
 def test_the_examples_of_a_page_hold(page: Path, shell: Shell) -> None:
     found = list(blocks(page))
@@ -133,6 +135,24 @@ def test_the_tutorial_holds_on_the_real_tape(shell: Shell, datasets: Path) -> No
     (shell.folder / TAPE_OF_THE_TUTORIAL).symlink_to(datasets / "lendingclub_2007_2011" / TAPE_OF_THE_TUTORIAL)
     for kind, text in blocks(ROOT / "docs" / "tutorial" / "lendingclub.md"):
         check(kind, text, shell=shell)
+
+
+def test_a_service_decides_as_its_page_says(shell: Shell) -> None:
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # The embedded server runs as a user of its own, who cannot enter the folders of pytest.
+    with TemporaryDirectory(prefix="obligor-tests-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        shell.environment |= {"OBLIGOR_DATA": folder, "XDG_RUNTIME_DIR": folder}
+        try:
+            for kind, text in blocks(ROOT / "docs" / "how-to" / "decide.md"):
+                here = text.replace(":8000", f":{port}").replace("obligor serve", f"obligor serve --port {port}")
+                check(kind, here, shell=shell)
+        finally:
+            shell.run(
+                "kill $(cat serve.pid) 2> kill.log || true; while kill -0 $(cat serve.pid) 2> kill.log; do sleep 0.2; done"
+            )
 
 
 def test_the_sources_hold_on_a_real_database_and_a_real_endpoint(shell: Shell, postgres_url: str) -> None:

@@ -156,7 +156,7 @@ class MemoryStore:
     async def outcomes(self, decision_id: UUID) -> tuple[OutcomeRow, ...]:
         return tuple(it for it in self.reports if it.decision_id == decision_id)
 
-    async def artefact(self, sha256: str) -> bytes | None:
+    async def artefact(self, sha256: str) -> bytes | None:  # noqa: ARG002  a port
         return None
 
     async def release(self) -> StoredRelease | None:
@@ -170,7 +170,7 @@ class MemoryStore:
 class KnownKeys:
     """Knows callers by a word."""
 
-    async def authenticate(self, header: str | None, *, peer: str) -> Caller:
+    async def authenticate(self, header: str | None, *, peer: str) -> Caller:  # noqa: ARG002  a port
         found = KEYS.get((header or "").removeprefix("Bearer "))
         if found is None:
             raise UnauthenticatedError("no API key that is known here")

@@ -27,7 +27,7 @@ async def served(app: ASGIApp, *, seats: Seats | None = None, limits: RunLimits 
     """Serve an application while the block lasts."""
     server = make_server(app, seats=seats or Seats(), host="127.0.0.1", port=0, limits=limits)
     running = asyncio.create_task(server.serve())
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110  Uvicorn has no event for it
         await asyncio.sleep(0.01)
     try:
         yield server
@@ -53,6 +53,16 @@ async def say(port: int, *parts: bytes, pause: float = 0.0, wait: float = 5.0) -
         found = await heard
         writer.close()
     return found
+
+
+async def ask(port: int, head: bytes, body: bytes = b"") -> tuple[int, bytes]:
+    """Give the status and the body of an answer; 0 where the port is closed, or was before the request was taken up."""
+    try:
+        found = await say(port, head + b"host: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+    except ConnectionError:
+        return 0, b""
+    said, _, answer = found.partition(b"\r\n\r\n")
+    return int(said[9:12] or 0), answer
 
 
 async def _all(reader: asyncio.StreamReader, wait: float) -> bytes:

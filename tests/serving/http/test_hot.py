@@ -68,6 +68,7 @@ def test_the_fast_way_alone_is_taken_and_is_counted_by_the_name_of_its_route() -
         seen: list[tuple[str, int]] = []  # noqa: RUF012  of this test
 
         def left(self, route: str, status: int, seconds: float) -> None:
+            assert seconds >= 0
             self.seen.append((route, status))
 
     async def main() -> None:
