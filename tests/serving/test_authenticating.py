@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,6 +19,7 @@ from obligor.security.api_keys import RANDOM_BYTES, NewKey, make_key
 from obligor.serving import authenticating
 from obligor.serving.acts import ApiKeyRow, Caller
 from obligor.serving.authenticating import Authenticator, Limits, Rate, network_of, permit
+from obligor.serving.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -123,6 +126,19 @@ def test_every_refusal_reads_the_same() -> None:
 
     assert len(asyncio.run(run())) == 1
     assert it.refused == [*["missing"] * 2, *["malformed"] * 4, "wrong", "unknown", "revoked", "expired"]
+
+
+def test_a_key_that_opens_nothing_is_told_in_the_journal_by_its_id_and_its_network() -> None:
+    good, stream = new_key(1), io.BytesIO()
+    with Journal(stream, strict=True) as journal:
+        it = door(good)
+        inner = Authenticator(it.store, now=lambda: it.at, journal=journal)
+        asyncio.run(refusal(inner.authenticate(f"Bearer {told_of(good, 9)}", peer="ipv6:%5B2001:db8::7%5D:50051")))
+    line = json.loads(stream.getvalue())
+    assert {name: line[name] for name in ("event", "level", "why", "key_id", "network")} == {
+        "event": "refused", "level": "warning", "why": "wrong", "key_id": good.kept.key_id, "network": "2001:db8::/64",
+    }  # fmt: skip
+    assert told_of(good, 9)[17:].encode() not in stream.getvalue()
 
 
 @given(st.text(max_size=100))

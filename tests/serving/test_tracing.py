@@ -84,6 +84,7 @@ def deciding(meter: TracedMeter, status: int = 201) -> Any:
             meter.stage("score", 0.001)
             await asyncio.sleep(0)
             meter.stage("record", 0.004)
+            meter.stage("whole", 0.01)
             meter.decided(outcome="approve", band="A", score=512_345, bins=(0, 1))
             if status >= 500:
                 raise ValueError(CANARY)

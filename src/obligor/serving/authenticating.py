@@ -26,15 +26,18 @@ from urllib.parse import unquote
 from obligor.core.errors import ForbiddenError, InvalidInputError, LimitedError, UnauthenticatedError
 from obligor.security.api_keys import KEY_LENGTH, ApiKey, is_secret, parse_key
 from obligor.serving.acts import Caller
+from obligor.serving.journal import NoJournal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from obligor.serving.acts import ApiKeyRow
+    from obligor.serving.journal import Telling
 
 Refusal = Literal["missing", "malformed", "unknown", "wrong", "revoked", "expired", "limited"]
 
+_SILENT = NoJournal()
 _SCHEME = "bearer "
 _HEADER_LENGTH = len(_SCHEME) + KEY_LENGTH
 _NOBODYS_SHA256 = bytes(32)
@@ -102,9 +105,10 @@ class Authenticator:
         monotonic: Callable[[], float] = time.monotonic,
         limits: Limits = Limits(),
         refused: Callable[[Refusal], None] = lambda _: None,
+        journal: Telling = _SILENT,
     ) -> None:
         self._keys, self._now, self._monotonic = keys, now, monotonic
-        self._limits, self._refused = limits, refused
+        self._limits, self._refused, self._journal = limits, refused, journal
         self._attempts = _Attempts(limits)
         self._verified: dict[bytes, _Verified] = {}  # by the hash of the header: no secret stays in memory
         self._known: dict[str, _Found] = {}
@@ -153,7 +157,9 @@ class Authenticator:
         if found.key is None or not right or not found.key.opens(self._now()):
             self._verified.pop(proof, None)
             self._attempts.failed(attempt, self._monotonic())
-            raise self._refusal(_why(found.key, right=right))
+            why = _why(found.key, right=right)
+            self._journal.tell("refused", level="warning", why=why, key_id=attempt[0], network=attempt[1] or None)
+            raise self._refusal(why)
         caller = Caller(found.key.client_id, found.key.key_id, found.key.scopes, found.key.expires_at)
         if generation == self._generation:
             _keep(self._verified, proof, _Verified(caller, found.fresh_until), most=self._limits.most_kept)

@@ -101,6 +101,7 @@ class DecisionService:
         ForbiddenError, ApplicationError, KeyReusedError, InFlightError, UnavailableError
             As they say.
         """
+        started = perf_counter()
         _allow(caller, "decide")
         _check_key(key)
         decided = self._decide(caller, self._releases.current, application, at=self._sources.now(), key=key)
@@ -108,7 +109,9 @@ class DecisionService:
         request = Request(caller.client_id, DECISIONS, key, decided.input_sha256)
         submission = Submission((decided.act,), partial(with_receipt, decided.answer), request, 201)
         recorded = await self._recorder.record(submission)
-        self._meter.stage("record", perf_counter() - thought)
+        done = perf_counter()
+        self._meter.stage("record", done - thought)
+        self._meter.stage("whole", done - started)
         if not recorded.replayed:
             self._count(decided.assessment)
         return recorded

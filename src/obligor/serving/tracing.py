@@ -129,9 +129,10 @@ class TracedMeter:
         self._tracing.say(said, name=route, failed=status >= _SERVER_ERROR)
 
     def stage(self, stage: Stage, seconds: float) -> None:
-        """Count a stage, and add its span."""
+        """Count a stage, and add its span; the whole is the request's own."""
         self._inner.stage(stage, seconds)
-        self._tracing.stage(stage, seconds)
+        if stage != "whole":
+            self._tracing.stage(stage, seconds)
 
     def decided(self, *, outcome: str, band: str, score: int, bins: Sequence[int], unusual: Iterable[str] = ()) -> None:
         """Count a decision, and say its outcome; the score is not told."""
