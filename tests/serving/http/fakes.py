@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from msgspec import structs
 from tests.core.test_scorer import CARD
 
 from obligor.core.clauses import Economics
@@ -109,7 +110,7 @@ class MemoryStore:
             payload, recorded = self.answered[named]
             if payload != request.payload_sha256:
                 raise KeyReusedError("this Idempotency-Key belongs to another request")
-            return recorded._replace(replayed=True)
+            return structs.replace(recorded, replayed=True)
         if named in self.in_flight:
             raise InFlightError("a request with this Idempotency-Key is being recorded")
         self.in_flight.add(named)
@@ -156,7 +157,7 @@ class MemoryStore:
     async def outcomes(self, decision_id: UUID) -> tuple[OutcomeRow, ...]:
         return tuple(it for it in self.reports if it.decision_id == decision_id)
 
-    async def artefact(self, sha256: str) -> bytes | None:  # noqa: ARG002  a port
+    async def artefact(self, sha256: str) -> bytes | None:
         return None
 
     async def release(self) -> StoredRelease | None:
@@ -170,7 +171,7 @@ class MemoryStore:
 class KnownKeys:
     """Knows callers by a word."""
 
-    async def authenticate(self, header: str | None, *, peer: str) -> Caller:  # noqa: ARG002  a port
+    async def authenticate(self, header: str | None, *, peer: str) -> Caller:
         found = KEYS.get((header or "").removeprefix("Bearer "))
         if found is None:
             raise UnauthenticatedError("no API key that is known here")

@@ -27,7 +27,7 @@ async def served(app: ASGIApp, *, seats: Seats | None = None, limits: RunLimits 
     """Serve an application while the block lasts."""
     server = make_server(app, seats=seats or Seats(), host="127.0.0.1", port=0, limits=limits)
     running = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110  Uvicorn has no event for it
+    while not server.started:
         await asyncio.sleep(0.01)
     try:
         yield server

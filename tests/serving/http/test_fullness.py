@@ -33,7 +33,7 @@ async def flood(of: House, *, of_each: int, clients: tuple[str, ...]) -> Counter
 
     async with asyncio.TaskGroup() as group:
         asked = [group.create_task(one(by, at)) for by in clients for at in range(of_each)]
-        while sum(not it.done() for it in asked) > of.door.seats.most:  # noqa: ASYNC110  until those shed know it
+        while sum(not it.done() for it in asked) > of.door.seats.most:
             await asyncio.sleep(0.01)
         async with of.client("scraper") as client:
             live, ready = await client.get("/health/live"), await client.get("/health/ready")
@@ -148,7 +148,7 @@ def test_a_service_that_stops_under_load_loses_no_request_and_doubles_none() -> 
             group.create_task(watch(server.port))
             for name in range(20):
                 group.create_task(client_at(server.port, name))
-            while len(answered) < 50:  # noqa: ASYNC110  a list has no event for it
+            while len(answered) < 50:
                 await asyncio.sleep(0.02)
         assert seen_ready == {200, 503}
         assert sorted(answered) == sorted(str(it.decision_id) for it in of.store.kept)

@@ -72,7 +72,7 @@ def test_a_key_that_is_being_recorded_is_a_conflict_that_says_when_to_come_again
         of.store.hold = asyncio.Event()
         async with of.client() as client:
             first = asyncio.create_task(client.post("/v1/decisions", content=BODY, headers=posting()))
-            while not of.store.in_flight:  # noqa: ASYNC110  a fake has no event for it
+            while not of.store.in_flight:
                 await asyncio.sleep(0)
             again = await client.post("/v1/decisions", content=BODY, headers=posting())
             of.store.hold.set()
