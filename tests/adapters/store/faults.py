@@ -74,11 +74,11 @@ class Proxy:
             if self.times > 0 and _COMMIT in data:
                 self.times -= 1
                 lost.set()
-                if self.fault == "lose its answer":
+                fault, self.fault = self.fault, self.then
+                if fault == "lose its answer":
                     forth.write(data)
                     await forth.drain()
                     await asyncio.sleep(0.05)  # the server does its work, and nobody hears of it
-                self.fault = self.then
                 return
             forth.write(data)
             await forth.drain()

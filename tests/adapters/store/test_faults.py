@@ -134,9 +134,7 @@ def test_a_commit_that_nobody_answered_for_is_found_out(store_url: str, fault: F
 
 def test_an_outcome_that_stays_unknown_is_told_as_unavailable_and_found_by_the_key(store_url: str) -> None:
     async def scene(recorder: PostgresRecorder, proxy: Proxy) -> None:
-        proxy.fault, proxy.times = "lose its answer", 1
-
-        proxy.then = "down"
+        proxy.fault, proxy.times, proxy.then = "lose its answer", 1, "down"
         (error,) = await at_once(recorder, "key")
         assert proxy.fault == "down"
         assert isinstance(error, UnavailableError)
@@ -326,14 +324,8 @@ def test_a_server_killed_under_load_keeps_all_that_it_answered_for() -> None:
 
             async with PostgresRecorder(server.url, bounds=Bounds(patience_s=1.0, batch=16)) as recorder:
                 clients = asyncio.gather(*(insist(f"key {place}") for place in range(400)))
-                while len(told) < 40:
-                    await asyncio.sleep(0.001)
-                pid = int((Path(folder) / "postgres" / "postmaster.pid").read_text().split()[0])
-                children = subprocess.run(
-                    ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=True
-                )
-                for victim in [pid, *map(int, children.stdout.split())]:
-                    os.kill(victim, signal.SIGKILL)
+                await some.wait()
+                kill_all(int((Path(folder) / "postgres" / "postmaster.pid").read_text().split()[0]))
                 again = await asyncio.to_thread(start_embedded, Path(folder) / "postgres")
                 try:
                     await asyncio.wait_for(clients, 60)
