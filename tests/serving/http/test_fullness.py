@@ -79,18 +79,16 @@ def test_a_full_service_refuses_what_is_asked_next_with_a_problem() -> None:
 
 def test_a_seat_is_given_back_however_a_request_ends() -> None:
     async def main() -> None:
-        of = house(body_seconds=0.05)
+        of = house()
         async with of.client() as client:
             for body, headers in ((b"{", posting()), (BODY, {}), (BODY, posting() | {"content-type": "text/csv"})):
                 await client.post("/v1/decisions", content=body, headers=headers)
             await client.get("/v1/decisions?limit=0")
-
-            async def never() -> object:
-                yield b"{"
-                await asyncio.sleep(5)
-
-            slow = await client.post("/v1/decisions", content=never(), headers=posting())
-            assert slow.status_code == 408
+        limits = RunLimits(notice_seconds=0.0, drain_seconds=5, wire=WireLimits(head_seconds=0.2, request_seconds=0.2))
+        async with served(of.app, seats=of.door.seats, limits=limits) as server:
+            headers = posting(authorization="Bearer one", **{"content-length": "50"}).items()
+            head = "POST /v1/decisions HTTP/1.1\r\nhost: x\r\n" + "".join(f"{it}: {value}\r\n" for it, value in headers)
+            assert (await say(server.port, head.encode() + b"\r\n{")).startswith(b"HTTP/1.1 408 ")
         assert of.door.seats.open == 0
         with ExitStack() as all_of_one:
             for _ in range(of.door.seats.most_of_one):

@@ -37,7 +37,7 @@ CORPUS: list[tuple[str, dict[str, str], bytes]] = [
 
 def slow(of: House) -> Any:
     """The service without its fast path."""
-    return Guard(make_routes(of.door), of.door.seats, NoMeter())
+    return Guard(make_routes(of.door), of.door, hot=False)
 
 
 def told(answer: Any) -> tuple[int, dict[str, str], Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -517,3 +518,21 @@ def test_the_page_and_the_document_change_with_the_release() -> None:
         assert "default-src 'none'" in page.headers["content-security-policy"]
 
     run(main())
+
+
+@pytest.mark.parametrize("path", ["/v1/decisions", "/v1/decisions/bulk", "/v1/simulations"])
+def test_a_fault_of_ours_is_a_problem_that_says_nothing_of_it(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        of = house()
+        of.releases.take(replace(small_release(2), scorer=None))  # type: ignore[arg-type]  a fault
+        async with of.client() as client:
+            body = {"applications": [PLAIN]} if path.endswith("bulk") else PLAIN
+            answer = await client.post(path, json=body, headers=posting())
+        assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+        assert answer.json()["type"] == "urn:obligor:problem:internal"
+        assert "NoneType" not in answer.text
+        assert of.door.seats.open == 0
+
+    run(main())
+    assert "AttributeError at assess:" in caplog.text
+    assert "no attribute" not in caplog.text

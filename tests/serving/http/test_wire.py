@@ -7,15 +7,15 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.serving.http.fakes import house
 from tests.serving.http.serving import QUICK, run, say, served
 
 from obligor.core.errors import UnavailableError
-from obligor.serving.http import RunLimits, make_server
+from obligor.serving.http import RunLimits, Seats, make_server
 from obligor.serving.http.bodies import read_body
-from obligor.serving.http.guard import Guard, Seats, send_answer
+from obligor.serving.http.guard import Guard, Outgoing
 from obligor.serving.http.problems import Answer
 from obligor.serving.http.wire import WireLimits
-from obligor.serving.meter import NoMeter
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -24,10 +24,10 @@ ASK = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    await send_answer(send, Answer(200, await read_body(receive, most=100, seconds=0.4)))
+    await Outgoing(send, closing=False).answer(Answer(200, await read_body(receive, most=100)))
 
 
-APP = Guard(echo, Seats(), NoMeter())
+APP = Guard(echo, house().door, hot=False)
 
 
 def quick(**limits: float) -> RunLimits:
@@ -63,10 +63,11 @@ def test_headers_without_end_are_cut_off_while_they_come() -> None:
 
 def test_a_body_that_comes_too_slowly_is_given_up() -> None:
     async def main() -> None:
-        async with served(APP) as server:
+        async with served(APP, limits=quick(head_seconds=0.2, request_seconds=0.4)) as server:
             head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n"
-            found = await say(server.port, head, *(b"x",) * 20, pause=0.05)
+            found = await say(server.port, head, *(b"x",) * 40, pause=0.05)
             assert found.startswith(b"HTTP/1.1 408 ")
+            assert found.count(b"HTTP/1.1") == 1
 
     run(main())
 
@@ -126,11 +127,11 @@ def test_beyond_the_most_connections_the_longest_idle_gives_way_and_those_who_as
 
 def test_an_answer_that_comes_before_the_body_leaves_no_connection_behind() -> None:
     async def main() -> None:
-        async with served(APP, limits=quick(head_seconds=0.2)) as server:
+        async with served(APP, limits=quick(head_seconds=0.2, request_seconds=0.2)) as server:
             head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 500\r\n\r\n" + b"x" * 101
             found = await say(server.port, head, *(b"x",) * 20, pause=0.05)
             assert found.startswith(b"HTTP/1.1 413 ")
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.5)
             assert not server.server_state.connections
 
     run(main())

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
     from obligor.serving.acts import Caller
     from obligor.serving.deciding import DecisionService
-    from obligor.serving.http.guard import Seats
     from obligor.serving.meter import Meter
+    from obligor.serving.seats import Seats
 
     Context = grpc.aio.ServicerContext[Any, Any]
 

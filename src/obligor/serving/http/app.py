@@ -15,8 +15,7 @@ from obligor.core.errors import ApplicationError, NotFoundError, ObligorError, P
 from obligor.serving.http import decisions, inspecting, operating
 from obligor.serving.http.document import Document
 from obligor.serving.http.guard import Guard
-from obligor.serving.http.hot import HotPath
-from obligor.serving.http.problems import MALFORMED, METHOD, HttpProblemError, answer_of
+from obligor.serving.http.problems import FAULT, MALFORMED, METHOD, HttpProblemError, answer_of
 from obligor.serving.http.routing import respond
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ _UNTOLD: TelemetryConfig = {
 
 def make_app(door: Door) -> ASGIApp:
     """Build the REST door."""
-    return Guard(HotPath(make_routes(door), door), door.seats, door.meter)
+    return Guard(make_routes(door), door)
 
 
 def make_routes(door: Door) -> FastAPI:
@@ -63,6 +62,7 @@ def make_routes(door: Door) -> FastAPI:
     app.add_exception_handler(HttpProblemError, _tell)
     app.add_exception_handler(RequestValidationError, _tell_parameters)
     app.add_exception_handler(HTTPException, _tell_routing)
+    app.add_exception_handler(Exception, _tell_of_a_fault)
     return app
 
 
@@ -87,6 +87,11 @@ async def _tell_routing(request: Request, error: Exception) -> Response:
         allowed = ", ".join(_methods(request))
         return respond(answer_of(HttpProblemError(METHOD, f"wanted {allowed}", ((b"allow", allowed.encode()),))))
     return respond(answer_of(HttpProblemError(MALFORMED, "wanted another request")))
+
+
+async def _tell_of_a_fault(_request: Request, _error: Exception) -> Response:
+    """Tell the client alone; the framework raises it again, and the guard tells the log."""
+    return respond(answer_of(FAULT))
 
 
 def _methods(request: Request) -> list[str]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from obligor.core.errors import ApplicationError, ForbiddenError, Problem
-from obligor.serving.http.bodies import BODY_SECONDS, MOST_BYTES, read_body
-from obligor.serving.http.guard import Seats
+from obligor.serving.http.bodies import MOST_BYTES, read_body
 from obligor.serving.http.heads import read_head
 from obligor.serving.http.problems import JSON, Answer
 from obligor.serving.meter import NoMeter
+from obligor.serving.seats import Seats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from obligor.serving.acts import Caller, Recorded
     from obligor.serving.deciding import DecisionService
+    from obligor.serving.http.heads import Head
     from obligor.serving.meter import Meter
 
 _REPLAYED = (*JSON, (b"idempotent-replayed", b"true"))
@@ -80,12 +81,10 @@ class Door:
     """Gives what was counted, in the text format of Prometheus."""
     meter: Meter = field(default_factory=NoMeter)
     seats: Seats = field(default_factory=Seats)
-    body_seconds: float = BODY_SECONDS
 
-    async def caller(self, scope: Scope) -> Caller:
+    async def caller(self, scope: Scope, head: Head) -> Caller:
         """Find the caller of a request."""
-        shown = read_head(scope["headers"]).authorization
-        client = scope.get("client")
+        shown, client = head.authorization, scope["client"]
         return await self.authenticator.authenticate(
             None if shown is None else shown.decode("latin-1"), peer=client[0] if client else ""
         )
@@ -93,7 +92,7 @@ class Door:
     async def body(self, scope: Scope, receive: Receive, *, most: int = MOST_BYTES) -> bytes:
         """Read the body of a request, which must be plain JSON."""
         read_head(scope["headers"]).check_body(most=most)
-        return await read_body(receive, most=most, seconds=self.body_seconds)
+        return await read_body(receive, most=most)
 
     def allow(self, caller: Caller, *scopes: str) -> None:
         """Refuse a caller whose key has none of some scopes.

@@ -65,6 +65,9 @@ class HttpProblemError(Exception):
     headers: Headers = ()
 
 
+FAULT = HttpProblemError(INTERNAL, "what failed is in the log of the service")
+
+
 def problem_json(type_: ProblemType, detail: str) -> bytes:
     """Write a problem of HTTP."""
     urn = f"urn:obligor:problem:{type_.name}"

@@ -12,6 +12,7 @@ from obligor.serving.acts import Caller  # noqa: TC001  FastAPI reads the annota
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.http import shapes
 from obligor.serving.http.door import Door
+from obligor.serving.http.heads import read_head
 from obligor.serving.http.problems import JSON, Answer
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _WHY: Mapping[int, str] = {
     401: "No API key that is known here, whatever the reason.",
     403: "The API key lacks the scope.",
     404: "There is none, or none that the caller may see.",
-    408: "The body did not come within 20 seconds.",
+    408: "The request did not come whole in time.",
     409: "A request with this Idempotency-Key is being recorded; send it again.",
     413: "The body is too large.",
     415: "The body is not plain application/json.",
@@ -54,7 +55,7 @@ def caller_with(*scopes: str) -> Callable[[Request, object], AsyncIterator[Calle
 
     async def caller(request: Request, _shown: Annotated[object, Security(BEARER)]) -> AsyncIterator[Caller]:
         door = door_of(request)
-        found = await door.caller(request.scope)
+        found = await door.caller(request.scope, read_head(request.scope["headers"]))
         door.allow(found, *scopes)
         with door.seats.of(found.client_id):
             yield found

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from obligor.serving.http.guard import Seats
+    from obligor.serving.seats import Seats
 
 BACKLOG = 2048
 

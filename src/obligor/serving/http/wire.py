@@ -1,7 +1,8 @@
 """The connections of the service: who sends slowly, who sends no end of headers, and who only holds a socket open.
 
-Uvicorn waits for the head of a request for ever and keeps all of it. Here a head has a size and a time, and where there are
-more sockets than the service may hold, one that waits idle gives way, the longest idle first: those who ask are served.
+Uvicorn waits for a request for ever and keeps all of its head. Here a head has a size, a head and a body have a time, and
+where there are more sockets than the service may hold, one that waits idle gives way, the longest idle first: those who ask
+are served. Times are looked at a few times a second for all connections together, which costs a request nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from obligor.serving.http.problems import HEADERS, MALFORMED, PROBLEM_JSON, SLOW
 if TYPE_CHECKING:
     import asyncio
 
+_LOOKS = 5
+_LONGEST_LOOK_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class WireLimits:
@@ -23,8 +27,15 @@ class WireLimits:
 
     head_seconds: float = 10.0
     """From the connection, or from the first byte of a later request, to the end of its headers."""
+    request_seconds: float = 30.0
+    """To the end of its body."""
     head_bytes: int = 32 << 10
     connections: int = 4000
+
+    @property
+    def look_seconds(self) -> float:
+        """How often times are looked at."""
+        return min(self.head_seconds / _LOOKS, _LONGEST_LOOK_SECONDS)
 
 
 class WireProtocol(HttpToolsProtocol):
@@ -33,19 +44,21 @@ class WireProtocol(HttpToolsProtocol):
     limits: ClassVar[WireLimits]
     idle: ClassVar[dict[WireProtocol, None]]
     """The connections of the service that wait for a request, the longest first."""
+    arriving: ClassVar[dict[WireProtocol, float]]
+    """Those whose request is not whole yet, with the time at which it began."""
+    looking: ClassVar[bool]
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self._head_bytes = 0
         self._in_head = True
-        self._timer: asyncio.TimerHandle | None = None
         self._unsent = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Make room for a connection, and give it time for its first head."""
         super().connection_made(transport)
         self._rest()
-        self._start_timer()
+        self._begin()
         if len(self.connections) > self.limits.connections:
             longest = next(iter(self.idle))
             del self.idle[longest]
@@ -53,16 +66,16 @@ class WireProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a connection."""
-        self._stop_timer()
+        self.arriving.pop(self, None)
         self.idle.pop(self, None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count the bytes of a head; start its time with its first byte."""
+        """Count the bytes of a head; its time begins with the first."""
         if self._in_head:
             self._head_bytes += len(data)
-            if self._timer is None:
-                self._start_timer()
+            if self not in self.arriving:
+                self._begin()
         super().data_received(data)
         if self._in_head and self._head_bytes > self.limits.head_bytes:
             self._refuse(HEADERS, f"wanted a head of at most {self.limits.head_bytes} bytes")
@@ -73,26 +86,22 @@ class WireProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Let the request go on: the time of its body is counted by who reads it."""
-        self._stop_timer()
+        """Let the request go on."""
         self._in_head = False
         self.idle.pop(self, None)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
-        self._stop_timer()
         self._in_head, self._head_bytes = True, 0
+        self.arriving.pop(self, None)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Rest; where the answer came before the end of the body, the rest of it has as long as a head."""
+        """Rest; what is still to come of a body has its time all the same."""
         super().on_response_complete()
-        if self.transport.is_closing() or self.pipeline:
-            return
-        self._rest()
-        if not self._in_head:
-            self._start_timer()
+        if not self.transport.is_closing() and not self.pipeline:
+            self._rest()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection that nobody uses, but not while its client still takes an answer, however slowly."""
@@ -111,31 +120,41 @@ class WireProtocol(HttpToolsProtocol):
         """Refuse what is not HTTP."""
         self._refuse(MALFORMED, "wanted an HTTP/1.1 request")
 
+    def look(self) -> None:
+        """Give up every request that took too long to arrive, and look again while any arrives."""
+        now = self.loop.time()
+        for it, began in list(self.arriving.items()):
+            it.give_up_after(now - began)
+        type(self).looking = bool(self.arriving)
+        if self.looking:
+            self.loop.call_later(self.limits.look_seconds, self.look)
+
+    def give_up_after(self, took: float) -> None:
+        """Give the request up that has taken so many seconds, where that is too long."""
+        seconds = self.limits.head_seconds if self._in_head else self.limits.request_seconds
+        if took <= seconds:
+            return
+        self.arriving.pop(self, None)
+        if self._in_head and not self._head_bytes:
+            self.transport.close()
+        else:
+            self._refuse(SLOW, f"the request was not whole within {seconds:g} seconds")
+
+    def _begin(self) -> None:
+        self.arriving[self] = self.loop.time()
+        if not self.looking:
+            type(self).looking = True
+            self.loop.call_later(self.limits.look_seconds, self.look)
+
     def _rest(self) -> None:
         self.idle.pop(self, None)
         self.idle[self] = None
-
-    def _start_timer(self) -> None:
-        self._stop_timer()
-        self._timer = self.loop.call_later(self.limits.head_seconds, self._too_slow)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _too_slow(self) -> None:
-        self._timer = None
-        if self._in_head and self._head_bytes:
-            self._refuse(SLOW, f"the head was not whole within {self.limits.head_seconds:g} seconds")
-        elif not self.transport.is_closing():
-            self.transport.close()
 
     def _refuse(self, type_: ProblemType, detail: str) -> None:
         """Write a problem where no answer is under way, and close."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        if self._may_answer():
             body = problem_json(type_, detail)
             headers = (
                 (b"content-type", PROBLEM_JSON),
@@ -147,8 +166,14 @@ class WireProtocol(HttpToolsProtocol):
             self.transport.write(STATUS_LINE[type_.status] + lines + b"\r\n" + body)
         self.transport.close()
 
+    def _may_answer(self) -> bool:
+        """Tell whether an answer now would be taken for one of what arrives, and not of a request before it."""
+        if self.cycle is None or self.cycle.response_complete:
+            return True
+        return not (self._in_head or self.cycle.response_started or self.pipeline)
+
 
 def wire_protocol(limits: WireLimits) -> type[WireProtocol]:
     """Give the class of the connections of one service."""
-    made = type("ServiceProtocol", (WireProtocol,), {"limits": limits, "idle": {}})
+    made = type("ServiceProtocol", (WireProtocol,), {"limits": limits, "idle": {}, "arriving": {}, "looking": False})
     return cast("type[WireProtocol]", made)
