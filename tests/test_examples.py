@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,12 +87,20 @@ def write_loans(path: Path, rows: int = 3000) -> None:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
+def data() -> Iterator[Path]:
+    """A folder that the user of the embedded database can enter, who cannot enter those of pytest."""
+    with tempfile.TemporaryDirectory(prefix="obligor-tests-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name) / "data"
+
+
+@pytest.fixture
+def shell(tmp_path: Path, data: Path) -> Shell:
     write_loans(tmp_path / "loans.csv")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     scripts = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
-    return Shell(tmp_path, environment | {"OBLIGOR_DATA": str(tmp_path / "data"), "OBLIGOR_MLFLOW_URI": "off"})
+    return Shell(tmp_path, environment | {"OBLIGOR_DATA": str(data), "OBLIGOR_MLFLOW_URI": "off"})
 
 
 def check(kind: str, text: str, *, shell: Shell) -> None:

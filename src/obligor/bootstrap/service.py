@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import AsyncExitStack, suppress
+import sys
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from obligor import __version__
 from obligor.bootstrap.anchors import open_anchors
 from obligor.bootstrap.releases import demonstration, put_in_force, read_run
 from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.bootstrap.telemetry import open_telemetry
 from obligor.core.errors import ObligorError
 from obligor.settings import read_anchor_settings, read_author
 
@@ -25,8 +28,10 @@ if TYPE_CHECKING:
     from obligor.serving.authenticating import Authenticator
     from obligor.serving.grpc.server import Server
     from obligor.serving.http import Door, Seats
+    from obligor.serving.journal import Telling
     from obligor.serving.meter import Meter
     from obligor.serving.releases import Release, Releases
+    from obligor.serving.tracing import Tracing
     from obligor.settings import Settings
     from obligor.telemetry import Progress
 
@@ -69,20 +74,18 @@ def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None
 
 
 async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, say: Callable[[str], None]) -> None:
-    from prometheus_client import CollectorRegistry, generate_latest
-
     from obligor.adapters.store.notices import API_KEYS, RELEASES, follow
     from obligor.serving.auditing import AuditLog
     from obligor.serving.authenticating import Authenticator
     from obligor.serving.deciding import DecisionService
     from obligor.serving.http import Door, Seats, allow_open_files, make_app, make_server
-    from obligor.serving.metrics import PrometheusMeter
     from obligor.serving.releases import Releases
+    from obligor.serving.tracing import traced
 
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(url, settings))
-        registry = CollectorRegistry()
-        meter = PrometheusMeter(registry)
+        telemetry = stack.enter_context(open_telemetry(os.environ, stream=sys.stderr.buffer))
+        meter, journal = telemetry.meter, telemetry.journal
+        store = await stack.enter_async_context(open_store(url, settings, counted=meter.committed))
         meter.watch("audit_queue", lambda: store.recorder.waiting)
         releases = Releases(store.archive)
         anchoring = await _anchored(store, settings, meter)
@@ -98,19 +101,21 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             sources=store.sources,
             meter=meter,
         )
-        authenticator = Authenticator(store.archive, now=store.sources.now, refused=meter.refused)
+        authenticator = Authenticator(store.archive, now=store.sources.now, refused=meter.refused, journal=journal)
         seats, readiness = Seats(), _Readiness(store)
-        door = Door(service, authenticator, log, readiness, lambda: generate_latest(registry), meter, seats)
+        door = Door(service, authenticator, log, readiness, telemetry.metrics, meter, seats)
         allow_open_files()
-        server = make_server(make_app(door), seats=seats, host=doors.host, port=doors.port)
-        grpc = await _open_grpc(door, doors)
+        app = make_app(door) if telemetry.tracing is None else traced(make_app(door), telemetry.tracing)
+        server = make_server(app, seats=seats, host=doors.host, port=doors.port)
+        grpc = await _open_grpc(door, doors, telemetry.tracing)
         asides = [
-            asyncio.create_task(_follow(follow(url, RELEASES), lambda: _take_newest(store, releases, meter))),
-            asyncio.create_task(_follow(follow(url, API_KEYS), _forgetting(authenticator))),
+            asyncio.create_task(_follow(follow(url, RELEASES), lambda: _take_newest(store, releases, meter), journal)),
+            asyncio.create_task(_follow(follow(url, API_KEYS), _forgetting(authenticator), journal)),
             asyncio.create_task(_tell_health(readiness, seats, grpc)),
             asyncio.create_task(anchoring.run()),
         ]
         say(_welcome(doors, releases.current))
+        journal.tell("started", version=__version__, port=doors.port, release=releases.current.number)
         try:
             await server.serve()
         finally:
@@ -119,6 +124,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             await asyncio.gather(*asides, return_exceptions=True)
             if grpc is not None:
                 await grpc.stop(grace=_GRACE_SECONDS)
+            journal.tell("stopped")
 
 
 # What is anchored, and what is in force
@@ -194,11 +200,13 @@ async def _take_newest(store: Store, releases: Releases, meter: Meter) -> None:
 # Beside the doors
 
 
-async def _follow(notices: AsyncIterator[str | None], look: Callable[[], Awaitable[None]]) -> None:
+async def _follow(notices: AsyncIterator[str | None], look: Callable[[], Awaitable[None]], journal: Telling) -> None:
     """Look whenever something was told, or may have been; what cannot be looked up now is looked up next time."""
     async for _ in notices:
-        with suppress(ObligorError):
+        try:
             await look()
+        except ObligorError as error:
+            journal.failed("follow_failed", error, level="warning")
 
 
 def _forgetting(authenticator: Authenticator) -> Callable[[], Awaitable[None]]:
@@ -208,7 +216,7 @@ def _forgetting(authenticator: Authenticator) -> Callable[[], Awaitable[None]]:
     return forget
 
 
-async def _open_grpc(door: Door, doors: Doors) -> Server | None:
+async def _open_grpc(door: Door, doors: Doors, tracing: Tracing | None) -> Server | None:
     if doors.grpc_port is None:
         return None
     # Its core writes to standard error, past the journal.
@@ -216,8 +224,10 @@ async def _open_grpc(door: Door, doors: Doors) -> Server | None:
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from obligor.serving.grpc.server import Server as GrpcServer
     from obligor.serving.grpc.servicer import Servicer
+    from obligor.serving.tracing import grpc_interceptor
 
-    server = GrpcServer(Servicer(door.service, door.authenticator, seats=door.seats, meter=door.meter))
+    servicer = Servicer(door.service, door.authenticator, seats=door.seats, meter=door.meter)
+    server = GrpcServer(servicer, interceptors=() if tracing is None else (grpc_interceptor(tracing),))
     await server.start(doors.host, doors.grpc_port)
     return server
 

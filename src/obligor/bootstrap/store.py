@@ -12,7 +12,7 @@ from obligor.serving.sources import Sources, live_sources
 from obligor.settings import Settings, read_settings, switch_telemetry_off
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from obligor.adapters.store.archive import PostgresArchive
     from obligor.adapters.store.proofs import PostgresLog
@@ -86,8 +86,10 @@ def existing_database(settings: Settings) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def open_store(url: str, settings: Settings) -> AsyncIterator[Store]:
-    """Open a store whose tables are in step."""
+async def open_store(
+    url: str, settings: Settings, *, counted: Callable[[int, float], None] = lambda *_: None
+) -> AsyncIterator[Store]:
+    """Open a store whose tables are in step; ``counted`` is told of each commit, its acts and its seconds."""
     from obligor.adapters.store.archive import PostgresArchive
     from obligor.adapters.store.pool import Pool
     from obligor.adapters.store.proofs import PostgresLog
@@ -97,7 +99,7 @@ async def open_store(url: str, settings: Settings) -> AsyncIterator[Store]:
     key = open_signing_key(settings.audit_key)
     pool = Pool(url)
     try:
-        async with PostgresRecorder(url) as recorder:
+        async with PostgresRecorder(url, counted=counted) as recorder:
             yield Store(url, recorder, PostgresArchive(pool), PostgresLog(pool), key, live_sources())
     finally:
         await pool.close()

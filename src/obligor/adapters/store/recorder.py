@@ -19,6 +19,7 @@ import random
 from collections import deque
 from copy import copy
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING, Final, Self
 
 import psycopg
@@ -39,7 +40,7 @@ from obligor.core.merkle import Frontier, frontier_of
 from obligor.serving.acts import Recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from obligor.adapters.store.wire import Call, Result
     from obligor.serving.acts import Request, Submission
@@ -110,8 +111,12 @@ class _Doubt:
 class PostgresRecorder:
     """Records acts in PostgreSQL; ``async with`` starts and ends it."""
 
-    def __init__(self, url: str, *, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, url: str, *, bounds: Bounds | None = None, counted: Callable[[int, float], None] = lambda *_: None
+    ) -> None:
+        """``counted`` is told of each commit: how many acts shared it, and how many seconds it took."""
         self._url = url
+        self._counted = counted
         self._bounds = bounds or Bounds()
         patience_ms = int(self._bounds.patience_s * 1000)
         self._info = connection_info(
@@ -268,6 +273,7 @@ class PostgresRecorder:
             raise
 
     async def _transact(self, wire: Wire, batch: list[_Waiting]) -> None:
+        begun = perf_counter()
         asked = [(waiting, request) for waiting in batch if (request := waiting.submission.request) is not None]
         _, ((size, at),), *found = await wire.round([_BEGIN, _LOCK, *_finding(asked)])
         if self._doubt is not None and await self._was_done(wire, self._doubt):
@@ -289,6 +295,7 @@ class PostgresRecorder:
             raise
         self._frontier, self._doubt = frontier, None
         self._tell(answers)
+        self._counted(len(draft.hashes), perf_counter() - begun)
 
     async def _was_done(self, wire: Wire, doubt: _Doubt) -> bool:
         """Find out whether a commit that nobody answered for was done: whoever made it has ended, for we hold the head."""
