@@ -189,6 +189,8 @@ async def _take_newest(store: Store, releases: Releases, meter: Meter) -> None:
     """Take the newest release up; what is in force stays where it cannot be trusted."""
     from obligor.serving.meter import InForce
 
+    if await store.archive.newest_release() <= releases.newest:
+        return
     release = await _opened(store)
     if release is not None and releases.take(release):
         pins = release.pins

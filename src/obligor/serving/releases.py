@@ -253,9 +253,14 @@ class Releases:
             raise UnavailableError("no release is in force", hint="obligor releases activate RUN")
         return self._current
 
+    @property
+    def newest(self) -> int:
+        """The number of the release in force; 0 where there is none."""
+        return 0 if self._current is None else self._current.number
+
     def take(self, release: Release) -> bool:
         """Put a release in force from the next decision on, unless one with its number or a higher one is."""
-        if self._current is not None and release.number <= self._current.number:
+        if release.number <= self.newest:
             return False
         self._current = release
         return True

@@ -105,6 +105,11 @@ class PostgresArchive:
         bodies = [_checked(row, kind) for kind in ("card", "policy", "profile")]
         return StoredRelease(row["number"], row["statement"], row["signature"], *bodies)
 
+    async def newest_release(self) -> int:
+        """Give the number of the newest release; 0 where there is none."""
+        (row,) = await self._pool.rows("SELECT coalesce(max(number), 0) AS newest FROM obligor.release")
+        return int(row["newest"])
+
     async def releases(self) -> list[dict[str, Any]]:
         """Give the number, hashes, time and person of every release, the newest first."""
         return await self._pool.rows(_RELEASES)
