@@ -200,6 +200,7 @@ class PostgresRecorder:
                 self._arrived.clear()
                 await self._arrived.wait()
                 continue
+            await asyncio.sleep(0)  # who is ready in this turn of the loop comes along
             batch = self._take()
             try:
                 await self._settle(batch)
