@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from tests.governance.audit.logs import Lender
 
 from obligor.cli import cli
-from obligor.core.errors import InvalidInputError, NotFoundError, ObligorError
+from obligor.core.errors import InvalidInputError, NotFoundError
 from obligor.governance.audit.standalone import verify
 
 if TYPE_CHECKING:
@@ -91,6 +91,14 @@ def test_verify_by_a_key_that_the_verifier_was_given(deployment: Deployment, tmp
     assert [it["kind"] for it in json.loads(done.stdout)["findings"]] == ["release-signature"]
 
 
+def test_verify_by_no_key_says_which_is_wanted(deployment: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "key.pem").unlink()
+    done = deployment.run("audit", "verify")
+    assert isinstance(done.exception, NotFoundError)
+    assert "--key" in str(done.exception)
+    assert not (tmp_path / "key.pem").exists()
+
+
 def test_verify_against_anchors(deployment: Deployment, tmp_path: Path) -> None:
     from obligor.core.checkpoints import Checkpoint
 
@@ -153,5 +161,5 @@ def test_an_export_by_nobody_or_of_no_time_is_refused(deployment: Deployment, tm
 
 def test_there_is_nothing_to_verify_where_there_is_no_store(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["audit", "verify"], env={"OBLIGOR_DATA": str(tmp_path), "OBLIGOR_DATABASE_URL": ""})
-    assert isinstance(done.exception, ObligorError)
+    assert isinstance(done.exception, NotFoundError)
     assert list(tmp_path.iterdir()) == []

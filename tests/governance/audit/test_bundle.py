@@ -119,6 +119,9 @@ def test_no_bundle_is_made_of_a_log_that_does_not_hold(tmp_path: Path) -> None:
         exported(tmp_path, log)
     assert list(tmp_path.iterdir()) == []
     log = log_of(300)
+    log.nodes_kept.clear()
+    with pytest.raises(IntegrityError, match="of level 1: the log keeps 0 of them"):
+        exported(tmp_path, log)
     ahead = log_of(310).notes[-1].note
     with pytest.raises(IntegrityError, match="keeps a log of"):
         exported(tmp_path, log_of(200), anchors=(ahead,))

@@ -20,6 +20,7 @@ from obligor.governance.audit.findings import Findings, Kind, Verdict
 from obligor.governance.audit.source import StoredNote
 from obligor.governance.audit.verifying import NO_ANCHORS, verify_log
 from obligor.security.signing import open_signing_key
+from obligor.serving.acts import Submission
 from obligor.serving.encoding import encode
 from obligor.telemetry import Silence
 
@@ -268,6 +269,31 @@ def test_a_record_that_can_be_read_in_two_ways_is_named(record: bytes) -> None:
     log = log_of(20)
     log.kept[9] = committed(log.kept[9], record)
     assert found_in(verdict_of(rebuilt(log)))[Kind.RECORD_FORM] == 9
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda values: st.lists(values, max_size=4) | st.dictionaries(st.text(), values, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(), json_values))
+def test_whatever_the_service_records_is_in_its_one_form(said: dict[str, Any]) -> None:
+    log = MemoryLog()
+    lender = Lender()
+    log.record(Submission((lender.act("export", "person:ada", "it", said, ()),), lambda _: b""))
+    assert verdict_of(log).sound
+
+
+def test_a_leaf_kept_under_another_kind_is_named() -> None:
+    log = log_of(20)
+    log.kept[9] = changed(log.kept[9], kind="export")
+    assert found_in(verdict_of(log)) == {Kind.LEAF_FORM: 9}
 
 
 def test_half_of_a_batch_is_named() -> None:

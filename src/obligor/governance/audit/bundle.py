@@ -132,9 +132,9 @@ def write_bundle(
     IntegrityError
         Where the log does not hold: a bundle of it would be found wrong.
     """
-    bundle = _Bundle(source, period, signer)
     with whole_file(path) as partial:
         try:
+            bundle = _Bundle(source, period, signer)
             with progress.step("writing the bundle"), zipfile.ZipFile(partial, "w") as file:
                 bundle.write(file, name=path.name, export_index=export_index, anchors=anchors)
             with progress.step("checking the bundle"):
