@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.bootstrap.store import database, existing_database, open_store, service_settings
 from obligor.core.canonical import canonical_json, readable_json
 from obligor.core.checkpoints import parse_verifier_key
-from obligor.core.errors import InvalidInputError, NotFoundError, UnavailableError
+from obligor.core.errors import InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
 from obligor.governance.audit.anchored import read_anchors
 from obligor.governance.audit.bundle import Period, leaves_of, write_bundle
@@ -23,7 +22,7 @@ from obligor.serving.auditing import AuditLog
 from obligor.settings import read_author
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
     from uuid import UUID
@@ -67,7 +66,7 @@ def verify_audit(*, anchors: Sequence[Path], key: str | None, progress: Progress
     findings = Findings()
     given = read_anchors(anchors, findings)
     public = parse_verifier_key(key) if key else _own_key(settings)
-    with _existing_store(settings) as url, open_log(url) as source:
+    with existing_database(settings) as url, open_log(url) as source:
         return verify_log(source, signatures=Verifier(public), anchors=given, findings=findings, progress=progress)
 
 
@@ -144,19 +143,3 @@ def _own_key(settings: Settings) -> VerifierKey:
     if not settings.audit_key.exists():
         raise NotFoundError(f"{settings.audit_key}: there is no such key", hint="name the log's public key with --key")
     return open_signing_key(settings.audit_key).verifier
-
-
-@contextmanager
-def _existing_store(settings: Settings) -> Iterator[str]:
-    """Give the address of a store that is there; verifying makes none, and changes none."""
-    if settings.database_url is not None:
-        yield settings.database_url
-        return
-    if not (settings.postgres / "PG_VERSION").is_file():
-        raise NotFoundError(f"{settings.postgres}: there is no store", hint="set OBLIGOR_DATABASE_URL or OBLIGOR_DATA")
-    try:
-        from obligor.adapters.store.embedded import embedded_server
-    except ImportError as error:
-        raise UnavailableError("the decision service is not installed", hint="install obligor[serve]") from error
-    with embedded_server(settings.postgres) as url:
-        yield url

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -105,7 +105,7 @@ class Lender:
             expires_at=made + timedelta(days=365),
             revoked_at=self.at if revoked else None,
         )
-        said = {"schema": "obligor/api-key/1", **{name: plain(value) for name, value in asdict(row).items()}}
+        said = {"schema": "obligor/api-key/1", **columns_of(row)}
         kind = "key.revoked" if revoked else "key.created"
         return Submission((self.act(kind, "person:ada", row.key_id, said, (row,)),), lambda _: b"")
 
@@ -183,7 +183,7 @@ class MemoryLog:
         return note
 
     def _keep(self, row: Any, index: int) -> None:
-        values = {name: plain(value) for name, value in asdict(row).items() if name != "artefacts"}
+        values = columns_of(row)
         match row:
             case DecisionRow():
                 self.tables["decision"].append(StoredRow(index, values))
@@ -236,6 +236,11 @@ class MemoryLog:
 
     def unguarded(self) -> Sequence[str]:
         return ()
+
+
+def columns_of(row: Any) -> dict[str, object]:
+    """Give the columns of a row, as records write them."""
+    return {name: plain(getattr(row, name)) for name in type(row).__annotations__ if name != "artefacts"}
 
 
 def plain(value: object) -> object:

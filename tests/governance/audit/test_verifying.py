@@ -55,8 +55,7 @@ def test_anchors_confirm_the_log_up_to_the_newest() -> None:
     verdict = verdict_of(log, *(note.note for note in log.notes))
     assert verdict.sound
     assert verdict.anchored == 100
-    assert verdict.cautions == (f"the last {log.size - 100} leaves came after the newest anchor that was given: "
-                                "only the store speaks for them",)  # fmt: skip
+    assert verdict.cautions[0].startswith(f"the last {log.size - 100} leaves came after the newest anchor")
     assert verdict_of(log, log.checkpoint()).cautions == ()
 
 
@@ -89,7 +88,9 @@ def rebuilt(log: MemoryLog) -> MemoryLog:
     log.kept = [changed(leaf, index=index, hash=leaf_hash(leaf.body)) for index, leaf in enumerate(log.kept)]
     log.nodes_kept, log.frontier = [], Frontier()
     sizes, log.notes = {note.size for note in log.notes}, []
-    for log.size, leaf in enumerate(log.kept, start=1):
+    log.size = 0
+    for leaf in log.kept:
+        log.size += 1
         growth = log.frontier.extend([leaf.hash])
         log.frontier = growth.frontier
         log.nodes_kept += growth.nodes
