@@ -217,7 +217,8 @@ def cutoff_for(policy: Policy, *, segment: str | None = None, amount: float | No
 def outcome_for(policy: Policy, score: int, *, segment: str | None = None, amount: float | None = None) -> Outcome:
     """Decide on a score in thousandths: approve from the cut-off on, decline below, refer within the grey zone around it.
 
-    Whatever else must hold before an application is approved (documents, sanctions, affordability) is not asked here.
+    Whatever else must hold before an application is approved (knock-outs, documents, sanctions) is not asked here: ``decision``
+    puts it together.
     """
     margin = score - cutoff_for(policy, segment=segment, amount=amount)
     if -policy.grey <= margin < policy.grey:
