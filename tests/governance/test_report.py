@@ -285,6 +285,9 @@ def test_a_rule_that_stops_a_group_more_often_is_told_and_shown(lender_run: Lend
     (sentence,) = told(plain, "rule half_of_income_owed")
     assert sentence.startswith(f"act: sex: the rule half_of_income_owed lets {group['name']} pass 0.66 times as often")
     assert "0.61 to 0.71" in groups_section(rendered(plain, lender_run, contracts))
+    group |= {"impact_ratio": None, "impact_lower": None, "impact_upper": None, "approval_rate": 0.25}
+    (sentence,) = told(plain, "rule half_of_income_owed")
+    assert f"pass in 25.0% of cases, and {column['reference']} never (p = 0.0001)" in sentence
     shown = rendered(plain | {"knockouts": []}, lender_run, contracts)
     assert "Rules that decide" not in shown
 

@@ -179,12 +179,16 @@ def test_a_group_of_five_is_insufficient_and_tells_no_rate() -> None:
     assert {name for name, value in told.items() if value is not None} == {"name", "rows", "effective_rows", "flag"}
 
 
-def test_a_reference_group_without_approvals_leaves_no_ratio_and_no_flag_but_errors_and_calibration() -> None:
+def test_a_reference_group_without_approvals_leaves_no_ratio_but_a_flag_errors_and_calibration() -> None:
     applicants, groups = table((20, 50), (0, 90))
     reference, found = compare_groups(applicants, groups)
     assert reference == "reference"
     own, usual = found
-    assert (own.impact_ratio, own.impact_lower, own.p, own.flag) == (None, None, None, "")
+    assert (own.impact_ratio, own.impact_lower, own.flag, usual.flag) == (None, None, "hard", "")
+    assert own.p is not None
+    assert own.p < 1e-9
+    nobody = compare_groups(*table((0, 50), (0, 90)))[1]
+    assert {(it.flag, it.p) for it in nobody} == {("", None)}
     assert (own.approval_rate, usual.approval_rate) == (0.4, 0.0)
     assert own.declined_goods_difference == pytest.approx(-0.4)
     assert worst_ratio(applicants.approved, groups, standard=Standard()) == 0

@@ -93,3 +93,17 @@ def test_a_rule_that_stops_everybody_or_nobody_has_figures_or_none() -> None:
     assert none["test"] == {"rows": 0, "rate": 0.0, "bad_rate": None}
     assert {group["flag"] for it in none["fairness"] for group in it["groups"]} == {""}
     assert {group["impact_ratio"] for it in every["fairness"] for group in it["groups"]} == {None}
+
+
+def test_a_rule_that_stops_the_whole_largest_group_is_flagged_though_there_is_no_ratio() -> None:
+    world = make_world()
+    judged = judged_of(world)
+    largest = next(it["reference"] for it in compared(judged) if it["column"] == "home")
+    rule = Knockout(name="all_of_them", when="TRUE", outcome="refer")
+    (found,) = ruled(judged, [rule], {rule.name: world.frame.columns["housing"] == largest})
+    groups = next(it["groups"] for it in found["fairness"] if it["column"] == "home")
+    for group in groups:
+        itself = group["name"] == largest
+        assert (group["flag"], group["impact_ratio"]) == ("" if itself else "hard", None)
+        assert (group["p"] is None) == itself
+        assert group["p"] is None or group["p"] < 1e-9

@@ -261,12 +261,10 @@ def _fairness(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
         for group in column["groups"]
         if group["flag"] in ("hard", "review")
     ]
-    for column, reference, group in sorted(flagged, key=lambda it: evened(it[2]["impact_ratio"]))[:_MOST_FLAGS]:
-        chance = ", which may be chance" if group["impact_lower"] <= 1 <= group["impact_upper"] else ""
+    for column, reference, group in sorted(flagged, key=lambda it: _evenness(it[2]))[:_MOST_FLAGS]:
         yield Sentence(
             "act" if group["flag"] == "hard" else "watch",
-            f"{column}: {group['name']} is approved {group['impact_ratio']:.2f} times as often as {reference} "
-            f"({group['impact_lower']:.2f} to {group['impact_upper']:.2f}, p = {group['p']:.2g}{chance}).",
+            f"{column}: {group['name']} is approved {_as_often(group, reference)}.",
         )
     if flagged or not evaluation["fairness"]:
         return
@@ -290,13 +288,27 @@ def _rules(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
     for rule in evaluation["knockouts"]:
         for column in rule["fairness"]:
             flagged = [it for it in column["groups"] if it["flag"] in ("hard", "review")]
-            for group in sorted(flagged, key=lambda it: evened(it["impact_ratio"]))[:1]:
+            for group in sorted(flagged, key=_evenness)[:1]:
                 yield Sentence(
                     "act" if group["flag"] == "hard" else "watch",
-                    f"{column['column']}: the rule {rule['name']} lets {group['name']} pass {group['impact_ratio']:.2f} times "
-                    f"as often as {column['reference']} ({group['impact_lower']:.2f} to {group['impact_upper']:.2f}, "
-                    f"p = {group['p']:.2g}).",
+                    f"{column['column']}: the rule {rule['name']} lets {group['name']} pass "
+                    f"{_as_often(group, column['reference'])}.",
                 )
+
+
+def _evenness(group: Mapping[str, Any]) -> float:
+    return 0.0 if group["impact_ratio"] is None else evened(group["impact_ratio"])
+
+
+def _as_often(group: Mapping[str, Any], reference: str) -> str:
+    """Say how often a group gets through beside the reference group, and whether chance may explain it."""
+    if group["impact_ratio"] is None:
+        return f"in {_percent(group['approval_rate'])} of cases, and {reference} never (p = {group['p']:.2g})"
+    chance = ", which may be chance" if group["impact_lower"] <= 1 <= group["impact_upper"] else ""
+    return (
+        f"{group['impact_ratio']:.2f} times as often as {reference} "
+        f"({group['impact_lower']:.2f} to {group['impact_upper']:.2f}, p = {group['p']:.2g}{chance})"
+    )
 
 
 def _proxies(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:

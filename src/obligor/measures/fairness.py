@@ -329,9 +329,9 @@ def _outcome(name: str, own: Applicants, reference: Applicants, *, standard: Sta
         name,
         len(own.bad),
         effective(own.weights),
-        _flag(ratio[0] if ratio else None, standard),
+        _flag(ratio[0] if ratio else None, approvals.rate, standard),
         approval_rate=approvals.rate,
-        p=association(approvals, others, even=even) if ratio and not itself else None,
+        p=association(approvals, others, even=even) if (ratio or approvals.rate) and not itself else None,
         bad_rate=bads.rate,
         pd_mean=pd,
         **figures,
@@ -355,8 +355,9 @@ def _spread(name: str, ends: str, found: Interval | None, *, alone: bool = False
     return {name: value, f"{ends}_lower": None if alone else lower, f"{ends}_upper": None if alone else upper}
 
 
-def _flag(ratio: float | None, standard: Standard) -> Flag:
+def _flag(ratio: float | None, approval_rate: float, standard: Standard) -> Flag:
+    """Flag a group; where nobody of the reference group is approved there is no ratio, and whoever is approved is apart."""
     if ratio is None:
-        return ""
+        return "hard" if approval_rate > 0 else ""
     worse = evened(ratio)
     return "hard" if worse < standard.hard else "review" if worse < standard.review else ""
