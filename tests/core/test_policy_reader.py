@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from tests.core.test_policy import BY_CHANNEL_AND_AMOUNT, made, plain, threshold
 from tests.core.test_scorer import CARD
 
+from obligor.core.decision import decide
 from obligor.core.errors import PolicyError, TapeError
 from obligor.core.expressions import compile_expressions, parse_expression
-from obligor.core.policy import cutoff_for, parse_policy
+from obligor.core.policy import cutoff_for, outcome_for, parse_policy
 from obligor.core.policy_reader import PolicyReader, compile_policy
+from obligor.core.profile import EVERYTHING_OFF
+from obligor.core.reasons import Reason
 
 if TYPE_CHECKING:
     from obligor.core.decision import Reading
@@ -90,6 +93,23 @@ def test_a_compiled_policy_gives_the_cutoff_that_the_policy_gives(
     known = None if policy.amount is None else found.amount
     assert found.cutoff == cutoff_for(policy, segment=segment, amount=known)
     assert policy.amount is None or known == pytest.approx(amount, abs=1e-15)
+
+
+@given(
+    st.integers(520_000, 580_000),
+    st.integers(0, 5000),
+    st.sampled_from(["branch", "web", None]),
+    st.none() | st.floats(0, 2000),
+)
+def test_without_rules_and_gates_the_outcome_is_that_of_the_policy(
+    score: int, grey: int, segment: str | None, amount: float | None
+) -> None:
+    policy = made(BY_CHANNEL_AND_AMOUNT, grey=grey)
+    found = compile_policy(policy).read({"channel": segment, "amount": amount})
+    short = (Reason("income", "income", 1.0, "Income is low"),)
+    decision = decide(score, found, reasons=short, profile=EVERYTHING_OFF, at=datetime(2026, 11, 26, tzinfo=UTC))
+    assert decision.outcome == outcome_for(policy, score, segment=segment, amount=found.amount)
+    assert decision.cutoff == cutoff_for(policy, segment=segment, amount=found.amount)
 
 
 @pytest.mark.parametrize(
