@@ -219,3 +219,19 @@ def test_a_bin_that_can_be_a_reason_and_has_no_text_is_told() -> None:
     )
     told = {it.feature for it in check_reasons(parse_card(whole.to_json()))}
     assert {"income", "ratio", "owner"} <= told
+
+
+@pytest.mark.parametrize("role", ["protected", "leakage", "outcome", "incumbent_score"])
+def test_nothing_that_decides_names_a_column_that_may_not(role: str) -> None:
+    words = f"the column 'purpose' may not decide: its role is {role}"
+    with pytest.raises(CardError, match=words):
+        parse_card(spoilt("applications", "columns", "purpose", "role", to=[role]))
+    columns = json.loads(CARD.to_json())["applications"]["columns"]
+    columns["purpose"]["role"] = [role]
+    with pytest.raises(InvalidInputError, match=words):
+        parse_policy(json.dumps(policy_plain(columns=columns)).encode())
+
+
+def test_a_protected_column_may_decide_where_the_contract_says_why() -> None:
+    said = {"type": "text", "role": ["protected", "predictor"], "predictor_because": "the law asks for it"}
+    parse_card(spoilt("applications", "columns", "purpose", to=said))

@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from obligor.core.trend import Trend
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -619,6 +619,13 @@ class Challengers(Clause):
         if len(set(self.models)) < len(self.models):
             raise ValueError("models: wanted each at most once")
         return self
+
+
+def barred_columns(columns: Mapping[str, Column]) -> Iterator[str]:
+    """Tell of columns that nothing that decides may read: protected ones without a reason, leaks, outcomes."""
+    for name, column in columns.items():
+        if not column.may_feed_features:
+            yield f"the column '{name}' may not decide: its role is {', '.join(column.role)}"
 
 
 def close_to(name: str, known: Mapping[str, object] | list[str]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from obligor.core.clauses import barred_columns
 from obligor.core.contract import contract_error
 from obligor.core.errors import ExpressionError, Problem
 from obligor.core.expressions import Expression, parse_expression, parse_features
@@ -112,13 +113,10 @@ def _rule_problems(contract: Contract, made: FeatureSet) -> list[Problem]:
     for index, rule in enumerate(contract.knockouts):
         path = ("knockouts", index, "when")
         try:
-            barred = [
-                it for it in names_read(rule.when) if it in contract.columns and not contract.may_feed_features(it)
-            ]
-            if barred:
-                roles = ", ".join(contract.columns[min(barred)].role)
-                problems.append(Problem(path, f"the column '{min(barred)}' may not decide: its role is {roles}"))
-            else:
+            read = names_read(rule.when)
+            barred = list(barred_columns({name: it for name, it in contract.columns.items() if name in read}))
+            problems += [Problem(path, message) for message in barred[:1]]
+            if not barred:
                 condition_of(rule, made)
         except ExpressionError as error:
             problems.append(Problem(path, str(error)))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from obligor.core.canonical import canonical_json, readable_json, sha256
-from obligor.core.clauses import MOST_KNOCKOUTS, Column, Economics, Feature, History, Knockout, Share
+from obligor.core.clauses import MOST_KNOCKOUTS, Column, Economics, Feature, History, Knockout, Share, barred_columns
 from obligor.core.errors import PolicyError
 from obligor.core.scorecard import CardBand, CardModel, faults_of_bands
 from obligor.core.strict_json import read_model
@@ -242,6 +242,7 @@ def _faults(policy: Policy) -> Iterator[str]:
         yield f"amount: there is no column '{policy.amount}'"
     if policy.amount is not None and policy.columns[policy.amount].type != "number":
         yield f"amount: '{policy.amount}' is a {policy.columns[policy.amount].type}, wanted a number"
+    yield from barred_columns(policy.columns)
     names = [it.name for it in policy.knockouts]
     yield from (f"knockouts: the rule '{name}' stands twice" for name in sorted(set(names)) if names.count(name) > 1)
     yield from _faults_of_thresholds(policy)

@@ -22,7 +22,7 @@ from pydantic import (
 from obligor.core.bins import MOST_BINS, Bins, CategoryBins, NumericBins
 from obligor.core.calibration import PdTable
 from obligor.core.canonical import canonical_json, readable_json, sha256
-from obligor.core.clauses import CardScale, Feature, History, Table
+from obligor.core.clauses import CardScale, Feature, History, Table, barred_columns
 from obligor.core.errors import CardError
 from obligor.core.strict_json import read_model
 
@@ -289,6 +289,7 @@ def _faults(card: Scorecard) -> Iterator[str]:
     for name in names:
         if name not in card.applications.columns and name not in card.features:
             yield f"scorecard: the characteristic '{name}' reads neither a column nor a feature of the card"
+    yield from (f"scorecard: {fault}" for fault in barred_columns(card.applications.columns))
     yield from _faults_of_trends(card)
     yield from _faults_of_pairs(card)
     yield from (f"scorecard: {fault}" for fault in faults_of_bands(card.bands))
