@@ -203,6 +203,23 @@ def test_sigterm_lets_an_open_request_finish_and_ends_well() -> None:
         assert process.wait(timeout=20) == 0
 
 
+def test_a_request_that_outlasts_the_end_is_told_to_come_again() -> None:
+    async def main() -> None:
+        of = house()
+        of.store.hold = asyncio.Event()
+        limits = RunLimits(notice_seconds=0.0, drain_seconds=1)
+        async with asyncio.TaskGroup() as group, served(of.app, seats=of.door.seats, limits=limits) as server:
+            headers = posting(authorization="Bearer one").items()
+            head = "POST /v1/decisions HTTP/1.1\r\n" + "".join(f"{it}: {value}\r\n" for it, value in headers)
+            asked = group.create_task(ask(server.port, head.encode(), BODY))
+            await asyncio.sleep(0.1)
+        status, answer = asked.result()
+        assert (status, json.loads(answer)["type"]) == (503, "urn:obligor:problem:unavailable")
+        assert not of.store.kept
+
+    run(main())
+
+
 def test_seats_are_counted_by_client() -> None:
     seats = Seats(4)
     with seats.of("a"), seats.of("a"), seats.of("b"), seats.of("b"), pytest.raises(LimitedError), seats.of("a"):

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.serving.http.fakes import house
+from tests.serving.http.fakes import BODY, house, posting
 from tests.serving.http.serving import QUICK, run, say, served
 
 from obligor.core.errors import UnavailableError
@@ -24,7 +24,9 @@ ASK = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    await Outgoing(send, closing=False).answer(Answer(200, await read_body(receive, most=100)))
+    body = await read_body(receive, most=100)
+    said = b" ".join(value for name, value in scope["headers"] if name == b"authorization")
+    await Outgoing(send, closing=False).answer(Answer(200, body + said))
 
 
 APP = Guard(echo, house().door, hot=False)
@@ -105,7 +107,42 @@ def test_trailers_are_not_kept() -> None:
             head = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
             found = await say(server.port, head + b"2\r\nhi\r\n0\r\nauthorization: stolen\r\n\r\n")
             assert found.startswith(b"HTTP/1.1 200 ")
-            assert found.endswith(b"hi")
+            assert found.endswith(b"\r\n\r\nhi")
+
+    run(main())
+
+
+def test_a_client_that_asks_first_is_refused_before_it_sends_its_body() -> None:
+    async def main() -> None:
+        of = house()
+        async with served(of.app, seats=of.door.seats) as server:
+            head = "".join(f"{name}: {value}\r\n" for name, value in posting(expect="100-continue").items())
+            asking = f"POST /v1/decisions HTTP/1.1\r\nhost: x\r\n{head}content-length: "
+            for length, key, wanted in ((9, "nobody", b"401"), (2 << 20, "one", b"413"), (9, "one", b"100")):
+                whole = f"{asking}{length}\r\nauthorization: Bearer {key}\r\n\r\n"
+                found = await say(server.port, whole.encode(), wait=0.5)
+                assert found.startswith(b"HTTP/1.1 " + wanted)
+                assert (b"100 Continue" in found) == (wanted == b"100")
+
+    run(main())
+
+
+def test_a_request_that_was_sent_ahead_gets_no_answer_of_another() -> None:
+    """What is wrong with the second is not told in place of the first, which may be recorded."""
+
+    async def main() -> None:
+        of = house()
+        of.store.hold = asyncio.Event()
+        async with served(of.app, seats=of.door.seats, limits=quick(head_seconds=0.2, request_seconds=0.3)) as server:
+
+            def asking(key: str) -> bytes:
+                lines = (posting(key, authorization="Bearer one") | {"content-length": str(len(BODY))}).items()
+                head = "".join(f"{name}: {value}\r\n" for name, value in lines)
+                return f"POST /v1/decisions HTTP/1.1\r\nhost: x\r\n{head}\r\n".encode()
+
+            for key, ahead in enumerate((b"\x16\x03 nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nx: ", asking("b") + b"{")):
+                assert await say(server.port, asking(f"a{key}") + BODY, ahead, wait=1.0) == b""
+            of.store.hold.set()
 
     run(main())
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from asyncio import CancelledError
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,11 @@ class Guard:
                 await self._app(scope, receive, out.send)
         except ClientGoneError:
             return
+        except CancelledError:  # the time to stop in is over, and the task ends here
+            if not out.status:
+                await out.answer(
+                    answer_of(UnavailableError("the service stopped; the same request sent again finds out"))
+                )
         except (ObligorError, HttpProblemError) as error:
             await out.answer(answer_of(error))
         except Exception as error:  # noqa: BLE001  the last that can tell the client
