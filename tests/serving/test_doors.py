@@ -13,6 +13,8 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.serving.http.fakes import PLAIN, House, house
 from tests.serving.http.serving import run, served
 
@@ -70,7 +72,11 @@ class Doors:
 
     house: House
     rest: httpx.AsyncClient
-    stub: Any
+    channel: grpc.aio.Channel
+
+    @property
+    def stub(self) -> Any:
+        return DecisionsStub(self.channel)
 
     async def by_rest(self, method: str, path: str, body: object = None, *, caller: str = "one", key: str = "") -> Any:
         heads = {"idempotency-key": key} if key else {}
@@ -147,7 +153,7 @@ async def both() -> AsyncIterator[Doors]:
     port = await server.start("127.0.0.1", 0)
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, made.client(None) as rest:
-            yield Doors(made, rest, DecisionsStub(channel))
+            yield Doors(made, rest, channel)
     finally:
         await server.stop(grace=1.0)
 
@@ -279,6 +285,45 @@ def test_a_client_that_leaves_before_its_decision_is_recorded_finds_none_and_may
         store.hold.set()
         assert not (await doors.decided_by_grpc(PLAIN, key="k")).replayed
         assert store.leaves == ["decision"]
+
+    played(play)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text("0-:\\x00é٣", max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["at", "balance", "x"]), inner, max_size=2)
+    ),
+    max_leaves=5,
+)
+FIELDS = st.dictionaries(st.sampled_from([*PLAIN, "x", ""]), JSON, max_size=4)
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(FIELDS, st.sets(st.sampled_from([*PLAIN]))), min_size=1, max_size=20))
+def test_whatever_comes_both_doors_take_it_or_refuse_it_alike(odd: list[tuple[dict[str, Any], set[str]]]) -> None:
+    async def play(doors: Doors) -> None:
+        for place, (fields, lacking) in enumerate(odd):
+            application = {name: it for name, it in {**PLAIN, **fields}.items() if name not in lacking}
+            over_grpc = await doors.decided_by_grpc(application, key=f"grpc-{place}")
+            rest = await doors.decided_by_rest(application, key=f"rest-{place}")
+            assert over_grpc.refusal in ("", "invalid")
+            assert over_grpc.without_the_moment() == rest.without_the_moment()
+            assert over_grpc.refusal == rest.refusal
+            assert sorted(over_grpc.fields) == sorted(rest.fields)  # a Struct has no order
+
+    played(play)
+
+
+@settings(max_examples=10)
+@given(st.lists(st.binary(max_size=40), min_size=1, max_size=20))
+def test_bytes_that_are_no_message_are_refused_like_any_wrong_request(bodies: list[bytes]) -> None:
+    async def play(doors: Doors) -> None:
+        call = doors.channel.unary_unary("/obligor.v1.Decisions/Decide", request_serializer=bytes)
+        for body in (*bodies, b"\xff\xff\xff"):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call(body, metadata=(("authorization", "Bearer one"), ("idempotency-key", "k")))
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
     played(play)
 

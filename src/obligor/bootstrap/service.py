@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _FIRST_CLIENT = "first-client"
 _FIRST_LASTS = timedelta(days=90)
 _LOOK_SECONDS = 1.0
-_GRACE_SECONDS = 28.0
+_GRACE_SECONDS = 26.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +111,22 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         asides = [
             asyncio.create_task(_follow(follow(url, RELEASES), lambda: _take_newest(store, releases, meter), journal)),
             asyncio.create_task(_follow(follow(url, API_KEYS), _forgetting(authenticator), journal)),
-            asyncio.create_task(_tell_health(readiness, seats, grpc)),
             asyncio.create_task(anchoring.run()),
         ]
+        beside = None if grpc is None else asyncio.create_task(_run_beside(grpc, readiness, seats))
         say(_welcome(doors, releases.current))
         journal.tell("started", version=__version__, port=doors.port, release=releases.current.number)
         try:
             await server.serve()
         finally:
+            if grpc is not None and beside is not None:
+                if server.force_exit or not seats.draining:
+                    await grpc.stop(grace=0.0)
+                    beside.cancel()
+                await asyncio.gather(beside, return_exceptions=True)
             for aside in asides:
                 aside.cancel()
             await asyncio.gather(*asides, return_exceptions=True)
-            if grpc is not None:
-                await grpc.stop(grace=_GRACE_SECONDS)
             journal.tell("stopped")
 
 
@@ -249,12 +252,16 @@ class _Readiness:
         return {"database": True}
 
 
-async def _tell_health(readiness: _Readiness, seats: Seats, grpc: Server | None) -> None:
-    """Tell gRPC's health what REST's says."""
-    while grpc is not None:
-        ready = all((await readiness.states()).values()) and not seats.draining
-        await grpc.tell(ready=ready)
+async def _run_beside(grpc: Server, readiness: _Readiness, seats: Seats) -> None:
+    """Tell gRPC's health what REST's says; when the service is to stop, give notice and close the door, as REST does."""
+    from obligor.serving.http import RunLimits
+
+    while not seats.draining:
+        await grpc.tell(ready=all((await readiness.states()).values()))
         await asyncio.sleep(_LOOK_SECONDS)
+    await grpc.drain()
+    await asyncio.sleep(RunLimits().notice_seconds)
+    await grpc.stop(grace=_GRACE_SECONDS)
 
 
 def _welcome(doors: Doors, release: Release) -> str:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import grpc
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from obligor.core.errors import UnavailableError
 from obligor.serving.grpc.decisions_pb2 import DESCRIPTOR
-from obligor.serving.grpc.decisions_pb2_grpc import add_DecisionsServicer_to_server
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from obligor.serving.grpc.servicer import Servicer
 
-SERVICE = DESCRIPTOR.services_by_name["Decisions"].full_name
+_DECISIONS = DESCRIPTOR.services_by_name["Decisions"]
+SERVICE = _DECISIONS.full_name
 MOST_MESSAGE_BYTES = 16 << 20
 MOST_METADATA_BYTES = 16 << 10
 _HEALTH = "grpc.health.v1.Health"
@@ -54,7 +57,7 @@ class Server:
         UnavailableError
             Where the port is taken.
         """
-        add_DecisionsServicer_to_server(self._servicer, self._server)  # type: ignore[no-untyped-call]  # as it is generated
+        self._server.add_registered_method_handlers(SERVICE, _handlers(self._servicer))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((SERVICE, _HEALTH, reflection.SERVICE_NAME), self._server)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -83,3 +86,22 @@ class Server:
         """Let no call in any more, and give those that are open so many seconds."""
         await self.drain()
         await self._server.stop(grace)
+
+
+def _handlers(servicer: Servicer) -> dict[str, grpc.RpcMethodHandler[Message | None, Message]]:
+    """Give the handler of each call; bytes that are no message reach it as none, and are refused like any wrong request."""
+    return {
+        it.name: grpc.unary_unary_rpc_method_handler(
+            getattr(servicer, it.name),
+            request_deserializer=partial(_read, GetMessageClass(it.input_type)),
+            response_serializer=GetMessageClass(it.output_type).SerializeToString,
+        )
+        for it in _DECISIONS.methods
+    }
+
+
+def _read(kind: type[Message], data: bytes) -> Message | None:
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        return None

@@ -132,14 +132,14 @@ class Servicer(DecisionsServicer):
         return pb.GetReceiptResponse(receipt=encode_in_order(receipt).decode())
 
     async def _answer(
-        self, name: str, work: Callable[[Ask, Context], Awaitable[Told]], request: Ask, context: Context
+        self, name: str, work: Callable[[Ask, Context], Awaitable[Told]], request: Ask | None, context: Context
     ) -> Told:
-        """Do the work of a call, and tell what went wrong."""
+        """Do the work of a call, and tell what went wrong; no request is one that could not be read."""
         begun, status = perf_counter(), _GONE
         self._meter.entered()
         try:
             with self._seat():
-                told = await work(request, context)
+                told = await work(_readable(request), context)
         except ObligorError as error:
             status = ANSWERS[error.kind].status
             if isinstance(error, ForbiddenError):
@@ -198,6 +198,12 @@ def _heads(context: Context) -> dict[str, str]:
                 raise InvalidInputError(f"metadata: {name} stands twice")
             found[name] = str(value)
     return found
+
+
+def _readable(request: Ask | None) -> Ask:
+    if request is None:
+        raise InvalidInputError("the request is no message of decisions.proto")
+    return request
 
 
 def _key(heads: dict[str, str]) -> str:
