@@ -1,0 +1,86 @@
+"""A call that is given up while the store is slow: what of it stands, on a PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import psycopg
+from google.protobuf.struct_pb2 import Struct
+from tests.serving.http.fakes import PLAIN, KnownKeys, PlainReceipts, house
+from tests.stores import held
+
+from obligor.adapters.store.recorder import PostgresRecorder
+from obligor.serving.deciding import DecisionService
+from obligor.serving.grpc import decisions_pb2 as pb
+from obligor.serving.grpc.decisions_pb2_grpc import DecisionsStub
+from obligor.serving.grpc.server import Server
+from obligor.serving.grpc.servicer import Servicer
+from obligor.serving.http import Seats
+from obligor.serving.meter import NoMeter
+from obligor.serving.sources import live_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def test_a_decision_whose_recording_had_begun_stands_and_one_that_waited_was_never_made(store_url: str) -> None:
+    async def play(recorder: PostgresRecorder, lock: psycopg.AsyncConnection[Any], channel: grpc.aio.Channel) -> None:
+        await decide(channel, "first")
+        await lock.execute("LOCK TABLE obligor.leaf IN SHARE MODE")  # the transaction begins, and waits to insert
+        begun = asyncio.ensure_future(decide(channel, "begun"))
+        await until(lambda: recorder._doubt is not None)
+        waiting = asyncio.ensure_future(decide(channel, "waiting"))
+        await until(lambda: bool(recorder._queue))
+        begun.cancel()
+        waiting.cancel()
+        await until(lambda: recorder._queue[0].answer.done() and given_up(recorder))
+        await lock.rollback()
+        await until(lambda: not recorder._in_flight)
+        assert [row["key"] for row in held(store_url).requests] == ["first", "begun"]
+        assert [(await decide(channel, key)).replayed for key in ("begun", "waiting")] == [True, False]
+        assert [row["key"] for row in held(store_url).requests] == ["first", "begun", "waiting"]
+
+    async def main() -> None:
+        async with PostgresRecorder(store_url) as recorder, await psycopg.AsyncConnection.connect(store_url) as lock:
+            server = Server(Servicer(service_of(recorder), KnownKeys(), seats=Seats(), meter=NoMeter()))
+            port = await server.start("127.0.0.1", 0)
+            try:
+                async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                    await play(recorder, lock, channel)
+            finally:
+                await server.stop(grace=1.0)
+
+    asyncio.run(main())
+
+
+def given_up(recorder: PostgresRecorder) -> bool:
+    return recorder._doubt is not None and all(waiting.answer.done() for waiting, _ in recorder._doubt.answers)
+
+
+def service_of(recorder: PostgresRecorder) -> DecisionService:
+    made = house()
+    return DecisionService(
+        releases=made.releases,
+        recorder=recorder,
+        archive=made.store,
+        receipts=PlainReceipts(),
+        sources=live_sources(),
+        meter=NoMeter(),
+    )
+
+
+async def decide(channel: grpc.aio.Channel, key: str) -> Any:
+    application = Struct()
+    application.update(PLAIN)
+    heads = (("authorization", "Bearer one"), ("idempotency-key", key))
+    return await DecisionsStub(channel).Decide(  # type: ignore[no-untyped-call]  # as it is generated
+        pb.DecideRequest(application=application), metadata=heads
+    )
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0.01)
