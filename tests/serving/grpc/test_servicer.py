@@ -419,6 +419,22 @@ def test_an_application_may_be_so_large_and_a_message_too() -> None:
     assert lender.asked == []
 
 
+def test_more_applications_than_may_come_at_once_are_refused_before_they_are_looked_at() -> None:
+    lender = Lender()
+
+    async def play(door: Door) -> None:
+        for request in (
+            pb.DecideManyRequest(applications=[Struct()] * 1_000_000),
+            pb.DecideManyRequest(applications=[application(income=1), application(name="x" * (1 << 20))]),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await door.stub.DecideMany(request, metadata=HEADS)
+            assert details(caught.value)[1]["ErrorInfo"].reason == "TOO_LARGE"
+
+    played(lender, play)
+    assert lender.asked == []
+
+
 def test_health_says_when_the_door_is_about_to_close_while_calls_are_still_answered() -> None:
     async def play(door: Door) -> None:
         names = ("", "obligor.v1.Decisions")

@@ -6,6 +6,7 @@ recorded, the recorder drops it, unless it has begun: then the decision stands, 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import traceback
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from obligor.core.errors import (
     TooLargeError,
     UnavailableError,
 )
+from obligor.serving.deciding import MOST_AT_ONCE
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.errors import ANSWERS
 from obligor.serving.grpc import decisions_pb2 as pb
@@ -35,7 +37,7 @@ from obligor.serving.grpc.refusals import DETAILS, INTERNAL, refusal_of
 from obligor.serving.grpc.replies import decided, decided_many, found, simulated
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from google.protobuf.struct_pb2 import Struct
     from google.rpc.status_pb2 import Status
@@ -114,7 +116,7 @@ class Servicer(DecisionsServicer):
         heads = _heads(context)
         caller = await self._caller(heads, context)
         with self._seats.of(caller.client_id):
-            applications = [application_json(it, place=place) for place, it in enumerate(request.applications)]
+            applications = await _applications(request.applications)
             return decided_many(await self._service.decide_many(caller, key=_key(heads), applications=applications))
 
     async def _simulate(self, request: pb.SimulateRequest, context: Context) -> pb.SimulateResponse:
@@ -215,11 +217,20 @@ def _key(heads: dict[str, str]) -> str:
         raise ApplicationError(f"metadata: idempotency-key: {wanted}", problems=(problem,)) from None
 
 
-def _application(struct: Struct) -> bytes:
-    written = application_json(struct)
-    if len(written) > MOST_BYTES:
-        raise TooLargeError(f"application: wanted at most {MOST_BYTES} bytes, got more")
+async def _applications(structs: Sequence[Struct]) -> list[bytes]:
+    if len(structs) > MOST_AT_ONCE:
+        raise TooLargeError(f"applications: got {len(structs)}, wanted at most {MOST_AT_ONCE}")
+    written = []
+    for place, it in enumerate(structs):
+        written.append(_application(it, place=place))
+        await asyncio.sleep(0)  # others wait for the loop
     return written
+
+
+def _application(struct: Struct, *, place: int | None = None) -> bytes:
+    if struct.ByteSize() > MOST_BYTES:
+        raise TooLargeError(f"application: wanted at most {MOST_BYTES} bytes, got more")
+    return application_json(struct, place=place)
 
 
 def _id(text: str) -> UUID:
