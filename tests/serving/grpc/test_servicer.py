@@ -75,7 +75,8 @@ class Lender:
     """A use case and an authenticator that do as they are told, and remember what they were asked."""
 
     fails: Exception | None = None
-    takes: float = 0.0
+    hold: asyncio.Event | None = None
+    """Recording waits for it."""
     authenticating_takes: float = 0.0
     is_busy_for: float = 0.0
     """Seconds for which the whole event loop stands still."""
@@ -114,7 +115,8 @@ class Lender:
         self.asked.append((key, asked))
         if self.fails is not None:
             raise self.fails
-        await asyncio.sleep(self.takes)
+        if self.hold is not None:
+            await self.hold.wait()
         replayed = key in self.recorded
         self.recorded.add(key)
         return Recorded(answer.encode(), 201, replayed, 7)
@@ -467,14 +469,19 @@ def test_reflection_tells_what_the_service_is() -> None:
 
 
 def test_a_call_that_is_open_ends_before_the_door_is_closed() -> None:
-    lender = Lender(takes=0.3)
+    lender = Lender()
 
     async def play(door: Door) -> None:
+        lender.hold = asyncio.Event()
         request = pb.DecideRequest(application=application(income=1))
         call = asyncio.ensure_future(door.stub.Decide(request, metadata=HEADS))
         while not lender.asked:
             await asyncio.sleep(0.01)
-        await door.server.stop(grace=5.0)
+        stopping = asyncio.ensure_future(door.server.stop(grace=30.0))
+        await asyncio.sleep(0.1)
+        assert not stopping.done()
+        lender.hold.set()
+        await stopping
         assert as_answered((await call).decision) == DECISION
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await door.stub.Decide(request, metadata=HEADS)
@@ -485,9 +492,10 @@ def test_a_call_that_is_open_ends_before_the_door_is_closed() -> None:
 
 @pytest.mark.parametrize(("most", "reason"), [(1, "UNAVAILABLE"), (2, "LIMITED")], ids=["all seats", "one client"])
 def test_a_full_service_says_so_at_once_and_still_tells_its_health(most: int, reason: str) -> None:
-    lender = Lender(takes=0.5)
+    lender = Lender()
 
     async def play(door: Door) -> None:
+        lender.hold = asyncio.Event()
         request = pb.DecideRequest(application=application(income=1))
         call = asyncio.ensure_future(door.stub.Decide(request, metadata=HEADS))
         while not lender.asked:
@@ -498,6 +506,7 @@ def test_a_full_service_says_so_at_once_and_still_tells_its_health(most: int, re
         assert told["ErrorInfo"].reason == reason
         assert told["RetryInfo"].retry_delay.seconds >= 1
         assert await door.health() == "SERVING"
+        lender.hold.set()
         await call
         assert await door.stub.Decide(request, metadata=HEADS)
 
