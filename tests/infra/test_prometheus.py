@@ -6,51 +6,36 @@ import asyncio
 import re
 import secrets
 import shutil
-import socket
 import subprocess
-import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
-from tests.conftest import lack
-from tests.serving.small_cards import small_card
+from tests.infra.running import ROOT, RULES, prometheus, rules, tool, working_service
 
 from obligor.core.errors import ForbiddenError, ObligorError
 from obligor.security.api_keys import RANDOM_BYTES, make_key
 from obligor.serving.acts import ApiKeyRow
 from obligor.serving.authenticating import Authenticator, permit
 from obligor.serving.errors import ANSWERS
-from obligor.serving.meter import STAGES, InForce
-from obligor.serving.metrics import CONTENT_TYPE, PrometheusMeter, write_metrics
+from obligor.serving.metrics import CONTENT_TYPE, write_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-RULES = ROOT / "infra" / "prometheus" / "rules.yml"
+    from prometheus_client import CollectorRegistry
+
 NOW = datetime.now(UTC)
-
-
-def tool(name: str) -> str:
-    found = shutil.which(name)
-    return found or lack("prometheus", f"{name} is not installed; apt-get install prometheus")
 
 
 def promtool(*said: str, folder: Path) -> None:
     done = subprocess.run([tool("promtool"), *said], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def rules() -> list[dict[str, Any]]:
-    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
 
 
 def test_the_rules_and_the_example_are_what_prometheus_reads(tmp_path: Path) -> None:
@@ -79,29 +64,6 @@ def test_every_metric_of_the_rules_is_one_that_the_service_tells() -> None:
 def test_every_alert_has_its_line_in_the_runbook() -> None:
     page = (ROOT / "docs" / "how-to" / "monitoring.md").read_text()
     assert [rule["alert"] for rule in rules() if "alert" in rule and f"`{rule['alert']}`" not in page] == []
-
-
-def working_service() -> CollectorRegistry:
-    """The counts of a service that decides, and whose anchor stopped an hour ago."""
-    registry = CollectorRegistry()
-    meter = PrometheusMeter(registry)
-    meter.in_force(InForce(1, small_card("income", "debt"), "a" * 64, "b" * 64, "c" * 64))
-    meter.healthy("store", well=True)
-    for reading, value in (("audit_queue", 0.0), ("tree_size", 500.0), ("unanchored_leaves", 40.0)):
-        meter.watch(reading, lambda value=value: value)
-    meter.watch("anchored_age_seconds", lambda: float("inf"))
-    meter.watch("journal_dropped", lambda: 0)
-    work(meter)
-    return registry
-
-
-def work(meter: PrometheusMeter) -> None:
-    meter.entered()
-    for stage in STAGES:
-        meter.stage(stage, 0.002)
-    meter.decided(outcome="approve", band="A", score=520_000, bins=(2, 0), unusual=["debt"])
-    meter.committed(3, 0.001)
-    meter.left("/v1/decisions", 201, 0.004)
 
 
 @contextmanager
@@ -150,63 +112,6 @@ class OneKey:
 
     def authenticator(self) -> Authenticator:
         return Authenticator(self, now=lambda: datetime.now(UTC))
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
-class Prometheus:
-    """A running Prometheus that is asked by HTTP."""
-
-    def __init__(self, port: int) -> None:
-        self.at = f"http://127.0.0.1:{port}/api/v1"
-
-    def asked(self, path: str, **params: str) -> Any:
-        answer = httpx.get(f"{self.at}/{path}", params=params, timeout=5).raise_for_status()
-        return answer.json()["data"]
-
-    def query(self, expression: str) -> list[Any]:
-        found: list[Any] = self.asked("query", query=expression)["result"]
-        return found
-
-    def wait_for(self, expression: str) -> list[Any]:
-        for _ in range(300):
-            try:
-                if found := self.query(expression):
-                    return found
-            except httpx.TransportError:
-                pass
-            time.sleep(0.1)
-        raise AssertionError(f"nothing came of {expression}")
-
-
-@contextmanager
-def prometheus(folder: Path, target: int, key: str) -> Iterator[Prometheus]:
-    """Start a Prometheus on the shipped rules and the shipped example, in a hurry: no alert waits."""
-    (folder / "rules.yml").write_text(re.sub(r"^\s+for: .*\n", "", RULES.read_text(), flags=re.MULTILINE))
-    example = (RULES.parent / "prometheus.yml").read_text()
-    hurried = example.replace("_interval: 15s", "_interval: 1s").replace("127.0.0.1:8000", f"127.0.0.1:{target}")
-    (folder / "prometheus.yml").write_text(hurried)
-    (folder / "obligor.key").write_text(key)
-    port = free_port()
-    said = (folder / "said").open("w")
-    process = subprocess.Popen(
-        [
-            tool("prometheus"), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        stdout=said, stderr=said,
-    )  # fmt: skip
-    try:
-        yield Prometheus(port)
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-        said.close()
 
 
 def test_prometheus_calls_a_person_where_the_anchor_stopped(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.infra.test_prometheus import working_service
+from tests.infra.running import working_service
 
 from obligor.serving.journal import FIELDS
 from obligor.serving.meter import REFUSALS, STAGES
