@@ -82,7 +82,7 @@ class _Service:
         self.lender = Lender(folder / "data", write_run(folder / "run"), database.url)
         self.server = self.lender.service(self.port, "--grpc-port", self.grpc_port)
         self.server.start()
-        self.key = self.lender.api_key()
+        self.key = self.server.api_key()
         self.headers = {"Authorization": f"Bearer {self.key}"}
         self.load = self.load_on(self.port)
 

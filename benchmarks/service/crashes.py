@@ -102,7 +102,7 @@ class Victim:
         self.database.start()
         try:
             self.service.start()
-            self.key = self.lender.api_key()
+            self.key = self.service.api_key()
         except BaseException:
             self.__exit__()
             raise

@@ -80,9 +80,8 @@ async def ready(request: Request) -> Response:
 
 
 def main(words: list[str]) -> None:
-    if words[1] == "keys":
-        sys.stdout.write("obl_careless_secret\n")
-        return
+    sys.stdout.write("obl_careless_secret\n")
+    sys.stdout.flush()
     port = int(words[words.index("--port") + 1])
     service = Careless(words[0])
     routes = [Route("/v1/decisions", service.decide, methods=["POST"]), Route("/health/ready", ready)]
