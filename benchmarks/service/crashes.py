@@ -95,7 +95,7 @@ class Victim:
         self.lender = Lender(folder / "data", write_run(folder / "run"), self.database.url, command)
         self.service = self.lender.service(self.port, "--no-grpc")
         self.seen, self.clients = Seen(), clients
-        self._bodies, self._names = bodies(), itertools.count()
+        self._bodies, self._numbers = bodies(), itertools.count()
         self.key = ""
 
     def __enter__(self) -> Self:
@@ -121,14 +121,21 @@ class Victim:
             limits=httpx.Limits(max_connections=connections or self.clients),
         )
 
+    def request(self) -> tuple[str, bytes]:
+        """Give the idempotency key and the body of a new request."""
+        number = next(self._numbers)
+        return f"key-{number}", self._body(number)
+
+    def _body(self, number: int) -> bytes:
+        return self._bodies[number % len(self._bodies)]
+
     async def load(self, until: asyncio.Event) -> None:
         """Let every client send one new request after the other, until it is told to stop."""
         async with self.client() as client:
 
             async def one() -> None:
                 while not until.is_set():
-                    number = next(self._names)
-                    answer = await self.send(client, f"key-{number}", self._bodies[number % len(self._bodies)])
+                    answer = await self.send(client, *self.request())
                     if answer is None or answer.is_error:
                         await asyncio.sleep(_BREATH_S)
 
@@ -155,8 +162,7 @@ class Victim:
                 if self.seen.unanswered:
                     await asyncio.sleep(0.05)
             for key in answered:
-                number = int(key.removeprefix("key-"))
-                answer = await self.send(client, key, self._bodies[number % len(self._bodies)])
+                answer = await self.send(client, key, self._body(int(key.removeprefix("key-"))))
                 if answer is None or answer.headers.get("Idempotent-Replayed") != "true":
                     self.seen.anew.append(key)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import psutil
 import psycopg
 
-from benchmarks.service.machine import cpu_s, lives
+from benchmarks.service.machine import cpu_s, family, lives
 from obligor.adapters.store.embedded import embedded_server
 
 if TYPE_CHECKING:
@@ -79,6 +79,19 @@ class Database:
         while any(lives(process) for process in children):
             time.sleep(0.005)
         self._server = None
+
+    def pause(self) -> None:
+        """Let it stand still, as one that waits for its disk; ``resume`` lets it go on."""
+        for process in self._processes():
+            process.suspend()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        for process in self._processes():
+            process.resume()
+
+    def _processes(self) -> list[psutil.Process]:
+        return [] if self._server is None else family(self._server.pid)
 
     def query(self, statement: str, given: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Run one statement in a connection of its own, and give its rows."""

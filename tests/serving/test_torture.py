@@ -7,6 +7,7 @@ import random
 import sys
 import tempfile
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,8 @@ SEED = 7
 SHED = {429, 503}
 
 
-@pytest.fixture
-def ground() -> Iterator[Path]:
+@contextmanager
+def passable() -> Iterator[Path]:
     """A folder that the user of the database can enter, who cannot enter those of pytest."""
     with tempfile.TemporaryDirectory(prefix="obligor-tests-", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
@@ -31,9 +32,22 @@ def ground() -> Iterator[Path]:
 
 
 @pytest.fixture
-def victim(ground: Path) -> Iterator[Victim]:
-    with Victim(ground) as it:
+def ground() -> Iterator[Path]:
+    with passable() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Victim]:
+    with passable() as folder, Victim(folder) as it:
         yield it
+
+
+@pytest.fixture
+def victim(started: Victim) -> Victim:
+    """The service on its database, which other tests have used, and killed, and let go on."""
+    started.seen.statuses.clear()
+    return started
 
 
 def careless(ground: Path, manner: str) -> Victim:
@@ -98,36 +112,36 @@ def test_a_release_put_in_force_under_load_refuses_nobody_and_is_never_mixed_wit
         await loading
 
     other = write_run(ground / "other", cutoff=505_000)
+    first = victim.database.query("SELECT size FROM obligor.tree_head")[0][0]
     asyncio.run(swapped())
     assert set(victim.seen.statuses) == {201}
-    assert len(releases_since(victim.database, 0)) == 2
+    assert len(releases_since(victim.database, first)) == 2
 
 
-def test_ten_times_the_load_is_shed_with_a_hint_and_those_let_in_are_answered(victim: Victim) -> None:
+def test_more_than_can_be_served_is_shed_with_a_hint_and_those_let_in_are_answered(victim: Victim) -> None:
     async def overrun() -> None:
-        async with victim.client(connections=640) as client, victim.client() as doctor:
+        async with victim.client(connections=300) as client, victim.client() as watcher:
 
-            async def one(number: int) -> None:
-                answer = await victim.send(client, f"key-{number}", body)
+            async def one() -> None:
+                answer = await victim.send(client, *victim.request())
                 if answer is not None and answer.status_code in SHED:
                     hints.append(answer.headers.get("Retry-After"))
 
-            requests = asyncio.gather(*(one(number) for number in range(2000)))
-            while not requests.done():
-                health.append((await doctor.get("/health/live")).status_code)
-                health.append((await doctor.get("/health/ready")).status_code)
-                await asyncio.sleep(0.05)
+            victim.database.pause()
+            requests = asyncio.gather(*(one() for _ in range(300)))
+            while not hints:  # noqa: ASYNC110 - it is another process
+                await asyncio.sleep(0.01)
+            assert (await watcher.get("/health/live")).status_code == 200
+            victim.database.resume()
             await requests
+            assert (await watcher.get("/health/ready")).status_code == 200
 
-    body, hints, health = bodies(1)[0], [], []
-    victim.database.delay_flushes(20_000)
+    hints: list[str | None] = []
     asyncio.run(overrun())
     assert set(victim.seen.statuses) <= {201, *SHED}
     assert victim.seen.statuses[201]
-    assert SHED & set(victim.seen.statuses)
-    assert all(int(hint) > 0 for hint in hints)
-    assert set(health) == {200}
-    kept = {key for (key,) in victim.database.query("SELECT key FROM obligor.request")}
+    assert all(hint is not None and int(hint) > 0 for hint in hints)
+    kept = {key for (key,) in victim.database.query("SELECT key FROM obligor.request WHERE key LIKE 'key-%'")}
     assert kept == set(victim.seen.answers)
 
 
