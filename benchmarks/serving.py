@@ -242,7 +242,7 @@ def _swap(service: _Service, folder: Path, effort: Effort) -> dict[str, object]:
         "requests": figures.requests,
         "refused": 0,
         "p99_ms": round(figures.p99_ms, 2),
-        "under": [n for _, n in pins],
+        "under": list(pins.values()),
     }
 
 

@@ -96,7 +96,7 @@ class Database:
     def query(self, statement: str, given: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Run one statement in a connection of its own, and give its rows."""
         with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
-            cursor = connection.execute(statement, given)  # type: ignore[call-overload]
+            cursor = connection.execute(statement, given or None)  # type: ignore[call-overload]
             return cursor.fetchall() if cursor.description else []
 
     def delay_flushes(self, microseconds: int) -> None:
