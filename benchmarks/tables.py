@@ -1,6 +1,7 @@
 """The tables of docs/reference/benchmarks.md, written from the kept results: ``python -m benchmarks.tables``.
 
-A table stands behind a mark that names its benchmark and its place among the tables of that benchmark.
+A table stands behind a mark that names its benchmark and its place among the tables of that benchmark; where no result is kept
+there is no table.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ def written(page: str) -> str:
 
 
 def _marked(name: str, place: int) -> str:
-    result = json.loads((RESULTS / f"{name}.json").read_text())
+    kept = RESULTS / f"{name}.json"
+    if not kept.exists():
+        return f"<!-- {name} {place} -->\n"
+    result = json.loads(kept.read_text())
     head, *rows = TABLES[name](result)[place]
     lines = [head, ["---"] * len(head), *rows]
     return f"<!-- {name} {place} -->\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
