@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from obligor.core.errors import IntegrityError
+from obligor.core.errors import IntegrityError, ObligorError
 from obligor.serving.replaying import PINNED, Difference, pinned_release, read_record, replay
 
 if TYPE_CHECKING:
@@ -40,10 +40,19 @@ class Replays:
         Raises
         ------
         IntegrityError
-            Where the record is none, or what it pins is gone or is not what the hash says.
+            Where the record is none that can be followed, or what it pins is gone or is not what the hash says.
         """
         said = read_record(record)
-        return said, replay(said, self._release(said))
+        try:
+            return said, replay(said, self._release(said))
+        except IntegrityError:
+            raise
+        except ObligorError as error:  # what is pinned would not have decided then
+            raise IntegrityError(f"decision {said['decision_id']}: {error.message}") from None
+        except (AttributeError, KeyError, TypeError, ValueError):  # a value of another shape than the service writes
+            raise IntegrityError(
+                f"decision {said['decision_id']}: the record has not the shape of a decision"
+            ) from None
 
     def _release(self, said: Mapping[str, Any]) -> Release:
         pins = tuple(str(said["pins"].get(name)) for name in PINNED)

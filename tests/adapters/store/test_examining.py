@@ -1,0 +1,322 @@
+"""What the doctor finds in a real store, and in one that somebody with every right in the database tampered with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from tests.lending import KEY, NOON, a_day, lending
+from tests.serving import golden_decisions as golden
+from tests.stores import new_store, of_database
+
+from obligor.adapters.anchors.file import FileAnchor
+from obligor.adapters.store.examining import open_examination
+from obligor.adapters.store.migrating import NEWEST
+from obligor.core.checkpoints import Checkpoint
+from obligor.governance.audit.doctor import Reached, Surroundings, examine
+from obligor.security.signing import Verifier
+from obligor.serving.acts import Act, DecisionRow, Request, Submission
+from obligor.serving.encoding import encode
+from obligor.serving.releases import PURPOSE, open_release
+from obligor.serving.replays import Replays
+from obligor.telemetry import Silence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from obligor.adapters.store.examining import PostgresExamination
+    from obligor.governance.audit.examination import Check, Examination
+
+NOT_ASKED = {"I5", "I6", "I8"}
+"""What is not applicable where no canaries are given."""
+LAST = "(SELECT max(leaf_index) FROM obligor.decision)"
+
+
+@pytest.fixture(scope="module")
+def sound(embedded_postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A store after a lender's day, and the folder of its anchor."""
+    folder = tmp_path_factory.mktemp("anchors") / "kept"
+    with new_store(embedded_postgres) as url:
+        a_day(url, folder)
+        yield url, folder
+
+
+@pytest.fixture
+def store(sound: tuple[str, Path], embedded_postgres: str) -> Iterator[str]:
+    """A copy of that store, to be tampered with."""
+    name = f"copy_{uuid4().hex[:12]}"
+    original = sound[0].partition("?")[0].rpartition("/")[2]
+    with psycopg.connect(embedded_postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {original}")
+        yield of_database(embedded_postgres, name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _around(opened: PostgresExamination, folder: Path, **changes: Any) -> Surroundings:
+    verifier, replays = Verifier(KEY.verifier), Replays(opened.artefact)
+
+    def release() -> str:
+        stored = opened.release()
+        assert stored is not None
+        return f"release {open_release(stored, signed=partial(verifier.signed_statement, purpose=PURPOSE)).number}"
+
+    usual = Surroundings(
+        signatures=verifier,
+        anchors=(Reached("kept", FileAnchor(folder).latest()),),
+        replay=lambda record: [it.field for it in replays.again(record)[1]],
+        release=release,
+        key=lambda: KEY.name,
+        newest=NEWEST,
+        now=NOON + timedelta(hours=1),
+        strict=True,
+    )
+    return replace(usual, **changes)
+
+
+def _examined(url: str, folder: Path, **changes: Any) -> Examination:
+    with open_examination(url) as opened:
+        return examine(opened, _around(opened, folder, **changes), progress=Silence())
+
+
+def _broken(examination: Examination) -> dict[str, str]:
+    return {check.name: check.why for check in examination.checks if check.verdict == "broken"}
+
+
+def _check(examination: Examination, name: str) -> Check:
+    return next(check for check in examination.checks if check.name == name)
+
+
+def _tamper(url: str, *statements: str) -> None:
+    """What a database administrator can do, guards or not."""
+    with psycopg.connect(url) as connection:
+        for table in ("leaf", "record"):
+            connection.execute(f"ALTER TABLE obligor.{table} DISABLE TRIGGER append_only")
+        for statement in statements:
+            assert connection.execute(statement).rowcount != 0, statement
+        for table in ("leaf", "record"):
+            connection.execute(f"ALTER TABLE obligor.{table} ENABLE ALWAYS TRIGGER append_only")
+
+
+def test_after_a_day_of_lending_everything_holds(sound: tuple[str, Path]) -> None:
+    examination = _examined(*sound)
+    assert _broken(examination) == {}
+    assert examination.sound
+    assert {check.name for check in examination.checks if check.verdict == "not applicable"} == NOT_ASKED
+    assert _check(examination, "I2").counts == {"decisions": 15, "made again": 15}
+    assert _check(examination, "I4").counts["leaves after the newest anchored"] == 0
+    assert _check(examination, "I7").counts == {"decisions": 15, "outcomes": 1}
+    assert _check(examination, "release").why == "release 1"
+    assert examination.lines()[-1] == "sound"
+
+
+def test_a_short_log_is_made_again_as_a_whole_without_being_asked(sound: tuple[str, Path]) -> None:
+    assert _check(_examined(*sound, strict=False), "I2").counts["made again"] == 15
+
+
+def _marked(column: str, field: str) -> str:
+    """Set an x before the text of a field."""
+    return f"""{column} = convert_to(replace(convert_from({column}, 'UTF8'), '{field}":"', '{field}":"x'), 'UTF8')"""
+
+
+TAMPERED: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "the answer of a request tells another outcome": (
+        (f"UPDATE obligor.request SET {_marked('response', 'outcome')} WHERE leaf_index = {LAST}",),
+        dict.fromkeys(("I1", "I2", "I4"), "request-changed"),
+    ),
+    "a request is gone": (
+        (f"DELETE FROM obligor.request WHERE leaf_index = {LAST}",),
+        dict.fromkeys(("I1", "I2", "I4"), "no request is kept"),
+    ),
+    "the row of a decision is gone": (
+        (f"DELETE FROM obligor.decision WHERE leaf_index = {LAST}",),
+        dict.fromkeys(("I2", "I4"), "no row of table decision"),
+    ),
+    "the decision of an outcome is gone": (
+        ("DELETE FROM obligor.decision WHERE decision_id IN (SELECT decision_id FROM obligor.outcome)",),
+        {"I2": "no row of table decision", "I4": "row-missing", "I7": "of a decision that is not there"},
+    ),
+    "the row of a decision was given to another client": (
+        ("UPDATE obligor.decision SET client_id = 'broker' WHERE leaf_index = 2",),
+        dict.fromkeys(("I2", "I4"), "client_id is not what the record"),
+    ),
+    "a record was changed": (
+        (f"UPDATE obligor.record SET {_marked('body', 'band')} WHERE leaf_index = {LAST}",),
+        {"I2": "what the leaf commits to (and 1 more)", "I4": "what the leaf commits to"},
+    ),
+    "the last leaf is gone, with all that tells of it": (
+        (
+            "DELETE FROM obligor.leaf WHERE index = (SELECT max(index) FROM obligor.leaf)",
+            "DELETE FROM obligor.record WHERE leaf_index = (SELECT max(leaf_index) FROM obligor.record)",
+            "DELETE FROM obligor.outcome",
+            "DELETE FROM obligor.request WHERE leaf_index > (SELECT max(index) FROM obligor.leaf)",
+            "UPDATE obligor.tree_head SET size = size - 1",
+            "DELETE FROM obligor.checkpoint",
+        ),
+        {"I4": "keeps a log of 17 leaves; there are 16"},
+    ),
+    "a byte of the card that decisions pin was changed": (
+        ("UPDATE obligor.artefact SET body = set_byte(body, 900, get_byte(body, 900) + 1) WHERE kind = 'card'",),
+        {"I2": "card: pinned is", "I4": "artefact-changed", "artefacts": "others than its hash says", "release": ""},
+    ),
+    "the statement of the release was signed by somebody else": (
+        ("UPDATE obligor.release SET signature = decode(repeat('00', 64), 'hex')",),
+        {"I4": "release-signature", "release": "not signed by the key of this log"},
+    ),
+    "the tables are those of an older version": (
+        ("UPDATE obligor.alembic_version SET version_num = '0000'",),
+        {"schema": f"revision 0000; wanted {NEWEST}"},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_what_was_broken_is_named_and_nothing_else(store: str, sound: tuple[str, Path], what: str) -> None:
+    statements, wanted = TAMPERED[what]
+    _tamper(store, *statements)
+    found = _broken(_examined(store, sound[1]))
+    assert found.keys() == wanted.keys()
+    for name, words in wanted.items():
+        assert words in found[name]
+
+
+def test_a_guard_that_was_switched_off_is_told(store: str, sound: tuple[str, Path]) -> None:
+    with psycopg.connect(store) as connection:
+        connection.execute("ALTER TABLE obligor.leaf DISABLE TRIGGER append_only")
+    found = _broken(_examined(store, sound[1]))
+    assert found.keys() == {"I4", "guards"}
+    assert "table leaf: the trigger append_only is switched off" in found["guards"]
+
+
+def test_a_database_without_tables_is_told_and_nothing_else_is_asked(
+    embedded_postgres: str, sound: tuple[str, Path]
+) -> None:
+    examination = _examined(of_database(embedded_postgres, "postgres"), sound[1])
+    assert [(check.name, check.why) for check in examination.checks] == [("schema", "there are no tables")]
+    assert examination.lines()[-1] == "NOT SOUND: schema"
+
+
+# Anchors
+
+
+def test_without_an_anchor_it_is_said_that_a_rewrite_would_not_be_seen(sound: tuple[str, Path]) -> None:
+    told = _broken(_examined(*sound, anchors=()))["I4"]
+    assert "a rewrite by somebody with the database and the signing key would not be seen" in told
+
+
+def test_an_anchor_that_does_not_answer_is_told_even_where_another_confirms(sound: tuple[str, Path]) -> None:
+    kept = Reached("kept", FileAnchor(sound[1]).latest())
+    silent = Reached("s3://gone", trouble="the store did not answer")
+    assert _broken(_examined(*sound, anchors=(kept, silent))) == {"I4": "s3://gone: the store did not answer"}
+
+
+def test_an_anchor_that_tells_nothing_confirms_nothing(sound: tuple[str, Path]) -> None:
+    told = _broken(_examined(*sound, anchors=(Reached("https://siem.example#0"),)))
+    assert told == {"I4": "no anchor that tells what it has confirms the log"}
+
+
+def test_a_rewrite_that_the_log_s_own_key_signed_is_seen_by_the_anchor(sound: tuple[str, Path]) -> None:
+    other = KEY.sign_note(Checkpoint(KEY.name, 17, bytes(32)).text()).encode()
+    assert "rewritten" in _broken(_examined(*sound, anchors=(Reached("kept", other),)))["I4"]
+
+
+# Canaries
+
+PLANTED = {
+    "UPDATE obligor.request SET key = 'hush-Renée' WHERE leaf_index = 1": "request.key, in 1 rows",
+    "UPDATE obligor.request SET response = response || convert_to('hush-Renée', 'UTF8')": "request.response, in 16 rows",
+    "UPDATE obligor.decision SET application_id = 'hush-Renée'": "decision.application_id, in 15 rows",
+    "INSERT INTO obligor.api_key VALUES ('k', 'bank', 'n', ARRAY['hush-Renée'], sha256(''), now(), now(), NULL, 0)": (
+        "api_key.scopes, in 1 rows"
+    ),
+}
+
+
+def test_what_a_person_said_may_stand_in_records(sound: tuple[str, Path]) -> None:
+    with open_examination(sound[0]) as opened:
+        assert {(hit.table, hit.column) for hit in opened.search(["yacht"])} == {("record", "body")}
+    assert _check(_examined(*sound, canaries=("yacht", "nowhere")), "I6").verdict == "ok"
+
+
+@pytest.mark.parametrize("planting", PLANTED)
+def test_a_canary_in_any_other_column_is_told_by_its_number_and_not_repeated(
+    store: str, sound: tuple[str, Path], planting: str
+) -> None:
+    _tamper(store, planting)
+    check = _check(_examined(store, sound[1], canaries=("nowhere", "hush-Renée")), "I6")
+    assert check.verdict == "broken"
+    assert f"canary 2 stands in {PLANTED[planting]}" in check.why
+    assert "hush" not in json.dumps(check.to_plain())
+
+
+# Clocks
+
+
+def test_a_log_that_is_ahead_of_the_clock_is_told(sound: tuple[str, Path]) -> None:
+    assert "a clock that wrote here is ahead" in _broken(_examined(*sound, now=NOON - timedelta(hours=1)))["clocks"]
+
+
+# What the log itself holds, and should not
+
+
+def _record(url: str, folder: Path, changes: dict[str, Any], *, by: str) -> None:
+    """Record a decision as a faulty service would: all of it agrees with itself, and it is anchored."""
+
+    async def recorded() -> None:
+        async with lending(url) as lender:
+            said = golden.records(golden.release_of(), 1)[0]
+            at, new = NOON + timedelta(minutes=10), lender.sources.new_id(NOON)
+            record = (
+                json.loads(said) | {"decision_id": str(new), "client_id": "bank", "idempotency_key": "new"} | changes
+            )
+            values = [record[name] for name in ("application_id", "outcome", "band", "score")]
+            row = DecisionRow(
+                new, record["client_id"], values[0], datetime.fromisoformat(record["decided_at"]), *values[1:]
+            )
+            act = Act("decision", at, by, str(new), encode(record), bytes(16), (row,))
+            answer = encode({"decision_id": str(new), "outcome": record["outcome"]})
+            request = Request(record["client_id"], record["route"], "new", bytes(32))
+            await lender.recorder.record(Submission((act,), lambda _: answer, request, 201))
+            await lender.anchor(folder)
+
+    asyncio.run(recorded())
+
+
+@pytest.mark.parametrize(
+    ("gates", "told"),
+    [
+        ({"kyc": {"state": "enforce", "result": "pending"}}, "the gate kyc is enforced and says pending"),
+        ({"kyc": {"state": "enforce", "result": "not_evaluated"}}, "the gate kyc is enforced and says not_evaluated"),
+        ({"aml": {"state": "enforce", "result": "fail"}}, "the gate aml is enforced and says fail"),
+        (None, "no gate is recorded"),
+    ],
+)
+def test_an_approval_against_an_enforced_gate_is_told(store: str, tmp_path: Path, gates: object, told: str) -> None:
+    _record(store, tmp_path, {"outcome": "approve", "gates": gates}, by="client:bank")
+    found = _broken(_examined(store, tmp_path))
+    assert told in found["I3"]
+    assert "gates do not follow" in found["I2"] or "has not the shape of a decision" in found["I2"]
+
+
+def test_a_decline_against_an_enforced_gate_is_none(store: str, tmp_path: Path) -> None:
+    gates = {"kyc": {"state": "enforce", "result": "fail"}}
+    _record(store, tmp_path, {"outcome": "decline", "gates": gates}, by="client:bank")
+    assert "I3" not in _broken(_examined(store, tmp_path))
+
+
+def test_a_decision_that_the_log_gives_to_another_client_is_told(store: str, tmp_path: Path) -> None:
+    _record(store, tmp_path, {}, by="client:broker")
+    assert "its leaf names another client than its record" in _broken(_examined(store, tmp_path))["I7"]
+
+
+def test_a_decision_by_a_clock_that_was_behind_is_counted(store: str, tmp_path: Path) -> None:
+    _record(store, tmp_path, {"decided_at": "2026-11-26T20:00:30.000000Z"}, by="client:bank")
+    (counted,) = _check(_examined(store, tmp_path), "clocks").counts.values()
+    assert counted == 1
