@@ -16,7 +16,7 @@ from obligor.governance.audit.anchored import read_anchors
 from obligor.governance.audit.bundle import Period, leaves_of, write_bundle
 from obligor.governance.audit.findings import Findings
 from obligor.governance.audit.verifying import verify_log
-from obligor.security.signing import Verifier, open_signing_key
+from obligor.security.signing import Verifier, open_signing_key, read_signing_key
 from obligor.serving.acts import Act, Submission
 from obligor.serving.auditing import AuditLog
 from obligor.settings import read_author
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from obligor.bootstrap.store import Store
-    from obligor.core.checkpoints import VerifierKey
     from obligor.governance.audit.bundle import BundleSummary
     from obligor.governance.audit.findings import Verdict
     from obligor.settings import Settings
@@ -65,7 +64,7 @@ def verify_audit(*, anchors: Sequence[Path], key: str | None, progress: Progress
     settings = service_settings()
     findings = Findings()
     given = read_anchors(anchors, findings)
-    public = parse_verifier_key(key) if key else _own_key(settings)
+    public = parse_verifier_key(key) if key else read_signing_key(settings.audit_key).verifier
     with existing_database(settings) as url, open_log(url) as source:
         return verify_log(source, signatures=Verifier(public), anchors=given, findings=findings, progress=progress)
 
@@ -137,9 +136,3 @@ def _export_act(store: Store, period: Period, *, by: str, purpose: str, acts: in
         "at": time_text(at),
     }
     return Act("export", at, f"person:{by}", export_id, canonical_json(said), store.sources.salt())
-
-
-def _own_key(settings: Settings) -> VerifierKey:
-    if not settings.audit_key.exists():
-        raise NotFoundError(f"{settings.audit_key}: there is no such key", hint="name the log's public key with --key")
-    return open_signing_key(settings.audit_key).verifier

@@ -149,7 +149,7 @@ def test_an_object_that_another_process_wrote_in_between_is_not_written_over(
     anchor: S3Anchor, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = _anchor(endpoint, anchor.name)
-    monkeypatch.setattr(anchor, "_newest", lambda *, at_least: None)  # what it saw before the other came
+    monkeypatch.setattr(anchor, "_newest", lambda **_: None)  # what it saw before the other came
     other.publish(note(3))
     anchor.publish(note(3))
     with pytest.raises(SplitViewError, match="another root for the log of 3 leaves"):

@@ -80,6 +80,6 @@ def test_a_log_that_was_written_anew_and_signed_with_its_own_key_does_not_begin(
             await lender.decide(30)
             await lender.anchor(tmp_path)
 
-    with new_store(embedded_postgres) as other:
-        with pytest.raises(SplitViewError, match="has another root for the log of 17 leaves: the log was rewritten"):
-            asyncio.run(began(other))
+    told = "has another root for the log of 17 leaves: the log was rewritten"
+    with new_store(embedded_postgres) as other, pytest.raises(SplitViewError, match=told):
+        asyncio.run(began(other))
