@@ -188,6 +188,11 @@ class Anchoring:
         return tuple(follower.state() for follower in self._followers)
 
     @property
+    def well(self) -> bool:
+        """Whether every anchor does its part, as far as is known."""
+        return all(follower.trouble is None for follower in self._followers)
+
+    @property
     def unanchored(self) -> int:
         """How many leaves no anchor covers, as of the last round."""
         return max(0, self._size - max((follower.size for follower in self._followers), default=0))

@@ -425,6 +425,27 @@ def test_an_auditor_gets_the_checkpoint_its_key_and_proofs() -> None:
     run(main())
 
 
+def test_an_anchor_that_is_down_degrades_the_service_and_takes_it_from_nobody() -> None:
+    async def main() -> None:
+        anchors = {"anchors": False}
+        of = house(beside=lambda: anchors)
+        async with of.client(None) as client:
+            down = await client.get("/health/ready")
+            of.states.known = {"database": False}
+            both = await client.get("/health/ready")
+            of.states.known = {"database": True}
+            anchors["anchors"] = True
+            well = await client.get("/health/ready")
+        for answer in (down, both, well):
+            shapes.ReadinessTold.model_validate_json(answer.content)
+        assert (down.status_code, down.json()["status"]) == (200, "degraded")
+        assert down.json()["dependencies"] == {"anchors": "down", "database": "up", "release": "up"}
+        assert (both.status_code, both.json()["status"]) == (503, "not ready")
+        assert (well.status_code, well.json()["status"]) == (200, "ready")
+
+    run(main())
+
+
 def test_health_is_open_and_names_what_is_down_without_saying_why() -> None:
     async def main() -> None:
         of = house()

@@ -81,6 +81,8 @@ class Door:
     """Gives what was counted, in the text format of Prometheus."""
     meter: Meter = field(default_factory=NoMeter)
     seats: Seats = field(default_factory=Seats)
+    beside: Callable[[], Mapping[str, bool]] = dict
+    """Tells of what decisions can do without for a while, by name, whether it does its part."""
 
     async def caller(self, scope: Scope, head: Head) -> Caller:
         """Find the caller of a request."""

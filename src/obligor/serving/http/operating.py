@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -13,6 +13,9 @@ from obligor.serving.http.page import CONTENT_POLICY, page_of
 from obligor.serving.http.problems import JSON, Answer
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, problem, respond, respond_plain
 from obligor.serving.metrics import CONTENT_TYPE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 router = APIRouter()
 Scraper = Annotated[Caller, Depends(caller_with("metrics"))]
@@ -37,7 +40,8 @@ async def live() -> Response:
     "/health/ready",
     operation_id="ready",
     summary="Whether the service can decide",
-    description="503 where something that it stands on is down, where nothing is in force, or where it is about to stop.",
+    description="503 where something that it stands on is down, where nothing is in force, or where it is about to stop; "
+    "degraded, and still 200, where an anchor of the audit log is down.",
     response_model=shapes.ReadinessTold,
     responses=_OPEN | {503: {"description": "It cannot, and why.", "model": shapes.ReadinessTold}},
     dependencies=[Depends(only())],
@@ -47,11 +51,21 @@ async def ready(door: TheDoor) -> Response:
     """Tell whether the service can decide, and what is down."""
     states = dict(await door.readiness.states())
     states["release"] = _in_force(door)
-    for name, well in states.items():
+    beside = dict(door.beside())
+    for name, well in (states | beside).items():
         door.meter.healthy(name, well=well)
-    status = "draining" if door.seats.draining else "ready" if all(states.values()) else "not ready"
-    dependencies = {name: "up" if it else "down" for name, it in sorted(states.items())}
-    return respond_plain({"status": status, "dependencies": dependencies}, status=200 if status == "ready" else 503)
+    status = _status(states.values(), beside.values(), draining=door.seats.draining)
+    dependencies = {name: "up" if it else "down" for name, it in sorted((states | beside).items())}
+    decides = status in ("ready", "degraded")
+    return respond_plain({"status": status, "dependencies": dependencies}, status=200 if decides else 503)
+
+
+def _status(needed: Iterable[bool], beside: Iterable[bool], *, draining: bool) -> str:
+    if draining:
+        return "draining"
+    if not all(needed):
+        return "not ready"
+    return "ready" if all(beside) else "degraded"
 
 
 def _in_force(door: TheDoor) -> bool:

@@ -262,7 +262,7 @@ class ExplanationTold(Shape):
 class ReadinessTold(Shape):
     """Whether the service can decide, and what it stands on."""
 
-    status: Literal["ready", "not ready", "draining"]
+    status: Literal["ready", "degraded", "not ready", "draining"]
     dependencies: dict[str, Literal["up", "down"]]
 
 
