@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.releases import Made
     from obligor.bootstrap.store import Store
-    from obligor.serving.anchoring import Anchoring
+    from obligor.serving.anchoring import Anchoring, AnchorState
     from obligor.serving.authenticating import Authenticator
     from obligor.serving.grpc.server import Server
     from obligor.serving.http import Door, Seats
@@ -88,7 +88,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         store = await stack.enter_async_context(open_store(url, settings, counted=meter.committed))
         meter.watch("audit_queue", lambda: store.recorder.waiting)
         releases = Releases(store.archive)
-        anchoring = await _anchored(store, settings, meter)
+        anchoring = await _anchored(store, settings, meter, journal)
         stack.push_async_callback(anchoring.close)
         await _begin(store, made, say)
         await _take_newest(store, releases, meter)
@@ -103,7 +103,16 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         )
         authenticator = Authenticator(store.archive, now=store.sources.now, refused=meter.refused, journal=journal)
         seats, readiness = Seats(), _Readiness(store)
-        door = Door(service, authenticator, log, readiness, telemetry.metrics, meter, seats)
+        door = Door(
+            service,
+            authenticator,
+            log,
+            readiness,
+            telemetry.metrics,
+            meter,
+            seats,
+            beside=lambda: {"anchors": anchoring.well},
+        )
         allow_open_files()
         app = make_app(door) if telemetry.tracing is None else traced(make_app(door), telemetry.tracing)
         server = make_server(app, seats=seats, host=doors.host, port=doors.port)
@@ -133,9 +142,16 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
 # What is anchored, and what is in force
 
 
-async def _anchored(store: Store, settings: Settings, meter: Meter) -> Anchoring:
+async def _anchored(store: Store, settings: Settings, meter: Meter, journal: Telling) -> Anchoring:
     """Hold the store against its anchors, before anything is written to it."""
     from obligor.serving.anchoring import Anchoring
+
+    def told(state: AnchorState) -> None:
+        """Tell how an anchor does; which one, the counts say by its name."""
+        if state.trouble is None:
+            journal.tell("anchor", dependency="anchor", well=True, tree_size=state.size)
+        else:
+            journal.failed("anchor", state.trouble, dependency="anchor", well=False, attempt=state.failures)
 
     given = read_anchor_settings(os.environ)
     anchoring = Anchoring(
@@ -144,6 +160,7 @@ async def _anchored(store: Store, settings: Settings, meter: Meter) -> Anchoring
         anchors=open_anchors(given, s3_endpoint=settings.s3_endpoint),
         clock=store.sources.now,
         meter=meter,
+        told=told,
         every_s=given.every_s,
     )
     await anchoring.start()
