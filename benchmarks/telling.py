@@ -1,4 +1,4 @@
-"""What it costs a decision to be counted, told and let in, in microseconds; and what a serving process weighs when it starts."""
+"""What it costs a decision to be counted, told and let in, in microseconds; and what a serving process weighs at its start."""
 
 from __future__ import annotations
 

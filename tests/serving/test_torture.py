@@ -129,7 +129,7 @@ def test_more_than_can_be_served_is_shed_with_a_hint_and_those_let_in_are_answer
 
             victim.database.pause()
             requests = asyncio.gather(*(one() for _ in range(300)))
-            while not hints:  # noqa: ASYNC110 - it is another process
+            while not hints:
                 await asyncio.sleep(0.01)
             assert (await watcher.get("/health/live")).status_code == 200
             victim.database.resume()

@@ -32,7 +32,7 @@ _ADDRESS: Final = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([A-Za
 _NAME: Final = re.compile(r"([0-9a-f]{16})\.checkpoint")
 _HINTS: Final = {
     "InvalidRequest": "the bucket must have been made with Object Lock",
-    "AccessDenied": "wanted are s3:PutObject, s3:PutObjectRetention, s3:GetObjectVersion and s3:ListBucketVersions",
+    "AccessDenied": "see the rights that an anchor needs in docs/how-to/anchors.md",
     "NoSuchBucket": "an anchor's bucket is made by the lender, with Object Lock",
 }
 
@@ -163,7 +163,10 @@ class S3Anchor:
         if not self._lock_seen:
             mode = self._connected().head_object(Bucket=self._bucket, Key=key).get("ObjectLockMode")
             if mode != "COMPLIANCE":
-                raise IntegrityError(f"{self.name}: the store took a checkpoint and did not lock it")
+                raise IntegrityError(
+                    f"{self.name}: the store took a checkpoint and did not lock it",
+                    hint="where it did, s3:GetObjectRetention is lacking",
+                )
             self._lock_seen = True
 
     def _read(self, key: str) -> bytes:
