@@ -6,7 +6,6 @@ import asyncio
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from uuid import uuid4
@@ -15,9 +14,10 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.stores import NOW, held, submission
 
-from obligor.adapters.store.recorder import Bounds, PostgresRecorder
+from obligor.adapters.store.recorder import _STATEMENTS, Bounds, PostgresRecorder
 from obligor.core.errors import (
     InFlightError,
     IntegrityError,
@@ -272,6 +272,18 @@ def test_rows_of_the_log_are_not_changed_even_by_their_owner(store_url: str, tab
         with pytest.raises(psycopg.errors.RestrictViolation):
             owner.execute(change.format(table))
     held(store_url)
+
+
+def test_a_look_up_never_reads_a_whole_table(store_url: str) -> None:
+    """A plan lives as long as the connection, and is made while the store may be empty."""
+    with psycopg.connect(PostgresRecorder(store_url)._info) as connection:
+        for statement in _STATEMENTS:
+            if not statement.sql.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
+                connection.pgconn.prepare(statement.name.encode(), statement.sql.encode(), statement.types)
+                nothing = ", ".join(["NULL"] * len(statement.types))
+                given = f"({nothing})" if nothing else ""
+                plan = connection.execute(f"EXPLAIN EXECUTE {statement.name}{given}".encode()).fetchall()
+                assert [line for (line,) in plan if "Seq Scan" in line] == [], statement.name
 
 
 def test_an_error_tells_no_password_and_no_value(store_url: str) -> None:

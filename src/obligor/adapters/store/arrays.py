@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import struct
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from itertools import chain
+from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,20 +31,25 @@ _DAY_US: Final = 86_400_000_000
 _HEADER: Final = struct.Struct(">iiIii")
 _NULL: Final = b"\xff\xff\xff\xff"
 
+_int: Final = struct.Struct(">i").pack
+_WIDTHS: Final = {INT8: _int(8), INT2: _int(2), INT4: _int(4), DATE: _int(4), TIME: _int(8), UUID: _int(16)}
+"""What stands before each value of a type whose values are all of one length."""
+
 int8: Final = struct.Struct(">q").pack
-int4: Final = struct.Struct(">i").pack
+int4: Final = _int
 int2: Final = struct.Struct(">h").pack
 
 
 def array(oid: int, items: Sequence[bytes | None]) -> bytes:
     """Pack one or more values of a type as an array of one dimension."""
-    parts = [_HEADER.pack(1, None in items, oid, len(items), 1)]
-    for item in items:
-        if item is None:
-            parts.append(_NULL)
-        else:
-            parts += (len(item).to_bytes(4, "big"), item)
-    return b"".join(parts)
+    if None in items:
+        parts = [_NULL if item is None else _int(len(item)) + item for item in items]
+        return _HEADER.pack(1, True, oid, len(items), 1) + b"".join(parts)
+    given = cast("Sequence[bytes]", items)
+    head = _HEADER.pack(1, False, oid, len(given), 1)
+    if width := _WIDTHS.get(oid):
+        return head + width + width.join(given)
+    return head + b"".join(chain.from_iterable(zip(map(_int, map(len, given)), given, strict=True)))
 
 
 def time(at: datetime) -> bytes:

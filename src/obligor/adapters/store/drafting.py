@@ -35,7 +35,7 @@ _RECORDS: Final = Statement(
     SELECT $1 + place - 1, body, salt FROM unnest($2, $3) WITH ORDINALITY AS given (body, salt, place)""",
     (INT8, ARRAYS[BYTEA], ARRAYS[BYTEA]),
 )
-_HEAD: Final = Statement("head", "UPDATE obligor.tree_head SET size = $1, at = $2", (INT8, TIME))
+_HEAD: Final = Statement("head", "UPDATE obligor.tree_head SET size = $1, at = $2 WHERE one", (INT8, TIME))
 STATEMENTS: Final = (
     _LEAVES,
     _RECORDS,

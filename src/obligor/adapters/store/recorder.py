@@ -54,7 +54,7 @@ _FIND = Statement(
 )
 _STATEMENTS: Final = (
     Statement("begin", "BEGIN ISOLATION LEVEL READ COMMITTED"),
-    Statement("lock", "SELECT size, at FROM obligor.tree_head FOR UPDATE"),
+    Statement("lock", "SELECT size, at FROM obligor.tree_head WHERE one FOR UPDATE"),
     _FIND,
     Statement("tail", "SELECT hash FROM obligor.leaf WHERE index >= $1 AND index < $2 ORDER BY index", (INT8, INT8)),
     Statement(
@@ -74,6 +74,11 @@ _PASSING: Final = ("08", "40", "53", "55", "57", "58", "XX", "25")
 """Classes of SQLSTATE that may be gone at the next try: connection, rollback, resources, lock, operator, system, read-only."""
 _SAME_SERVER: Final = ("40", "55")
 """Those after which the same connection goes on; after the others another server may be the one to ask."""
+_PLANS: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    **dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_bitmapscan"), "off"),
+}
+"""Every look-up is by an index: a plan made while a table was empty would read all of it once it is long."""
 _TILE: Final = 256
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 1.0
@@ -129,7 +134,7 @@ class PostgresRecorder:
                 "client_connection_check_interval": "1000",
                 "synchronous_commit": "on",
                 "jit": "off",
-                "plan_cache_mode": "force_generic_plan",
+                **_PLANS,
             },
             target_session_attrs="read-write",
         )

@@ -39,7 +39,7 @@ _TABLES = (
         one boolean CONSTRAINT tree_head_pkey PRIMARY KEY CONSTRAINT one_row CHECK (one),
         size bigint NOT NULL,
         at timestamptz
-    ) WITH (fillfactor = 10)
+    )
     """,
     "INSERT INTO obligor.tree_head (one, size) VALUES (true, 0)",
     """
