@@ -130,9 +130,9 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         finally:
             if grpc is not None and beside is not None:
                 if server.force_exit or not seats.draining:
-                    await grpc.stop(grace=0.0)
                     beside.cancel()
                 await asyncio.gather(beside, return_exceptions=True)
+                await grpc.stop(grace=0.0)
             for aside in asides:
                 aside.cancel()
             await asyncio.gather(*asides, return_exceptions=True)
