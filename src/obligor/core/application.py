@@ -17,7 +17,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from obligor.core.clauses import Role, close_to
 from obligor.core.errors import ApplicationError, Problem
@@ -41,9 +41,11 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _BARRED = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
-    """The fields of one application, and the rows of its histories."""
+class Application(NamedTuple):
+    """The fields of one application, and the rows of its histories.
+
+    A named tuple, as one is made for every decision.
+    """
 
     fields: Mapping[str, object]
     histories: Mapping[str, tuple[Mapping[str, object], ...]]

@@ -12,7 +12,6 @@ of nothing, or by a reason without a text, is referred to a person. ``hold`` is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from obligor.core.profile import in_force, record_gates
@@ -52,9 +51,11 @@ class Reading(NamedTuple):
     """The knock-outs that fired, in the order of the policy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What comes of an application."""
+class Decision(NamedTuple):
+    """What comes of an application.
+
+    A named tuple, as one is made for every decision.
+    """
 
     outcome: DecisionOutcome
     because: str
@@ -109,9 +110,11 @@ def decide(
         Where there is no such gate or result.
     """
     gates = record_gates(in_force(profile, at), results)
-    rulings = [*_by_knockouts(reading.fired), *_by_gates(profile, gates), _by_score(score, reading, reasons)]
-    ruling = max(rulings, key=lambda it: _GRAVITY[it.outcome])
-    names = tuple(it.name for it in reading.fired)
+    ruling = _by_score(score, reading, reasons)
+    for other in reversed((*_by_knockouts(reading.fired), *_by_gates(profile, gates))):
+        if _GRAVITY[other.outcome] >= _GRAVITY[ruling.outcome]:  # backwards, so that the first of equals counts
+            ruling = other
+    names = tuple([it.name for it in reading.fired])
     return Decision(ruling.outcome, ruling.because, reading.cutoff, ruling.reasons, names, gates)
 
 
