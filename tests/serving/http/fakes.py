@@ -200,7 +200,7 @@ class PlainReceipts:
 
 @dataclass
 class States:
-    known: dict[str, bool] = field(default_factory=lambda: {"database": True, "audit log": True})
+    known: dict[str, bool] = field(default_factory=lambda: {"database": True})
 
     async def states(self) -> Mapping[str, bool]:
         return self.known
