@@ -66,6 +66,10 @@ def free_port() -> int:
         return port
 
 
+class NotReadyError(Exception):
+    """Prometheus listens, and still reads what it kept."""
+
+
 class Prometheus:
     """A running Prometheus that is asked by HTTP."""
 
@@ -73,8 +77,10 @@ class Prometheus:
         self.at = f"http://127.0.0.1:{port}/api/v1"
 
     def asked(self, path: str, **params: str) -> Any:
-        answer = httpx.get(f"{self.at}/{path}", params=params, timeout=5).raise_for_status()
-        return answer.json()["data"]
+        answer = httpx.get(f"{self.at}/{path}", params=params, timeout=5)
+        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            raise NotReadyError
+        return answer.raise_for_status().json()["data"]
 
     def query(self, expression: str) -> list[Any]:
         found: list[Any] = self.asked("query", query=expression)["result"]
@@ -85,7 +91,7 @@ class Prometheus:
             try:
                 if found := self.query(expression):
                     return found
-            except httpx.TransportError:
+            except (NotReadyError, httpx.TransportError):
                 pass
             time.sleep(0.1)
         raise AssertionError(f"nothing came of {expression}")
