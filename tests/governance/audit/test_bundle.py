@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.governance.audit.logs import KEY, NOON, PINS, Lender, MemoryLog, log_of
 
@@ -95,6 +95,7 @@ def test_the_same_log_gives_the_same_bytes(tmp_path: Path) -> None:
     assert exported(first, log_of(120)).path.read_bytes() == exported(second, log_of(120)).path.read_bytes()
 
 
+@settings(max_examples=30)
 @given(st.integers(-5, 140), st.integers(1, 150))
 def test_any_period_gives_a_bundle_that_holds(start: int, length: int) -> None:
     log = log_of(100)

@@ -404,6 +404,15 @@ def test_the_answer_changed_that_is_given_again(store: Store) -> None:
     assert store.found() == {Kind.REQUEST_CHANGED: index}
 
 
+def test_an_answer_laid_in_under_a_new_idempotency_key(store: Store) -> None:
+    index = next(decisions_from(store, 140))
+    store.tamper(
+        "INSERT INTO obligor.request SELECT client_id, route, 'laid-in', payload_sha256, status, response, leaf_index, at"
+        f" FROM obligor.request WHERE leaf_index = {index}"
+    )
+    assert store.found()[Kind.ROW_STRAY] == index
+
+
 def test_an_edited_profile_and_an_edited_release(store: Store) -> None:
     store.tamper("UPDATE obligor.artefact SET body = '{\"gates\":{}}' WHERE kind = 'profile'")
     assert store.found() == {Kind.ARTEFACT_CHANGED: 2}

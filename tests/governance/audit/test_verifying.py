@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.governance.audit.logs import KEY, VERIFIER, Lender, MemoryLog, changed, log_of
 
+from obligor.core.canonical import sha256
 from obligor.core.checkpoints import Checkpoint
 from obligor.core.errors import InvalidInputError
 from obligor.core.leaves import Leaf, commitment, parse_leaf
@@ -211,6 +212,15 @@ def test_a_decision_without_the_request_that_it_answered_is_named() -> None:
     assert found_in(verdict_of(log)) == {Kind.REQUEST_MISSING: request.leaf_index}
 
 
+def test_an_answer_laid_in_for_a_request_that_was_never_made_is_named() -> None:
+    """Whoever sends that idempotency key would be answered with it."""
+    true = log_of(20).asked[7]
+    for laid in (replace(true, key="laid"), replace(true, leaf_index=2), replace(true, leaf_index=10_000)):
+        log = log_of(20)
+        log.asked = sorted([*log.asked, laid], key=lambda request: request.leaf_index)
+        assert found_in(verdict_of(log)) == {Kind.ROW_STRAY: laid.leaf_index}
+
+
 @pytest.mark.parametrize("answer", [b"", b"{}", b"[[]]", b'{"decision_id":"?","outcome":"approve"}'])
 def test_an_answer_that_tells_another_outcome_is_named(answer: bytes) -> None:
     log = log_of(20)
@@ -237,6 +247,12 @@ def test_an_edited_or_deleted_artefact_is_named() -> None:
     assert found_in(verdict_of(log)) == {Kind.ARTEFACT_CHANGED: 2}
     del log.artefacts_kept[1]
     assert found_in(verdict_of(log)) == {Kind.ARTEFACT_MISSING: 2}
+
+
+def test_an_artefact_that_no_act_names_is_named() -> None:
+    log = log_of(5)
+    log.artefacts_kept.append(replace(log.artefacts_kept[0], sha256=sha256(b"{}"), body=b"{}"))
+    assert found_in(verdict_of(log)) == {Kind.ROW_STRAY: None}
 
 
 def test_an_artefact_may_be_kept_in_a_form_for_people() -> None:

@@ -102,10 +102,11 @@ class Projections:
                 self._findings.add(Kind.ROW_MISSING, act.index, said, about=table)
             if len(found) > wanted:
                 self._stray(table, act.index)
-        self._follow_request(act.index)
+        self._follow_requests(act.index, by=act.leaf.by)
+        if act.leaf.kind in ("decision", "release"):
+            self._pin(act.said.get("pins", act.said), act.index)
         if act.leaf.kind == "decision":
             self._hold_request(act)
-            self._pin(act.said.get("pins"), act.index)
         elif act.leaf.kind.startswith("key."):
             self._keys |= {str(key["key_id"]): (act.index, key) for key in _objects(act.said) if "key_id" in key}
 
@@ -114,7 +115,7 @@ class Projections:
         self._pass_over(index)
         for rows in self._rows.values():
             deque(rows.at(index), maxlen=0)
-        self._follow_request(index)
+        self._follow_requests(index)
 
     def _pass_over(self, index: int) -> None:
         """Note rows of leaves before an index that no leaf claimed."""
@@ -128,8 +129,7 @@ class Projections:
             for row in rows.rest():
                 self._stray(table, row.leaf_index)
         for request in self._requests.rest():
-            said = f"a request of client {request.client_id} is answered with a leaf that is not there"
-            self._findings.add(Kind.ROW_STRAY, request.leaf_index, said, about="request")
+            self._stray("request", request.leaf_index)
         self._hold_keys()
         self._hold_artefacts()
 
@@ -152,7 +152,6 @@ class Projections:
         elif not _speaks_of(statement, row):
             said = f"release {row.values['number']}: the signed statement names other artefacts than the row"
             self._findings.add(Kind.ROW_CHANGED, index, said, about="statement")
-        self._pin(row.values, index)
 
     def _pin(self, pins: object, index: int) -> None:
         if isinstance(pins, dict):
@@ -160,15 +159,20 @@ class Projections:
                 self._pinned.setdefault(str(pins.get(name)), index)
 
     def _stray(self, table: str, index: int) -> None:
-        self._findings.add(
-            Kind.ROW_STRAY, index, f"a row of table {table} belongs to no {table} in the log", about=table
-        )
+        said = f"a row of table {table} belongs to no act of its kind in the log"
+        self._findings.add(Kind.ROW_STRAY, index, said, about=table)
 
     # Requests: the acts of one stand together, so that each covers the leaves up to the next
 
-    def _follow_request(self, index: int) -> None:
-        for request in (*self._requests.before(index), *self._requests.at(index)):
-            self._request, self._told = request, {}
+    def _follow_requests(self, index: int, *, by: str | None = None) -> None:
+        """Take up the request that a leaf answers; of two for one leaf, or one of another client, one was put there."""
+        for request in self._requests.before(index):
+            self._stray("request", request.leaf_index)
+        found = list(self._requests.at(index))
+        if found:
+            self._request, self._told = found[0], {}
+        if len(found) > 1 or (found and by is not None and by != f"client:{found[0].client_id}"):
+            self._stray("request", index)
 
     def _hold_request(self, act: Act) -> None:
         asked, request = tuple(act.said.get(name) for name in ("client_id", "route", "idempotency_key")), self._request
@@ -201,6 +205,9 @@ class Projections:
     def _hold_artefacts(self) -> None:
         for artefact in self._source.artefacts():
             index = self._pinned.pop(artefact.sha256, None)
+            if index is None:
+                said = f"the {artefact.kind} {artefact.sha256[:12]}… is named by no act in the log"
+                self._findings.add(Kind.ROW_STRAY, None, said, about="artefact")
             if not is_artefact(artefact.body, artefact.sha256):
                 said = f"the {artefact.kind} {artefact.sha256[:12]}…: its bytes are others than its hash says"
                 self._findings.add(Kind.ARTEFACT_CHANGED, index, said)
