@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -58,7 +59,7 @@ class Lender:
             if not len(self.decided) % 10:
                 yield self.outcome(*self.decided[-3])
 
-    def decision(self, client: str) -> Submission:
+    def decision(self, client: str, *, key: str | None = None) -> Submission:
         decision, number = self.uuid(), len(self.decided)
         self.decided.append((client, decision))
         outcome, at = self.random.choice(["approve", "refer", "decline"]), self.now()
@@ -68,7 +69,7 @@ class Lender:
             "client_id": client,
             "application_id": f"A-{number}" if number % 3 else None,
             "decided_at": time_text(at),
-            "idempotency_key": f"key-{number}",
+            "idempotency_key": key or f"key-{number}",
             "route": "POST /v1/decisions",
             "input": {"annual_income": 31_000.5 + number},
             "score": 600_000 + number,
@@ -84,6 +85,13 @@ class Lender:
         request = Request(client, "POST /v1/decisions", f"key-{number}", self.random.randbytes(32))
         act = self.act("decision", f"client:{client}", str(decision), said, (row,), at=at)
         return Submission((act,), lambda _: answer, request, status=201)
+
+    def bulk(self, client: str, count: int) -> Submission:
+        """Give decisions that were asked for together."""
+        parts = [self.decision(client, key="bulk") for _ in range(count)]
+        answer = encode({"results": [{"decision": json.loads(part.respond(0))} for part in parts]})
+        request = Request(client, "POST /v1/decisions", "bulk", self.random.randbytes(32))
+        return Submission(tuple(act for part in parts for act in part.acts), lambda _: answer, request)
 
     def outcome(self, client: str, decision: UUID) -> Submission:
         report = self.uuid()

@@ -180,6 +180,19 @@ def test_a_store_that_nobody_touched_is_sound(store: Store) -> None:
     assert store.verify(anchored=False).cautions == (NO_ANCHORS,)
 
 
+def test_who_may_only_read_can_verify(store: Store) -> None:
+    with psycopg.connect(store.url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE auditor LOGIN")
+        connection.execute("GRANT USAGE ON SCHEMA obligor TO auditor")
+        connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA obligor TO auditor")
+        try:
+            address = f"postgresql://auditor@{store.url.partition('@')[2]}"
+            assert replace(store, url=address).verify().sound
+        finally:
+            connection.execute("DROP OWNED BY auditor")
+            connection.execute("DROP ROLE auditor")
+
+
 # The twelve mutations
 
 

@@ -229,6 +229,20 @@ def test_an_answer_that_tells_another_outcome_is_named(answer: bytes) -> None:
     assert found_in(verdict_of(log)) == {Kind.REQUEST_CHANGED: request.leaf_index}
 
 
+def test_each_decision_of_a_bulk_request_is_held_against_the_answer() -> None:
+    lender, log = Lender(), MemoryLog()
+    for submission in (lender.release(), lender.bulk("acme", 5), lender.decision("acme"), lender.bulk("bank-of-b", 2)):
+        log.record(submission)
+    assert verdict_of(log).sound
+    said = json.loads(log.asked[0].response)
+    said["results"][3]["decision"]["outcome"] = "another"
+    log.asked[0] = replace(log.asked[0], response=encode(said))
+    assert found_in(verdict_of(log)) == {Kind.REQUEST_CHANGED: 4}
+    del log.asked[0]
+    verdict = verdict_of(log)
+    assert [(it.kind, it.index, it.times) for it in verdict.findings] == [(Kind.REQUEST_MISSING, 1, 5)]
+
+
 def test_an_edited_release_is_named() -> None:
     log = log_of(5)
     row = log.tables["release"][0]
