@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from click.testing import CliRunner, Result
 from tests.governance.audit.logs import Lender
 
 from obligor.cli import cli
-from obligor.core.errors import InvalidInputError, NotFoundError
+from obligor.core.errors import InvalidInputError, NotFoundError, UnavailableError
 from obligor.governance.audit.standalone import verify
 
 if TYPE_CHECKING:
@@ -163,3 +164,11 @@ def test_there_is_nothing_to_verify_where_there_is_no_store(tmp_path: Path) -> N
     done = CliRunner().invoke(cli, ["audit", "verify"], env={"OBLIGOR_DATA": str(tmp_path), "OBLIGOR_DATABASE_URL": ""})
     assert isinstance(done.exception, NotFoundError)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "obligor.bootstrap.audit", raising=False)
+    monkeypatch.setitem(sys.modules, "obligor.security.signing", None)
+    done = CliRunner().invoke(cli, ["audit", "verify"])
+    assert isinstance(done.exception, UnavailableError)
+    assert "install obligor[serve]" in str(done.exception)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from obligor.cli.options import FILE, json_option, quiet_option, show, telling
+from obligor.core.errors import UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from uuid import UUID
 
 anchors_option = click.option(
@@ -35,6 +38,15 @@ def _time(ctx: click.Context, param: click.Parameter, value: str) -> datetime:  
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
+@contextmanager
+def _installed() -> Iterator[None]:
+    """Say that the decision service is not installed, where what it needs cannot be loaded."""
+    try:
+        yield
+    except ImportError as error:
+        raise UnavailableError("the decision service is not installed", hint="install obligor[serve]") from error
+
+
 @click.group()
 def audit() -> None:
     """Verify the audit log of the decision service, and hand out what it holds."""
@@ -47,7 +59,8 @@ def audit() -> None:
 @json_option
 def verify(*, anchors: tuple[Path, ...], key: str | None, quiet: bool, as_json: bool) -> None:
     """Verify the whole log, everything kept beside it, and its anchors; exit 1 where anything is wrong."""
-    from obligor.bootstrap.audit import verify_audit
+    with _installed():
+        from obligor.bootstrap.audit import verify_audit
 
     with telling(quiet=quiet or as_json) as progress:
         verdict = verify_audit(anchors=anchors, key=key, progress=progress)
@@ -78,7 +91,8 @@ def export(
 
     The export is an act itself, and is recorded first. The bundle holds personal data.
     """
-    from obligor.bootstrap.audit import export_audit
+    with _installed():
+        from obligor.bootstrap.audit import export_audit
 
     with telling(quiet=quiet or as_json) as progress:
         told = export_audit(bundle, since=since, until=until, purpose=purpose, anchors=anchors, progress=progress)
@@ -91,8 +105,10 @@ def export(
 @click.option("--out", type=FILE, help="A file to write it to, instead of printing it.")
 def receipt(decision_id: UUID, *, public: bool, out: Path | None) -> None:
     """Prove that DECISION_ID is in the log: print a receipt that verify.py of a bundle checks offline."""
-    from obligor.bootstrap.audit import decision_receipt
     from obligor.files import whole_file
+
+    with _installed():
+        from obligor.bootstrap.audit import decision_receipt
 
     text = decision_receipt(decision_id, private=not public).encode()
     if out is None:
