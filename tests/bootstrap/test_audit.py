@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
-from tests.governance.audit.logs import Lender
+from tests.governance.audit.logs import KEY, Lender
 
 from obligor.cli import cli
 from obligor.core.errors import InvalidInputError, NotFoundError, UnavailableError
@@ -95,7 +95,7 @@ def test_verify_by_a_key_that_the_verifier_was_given(deployment: Deployment, tmp
 def test_verify_by_no_key_says_which_is_wanted(deployment: Deployment, tmp_path: Path) -> None:
     (tmp_path / "key.pem").unlink()
     done = deployment.run("audit", "verify")
-    assert isinstance(done.exception, NotFoundError)
+    assert isinstance(done.exception, InvalidInputError)
     assert "--key" in str(done.exception)
     assert not (tmp_path / "key.pem").exists()
 
@@ -161,7 +161,11 @@ def test_an_export_by_nobody_or_of_no_time_is_refused(deployment: Deployment, tm
 
 
 def test_there_is_nothing_to_verify_where_there_is_no_store(tmp_path: Path) -> None:
-    done = CliRunner().invoke(cli, ["audit", "verify"], env={"OBLIGOR_DATA": str(tmp_path), "OBLIGOR_DATABASE_URL": ""})
+    done = CliRunner().invoke(
+        cli,
+        ["audit", "verify", "--key", KEY.verifier.text()],
+        env={"OBLIGOR_DATA": str(tmp_path), "OBLIGOR_DATABASE_URL": ""},
+    )
     assert isinstance(done.exception, NotFoundError)
     assert list(tmp_path.iterdir()) == []
 

@@ -100,7 +100,7 @@ def open_signing_key(path: Path, *, name: str | None = None) -> SigningKey:
 def read_signing_key(path: Path, *, name: str | None = None) -> SigningKey:
     """Read a signing key that must be there."""
     if not path.exists():
-        raise InvalidInputError(f"{path}: there is no such signing key")
+        raise InvalidInputError(f"{path}: there is no such signing key", hint="where it is not kept here, name --key")
     return open_signing_key(path, name=name)
 
 
