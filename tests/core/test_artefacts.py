@@ -22,7 +22,7 @@ from obligor.core.errors import CardError, InvalidInputError
 from obligor.core.policy import parse_policy
 from obligor.core.profile import EVERYTHING_OFF, parse_profile
 from obligor.core.reasons import check_reasons
-from obligor.core.scorecard import Pair, Scorecard, parse_card
+from obligor.core.scorecard import Scorecard, parse_card
 from obligor.core.strict_json import MOST_VALUES
 
 if TYPE_CHECKING:
@@ -130,11 +130,11 @@ def test_a_coefficient_that_is_no_number_is_refused() -> None:
         parse_card(text)
 
 
-def with_trend(trend: str, points: tuple[int, ...], *, coefficient: float = 1.0, **more: Any) -> Scorecard:
+def with_trend(trend: str, points: tuple[int, ...], *, coefficient: float) -> Scorecard:
     own = characteristic("income", kind="numeric", cuts=(1.0, 2.0), bins=bins_of(*points, 99))
     own = own.model_copy(update={"trend": trend, "coefficient": coefficient})
     owner = CARD.characteristics[3]
-    card = CARD.model_copy(update={"characteristics": (own, owner), **more})
+    card = CARD.model_copy(update={"characteristics": (own, owner)})
     return parse_card(card.to_json())
 
 
@@ -167,16 +167,6 @@ def test_points_that_run_against_their_trend_or_their_sign_are_refused(
 ) -> None:
     with pytest.raises(CardError, match=words):
         with_trend(trend, points, coefficient=coefficient)
-
-
-def test_the_segment_of_a_classical_card_may_hold_levels_of_its_own() -> None:
-    ones = ((1.0, 1.0), (1.0, 1.0))
-    grid = Pair(
-        features=("income", "owner"), rows=(0, 0, 1, 1), columns=(0, 1, 0, 1), points=((1, 2), (3, 4)), goods=ones, bads=ones
-    )  # fmt: skip
-    with_trend("ascending", (9, 5, 6), pairs=(grid,))
-    with pytest.raises(CardError, match="runs against its trend"):
-        with_trend("ascending", (9, 5, 6), pairs=(grid,), recipe="smooth")
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.models.worlds import World, make_world
 
+from obligor.core.bins import NumericBins
 from obligor.core.calibration import PdTable
 from obligor.core.clauses import Cutoff
 from obligor.core.columnar import score_columns
 from obligor.core.scorecard import parse_card
 from obligor.core.scorer import compile_card
+from obligor.core.trend import Trend
 from obligor.measures.decisions import Book, Economy
+from obligor.models.assembly import trend_kept
+from obligor.models.binning import FittedBins
+from obligor.models.histograms import Histogram, woe
 from obligor.models.thresholds import choose_cutoff
 
 # score (in points)  400 bad  500 good  600 bad  700 good  800 good, of 1, 2, 1, 2, 4 units of money
@@ -108,3 +115,16 @@ def test_reference_means_are_those_of_applicants_at_the_cutoff_or_slightly_above
     for characteristic in card.characteristics:
         points = np.array(characteristic.points)[world.fitted.design.codes(characteristic.feature)[near]]
         assert characteristic.reference == round(float(points.mean()))
+
+
+def test_a_card_names_the_trend_that_its_points_keep_where_two_bins_are_nearly_alike() -> None:
+    """Each weight is drawn towards the population's by one row, which turns bad rates of 15.00% of 500 and 15.02% of 5000."""
+    train = Histogram(goods=np.array([425.0, 4249.0, 600.0, 0.0]), bads=np.array([75.0, 751.0, 5400.0, 0.0]))
+    bins = FittedBins(NumericBins("x", (1.0, 2.0)), Trend.ASCENDING, np.zeros(0, dtype=np.uint8), train, None, None)
+    points = np.rint(28_854 * woe(train)).astype(int).tolist()
+    assert points[0] < points[1]
+    assert trend_kept(bins, points, coefficient=1.0) == Trend.VALLEY
+    assert trend_kept(bins, [3, 2, 1, 9], coefficient=1.0) == Trend.ASCENDING
+    assert trend_kept(bins, [1, 2, 3, 9], coefficient=1.0) == Trend.DESCENDING
+    assert trend_kept(bins, [1, 2, 3, 9], coefficient=-1.0) == Trend.ASCENDING
+    assert trend_kept(replace(bins, trend=Trend.PEAK), points, coefficient=1.0) == Trend.PEAK

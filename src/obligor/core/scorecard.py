@@ -80,7 +80,7 @@ class Characteristic(CardModel):
     bins: Annotated[tuple[CardBin, ...], Field(max_length=MOST_BINS)]
     """Ordinary bins, special codes, missing and, for categories, unseen: in the order of the codes."""
     trend: str
-    """The trend that the bad rate keeps over the ordinary bins."""
+    """The trend that the bad rate keeps over the ordinary bins, and the points with it."""
     information_value: float
     """Its information value on train."""
     coefficient: float
@@ -296,13 +296,9 @@ def _faults(card: Scorecard) -> Iterator[str]:
 
 
 def _faults_of_trends(card: Scorecard) -> Iterator[str]:
-    """Tell of points that do not run as the trend of their characteristic says, by the sign of its coefficient.
-
-    The segment of a classical card is left out: it stands first in its grids, and its own bins hold the level of a segment too.
-    """
-    segments = {pair.features[0] for pair in card.pairs} if card.recipe == "classical" else set()
+    """Tell of points that do not run as the trend of their characteristic says, by the sign of its coefficient."""
     for it in card.characteristics:
-        if it.kind != "numeric" or it.trend not in _FALLS or it.feature in segments:
+        if it.kind != "numeric" or it.trend not in _FALLS:
             continue
         falls = _FALLS[it.trend] == (it.coefficient >= 0)
         ordinary = it.points[: len(it.cuts) + 1]

@@ -12,15 +12,17 @@ from obligor.core.bins import NumericBins
 from obligor.core.clauses import History, Role, Table
 from obligor.core.columnar import pair_points
 from obligor.core.scorecard import CardBin, CardCutoff, Characteristic, Origin, Pair, Scorecard
+from obligor.core.trend import Trend
 from obligor.measures.decisions import Book, Economy
 from obligor.models.calibration import Observed, band_cutoffs, calibrate
 from obligor.models.columns import TEST, VALIDATION
 from obligor.models.histograms import information_value
 from obligor.models.scaling import THOUSANDTHS, log_odds_of
 from obligor.models.thresholds import choose_cutoff
+from obligor.models.trends import broken_at, shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from obligor.core.clauses import CardScale, Column
     from obligor.core.contract import Contract
     from obligor.core.features import FeatureSet
+    from obligor.models.binning import FittedBins
     from obligor.models.calibration import Calibration
     from obligor.models.columns import Rows
     from obligor.models.scaling import Grid
@@ -191,7 +194,7 @@ def _characteristic(contract: Contract, fitted: FittedCard, name: str) -> Charac
             )
             for label, points, woe, goods, bads, error in table
         ),
-        trend=str(bins.trend),
+        trend=str(trend_kept(bins, fitted.points.bins[at], coefficient=fitted.fit.coefficients[at])),
         information_value=_rounded(information_value(bins.train)),
         coefficient=fitted.fit.coefficients[at],
         standard_error=fitted.fit.standard_errors[at],
@@ -202,6 +205,19 @@ def _characteristic(contract: Contract, fitted: FittedCard, name: str) -> Charac
         family=said.reason_family,
         changeable=said.changeable,
     )
+
+
+def trend_kept(bins: FittedBins, points: Sequence[int], *, coefficient: float) -> Trend:
+    """Name the trend that the points keep over the ordinary bins, from low to high, by the sign of their coefficient.
+
+    It is that of the bad rates, but where two bins are nearly alike, or hold next to nothing: every weight of evidence is
+    drawn a little towards the population's, a small bin's more, so that their order can turn. A segment's own bins hold its
+    level too.
+    """
+    risk = np.array(points[: bins.bins.ordinary], dtype=np.float64) * (-1.0 if coefficient >= 0 else 1.0)
+    if bins.trend not in (Trend.ASCENDING, Trend.DESCENDING) or not broken_at(risk, bins.trend):
+        return bins.trend
+    return shape_of(risk)
 
 
 def _errors(fitted: FittedCard, at: int, scale: CardScale) -> tuple[int | None, ...]:
