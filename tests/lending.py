@@ -95,7 +95,7 @@ class Lender:
             log=self.log, key=self.key, anchors=[FileAnchor(folder)], clock=self.sources.now, meter=NoMeter()
         )
         await anchoring.start()
-        await anchoring.close()
+        anchoring.close()
 
 
 def caller(client: str) -> Caller:

@@ -254,7 +254,7 @@ def test_an_anchor_that_hangs_keeps_nobody_waiting() -> None:
         while 3 not in _sizes(hanging.kept):
             await anchoring.round()
         assert _sizes(hanging.kept) == [1, 3]  # what was overtaken while it hung is not sent after it
-        await anchoring.close()
+        anchoring.close()
 
     asyncio.run(rounds())
 
@@ -291,7 +291,8 @@ def test_the_service_goes_on_round_after_round_until_it_is_ended() -> None:
         await anchoring.start()
         with pytest.raises(asyncio.CancelledError):
             await anchoring.run()
-        await anchoring.close()
+        await anchoring.round()
+        anchoring.close()
         return slept, anchor
 
     slept, anchor = asyncio.run(service())

@@ -1,15 +1,58 @@
-"""Anchors out of settings."""
+"""Anchors out of settings, and the store held against them."""
 
 from __future__ import annotations
 
+import os
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from obligor.core.errors import UnavailableError
+from obligor.serving.meter import NoMeter
+from obligor.settings import read_anchor_settings
 
 if TYPE_CHECKING:
-    from obligor.serving.anchoring import Anchor
-    from obligor.settings import AnchorSettings
+    from collections.abc import AsyncIterator, Callable
+
+    from obligor.bootstrap.store import Store
+    from obligor.serving.anchoring import Anchor, Anchoring, AnchorState
+    from obligor.serving.meter import Meter
+    from obligor.settings import AnchorSettings, Settings
+
+
+@asynccontextmanager
+async def anchored(
+    store: Store,
+    settings: Settings,
+    *,
+    meter: Meter | None = None,
+    told: Callable[[AnchorState], None] = lambda _: None,
+) -> AsyncIterator[Anchoring]:
+    """Hold a store against its anchors before anything is written to it, and hand them at the end what was.
+
+    Raises
+    ------
+    RollbackError, SplitViewError, IntegrityError
+        Where an anchor knows a longer log or another one: nothing may be written.
+    """
+    from obligor.serving.anchoring import Anchoring
+
+    given = read_anchor_settings(os.environ)
+    anchoring = Anchoring(
+        log=store.log,
+        key=store.key,
+        anchors=open_anchors(given, s3_endpoint=settings.s3_endpoint),
+        clock=store.sources.now,
+        meter=meter or NoMeter(),
+        told=told,
+        every_s=given.every_s,
+    )
+    try:
+        await anchoring.start()
+        yield anchoring
+        await anchoring.round()
+    finally:
+        anchoring.close()
 
 
 def open_anchors(settings: AnchorSettings, *, s3_endpoint: str | None) -> tuple[Anchor, ...]:

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.store import database, existing_database, open_store, service_settings
 from obligor.core.canonical import canonical_json, readable_json
 from obligor.core.checkpoints import parse_verifier_key
@@ -116,7 +117,7 @@ def decision_receipt(decision_id: UUID, *, private: bool) -> ReceiptText:
 
 
 async def _record_export(url: str, settings: Settings, period: Period, *, by: str, purpose: str, acts: int) -> int:
-    async with open_store(url, settings) as store:
+    async with open_store(url, settings) as store, anchored(store, settings):
         act = _export_act(store, period, by=by, purpose=purpose, acts=acts)
         recorded = await store.recorder.record(Submission((act,), lambda _: b""))
         return recorded.leaf_index

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.errors import InvalidInputError
 from obligor.core.leaves import time_text
@@ -101,7 +102,7 @@ def create_key(client: str, *, name: str, scopes: Sequence[str], lasts: timedelt
             name=name,
         )
 
-    return Shown(_in_store(made))
+    return Shown(_writing(made))
 
 
 def list_keys() -> Listed:
@@ -122,7 +123,7 @@ def revoke_key(key_id: str) -> Revoked:
         by = read_author(os.environ)
         return Revoked(key_of(await revoke(row, by=by, recorder=store.recorder, sources=store.sources)))
 
-    return _in_store(revoked)
+    return _writing(revoked)
 
 
 def rotate_key(key_id: str, *, lasts: timedelta, overlap: timedelta) -> Shown:
@@ -141,7 +142,7 @@ def rotate_key(key_id: str, *, lasts: timedelta, overlap: timedelta) -> Shown:
         old = await store.archive.api_key(key_id)
         return Shown(new, None if old is None else key_of(old))
 
-    return _in_store(made)
+    return _writing(made)
 
 
 def state(key: ApiKey, at: datetime) -> str:
@@ -186,3 +187,13 @@ def _in_store(work: Callable[[Store], Awaitable[Done]]) -> Done:
 
     with database(settings) as url:
         return asyncio.run(done(url))
+
+
+def _writing(work: Callable[[Store], Awaitable[Done]]) -> Done:
+    settings = service_settings()
+
+    async def done(store: Store) -> Done:
+        async with anchored(store, settings):
+            return await work(store)
+
+    return _in_store(done)

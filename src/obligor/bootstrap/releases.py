@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.errors import InvalidInputError
 from obligor.core.policy import check_policy, parse_policy
@@ -110,7 +111,7 @@ def activate_release(run: Path, *, profile: Path | None) -> Activated:
     given = None if profile is None else parse_profile(_bytes(profile))
 
     async def activated(url: str) -> Release:
-        async with open_store(url, settings) as store:
+        async with open_store(url, settings) as store, anchored(store, settings):
             return await put_in_force(store, made, given)
 
     with database(settings) as url:

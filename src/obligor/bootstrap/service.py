@@ -8,15 +8,16 @@ import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from obligor import __version__
-from obligor.bootstrap.anchors import open_anchors
+from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.releases import demonstration, put_in_force, read_run
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
 from obligor.core.errors import ObligorError
-from obligor.settings import read_anchor_settings, read_author
+from obligor.settings import read_author
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.releases import Made
     from obligor.bootstrap.store import Store
-    from obligor.serving.anchoring import Anchoring, AnchorState
+    from obligor.serving.anchoring import AnchorState
     from obligor.serving.authenticating import Authenticator
     from obligor.serving.grpc.server import Server
     from obligor.serving.http import Door, Seats
@@ -88,8 +89,9 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         store = await stack.enter_async_context(open_store(url, settings, counted=meter.committed))
         meter.watch("audit_queue", lambda: store.recorder.waiting)
         releases = Releases(store.archive)
-        anchoring = await _anchored(store, settings, meter, journal)
-        stack.push_async_callback(anchoring.close)
+        anchoring = await stack.enter_async_context(
+            anchored(store, settings, meter=meter, told=partial(_tell_of_anchor, journal))
+        )
         await _begin(store, made, say)
         await _take_newest(store, releases, meter)
         log = AuditLog(store.log, store.key, store.sources)
@@ -139,32 +141,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             journal.tell("stopped")
 
 
-# What is anchored, and what is in force
-
-
-async def _anchored(store: Store, settings: Settings, meter: Meter, journal: Telling) -> Anchoring:
-    """Hold the store against its anchors, before anything is written to it."""
-    from obligor.serving.anchoring import Anchoring
-
-    def told(state: AnchorState) -> None:
-        """Tell how an anchor does; which one, the counts say by its name."""
-        if state.trouble is None:
-            journal.tell("anchor", dependency="anchor", well=True, tree_size=state.size)
-        else:
-            journal.failed("anchor", state.trouble, dependency="anchor", well=False, attempt=state.failures)
-
-    given = read_anchor_settings(os.environ)
-    anchoring = Anchoring(
-        log=store.log,
-        key=store.key,
-        anchors=open_anchors(given, s3_endpoint=settings.s3_endpoint),
-        clock=store.sources.now,
-        meter=meter,
-        told=told,
-        every_s=given.every_s,
-    )
-    await anchoring.start()
-    return anchoring
+# What is in force
 
 
 async def _begin(store: Store, made: Made | None, say: Callable[[str], None]) -> None:
@@ -220,6 +197,14 @@ async def _take_newest(store: Store, releases: Releases, meter: Meter) -> None:
 
 
 # Beside the doors
+
+
+def _tell_of_anchor(journal: Telling, state: AnchorState) -> None:
+    """Tell how an anchor does; which one, the counts say by its name."""
+    if state.trouble is None:
+        journal.tell("anchor", dependency="anchor", well=True, tree_size=state.size)
+    else:
+        journal.failed("anchor", state.trouble, dependency="anchor", well=False, attempt=state.failures)
 
 
 async def _follow(notices: AsyncIterator[str | None], look: Callable[[], Awaitable[None]], journal: Telling) -> None:

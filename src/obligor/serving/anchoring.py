@@ -237,9 +237,8 @@ class Anchoring:
         due = [follower for follower in self._followers if follower.is_due()]
         await self._work(due, self._follow, patience_s=self.every_s)
 
-    async def close(self) -> None:
-        """Hand out what is signed, as far as it goes at once, and let go of the anchors."""
-        await self.round()
+    def close(self) -> None:
+        """Let go of the anchors; what they are at work on goes no further."""
         for follower in self._followers:
             if follower.task is not None:
                 follower.task.cancel()

@@ -59,13 +59,25 @@ def test_a_service_on_yesterdays_backup_does_not_begin_and_writes_nothing(
         asyncio.run(more())
         old = of_database(embedded_postgres, backup)
         monkeypatch.setenv("OBLIGOR_DATABASE_URL", old)
-        done = CliRunner().invoke(cli, ["serve", "--port", "0", "--no-grpc", "--quiet"])
-        assert isinstance(done.exception, RollbackError)
-        assert "has a checkpoint of 19 leaves, and the log has 17" in str(done.exception)
+        for command in (["serve", "--port", "0", "--no-grpc", "--quiet"], ["keys", "create", "acme"]):
+            done = CliRunner().invoke(cli, command)
+            assert isinstance(done.exception, RollbackError)
+            assert "has a checkpoint of 19 leaves, and the log has 17" in str(done.exception)
         with psycopg.connect(old) as restored:
             assert restored.execute("SELECT size FROM obligor.tree_head").fetchone() == (17,)
             assert restored.execute("SELECT max(size) FROM obligor.checkpoint").fetchone() == (17,)
         connection.execute(f"DROP DATABASE {backup} WITH (FORCE)")
+
+
+def test_what_a_command_writes_is_anchored_when_it_is_done(
+    store_url: str, deployment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OBLIGOR_DATABASE_URL", store_url)
+    assert CliRunner().invoke(cli, ["keys", "create", "acme"]).exit_code == 0
+    note = FileAnchor(deployment / "anchors").latest()
+    assert note is not None
+    assert parse_checkpoint(parse_note(note).text).size == 1
+    assert CliRunner().invoke(cli, ["doctor", "--strict", "--quiet"]).exit_code == 0
 
 
 def test_a_log_that_was_written_anew_and_signed_with_its_own_key_does_not_begin(
