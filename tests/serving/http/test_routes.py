@@ -439,7 +439,7 @@ def test_an_anchor_that_is_down_degrades_the_service_and_takes_it_from_nobody() 
         for answer in (down, both, well):
             shapes.ReadinessTold.model_validate_json(answer.content)
         assert (down.status_code, down.json()["status"]) == (200, "degraded")
-        assert down.json()["dependencies"] == {"anchors": "down", "database": "up", "release": "up"}
+        assert [name for name, it in down.json()["dependencies"].items() if it == "down"] == ["anchors"]
         assert (both.status_code, both.json()["status"]) == (503, "not ready")
         assert (well.status_code, well.json()["status"]) == (200, "ready")
 
