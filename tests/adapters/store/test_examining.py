@@ -17,9 +17,10 @@ from tests.serving import golden_decisions as golden
 from tests.stores import new_store, of_database
 
 from obligor.adapters.anchors.file import FileAnchor
-from obligor.adapters.store.examining import open_examination
+from obligor.adapters.store.examining import PostgresExamination, open_examination
 from obligor.adapters.store.migrating import NEWEST
 from obligor.core.checkpoints import Checkpoint
+from obligor.governance.audit import doctor
 from obligor.governance.audit.doctor import Reached, Surroundings, examine
 from obligor.security.signing import Verifier
 from obligor.serving.acts import Act, DecisionRow, Request, Submission
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from obligor.adapters.store.examining import PostgresExamination
     from obligor.governance.audit.examination import Check, Examination
 
 NOT_ASKED = {"I5", "I6", "I8"}
@@ -168,7 +168,7 @@ TAMPERED: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     ),
     "the statement of the release was signed by somebody else": (
         ("UPDATE obligor.release SET signature = decode(repeat('00', 64), 'hex')",),
-        {"I4": "release-signature", "release": "not signed by the key of this log"},
+        {"I2": "row-changed", "I4": "row-changed", "release": "not signed by the key of this log"},
     ),
     "the tables are those of an older version": (
         ("UPDATE obligor.alembic_version SET version_num = '0000'",),
@@ -320,3 +320,41 @@ def test_a_decision_by_a_clock_that_was_behind_is_counted(store: str, tmp_path: 
     _record(store, tmp_path, {"decided_at": "2026-11-26T20:00:30.000000Z"}, by="client:bank")
     (counted,) = _check(_examined(store, tmp_path), "clocks").counts.values()
     assert counted == 1
+
+
+# What the store rests on, and what a sample is
+
+
+@pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
+def test_a_server_that_may_lose_what_it_committed_is_told(
+    sound: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    with open_examination(sound[0]) as opened:
+        real = opened.settings()
+    monkeypatch.setattr(PostgresExamination, "settings", lambda _: {**real, setting: "off"})
+    assert _broken(_examined(*sound)) == {"durable": f"{setting} is off; wanted on"}
+
+
+def test_a_key_that_lies_elsewhere_is_not_looked_at(sound: tuple[str, Path]) -> None:
+    assert _check(_examined(*sound, key=None), "key").verdict == "not applicable"
+
+
+def test_a_sample_is_spread_over_the_whole_log(sound: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "SAMPLE", 4)
+    made: list[str] = []
+
+    def replay(record: bytes) -> list[str]:
+        made.append(json.loads(record)["application_id"])
+        return []
+
+    check = _check(_examined(*sound, strict=False, replay=replay), "I2")
+    assert made == ["c0", "c4", "c8", "c12"]
+    assert (check.counts["made again"], check.why) == (4, "a sample; --strict makes all again")
+
+
+def test_everything_that_is_broken_is_told_as_plain_data_too(sound: tuple[str, Path]) -> None:
+    examination = _examined(*sound, anchors=())
+    plain = json.loads(json.dumps(examination.to_plain()))
+    assert not plain["sound"]
+    assert [it["check"] for it in plain["checks"] if it["verdict"] == "broken"] == ["I4"]
+    assert len(plain["checks"]) == len(examination.lines()) - 1
