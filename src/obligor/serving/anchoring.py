@@ -221,10 +221,10 @@ class Anchoring:
         self._refuse_broken()
 
     async def run(self) -> None:
-        """Go on for as long as the service runs."""
+        """Go on for as long as the service runs; what it wrote to begin with goes out at once."""
         while True:
-            await self.sleep(self.every_s)
             await self.round()
+            await self.sleep(self.every_s)
 
     async def round(self) -> None:
         """Sign what has grown, and hand it to every anchor that is not at work or left alone; wait no longer than a round."""
