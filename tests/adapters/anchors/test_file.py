@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.adapters.anchors.notes import note
 
@@ -36,6 +36,7 @@ def test_the_same_checkpoint_once_more_changes_nothing(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["true", "forged"])), max_size=12))
+@settings(max_examples=40)
 def test_whatever_is_published_an_anchor_keeps_one_root_for_one_size_and_never_goes_back(
     wishes: list[tuple[int, str]],
 ) -> None:

@@ -104,10 +104,10 @@ def test_a_checkpoint_is_locked_for_as_long_as_was_asked(anchor: S3Anchor, clien
 
 
 @given(
-    sizes=st.sets(st.integers(0, 1 << 62) | st.integers(0, 40), min_size=1, max_size=8),
+    sizes=st.sets(st.integers(0, 1 << 62) | st.integers(0, 40), min_size=1, max_size=5),
     forged=st.integers(0, 7),
 )
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_however_the_log_grew_its_newest_checkpoint_is_found_and_nothing_older_taken(
     endpoint: str, sizes: set[int], forged: int
 ) -> None:
