@@ -133,7 +133,7 @@ def test_a_migration_killed_half_way_has_changed_nothing(store_url: str) -> None
     )
     done = subprocess.run(
         [sys.executable, "-c", code, store_url, LATER, *STEPS],
-        env={"OBLIGOR_TEST_KILL": "half-way", "PYTHONPATH": ":".join(sys.path)},
+        env={"KILLED_AT": "half-way", "PYTHONPATH": ":".join(sys.path)},
         check=False,
         timeout=60,
     )

@@ -15,7 +15,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.execute("CREATE TABLE obligor.later (number bigint)")
-    if os.environ.get("OBLIGOR_TEST_KILL") == "half-way":
+    if os.environ.get("KILLED_AT") == "half-way":
         os.kill(os.getpid(), signal.SIGKILL)
     op.execute("ALTER TABLE obligor.decision ADD COLUMN later text")
     op.execute("CREATE INDEX decision_later ON obligor.decision (later)")
