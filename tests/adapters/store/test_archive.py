@@ -19,7 +19,7 @@ from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.proofs import PostgresLog
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.canonical import canonical_json, readable_json
-from obligor.core.errors import AuditError, IntegrityError, UnavailableError
+from obligor.core.errors import AuditError, IntegrityError, InvalidInputError, UnavailableError
 from obligor.core.merkle import Frontier, verify_consistency, verify_inclusion
 from obligor.serving.acts import (
     Act,
@@ -135,6 +135,13 @@ def test_a_search_finds_what_it_names(store_url: str, search: Search, wanted: li
     record(store_url, submission(client="other", at=NOW + timedelta(hours=2)))
     found = asked(store_url, lambda archive, _: archive.search(search))
     assert [each.leaf_index for each in found] == wanted
+
+
+@pytest.mark.parametrize("odd", ["a\0b", "\ud800"])
+def test_what_the_store_cannot_hold_is_refused_in_a_search(store_url: str, odd: str) -> None:
+    with pytest.raises(InvalidInputError) as told:
+        asked(store_url, lambda archive, _: archive.search(Search(application_id=odd)))
+    assert odd not in str(told.value)
 
 
 def test_reported_outcomes_come_in_the_order_of_the_log(store_url: str) -> None:

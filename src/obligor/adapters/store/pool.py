@@ -10,7 +10,7 @@ import psycopg
 from psycopg.rows import TupleRow, dict_row
 
 from obligor.adapters.store.address import check_server, connection_info, told, unavailable
-from obligor.core.errors import UnavailableError
+from obligor.core.errors import InvalidInputError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -69,6 +69,8 @@ class Pool:
         ------
         UnavailableError
             Where the store does not answer in time, or all connections are lent for too long.
+        InvalidInputError
+            Where it is asked for what it cannot hold.
         """
         try:
             async with asyncio.timeout(self._patience_s):
@@ -85,6 +87,8 @@ class Pool:
                 connection = None
         except _TROUBLE as error:
             raise unavailable(self._url, error) from error
+        except (psycopg.DataError, UnicodeEncodeError):
+            raise InvalidInputError("the store cannot look for a value of this, such as text with a NUL") from None
         finally:
             self._free.release()
             if connection is not None:
