@@ -206,6 +206,7 @@ def _bury(lock: Path) -> None:
 
 def _run(program: str, arguments: Sequence[str], *, log: Path | None = None) -> None:
     """Run a program of PostgreSQL. What it says goes to a file: a server that it starts would keep a pipe open."""
+    said_before = log.stat().st_size if log is not None and log.exists() else 0
     with tempfile.TemporaryFile() as said:
         done = subprocess.run(  # noqa: S603  a program of our own
             [str(_binaries() / program), *arguments],
@@ -218,18 +219,19 @@ def _run(program: str, arguments: Sequence[str], *, log: Path | None = None) -> 
         if done.returncode == 0:
             return
         said.seek(0)
-        reason = _last_words(log) or _last_words_of(said.read())
+        reason = _last_words(log, said_before) or _last_words_of(said.read())
     raise UnavailableError(
         f"the embedded PostgreSQL did not do its part ({program}): {reason}",
         hint="set OBLIGOR_DATABASE_URL to use a PostgreSQL of your own",
     )
 
 
-def _last_words(log: Path | None) -> str:
+def _last_words(log: Path | None, said_before: int) -> str:
     try:
-        return "" if log is None else _last_words_of(log.read_bytes()[-10_000:])
+        new = b"" if log is None else log.read_bytes()[said_before:]
     except OSError:
-        return ""
+        new = b""
+    return _last_words_of(new) if new else ""
 
 
 def _last_words_of(said: bytes) -> str:

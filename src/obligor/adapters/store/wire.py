@@ -121,13 +121,13 @@ class Wire:
         _checked(await self._sync())
 
     async def _sync(self) -> list[PGresult]:
-        self._answer = self._loop.create_future()
         try:
             self._connection.pipeline_sync()
             if self._connection.flush():
                 self._loop.add_writer(self._socket, self._write)
         except psycopg.Error as error:
             raise LostError(type(error).__name__) from error
+        self._answer = self._loop.create_future()  # nothing is read before this task waits
         return await self._answer
 
     def _write(self) -> None:
