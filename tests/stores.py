@@ -59,7 +59,7 @@ def debian_binaries() -> Path | None:
 
 @contextmanager
 def debian_postgres(binaries: Path) -> Iterator[str]:
-    """Run the machine's own PostgreSQL in a passing folder, as the user postgres where we are root."""
+    """Run the machine's own PostgreSQL in a passing folder, as the user postgres where we are root; it may forget with the power."""
     user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
     owner: dict[str, Any] = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     with tempfile.TemporaryDirectory(prefix="obligor-debian-", ignore_cleanup_errors=True) as folder:
@@ -80,7 +80,7 @@ def debian_postgres(binaries: Path) -> Iterator[str]:
             )
 
         run("initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C")
-        run("pg_ctl", "-D", data, "-l", f"{folder}/log", "-o", f"-k {folder} -c listen_addresses=''", "-w", "start")
+        run("pg_ctl", "-D", data, "-l", f"{folder}/log", "-o", f"-k {folder} -c listen_addresses='' -c fsync=off", "-w", "start")
         try:
             yield f"postgresql://postgres@/postgres?host={folder}"
         finally:
