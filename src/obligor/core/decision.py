@@ -96,7 +96,7 @@ def decide(
     score
         In thousandths.
     reasons
-        What falls short of applicants near the cut-off (``reasons.Explainer``), whatever the score.
+        What falls short of applicants near the cut-off (``reasons.Explainer``); read only where the score declines.
     at
         The instant of the decision, at which the profile must be in force.
     results

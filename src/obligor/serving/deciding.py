@@ -272,7 +272,11 @@ class DecisionService:
         self._meter.stage("score", perf_counter() - ready)
         decision_id = self._sources.new_id(at)
         application_id = release.application_id(read)
-        head = {"decision_id": str(decision_id), "application_id": application_id, "decided_at": time_text(at)}
+        head: dict[str, Any] = {
+            "decision_id": str(decision_id),
+            "application_id": application_id,
+            "decided_at": time_text(at),
+        }
         input_json = encode_application(read)
         input_sha256 = sha256(input_json)
         plain = assessment.to_plain()
@@ -302,7 +306,7 @@ class DecisionService:
             "decision",
             at,
             f"client:{caller.client_id}",
-            str(decision_id),
+            head["decision_id"],
             encode(record),
             self._sources.salt(),
             (row,),

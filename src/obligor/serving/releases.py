@@ -130,10 +130,12 @@ class Release:
         """
         fields, histories = application.fields, application.histories
         score = self.scorer.score(fields, histories=histories)
+        reading = self.policy_reader.read(fields, histories=histories)
+        declines = score.score - reading.cutoff < -reading.grey
         decision = decide(
             score.score,
-            self.policy_reader.read(fields, histories=histories),
-            reasons=self.reasons.explain(score.bins),
+            reading,
+            reasons=self.reasons.explain(score.bins) if declines else (),
             profile=self.profile,
             at=at,
             results=results,
