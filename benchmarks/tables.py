@@ -159,8 +159,21 @@ def _rate(it: dict) -> str:
 
 def _torture(result: dict) -> list[Rows]:
     checks = ["green" if result[name] else "RED" for name in ("verify", "doctor")]
-    counts = [f"{result[name]:,}" for name in ("rounds", "acknowledged", "lost", "duplicated")]
-    return [[["rounds", "acknowledged", "lost", "twice", "`audit verify`", "`doctor --strict`"], [*counts, *checks]]]
+    counts = [f"{result[name]:,}" for name in ("rounds", "acknowledged", "recovered", "lost", "duplicated")]
+    return [
+        [
+            [
+                "rounds",
+                "acknowledged",
+                "answer lost, found again",
+                "lost",
+                "twice",
+                "`audit verify`",
+                "`doctor --strict`",
+            ],
+            [*counts, *checks],
+        ]
+    ]
 
 
 TABLES = {"accuracy": _accuracy, "short": _short, "training": _training, "scoring": _scoring, "engines": _engines,

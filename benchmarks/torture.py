@@ -47,6 +47,7 @@ def run(*, quick: bool, rounds: int | None = None, seed: int = SEED) -> dict[str
         "seed": seed,
         "killed": dict(sorted(killed.items())),
         "acknowledged": found.acknowledged,
+        "recovered": victim.seen.recovered,
         "lost": found.lost,
         "duplicated": found.duplicated,
         "consistent": not found.wrong,

@@ -29,6 +29,7 @@ KILLED = ("service", "database", "both")
 PATH = "/v1/decisions"
 _PATIENCE_S = 60
 _REPEATED = 5
+_REPLAYED = "Idempotent-Replayed"
 _BREATH_S = 0.02
 _STORED = """
     SELECT request.key, request.response, convert_from(record.body, 'UTF8')::jsonb ->> 'decision_id',
@@ -63,6 +64,8 @@ class Seen:
     """Keys that were answered twice, and not with the same bytes."""
     anew: list[str] = field(default_factory=list)
     """Keys with an answer that were not given it again when they were repeated."""
+    recovered: int = 0
+    """Decisions that were made although their first answer was lost, and were found again by their key."""
     statuses: Counter[int | str] = field(default_factory=Counter)
 
     def take(self, key: str, body: bytes, answer: httpx.Response | None) -> None:
@@ -71,7 +74,8 @@ class Seen:
         if answer is None or answer.status_code != httpx.codes.CREATED:
             self.unanswered[key] = body
             return
-        self.unanswered.pop(key, None)
+        if self.unanswered.pop(key, None) and answer.headers.get(_REPLAYED) == "true":
+            self.recovered += 1
         if self.answers.setdefault(key, answer.content) != answer.content:
             self.changed.append(key)
 
@@ -163,7 +167,7 @@ class Victim:
                     await asyncio.sleep(0.05)
             for key in answered:
                 answer = await self.send(client, key, self._body(int(key.removeprefix("key-"))))
-                if answer is None or answer.headers.get("Idempotent-Replayed") != "true":
+                if answer is None or answer.headers.get(_REPLAYED) != "true":
                     self.seen.anew.append(key)
 
     async def kill_under_load(self, what: str, *, after_s: float, down_s: float) -> None:

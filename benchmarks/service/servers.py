@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 OBLIGOR = (sys.executable, "-c", "from obligor.cli import main; main()")
 _PATIENCE_S = 120
+_CLIENT = httpx.Client(timeout=2, trust_env=False)
 _API_KEY = re.compile(r"\bobl_[A-Za-z0-9]+_[A-Za-z0-9_-]+")
 
 
@@ -169,7 +170,7 @@ def free_port() -> int:
 def answers(url: str) -> bool:
     """Whether an address gives 200."""
     try:
-        return httpx.get(url, timeout=2).status_code == httpx.codes.OK
+        return _CLIENT.get(url).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
 
