@@ -12,10 +12,12 @@ import itertools
 import json
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
-import httpx
+import aiohttp
 
 from benchmarks.service.database import Database
 from benchmarks.service.lender import bodies, write_run
@@ -54,6 +56,16 @@ _RELEASES = """
 """
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    body: bytes
+    replayed: bool
+    retry_after: str | None
+
+
 @dataclass
 class Seen:
     """What clients saw: the answer under each key, and the keys that have none yet, with their bodies."""
@@ -68,15 +80,15 @@ class Seen:
     """Decisions that were made although their first answer was lost, and were found again by their key."""
     statuses: Counter[int | str] = field(default_factory=Counter)
 
-    def take(self, key: str, body: bytes, answer: httpx.Response | None) -> None:
+    def take(self, key: str, body: bytes, answer: Answer | None) -> None:
         """Note an answer, or that there was none."""
-        self.statuses["none" if answer is None else answer.status_code] += 1
-        if answer is None or answer.status_code != httpx.codes.CREATED:
+        self.statuses["none" if answer is None else answer.status] += 1
+        if answer is None or answer.status != HTTPStatus.CREATED:
             self.unanswered[key] = body
             return
-        if self.unanswered.pop(key, None) and answer.headers.get(_REPLAYED) == "true":
+        if self.unanswered.pop(key, None) and answer.replayed:
             self.recovered += 1
-        if self.answers.setdefault(key, answer.content) != answer.content:
+        if self.answers.setdefault(key, answer.body) != answer.body:
             self.changed.append(key)
 
 
@@ -116,13 +128,13 @@ class Victim:
         self.service.kill()
         self.database.kill()
 
-    def client(self, *, connections: int | None = None) -> httpx.AsyncClient:
+    def client(self, *, connections: int | None = None) -> aiohttp.ClientSession:
         """Give a client of the service with its API key."""
-        return httpx.AsyncClient(
-            base_url=f"http://{HOST}:{self.port}",
+        return aiohttp.ClientSession(
+            f"http://{HOST}:{self.port}",
             headers={"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"},
-            timeout=httpx.Timeout(_PATIENCE_S),
-            limits=httpx.Limits(max_connections=connections or self.clients),
+            timeout=aiohttp.ClientTimeout(_PATIENCE_S),
+            connector=aiohttp.TCPConnector(limit=connections or self.clients),
         )
 
     def request(self) -> tuple[str, bytes]:
@@ -140,17 +152,19 @@ class Victim:
             async def one() -> None:
                 while not until.is_set():
                     answer = await self.send(client, *self.request())
-                    if answer is None or answer.is_error:
+                    if answer is None or answer.status != HTTPStatus.CREATED:
                         await asyncio.sleep(_BREATH_S)
 
             await asyncio.gather(*(one() for _ in range(self.clients)))
 
-    async def send(self, client: httpx.AsyncClient, key: str, body: bytes) -> httpx.Response | None:
+    async def send(self, client: aiohttp.ClientSession, key: str, body: bytes) -> Answer | None:
         """Send a request once, and note what came of it."""
-        try:
-            answer = await client.post(PATH, content=body, headers={"Idempotency-Key": key})
-        except httpx.TransportError:
-            answer = None
+        answer = None
+        with suppress(aiohttp.ClientError, TimeoutError, OSError):
+            async with client.post(PATH, data=body, headers={"Idempotency-Key": key}) as it:
+                told = it.headers
+                replayed, retry_after = told.get(_REPLAYED) == "true", told.get("Retry-After")
+                answer = Answer(it.status, await it.read(), replayed, retry_after)
         self.seen.take(key, body, answer)
         return answer
 
@@ -167,18 +181,14 @@ class Victim:
                     await asyncio.sleep(0.05)
             for key in answered:
                 answer = await self.send(client, key, self._body(int(key.removeprefix("key-"))))
-                if answer is None or answer.headers.get(_REPLAYED) != "true":
+                if answer is None or not answer.replayed:
                     self.seen.anew.append(key)
 
     async def kill_under_load(self, what: str, *, after_s: float, down_s: float) -> None:
         """Load, kill at a moment, start again after a while, and let clients retry."""
         stop = asyncio.Event()
         loading = asyncio.create_task(self.load(stop))
-        await asyncio.sleep(after_s)
-        if what in {"service", "both"}:
-            self.service.kill()
-        if what in {"database", "both"}:
-            self.database.kill()
+        await asyncio.to_thread(self._strike, what, after_s)
         await asyncio.sleep(down_s)
         stop.set()
         if what in {"database", "both"}:
@@ -187,6 +197,14 @@ class Victim:
             await asyncio.to_thread(self.service.start)
         await loading
         await self.retry()
+
+    def _strike(self, what: str, after_s: float) -> None:
+        """Kill in a thread of its own, so that clients are at any point of their work."""
+        time.sleep(after_s)
+        if what in {"service", "both"}:
+            self.service.kill()
+        if what in {"database", "both"}:
+            self.database.kill()
 
     async def terminate_under_load(self, *, after_s: float) -> tuple[int, float]:
         """Load, ask the service to stop; give its exit code and the seconds it took. Start again, and let clients retry."""
