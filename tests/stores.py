@@ -80,7 +80,17 @@ def debian_postgres(binaries: Path) -> Iterator[str]:
             )
 
         run("initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C")
-        run("pg_ctl", "-D", data, "-l", f"{folder}/log", "-o", f"-k {folder} -c listen_addresses='' -c fsync=off", "-w", "start")
+        run(
+            "pg_ctl",
+            "-D",
+            data,
+            "-l",
+            f"{folder}/log",
+            "-o",
+            f"-k {folder} -c listen_addresses='' -c fsync=off",
+            "-w",
+            "start",
+        )
         try:
             yield f"postgresql://postgres@/postgres?host={folder}"
         finally:
