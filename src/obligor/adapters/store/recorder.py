@@ -222,13 +222,12 @@ class PostgresRecorder:
                 )  # those who gave up, or all at a sudden end
 
     async def _gather(self) -> None:
-        """Let those come along who are ready now: a commit costs the same for thirty as for three, and half of those who
-        call at once should be thought about while the others are committed.
-        """
-        before, quiet = self._queued, 0
+        """Let those come along who are about to: a commit costs nearly the same for thirty as for three."""
+        quiet = 0
         while quiet < _QUIET_TURNS and self._queued < self._bounds.together:
+            before = self._queued
             await asyncio.sleep(0)
-            before, quiet = self._queued, quiet + 1 if self._queued == before else 0
+            quiet = quiet + 1 if self._queued == before else 0
 
     def _take(self) -> list[_Waiting]:
         """Take from the queue what fits into a batch, and at least one."""
