@@ -59,7 +59,7 @@ def debian_binaries() -> Path | None:
 
 @contextmanager
 def debian_postgres(binaries: Path) -> Iterator[str]:
-    """Run the machine's own PostgreSQL in a passing folder, as the user postgres where we are root; it may forget with the power."""
+    """Run the machine's own PostgreSQL in a passing folder, as the user postgres where we are root."""
     user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
     owner: dict[str, Any] = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     with tempfile.TemporaryDirectory(prefix="obligor-debian-", ignore_cleanup_errors=True) as folder:

@@ -8,6 +8,8 @@ service that has none in force decides nothing. Its hash is kept with every deci
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, Self, get_args
 
 from pydantic import AfterValidator, AwareDatetime, Field, model_validator
@@ -81,6 +83,11 @@ class Profile(CardModel):
             raise ProfileError("profile: expires_at: wanted an instant after effective_from")
         return self
 
+    @cached_property
+    def unasked(self) -> Mapping[GateName, GateRecord]:
+        """What a decision keeps of the gates where none was asked."""
+        return MappingProxyType({name: _record(self.gate(name).state, "not_evaluated") for name in GATES})
+
     def gate(self, name: GateName) -> Gate:
         """Give a gate by its name."""
         gate: Gate = getattr(self.gates, name)
@@ -132,7 +139,7 @@ class GateRecord(NamedTuple):
     result: GateResult
 
 
-def record_gates(profile: Profile, results: Mapping[str, str]) -> dict[GateName, GateRecord]:
+def record_gates(profile: Profile, results: Mapping[str, str]) -> Mapping[GateName, GateRecord]:
     """Put the results of the gates beside their states: what is off was not evaluated, nor was what has no result.
 
     Raises
@@ -140,6 +147,8 @@ def record_gates(profile: Profile, results: Mapping[str, str]) -> dict[GateName,
     ProfileError
         Where there is no gate, or no result, of such a name.
     """
+    if not results:
+        return profile.unasked
     for name, result in results.items():
         if name not in GATES:
             raise ProfileError(f"there is no gate {name[:80]!r}; wanted one of {', '.join(GATES)}")

@@ -94,7 +94,7 @@ class Bounds:
     """Acts that may wait; more are refused at once."""
     batch: int = 512
     """Acts that are committed together; one submission with more goes alone."""
-    together: int = 32
+    together: int = 16
     """Acts from which on a commit does not wait for others that come in the same turns of the loop."""
     patience_s: float = 5.0
     """How long a submission is tried."""

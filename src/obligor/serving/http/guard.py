@@ -27,13 +27,9 @@ if TYPE_CHECKING:
 MOST_HEADERS = 64
 MOST_HEADER_BYTES = 16 << 10
 _HEADERS_WANTED = f"wanted at most {MOST_HEADERS} headers with {MOST_HEADER_BYTES} bytes"
-_ALWAYS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-)
+_ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 _POLICY = b"content-security-policy"
+_PAGE = (*_ALWAYS, (b"referrer-policy", b"no-referrer"), (b"cross-origin-resource-policy", b"same-origin"))
 _NO_PAGE = (*_ALWAYS, (_POLICY, b"default-src 'none'; frame-ancestors 'none'"))
 _log = logging.getLogger("obligor.http")
 
@@ -112,7 +108,7 @@ class Outgoing:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             is_page = any(name == _POLICY for name, _ in message["headers"])
-            headers = [*message["headers"], *(_ALWAYS if is_page else _NO_PAGE), *self._closing]
+            headers = [*message["headers"], *(_PAGE if is_page else _NO_PAGE), *self._closing]
             message = {**message, "headers": headers}
         await self._send(message)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from obligor.serving.seats import Seats
 
 BACKLOG = 2048
+_NEW_OBJECTS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class HttpServer(uvicorn.Server):
             raise UnavailableError(f"nothing can listen on {where}; wanted a port that is free") from None
         gc.collect()
         gc.freeze()
+        gc.set_threshold(_NEW_OBJECTS, 20, 100)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
