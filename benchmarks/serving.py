@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -68,6 +69,9 @@ def run(*, quick: bool) -> dict[str, object]:
             service = _Service(folder, database)
             try:
                 result = _measured(service, folder, effort, with_peers=not quick or environment().exists())
+            except RuntimeError:
+                print(f"what the service said last:\n{service.server.log.read_text()[-2000:]}", file=sys.stderr)
+                raise
             finally:
                 service.server.kill()
         result |= _embedded_starts(folder)
