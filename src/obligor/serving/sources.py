@@ -13,11 +13,10 @@ if TYPE_CHECKING:
 
 _SALT_BYTES = 16
 _POOL = 4096
-_VERSION = 7 << 76
-_VARIANT = 0b10 << 62
 _MILLISECONDS = 80
-_BITS_A = ((1 << 12) - 1) << 64
-_BITS_B = (1 << 62) - 1
+_MARKS = 7 << 76 | 0b10 << 62
+"""Version and variant of the id."""
+_CHANCE = ((1 << 12) - 1) << 64 | (1 << 62) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +30,8 @@ class Sources:
 
     def new_id(self, at: datetime) -> UUID:
         """Make an id whose order is that of time, to the millisecond (UUID version 7, RFC 9562)."""
-        chance = int.from_bytes(self.random(10), "big")
-        milliseconds = int(at.timestamp() * 1000)
-        return UUID(int=milliseconds << _MILLISECONDS | _VERSION | (chance & _BITS_A) | _VARIANT | (chance & _BITS_B))
+        chance = int.from_bytes(self.random(10), "big") & _CHANCE
+        return UUID(int=int(at.timestamp() * 1000) << _MILLISECONDS | _MARKS | chance)
 
     def salt(self) -> bytes:
         """Make the salt of a record."""

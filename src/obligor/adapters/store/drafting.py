@@ -35,11 +35,16 @@ _RECORDS: Final = Statement(
     SELECT $1 + place - 1, body, salt FROM unnest($2, $3) WITH ORDINALITY AS given (body, salt, place)""",
     (INT8, ARRAYS[BYTEA], ARRAYS[BYTEA]),
 )
-_HEAD: Final = Statement("head", "UPDATE obligor.tree_head SET size = $1, at = $2 WHERE one", (INT8, TIME))
+_MOVE: Final = Statement(
+    "move",  # and fail where the head stands elsewhere: nothing that follows in the round is done then
+    """WITH moved AS (UPDATE obligor.tree_head SET size = $2, at = $3 WHERE one AND size = $1 RETURNING one)
+    SELECT 1 / count(*) FROM moved""",
+    (INT8, INT8, TIME),
+)
 STATEMENTS: Final = (
     _LEAVES,
     _RECORDS,
-    _HEAD,
+    _MOVE,
     *(Statement(insert.name, insert.sql, insert.parameters) for insert in INSERTS),
 )
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]{1,200}").fullmatch
@@ -105,10 +110,10 @@ class Draft:
         self._put([(NODE, (int2(node.level), int8(node.index), node.hash)) for node in growth.nodes])
         first = int8(self.frontier.size)
         calls: list[Call] = [
+            (b"move", [first, int8(growth.frontier.size), None if self.at is None else time(self.at)]),
             (b"leaf", [first, array(TEXT, self._kinds), array(BYTEA, self._bodies), array(BYTEA, self._hashes)]),
             (b"record", [first, array(BYTEA, self._records), array(BYTEA, self._salts)]),
             *((insert.name.encode(), _columns(insert, rows)) for insert, rows in self._rows.values()),
-            (b"head", [int8(growth.frontier.size), None if self.at is None else time(self.at)]),
         ]
         return growth.frontier, calls
 

@@ -1,9 +1,12 @@
 """The one writer of a process: it records acts by group commit, and answers nobody before they are durable.
 
-Who submits waits in a queue. One task takes what waits, up to a bound, and commits it as one transaction in two round trips:
+Who submits waits in a queue. One task takes what waits, up to a bound, and commits it as one transaction. The head of the log
+is the single sequencer, whatever number of processes write, and nearly always it stands where this process left it and no
+idempotency key was used before. So all of it goes in one round trip: move the head from there, insert leaves, records, rows and
+answers, commit. Where the head moved, or a key is taken, the server refuses, and the same is done in two:
 
-1. lock the head of the log (the single sequencer, whatever number of processes write), and look up the idempotency keys;
-2. insert leaves, records, rows and answers, move the head, and commit.
+1. lock the head, and look up the idempotency keys;
+2. insert, move the head, and commit.
 
 A transaction that the server refused for what passes (a deadlock, a full disk, a standby) is tried again within the deadline
 of who waits longest. One that it refused for what a submission *is* is tried again one by one, so that nobody fails for
@@ -41,6 +44,7 @@ from obligor.serving.acts import Recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from obligor.adapters.store.wire import Call, Result
     from obligor.serving.acts import Request, Submission
@@ -105,6 +109,7 @@ class _Waiting:
     submission: Submission
     answer: asyncio.Future[Recorded]
     deadline: float
+    begun: bool = False
     settled: bool = False
 
 
@@ -150,6 +155,8 @@ class PostgresRecorder:
         self._writer: asyncio.Task[None] | None = None
         self._wire: Wire | None = None
         self._frontier = Frontier()
+        self._at: datetime | None = None
+        """The time of the last leaf, where this process wrote it and the head may stand there still."""
         self._doubt: _Doubt | None = None
 
     async def __aenter__(self) -> Self:
@@ -186,7 +193,12 @@ class PostgresRecorder:
         self._queue.append(waiting)
         self._queued += len(submission.acts)
         self._arrived.set()
-        return await waiting.answer
+        try:
+            return await waiting.answer
+        except asyncio.CancelledError:
+            if not waiting.begun:
+                self._forget(waiting)
+            raise
 
     def _begin(self, submission: Submission) -> None:
         """Note that a request is being recorded."""
@@ -243,6 +255,7 @@ class PostgresRecorder:
             elif waiting.deadline < latest:  # too late to begin: the store is slow, or was away
                 self._refuse([waiting], UnavailableError(f"{told(self._url)} is behind with recording"))
             else:
+                waiting.begun = True
                 batch.append(waiting)
         return batch
 
@@ -292,6 +305,8 @@ class PostgresRecorder:
 
     async def _transact(self, wire: Wire, batch: list[_Waiting]) -> None:
         begun = perf_counter()
+        if self._at is not None and self._doubt is None and await self._at_once(wire, batch, self._at):
+            return
         asked = [(waiting, request) for waiting in batch if (request := waiting.submission.request) is not None]
         _, ((size, at),), *found = await wire.round([_BEGIN, _LOCK, *_finding(asked)])
         if self._doubt is not None and await self._was_done(wire, self._doubt):
@@ -304,14 +319,34 @@ class PostgresRecorder:
         if not answers:
             await wire.round([_ROLLBACK])
             return
+        await self._commit(wire, draft, answers, [], begun=begun)
+
+    async def _at_once(self, wire: Wire, batch: list[_Waiting], at: datetime) -> bool:
+        """Commit in one round trip, where the head stands as this process left it; False where it must be looked at."""
+        begun, draft = perf_counter(), Draft(self._frontier, at)
+        answers = self._drafted(draft, batch)
+        if not answers:
+            return True
+        self._at = None
+        try:
+            await self._commit(wire, draft, answers, [_BEGIN], begun=begun)
+        except RefusedError:  # for whatever reason: it is found again, or is gone
+            await wire.round([_ROLLBACK])
+            return False
+        return True
+
+    async def _commit(
+        self, wire: Wire, draft: Draft, answers: list[tuple[_Waiting, Recorded]], opening: list[Call], *, begun: float
+    ) -> None:
+        """Move the head, insert what was drafted, commit, and answer."""
         frontier, calls = draft.calls()
         self._doubt = _Doubt(self._frontier.size, draft.hashes[0], tuple(answers))
         try:
-            await wire.round([*calls, _COMMIT])
+            await wire.round([*opening, *calls, _COMMIT])
         except RefusedError:
             self._doubt = None  # it did not come to the COMMIT, or that was refused
             raise
-        self._frontier, self._doubt = frontier, None
+        self._frontier, self._doubt, self._at = frontier, None, draft.at
         self._tell(answers)
         self._counted(len(draft.hashes), perf_counter() - begun)
 
@@ -365,7 +400,7 @@ class PostgresRecorder:
 
     async def _connected(self) -> Wire:
         if self._wire is None or not self._wire.is_open:
-            self._frontier = Frontier()  # another server may answer, with another log
+            self._frontier, self._at = Frontier(), None  # another server may answer, with another log
             self._wire = await Wire.connect(self._info, _STATEMENTS)
             check_server(self._wire.server_version, self._url)
         return self._wire
