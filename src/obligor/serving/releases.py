@@ -71,7 +71,10 @@ class Assessment(NamedTuple):
             "cutoff": decision.cutoff,
             "outcome": decision.outcome,
             "because": decision.because,
-            "reasons": [it._asdict() for it in decision.reasons],
+            "reasons": [
+                {"code": code, "feature": feature, "shortfall": shortfall, "text": text}
+                for code, feature, shortfall, text in decision.reasons
+            ],
             "knockouts": decision.knockouts,
             "gates": {name: {"state": it.state, "result": it.result} for name, it in decision.gates.items()},
             "unusual": self.unusual,
