@@ -1,0 +1,81 @@
+"""What is put in force, and taken up by a running service."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from importlib.resources import as_file, files
+from typing import TYPE_CHECKING
+
+import pytest
+
+from obligor.bootstrap.releases import Made, demonstration, put_in_force, read_run
+from obligor.bootstrap.store import open_store
+from obligor.core.errors import IntegrityError, InvalidInputError, PolicyError
+from obligor.core.policy import parse_policy
+from obligor.core.reasons import check_reasons
+from obligor.ingestion.contract_file import load_contract
+from obligor.security.signing import verify_statement
+from obligor.serving.releases import PURPOSE, Releases, open_release
+from obligor.settings import read_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_demonstration_is_the_card_of_the_contract_that_is_shipped() -> None:
+    """``python scripts/demo_release.py`` makes it anew."""
+    with as_file(files("obligor.ingestion") / "simulated-lender.yaml") as path:
+        contract = load_contract(path)
+    made = demonstration()
+    assert made.card.origin.contract_sha256 == contract.sha256
+    assert check_reasons(made.card) == ()
+
+
+def test_a_folder_without_a_card_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="wanted the folder of a run"):
+        read_run(tmp_path)
+
+
+def test_a_policy_of_another_card_is_not_put_in_force(tmp_path: Path) -> None:
+    made = demonstration()
+    (tmp_path / "scorecard.json").write_bytes(made.card.model_copy(update={"name": "other"}).to_json())
+    (tmp_path / "policy.json").write_bytes(made.policy.to_json())
+    with pytest.raises(PolicyError, match="belongs to the card"):
+        read_run(tmp_path)
+
+
+def test_a_release_is_the_next_number_and_is_trusted_only_as_it_was_signed(
+    store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OBLIGOR_AUTHOR", "ada")
+    settings = read_settings({"OBLIGOR_DATA": str(tmp_path), "OBLIGOR_ANCHORS": "off"})
+    first = demonstration()
+    policy = parse_policy(first.policy.model_copy(update={"grey": first.policy.grey + 1000}).to_json())
+
+    async def play() -> None:
+        async with open_store(store_url, settings) as store:
+            releases = Releases(store.archive)
+            one = await put_in_force(store, first)
+            two = await put_in_force(store, Made(first.card, policy))
+            assert (one.number, two.number) == (1, 2)
+            stored = await store.archive.release()
+            assert stored is not None
+
+            def signed(statement: bytes, signature: bytes) -> bool:
+                return verify_statement(statement, signature, purpose=PURPOSE, key=store.key.verifier)
+
+            opened = open_release(stored, signed=signed)
+            assert opened.policy == policy
+            assert releases.take(opened)
+            assert not releases.take(one)  # a lower number is never taken up again
+            assert releases.current is opened
+            pinned = await releases.pinned(one.pins)
+            assert pinned.policy == first.policy
+            for broken in (replace(stored, number=3), replace(stored, policy=first.policy.to_json())):
+                with pytest.raises(IntegrityError, match="not what was signed"):
+                    open_release(broken, signed=signed)
+            with pytest.raises(IntegrityError, match="does not bear the signature"):
+                open_release(replace(stored, signature=bytes(64)), signed=signed)
+
+    asyncio.run(play())
