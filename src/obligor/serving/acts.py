@@ -8,7 +8,7 @@ record become durable together, or not at all, and nobody is answered before. Wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
@@ -20,12 +20,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A client whose API key was checked."""
+    """Whoever was let in: a client with an API key, or a person, or a system, with a token."""
 
     client_id: str
+    """Whose decisions and idempotency keys are their own; of a person ``person:<user id>``, which no client is called."""
     key_id: str
+    """The API key; empty with a token."""
     scopes: frozenset[str]
     expires_at: datetime
+    kind: Literal["client", "person"] = "client"
+    roles: frozenset[str] = frozenset()
+    subject: str = ""
+    """The user id of a person."""
+    strong: bool = False
+    """Whether a second factor was shown."""
+
+    @property
+    def by(self) -> str:
+        """Who acts, as in a leaf: ``client:<id>`` or ``person:<user id>``."""
+        return f"person:{self.subject}" if self.kind == "person" else f"client:{self.client_id}"
 
 
 class DecisionRow(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from obligor.core.errors import ApplicationError, ForbiddenError, Problem
+from obligor.security.permissions import allow
 from obligor.serving.http.bodies import MOST_BYTES, read_body
 from obligor.serving.http.heads import read_head
 from obligor.serving.http.problems import JSON, Answer
@@ -96,17 +97,19 @@ class Door:
         read_head(scope["headers"]).check_body(most=most)
         return await read_body(receive, most=most)
 
-    def allow(self, caller: Caller, *scopes: str) -> None:
-        """Refuse a caller whose key has none of some scopes.
+    def allow(self, caller: Caller, permission: str) -> None:
+        """Refuse a caller without a permission.
 
         Raises
         ------
         ForbiddenError
-            Naming them.
+            Naming the scopes and the roles that come with it.
         """
-        if not caller.scopes.intersection(scopes):
+        try:
+            allow(caller, permission)
+        except ForbiddenError:
             self.meter.refused("scope")
-            raise ForbiddenError(f"this needs an API key with the scope {' or '.join(scopes)}")
+            raise
 
 
 def need_no_query(scope: Scope) -> None:
