@@ -245,8 +245,8 @@ class DecisionService:
 
     async def outcomes(self, caller: Caller, decision_id: UUID) -> list[dict[str, Any]]:
         """Give what was reported of a decision, in the order in which it was recorded."""
-        await self._found(caller, decision_id)
-        rows = await self._archive.outcomes(decision_id)
+        stored = await self._found(caller, decision_id)
+        rows = await self._archive.outcomes(decision_id, client_id=stored.client_id)
         return [
             {"report_id": str(it.report_id), "status": it.status, "observed_on": it.observed_on.isoformat()}
             for it in rows
@@ -324,7 +324,7 @@ class DecisionService:
 
     async def _found(self, caller: Caller, decision_id: UUID, *, needed: str = "decision.read") -> StoredDecision:
         own = allow(caller, needed).own
-        stored = await self._archive.decision(decision_id)
+        stored = await self._archive.decision(decision_id, client_id=caller.client_id if own else None)
         if stored is None or (own and stored.client_id != caller.client_id):
             raise NotFoundError("there is no such decision")
         return stored

@@ -18,7 +18,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from obligor.core.errors import AuditError, IntegrityError, ObligorError
-from obligor.core.leaves import parse_leaf, parse_time
+from obligor.core.leaves import actor, parse_leaf, parse_time
 from obligor.core.strict_json import read_strict_json
 from obligor.governance.audit.anchored import AnchoredNote
 from obligor.governance.audit.examination import Check, Examination, Faults, judged
@@ -169,7 +169,7 @@ class _Walk:
             return  # what cannot be read is found where the log is verified
         where = f"{leaf.kind} {leaf.subject} at leaf {stored.index}"
         self.counts[f"{leaf.kind}s"] += 1
-        if leaf.by != f"client:{said.get('client_id')}":
+        if leaf.by != actor(str(said.get("client_id"))):
             self.foreign.add(f"{where}: its leaf names another client than its record")
         if leaf.kind == "decision":
             self._take_decision(stored, leaf, said, where)
