@@ -1,4 +1,4 @@
-"""Adds people, gives them roles, and reviews who may do what, from the command line; opens the source of people of a service."""
+"""Adds people, gives them roles, and reviews who may do what; opens the source of people of a running service."""
 
 from __future__ import annotations
 

@@ -186,8 +186,9 @@ class Authenticator:
             caller = await tokens.caller(text)
         except TokenError as error:
             self._verified.pop(proof, None)
-            self._attempts.failed(attempt, attempt[1], self._monotonic())
-            self._journal.tell("refused", level="warning", why=error.why, network=attempt[1] or None)
+            if error.why != "malformed":  # which tries nothing, as a text that is no API key
+                self._attempts.failed(attempt, attempt[1], self._monotonic())
+                self._journal.tell("refused", level="warning", why=error.why, network=attempt[1] or None)
             raise self._refusal(_known_reason(error.why)) from None
         if generation == self._generation:
             _keep(self._verified, proof, _Verified(caller, fresh_until), most=self._limits.most_kept)
