@@ -223,7 +223,7 @@ class House:
         return httpx.AsyncClient(transport=transport, base_url="http://obligor.example", headers=headers)
 
 
-def house(*, release: Release | None = None, most_open: int = 64, **of_door: Any) -> House:
+def house(*, release: Release | None = None, most_open: int = 64, authenticating: Any = None, **of_door: Any) -> House:
     """Build a service with a small release in force."""
     store, states = MemoryStore(), States()
     releases = Releases(store)
@@ -236,7 +236,8 @@ def house(*, release: Release | None = None, most_open: int = 64, **of_door: Any
         sources=live_sources(),
         meter=NoMeter(),
     )
-    door = Door(service, KnownKeys(), MemoryLog(), states, lambda: b"# HELP up\n", seats=Seats(most_open), **of_door)
+    keys = authenticating or KnownKeys()
+    door = Door(service, keys, MemoryLog(), states, lambda: b"# HELP up\n", seats=Seats(most_open), **of_door)
     return House(store, releases, door, states, make_app(door))
 
 

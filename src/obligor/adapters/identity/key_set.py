@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -25,6 +26,8 @@ _SECONDS: Final = 5.0
 _MOST_BYTES: Final = 256 << 10
 _OK: Final = 200
 _TRANSLATED: Final = ipaddress.ip_network("64:ff9b::/96")
+
+_PRINTABLE: Final = re.compile(r"[!-~]+")
 
 _Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -118,7 +121,7 @@ def check_key_set_url(url: str, *, production: bool) -> httpx.URL:
         given.port  # noqa: B018  a port that is none raises only when it is read
     except (httpx.InvalidURL, ValueError):
         raise InvalidInputError(f"OBLIGOR_OIDC_JWKS_URL: is malformed; {wanted}") from None
-    if not url.isascii() or not url.isprintable() or not parts.host or given.fragment or "@" in given.netloc:
+    if not _PRINTABLE.fullmatch(url) or not parts.host or given.fragment or "@" in given.netloc:
         raise InvalidInputError(f"OBLIGOR_OIDC_JWKS_URL: is malformed, or holds a user's name; {wanted}")
     if parts.scheme != "https" and (production or parts.scheme != "http" or not _is_loopback(parts.host)):
         raise InvalidInputError(f"OBLIGOR_OIDC_JWKS_URL: {wanted}")
