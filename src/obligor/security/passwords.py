@@ -6,6 +6,7 @@ asked of its characters. The costs are those that OWASP asks for argon2id at the
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Final
 
 from argon2 import PasswordHasher
@@ -35,13 +36,18 @@ def hash_password(password: str, *, user_id: str) -> str:
     rest = password.casefold().replace(user_id.casefold(), "")
     if len(set(rest)) < 5:  # noqa: PLR2004  five different characters beside the name
         raise InvalidInputError("password: repeats the user's name or a few characters; wanted another")
-    return _HASHER.hash(password)
+    return _HASHER.hash(_written(password))
 
 
 def is_password(password: str, kept: str | None) -> bool:
     """Tell whether a password is the one that a hash was made of; without a hash the work is the same, and the answer no."""
     try:
-        right = _HASHER.verify(kept or _NOBODYS, password[:MOST_LENGTH])
+        right = _HASHER.verify(kept or _NOBODYS, _written(password[:MOST_LENGTH]))
     except (VerificationError, InvalidHashError):
         return False
     return right and bool(kept)
+
+
+def _written(password: str) -> bytes:
+    """Write a password in one form, whichever keyboard it comes from (NFKC); half a character is written as none."""
+    return unicodedata.normalize("NFKC", password).encode("utf-8", "replace")
