@@ -33,6 +33,17 @@ _SEARCH: Final = """
     JOIN unnest(%s::bytea[]) WITH ORDINALITY AS canary (word, number) ON position(canary.word IN {value}) > 0
     GROUP BY canary.number ORDER BY canary.number
 """
+_UNHIDDEN: Final = """
+    SELECT hidden.name FROM unnest(ARRAY['decision', 'outcome', 'record', 'request']) AS hidden (name)
+    WHERE NOT EXISTS (
+        SELECT FROM pg_class JOIN pg_policy ON polrelid = pg_class.oid
+        WHERE pg_class.oid = to_regclass('obligor.' || hidden.name) AND relrowsecurity AND polname = 'own_rows'
+    ) OR EXISTS (
+        SELECT FROM pg_policy
+        WHERE polrelid = to_regclass('obligor.' || hidden.name) AND polname NOT IN ('own_rows', 'every_row')
+    )
+    ORDER BY 1
+"""
 _RELEASE: Final = """
     SELECT number, statement, signature,
         (SELECT body FROM obligor.artefact WHERE sha256 = card_sha256),
@@ -62,6 +73,10 @@ class PostgresExamination(PostgresLogSource):
     def stray_outcomes(self) -> Sequence[int]:
         """Give the leaves of outcomes that are of no decision."""
         return [int(row[0]) for row in self._connection.execute(_STRAY_OUTCOMES)]
+
+    def unhidden(self) -> Sequence[str]:
+        """Name the tables whose rows the database does not hide from other clients, though it should."""
+        return [str(row[0]) for row in self._connection.execute(_UNHIDDEN)]
 
     def search(self, canaries: Sequence[str]) -> Iterator[Hit]:
         """Find strings, as UTF-8, in every column of the store that can hold text."""
