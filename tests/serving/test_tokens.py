@@ -256,6 +256,7 @@ WRONG: dict[str, Callable[[], str]] = {
     "no subject": lambda: token(claims(sub=None)),
     "an empty subject": lambda: token(claims(sub="")),
     "a subject with a line break": lambda: token(claims(sub="ada\nroot")),
+    "a subject that nobody could be called": lambda: token(claims(sub="ada' OR '1'='1")),
     "a subject that is a list": lambda: token(claims(sub=["ada"])),
     "a claim twice": twice("sub"),
     "an end twice": twice("exp"),

@@ -34,7 +34,8 @@ _SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]+")
 _KID: Final = re.compile(r"[\x21-\x7e]{1,200}")
 _READ: Final = frozenset({"alg", "kid", "typ"})
 _IGNORED: Final = frozenset({"x5t", "x5t#S256"})  # thumbprints, which some providers repeat the kid in
-_LONGEST_SUBJECT: Final = 190
+SUBJECT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+|:/=~-]{0,189}")
+"""What a person may be called: a text that can stand in a leaf, a label and a command."""
 
 Key = RSAKey | ECKey | OKPKey
 
@@ -166,7 +167,7 @@ def _claims(said: Mapping[str, Any], issuer: Issuer, at: int) -> Claims:
     if at >= expires + LEEWAY_S:
         raise TokenError("expired")
     subject, client_id = said.get("sub"), said.get("client_id", said.get("azp", ""))
-    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT or not subject.isprintable():
+    if not isinstance(subject, str) or not SUBJECT.fullmatch(subject):
         raise TokenError("malformed")
     if not isinstance(client_id, str):
         raise TokenError("malformed")

@@ -1,16 +1,17 @@
 """Who is calling: from the Authorization header of a request to the client whose key it shows, or to whom its token names.
 
-What begins with ``obl_`` is an API key; anything else is a token, and is asked of whoever reads tokens. Both are remembered,
-limited and refused alike.
+What begins with ``obl_`` is an API key; anything else is a token, and is asked of whoever reads tokens. Both are remembered
+and refused alike.
 
 Most requests show a key that was checked a moment ago; they cost one hash and one look into a table. What was checked is
 believed for half a minute at most, and is asked for again at once where a change was told; expiry is held against the clock
 at every request. Whoever is refused learns nothing: an unknown key, a wrong secret, a revoked and an expired key get the same
 answer after the same work.
 
-Failures are limited by the pair of key id and network, and by network. A network is that of the connection (an IPv4 address,
-or the /64 of an IPv6 address), never what a header claims. A key that was shown in full before is not held up by what others
-try from the same network; a client that repeats a stale key uses up its own pair, not what others behind the same proxy have.
+Failures of keys are limited by the pair of key id and network, and by network. A network is that of the connection (an IPv4
+address, or the /64 of an IPv6 address), never what a header claims. A key that was shown in full before is not held up by what
+others try from the same network; a client that repeats a stale key uses up its own pair, not what others behind the same proxy
+have.
 A request that shows no key at all tries nothing, and is answered without being counted against anybody.
 """
 
@@ -155,7 +156,7 @@ class Authenticator:
     async def _verify(self, header: str, proof: bytes, *, peer: str) -> Caller:
         text = header[len(_SCHEME) :] if header[: len(_SCHEME)].lower() == _SCHEME else ""
         if self._tokens is not None and text and not text.startswith(_API_KEY):
-            return await self._verify_token(self._tokens, text, proof, peer=peer)
+            return await self._verify_token(self._tokens, text, proof)
         shown = parse_key(text)
         if shown is None:
             raise self._refusal("malformed" if header else "missing")
@@ -176,19 +177,13 @@ class Authenticator:
             _keep(self._verified, proof, _Verified(caller, found.fresh_until), most=self._limits.most_kept)
         return caller
 
-    async def _verify_token(self, tokens: Tokens, text: str, proof: bytes, *, peer: str) -> Caller:
-        """Find who a token names; a token that fails again and again uses up its own pair, and others that of the network."""
-        attempt = (proof.hex(), network_of(peer))
-        if proof not in self._verified:
-            self._hold_up(attempt)
+    async def _verify_token(self, tokens: Tokens, text: str, proof: bytes) -> Caller:
+        """Find who a token names. Nobody is held up: a signature cannot be guessed, and costs little to check."""
         generation, fresh_until = self._generation, self._monotonic() + self._limits.lifetime_s
         try:
             caller = await tokens.caller(text)
         except TokenError as error:
             self._verified.pop(proof, None)
-            if error.why != "malformed":  # which tries nothing, as a text that is no API key
-                self._attempts.failed(attempt, attempt[1], self._monotonic())
-                self._journal.tell("refused", level="warning", why=error.why, network=attempt[1] or None)
             raise self._refusal(_known_reason(error.why)) from None
         if generation == self._generation:
             _keep(self._verified, proof, _Verified(caller, fresh_until), most=self._limits.most_kept)
@@ -200,7 +195,7 @@ class Authenticator:
             wait = 1.0
         if wait:
             self._refused("limited")
-            raise LimitedError("too many attempts with keys or tokens that open nothing", retry_after=ceil(wait))
+            raise LimitedError("too many attempts with keys that open nothing", retry_after=ceil(wait))
 
     async def _find(self, key_id: str) -> _Found:
         found = self._known.get(key_id) or self._nobody.get(key_id)

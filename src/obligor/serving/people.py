@@ -7,7 +7,6 @@ granted by one person, since there is nobody else yet; the record says so.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
@@ -17,6 +16,7 @@ from obligor.core.errors import ClashError, ForbiddenError, InvalidInputError, N
 from obligor.core.leaves import time_text
 from obligor.security.passwords import hash_password
 from obligor.security.permissions import permissions
+from obligor.security.tokens import SUBJECT
 from obligor.serving.acts import Act, SignInRow, Submission, UserRoleRow, UserRow
 from obligor.serving.encoding import encode
 
@@ -34,7 +34,6 @@ FIRST_ROLE: Final = "admin"
 SYSTEMS_ROLE: Final = "los"
 """The role of systems with tokens; a person is never given it."""
 STALE_AFTER: Final = timedelta(days=90)
-_USER_ID: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@+-]{0,98}[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +188,7 @@ def check_user_id(user_id: str) -> None:
     InvalidInputError
         Where it is not made of letters, digits and a few signs.
     """
-    if not _USER_ID.fullmatch(user_id):
+    if not SUBJECT.fullmatch(user_id):
         raise InvalidInputError(
             "user: wanted up to 100 letters, digits, '.', '_', '@', '+' and '-', with a letter or a digit at both ends",
             hint="the one who acts is named by OBLIGOR_AUTHOR",

@@ -15,7 +15,7 @@ from tests.stores import NOW, submission
 from obligor.adapters.store.archive import PostgresArchive
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.recorder import PostgresRecorder
-from obligor.core.errors import NotFoundError
+from obligor.core.errors import NotFoundError, ObligorError
 from obligor.serving import deciding
 from obligor.serving.acts import Act, Caller, OutcomeRow, Search, Submission
 
@@ -72,6 +72,19 @@ def test_a_question_without_a_condition_gets_only_the_clients_rows(filled: str, 
     assert count(None) == (2 if table != "record" else 4)
 
 
+def test_a_plan_that_was_made_for_one_is_not_used_for_another(filled: str) -> None:
+    """The same question on one connection, so often that PostgreSQL keeps its plan."""
+
+    async def question(archive: PostgresArchive, _: Pool) -> list[bool]:
+        return [
+            await archive.decision(THEIRS, client_id=client) is not None
+            for _ in range(12)
+            for client in ("bank", "broker", None)
+        ]
+
+    assert asked(filled, question) == [False, True, True] * 12
+
+
 @pytest.mark.parametrize("sly", ["bank' OR '1'='1", "bank', true); RESET ROLE; --", "%", "bank\\"])
 def test_a_client_with_a_sly_name_sees_nothing(filled: str, sly: str) -> None:
     assert asked(filled, lambda _, pool: pool.rows_of(sly, "SELECT * FROM obligor.decision")) == []
@@ -92,7 +105,7 @@ def test_the_next_question_on_the_same_connection_is_nobodys_again(filled: str) 
 
 def test_a_question_that_fails_leaves_no_connection_in_a_clients_name(filled: str) -> None:
     async def question(_: PostgresArchive, pool: Pool) -> str:
-        with pytest.raises(psycopg.Error):
+        with pytest.raises(ObligorError):
             await pool.rows_of("bank", "SELECT 1 / 0")
         return str((await pool.rows("SELECT current_user::text AS name"))[0]["name"])
 

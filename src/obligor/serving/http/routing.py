@@ -34,7 +34,7 @@ _WHY: Mapping[int, str] = {
     413: "The body is too large.",
     415: "The body is not plain application/json.",
     422: "Something in the request is wrong; nothing was recorded.",
-    429: "Too many requests of this client at a time, or too many keys, tokens or passwords tried that open nothing.",
+    429: "Too many requests of this client at a time, or too many keys or passwords tried that open nothing.",
     431: "The headers are too large.",
     503: "The service, its store or its release cannot answer now; send the same request again.",
 }

@@ -162,7 +162,7 @@ class Report(Shape):
 class Credentials(Shape):
     """A user and a password."""
 
-    user: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._@+-]{0,98}[A-Za-z0-9])?$")]
+    user: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._@+|:/=~-]{0,189}$")]
     password: Annotated[str, Field(min_length=1, max_length=256)]
 
 
