@@ -140,14 +140,9 @@ def allow(caller: Holder, permission: str) -> Allowance:
     ForbiddenError
         Where the caller has none, holds roles that nobody holds together, or has yet to show a second factor.
     """
-    held, conflict = _held(caller.roles, caller.scopes)
-    if conflict is not None:
-        raise ForbiddenError(f"the roles {conflict[0]} and {conflict[1]} are held together, which nobody may")
-    how = held.get(permission)
+    how = _known(caller.roles, caller.scopes, permission, strong=caller.strong)
     if how is None:
-        raise ForbiddenError(f"this needs {permissions().who(permission)}")
-    if permission in permissions().step_up and not caller.strong:
-        raise ForbiddenError("this needs a second factor; sign in with it and send the request again")
+        raise _refusal(caller, permission)
     return how
 
 
@@ -185,8 +180,21 @@ def read_permissions(text: str) -> Permissions:
 
 
 @lru_cache(maxsize=_MOST_KEPT)
-def _held(roles: frozenset[str], scopes: frozenset[str]) -> tuple[Mapping[str, Allowance], tuple[str, str] | None]:
-    return permissions().held(roles=roles, scopes=scopes), permissions().conflict(roles)
+def _known(roles: frozenset[str], scopes: frozenset[str], permission: str, *, strong: bool) -> Allowance | None:
+    """Give how far a permission goes; None where it is refused."""
+    table = permissions()
+    if table.conflict(roles) is not None or (permission in table.step_up and not strong):
+        return None
+    return table.held(roles=roles, scopes=scopes).get(permission)
+
+
+def _refusal(caller: Holder, permission: str) -> ForbiddenError:
+    table = permissions()
+    if conflict := table.conflict(caller.roles):
+        return ForbiddenError(f"the roles {conflict[0]} and {conflict[1]} are held together, which nobody may")
+    if permission in table.held(roles=caller.roles, scopes=caller.scopes):
+        return ForbiddenError("this needs a second factor; sign in with it and send the request again")
+    return ForbiddenError(f"this needs {table.who(permission)}")
 
 
 def _allowance(said: object) -> Allowance:
