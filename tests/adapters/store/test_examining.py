@@ -152,6 +152,10 @@ TAMPERED: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
         ("CREATE POLICY more ON obligor.decision FOR SELECT TO obligor_reader USING (true)",),
         {"I7": "table decision: the policy that hides rows"},
     ),
+    "the policy of a table lets every client see every row": (
+        ("ALTER POLICY every_row ON obligor.request USING (true)",),
+        {"I7": "table request: the policy that hides rows"},
+    ),
     "the row of a decision was given to another client": (
         ("UPDATE obligor.decision SET client_id = 'broker' WHERE leaf_index = 2",),
         dict.fromkeys(("I2", "I4"), "client_id is not what the record"),

@@ -35,13 +35,13 @@ _SEARCH: Final = """
 """
 _UNHIDDEN: Final = """
     SELECT hidden.name FROM unnest(ARRAY['decision', 'outcome', 'record', 'request']) AS hidden (name)
-    WHERE NOT EXISTS (
-        SELECT FROM pg_class JOIN pg_policy ON polrelid = pg_class.oid
-        WHERE pg_class.oid = to_regclass('obligor.' || hidden.name) AND relrowsecurity AND polname = 'own_rows'
-    ) OR EXISTS (
-        SELECT FROM pg_policy
-        WHERE polrelid = to_regclass('obligor.' || hidden.name) AND polname NOT IN ('own_rows', 'every_row')
-    )
+    LEFT JOIN pg_class ON pg_class.oid = to_regclass('obligor.' || hidden.name)
+    LEFT JOIN pg_policy ON polrelid = pg_class.oid
+    GROUP BY hidden.name, relrowsecurity
+    HAVING relrowsecurity IS NOT true OR array_agg(polname::text ORDER BY polname) <> ARRAY['every_row', 'own_rows']
+        OR bool_or(CASE polname
+            WHEN 'every_row' THEN pg_get_expr(polqual, polrelid) NOT LIKE '%CURRENT_USER <> ''obligor_reader''%'
+            ELSE pg_get_expr(polqual, polrelid) NOT SIMILAR TO '%(obligor.client|decision_id|leaf_index)%' END)
     ORDER BY 1
 """
 _RELEASE: Final = """
