@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from obligor import __version__
 from obligor.bootstrap.anchors import anchored
+from obligor.bootstrap.people import open_identity
 from obligor.bootstrap.releases import demonstration, put_in_force, read_run
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
@@ -80,6 +81,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
     from obligor.serving.authenticating import Authenticator
     from obligor.serving.deciding import DecisionService
     from obligor.serving.http import Door, Seats, allow_open_files, make_app, make_server
+    from obligor.serving.refusals import Refusals
     from obligor.serving.releases import Releases
     from obligor.serving.tracing import traced
 
@@ -103,7 +105,16 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             sources=store.sources,
             meter=meter,
         )
-        authenticator = Authenticator(store.archive, now=store.sources.now, refused=meter.refused, journal=journal)
+        identity = open_identity(store, os.environ)
+        authenticator = Authenticator(
+            store.archive, now=store.sources.now, refused=meter.refused, journal=journal, tokens=identity.tokens
+        )
+        refusals = Refusals(
+            store.recorder,
+            store.sources,
+            failed=lambda error: journal.failed("refusals_failed", error, level="warning"),
+        )
+        stack.push_async_callback(refusals.record)
         seats, readiness = Seats(), _Readiness(store)
         door = Door(
             service,
@@ -114,6 +125,8 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             meter,
             seats,
             beside=lambda: {"anchors": anchoring.well},
+            refusals=refusals,
+            sign_in=identity.sign_in,
         )
         allow_open_files()
         app = make_app(door) if telemetry.tracing is None else traced(make_app(door), telemetry.tracing)
@@ -123,6 +136,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             asyncio.create_task(_follow(follow(url, RELEASES), lambda: _take_newest(store, releases, meter), journal)),
             asyncio.create_task(_follow(follow(url, API_KEYS), _forgetting(authenticator), journal)),
             asyncio.create_task(anchoring.run()),
+            asyncio.create_task(refusals.run()),
         ]
         beside = None if grpc is None else asyncio.create_task(_run_beside(grpc, readiness, seats))
         say(_welcome(doors, releases.current))
@@ -233,7 +247,7 @@ async def _open_grpc(door: Door, doors: Doors, tracing: Tracing | None) -> Serve
     from obligor.serving.grpc.servicer import Servicer
     from obligor.serving.tracing import grpc_interceptor
 
-    servicer = Servicer(door.service, door.authenticator, seats=door.seats, meter=door.meter)
+    servicer = Servicer(door.service, door.authenticator, seats=door.seats, meter=door.meter, refusals=door.refusals)
     server = GrpcServer(servicer, interceptors=() if tracing is None else (grpc_interceptor(tracing),))
     await server.start(doors.host, doors.grpc_port)
     return server

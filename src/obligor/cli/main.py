@@ -8,7 +8,7 @@ import sys
 import click
 
 from obligor import __version__
-from obligor.cli import audit, bins, choosing, contracts, examining, explaining, keys, making, scoring, serving
+from obligor.cli import audit, bins, choosing, contracts, examining, explaining, keys, making, people, scoring, serving
 from obligor.core.errors import ObligorError
 
 _USAGE = {"invalid", "too_large"}
@@ -33,6 +33,9 @@ for _command in (
     serving.serve,
     serving.releases,
     keys.keys,
+    people.users,
+    people.roles,
+    people.access,
     audit.audit,
     examining.replay,
     examining.doctor,

@@ -19,6 +19,7 @@
      +-- ForbiddenError           kind forbidden    exit 1   somebody known, who may not do this
      +-- NotFoundError            kind not_found    exit 1   there is none, or none that the caller may see
      +-- InFlightError            kind conflict     exit 1   the same request is being worked on
+     +-- ClashError               kind clash        exit 1   it does not go with what there is
      +-- LimitedError             kind limited      exit 1   too many requests by this caller
      +-- TooLargeError            kind too_large    exit 2   more than the stated limit came in
      +-- IntegrityError           kind broken       exit 1   what is kept is not what was signed or hashed
@@ -41,6 +42,7 @@ Kind = Literal[
     "forbidden",
     "not_found",
     "conflict",
+    "clash",
     "limited",
     "too_large",
     "broken",
@@ -151,6 +153,12 @@ class InFlightError(ObligorError):
     """A request with the same idempotency key is being worked on; the same request may be sent again soon."""
 
     kind = "conflict"
+
+
+class ClashError(ObligorError):
+    """It does not go with what there is, such as a role with another; the same request would fail again."""
+
+    kind = "clash"
 
 
 class LimitedError(ObligorError):

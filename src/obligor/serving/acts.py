@@ -8,9 +8,11 @@ record become durable together, or not at all, and nobody is answered before. Wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
+
+from obligor.core.leaves import actor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +22,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A client whose API key was checked."""
+    """Whoever was let in: a client with an API key, or a person, or a system, with a token."""
 
     client_id: str
+    """Whose decisions and idempotency keys are their own; of a person ``person:<user id>``, which no client is called."""
     key_id: str
+    """The API key; empty with a token."""
     scopes: frozenset[str]
     expires_at: datetime
+    kind: Literal["client", "person"] = "client"
+    roles: frozenset[str] = frozenset()
+    subject: str = ""
+    """The user id of a person."""
+    strong: bool = False
+    """Whether a second factor was shown."""
+
+    @property
+    def by(self) -> str:
+        """Who acts, as in a leaf: ``client:<id>`` or ``person:<user id>``."""
+        return actor(self.client_id)
 
 
 class DecisionRow(msgspec.Struct, frozen=True):
@@ -89,7 +104,44 @@ class ApiKeyRow:
     revoked_at: datetime | None
 
 
-Row = DecisionRow | OutcomeRow | ReleaseRow | ApiKeyRow
+# People
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """A person as they are kept: a user id that is there already is replaced."""
+
+    user_id: str
+    password: str
+    """The hash of a password (argon2id, in PHC form); empty where the person signs in elsewhere."""
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class UserRoleRow:
+    """A role of a person, and how far its grant has come: what is there already is replaced."""
+
+    user_id: str
+    role: str
+    state: Literal["proposed", "granted", "revoked"]
+    proposed_by: str
+    by: str
+    """Who brought it to this state."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SignInRow:
+    """A person signed in with a password."""
+
+    user_id: str
+    at: datetime
+
+
+PeopleRow = UserRow | UserRoleRow | SignInRow
+
+Row = DecisionRow | OutcomeRow | ReleaseRow | ApiKeyRow | PeopleRow
 
 
 class Act(msgspec.Struct, frozen=True):
@@ -203,16 +255,16 @@ class StoredRelease:
 class Archive(Protocol):
     """Where what was recorded is found again."""
 
-    async def decision(self, decision_id: UUID) -> StoredDecision | None:
-        """Find a decision."""
+    async def decision(self, decision_id: UUID, *, client_id: str | None = None) -> StoredDecision | None:
+        """Find a decision; one of another client is not found where a client is named."""
         ...
 
     async def search(self, search: Search) -> tuple[StoredDecision, ...]:
         """Find decisions, the newest first."""
         ...
 
-    async def outcomes(self, decision_id: UUID) -> tuple[OutcomeRow, ...]:
-        """Give what was reported of a decision, in the order of the log."""
+    async def outcomes(self, decision_id: UUID, *, client_id: str | None = None) -> tuple[OutcomeRow, ...]:
+        """Give what was reported of a decision, in the order of the log; of another client's nothing."""
         ...
 
     async def artefact(self, sha256: str) -> bytes | None:

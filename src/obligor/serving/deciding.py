@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from obligor.core.errors import (
-    ForbiddenError,
     InvalidInputError,
     NotFoundError,
     ObligorError,
     TooLargeError,
 )
 from obligor.core.leaves import time_text
+from obligor.security.permissions import allow
 from obligor.serving.acts import Act, DecisionRow, OutcomeRow, Recorded, Request, Submission
 from obligor.serving.answers import answer_of, answered, record_of, with_receipt
 from obligor.serving.encoding import encode, encode_application, encode_in_order
@@ -102,7 +102,7 @@ class DecisionService:
             As they say.
         """
         started = perf_counter()
-        _allow(caller, "decide")
+        allow(caller, "decision.decide")
         _check_key(key)
         decided = self._decide(caller, self._releases.current, application, at=self._sources.now(), key=key)
         thought = perf_counter()
@@ -128,7 +128,7 @@ class DecisionService:
         ForbiddenError, KeyReusedError, InFlightError, UnavailableError
             As they say.
         """
-        _allow(caller, "decide")
+        allow(caller, "decision.decide")
         _check_key(key)
         if len(applications) > MOST_AT_ONCE:
             raise TooLargeError(f"applications: got {len(applications)}, wanted at most {MOST_AT_ONCE}")
@@ -162,7 +162,7 @@ class DecisionService:
         ForbiddenError, ApplicationError, UnavailableError
             As they say.
         """
-        _allow(caller, "simulate")
+        allow(caller, "decision.simulate")
         release = self._releases.current
         at = self._sources.now()
         assessment = release.assess(release.read(application), at=at)
@@ -181,10 +181,8 @@ class DecisionService:
 
     async def search(self, caller: Caller, search: Search) -> SearchPage:
         """Find decisions of the caller, or of everybody for an auditor, the newest first."""
-        _allow(caller, "read", "audit")
-        wanted = search
-        if "audit" not in caller.scopes:
-            wanted = replace(search, client_id=caller.client_id)
+        own = allow(caller, "decision.read").own
+        wanted = replace(search, client_id=caller.client_id) if own else search
         found = await self._archive.search(wanted)
         more = len(found) == wanted.limit
         return SearchPage(tuple(answer_of(it) for it in found), found[-1].leaf_index if more else None)
@@ -210,10 +208,10 @@ class DecisionService:
         ForbiddenError, NotFoundError, ApplicationError, KeyReusedError, InFlightError, UnavailableError
             As they say.
         """
-        _allow(caller, "report")
+        allow(caller, "outcome.report")
         _check_key(key)
         told = read_report(report)
-        stored = await self._found(caller, decision_id, needed=("report",))
+        stored = await self._found(caller, decision_id, needed="outcome.report")
         at = self._sources.now()
         decided_on = record_of(stored)["decided_at"][:10]
         if not decided_on <= told.observed_on.isoformat() <= at.date().isoformat():
@@ -232,7 +230,7 @@ class DecisionService:
         act = Act(
             "outcome",
             at,
-            f"client:{caller.client_id}",
+            caller.by,
             str(report_id),
             encode(body),
             self._sources.salt(),
@@ -247,8 +245,8 @@ class DecisionService:
 
     async def outcomes(self, caller: Caller, decision_id: UUID) -> list[dict[str, Any]]:
         """Give what was reported of a decision, in the order in which it was recorded."""
-        await self._found(caller, decision_id)
-        rows = await self._archive.outcomes(decision_id)
+        stored = await self._found(caller, decision_id)
+        rows = await self._archive.outcomes(decision_id, client_id=stored.client_id)
         return [
             {"report_id": str(it.report_id), "status": it.status, "observed_on": it.observed_on.isoformat()}
             for it in rows
@@ -305,7 +303,7 @@ class DecisionService:
         act = Act(
             "decision",
             at,
-            f"client:{caller.client_id}",
+            caller.by,
             head["decision_id"],
             encode(record),
             self._sources.salt(),
@@ -324,12 +322,10 @@ class DecisionService:
             unusual=assessment.unusual,
         )
 
-    async def _found(
-        self, caller: Caller, decision_id: UUID, *, needed: tuple[str, ...] = ("read", "audit")
-    ) -> StoredDecision:
-        _allow(caller, *needed)
-        stored = await self._archive.decision(decision_id)
-        if stored is None or (stored.client_id != caller.client_id and "audit" not in caller.scopes):
+    async def _found(self, caller: Caller, decision_id: UUID, *, needed: str = "decision.read") -> StoredDecision:
+        own = allow(caller, needed).own
+        stored = await self._archive.decision(decision_id, client_id=caller.client_id if own else None)
+        if stored is None or (own and stored.client_id != caller.client_id):
             raise NotFoundError("there is no such decision")
         return stored
 
@@ -359,11 +355,6 @@ def _results_bytes(results: Sequence[_Decided | ObligorError], leaf_index: int) 
         else:
             parts.append(b'{"problem":%b}' % encode_in_order(problem_of(it)))
     return b'{"results":[%b]}' % b",".join(parts)
-
-
-def _allow(caller: Caller, *scopes: str) -> None:
-    if not caller.scopes.intersection(scopes):
-        raise ForbiddenError(f"this needs an API key with the scope {' or '.join(scopes)}")
 
 
 def _check_key(key: str) -> None:

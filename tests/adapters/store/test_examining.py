@@ -19,6 +19,7 @@ from tests.stores import new_store, of_database
 from obligor.adapters.anchors.file import FileAnchor
 from obligor.adapters.store.examining import PostgresExamination, open_examination
 from obligor.adapters.store.migrating import NEWEST
+from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.checkpoints import Checkpoint
 from obligor.governance.audit import doctor
 from obligor.governance.audit.doctor import Reached, Surroundings, examine
@@ -142,6 +143,18 @@ TAMPERED: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "the decision of an outcome is gone": (
         ("DELETE FROM obligor.decision WHERE decision_id IN (SELECT decision_id FROM obligor.outcome)",),
         {"I2": "no row of table decision", "I4": "row-missing", "I7": "of a decision that is not there"},
+    ),
+    "rows of other clients are hidden no more": (
+        ("ALTER TABLE obligor.record DISABLE ROW LEVEL SECURITY",),
+        {"I7": "table record: the policy that hides rows"},
+    ),
+    "a policy lets every client see every decision": (
+        ("CREATE POLICY more ON obligor.decision FOR SELECT TO obligor_reader USING (true)",),
+        {"I7": "table decision: the policy that hides rows"},
+    ),
+    "the policy of a table lets every client see every row": (
+        ("ALTER POLICY every_row ON obligor.request USING (true)",),
+        {"I7": "table request: the policy that hides rows"},
     ),
     "the row of a decision was given to another client": (
         ("UPDATE obligor.decision SET client_id = 'broker' WHERE leaf_index = 2",),
@@ -309,6 +322,26 @@ def test_a_decline_against_an_enforced_gate_is_none(store: str, tmp_path: Path) 
     gates = {"kyc": {"state": "enforce", "result": "fail"}}
     _record(store, tmp_path, {"outcome": "decline", "gates": gates}, by="client:bank")
     assert "I3" not in _broken(_examined(store, tmp_path))
+
+
+def test_a_role_that_one_person_gave_is_told_unless_it_was_the_very_first(store: str, tmp_path: Path) -> None:
+    grants: tuple[dict[str, object], ...] = (
+        {"user_id": "root", "role": "admin", "proposed_by": "root", "by": "root", "first_of_all": True},
+        {"user_id": "ada", "role": "analyst", "proposed_by": "root", "by": "grace", "first_of_all": False},
+        {"user_id": "bob", "role": "analyst", "proposed_by": "root", "by": "root", "first_of_all": False},
+        {"user_id": "eve", "role": "admin", "proposed_by": "root", "by": "eve", "first_of_all": True},
+    )
+
+    async def run() -> None:
+        async with PostgresRecorder(store) as recorder:
+            for said in grants:
+                act = Act("role.granted", NOON, f"person:{said['by']}", str(said["user_id"]), encode(said), bytes(16))
+                await recorder.record(Submission((act,), lambda _: b""))
+
+    asyncio.run(run())
+    told = _check(_examined(store, tmp_path), "I5")
+    assert (told.verdict, told.counts) == ("broken", {"roles granted": 4})
+    assert "bob: proposed and granted by one person" in told.why or "role analyst of bob" in told.why
 
 
 def test_a_decision_that_the_log_gives_to_another_client_is_told(store: str, tmp_path: Path) -> None:

@@ -136,9 +136,10 @@ class MemoryStore:
                     self.reports.append(row)
         return Recorded(submission.respond(first), submission.status, replayed=False, leaf_index=first)
 
-    async def decision(self, decision_id: UUID) -> StoredDecision | None:
+    async def decision(self, decision_id: UUID, *, client_id: str | None = None) -> StoredDecision | None:
         self._check()
-        return next((it for it in self.kept if it.decision_id == decision_id), None)
+        found = next((it for it in self.kept if it.decision_id == decision_id), None)
+        return None if found is None or client_id not in (None, found.client_id) else found
 
     async def search(self, search: Search) -> tuple[StoredDecision, ...]:
         self._check()
@@ -154,7 +155,7 @@ class MemoryStore:
         ]
         return tuple(reversed(found))[: search.limit]
 
-    async def outcomes(self, decision_id: UUID) -> tuple[OutcomeRow, ...]:
+    async def outcomes(self, decision_id: UUID, *, client_id: str | None = None) -> tuple[OutcomeRow, ...]:
         return tuple(it for it in self.reports if it.decision_id == decision_id)
 
     async def artefact(self, sha256: str) -> bytes | None:
@@ -222,7 +223,7 @@ class House:
         return httpx.AsyncClient(transport=transport, base_url="http://obligor.example", headers=headers)
 
 
-def house(*, release: Release | None = None, most_open: int = 64, **of_door: Any) -> House:
+def house(*, release: Release | None = None, most_open: int = 64, authenticating: Any = None, **of_door: Any) -> House:
     """Build a service with a small release in force."""
     store, states = MemoryStore(), States()
     releases = Releases(store)
@@ -235,7 +236,8 @@ def house(*, release: Release | None = None, most_open: int = 64, **of_door: Any
         sources=live_sources(),
         meter=NoMeter(),
     )
-    door = Door(service, KnownKeys(), MemoryLog(), states, lambda: b"# HELP up\n", seats=Seats(most_open), **of_door)
+    keys = authenticating or KnownKeys()
+    door = Door(service, keys, MemoryLog(), states, lambda: b"# HELP up\n", seats=Seats(most_open), **of_door)
     return House(store, releases, door, states, make_app(door))
 
 

@@ -33,6 +33,17 @@ _SEARCH: Final = """
     JOIN unnest(%s::bytea[]) WITH ORDINALITY AS canary (word, number) ON position(canary.word IN {value}) > 0
     GROUP BY canary.number ORDER BY canary.number
 """
+_UNHIDDEN: Final = """
+    SELECT hidden.name FROM unnest(ARRAY['decision', 'outcome', 'record', 'request']) AS hidden (name)
+    LEFT JOIN pg_class ON pg_class.oid = to_regclass('obligor.' || hidden.name)
+    LEFT JOIN pg_policy ON polrelid = pg_class.oid
+    GROUP BY hidden.name, relrowsecurity
+    HAVING relrowsecurity IS NOT true OR array_agg(polname::text ORDER BY polname) <> ARRAY['every_row', 'own_rows']
+        OR bool_or(CASE polname
+            WHEN 'every_row' THEN pg_get_expr(polqual, polrelid) NOT LIKE '%CURRENT_USER <> ''obligor_reader''%'
+            ELSE pg_get_expr(polqual, polrelid) NOT SIMILAR TO '%(obligor.client|decision_id|leaf_index)%' END)
+    ORDER BY 1
+"""
 _RELEASE: Final = """
     SELECT number, statement, signature,
         (SELECT body FROM obligor.artefact WHERE sha256 = card_sha256),
@@ -62,6 +73,10 @@ class PostgresExamination(PostgresLogSource):
     def stray_outcomes(self) -> Sequence[int]:
         """Give the leaves of outcomes that are of no decision."""
         return [int(row[0]) for row in self._connection.execute(_STRAY_OUTCOMES)]
+
+    def unhidden(self) -> Sequence[str]:
+        """Name the tables whose rows the database does not hide from other clients, though it should."""
+        return [str(row[0]) for row in self._connection.execute(_UNHIDDEN)]
 
     def search(self, canaries: Sequence[str]) -> Iterator[Hit]:
         """Find strings, as UTF-8, in every column of the store that can hold text."""

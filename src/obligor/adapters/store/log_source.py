@@ -95,6 +95,14 @@ class PostgresLogSource:
         """Give the API keys as they stand."""
         return (_plain(row) for row in self._stream("SELECT * FROM obligor.api_key ORDER BY key_id"))
 
+    def people(self, table: str) -> Iterator[Mapping[str, object]]:
+        """Give the rows of ``app_user`` or ``user_role`` as they stand; none where the store is older than they are."""
+        there = self._connection.execute("SELECT to_regclass(%s)", (f"obligor.{table}",)).fetchone()
+        if there is None or there[0] is None:
+            return iter(())
+        query = sql.SQL("SELECT * FROM obligor.{} ORDER BY leaf_index").format(sql.Identifier(table))
+        return (_plain(row) for row in self._stream(query))
+
     def artefacts(self) -> Iterator[StoredArtefact]:
         """Give every card, policy and profile, by hash."""
         query = "SELECT sha256, kind, body FROM obligor.artefact ORDER BY sha256"

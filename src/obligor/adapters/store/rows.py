@@ -28,7 +28,16 @@ from obligor.adapters.store.arrays import (
 )
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import IntegrityError
-from obligor.serving.acts import ApiKeyRow, ArtefactRow, DecisionRow, OutcomeRow, ReleaseRow
+from obligor.serving.acts import (
+    ApiKeyRow,
+    ArtefactRow,
+    DecisionRow,
+    OutcomeRow,
+    ReleaseRow,
+    SignInRow,
+    UserRoleRow,
+    UserRow,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,6 +138,32 @@ _API_KEY = _insert(
         RETURNING pg_notify('obligor_api_key', key_id)""",
 )
 
+_USER = _insert(
+    "app_user",
+    {"user_id": TEXT, "password": TEXT, "created_at": TIME, "disabled_at": TIME, "leaf_index": INT8},
+    then="""ON CONFLICT (user_id) DO UPDATE SET
+        (password, created_at, disabled_at, leaf_index)
+        = (excluded.password, excluded.created_at, excluded.disabled_at, excluded.leaf_index)
+        RETURNING pg_notify('obligor_api_key', user_id)""",
+)
+_USER_ROLE = _insert(
+    "user_role",
+    {
+        "user_id": TEXT,
+        "role": TEXT,
+        "state": TEXT,
+        "proposed_by": TEXT,
+        "by": TEXT,
+        "at": TIME,
+        "leaf_index": INT8,
+    },
+    then="""ON CONFLICT (user_id, role) DO UPDATE SET
+        (state, proposed_by, by, at, leaf_index)
+        = (excluded.state, excluded.proposed_by, excluded.by, excluded.at, excluded.leaf_index)
+        RETURNING pg_notify('obligor_api_key', user_id)""",
+)
+_SIGN_IN = _insert("sign_in", {"leaf_index": INT8, "user_id": TEXT, "at": TIME})
+
 
 def _decision(row: DecisionRow, leaf: bytes) -> Values:
     application = None if row.application_id is None else row.application_id.encode()
@@ -163,12 +198,29 @@ def _api_key(row: ApiKeyRow, leaf: bytes) -> Values:
     )
 
 
+def _user(row: UserRow, leaf: bytes) -> Values:
+    disabled = None if row.disabled_at is None else time(row.disabled_at)
+    return row.user_id.encode(), row.password.encode(), time(row.created_at), disabled, leaf
+
+
+def _user_role(row: UserRoleRow, leaf: bytes) -> Values:
+    said = (row.user_id, row.role, row.state, row.proposed_by, row.by)
+    return (*(it.encode() for it in said), time(row.at), leaf)
+
+
+def _sign_in(row: SignInRow, leaf: bytes) -> Values:
+    return leaf, row.user_id.encode(), time(row.at)
+
+
 _KEPT: Final[dict[type, tuple[Insert, Callable[[Any, bytes], Values]]]] = {
     DecisionRow: (_DECISION, _decision),
     OutcomeRow: (_OUTCOME, _outcome),
     ArtefactRow: (_ARTEFACT, _artefact),
     ReleaseRow: (_RELEASE, _release),
     ApiKeyRow: (_API_KEY, _api_key),
+    UserRow: (_USER, _user),
+    UserRoleRow: (_USER_ROLE, _user_role),
+    SignInRow: (_SIGN_IN, _sign_in),
 }
 INSERTS: Final = (*(insert for insert, _ in _KEPT.values()), REQUEST, NODE)
 

@@ -197,3 +197,43 @@ ANCHORING: Final = Table(
     PrimaryKeyConstraint("anchor", "size", name="anchoring_pkey"),
     comment="Which checkpoint was handed to which anchor, and when.",
 )
+
+# People
+
+APP_USER: Final = Table(
+    "app_user",
+    METADATA,
+    Column("user_id", Text),
+    Column("password", Text, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("disabled_at", _TIME),
+    Column("leaf_index", BigInteger, nullable=False),
+    PrimaryKeyConstraint("user_id", name="app_user_pkey"),
+    comment="The people who may sign in; of a password only its hash (argon2id) is kept. The leaf is that of the last change.",
+)
+
+USER_ROLE: Final = Table(
+    "user_role",
+    METADATA,
+    Column("user_id", Text),
+    Column("role", Text),
+    Column("state", Text, nullable=False),
+    Column("proposed_by", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", _TIME, nullable=False),
+    Column("leaf_index", BigInteger, nullable=False),
+    PrimaryKeyConstraint("user_id", "role", name="user_role_pkey"),
+    CheckConstraint("state IN ('proposed', 'granted', 'revoked')", name="state_is_known"),
+    comment="The roles of people: proposed by one person, granted by another. The leaf is that of the last change.",
+)
+
+SIGN_IN: Final = Table(
+    "sign_in",
+    METADATA,
+    Column("leaf_index", BigInteger, autoincrement=False),
+    Column("user_id", Text, nullable=False),
+    Column("at", _TIME, nullable=False),
+    PrimaryKeyConstraint("leaf_index", name="sign_in_pkey"),
+    Index("sign_in_user", "user_id", "at"),
+    comment="When somebody signed in with a password.",
+)

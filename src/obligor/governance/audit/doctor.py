@@ -18,7 +18,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from obligor.core.errors import AuditError, IntegrityError, ObligorError
-from obligor.core.leaves import parse_leaf, parse_time
+from obligor.core.leaves import actor, parse_leaf, parse_time
 from obligor.core.strict_json import read_strict_json
 from obligor.governance.audit.anchored import AnchoredNote
 from obligor.governance.audit.examination import Check, Examination, Faults, judged
@@ -74,6 +74,10 @@ class Examined(LogSource, Protocol):
 
     def stray_outcomes(self) -> Sequence[int]:
         """Give the leaves of outcomes that are of no decision."""
+        ...
+
+    def unhidden(self) -> Sequence[str]:
+        """Name the tables whose rows the database does not hide from other clients, though it should."""
         ...
 
     def search(self, canaries: Sequence[str]) -> Iterator[Hit]:
@@ -134,7 +138,7 @@ def examine(store: Examined, around: Surroundings, *, progress: Progress) -> Exa
                 {"approved": walk.counts["approved"]},
             ),
             _anchored(log, around.anchors),
-            Check("I5", "nobody approves their own work", "not applicable", "people have no accounts in this version"),
+            _by_two(walk),
             _canaries(store, around.canaries),
             _apart(store, walk),
             Check("I8", "nothing is told outside that was not decided", "not applicable", "there are no webhooks yet"),
@@ -158,6 +162,7 @@ class _Walk:
     counts: Counter[str] = field(default_factory=Counter)
     ungated: Faults = field(default_factory=Faults)
     foreign: Faults = field(default_factory=Faults)
+    alone: Faults = field(default_factory=Faults)
     changed: Faults = field(default_factory=Faults)
     latest: datetime | None = None
     due: int = 0
@@ -165,14 +170,26 @@ class _Walk:
     def take(self, stored: StoredLeaf) -> None:
         leaf, said = _read(stored)
         self.latest = self.latest if leaf is None else leaf.at
+        if leaf is not None and said is not None and leaf.kind == "role.granted":
+            self._take_grant(leaf, said)
         if leaf is None or said is None or leaf.kind not in ("decision", "outcome"):
             return  # what cannot be read is found where the log is verified
         where = f"{leaf.kind} {leaf.subject} at leaf {stored.index}"
         self.counts[f"{leaf.kind}s"] += 1
-        if leaf.by != f"client:{said.get('client_id')}":
+        if leaf.by != actor(str(said.get("client_id"))):
             self.foreign.add(f"{where}: its leaf names another client than its record")
         if leaf.kind == "decision":
             self._take_decision(stored, leaf, said, where)
+
+    def _take_grant(self, leaf: Leaf, said: Mapping[str, Any]) -> None:
+        self.counts["granted"] += 1
+        if said.get("first_of_all") is True and self.counts["granted"] == 1:
+            return  # there was nobody else yet
+        where = f"role {said.get('role')} of {leaf.subject}"
+        if said.get("by") == said.get("proposed_by"):
+            self.alone.add(f"{where}: proposed and granted by one person")
+        if said.get("user_id") in (said.get("by"), said.get("proposed_by")):
+            self.alone.add(f"{where}: proposed or granted by themselves")
 
     def _take_decision(self, stored: StoredLeaf, leaf: Leaf, said: Mapping[str, Any], where: str) -> None:
         if said.get("outcome") == "approve":
@@ -262,12 +279,21 @@ def _canaries(store: Examined, canaries: Sequence[str]) -> Check:
     return judged("I6", claim, faults, {"canaries": len(canaries)})
 
 
+def _by_two(walk: _Walk) -> Check:
+    claim = "nobody approves their own work"
+    if not walk.counts["granted"]:
+        return Check("I5", claim, "not applicable", "no role was granted")
+    note = "by the names that people gave themselves on the command line"
+    return judged("I5", claim, walk.alone, {"roles granted": walk.counts["granted"]}, note=note)
+
+
 def _apart(store: Examined, walk: _Walk) -> Check:
     for index in store.stray_outcomes():
         walk.foreign.add(f"outcome at leaf {index}: of a decision that is not there")
-    note = "the service keeps clients apart; the database has no row security yet"
+    for table in store.unhidden():
+        walk.foreign.add(f"table {table}: the policy that hides rows of other clients is gone or switched off")
     counts = {name: walk.counts[name] for name in ("decisions", "outcomes")}
-    return judged("I7", "every decision and report is its client's", walk.foreign, counts, note=note)
+    return judged("I7", "every decision and report is its client's", walk.foreign, counts)
 
 
 # What they rest on

@@ -1,7 +1,8 @@
 """Rows that are kept beside the log to be found again, held against the records that the log commits to.
 
 A record is the truth; a row repeats some of it. Rows of decisions, outcomes and releases come in the order of their leaves, and
-are held against each leaf as it passes. API keys change, so that what their events leave is gathered and compared at the end.
+are held against each leaf as it passes. API keys and people change, so that what their events leave is gathered and compared at
+the end.
 """
 
 from __future__ import annotations
@@ -32,6 +33,18 @@ _HELD: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _STATED: Final = ("number", *_PINNED, "at", "by")
 _KEY_COLUMNS: Final = ("client_id", "name", "scopes", "secret_sha256", "created_at", "expires_at", "revoked_at")
+_PEOPLE: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "app_user": (("user_id",), ("password_sha256", "created_at", "disabled_at")),
+    "user_role": (("user_id", "role"), ("state", "proposed_by", "by", "at")),
+}
+"""What a row of people is known by, and what else it says."""
+_PEOPLE_ACTS: Final[Mapping[str, str]] = {
+    "user.added": "app_user",
+    "user.disabled": "app_user",
+    "role.proposed": "user_role",
+    "role.granted": "user_role",
+    "role.revoked": "user_role",
+}
 _ABSENT: Final = object()
 
 
@@ -87,6 +100,7 @@ class Projections:
         self._request: StoredRequest | None = None
         self._told: Mapping[str, list[object]] = {}
         self._keys: dict[str, tuple[int, Mapping[str, Any]]] = {}
+        self._people: dict[tuple[str, ...], tuple[int, Mapping[str, Any]]] = {}
         self._pinned: dict[str, int] = {}
 
     def hold(self, act: Act) -> None:
@@ -109,6 +123,8 @@ class Projections:
             self._hold_request(act)
         elif act.leaf.kind.startswith("key."):
             self._keys |= {str(key["key_id"]): (act.index, key) for key in _objects(act.said) if "key_id" in key}
+        elif table_of_people := _PEOPLE_ACTS.get(act.leaf.kind):
+            self._people[_named(table_of_people, act.said)] = (act.index, act.said)
 
     def skip(self, index: int) -> None:
         """Leave the rows of a leaf alone, whose record is not there or cannot be read."""
@@ -131,6 +147,7 @@ class Projections:
         for request in self._requests.rest():
             self._stray("request", request.leaf_index)
         self._hold_keys()
+        self._hold_people()
         self._hold_artefacts()
 
     # Rows
@@ -202,6 +219,22 @@ class Projections:
         for key_id, (index, _) in self._keys.items():
             self._findings.add(Kind.API_KEY, index, f"API key {key_id}: its row is gone", about="gone")
 
+    def _hold_people(self) -> None:
+        for table, (_, columns) in _PEOPLE.items():
+            for row in self._source.people(table):
+                who = " ".join(_named(table, row)[1:])
+                index, said = self._people.pop(_named(table, row), (None, {}))
+                if index is None:
+                    self._findings.add(Kind.PERSON, None, f"{table} {who}: no act of the log made it", about="stray")
+                    continue
+                password = str(row.get("password") or "")
+                known = {**row, "password_sha256": hashlib.sha256(password.encode()).hexdigest() if password else ""}
+                wrong = next((name for name in columns if not _same(said.get(name, _ABSENT), known[name])), None)
+                if wrong:
+                    self._findings.add(Kind.PERSON, index, f"{table} {who}: its {wrong} is not what its last act left")
+        for name, (index, _) in self._people.items():
+            self._findings.add(Kind.PERSON, index, f"{name[0]} {' '.join(name[1:])}: its row is gone", about="gone")
+
     def _hold_artefacts(self) -> None:
         for artefact in self._source.artefacts():
             index = self._pinned.pop(artefact.sha256, None)
@@ -213,6 +246,11 @@ class Projections:
                 self._findings.add(Kind.ARTEFACT_CHANGED, index, said)
         for sha256, index in self._pinned.items():
             self._findings.add(Kind.ARTEFACT_MISSING, index, f"the artefact {sha256[:12]}… that this act names is gone")
+
+
+def _named(table: str, said: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name a row of people: its table, and what it is known by."""
+    return table, *(str(said.get(name)) for name in _PEOPLE[table][0])
 
 
 def is_artefact(body: bytes, sha256: str) -> bool:

@@ -104,6 +104,10 @@ class LogSource(Protocol):
         """Give the API keys as they stand."""
         ...
 
+    def people(self, table: str) -> Iterator[Mapping[str, object]]:
+        """Give the rows of ``app_user`` or ``user_role`` as they stand; none where the store is older than they are."""
+        ...
+
     def artefacts(self) -> Iterator[StoredArtefact]:
         """Give every card, policy and profile, by hash."""
         ...

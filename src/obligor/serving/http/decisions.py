@@ -49,10 +49,10 @@ _REPLAYED = {
 }
 
 router = APIRouter()
-Decider = Annotated[Caller, Depends(caller_with("decide"))]
-Simulator = Annotated[Caller, Depends(caller_with("simulate"))]
-Reader = Annotated[Caller, Depends(caller_with("read", "audit"))]
-Reporter = Annotated[Caller, Depends(caller_with("report"))]
+Decider = Annotated[Caller, Depends(caller_with("decision.decide"))]
+Simulator = Annotated[Caller, Depends(caller_with("decision.simulate"))]
+Reader = Annotated[Caller, Depends(caller_with("decision.read"))]
+Reporter = Annotated[Caller, Depends(caller_with("outcome.report"))]
 DecisionId = Annotated[UUID, Path(description="The id of the decision.")]
 
 

@@ -159,6 +159,23 @@ class Report(Shape):
     """The day on which that was so: from that of the decision to today."""
 
 
+class Credentials(Shape):
+    """A user and a password."""
+
+    user: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._@+|:/=~-]{0,189}$")]
+    password: Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class TokenGiven(Shape):
+    """A token for somebody who signed in."""
+
+    access_token: str
+    """Sent as `Authorization: Bearer …`."""
+    token_type: Literal["Bearer"]
+    expires_in: Annotated[int, Field(ge=1)]
+    """Seconds for which it opens."""
+
+
 class ReleaseTold(Shape):
     """What is in force."""
 
