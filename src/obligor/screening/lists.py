@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import Final, Literal, get_args
+
+from pydantic import TypeAdapter, ValidationError
 
 from obligor.core.canonical import canonical_json, sha256
 from obligor.core.errors import ScreeningError
-
-if TYPE_CHECKING:
-    from obligor.screening.births import BirthDate
+from obligor.core.strict_json import read_strict_json
+from obligor.screening.births import BirthDate  # noqa: TC001  read at run time by pydantic
 
 EntryKind = Literal["individual", "entity", "vessel", "aircraft"]
 Strength = Literal["main", "strong", "weak"]
@@ -50,16 +51,6 @@ class Entry:
                 f"list: the entry {self.id[:40]!r} is of kind {self.kind[:40]!r}; wanted one of {', '.join(KINDS)}"
             )
 
-    def to_plain(self) -> dict[str, object]:
-        """Give the entry as plain data."""
-        return {
-            "id": self.id,
-            "kind": self.kind,
-            "names": [[name.text, name.strength] for name in self.names],
-            "born": [[it.earliest.isoformat(), it.latest.isoformat(), it.about] for it in self.born],
-            "programmes": list(self.programmes),
-        }
-
 
 @dataclass(frozen=True)  # not slotted: the hash is kept once it is known
 class ListSnapshot:
@@ -87,10 +78,30 @@ class ListSnapshot:
 
     def to_json(self) -> bytes:
         """Write the list as canonical JSON, its entries in the order of their ids."""
-        entries = [entry.to_plain() for entry in sorted(self.entries, key=lambda it: it.id)]
-        told = self.published.isoformat() if self.published else None
-        return canonical_json({"schema": SCHEMA, "source": self.source, "published": told, "entries": entries})
+        ordered = replace(self, entries=tuple(sorted(self.entries, key=lambda it: it.id)))
+        return canonical_json({"schema": SCHEMA, **_PLAIN.dump_python(ordered, mode="json")})
 
     def is_stale(self, *, today: date, max_age: timedelta) -> bool:
         """Tell whether the list is too old to rely on: older than the age allowed, of no known day, or of a day to come."""
         return self.published is None or not timedelta(0) <= today - self.published <= max_age
+
+
+_PLAIN: Final = TypeAdapter(ListSnapshot)
+
+
+def parse_list(data: bytes) -> ListSnapshot:
+    """Read a list back from its canonical JSON.
+
+    Raises
+    ------
+    ScreeningError
+        Where it is not that of a list, to the byte.
+    """
+    said = read_strict_json(data, what="list", error=ScreeningError)
+    try:
+        snapshot = _PLAIN.validate_python(said)
+    except ValidationError as error:
+        raise ScreeningError(f"list: is not of the form {SCHEMA}: {error.error_count()} things are wrong") from None
+    if snapshot.to_json() != data:
+        raise ScreeningError(f"list: is not the canonical form of {SCHEMA}")
+    return snapshot
