@@ -61,6 +61,8 @@ def test_a_weak_alias_and_a_company_say_so(call: Call) -> None:
     out = call("Harbour Star Logistics", "--list", str(EXAMPLE), "--threshold", "0.8")[1]
     assert "1004 entity" in out
     assert "threshold 0.8," in out
+    out = call("Harbour Star Logistics", "--list", str(EXAMPLE), "--threshold", "0.8", "--born", "1970")[1]
+    assert "a company, and a birth date was given -0.10" in out
 
 
 def test_a_screening_in_json_pins_the_list_and_the_rules(call: Call) -> None:

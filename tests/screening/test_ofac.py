@@ -147,6 +147,16 @@ def test_remarks_go_on_in_the_file_of_comments_and_are_not_guessed_where_they_ar
     assert found.names[-1] == ListedName("THE CAT", "weak")
 
 
+def test_a_list_in_capitals_or_in_the_code_page_of_windows_is_read(tmp_path: Path) -> None:
+    for stem in ("sdn", "alt"):
+        text = (EXAMPLE / f"{stem}.csv").read_text(encoding="utf-8").replace("Oleg", "Olég")
+        (tmp_path / f"{stem.upper()}.CSV").write_bytes(text.encode("cp1252"))
+    assert entry("1001", read_ofac(tmp_path)).names[0].text == "KORVAND, Olég Petrovich"
+    (tmp_path / "ALT.CSV").write_bytes(b"\x81\x8d")
+    with pytest.raises(ScreeningError, match=r"ALT\.CSV: is no text"):
+        read_ofac(tmp_path)
+
+
 def test_a_list_that_is_not_there_or_is_not_one_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("x")
     (tmp_path / "sdn.csv.gz").write_bytes(b"\x1f\x8b broken")

@@ -174,6 +174,15 @@ def test_the_index_finds_what_comparing_with_every_name_finds(name: ListedName, 
     assert matcher.hits(parts, None) == matcher.hits_among_all(parts, None)
 
 
+def test_a_list_with_an_entry_that_nobody_could_match_is_refused() -> None:
+    mute = replace(SNAPSHOT.entries[0], id="77", names=(ListedName("***", "main"),))
+    with pytest.raises(ScreeningError, match="the entry '77' has no name that could be compared"):
+        Screener(replace(SNAPSHOT, entries=(*SNAPSHOT.entries, mute)))
+    ships = tuple(it for it in SNAPSHOT.entries if it.kind == "vessel")
+    with pytest.raises(ScreeningError, match="has no name of the kinds individual, entity"):
+        Screener(replace(SNAPSHOT, entries=ships))
+
+
 def test_nonsense_for_a_threshold_is_refused() -> None:
     for threshold in (0.0, -1.0, 1.01, float("nan")):
         with pytest.raises(ScreeningError, match="threshold"):

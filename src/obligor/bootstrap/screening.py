@@ -95,7 +95,9 @@ def _lines(hit: Hit) -> list[str]:
     strength = {"main": "", "strong": ", an alias", "weak": ", a weak alias"}[hit.name.strength]
     pairs = ", ".join(f"{it.given} = {it.listed} {it.alike:.2f}" for it in hit.pairs)
     why = [f"names {hit.by_name:.2f}" + (", in one word" if hit.in_one_word else f" ({pairs})")]
-    if hit.by_birth or hit.born != "unknown":
+    if hit.kind != "individual" and hit.by_birth:
+        why.append(f"a company, and a birth date was given {hit.by_birth:+.2f}")
+    elif hit.born != "unknown":
         why.append(f"birth date {hit.born} {hit.by_birth:+.2f}")
     if hit.by_strength:
         why.append(f"weak alias {hit.by_strength:+.2f}")

@@ -50,7 +50,7 @@ class Hit(NamedTuple):
     """Whether the names in one word are what was alike."""
     born: Agreement
     by_birth: float
-    """What the birth date added or took away."""
+    """What the birth date added or took away; for a company, that the applicant has one."""
     by_strength: float
     """What a weak alias took away."""
     programmes: tuple[str, ...]
@@ -96,9 +96,8 @@ class Matcher:
     def _hit(self, parts: tuple[str, ...], born: BirthDate | None, place: int, found: Alignment, row: int) -> Hit:
         entry, name = self._ready.names[place]
         agreed = agreement(born, entry.born)
-        by_birth = self.rules.of_birth(agreed)
-        if born is not None and entry.kind != "individual":
-            by_birth = self.rules.company
+        is_company = born is not None and entry.kind != "individual"
+        by_birth = self.rules.company if is_company else self.rules.of_birth(agreed)
         by_strength = self.rules.weak_alias if name.strength == "weak" else 0.0
         listed = self._ready.parts[place]
         pairs = tuple(
@@ -134,5 +133,10 @@ class _Ready:
         spelled = [(one, parts) for one in all_names if (parts := spell(one[1].text))]
         if not spelled:
             raise ScreeningError(f"list: {snapshot.source}: has no name of the kinds {', '.join(rules.kinds)}")
+        heard = {entry.id for (entry, _), _ in spelled}
+        if mute := [entry.id for entry in entries if entry.id not in heard]:
+            raise ScreeningError(
+                f"list: {snapshot.source}: the entry {mute[0][:40]!r} has no name that could be compared"
+            )
         names, all_parts = [one for one, _ in spelled], [its for _, its in spelled]
         return cls(names, all_parts, index_names(all_parts), name_table(all_parts, rules))

@@ -13,6 +13,7 @@ import gzip
 import io
 import re
 import zlib
+from contextlib import suppress
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final, cast
 from xml.etree import ElementTree as ET
@@ -108,21 +109,16 @@ def _from_csv(main: Path, published: date | None) -> ListSnapshot:
 
 
 def _beside(main: Path, stem: str) -> Path:
-    """Give the companion file: as the main one is written, in capitals or not, packed or not."""
-    upper, packed = main.name[0].isupper(), main.name.lower().endswith(".gz")
-    name = f"{stem}.csv" + (".gz" if packed else "")
-    return main.with_name(name.upper() if upper and main.name.isupper() else name)
+    """Give the companion of the main file, in capitals or not, packed as it is."""
+    name = f"{stem}.csv" + (".gz" if main.name.lower().endswith(".gz") else "")
+    return next((it for it in sorted(main.parent.iterdir()) if it.name.lower() == name), main.with_name(name))
 
 
 def _rows(path: Path, table: str) -> Iterator[tuple[int, list[str]]]:
     if not path.exists():
         raise ScreeningError(f"{path.name}: is missing beside the list", hint="fetch all files of the list on one day")
-    text = _content(path).removesuffix(b"\x1a").removesuffix(b"\x1a\r\n")
-    try:
-        decoded = text.decode("utf-8")
-    except UnicodeDecodeError:
-        decoded = text.decode("cp1252", errors="strict") if table else ""
-    reader = csv.reader(io.StringIO(decoded, newline=""), strict=True)
+    text = _decoded(path).removesuffix("\r\n").removesuffix("\x1a")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         for row in reader:
             if len(row) != _WIDTHS[table]:
@@ -132,6 +128,15 @@ def _rows(path: Path, table: str) -> Iterator[tuple[int, list[str]]]:
             yield reader.line_num, ["" if field.strip() == _NULL else field.strip() for field in row]
     except csv.Error as error:
         raise ScreeningError(f"{path.name}: line {reader.line_num}: is no CSV ({error})") from error
+
+
+def _decoded(path: Path) -> str:
+    """Read a text in UTF-8, or in the Western code page of Windows where it is not."""
+    data = _content(path)
+    for encoding in ("utf-8-sig", "cp1252"):
+        with suppress(UnicodeDecodeError):
+            return data.decode(encoding)
+    raise ScreeningError(f"{path.name}: is no text")
 
 
 def _entry_of_row(row: list[str], aliases: Mapping[str, list[str]], more: Mapping[str, str], number: int) -> Entry:
