@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from datetime import UTC, datetime
@@ -63,6 +64,11 @@ def test_a_weak_alias_and_a_company_say_so(call: Call) -> None:
     assert "threshold 0.8," in out
     out = call("Harbour Star Logistics", "--list", str(EXAMPLE), "--threshold", "0.8", "--born", "1970")[1]
     assert "a company, and a birth date was given -0.10" in out
+
+
+def test_a_name_is_read_from_standard_input(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Oleg Korvand\n"))
+    assert call("-", "--list", str(EXAMPLE))[1].startswith("HIT 0.9091 1001 ")
 
 
 def test_a_screening_in_json_pins_the_list_and_the_rules(call: Call) -> None:

@@ -36,11 +36,13 @@ def screen(
 ) -> None:
     """Screen NAME against a list, and say what it hit, why, and against which list.
 
+    A NAME of - is read from standard input, for who would not have it in the history of a shell.
     Exit 1 where there is a hit, or where there is none and the list is too old to rely on.
     """
     from obligor.bootstrap.screening import screen_name
 
     day = published.date() if published else None
+    name = sys.stdin.readline().strip() if name == "-" else name
     screened = screen_name(name, born=born, path=path, published=day, threshold=threshold)
     show(screened, quiet=False, as_json=as_json)
     if screened.screening.hits or screened.screening.stale:
