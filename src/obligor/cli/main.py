@@ -8,7 +8,7 @@ import sys
 import click
 
 from obligor import __version__
-from obligor.cli import audit, bins, choosing, contracts, examining, explaining, keys, making, people, scoring, serving
+from obligor.cli import audit, bins, choosing, contracts, examining, explaining, keys, making, people, scoring, screening, serving
 from obligor.core.errors import ObligorError
 
 _USAGE = {"invalid", "too_large"}
@@ -39,6 +39,7 @@ for _command in (
     audit.audit,
     examining.replay,
     examining.doctor,
+    screening.screen,
     making.simulate,
     contracts.contract,
 ):

@@ -15,6 +15,7 @@
      |    +-- ApplicationError    an application, or another body of a request; tells every field that is wrong
      |    +-- KeyReusedError      an idempotency key that was used for another request
      |    +-- AuditError          a leaf, proof, checkpoint, receipt or bundle of the audit log
+     |    +-- ScreeningError      a list to screen against, or a name or birth date that cannot be compared
      +-- UnauthenticatedError     kind unauthenticated exit 1   nobody that is known, whatever the reason
      +-- ForbiddenError           kind forbidden    exit 1   somebody known, who may not do this
      +-- NotFoundError            kind not_found    exit 1   there is none, or none that the caller may see
@@ -129,6 +130,10 @@ class KeyReusedError(InvalidInputError):
 
 class AuditError(InvalidInputError):
     """A leaf, a proof, a checkpoint, a receipt or a bundle of the audit log that is malformed."""
+
+
+class ScreeningError(InvalidInputError):
+    """A list to screen against that cannot be read, or a name or a birth date that cannot be compared."""
 
 
 class UnauthenticatedError(ObligorError):
