@@ -29,6 +29,7 @@ from obligor.serving.acts import Act, DecisionRow, OutcomeRow, Recorded, Request
 from obligor.serving.answers import answer_of, answered, record_of, with_receipt
 from obligor.serving.encoding import encode, encode_application, encode_in_order
 from obligor.serving.errors import problem_of
+from obligor.serving.gates import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating
 from obligor.serving.reports import read_report, report_error
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from obligor.core.application import Application
+    from obligor.core.profile import GateName
     from obligor.serving.acts import Archive, Caller, Recorder, Search, StoredDecision
+    from obligor.serving.gates import Gate, Judged
     from obligor.serving.meter import Meter
     from obligor.serving.releases import Assessment, Release, Releases
     from obligor.serving.sources import Sources
@@ -74,7 +78,10 @@ class DecisionService:
         receipts: Receipts,
         sources: Sources,
         meter: Meter,
+        gates: Mapping[GateName, Gate] = NO_GATES,
+        gate_deadline_s: float = DEADLINE_S,
     ) -> None:
+        self._gating = Gating(gates, deadline_s=gate_deadline_s)
         self._releases = releases
         self._recorder = recorder
         self._archive = archive
@@ -104,7 +111,10 @@ class DecisionService:
         started = perf_counter()
         _allow(caller, "decide")
         _check_key(key)
-        decided = self._decide(caller, self._releases.current, application, at=self._sources.now(), key=key)
+        release, at = self._releases.current, self._sources.now()
+        read = self._read(release, application)
+        judged = await self._gating.judge(read, release.profile, at=at) if release.asks else NOT_JUDGED
+        decided = self._decide(caller, release, read, at=at, key=key, judged=judged)
         thought = perf_counter()
         request = Request(caller.client_id, DECISIONS, key, decided.input_sha256)
         submission = Submission((decided.act,), partial(with_receipt, decided.answer), request, 201)
@@ -134,18 +144,22 @@ class DecisionService:
             raise TooLargeError(f"applications: got {len(applications)}, wanted at most {MOST_AT_ONCE}")
         release = self._releases.current
         at = self._sources.now()
+        reads = await self._read_all(release, applications)
         results: list[_Decided | ObligorError] = []
-        for application in applications:
-            try:
-                results.append(self._decide(caller, release, application, at=at, key=key, route=BULK))
-            except InvalidInputError as error:
-                results.append(error)
-            await asyncio.sleep(0)  # others wait for the loop
+        for read, judged in zip(reads, await self._gating.judge_many(reads, release.profile, at=at), strict=True):
+            if isinstance(read, ObligorError):
+                results.append(read)
+                continue
+            if isinstance(judged, ObligorError):
+                results.append(judged)
+                continue
+            results.append(self._decide(caller, release, read, at=at, key=key, route=BULK, judged=judged))
+            await asyncio.sleep(0)
         acts = tuple(it.act for it in results if isinstance(it, _Decided))
         respond = partial(_results_bytes, results)
         if not acts:
             return Recorded(respond(0), 200, replayed=False, leaf_index=-1)
-        payload = sha256(b"".join(map(_fingerprint, applications, results)))
+        payload = sha256(b"".join(map(_fingerprint, applications, reads, results)))
         request = Request(caller.client_id, BULK, key, payload.digest())
         recorded = await self._recorder.record(Submission(acts, respond, request))
         if not recorded.replayed:
@@ -165,7 +179,7 @@ class DecisionService:
         _allow(caller, "simulate")
         release = self._releases.current
         at = self._sources.now()
-        assessment = release.assess(release.read(application), at=at)
+        assessment = release.assess(release.read(application), at=at)  # no gate is asked of a try
         told = answered(assessment.to_plain())
         return {"simulated": True, "decided_at": time_text(at)} | told | {"pins": release.pins}
 
@@ -254,22 +268,38 @@ class DecisionService:
             for it in rows
         ]
 
+    async def _read_all(
+        self, release: Release, applications: Sequence[bytes | Mapping[str, object]]
+    ) -> list[Application | ObligorError]:
+        reads: list[Application | ObligorError] = []
+        for application in applications:
+            try:
+                reads.append(self._read(release, application))
+            except InvalidInputError as error:
+                reads.append(error)
+            await asyncio.sleep(0)  # others wait for the loop
+        return reads
+
+    def _read(self, release: Release, application: bytes | Mapping[str, object]) -> Application:
+        started = perf_counter()
+        read = release.read(application)
+        self._meter.stage("read", perf_counter() - started)
+        return read
+
     def _decide(
         self,
         caller: Caller,
         release: Release,
-        application: bytes | Mapping[str, object],
+        read: Application,
         *,
         at: datetime,
         key: str,
         route: str = DECISIONS,
+        judged: Judged = NOT_JUDGED,
     ) -> _Decided:
         started = perf_counter()
-        read = release.read(application)
-        ready = perf_counter()
-        assessment = release.assess(read, at=at)
-        self._meter.stage("read", ready - started)
-        self._meter.stage("score", perf_counter() - ready)
+        assessment = release.assess(read, at=at, results=judged.results)
+        self._meter.stage("score", perf_counter() - started)
         decision_id = self._sources.new_id(at)
         application_id = release.application_id(read)
         head: dict[str, Any] = {
@@ -280,6 +310,8 @@ class DecisionService:
         input_json = encode_application(read)
         input_sha256 = sha256(input_json)
         plain = assessment.to_plain()
+        for name, evidence in judged.evidence.items():
+            plain["gates"][name]["evidence"] = evidence
         record = (
             head
             | {
@@ -343,10 +375,14 @@ class _Decided:
     assessment: Assessment
 
 
-def _fingerprint(application: bytes | Mapping[str, object], result: _Decided | ObligorError) -> bytes:
+def _fingerprint(
+    application: bytes | Mapping[str, object], read: Application | ObligorError, result: _Decided | ObligorError
+) -> bytes:
     """Tell an application from others: by what it says where it could be read, and otherwise as it came."""
     if isinstance(result, _Decided):
         return result.input_sha256
+    if not isinstance(read, ObligorError):
+        return sha256(encode_application(read)).digest()
     return sha256(application if isinstance(application, bytes) else json.dumps(application).encode()).digest()
 
 

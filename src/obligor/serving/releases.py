@@ -21,13 +21,14 @@ from obligor.core.explanation import Explaining
 from obligor.core.leaves import time_text
 from obligor.core.policy import check_policy, parse_policy
 from obligor.core.policy_reader import compile_policy
-from obligor.core.profile import parse_profile
+from obligor.core.profile import GATES, parse_profile
 from obligor.core.reasons import compile_reasons
 from obligor.core.recourse import rescoring
 from obligor.core.scorecard import CardCutoff, parse_card
 from obligor.core.scorer import compile_card
 from obligor.core.strict_json import read_strict_json
 from obligor.core.unusual import Watch
+from obligor.serving.gates import told_outside
 from obligor.serving.reading import ApplicationReader
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ class Release:
     """The column that names an application, where the card has one."""
     explaining: Callable[[int], Explaining]
     """Lays the card out for explaining at a cut-off, and keeps it for the cut-offs used last."""
+    asks: bool
+    """Whether any gate is asked before a decision: the profile has not all of them off."""
 
     def read(self, application: bytes | Mapping[str, object]) -> Application:
         """Read an application strictly.
@@ -160,6 +163,7 @@ class Release:
         check = rescoring(replace(self.scorer, card=explaining.card), read.fields, read.histories)
         plain = explaining.explain(record["bins"], check=check).to_plain()
         told = {name: record[name] for name in ("decision_id", "application_id", "outcome", "because", "knockouts")}
+        told["because"] = told_outside(record["because"], record["outcome"])
         return told | plain | {"card_sha256": self.card.sha256, "cutoff": record["cutoff"] / _THOUSANDTHS}
 
 
@@ -199,6 +203,7 @@ def compile_release(number: int, *, card: Scorecard, policy: Policy, profile: Pr
         Watch.of(form, card),
         next(iter((*unique, *identifiers)), None),
         lru_cache(_MOST_CUTOFFS)(partial(_explaining, card)),
+        any(profile.gate(name).state != "off" for name in GATES),
     )
 
 
