@@ -107,9 +107,9 @@ async def _sleeps() -> Any:
 
 
 async def _sleeps_through_being_stopped() -> Any:
-    for _ in range(3):
+    for _ in range(2):
         try:
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.3)
         except asyncio.CancelledError:
             continue
     return GateResult("pass")
@@ -192,6 +192,7 @@ def test_nobody_is_approved_unless_every_enforced_gate_passes(
 ) -> None:
     toggles: dict[str, Any] = {name: Toggle(state=it, on_fail=on_fail) for name, it in states.items()}  # type: ignore[arg-type]  # a state
     answer, record = decided(profile_of(**toggles), *(says(name, it) for name, it in results.items() if it is not None))
+    results |= {"pci": results["pci"] or "pass"}  # the service searches every request itself
     passed = all(results[name] == "pass" for name, state in states.items() if state == "enforce")
     assert (answer["outcome"] == "approve") == passed
     for name in GATES:

@@ -27,6 +27,13 @@ from obligor.core.errors import (
 from obligor.core.leaves import time_text
 from obligor.serving.acts import Act, DecisionRow, OutcomeRow, Recorded, Request, Submission
 from obligor.serving.answers import answer_of, answered, record_of, with_receipt
+from obligor.serving.card_data import (
+    CardData,
+    CardDataError,
+    refuse_card_data,
+    refuse_card_data_in,
+    refuse_split_card_data,
+)
 from obligor.serving.encoding import encode, encode_application, encode_in_order
 from obligor.serving.errors import problem_of
 from obligor.serving.gates import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating
@@ -81,7 +88,7 @@ class DecisionService:
         gates: Mapping[GateName, Gate] = NO_GATES,
         gate_deadline_s: float = DEADLINE_S,
     ) -> None:
-        self._gating = Gating(gates, deadline_s=gate_deadline_s)
+        self._gating = Gating({"pci": CardData(), **gates}, deadline_s=gate_deadline_s)
         self._releases = releases
         self._recorder = recorder
         self._archive = archive
@@ -179,7 +186,7 @@ class DecisionService:
         _allow(caller, "simulate")
         release = self._releases.current
         at = self._sources.now()
-        assessment = release.assess(release.read(application), at=at)  # no gate is asked of a try
+        assessment = release.assess(self._read(release, application), at=at)  # no gate is asked of a try
         told = answered(assessment.to_plain())
         return {"simulated": True, "decided_at": time_text(at)} | told | {"pins": release.pins}
 
@@ -226,6 +233,7 @@ class DecisionService:
         """
         _allow(caller, "report")
         _check_key(key)
+        refuse_card_data(report)
         told = read_report(report)
         stored = await self._found(caller, decision_id, needed=("report",))
         at = self._sources.now()
@@ -274,15 +282,21 @@ class DecisionService:
         reads: list[Application | ObligorError] = []
         for application in applications:
             try:
-                reads.append(self._read(release, application))
+                reads.append(self._read(release, application, place=len(reads)))
+            except CardDataError:
+                raise  # it refuses the whole request
             except InvalidInputError as error:
                 reads.append(error)
             await asyncio.sleep(0)  # others wait for the loop
         return reads
 
-    def _read(self, release: Release, application: bytes | Mapping[str, object]) -> Application:
+    def _read(
+        self, release: Release, application: bytes | Mapping[str, object], *, place: int | None = None
+    ) -> Application:
         started = perf_counter()
+        refuse_card_data(application, place=place)
         read = release.read(application)
+        refuse_split_card_data(read, release.texts, place=place)
         self._meter.stage("read", perf_counter() - started)
         return read
 
@@ -405,3 +419,4 @@ def _allow(caller: Caller, *scopes: str) -> None:
 def _check_key(key: str) -> None:
     if not _KEY.fullmatch(key):
         raise InvalidInputError("Idempotency-Key: wanted 1 to 255 printable ASCII characters without blanks")
+    refuse_card_data_in("idempotency-key", key)

@@ -8,7 +8,8 @@ of the decision beside its result, for a decision that is made again uses what w
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -17,7 +18,7 @@ from obligor.core.profile import GATES, RESULTS, in_force
 from obligor.serving.encoding import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from obligor.core.application import Application
@@ -52,6 +53,21 @@ class Gate(Protocol):
         ------
         ApplicationError
             Where the application itself is at fault, as with evidence that is another person's: an enforced gate refuses it.
+        """
+        ...
+
+
+@runtime_checkable
+class PromptGate(Gate, Protocol):
+    """A gate that can often tell without waiting, which costs a decision a tenth of being awaited."""
+
+    def at_once(self, application: Application, *, at: datetime) -> GateResult | None:
+        """Judge an applicant where nothing need be waited for; none where it must be.
+
+        Raises
+        ------
+        ApplicationError
+            As ``evaluate`` does.
         """
         ...
 
@@ -91,20 +107,38 @@ class Gating:
             Where the profile is not in force: then nobody is asked.
         """
         in_force(profile, at)
-        gates = [self._gates[name] for name in asked_by(profile) if name in self._gates]
-        if not gates:
-            return NOT_JUDGED
-        tasks = [asyncio.ensure_future(gate.evaluate(application, at=at)) for gate in gates]
-        try:
-            await asyncio.wait(tasks, timeout=self._deadline_s)
-        finally:
-            for late in tasks:
-                late.cancel()  # one that is done takes no notice, and nobody waits for one that takes none either
-        said = {gate.name: _said(task, profile, gate.name) for gate, task in zip(gates, tasks, strict=True)}
+        said: dict[GateName, _Said] = {}
+        waiting: dict[GateName, asyncio.Future[GateResult]] = {}
+        for name in asked_by(profile):
+            gate = self._gates.get(name)
+            if gate is None:
+                continue
+            prompt = _said(partial(gate.at_once, application, at=at)) if isinstance(gate, PromptGate) else None
+            if prompt is None:
+                waiting[name] = asyncio.ensure_future(gate.evaluate(application, at=at))
+            else:
+                said[name] = prompt
+        said |= await self._wait(waiting)
+        for name, it in said.items():
+            if it.refusal is not None and profile.gate(name).state == "enforce":
+                raise it.refusal
         return Judged(
-            {name: result for name, (result, _) in said.items()},
-            {name: msgspec.Raw(evidence) for name, (_, evidence) in said.items()},
+            {name: it.result for name, it in said.items()},
+            {name: msgspec.Raw(it.evidence) for name, it in said.items()},
         )
+
+    async def _wait(self, waiting: Mapping[GateName, asyncio.Future[GateResult]]) -> dict[GateName, _Said]:
+        if not waiting:
+            return {}
+        try:
+            await asyncio.wait(waiting.values(), timeout=self._deadline_s)
+        finally:
+            for it in waiting.values():
+                it.cancel()  # one that is done takes no notice, and nobody waits for one that takes none either
+        return {
+            name: _LATE if not it.done() or it.cancelled() else _said(it.result) or _NONSENSE
+            for name, it in waiting.items()
+        }
 
     async def judge_many(
         self, applications: Sequence[Application | ObligorError], profile: Profile, *, at: datetime
@@ -146,23 +180,33 @@ def hides_from_receipts(gates: Mapping[str, Mapping[str, object]]) -> bool:
     return gates.get("aml", {}).get("state", "off") != "off"
 
 
-def _said(task: asyncio.Future[GateResult], profile: Profile, name: GateName) -> tuple[Result, bytes]:
-    if not task.done() or task.cancelled():
-        return "pending", _trouble("late")
-    error = task.exception()
-    if isinstance(error, ApplicationError) and profile.gate(name).state == "enforce":
-        raise error
-    if error is not None:
-        return "pending", _trouble("refused" if isinstance(error, ApplicationError) else "failed")
-    try:
-        result, evidence = task.result()
-        if result not in RESULTS:
-            return "pending", _trouble("nonsense")
-        as_json = encode(evidence)
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        return "pending", _trouble("nonsense")
-    return (result, as_json) if len(as_json) <= _MOST_EVIDENCE else ("pending", _trouble("nonsense"))
+class _Said(NamedTuple):
+    result: Result
+    evidence: bytes
+    refusal: ApplicationError | None = None
 
 
 def _trouble(what: str) -> bytes:
     return b'{"trouble":"%b"}' % what.encode()
+
+
+_LATE: Final = _Said("pending", _trouble("late"))
+_NONSENSE: Final = _Said("pending", _trouble("nonsense"))
+
+
+def _said(judge: Callable[[], GateResult | None]) -> _Said | None:
+    """Take what a gate says as far as it can be taken; none where it says nothing yet."""
+    try:
+        told = judge()
+    except ApplicationError as error:
+        return _Said("pending", _trouble("refused"), error)
+    except Exception:  # noqa: BLE001  whatever it is, the gate has not said that the applicant passes
+        return _Said("pending", _trouble("failed"))
+    if told is None:
+        return None
+    try:
+        result, evidence = told
+        as_json = encode(evidence)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return _NONSENSE
+    return _Said(result, as_json) if result in RESULTS and len(as_json) <= _MOST_EVIDENCE else _NONSENSE

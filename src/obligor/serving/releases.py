@@ -102,6 +102,8 @@ class Release:
     """The column that names an application, where the card has one."""
     explaining: Callable[[int], Explaining]
     """Lays the card out for explaining at a cut-off, and keeps it for the cut-offs used last."""
+    texts: tuple[str, ...]
+    """The columns of text, in the order of the form."""
     asks: bool
     """Whether any gate is asked before a decision: the profile has not all of them off."""
 
@@ -203,6 +205,7 @@ def compile_release(number: int, *, card: Scorecard, policy: Policy, profile: Pr
         Watch.of(form, card),
         next(iter((*unique, *identifiers)), None),
         lru_cache(_MOST_CUTOFFS)(partial(_explaining, card)),
+        tuple(name for name, it in form.columns.items() if it.type == "text"),
         any(profile.gate(name).state != "off" for name in GATES),
     )
 

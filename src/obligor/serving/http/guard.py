@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from obligor.core.errors import ObligorError, UnavailableError
+from obligor.serving.card_data import refuse_card_data_in_head
 from obligor.serving.http.bodies import ClientGoneError
 from obligor.serving.http.hot import NAME, PATH, decide_one
 from obligor.serving.http.problems import CLOSE, FAULT, HEADERS, HttpProblemError, answer_of
@@ -73,6 +74,7 @@ class Guard:
 
     async def _run(self, scope: Scope, receive: Receive, out: Outgoing) -> None:
         try:
+            refuse_card_data_in_head(scope["raw_path"], scope["query_string"], scope["headers"])
             if self._hot and _is_decision(scope):
                 await out.answer(await decide_one(self._door, scope, receive))
             else:
