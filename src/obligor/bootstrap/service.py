@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from obligor import __version__
 from obligor.bootstrap.anchors import anchored
+from obligor.bootstrap.gates import open_gates
 from obligor.bootstrap.releases import demonstration, put_in_force, read_run
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
@@ -95,6 +96,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         await _begin(store, made, say)
         await _take_newest(store, releases, meter)
         log = AuditLog(store.log, store.key, store.sources)
+        asked = read_gate_settings(os.environ)
         service = DecisionService(
             releases=releases,
             recorder=store.recorder,
@@ -102,9 +104,11 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             receipts=log,
             sources=store.sources,
             meter=meter,
+            gates=await stack.enter_async_context(open_gates(asked)),
+            gate_deadline_s=asked.deadline_s,
         )
         authenticator = Authenticator(store.archive, now=store.sources.now, refused=meter.refused, journal=journal)
-        seats, readiness = Seats(), _Readiness(store)
+        seats, readiness = Seats(), _Readiness(store, releases)
         door = Door(
             service,
             authenticator,
@@ -187,6 +191,7 @@ async def _take_newest(store: Store, releases: Releases, meter: Meter) -> None:
     from obligor.serving.meter import InForce
 
     if await store.archive.newest_release() <= releases.newest:
+        await releases.look_after_profile()
         return
     release = await _opened(store)
     if release is not None and releases.take(release):
@@ -242,16 +247,17 @@ async def _open_grpc(door: Door, doors: Doors, tracing: Tracing | None) -> Serve
 class _Readiness:
     """Asks what the service stands on whether it answers."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, releases: Releases) -> None:
+        self._store, self._releases = store, releases
 
     async def states(self) -> Mapping[str, bool]:
-        """Tell of each dependency whether it answers."""
+        """Tell of each dependency whether it answers, and of the compliance profile whether one is in force."""
+        profile = self._releases.has_profile(self._store.sources.now())
         try:
             await self._store.log.size()
         except ObligorError:
-            return {"database": False}
-        return {"database": True}
+            return {"database": False, "profile": profile}
+        return {"database": True, "profile": profile}
 
 
 async def _run_beside(grpc: Server, readiness: _Readiness, seats: Seats) -> None:

@@ -8,7 +8,19 @@ import sys
 import click
 
 from obligor import __version__
-from obligor.cli import audit, bins, choosing, contracts, examining, explaining, keys, making, scoring, serving
+from obligor.cli import (
+    audit,
+    bins,
+    choosing,
+    contracts,
+    examining,
+    explaining,
+    keys,
+    making,
+    profiles,
+    scoring,
+    serving,
+)
 from obligor.core.errors import ObligorError
 
 _USAGE = {"invalid", "too_large"}
@@ -32,6 +44,7 @@ for _command in (
     explaining.explain,
     serving.serve,
     serving.releases,
+    profiles.profile,
     keys.keys,
     audit.audit,
     examining.replay,

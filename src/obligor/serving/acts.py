@@ -8,7 +8,7 @@ record become durable together, or not at all, and nobody is answered before. Wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
@@ -89,14 +89,30 @@ class ApiKeyRow:
     revoked_at: datetime | None
 
 
-Row = DecisionRow | OutcomeRow | ReleaseRow | ApiKeyRow
+@dataclass(frozen=True, slots=True)
+class ProfileChangeRow:
+    """A step of a change of the compliance profile: it was proposed, or approved."""
+
+    change_id: str
+    step: Literal["proposed", "approved"]
+    profile_sha256: str
+    replaces_sha256: str
+    """The profile that was in force."""
+    because: str
+    at: datetime
+    by: str
+    artefacts: tuple[ArtefactRow, ...] = ()
+
+
+Row = DecisionRow | OutcomeRow | ReleaseRow | ApiKeyRow | ProfileChangeRow
 
 
 class Act(msgspec.Struct, frozen=True):
     """One thing to record."""
 
     kind: str
-    """As in the leaf: decision, outcome, release, key.created, key.revoked, key.rotated, export."""
+    """As in the leaf: decision, outcome, release, key.created, key.revoked, key.rotated, export, profile.proposed,
+    profile.approved."""
     at: datetime
     by: str
     """``client:<id>`` or ``person:<name>``."""

@@ -36,7 +36,7 @@ from obligor.serving.card_data import (
 )
 from obligor.serving.encoding import encode, encode_application, encode_in_order
 from obligor.serving.errors import problem_of
-from obligor.serving.gates import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating
+from obligor.serving.gates import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating, hides_from_receipts
 from obligor.serving.reports import read_report, report_error
 
 if TYPE_CHECKING:
@@ -218,8 +218,15 @@ class DecisionService:
         return await asyncio.to_thread(release.explain, record)
 
     async def receipt(self, caller: Caller, decision_id: UUID) -> dict[str, Any]:
-        """Prove that a decision is in the audit log: its leaf, its place, the way to a signed checkpoint."""
-        return await self._receipts.receipt(await self._found(caller, decision_id))
+        """Prove that a decision is in the audit log: its leaf, its place, the way to a signed checkpoint.
+
+        Its record is shown, but where the profile asks for screening only to those who may read alerts.
+        """
+        stored = await self._found(caller, decision_id)
+        told = await self._receipts.receipt(stored)
+        if hides_from_receipts(record_of(stored).get("gates", {})) and "audit" not in caller.scopes:
+            told = {name: it for name, it in told.items() if name not in ("record", "salt")}
+        return told
 
     async def report_outcome(
         self, caller: Caller, *, key: str, decision_id: UUID, report: bytes | Mapping[str, object]

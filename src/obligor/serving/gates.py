@@ -166,7 +166,8 @@ def told_outside(because: str, outcome: str) -> str:
     Which gate held an application is not told, whichever it was: if the others were named, silence would name the one of
     which nothing may be told (31 U.S.C. 5318(g)(2); Directive (EU) 2015/849, Art. 39).
     """
-    return REVIEW if outcome != "decline" and because.startswith("gate:") else because
+    silent = because.startswith("gate:aml:") or (because.startswith("gate:") and outcome != "decline")
+    return REVIEW if silent else because
 
 
 REVIEW: Final = "gate:review"

@@ -21,7 +21,7 @@ from obligor.core.explanation import Explaining
 from obligor.core.leaves import time_text
 from obligor.core.policy import check_policy, parse_policy
 from obligor.core.policy_reader import compile_policy
-from obligor.core.profile import GATES, parse_profile
+from obligor.core.profile import GATES, in_force, parse_profile
 from obligor.core.reasons import compile_reasons
 from obligor.core.recourse import rescoring
 from obligor.core.scorecard import CardCutoff, parse_card
@@ -252,6 +252,7 @@ class Releases:
         self._archive = archive
         self._current: Release | None = None
         self._pinned: OrderedDict[tuple[str, str, str], Release] = OrderedDict()
+        self._trouble = ""
 
     @property
     def current(self) -> Release:
@@ -260,11 +261,31 @@ class Releases:
         Raises
         ------
         UnavailableError
-            Where there is none.
+            Where there is none, or what it rests on is no longer kept.
         """
         if self._current is None:
             raise UnavailableError("no release is in force", hint="obligor releases activate RUN")
+        if self._trouble:
+            raise UnavailableError(self._trouble, hint="obligor audit verify tells what was changed")
         return self._current
+
+    def has_profile(self, at: datetime) -> bool:
+        """Tell whether a compliance profile is in force at an instant, so that anything may be decided."""
+        try:
+            in_force(self.current.profile, at)
+        except UnavailableError:
+            return False
+        return True
+
+    async def look_after_profile(self) -> None:
+        """Decide nothing while the profile in force is not kept as it was signed; decide again once it is."""
+        if self._current is None:
+            return
+        try:
+            kept = await self._archive.artefact(self._current.profile.sha256) is not None
+        except IntegrityError:
+            kept = False
+        self._trouble = "" if kept else "the compliance profile in force is no longer kept; nothing is decided"
 
     @property
     def newest(self) -> int:

@@ -28,7 +28,7 @@ from obligor.adapters.store.arrays import (
 )
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import IntegrityError
-from obligor.serving.acts import ApiKeyRow, ArtefactRow, DecisionRow, OutcomeRow, ReleaseRow
+from obligor.serving.acts import ApiKeyRow, ArtefactRow, DecisionRow, OutcomeRow, ProfileChangeRow, ReleaseRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,6 +129,20 @@ _API_KEY = _insert(
         RETURNING pg_notify('obligor_api_key', key_id)""",
 )
 
+_PROFILE_CHANGE = _insert(
+    "profile_change",
+    {
+        "change_id": TEXT,
+        "step": TEXT,
+        "leaf_index": INT8,
+        "profile_sha256": TEXT,
+        "replaces_sha256": TEXT,
+        "because": TEXT,
+        "at": TIME,
+        "by": TEXT,
+    },
+)
+
 
 def _decision(row: DecisionRow, leaf: bytes) -> Values:
     application = None if row.application_id is None else row.application_id.encode()
@@ -163,19 +177,27 @@ def _api_key(row: ApiKeyRow, leaf: bytes) -> Values:
     )
 
 
+def _profile_change(row: ProfileChangeRow, leaf: bytes) -> Values:
+    return (
+        *(row.change_id.encode(), row.step.encode(), leaf, row.profile_sha256.encode(), row.replaces_sha256.encode()),
+        *(row.because.encode(), time(row.at), row.by.encode()),
+    )
+
+
 _KEPT: Final[dict[type, tuple[Insert, Callable[[Any, bytes], Values]]]] = {
     DecisionRow: (_DECISION, _decision),
     OutcomeRow: (_OUTCOME, _outcome),
     ArtefactRow: (_ARTEFACT, _artefact),
     ReleaseRow: (_RELEASE, _release),
     ApiKeyRow: (_API_KEY, _api_key),
+    ProfileChangeRow: (_PROFILE_CHANGE, _profile_change),
 }
 INSERTS: Final = (*(insert for insert, _ in _KEPT.values()), REQUEST, NODE)
 
 
 def values_of(row: Row, leaf: bytes) -> Iterator[tuple[Insert, Values]]:
     """Give the values of a row, and of those that come with it, under the index of its leaf (packed)."""
-    if isinstance(row, ReleaseRow):
+    if isinstance(row, ReleaseRow | ProfileChangeRow):
         for artefact in row.artefacts:
             yield _ARTEFACT, _artefact(artefact, leaf)
     insert, values = _KEPT[type(row)]
