@@ -17,6 +17,7 @@ from tests.serving.http.fakes import KEYS, PLAIN, MemoryStore, PlainReceipts, sm
 from obligor.core.errors import ApplicationError, UnavailableError
 from obligor.core.profile import GATES, RESULTS, Gates, Profile
 from obligor.core.profile import Gate as Toggle
+from obligor.serving.acts import Search
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates import GateResult, told_outside
 from obligor.serving.meter import NoMeter
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from obligor.core.application import Application
+    from obligor.serving.acts import StoredDecision
     from obligor.serving.gates import Gate
     from obligor.serving.releases import Release
 
@@ -296,3 +298,53 @@ def test_only_a_decline_says_which_gate_it_was() -> None:
 def test_a_gate_lifts_no_decline() -> None:
     answer, _ = decided(profile_of(aml="enforce"), says("aml", "fail"), application=POOR)
     assert (answer["outcome"], answer["because"]) == ("decline", "score")
+
+
+WORDS = ("aml", "sanction", "sdn-7", "alert", "screen", "watch list", "laundering")
+
+
+def test_nobody_is_tipped_off_by_anything_that_is_told_outside() -> None:
+    """F44: of a hit nothing is in answers, searches, explanations or receipts, and a miss looks the same."""
+    of_result: dict[str, list[str]] = {}
+    for result in ("pass", "fail", "pending"):
+        service, store = service_of(profile_of(aml="enforce"), says("aml", result, snapshot="sdn-7", hits=["sdn-7"]))
+        service._receipts = ShowsAll()
+
+        async def told(service: DecisionService = service, store: MemoryStore = store) -> list[str]:
+            answer = await _decide(service, GOOD)
+            decision_id, own = store.kept[0].decision_id, KEYS["one"]
+            found = await service.search(own, Search())
+            return [
+                json.dumps(it)
+                for it in (
+                    answer,
+                    await service.decision(own, decision_id),
+                    found.decisions,
+                    await service.explanation(own, decision_id),
+                    await service.receipt(own, decision_id),
+                )
+            ]
+
+        of_result[result] = asyncio.run(told())
+        assert not [word for word in WORDS for it in of_result[result] if word in it.lower()]
+        audited = asyncio.run(service.receipt(KEYS["auditor"], store.kept[0].decision_id))
+        assert f"gate:aml:{result}" in audited["record"] or result == "pass"
+        assert "record" not in json.loads(of_result[result][-1])
+    held, late = (json.loads(of_result[it][0]) for it in ("fail", "pending"))
+    assert {held[it] for it in ("outcome", "because")} == {late[it] for it in ("outcome", "because")}
+
+
+def test_a_receipt_shows_the_record_where_nothing_is_screened() -> None:
+    service, store = service_of(profile_of(kyc="enforce"), says("kyc", "pass"))
+    service._receipts = ShowsAll()
+
+    async def told() -> dict[str, Any]:
+        await _decide(service, GOOD)
+        return await service.receipt(KEYS["one"], store.kept[0].decision_id)
+
+    assert "record" in asyncio.run(told())
+
+
+class ShowsAll:
+    async def receipt(self, stored: StoredDecision) -> dict[str, Any]:
+        return {"index": stored.leaf_index, "record": stored.record.decode(), "salt": stored.salt.hex()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +70,8 @@ def test_verified_evidence_of_this_person_passes_and_tells_no_personal_value() -
 @pytest.mark.parametrize("element", ["who", "born", "lives", "document"])
 @pytest.mark.parametrize("value", [None, "", "  "])
 def test_without_each_of_the_four_elements_it_is_pending(element: str, value: object) -> None:
-    assert judged(evidence(), **{element: value}).result == "pending"
+    lacking: dict[str, Any] = {element: value}
+    assert judged(evidence(), **lacking).result == "pending"
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_a_file_gives_evidence_by_id_or_by_document(tmp_path: Path) -> None:
     provider = FileKyc(file)
     person = Person(ADA["who"], ADA["born"], ADA["lives"], ADA["document"])
     assert asyncio.run(provider.check(person)) == evidence()
-    brought = Person(*(ADA[it] for it in ("who", "born", "lives", "document")), evidence_id="e-9")
+    brought = replace(person, evidence_id="e-9")
     assert asyncio.run(provider.check(brought)) is None
     file.write_text('{"a": 1}')
     with pytest.raises(InvalidInputError, match="wanted a JSON list of evidence"):
@@ -145,9 +146,10 @@ def of_http(answer: Any, *, clock: Any = lambda: 0.0) -> HttpKyc:
         if isinstance(answer, Exception):
             raise answer
         assert b"X 123-456" not in request.content  # the number goes out as its hash
-        return answer() if callable(answer) else answer
+        told: httpx.Response = answer() if callable(answer) else answer
+        return told
 
-    return HttpKyc("https://kyc.example/check", token="secret", transport=httpx.MockTransport(handle), clock=clock)
+    return HttpKyc("https://kyc.example/check", token="", transport=httpx.MockTransport(handle), clock=clock)
 
 
 def json_answer(body: str, status: int = 200, **headers: str) -> httpx.Response:

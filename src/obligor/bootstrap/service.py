@@ -18,7 +18,7 @@ from obligor.bootstrap.releases import demonstration, put_in_force, read_run
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
 from obligor.core.errors import ObligorError
-from obligor.settings import read_author
+from obligor.settings import read_author, read_gate_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

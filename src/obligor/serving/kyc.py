@@ -1,8 +1,8 @@
 """The gate `kyc`: an applicant is who they say, as somebody who verified it shows (31 CFR 1020.220).
 
 A provider is asked for its evidence by the four elements of an identity: name, date of birth, address, number of a document.
-The gate passes only for evidence that says *verified*, is of this very person by all four, is neither expired nor of the time to
-come, and was not shown for another applicant. What is lacking or unclear is `pending`, which holds; only a provider's own
+The gate passes only for evidence that says *verified*, is of this very person by all four, is neither expired nor of the time
+to come, and was not shown for another applicant. What is lacking or unclear is `pending`, which holds; only a provider's own
 *failed* fails.
 """
 
