@@ -114,6 +114,35 @@ def _listed(environ: Mapping[str, str], name: str, *, default: str) -> frozenset
     return frozenset(it for each in environ.get(name, default).split(",") if (it := each.strip()))
 
 
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    """Who answers for the gates of the compliance profile."""
+
+    kyc: str | None
+    """An ``https://`` address, or the path of a file of evidence (``OBLIGOR_KYC``); none: nobody."""
+    kyc_token: str = field(repr=False)
+    """What the provider knows us by (``OBLIGOR_KYC_TOKEN``)."""
+    kyc_subject: Mapping[str, str]
+    """The columns of the four elements of an identity, and of the evidence brought (``OBLIGOR_KYC_SUBJECT``)."""
+    deadline_s: float
+    """For how long a decision waits for its gates (``OBLIGOR_GATE_MS``, by default 300)."""
+
+
+def read_gate_settings(environ: Mapping[str, str]) -> GateSettings:
+    """Read what the environment says of gates."""
+    pairs = [it.partition("=") for it in environ.get("OBLIGOR_KYC_SUBJECT", "").split(",") if it.strip()]
+    if not all(parted and name.strip() and column.strip() for name, parted, column in pairs):
+        raise InvalidInputError(
+            "OBLIGOR_KYC_SUBJECT: wanted name=COLUMN,date_of_birth=COLUMN,address=COLUMN,id_number=COLUMN"
+        )
+    return GateSettings(
+        kyc=environ.get("OBLIGOR_KYC") or None,
+        kyc_token=environ.get("OBLIGOR_KYC_TOKEN", ""),
+        kyc_subject={name.strip(): column.strip() for name, _, column in pairs},
+        deadline_s=_whole(environ, "OBLIGOR_GATE_MS", default=300, least=1) / 1000,
+    )
+
+
 def read_anchor_settings(environ: Mapping[str, str]) -> AnchorSettings:
     """Read what the environment says of anchors."""
     said = environ.get("OBLIGOR_ANCHORS")

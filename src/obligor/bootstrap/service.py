@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from obligor import __version__
 from obligor.bootstrap.anchors import anchored
+from obligor.bootstrap.gates import open_gates
 from obligor.bootstrap.people import open_identity
 from obligor.bootstrap.releases import demonstration, put_in_force, read_run
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
 from obligor.core.errors import ObligorError
-from obligor.settings import read_author
+from obligor.settings import read_author, read_gate_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -97,6 +98,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         await _begin(store, made, say)
         await _take_newest(store, releases, meter)
         log = AuditLog(store.log, store.key, store.sources)
+        asked = read_gate_settings(os.environ)
         service = DecisionService(
             releases=releases,
             recorder=store.recorder,
@@ -104,6 +106,8 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             receipts=log,
             sources=store.sources,
             meter=meter,
+            gates=await stack.enter_async_context(open_gates(asked)),
+            gate_deadline_s=asked.deadline_s,
         )
         identity = open_identity(store, os.environ)
         authenticator = Authenticator(
@@ -115,7 +119,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             failed=lambda error: journal.failed("refusals_failed", error, level="warning"),
         )
         stack.push_async_callback(refusals.record)
-        seats, readiness = Seats(), _Readiness(store)
+        seats, readiness = Seats(), _Readiness(store, releases)
         door = Door(
             service,
             authenticator,
@@ -201,6 +205,7 @@ async def _take_newest(store: Store, releases: Releases, meter: Meter) -> None:
     from obligor.serving.meter import InForce
 
     if await store.archive.newest_release() <= releases.newest:
+        await releases.look_after_profile()
         return
     release = await _opened(store)
     if release is not None and releases.take(release):
@@ -256,16 +261,17 @@ async def _open_grpc(door: Door, doors: Doors, tracing: Tracing | None) -> Serve
 class _Readiness:
     """Asks what the service stands on whether it answers."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, releases: Releases) -> None:
+        self._store, self._releases = store, releases
 
     async def states(self) -> Mapping[str, bool]:
-        """Tell of each dependency whether it answers."""
+        """Tell of each dependency whether it answers, and of the compliance profile whether one is in force."""
+        profile = self._releases.has_profile(self._store.sources.now())
         try:
             await self._store.log.size()
         except ObligorError:
-            return {"database": False}
-        return {"database": True}
+            return {"database": False, "profile": profile}
+        return {"database": True, "profile": profile}
 
 
 async def _run_beside(grpc: Server, readiness: _Readiness, seats: Seats) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from obligor.adapters.store.archive import PostgresArchive
     from obligor.adapters.store.people import PostgresPeople
+    from obligor.adapters.store.profile_changes import PostgresProfileChanges
     from obligor.adapters.store.proofs import PostgresLog
     from obligor.adapters.store.recorder import PostgresRecorder
     from obligor.security.signing import SigningKey
@@ -32,6 +33,7 @@ class Store:
     key: SigningKey
     sources: Sources
     people: PostgresPeople
+    changes: PostgresProfileChanges
 
 
 def service_settings() -> Settings:
@@ -95,6 +97,7 @@ async def open_store(
     from obligor.adapters.store.archive import PostgresArchive
     from obligor.adapters.store.people import PostgresPeople
     from obligor.adapters.store.pool import Pool
+    from obligor.adapters.store.profile_changes import PostgresProfileChanges
     from obligor.adapters.store.proofs import PostgresLog
     from obligor.adapters.store.recorder import PostgresRecorder
     from obligor.security.signing import open_signing_key
@@ -103,7 +106,8 @@ async def open_store(
     pool = Pool(url)
     try:
         async with PostgresRecorder(url, counted=counted) as recorder:
-            archive, people = PostgresArchive(pool), PostgresPeople(pool)
-            yield Store(url, recorder, archive, PostgresLog(pool), key, live_sources(), people)
+            archive, log = PostgresArchive(pool), PostgresLog(pool)
+            people, changes = PostgresPeople(pool), PostgresProfileChanges(pool)
+            yield Store(url, recorder, archive, log, key, live_sources(), people=people, changes=changes)
     finally:
         await pool.close()

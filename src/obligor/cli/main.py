@@ -8,7 +8,21 @@ import sys
 import click
 
 from obligor import __version__
-from obligor.cli import audit, bins, choosing, contracts, examining, explaining, keys, making, people, scoring, screening, serving
+from obligor.cli import (
+    audit,
+    bins,
+    choosing,
+    contracts,
+    examining,
+    explaining,
+    keys,
+    making,
+    people,
+    profiles,
+    scoring,
+    screening,
+    serving,
+)
 from obligor.core.errors import ObligorError
 
 _USAGE = {"invalid", "too_large"}
@@ -32,6 +46,7 @@ for _command in (
     explaining.explain,
     serving.serve,
     serving.releases,
+    profiles.profile,
     keys.keys,
     people.users,
     people.roles,

@@ -141,14 +141,31 @@ class SignInRow:
 
 PeopleRow = UserRow | UserRoleRow | SignInRow
 
-Row = DecisionRow | OutcomeRow | ReleaseRow | ApiKeyRow | PeopleRow
+
+@dataclass(frozen=True, slots=True)
+class ProfileChangeRow:
+    """A step of a change of the compliance profile: it was proposed, or approved."""
+
+    change_id: str
+    step: Literal["proposed", "approved"]
+    profile_sha256: str
+    replaces_sha256: str
+    """The profile that was in force."""
+    because: str
+    at: datetime
+    by: str
+    artefacts: tuple[ArtefactRow, ...] = ()
+
+
+Row = DecisionRow | OutcomeRow | ReleaseRow | ApiKeyRow | PeopleRow | ProfileChangeRow
 
 
 class Act(msgspec.Struct, frozen=True):
     """One thing to record."""
 
     kind: str
-    """As in the leaf: decision, outcome, release, key.created, key.revoked, key.rotated, export."""
+    """As in the leaf: decision, outcome, release, key.created, key.revoked, key.rotated, export, profile.proposed,
+    profile.approved."""
     at: datetime
     by: str
     """``client:<id>`` or ``person:<name>``."""

@@ -27,8 +27,16 @@ from obligor.core.leaves import time_text
 from obligor.security.permissions import allow
 from obligor.serving.acts import Act, DecisionRow, OutcomeRow, Recorded, Request, Submission
 from obligor.serving.answers import answer_of, answered, record_of, with_receipt
+from obligor.serving.card_data import (
+    CardData,
+    CardDataError,
+    refuse_card_data,
+    refuse_card_data_in,
+    refuse_split_card_data,
+)
 from obligor.serving.encoding import encode, encode_application, encode_in_order
 from obligor.serving.errors import problem_of
+from obligor.serving.gates import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating, hides_from_receipts
 from obligor.serving.reports import read_report, report_error
 
 if TYPE_CHECKING:
@@ -36,7 +44,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from obligor.core.application import Application
+    from obligor.core.profile import GateName
     from obligor.serving.acts import Archive, Caller, Recorder, Search, StoredDecision
+    from obligor.serving.gates import Gate, Judged
     from obligor.serving.meter import Meter
     from obligor.serving.releases import Assessment, Release, Releases
     from obligor.serving.sources import Sources
@@ -74,7 +85,10 @@ class DecisionService:
         receipts: Receipts,
         sources: Sources,
         meter: Meter,
+        gates: Mapping[GateName, Gate] = NO_GATES,
+        gate_deadline_s: float = DEADLINE_S,
     ) -> None:
+        self._gating = Gating({"pci": CardData(), **gates}, deadline_s=gate_deadline_s)
         self._releases = releases
         self._recorder = recorder
         self._archive = archive
@@ -104,7 +118,10 @@ class DecisionService:
         started = perf_counter()
         allow(caller, "decision.decide")
         _check_key(key)
-        decided = self._decide(caller, self._releases.current, application, at=self._sources.now(), key=key)
+        release, at = self._releases.current, self._sources.now()
+        read = self._read(release, application)
+        judged = await self._gating.judge(read, release.profile, at=at) if release.asks else NOT_JUDGED
+        decided = self._decide(caller, release, read, at=at, key=key, judged=judged)
         thought = perf_counter()
         request = Request(caller.client_id, DECISIONS, key, decided.input_sha256)
         submission = Submission((decided.act,), partial(with_receipt, decided.answer), request, 201)
@@ -134,18 +151,22 @@ class DecisionService:
             raise TooLargeError(f"applications: got {len(applications)}, wanted at most {MOST_AT_ONCE}")
         release = self._releases.current
         at = self._sources.now()
+        reads = await self._read_all(release, applications)
         results: list[_Decided | ObligorError] = []
-        for application in applications:
-            try:
-                results.append(self._decide(caller, release, application, at=at, key=key, route=BULK))
-            except InvalidInputError as error:
-                results.append(error)
-            await asyncio.sleep(0)  # others wait for the loop
+        for read, judged in zip(reads, await self._gating.judge_many(reads, release.profile, at=at), strict=True):
+            if isinstance(read, ObligorError):
+                results.append(read)
+                continue
+            if isinstance(judged, ObligorError):
+                results.append(judged)
+                continue
+            results.append(self._decide(caller, release, read, at=at, key=key, route=BULK, judged=judged))
+            await asyncio.sleep(0)
         acts = tuple(it.act for it in results if isinstance(it, _Decided))
         respond = partial(_results_bytes, results)
         if not acts:
             return Recorded(respond(0), 200, replayed=False, leaf_index=-1)
-        payload = sha256(b"".join(map(_fingerprint, applications, results)))
+        payload = sha256(b"".join(map(_fingerprint, applications, reads, results)))
         request = Request(caller.client_id, BULK, key, payload.digest())
         recorded = await self._recorder.record(Submission(acts, respond, request))
         if not recorded.replayed:
@@ -165,7 +186,7 @@ class DecisionService:
         allow(caller, "decision.simulate")
         release = self._releases.current
         at = self._sources.now()
-        assessment = release.assess(release.read(application), at=at)
+        assessment = release.assess(self._read(release, application), at=at)  # no gate is asked of a try
         told = answered(assessment.to_plain())
         return {"simulated": True, "decided_at": time_text(at)} | told | {"pins": release.pins}
 
@@ -195,8 +216,15 @@ class DecisionService:
         return await asyncio.to_thread(release.explain, record)
 
     async def receipt(self, caller: Caller, decision_id: UUID) -> dict[str, Any]:
-        """Prove that a decision is in the audit log: its leaf, its place, the way to a signed checkpoint."""
-        return await self._receipts.receipt(await self._found(caller, decision_id))
+        """Prove that a decision is in the audit log: its leaf, its place, the way to a signed checkpoint.
+
+        Its record is shown, but where the profile asks for screening only to those who may read alerts.
+        """
+        stored = await self._found(caller, decision_id)
+        told = await self._receipts.receipt(stored)
+        if hides_from_receipts(record_of(stored).get("gates", {})) and "audit" not in caller.scopes:
+            told = {name: it for name, it in told.items() if name not in ("record", "salt")}
+        return told
 
     async def report_outcome(
         self, caller: Caller, *, key: str, decision_id: UUID, report: bytes | Mapping[str, object]
@@ -210,6 +238,7 @@ class DecisionService:
         """
         allow(caller, "outcome.report")
         _check_key(key)
+        refuse_card_data(report)
         told = read_report(report)
         stored = await self._found(caller, decision_id, needed="outcome.report")
         at = self._sources.now()
@@ -252,22 +281,44 @@ class DecisionService:
             for it in rows
         ]
 
+    async def _read_all(
+        self, release: Release, applications: Sequence[bytes | Mapping[str, object]]
+    ) -> list[Application | ObligorError]:
+        reads: list[Application | ObligorError] = []
+        for application in applications:
+            try:
+                reads.append(self._read(release, application, place=len(reads)))
+            except CardDataError:
+                raise  # it refuses the whole request
+            except InvalidInputError as error:
+                reads.append(error)
+            await asyncio.sleep(0)  # others wait for the loop
+        return reads
+
+    def _read(
+        self, release: Release, application: bytes | Mapping[str, object], *, place: int | None = None
+    ) -> Application:
+        started = perf_counter()
+        refuse_card_data(application, place=place)
+        read = release.read(application)
+        refuse_split_card_data(read, release.texts, place=place)
+        self._meter.stage("read", perf_counter() - started)
+        return read
+
     def _decide(
         self,
         caller: Caller,
         release: Release,
-        application: bytes | Mapping[str, object],
+        read: Application,
         *,
         at: datetime,
         key: str,
         route: str = DECISIONS,
+        judged: Judged = NOT_JUDGED,
     ) -> _Decided:
         started = perf_counter()
-        read = release.read(application)
-        ready = perf_counter()
-        assessment = release.assess(read, at=at)
-        self._meter.stage("read", ready - started)
-        self._meter.stage("score", perf_counter() - ready)
+        assessment = release.assess(read, at=at, results=judged.results)
+        self._meter.stage("score", perf_counter() - started)
         decision_id = self._sources.new_id(at)
         application_id = release.application_id(read)
         head: dict[str, Any] = {
@@ -278,6 +329,8 @@ class DecisionService:
         input_json = encode_application(read)
         input_sha256 = sha256(input_json)
         plain = assessment.to_plain()
+        for name, evidence in judged.evidence.items():
+            plain["gates"][name]["evidence"] = evidence
         record = (
             head
             | {
@@ -339,10 +392,14 @@ class _Decided:
     assessment: Assessment
 
 
-def _fingerprint(application: bytes | Mapping[str, object], result: _Decided | ObligorError) -> bytes:
+def _fingerprint(
+    application: bytes | Mapping[str, object], read: Application | ObligorError, result: _Decided | ObligorError
+) -> bytes:
     """Tell an application from others: by what it says where it could be read, and otherwise as it came."""
     if isinstance(result, _Decided):
         return result.input_sha256
+    if not isinstance(read, ObligorError):
+        return sha256(encode_application(read)).digest()
     return sha256(application if isinstance(application, bytes) else json.dumps(application).encode()).digest()
 
 
@@ -360,3 +417,4 @@ def _results_bytes(results: Sequence[_Decided | ObligorError], leaf_index: int) 
 def _check_key(key: str) -> None:
     if not _KEY.fullmatch(key):
         raise InvalidInputError("Idempotency-Key: wanted 1 to 255 printable ASCII characters without blanks")
+    refuse_card_data_in("idempotency-key", key)

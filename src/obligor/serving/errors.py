@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from obligor.core.card_numbers import holds_card_number
 from obligor.core.errors import ApplicationError, KeyReusedError, LimitedError
 
 if TYPE_CHECKING:
@@ -68,5 +69,6 @@ def problem_of(error: ObligorError) -> dict[str, Any]:
 
 
 def pointer(problem: Problem) -> str:
-    """Give the place of a problem as a JSON pointer (RFC 6901)."""
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in problem.path)
+    """Give the place of a problem as a JSON pointer (RFC 6901); a name that holds the number of a card is left out."""
+    names = ("?" if holds_card_number(str(part)) else str(part) for part in problem.path)
+    return "".join(f"/{name.replace('~', '~0').replace('/', '~1')}" for name in names)

@@ -158,7 +158,9 @@ class MemoryLog:
 
     kept: list[StoredLeaf] = field(default_factory=list)
     nodes_kept: list[StoredNode] = field(default_factory=list)
-    tables: dict[str, list[StoredRow]] = field(default_factory=lambda: {"decision": [], "outcome": [], "release": []})
+    tables: dict[str, list[StoredRow]] = field(
+        default_factory=lambda: {"decision": [], "outcome": [], "release": [], "profile_change": []}
+    )
     asked: list[StoredRequest] = field(default_factory=list)
     keys: dict[str, Mapping[str, object]] = field(default_factory=dict)
     artefacts_kept: list[StoredArtefact] = field(default_factory=list)

@@ -33,6 +33,7 @@ from obligor.serving.acts import (
     ArtefactRow,
     DecisionRow,
     OutcomeRow,
+    ProfileChangeRow,
     ReleaseRow,
     SignInRow,
     UserRoleRow,
@@ -163,6 +164,19 @@ _USER_ROLE = _insert(
         RETURNING pg_notify('obligor_api_key', user_id)""",
 )
 _SIGN_IN = _insert("sign_in", {"leaf_index": INT8, "user_id": TEXT, "at": TIME})
+_PROFILE_CHANGE = _insert(
+    "profile_change",
+    {
+        "change_id": TEXT,
+        "step": TEXT,
+        "leaf_index": INT8,
+        "profile_sha256": TEXT,
+        "replaces_sha256": TEXT,
+        "because": TEXT,
+        "at": TIME,
+        "by": TEXT,
+    },
+)
 
 
 def _decision(row: DecisionRow, leaf: bytes) -> Values:
@@ -212,6 +226,13 @@ def _sign_in(row: SignInRow, leaf: bytes) -> Values:
     return leaf, row.user_id.encode(), time(row.at)
 
 
+def _profile_change(row: ProfileChangeRow, leaf: bytes) -> Values:
+    return (
+        *(row.change_id.encode(), row.step.encode(), leaf, row.profile_sha256.encode(), row.replaces_sha256.encode()),
+        *(row.because.encode(), time(row.at), row.by.encode()),
+    )
+
+
 _KEPT: Final[dict[type, tuple[Insert, Callable[[Any, bytes], Values]]]] = {
     DecisionRow: (_DECISION, _decision),
     OutcomeRow: (_OUTCOME, _outcome),
@@ -221,13 +242,14 @@ _KEPT: Final[dict[type, tuple[Insert, Callable[[Any, bytes], Values]]]] = {
     UserRow: (_USER, _user),
     UserRoleRow: (_USER_ROLE, _user_role),
     SignInRow: (_SIGN_IN, _sign_in),
+    ProfileChangeRow: (_PROFILE_CHANGE, _profile_change),
 }
 INSERTS: Final = (*(insert for insert, _ in _KEPT.values()), REQUEST, NODE)
 
 
 def values_of(row: Row, leaf: bytes) -> Iterator[tuple[Insert, Values]]:
     """Give the values of a row, and of those that come with it, under the index of its leaf (packed)."""
-    if isinstance(row, ReleaseRow):
+    if isinstance(row, ReleaseRow | ProfileChangeRow):
         for artefact in row.artefacts:
             yield _ARTEFACT, _artefact(artefact, leaf)
     insert, values = _KEPT[type(row)]

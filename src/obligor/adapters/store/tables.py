@@ -237,3 +237,20 @@ SIGN_IN: Final = Table(
     Index("sign_in_user", "user_id", "at"),
     comment="When somebody signed in with a password.",
 )
+
+PROFILE_CHANGE: Final = Table(
+    "profile_change",
+    METADATA,
+    Column("change_id", Text),
+    Column("step", Text),
+    Column("leaf_index", BigInteger, nullable=False),
+    Column("profile_sha256", Text, nullable=False),
+    Column("replaces_sha256", Text, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("at", _TIME, nullable=False),
+    Column("by", Text, nullable=False),
+    PrimaryKeyConstraint("change_id", "step", name="profile_change_pkey"),
+    UniqueConstraint("leaf_index", name="profile_change_leaf_index_key"),
+    CheckConstraint("step IN ('proposed', 'approved')", name="step_is_known"),
+    comment="Proposals and approvals of compliance profiles: one row for each step.",
+)

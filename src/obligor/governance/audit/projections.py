@@ -30,7 +30,10 @@ _HELD: Final[Mapping[str, tuple[str, ...]]] = {
     "decision": ("decision_id", "client_id", "application_id", "decided_at", "outcome", "band", "score"),
     "outcome": ("report_id", "decision_id", "status", "observed_on"),
     "release": ("number", *_PINNED, "at", "by", "signature"),
+    "profile_change": ("change_id", "step", "profile_sha256", "replaces_sha256", "because", "at", "by"),
 }
+_TABLES: Final[Mapping[str, str]] = {"profile.proposed": "profile_change", "profile.approved": "profile_change"}
+"""Where the rows of an act are kept, where its kind is not the name of the table."""
 _STATED: Final = ("number", *_PINNED, "at", "by")
 _KEY_COLUMNS: Final = ("client_id", "name", "scopes", "secret_sha256", "created_at", "expires_at", "revoked_at")
 _PEOPLE: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
@@ -106,11 +109,12 @@ class Projections:
     def hold(self, act: Act) -> None:
         """Hold the rows of a leaf against its record."""
         self._pass_over(act.index)
+        own = _TABLES.get(act.leaf.kind, act.leaf.kind)
         for table, rows in self._rows.items():
             found = list(rows.at(act.index))
-            for row in found if table == act.leaf.kind else ():
+            for row in found if table == own else ():
                 self._hold_row(table, row, act)
-            wanted = int(table == act.leaf.kind)
+            wanted = int(table == own)
             if len(found) < wanted:
                 said = f"no row of table {table} for this {act.leaf.kind}, which was deleted or stands twice in the log"
                 self._findings.add(Kind.ROW_MISSING, act.index, said, about=table)

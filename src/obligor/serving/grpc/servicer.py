@@ -29,6 +29,7 @@ from obligor.core.errors import (
     UnavailableError,
 )
 from obligor.serving.authenticating import network_of
+from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.deciding import MOST_AT_ONCE
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.errors import ANSWERS
@@ -58,6 +59,7 @@ _READ = frozenset({"authorization", "idempotency-key"})
 _UNTOLD = NoRefusals()
 _CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
 """Who was let in, of the call at work."""
+_UNSEARCHED = frozenset({"authorization", "traceparent"})
 _log = logging.getLogger("obligor.grpc")
 
 Ask = TypeVar("Ask")
@@ -204,10 +206,12 @@ def _heads(context: Context) -> dict[str, str]:
     Raises
     ------
     InvalidInputError
-        Where what counts stands twice: whoever is in between may have read the other.
+        Where what counts stands twice: whoever is in between may have read the other; where any holds a card's number.
     """
     found: dict[str, str] = {}
     for name, value in context.invocation_metadata() or ():
+        if name not in _UNSEARCHED:
+            refuse_card_data_in("metadata", f"{name} {value if isinstance(value, str) else value.decode('latin-1')}")
         if name in _READ:
             if name in found:
                 raise InvalidInputError(f"metadata: {name} stands twice")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from obligor.core.errors import ObligorError, UnavailableError
 from obligor.serving.authenticating import network_of
+from obligor.serving.card_data import refuse_card_data_in_head
 from obligor.serving.http.bodies import ClientGoneError
 from obligor.serving.http.door import CALLER, peer_of
 from obligor.serving.http.hot import NAME, PATH, decide_one
@@ -85,6 +86,7 @@ class Guard:
 
     async def _run(self, scope: Scope, receive: Receive, out: Outgoing) -> None:
         try:
+            refuse_card_data_in_head(scope["raw_path"], scope["query_string"], scope["headers"])
             if self._hot and _is_decision(scope):
                 await out.answer(await decide_one(self._door, scope, receive))
             else:

@@ -81,7 +81,8 @@ class Assessed(Shape):
 
     outcome: OutcomeName
     because: str
-    """`score`, `grey_zone`, `knockout:<name>`, `gate:<name>:<result>`, `no_principal_reason` or `reason_without_text`."""
+    """`score`, `grey_zone`, `knockout:<name>`, `gate:review`, `gate:kyc:fail`, `no_principal_reason`,
+    `reason_without_text`."""
     score: float
     """In points, with three decimals."""
     pd: Annotated[float, Field(ge=0, le=1)]
