@@ -8,7 +8,19 @@ import sys
 import click
 
 from obligor import __version__
-from obligor.cli import audit, bins, choosing, contracts, examining, explaining, keys, making, scoring, serving
+from obligor.cli import (
+    audit,
+    bins,
+    choosing,
+    contracts,
+    examining,
+    explaining,
+    keys,
+    making,
+    scoring,
+    serving,
+    webhooks,
+)
 from obligor.core.errors import ObligorError
 
 _USAGE = {"invalid", "too_large"}
@@ -33,6 +45,7 @@ for _command in (
     serving.serve,
     serving.releases,
     keys.keys,
+    webhooks.webhooks,
     audit.audit,
     examining.replay,
     examining.doctor,

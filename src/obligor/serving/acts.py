@@ -7,8 +7,8 @@ record become durable together, or not at all, and nobody is answered before. Wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
@@ -89,14 +89,42 @@ class ApiKeyRow:
     revoked_at: datetime | None
 
 
-Row = DecisionRow | OutcomeRow | ReleaseRow | ApiKeyRow
+class OutboxRow(msgspec.Struct, frozen=True):
+    """What a client is told of an act, once the act is durable; its place among those of its application comes with it."""
+
+    event_id: UUID
+    client_id: str
+    application_id: str | None
+    type: str
+    payload: bytes
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRow:
+    """Where a client is told of events, as it is kept: an endpoint that is there already is replaced."""
+
+    endpoint_id: str
+    client_id: str
+    url: str = field(repr=False)
+    """It may hold a token of the receiver."""
+    event_types: tuple[str, ...]
+    state: Literal["active", "disabled"]
+    secret: bytes = field(repr=False)
+    previous_secret: bytes | None = field(repr=False)
+    """What it signs with as well, until the receiver knows the new one."""
+    previous_until: datetime | None
+    created_at: datetime
+
+
+Row = DecisionRow | OutcomeRow | ReleaseRow | ApiKeyRow | OutboxRow | WebhookRow
 
 
 class Act(msgspec.Struct, frozen=True):
     """One thing to record."""
 
     kind: str
-    """As in the leaf: decision, outcome, release, key.created, key.revoked, key.rotated, export."""
+    """As in the leaf: decision, outcome, release, key.created, key.revoked, key.rotated, export, webhook.added, ..."""
     at: datetime
     by: str
     """``client:<id>`` or ``person:<name>``."""

@@ -29,6 +29,7 @@ from obligor.serving.acts import Act, DecisionRow, OutcomeRow, Recorded, Request
 from obligor.serving.answers import answer_of, answered, record_of, with_receipt
 from obligor.serving.encoding import encode, encode_application, encode_in_order
 from obligor.serving.errors import problem_of
+from obligor.serving.events import DECISION_MADE, OUTCOME_REPORTED, Listeners, decision_made, outcome_reported
 from obligor.serving.reports import read_report, report_error
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from obligor.serving.acts import Archive, Caller, Recorder, Search, StoredDecision
+    from obligor.serving.acts import Archive, Caller, Recorder, Row, Search, StoredDecision
     from obligor.serving.meter import Meter
     from obligor.serving.releases import Assessment, Release, Releases
     from obligor.serving.sources import Sources
@@ -74,6 +75,7 @@ class DecisionService:
         receipts: Receipts,
         sources: Sources,
         meter: Meter,
+        listeners: Listeners | None = None,
     ) -> None:
         self._releases = releases
         self._recorder = recorder
@@ -81,6 +83,7 @@ class DecisionService:
         self._receipts = receipts
         self._sources = sources
         self._meter = meter
+        self._listeners = listeners or Listeners()
 
     @property
     def release(self) -> Release:
@@ -228,7 +231,10 @@ class DecisionService:
             "status": told.status,
             "observed_on": told.observed_on.isoformat(),
         }
-        row = OutcomeRow(report_id, decision_id, told.status, told.observed_on)
+        answer = {name: body[name] for name in ("report_id", "decision_id", "status", "observed_on", "reported_at")}
+        rows: tuple[Row, ...] = (OutcomeRow(report_id, decision_id, told.status, told.observed_on),)
+        if self._listeners.want(stored.client_id, OUTCOME_REPORTED):
+            rows += (outcome_reported(answer, stored, event_id=self._sources.new_id(at), at=at),)
         act = Act(
             "outcome",
             at,
@@ -236,9 +242,8 @@ class DecisionService:
             str(report_id),
             encode(body),
             self._sources.salt(),
-            (row,),
+            rows,
         )
-        answer = {name: body[name] for name in ("report_id", "decision_id", "status", "observed_on", "reported_at")}
         payload = sha256(encode([str(decision_id), told.status, body["observed_on"]])).digest()
         request = Request(caller.client_id, OUTCOMES, key, payload)
         return await self._recorder.record(
@@ -302,6 +307,10 @@ class DecisionService:
             assessment.score.band,
             assessment.score.score,
         )
+        told = head | answered(plain) | {"pins": release.pins}
+        rows: tuple[Row, ...] = (row,)
+        if self._listeners.want(caller.client_id, DECISION_MADE):
+            rows += (decision_made(told, event_id=self._sources.new_id(at), client_id=caller.client_id, at=at),)
         act = Act(
             "decision",
             at,
@@ -309,10 +318,9 @@ class DecisionService:
             head["decision_id"],
             encode(record),
             self._sources.salt(),
-            (row,),
+            rows,
         )
-        answer = encode_in_order(head | answered(plain) | {"pins": release.pins})
-        return _Decided(act, answer, input_sha256.digest(), assessment)
+        return _Decided(act, encode_in_order(told), input_sha256.digest(), assessment)
 
     def _count(self, assessment: Assessment) -> None:
         score, decision = assessment.score, assessment.decision

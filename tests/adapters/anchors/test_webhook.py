@@ -22,6 +22,7 @@ from tests.adapters.anchors.notes import KEY, note
 
 from obligor.adapters.anchors import webhook
 from obligor.adapters.anchors.webhook import WebhookAnchor
+from obligor.adapters.outgoing import is_public
 from obligor.core.checkpoints import parse_note
 from obligor.core.errors import InvalidInputError, RollbackError, SplitViewError, UnavailableError
 from obligor.security.signing import verify_note
@@ -270,7 +271,7 @@ def test_a_name_that_changes_its_meaning_is_looked_up_once_and_what_was_looked_a
 @given(st.ip_addresses(v=4))
 def test_an_address_within_an_address_counts_as_the_inner_one(inner: ipaddress.IPv4Address) -> None:
     wrapped = [f"::ffff:{inner}", f"64:ff9b::{inner}"]
-    assert {webhook._is_public(ipaddress.ip_address(each)) for each in wrapped} == {webhook._is_public(inner)}
+    assert {is_public(ipaddress.ip_address(each)) for each in wrapped} == {is_public(inner)}
 
 
 @pytest.mark.parametrize(
