@@ -62,7 +62,7 @@ def check_address(url: str, *, what: str, production: bool, ports: Collection[in
         raise InvalidInputError(f"{what} is malformed, or holds a user's name; {wanted}")
     if parts.scheme != "https" and (production or parts.scheme != "http" or not _is_loopback(parts.hostname)):
         raise InvalidInputError(f"{what}, {parts.scheme}://{parts.hostname}: {wanted}")
-    if production and ports is not None and (port or 443) not in ports:
+    if production and ports is not None and (443 if port is None else port) not in ports:
         allowed = " or ".join(map(str, sorted(ports)))
         raise InvalidInputError(f"{what}, https://{parts.hostname}: got port {port}; wanted {allowed}")
     return parts

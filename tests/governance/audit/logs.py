@@ -236,6 +236,9 @@ class MemoryLog:
     def api_keys(self) -> Iterator[Mapping[str, object]]:
         return iter(self.keys.values())
 
+    def webhooks(self) -> Iterator[Mapping[str, object]]:
+        return iter(())
+
     def artefacts(self) -> Iterator[StoredArtefact]:
         return iter(self.artefacts_kept)
 

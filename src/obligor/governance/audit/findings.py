@@ -50,6 +50,8 @@ class Kind(StrEnum):
     ARTEFACT_MISSING = "artefact-missing"
     API_KEY = "api-key"
     """An API key does not stand as its events leave it."""
+    WEBHOOK = "webhook"
+    """An endpoint of a client does not stand as its events leave it."""
     CHECKPOINT_FORM = "checkpoint-form"
     CHECKPOINT_SIGNATURE = "checkpoint-signature"
     CHECKPOINT_ROOT = "checkpoint-root"

@@ -104,6 +104,10 @@ class LogSource(Protocol):
         """Give the API keys as they stand."""
         ...
 
+    def webhooks(self) -> Iterator[Mapping[str, object]]:
+        """Give the endpoints of clients as they stand; of their secrets the SHA-256."""
+        ...
+
     def artefacts(self) -> Iterator[StoredArtefact]:
         """Give every card, policy and profile, by hash."""
         ...
