@@ -325,7 +325,6 @@ def test_a_decision_by_a_clock_that_was_behind_is_counted(store: str, tmp_path: 
     assert counted == 1
 
 
-<<<<<<< HEAD
 # What the store rests on, and what a sample is
 
 
@@ -362,7 +361,8 @@ def test_everything_that_is_broken_is_told_as_plain_data_too(sound: tuple[str, P
     assert not plain["sound"]
     assert [it["check"] for it in plain["checks"] if it["verdict"] == "broken"] == ["I4"]
     assert len(plain["checks"]) == len(examination.lines()) - 1
-=======
+
+
 # What clients' systems are told
 
 
@@ -483,4 +483,3 @@ def test_a_decision_whose_client_s_system_is_not_told_is_named_once_the_endpoint
     asyncio.run(worked(timedelta(minutes=2), 1))
     assert _broken(_examined(store_url, tmp_path / "kept")).keys() == {"I2"}
     assert "its client's system is not told of it" in _broken(_examined(store_url, tmp_path / "kept"))["I2"]
->>>>>>> 92be606 (Hold what clients' systems were told against what was decided)
