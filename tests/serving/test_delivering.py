@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sys
 import threading
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
-from tests.serving.endpoints import office, shown
+from tests.serving.endpoints import decided, office, shown
 from tests.serving.los import Los, drop, hang, pour, say
 
-from obligor.serving.delivering import AT_ONCE
+from obligor.core.errors import IntegrityError, InvalidInputError, NotFoundError
+from obligor.serving.delivering import AT_ONCE, LEASE
+from obligor.serving.events import EVENT_TYPES
 from obligor.serving.retrying import GIVEN_UP_AFTER
 
 if TYPE_CHECKING:
@@ -24,6 +30,8 @@ if TYPE_CHECKING:
     from tests.serving.los import Answer
 
     from obligor.serving.acts import WebhookRow
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -306,3 +314,82 @@ def test_what_waits_is_counted(store_url: str, los: Los) -> None:
 
     run(store_url, los, scene)
     assert json.loads(los.bodies[0])["sequence"] == 1
+
+
+SERVICE = """
+import asyncio, sys
+from tests.serving.endpoints import office
+
+async def serve():
+    async with office(sys.argv[1], patience_s=30.0) as here:
+        await here.delivering.run()
+
+asyncio.run(serve())
+"""
+
+
+def test_a_service_killed_while_it_sends_loses_nothing_and_nothing_overtakes(store_url: str, los: Los) -> None:
+    released = threading.Event()
+
+    async def scene(here: Office, _: WebhookRow) -> None:
+        await here.decide("refer", "approve")
+        los.answers = [hang(released)]
+        service = await asyncio.create_subprocess_exec(sys.executable, "-c", SERVICE, store_url, cwd=ROOT)
+        async with asyncio.timeout(30):
+            while not los.bodies:
+                await asyncio.sleep(0.02)
+        service.kill()
+        await service.wait()
+        released.set()
+        await here.work(2)
+        assert len(los.bodies) == 1, "the claim of the dead one still holds"
+        here.clock.on(2 * LEASE)
+        los.secret = ""  # its clock stands still
+        await here.work(3)
+
+    run(store_url, los, scene)
+    assert [it["sequence"] for it in los.came] == [1, 1, 2]
+    assert los.headers[0]["webhook-id"] == los.headers[1]["webhook-id"]
+
+
+def test_an_act_that_is_not_recorded_tells_nobody(store_url: str, los: Los) -> None:
+    """The event and its act are one transaction: where the act is refused, there is no event."""
+
+    async def scene(here: Office, _: WebhookRow) -> None:
+        good = decided("approve", "A-1")
+        await here.recorder.record(good)
+        with pytest.raises(IntegrityError):
+            await here.recorder.record(good)  # the same decision again
+        await here.work(2)
+
+    run(store_url, los, scene)
+    assert len(los.bodies) == 1
+
+
+def test_an_address_or_an_author_that_will_not_do_leaves_no_endpoint(store_url: str) -> None:
+    async def tried() -> None:
+        async with office(store_url) as here:
+            for client, url, events in (
+                ("bank", "https://los.example/", ("all",)),
+                ("Bank!", "https://x.example/", ()),
+            ):
+                with pytest.raises(InvalidInputError):
+                    await here.webhooks.add(client, url, event_types=events)
+            nobody = replace(here.webhooks, by="")
+            with pytest.raises(InvalidInputError, match="somebody's act"):
+                await nobody.add("bank", "https://los.example/", event_types=EVENT_TYPES)
+            assert await here.deliveries.all_endpoints() == ()
+            row = await here.add("https://los.example/hush")
+            assert "hush" not in repr(row)
+            assert shown(row) not in repr(row)
+            await here.webhooks.disable(row)
+            with pytest.raises(InvalidInputError, match="was disabled before"):
+                await here.webhooks.rotate(await here.deliveries.endpoint(row.endpoint_id), overlap=timedelta())
+            with pytest.raises(NotFoundError):
+                await here.webhooks.disable(await here.deliveries.endpoint("ep_none"))
+
+    asyncio.run(tried())
+    with psycopg.connect(store_url) as connection:
+        said = connection.execute("SELECT string_agg(encode(body, 'escape'), '') FROM obligor.leaf").fetchone()
+    assert said is not None
+    assert "hush" not in said[0]
