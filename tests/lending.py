@@ -24,6 +24,7 @@ from obligor.security.signing import SigningKey
 from obligor.serving.acts import Caller
 from obligor.serving.anchoring import Anchoring
 from obligor.serving.deciding import DecisionService
+from obligor.serving.events import Listeners
 from obligor.serving.meter import NoMeter
 from obligor.serving.releases import Releases
 from obligor.serving.releasing import activate
@@ -69,6 +70,7 @@ class Lender:
     log: PostgresLog
     sources: Sources
     key: SigningKey
+    listeners: Listeners
 
     async def decide(self, count: int, *, client: str = "bank", first: int = 0) -> list[dict[str, Any]]:
         """Decide on applications, each under a key of its own."""
@@ -109,7 +111,7 @@ async def lending(
     """Open a store for a lender; a store without a release gets one."""
     pool, chance = Pool(url), random.Random(seed)  # noqa: S311  salts and ids of tests
     sources = Sources(clock or Clock(), chance.randbytes)
-    archive, releases = PostgresArchive(pool), Releases(PostgresArchive(pool))
+    archive, releases, listeners = PostgresArchive(pool), Releases(PostgresArchive(pool)), Listeners()
     try:
         async with PostgresRecorder(url) as recorder:
             if await archive.release() is None:
@@ -139,8 +141,9 @@ async def lending(
                 receipts=None,  # type: ignore[arg-type]  no receipts are asked for
                 sources=sources,
                 meter=NoMeter(),
+                listeners=listeners,
             )
-            yield Lender(service, recorder, archive, PostgresLog(pool), sources, key)
+            yield Lender(service, recorder, archive, PostgresLog(pool), sources, key, listeners)
     finally:
         await pool.close()
 

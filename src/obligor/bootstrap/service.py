@@ -18,6 +18,7 @@ from obligor.bootstrap.people import open_identity
 from obligor.bootstrap.releases import demonstration, put_in_force, read_run
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
+from obligor.bootstrap.webhooks import open_webhooks
 from obligor.core.errors import ObligorError
 from obligor.settings import read_author, read_gate_settings
 
@@ -77,7 +78,7 @@ def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None
 
 
 async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, say: Callable[[str], None]) -> None:
-    from obligor.adapters.store.notices import API_KEYS, RELEASES, follow
+    from obligor.adapters.store.notices import API_KEYS, RELEASES, WEBHOOKS, follow
     from obligor.serving.auditing import AuditLog
     from obligor.serving.authenticating import Authenticator
     from obligor.serving.deciding import DecisionService
@@ -97,6 +98,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         )
         await _begin(store, made, say)
         await _take_newest(store, releases, meter)
+        webhooks = await stack.enter_async_context(open_webhooks(url, store, meter, journal))
         log = AuditLog(store.log, store.key, store.sources)
         asked = read_gate_settings(os.environ)
         service = DecisionService(
@@ -108,6 +110,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             meter=meter,
             gates=await stack.enter_async_context(open_gates(asked)),
             gate_deadline_s=asked.deadline_s,
+            listeners=webhooks.listeners,
         )
         identity = open_identity(store, os.environ)
         authenticator = Authenticator(
@@ -139,8 +142,10 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         asides = [
             asyncio.create_task(_follow(follow(url, RELEASES), lambda: _take_newest(store, releases, meter), journal)),
             asyncio.create_task(_follow(follow(url, API_KEYS), _forgetting(authenticator), journal)),
+            asyncio.create_task(_follow(follow(url, WEBHOOKS), webhooks.look, journal)),
             asyncio.create_task(anchoring.run()),
             asyncio.create_task(refusals.run()),
+            asyncio.create_task(webhooks.delivering.run()),
         ]
         beside = None if grpc is None else asyncio.create_task(_run_beside(grpc, readiness, seats))
         say(_welcome(doors, releases.current))

@@ -22,6 +22,7 @@ from obligor.cli import (
     scoring,
     screening,
     serving,
+    webhooks,
 )
 from obligor.core.errors import ObligorError
 
@@ -51,6 +52,7 @@ for _command in (
     people.users,
     people.roles,
     people.access,
+    webhooks.webhooks,
     audit.audit,
     examining.replay,
     examining.doctor,

@@ -7,7 +7,7 @@ record become durable together, or not at all, and nobody is answered before. Wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
@@ -157,7 +157,35 @@ class ProfileChangeRow:
     artefacts: tuple[ArtefactRow, ...] = ()
 
 
-Row = DecisionRow | OutcomeRow | ReleaseRow | ApiKeyRow | PeopleRow | ProfileChangeRow
+class OutboxRow(msgspec.Struct, frozen=True):
+    """What a client is told of an act, once the act is durable; its place among those of its application comes with it."""
+
+    event_id: UUID
+    client_id: str
+    application_id: str | None
+    type: str
+    payload: bytes
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRow:
+    """Where a client is told of events, as it is kept: an endpoint that is there already is replaced."""
+
+    endpoint_id: str
+    client_id: str
+    url: str = field(repr=False)
+    """It may hold a token of the receiver."""
+    event_types: tuple[str, ...]
+    state: Literal["active", "disabled"]
+    secret: bytes = field(repr=False)
+    previous_secret: bytes | None = field(repr=False)
+    """What it signs with as well, until the receiver knows the new one."""
+    previous_until: datetime | None
+    created_at: datetime
+
+
+Row = DecisionRow | OutcomeRow | ReleaseRow | ApiKeyRow | PeopleRow | ProfileChangeRow | OutboxRow | WebhookRow
 
 
 class Act(msgspec.Struct, frozen=True):

@@ -36,6 +36,7 @@ from obligor.serving.card_data import (
 )
 from obligor.serving.encoding import encode, encode_application, encode_in_order
 from obligor.serving.errors import problem_of
+from obligor.serving.events import DECISION_MADE, OUTCOME_REPORTED, Listeners, decision_made, outcome_reported
 from obligor.serving.gates import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating, hides_from_receipts
 from obligor.serving.reports import read_report, report_error
 
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
     from obligor.core.application import Application
     from obligor.core.profile import GateName
-    from obligor.serving.acts import Archive, Caller, Recorder, Search, StoredDecision
+    from obligor.serving.acts import Archive, Caller, Recorder, Row, Search, StoredDecision
     from obligor.serving.gates import Gate, Judged
     from obligor.serving.meter import Meter
     from obligor.serving.releases import Assessment, Release, Releases
@@ -87,6 +88,7 @@ class DecisionService:
         meter: Meter,
         gates: Mapping[GateName, Gate] = NO_GATES,
         gate_deadline_s: float = DEADLINE_S,
+        listeners: Listeners | None = None,
     ) -> None:
         self._gating = Gating({"pci": CardData(), **gates}, deadline_s=gate_deadline_s)
         self._releases = releases
@@ -95,6 +97,7 @@ class DecisionService:
         self._receipts = receipts
         self._sources = sources
         self._meter = meter
+        self._listeners = listeners or Listeners()
 
     @property
     def release(self) -> Release:
@@ -255,7 +258,10 @@ class DecisionService:
             "status": told.status,
             "observed_on": told.observed_on.isoformat(),
         }
-        row = OutcomeRow(report_id, decision_id, told.status, told.observed_on)
+        answer = {name: body[name] for name in ("report_id", "decision_id", "status", "observed_on", "reported_at")}
+        rows: tuple[Row, ...] = (OutcomeRow(report_id, decision_id, told.status, told.observed_on),)
+        if self._listeners.want(stored.client_id, OUTCOME_REPORTED):
+            rows += (outcome_reported(answer, stored, event_id=self._sources.new_id(at), at=at),)
         act = Act(
             "outcome",
             at,
@@ -263,9 +269,8 @@ class DecisionService:
             str(report_id),
             encode(body),
             self._sources.salt(),
-            (row,),
+            rows,
         )
-        answer = {name: body[name] for name in ("report_id", "decision_id", "status", "observed_on", "reported_at")}
         payload = sha256(encode([str(decision_id), told.status, body["observed_on"]])).digest()
         request = Request(caller.client_id, OUTCOMES, key, payload)
         return await self._recorder.record(
@@ -353,6 +358,10 @@ class DecisionService:
             assessment.score.band,
             assessment.score.score,
         )
+        told = head | answered(plain) | {"pins": release.pins}
+        rows: tuple[Row, ...] = (row,)
+        if self._listeners.want(caller.client_id, DECISION_MADE):
+            rows += (decision_made(told, event_id=self._sources.new_id(at), client_id=caller.client_id, at=at),)
         act = Act(
             "decision",
             at,
@@ -360,10 +369,9 @@ class DecisionService:
             head["decision_id"],
             encode(record),
             self._sources.salt(),
-            (row,),
+            rows,
         )
-        answer = encode_in_order(head | answered(plain) | {"pins": release.pins})
-        return _Decided(act, answer, input_sha256.digest(), assessment)
+        return _Decided(act, encode_in_order(told), input_sha256.digest(), assessment)
 
     def _count(self, assessment: Assessment) -> None:
         score, decision = assessment.score, assessment.decision

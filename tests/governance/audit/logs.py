@@ -241,6 +241,9 @@ class MemoryLog:
     def people(self, table: str) -> Iterator[Mapping[str, object]]:
         return iter(())
 
+    def webhooks(self) -> Iterator[Mapping[str, object]]:
+        return iter(())
+
     def artefacts(self) -> Iterator[StoredArtefact]:
         return iter(self.artefacts_kept)
 

@@ -9,6 +9,7 @@ from psycopg import sql
 
 from obligor.adapters.store.log_source import PostgresLogSource, one_moment
 from obligor.governance.audit.doctor import Hit
+from obligor.governance.audit.told import StoredEvent
 from obligor.serving.acts import StoredRelease
 
 if TYPE_CHECKING:
@@ -22,6 +23,14 @@ _STRAY_OUTCOMES: Final = """
     SELECT leaf_index FROM obligor.outcome
     WHERE NOT EXISTS (SELECT FROM obligor.decision WHERE decision.decision_id = outcome.decision_id)
     ORDER BY 1
+"""
+_EVENTS: Final = """
+    SELECT leaf_index, client_id, application_id, type, payload FROM obligor.outbox ORDER BY leaf_index
+"""
+_STRAY_DELIVERIES: Final = """
+    SELECT count(*) FROM obligor.delivery LEFT JOIN obligor.outbox USING (event_id)
+    LEFT JOIN obligor.webhook_endpoint USING (endpoint_id)
+    WHERE outbox.event_id IS NULL OR webhook_endpoint.endpoint_id IS NULL
 """
 _COLUMNS: Final = """
     SELECT table_name, column_name, data_type FROM information_schema.columns
@@ -77,6 +86,17 @@ class PostgresExamination(PostgresLogSource):
     def unhidden(self) -> Sequence[str]:
         """Name the tables whose rows the database does not hide from other clients, though it should."""
         return [str(row[0]) for row in self._connection.execute(_UNHIDDEN)]
+
+    def events(self) -> Iterator[StoredEvent]:
+        """Give what is told to clients' systems, by the index of the leaf."""
+        if not self._has("outbox"):
+            return iter(())
+        return (StoredEvent(**row) for row in self._stream(_EVENTS))
+
+    def stray_deliveries(self) -> int:
+        """Count deliveries that are of no event or no endpoint."""
+        row = self._connection.execute(_STRAY_DELIVERIES).fetchone() if self._has("delivery") else None
+        return 0 if row is None else int(row[0])
 
     def search(self, canaries: Sequence[str]) -> Iterator[Hit]:
         """Find strings, as UTF-8, in every column of the store that can hold text."""

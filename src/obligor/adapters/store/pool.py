@@ -13,7 +13,7 @@ from obligor.adapters.store.address import check_server, connection_info, told, 
 from obligor.core.errors import InvalidInputError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
 _MOST: Final = 4
 _PATIENCE_S: Final = 5.0
@@ -77,6 +77,14 @@ class Pool:
         async with self.connection() as connection, connection.transaction():
             await connection.execute("SET TRANSACTION READ WRITE")
             await connection.execute(query.encode(), parameters)
+
+    async def change(self, query: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
+        """Do one statement that writes, and give what it returns; durable on return."""
+        async with self.connection() as connection, connection.transaction():
+            await connection.execute("SET TRANSACTION READ WRITE")
+            async with connection.cursor(row_factory=dict_row) as cursor:
+                await cursor.execute(query.encode(), parameters)
+                return await cursor.fetchall() if cursor.description else []
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:

@@ -32,12 +32,14 @@ from obligor.serving.acts import (
     ApiKeyRow,
     ArtefactRow,
     DecisionRow,
+    OutboxRow,
     OutcomeRow,
     ProfileChangeRow,
     ReleaseRow,
     SignInRow,
     UserRoleRow,
     UserRow,
+    WebhookRow,
 )
 
 if TYPE_CHECKING:
@@ -138,6 +140,48 @@ _API_KEY = _insert(
            excluded.expires_at, excluded.revoked_at, excluded.leaf_index)
         RETURNING pg_notify('obligor_api_key', key_id)""",
 )
+_OUTBOX = Insert(
+    "outbox",
+    (UUID, INT8, TEXT, TEXT, TEXT, BYTEA, TIME),
+    """WITH event AS (
+        INSERT INTO obligor.outbox (event_id, leaf_index, client_id, application_id, sequence, type, payload, created_at)
+        SELECT event_id, leaf_index, client_id, application_id,
+            CASE WHEN application_id IS NULL THEN 1 ELSE
+                row_number() OVER (PARTITION BY client_id, application_id ORDER BY leaf_index) + coalesce(
+                    (SELECT max(sequence) FROM obligor.outbox AS earlier
+                     WHERE earlier.client_id = given.client_id AND earlier.application_id = given.application_id), 0)
+            END, type, payload, created_at
+        FROM unnest($1, $2, $3, $4, $5, $6, $7)
+            AS given (event_id, leaf_index, client_id, application_id, type, payload, created_at)
+        RETURNING event_id, client_id, application_id, sequence, type, created_at
+    )
+    INSERT INTO obligor.delivery (event_id, endpoint_id, application_id, sequence, due_since, next_at)
+    SELECT event_id, endpoint_id, application_id, sequence, event.created_at, event.created_at
+    FROM event JOIN obligor.webhook_endpoint USING (client_id) WHERE state = 'active' AND type = ANY (event_types)""",
+)
+"""An event and its deliveries; who inserts holds the head of the log, so that places are taken one after the other."""
+_WEBHOOK = _insert(
+    "webhook_endpoint",
+    {
+        "endpoint_id": TEXT,
+        "client_id": TEXT,
+        "url": TEXT,
+        "event_types": TEXT,
+        "state": TEXT,
+        "secret": BYTEA,
+        "previous_secret": BYTEA,
+        "previous_until": TIME,
+        "created_at": TIME,
+        "leaf_index": INT8,
+    },
+    written="""endpoint_id, client_id, url, string_to_array(event_types, ' '), state, secret, previous_secret, previous_until,
+        created_at, leaf_index""",
+    then="""ON CONFLICT (endpoint_id) DO UPDATE SET
+        (client_id, url, event_types, state, secret, previous_secret, previous_until, created_at, leaf_index)
+        = (excluded.client_id, excluded.url, excluded.event_types, excluded.state, excluded.secret,
+           excluded.previous_secret, excluded.previous_until, excluded.created_at, excluded.leaf_index)
+        RETURNING pg_notify('obligor_webhook', endpoint_id)""",
+)
 
 _USER = _insert(
     "app_user",
@@ -233,6 +277,24 @@ def _profile_change(row: ProfileChangeRow, leaf: bytes) -> Values:
     )
 
 
+def _outbox(row: OutboxRow, leaf: bytes) -> Values:
+    application = None if row.application_id is None else row.application_id.encode()
+    return (
+        *(row.event_id.bytes, leaf, row.client_id.encode(), application, row.type.encode(), row.payload),
+        time(row.created_at),
+    )
+
+
+def _webhook(row: WebhookRow, leaf: bytes) -> Values:
+    return (
+        *(row.endpoint_id.encode(), row.client_id.encode(), row.url.encode(), " ".join(row.event_types).encode()),
+        *(row.state.encode(), row.secret, row.previous_secret),
+        None if row.previous_until is None else time(row.previous_until),
+        time(row.created_at),
+        leaf,
+    )
+
+
 _KEPT: Final[dict[type, tuple[Insert, Callable[[Any, bytes], Values]]]] = {
     DecisionRow: (_DECISION, _decision),
     OutcomeRow: (_OUTCOME, _outcome),
@@ -243,6 +305,8 @@ _KEPT: Final[dict[type, tuple[Insert, Callable[[Any, bytes], Values]]]] = {
     UserRoleRow: (_USER_ROLE, _user_role),
     SignInRow: (_SIGN_IN, _sign_in),
     ProfileChangeRow: (_PROFILE_CHANGE, _profile_change),
+    OutboxRow: (_OUTBOX, _outbox),
+    WebhookRow: (_WEBHOOK, _webhook),
 }
 INSERTS: Final = (*(insert for insert, _ in _KEPT.values()), REQUEST, NODE)
 

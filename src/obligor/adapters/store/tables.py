@@ -1,8 +1,9 @@
 """The tables of the store, in the schema ``obligor``.
 
 The *log* is what the others rest on: a leaf for every act, its private record, the roots of complete subtrees, and one row
-with the size of it all. ``decision``, ``outcome``, ``release`` and ``api_key`` are projections of records, kept to be searched;
-``obligor audit verify`` holds them against the records. Text compares byte by byte, times are in UTC, hashes are 32 bytes.
+with the size of it all. ``decision``, ``outcome``, ``release``, ``api_key`` and ``webhook_endpoint`` are projections of
+records, kept to be searched; ``obligor audit verify`` holds them against the records. Text compares byte by byte, times are in
+UTC, hashes are 32 bytes.
 
 Rows of one transaction come from one writer, which holds ``tree_head``: so nothing refers to a leaf by a foreign key, whose
 check would cost every decision more.
@@ -30,6 +31,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 
 SCHEMA: Final = "obligor"
@@ -253,4 +255,66 @@ PROFILE_CHANGE: Final = Table(
     UniqueConstraint("leaf_index", name="profile_change_leaf_index_key"),
     CheckConstraint("step IN ('proposed', 'approved')", name="step_is_known"),
     comment="Proposals and approvals of compliance profiles: one row for each step.",
+)
+
+WEBHOOK_ENDPOINT: Final = Table(
+    "webhook_endpoint",
+    METADATA,
+    Column("endpoint_id", Text),
+    Column("client_id", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("event_types", ARRAY(Text), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+    Column("previous_secret", LargeBinary),
+    Column("previous_until", _TIME),
+    Column("created_at", _TIME, nullable=False),
+    Column("leaf_index", BigInteger, nullable=False),
+    PrimaryKeyConstraint("endpoint_id", name="webhook_endpoint_pkey"),
+    CheckConstraint("state IN ('active', 'disabled')", name="webhook_endpoint_state"),
+    Index("webhook_endpoint_client", "client_id"),
+    comment="Where clients are told of events, and what signs it. The leaf is that of the last change.",
+)
+
+OUTBOX: Final = Table(
+    "outbox",
+    METADATA,
+    Column("event_id", Uuid),
+    Column("leaf_index", BigInteger, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("application_id", Text),
+    Column("sequence", BigInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    PrimaryKeyConstraint("event_id", name="outbox_pkey"),
+    UniqueConstraint("leaf_index", name="outbox_leaf_index_key"),
+    UniqueConstraint("client_id", "application_id", "sequence", name="outbox_sequence_key"),
+    comment="What is told to clients, written with the act that it tells of; in order for each application.",
+)
+
+_PENDING = text("state = 'pending'")
+
+DELIVERY: Final = Table(
+    "delivery",
+    METADATA,
+    Column("event_id", Uuid),
+    Column("endpoint_id", Text),
+    Column("application_id", Text),
+    Column("sequence", BigInteger, nullable=False),
+    Column("state", Text, nullable=False, server_default="pending"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("due_since", _TIME, nullable=False),
+    Column("tried_since", _TIME),
+    Column("next_at", _TIME, nullable=False),
+    Column("claim", Uuid),
+    Column("last_status", SmallInteger),
+    Column("last_trouble", Text),
+    Column("settled_at", _TIME),
+    PrimaryKeyConstraint("event_id", "endpoint_id", name="delivery_pkey"),
+    CheckConstraint("state IN ('pending', 'delivered', 'dead')", name="delivery_state"),
+    Index("delivery_due", "endpoint_id", "next_at", postgresql_where=_PENDING),
+    Index("delivery_order", "endpoint_id", "application_id", "sequence", postgresql_where=_PENDING),
+    Index("delivery_dead", "endpoint_id", "settled_at", postgresql_where=text("state = 'dead'")),
+    comment="How far an event came on its way to an endpoint.",
 )

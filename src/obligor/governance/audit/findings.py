@@ -52,6 +52,8 @@ class Kind(StrEnum):
     """An API key does not stand as its events leave it."""
     PERSON = "person"
     """A person, or a role of theirs, does not stand as its events leave it."""
+    WEBHOOK = "webhook"
+    """An endpoint of a client does not stand as its events leave it."""
     CHECKPOINT_FORM = "checkpoint-form"
     CHECKPOINT_SIGNATURE = "checkpoint-signature"
     CHECKPOINT_ROOT = "checkpoint-root"

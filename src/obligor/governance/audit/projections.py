@@ -1,8 +1,8 @@
 """Rows that are kept beside the log to be found again, held against the records that the log commits to.
 
 A record is the truth; a row repeats some of it. Rows of decisions, outcomes and releases come in the order of their leaves, and
-are held against each leaf as it passes. API keys and people change, so that what their events leave is gathered and compared at
-the end.
+are held against each leaf as it passes. API keys, endpoints and people change, so that what their events leave is gathered and
+compared at the end.
 """
 
 from __future__ import annotations
@@ -47,6 +47,13 @@ _PEOPLE_ACTS: Final[Mapping[str, str]] = {
     "role.proposed": "user_role",
     "role.granted": "user_role",
     "role.revoked": "user_role",
+}
+_WEBHOOK_COLUMNS: Final = (
+    *("client_id", "url", "event_types", "state", "secret_sha256", "previous_sha256", "previous_until", "created_at"),
+)
+_LAST: Final[Mapping[Kind, tuple[str, tuple[str, ...]]]] = {
+    Kind.API_KEY: ("key_id", _KEY_COLUMNS),
+    Kind.WEBHOOK: ("endpoint_id", _WEBHOOK_COLUMNS),
 }
 _ABSENT: Final = object()
 
@@ -94,7 +101,7 @@ class Act:
 
 
 class Projections:
-    """The streams of rows, and what was gathered of API keys and artefacts so far."""
+    """The streams of rows, and what was gathered of API keys, endpoints and artefacts so far."""
 
     def __init__(self, source: LogSource, signatures: Signatures, findings: Findings) -> None:
         self._source, self._signatures, self._findings = source, signatures, findings
@@ -104,6 +111,7 @@ class Projections:
         self._told: Mapping[str, list[object]] = {}
         self._keys: dict[str, tuple[int, Mapping[str, Any]]] = {}
         self._people: dict[tuple[str, ...], tuple[int, Mapping[str, Any]]] = {}
+        self._webhooks: dict[str, tuple[int, Mapping[str, Any]]] = {}
         self._pinned: dict[str, int] = {}
 
     def hold(self, act: Act) -> None:
@@ -129,6 +137,8 @@ class Projections:
             self._keys |= {str(key["key_id"]): (act.index, key) for key in _objects(act.said) if "key_id" in key}
         elif table_of_people := _PEOPLE_ACTS.get(act.leaf.kind):
             self._people[_named(table_of_people, act.said)] = (act.index, act.said)
+        elif act.leaf.kind.startswith("webhook."):
+            self._webhooks[str(act.said.get("endpoint_id"))] = (act.index, act.said)
 
     def skip(self, index: int) -> None:
         """Leave the rows of a leaf alone, whose record is not there or cannot be read."""
@@ -144,13 +154,14 @@ class Projections:
                 self._stray(table, row.leaf_index)
 
     def finish(self) -> None:
-        """Note what is left over, and hold API keys and artefacts against what the log says of them."""
+        """Note what is left over, and hold API keys, endpoints and artefacts against what the log says of them."""
         for table, rows in self._rows.items():
             for row in rows.rest():
                 self._stray(table, row.leaf_index)
         for request in self._requests.rest():
             self._stray("request", request.leaf_index)
-        self._hold_keys()
+        self._hold_last("API key", Kind.API_KEY, self._source.api_keys(), self._keys)
+        self._hold_last("endpoint", Kind.WEBHOOK, self._source.webhooks(), self._webhooks)
         self._hold_people()
         self._hold_artefacts()
 
@@ -206,22 +217,27 @@ class Projections:
             said = "the answer that is kept for its request tells another outcome than the record"
             self._findings.add(Kind.REQUEST_CHANGED, act.index, said)
 
-    # Keys and artefacts
+    # Keys, endpoints and artefacts
 
-    def _hold_keys(self) -> None:
-        for row in self._source.api_keys():
-            index, said = self._keys.pop(str(row["key_id"]), (None, {}))
+    def _hold_last(
+        self,
+        what: str,
+        kind: Kind,
+        rows: Iterator[Mapping[str, object]],
+        left: dict[str, tuple[int, Mapping[str, Any]]],
+    ) -> None:
+        """Hold rows that change against what the last act of each left."""
+        name, columns = _LAST[kind]
+        for row in rows:
+            index, said = left.pop(str(row[name]), (None, {}))
             if index is None:
-                self._findings.add(
-                    Kind.API_KEY, None, f"API key {row['key_id']}: no act of the log made it", about="stray"
-                )
-            wrong = next((name for name in _KEY_COLUMNS if not _same(said.get(name, _ABSENT), row[name])), None)
-            if index is not None and wrong:
-                self._findings.add(
-                    Kind.API_KEY, index, f"API key {row['key_id']}: its {wrong} is not what its last act left"
-                )
-        for key_id, (index, _) in self._keys.items():
-            self._findings.add(Kind.API_KEY, index, f"API key {key_id}: its row is gone", about="gone")
+                self._findings.add(kind, None, f"{what} {row[name]}: no act of the log made it", about="stray")
+                continue
+            wrong = next((column for column in columns if not _same(said.get(column, _ABSENT), row[column])), None)
+            if wrong:
+                self._findings.add(kind, index, f"{what} {row[name]}: its {wrong} is not what its last act left")
+        for gone, (index, _) in left.items():
+            self._findings.add(kind, index, f"{what} {gone}: its row is gone", about="gone")
 
     def _hold_people(self) -> None:
         for table, (_, columns) in _PEOPLE.items():

@@ -108,6 +108,10 @@ class LogSource(Protocol):
         """Give the rows of ``app_user`` or ``user_role`` as they stand; none where the store is older than they are."""
         ...
 
+    def webhooks(self) -> Iterator[Mapping[str, object]]:
+        """Give the endpoints of clients as they stand; of their secrets the SHA-256."""
+        ...
+
     def artefacts(self) -> Iterator[StoredArtefact]:
         """Give every card, policy and profile, by hash."""
         ...
