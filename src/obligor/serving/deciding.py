@@ -24,7 +24,7 @@ from obligor.core.errors import (
     TooLargeError,
 )
 from obligor.core.leaves import time_text
-from obligor.security.permissions import allow
+from obligor.security.permissions import allow, may
 from obligor.serving.acts import Act, DecisionRow, OutcomeRow, Recorded, Request, Submission
 from obligor.serving.answers import answer_of, answered, record_of, with_receipt
 from obligor.serving.card_data import (
@@ -225,7 +225,7 @@ class DecisionService:
         """
         stored = await self._found(caller, decision_id)
         told = await self._receipts.receipt(stored)
-        if hides_from_receipts(record_of(stored).get("gates", {})) and "audit" not in caller.scopes:
+        if hides_from_receipts(record_of(stored).get("gates", {})) and not may(caller, "alert.read"):
             told = {name: it for name, it in told.items() if name not in ("record", "salt")}
         return told
 
