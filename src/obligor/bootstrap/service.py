@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from obligor import __version__
 from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.releases import demonstration, put_in_force, read_run
+from obligor.bootstrap.reviews import open_review_service
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
 from obligor.core.errors import ObligorError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.serving.anchoring import AnchorState
     from obligor.serving.authenticating import Authenticator
+    from obligor.serving.deciding import DecisionService
     from obligor.serving.grpc.server import Server
     from obligor.serving.http import Door, Seats
     from obligor.serving.journal import Telling
@@ -78,9 +80,9 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
     from obligor.adapters.store.notices import API_KEYS, RELEASES, follow
     from obligor.serving.auditing import AuditLog
     from obligor.serving.authenticating import Authenticator
-    from obligor.serving.deciding import DecisionService
     from obligor.serving.http import Door, Seats, allow_open_files, make_app, make_server
     from obligor.serving.releases import Releases
+    from obligor.serving.review_clock import ReviewClock
     from obligor.serving.tracing import traced
 
     async with AsyncExitStack() as stack:
@@ -95,14 +97,9 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         await _begin(store, made, say)
         await _take_newest(store, releases, meter)
         log = AuditLog(store.log, store.key, store.sources)
-        service = DecisionService(
-            releases=releases,
-            recorder=store.recorder,
-            archive=store.archive,
-            receipts=log,
-            sources=store.sources,
-            meter=meter,
-        )
+        service = _decision_service(store, releases, meter)
+        reviews = open_review_service(store, service)
+        clock = ReviewClock(store.reviews, now=store.sources.now, meter=meter, journal=journal)
         authenticator = Authenticator(store.archive, now=store.sources.now, refused=meter.refused, journal=journal)
         seats, readiness = Seats(), _Readiness(store)
         door = Door(
@@ -114,6 +111,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             meter,
             seats,
             beside=lambda: {"anchors": anchoring.well},
+            reviews=reviews,
         )
         allow_open_files()
         app = make_app(door) if telemetry.tracing is None else traced(make_app(door), telemetry.tracing)
@@ -123,6 +121,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             asyncio.create_task(_follow(follow(url, RELEASES), lambda: _take_newest(store, releases, meter), journal)),
             asyncio.create_task(_follow(follow(url, API_KEYS), _forgetting(authenticator), journal)),
             asyncio.create_task(anchoring.run()),
+            asyncio.create_task(clock.run()),
         ]
         beside = None if grpc is None else asyncio.create_task(_run_beside(grpc, readiness, seats))
         say(_welcome(doors, releases.current))
@@ -139,6 +138,30 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
                 aside.cancel()
             await asyncio.gather(*asides, return_exceptions=True)
             journal.tell("stopped")
+
+
+async def open_decisions(store: Store) -> DecisionService:
+    """Build the use case of decisions for one command: as a service does, by the release in force."""
+    from obligor.serving.meter import NoMeter
+    from obligor.serving.releases import Releases
+
+    releases = Releases(store.archive)
+    await _take_newest(store, releases, NoMeter())
+    return _decision_service(store, releases, NoMeter())
+
+
+def _decision_service(store: Store, releases: Releases, meter: Meter) -> DecisionService:
+    from obligor.serving.auditing import AuditLog
+    from obligor.serving.deciding import DecisionService
+
+    return DecisionService(
+        releases=releases,
+        recorder=store.recorder,
+        archive=store.archive,
+        receipts=AuditLog(store.log, store.key, store.sources),
+        sources=store.sources,
+        meter=meter,
+    )
 
 
 # What is in force

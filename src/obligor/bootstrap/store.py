@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from obligor.adapters.store.archive import PostgresArchive
     from obligor.adapters.store.proofs import PostgresLog
     from obligor.adapters.store.recorder import PostgresRecorder
+    from obligor.adapters.store.reviews import PostgresReviews
     from obligor.security.signing import SigningKey
 
 
@@ -30,6 +31,7 @@ class Store:
     log: PostgresLog
     key: SigningKey
     sources: Sources
+    reviews: PostgresReviews
 
 
 def service_settings() -> Settings:
@@ -94,12 +96,15 @@ async def open_store(
     from obligor.adapters.store.pool import Pool
     from obligor.adapters.store.proofs import PostgresLog
     from obligor.adapters.store.recorder import PostgresRecorder
+    from obligor.adapters.store.reviews import PostgresReviews
     from obligor.security.signing import open_signing_key
 
     key = open_signing_key(settings.audit_key)
     pool = Pool(url)
     try:
         async with PostgresRecorder(url, counted=counted) as recorder:
-            yield Store(url, recorder, PostgresArchive(pool), PostgresLog(pool), key, live_sources())
+            yield Store(
+                url, recorder, PostgresArchive(pool), PostgresLog(pool), key, live_sources(), PostgresReviews(pool)
+            )
     finally:
         await pool.close()

@@ -8,7 +8,20 @@ import sys
 import click
 
 from obligor import __version__
-from obligor.cli import audit, bins, choosing, contracts, examining, explaining, keys, making, scoring, serving
+from obligor.cli import (
+    audit,
+    bins,
+    choosing,
+    contracts,
+    examining,
+    explaining,
+    keys,
+    making,
+    notices,
+    reviews,
+    scoring,
+    serving,
+)
 from obligor.core.errors import ObligorError
 
 _USAGE = {"invalid", "too_large"}
@@ -36,6 +49,8 @@ for _command in (
     audit.audit,
     examining.replay,
     examining.doctor,
+    notices.notice,
+    reviews.reviews,
     making.simulate,
     contracts.contract,
 ):

@@ -20,6 +20,7 @@
      +-- ForbiddenError           kind forbidden    exit 1   somebody known, who may not do this
      +-- NotFoundError            kind not_found    exit 1   there is none, or none that the caller may see
      +-- InFlightError            kind conflict     exit 1   the same request is being worked on
+     +-- ClashError               kind clash        exit 1   it does not go with what there is
      +-- LimitedError             kind limited      exit 1   too many requests by this caller
      +-- TooLargeError            kind too_large    exit 2   more than the stated limit came in
      +-- IntegrityError           kind broken       exit 1   what is kept is not what was signed or hashed
@@ -43,6 +44,7 @@ Kind = Literal[
     "forbidden",
     "not_found",
     "conflict",
+    "clash",
     "limited",
     "too_large",
     "broken",
@@ -159,6 +161,12 @@ class InFlightError(ObligorError):
     kind = "conflict"
 
 
+class ClashError(ObligorError):
+    """It does not go with what there is, such as a role with another; the same request would fail again."""
+
+    kind = "clash"
+
+
 class LimitedError(ObligorError):
     """Too many requests by one caller; ``retry_after`` seconds later there may be room."""
 
@@ -202,7 +210,7 @@ class GateError(ObligorError):
 class NoticeError(GateError):
     """A notice to an applicant that would be wrong: it was not written. ``refusal`` names the check, to be counted."""
 
-    def __init__(self, message: str, *, refusal: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, refusal: str = "", hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.refusal = refusal
 

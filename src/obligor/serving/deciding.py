@@ -102,8 +102,8 @@ class DecisionService:
             As they say.
         """
         started = perf_counter()
-        _allow(caller, "decide")
-        _check_key(key)
+        allow(caller, "decide")
+        check_key(key)
         decided = self._decide(caller, self._releases.current, application, at=self._sources.now(), key=key)
         thought = perf_counter()
         request = Request(caller.client_id, DECISIONS, key, decided.input_sha256)
@@ -128,8 +128,8 @@ class DecisionService:
         ForbiddenError, KeyReusedError, InFlightError, UnavailableError
             As they say.
         """
-        _allow(caller, "decide")
-        _check_key(key)
+        allow(caller, "decide")
+        check_key(key)
         if len(applications) > MOST_AT_ONCE:
             raise TooLargeError(f"applications: got {len(applications)}, wanted at most {MOST_AT_ONCE}")
         release = self._releases.current
@@ -162,7 +162,7 @@ class DecisionService:
         ForbiddenError, ApplicationError, UnavailableError
             As they say.
         """
-        _allow(caller, "simulate")
+        allow(caller, "simulate")
         release = self._releases.current
         at = self._sources.now()
         assessment = release.assess(release.read(application), at=at)
@@ -181,7 +181,7 @@ class DecisionService:
 
     async def search(self, caller: Caller, search: Search) -> SearchPage:
         """Find decisions of the caller, or of everybody for an auditor, the newest first."""
-        _allow(caller, "read", "audit")
+        allow(caller, "read", "audit")
         wanted = search
         if "audit" not in caller.scopes:
             wanted = replace(search, client_id=caller.client_id)
@@ -210,8 +210,8 @@ class DecisionService:
         ForbiddenError, NotFoundError, ApplicationError, KeyReusedError, InFlightError, UnavailableError
             As they say.
         """
-        _allow(caller, "report")
-        _check_key(key)
+        allow(caller, "report")
+        check_key(key)
         told = read_report(report)
         stored = await self._found(caller, decision_id, needed=("report",))
         at = self._sources.now()
@@ -327,7 +327,7 @@ class DecisionService:
     async def _found(
         self, caller: Caller, decision_id: UUID, *, needed: tuple[str, ...] = ("read", "audit")
     ) -> StoredDecision:
-        _allow(caller, *needed)
+        allow(caller, *needed)
         stored = await self._archive.decision(decision_id)
         if stored is None or (stored.client_id != caller.client_id and "audit" not in caller.scopes):
             raise NotFoundError("there is no such decision")
@@ -361,11 +361,19 @@ def _results_bytes(results: Sequence[_Decided | ObligorError], leaf_index: int) 
     return b'{"results":[%b]}' % b",".join(parts)
 
 
-def _allow(caller: Caller, *scopes: str) -> None:
+def allow(caller: Caller, *scopes: str) -> None:
+    """Refuse a caller who has none of some scopes."""
     if not caller.scopes.intersection(scopes):
         raise ForbiddenError(f"this needs an API key with the scope {' or '.join(scopes)}")
 
 
-def _check_key(key: str) -> None:
+def check_key(key: str) -> None:
+    """Refuse what is no idempotency key.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it is not of printable ASCII without blanks.
+    """
     if not _KEY.fullmatch(key):
         raise InvalidInputError("Idempotency-Key: wanted 1 to 255 printable ASCII characters without blanks")

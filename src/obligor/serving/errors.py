@@ -30,10 +30,11 @@ class Answer(NamedTuple):
 
 ANSWERS: Mapping[Kind, Answer] = {
     "invalid": Answer(422, "INVALID_ARGUMENT", "The request cannot be read"),
-    "unauthenticated": Answer(401, "UNAUTHENTICATED", "No valid API key"),
-    "forbidden": Answer(403, "PERMISSION_DENIED", "The API key does not allow this"),
+    "unauthenticated": Answer(401, "UNAUTHENTICATED", "No valid API key or token"),
+    "forbidden": Answer(403, "PERMISSION_DENIED", "The API key, or the role, does not allow this"),
     "not_found": Answer(404, "NOT_FOUND", "There is none"),
     "conflict": Answer(409, "ABORTED", "The same request is being worked on"),
+    "clash": Answer(409, "FAILED_PRECONDITION", "It does not go with what there is"),
     "limited": Answer(429, "RESOURCE_EXHAUSTED", "Too many requests"),
     "too_large": Answer(413, "INVALID_ARGUMENT", "The request is too large"),
     "broken": Answer(503, "UNAVAILABLE", "The service cannot answer"),

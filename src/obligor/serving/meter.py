@@ -18,7 +18,9 @@ Stage = Literal["read", "score", "record", "whole"]
 """Of a decision: reading the application, score and policy, until it is durable, all of it."""
 STAGES: tuple[Stage, ...] = ("read", "score", "record", "whole")
 
-Reading = Literal["audit_queue", "tree_size", "unanchored_leaves", "anchored_age_seconds", "journal_dropped"]
+Reading = Literal[
+    "audit_queue", "tree_size", "unanchored_leaves", "anchored_age_seconds", "journal_dropped", "reviews_late"
+]
 """What is asked for when it is told, not before."""
 
 

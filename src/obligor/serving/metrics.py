@@ -48,6 +48,7 @@ _READINGS: Mapping[Reading, tuple[str, str]] = {
     "tree_size": ("obligor_audit_tree_size", "Leaves of the audit log."),
     "unanchored_leaves": ("obligor_audit_unanchored_leaves", "Leaves that no anchored checkpoint covers yet."),
     "anchored_age_seconds": ("obligor_audit_anchored_age_seconds", "Seconds since the last checkpoint was anchored."),
+    "reviews_late": ("obligor_reviews_late", "Reviews that wait for an answer and are late."),
 }
 
 

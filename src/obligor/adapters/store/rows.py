@@ -28,7 +28,15 @@ from obligor.adapters.store.arrays import (
 )
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import IntegrityError
-from obligor.serving.acts import ApiKeyRow, ArtefactRow, DecisionRow, OutcomeRow, ReleaseRow
+from obligor.serving.acts import (
+    ApiKeyRow,
+    ArtefactRow,
+    DecisionRow,
+    OutcomeRow,
+    ReleaseRow,
+    ReviewDecisionRow,
+    ReviewRow,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,6 +137,31 @@ _API_KEY = _insert(
         RETURNING pg_notify('obligor_api_key', key_id)""",
 )
 
+_REVIEW = _insert(
+    "review",
+    {
+        "review_id": UUID,
+        "decision_id": UUID,
+        "client_id": TEXT,
+        "leaf_index": INT8,
+        "requested_at": TIME,
+        "due_at": TIME,
+        "pack": TEXT,
+    },
+)
+_REVIEW_DECISION = _insert(
+    "review_decision",
+    {
+        "review_id": UUID,
+        "leaf_index": INT8,
+        "verdict": TEXT,
+        "outcome": TEXT,
+        "decided_at": TIME,
+        "by": TEXT,
+        "new_decision_id": UUID,
+    },
+)
+
 
 def _decision(row: DecisionRow, leaf: bytes) -> Values:
     application = None if row.application_id is None else row.application_id.encode()
@@ -163,12 +196,26 @@ def _api_key(row: ApiKeyRow, leaf: bytes) -> Values:
     )
 
 
+def _review(row: ReviewRow, leaf: bytes) -> Values:
+    return (
+        *(row.review_id.bytes, row.decision_id.bytes, row.client_id.encode(), leaf),
+        *(time(row.requested_at), time(row.due_at), row.pack.encode()),
+    )
+
+
+def _review_decision(row: ReviewDecisionRow, leaf: bytes) -> Values:
+    said = (row.verdict.encode(), row.outcome.encode(), time(row.decided_at), row.by.encode())
+    return row.review_id.bytes, leaf, *said, None if row.new_decision_id is None else row.new_decision_id.bytes
+
+
 _KEPT: Final[dict[type, tuple[Insert, Callable[[Any, bytes], Values]]]] = {
     DecisionRow: (_DECISION, _decision),
     OutcomeRow: (_OUTCOME, _outcome),
     ArtefactRow: (_ARTEFACT, _artefact),
     ReleaseRow: (_RELEASE, _release),
     ApiKeyRow: (_API_KEY, _api_key),
+    ReviewRow: (_REVIEW, _review),
+    ReviewDecisionRow: (_REVIEW_DECISION, _review_decision),
 }
 INSERTS: Final = (*(insert for insert, _ in _KEPT.values()), REQUEST, NODE)
 

@@ -1,7 +1,8 @@
 """Rows that are kept beside the log to be found again, held against the records that the log commits to.
 
-A record is the truth; a row repeats some of it. Rows of decisions, outcomes and releases come in the order of their leaves, and
-are held against each leaf as it passes. API keys change, so that what their events leave is gathered and compared at the end.
+A record is the truth; a row repeats some of it. Rows of decisions, outcomes, reviews and releases come in the order of their
+leaves, and are held against each leaf as it passes. API keys change, so that what their events leave is gathered and compared
+at the end.
 """
 
 from __future__ import annotations
@@ -28,8 +29,12 @@ _PINNED: Final = ("card_sha256", "policy_sha256", "profile_sha256")
 _HELD: Final[Mapping[str, tuple[str, ...]]] = {
     "decision": ("decision_id", "client_id", "application_id", "decided_at", "outcome", "band", "score"),
     "outcome": ("report_id", "decision_id", "status", "observed_on"),
+    "review": ("review_id", "decision_id", "client_id", "requested_at", "due_at", "pack"),
+    "review_decision": ("review_id", "verdict", "outcome", "decided_at", "by", "new_decision_id"),
     "release": ("number", *_PINNED, "at", "by", "signature"),
 }
+_KINDS: Final[Mapping[str, str]] = {"review": "review.requested", "review_decision": "review.decided"}
+"""The kind of act that each table keeps, where it has another name."""
 _STATED: Final = ("number", *_PINNED, "at", "by")
 _KEY_COLUMNS: Final = ("client_id", "name", "scopes", "secret_sha256", "created_at", "expires_at", "revoked_at")
 _ABSENT: Final = object()
@@ -94,9 +99,10 @@ class Projections:
         self._pass_over(act.index)
         for table, rows in self._rows.items():
             found = list(rows.at(act.index))
-            for row in found if table == act.leaf.kind else ():
+            kept = _KINDS.get(table, table) == act.leaf.kind
+            for row in found if kept else ():
                 self._hold_row(table, row, act)
-            wanted = int(table == act.leaf.kind)
+            wanted = int(kept)
             if len(found) < wanted:
                 said = f"no row of table {table} for this {act.leaf.kind}, which was deleted or stands twice in the log"
                 self._findings.add(Kind.ROW_MISSING, act.index, said, about=table)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from obligor.serving.deciding import DecisionService
     from obligor.serving.http.heads import Head
     from obligor.serving.meter import Meter
+    from obligor.serving.reviewing import ReviewService
 
 _REPLAYED = (*JSON, (b"idempotent-replayed", b"true"))
 
@@ -83,6 +84,8 @@ class Door:
     seats: Seats = field(default_factory=Seats)
     beside: Callable[[], Mapping[str, bool]] = dict
     """Tells of what decisions can do without for a while, by name, whether it does its part."""
+    reviews: ReviewService = field(kw_only=True)
+    """Takes requests for reviews."""
 
     async def caller(self, scope: Scope, head: Head) -> Caller:
         """Find the caller of a request."""
