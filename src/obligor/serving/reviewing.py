@@ -38,6 +38,7 @@ from obligor.serving.review_requests import asked_error, read_asked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
     from obligor.governance.law.packs import Pack
     from obligor.serving.acts import Recorded, Recorder, StoredDecision
     from obligor.serving.deciding import DecisionService
