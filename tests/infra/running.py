@@ -46,6 +46,7 @@ def working_service() -> CollectorRegistry:
         meter.watch(reading, lambda value=value: value)
     meter.watch("anchored_age_seconds", lambda: float("inf"))
     meter.watch("journal_dropped", lambda: 0)
+    meter.watch("reviews_late", lambda: 0)
     work(meter)
     return registry
 

@@ -104,10 +104,14 @@ class ReviewArchive(Protocol):
 
 
 class Decisions(Protocol):
-    """Where decisions are found."""
+    """Where decisions and answers are found."""
 
     async def decision(self, decision_id: UUID) -> StoredDecision | None:
         """Find a decision."""
+        ...
+
+    async def answer(self, request: Request) -> tuple[bytes, Recorded] | None:
+        """Give the hash of the payload and the answer that a request was given, where it was recorded."""
         ...
 
 
@@ -203,8 +207,9 @@ class ReviewService:
             self._sources.salt(),
             (row,),
         )
-        is_open = any(it.verdict is None for it in earlier)
-        respond = _clash if is_open else partial(with_receipt, encode_in_order(told))
+        if any(it.verdict is None for it in earlier) and await self._archive.answer(request) is None:
+            raise ClashError("a review of this decision is open; its answer comes first")
+        respond = partial(with_receipt, encode_in_order(told))
         return await self._recorder.record(Submission((act,), respond, request, 201))
 
     async def reviews(self, caller: Caller, decision_id: UUID) -> list[dict[str, Any]]:
@@ -335,11 +340,6 @@ def plain(review: StoredReview, at: datetime) -> dict[str, Any]:
         "decided_at": None if review.decided_at is None else time_text(review.decided_at),
         "new_decision_id": None if review.new_decision_id is None else str(review.new_decision_id),
     }
-
-
-def _clash(_leaf_index: int) -> bytes:
-    """Refuse a second request while the first is open; the first one sent again is answered as it was, before it comes here."""
-    raise ClashError("a review of this decision is open; its answer comes first")
 
 
 def _check_factors(finding: Finding) -> None:

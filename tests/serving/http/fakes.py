@@ -26,6 +26,7 @@ from obligor.serving.acts import (
     DecisionRow,
     OutcomeRow,
     Recorded,
+    Request,
     ReviewDecisionRow,
     ReviewRow,
     StoredDecision,
@@ -179,6 +180,9 @@ class MemoryStore:
 
     async def release(self) -> StoredRelease | None:
         return None
+
+    async def answer(self, request: Request) -> tuple[bytes, Recorded] | None:
+        return self.answered.get((request.client_id, request.route, request.key))
 
     async def review(self, review_id: UUID) -> StoredReview | None:
         return next((it for it in self._reviews() if it.review_id == review_id), None)
