@@ -143,6 +143,23 @@ def read_gate_settings(environ: Mapping[str, str]) -> GateSettings:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class LawSettings:
+    """What of the law binds this lender, and what its notices are written with."""
+
+    packs: tuple[str, ...]
+    """The rule packs that are active (``OBLIGOR_PACKS``, by default none)."""
+    notices: Path
+    """The folder with particulars and approvals of notices (``OBLIGOR_NOTICES``, by default ``notices`` in the data)."""
+
+
+def read_law_settings(environ: Mapping[str, str]) -> LawSettings:
+    """Read what the environment says of rule packs and notices."""
+    packs = tuple(it for each in environ.get("OBLIGOR_PACKS", "").split(",") if (it := each.strip()))
+    named = environ.get("OBLIGOR_NOTICES")
+    return LawSettings(packs, Path(named) if named else Path(environ.get("OBLIGOR_DATA", "data")) / "notices")
+
+
 def read_anchor_settings(environ: Mapping[str, str]) -> AnchorSettings:
     """Read what the environment says of anchors."""
     said = environ.get("OBLIGOR_ANCHORS")

@@ -9,13 +9,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from obligor import __version__
 from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.gates import open_gates
 from obligor.bootstrap.people import open_identity
 from obligor.bootstrap.releases import demonstration, put_in_force, read_run
+from obligor.bootstrap.reviews import open_review_service
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
 from obligor.bootstrap.webhooks import open_webhooks
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.serving.anchoring import AnchorState
     from obligor.serving.authenticating import Authenticator
+    from obligor.serving.deciding import DecisionService
     from obligor.serving.grpc.server import Server
     from obligor.serving.http import Door, Seats
     from obligor.serving.journal import Telling
@@ -81,10 +83,10 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
     from obligor.adapters.store.notices import API_KEYS, RELEASES, WEBHOOKS, follow
     from obligor.serving.auditing import AuditLog
     from obligor.serving.authenticating import Authenticator
-    from obligor.serving.deciding import DecisionService
     from obligor.serving.http import Door, Seats, allow_open_files, make_app, make_server
     from obligor.serving.refusals import Refusals
     from obligor.serving.releases import Releases
+    from obligor.serving.review_clock import ReviewClock
     from obligor.serving.tracing import traced
 
     async with AsyncExitStack() as stack:
@@ -101,17 +103,16 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         webhooks = await stack.enter_async_context(open_webhooks(url, store, meter, journal))
         log = AuditLog(store.log, store.key, store.sources)
         asked = read_gate_settings(os.environ)
-        service = DecisionService(
-            releases=releases,
-            recorder=store.recorder,
-            archive=store.archive,
-            receipts=log,
-            sources=store.sources,
-            meter=meter,
+        service = _decision_service(
+            store,
+            releases,
+            meter,
             gates=await stack.enter_async_context(open_gates(asked)),
             gate_deadline_s=asked.deadline_s,
             listeners=webhooks.listeners,
         )
+        reviews = open_review_service(store, service)
+        clock = ReviewClock(store.reviews, now=store.sources.now, meter=meter, journal=journal)
         identity = open_identity(store, os.environ)
         authenticator = Authenticator(
             store.archive, now=store.sources.now, refused=meter.refused, journal=journal, tokens=identity.tokens
@@ -134,6 +135,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             beside=lambda: {"anchors": anchoring.well},
             refusals=refusals,
             sign_in=identity.sign_in,
+            reviews=reviews,
         )
         allow_open_files()
         app = make_app(door) if telemetry.tracing is None else traced(make_app(door), telemetry.tracing)
@@ -146,6 +148,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             asyncio.create_task(anchoring.run()),
             asyncio.create_task(refusals.run()),
             asyncio.create_task(webhooks.delivering.run()),
+            asyncio.create_task(clock.run()),
         ]
         beside = None if grpc is None else asyncio.create_task(_run_beside(grpc, readiness, seats))
         say(_welcome(doors, releases.current))
@@ -162,6 +165,31 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
                 aside.cancel()
             await asyncio.gather(*asides, return_exceptions=True)
             journal.tell("stopped")
+
+
+async def open_decisions(store: Store) -> DecisionService:
+    """Build the use case of decisions for one command: as a service does, by the release in force."""
+    from obligor.serving.meter import NoMeter
+    from obligor.serving.releases import Releases
+
+    releases = Releases(store.archive)
+    await _take_newest(store, releases, NoMeter())
+    return _decision_service(store, releases, NoMeter())
+
+
+def _decision_service(store: Store, releases: Releases, meter: Meter, **beside: Any) -> DecisionService:
+    from obligor.serving.auditing import AuditLog
+    from obligor.serving.deciding import DecisionService
+
+    return DecisionService(
+        releases=releases,
+        recorder=store.recorder,
+        archive=store.archive,
+        receipts=AuditLog(store.log, store.key, store.sources),
+        sources=store.sources,
+        meter=meter,
+        **beside,
+    )
 
 
 # What is in force

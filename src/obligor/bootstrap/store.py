@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from obligor.adapters.store.profile_changes import PostgresProfileChanges
     from obligor.adapters.store.proofs import PostgresLog
     from obligor.adapters.store.recorder import PostgresRecorder
+    from obligor.adapters.store.reviews import PostgresReviews
     from obligor.security.signing import SigningKey
 
 
@@ -34,6 +35,7 @@ class Store:
     sources: Sources
     people: PostgresPeople
     changes: PostgresProfileChanges
+    reviews: PostgresReviews
 
 
 def service_settings() -> Settings:
@@ -100,6 +102,7 @@ async def open_store(
     from obligor.adapters.store.profile_changes import PostgresProfileChanges
     from obligor.adapters.store.proofs import PostgresLog
     from obligor.adapters.store.recorder import PostgresRecorder
+    from obligor.adapters.store.reviews import PostgresReviews
     from obligor.security.signing import open_signing_key
 
     key = open_signing_key(settings.audit_key)
@@ -108,6 +111,16 @@ async def open_store(
         async with PostgresRecorder(url, counted=counted) as recorder:
             archive, log = PostgresArchive(pool), PostgresLog(pool)
             people, changes = PostgresPeople(pool), PostgresProfileChanges(pool)
-            yield Store(url, recorder, archive, log, key, live_sources(), people=people, changes=changes)
+            yield Store(
+                url,
+                recorder,
+                archive,
+                log,
+                key,
+                live_sources(),
+                people=people,
+                changes=changes,
+                reviews=PostgresReviews(pool),
+            )
     finally:
         await pool.close()

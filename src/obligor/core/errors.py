@@ -12,6 +12,7 @@
      |    +-- EditError           an edit of bins by hand
      |    +-- PolicyError         a policy file
      |    +-- ProfileError        a compliance profile
+     |    +-- LawError            a file of rules of law, a rule pack, or what a notice is made of
      |    +-- ApplicationError    an application, or another body of a request; tells every field that is wrong
      |    +-- KeyReusedError      an idempotency key that was used for another request
      |    +-- AuditError          a leaf, proof, checkpoint, receipt or bundle of the audit log
@@ -27,6 +28,7 @@
      |    +-- SplitViewError      an anchor has another root for a size of the audit log
      |    +-- RollbackError       an anchor has a checkpoint of a longer audit log
      +-- GateError                kind gate         exit 1   a check that the lender set was not passed
+     |    +-- NoticeError         a notice to an applicant that would be wrong, and was not written
      +-- UnavailableError         kind unavailable  exit 1   something outside did not answer, or is full
 
 A message names the thing, what it got and what it wanted, and never repeats a person's data.
@@ -114,6 +116,10 @@ class PolicyError(InvalidInputError):
 
 class ProfileError(InvalidInputError):
     """A compliance profile that is malformed, or that contradicts itself; a gate or a result that there is not."""
+
+
+class LawError(InvalidInputError):
+    """A file of rules of law, a rule pack, or what notices are made of, that is malformed or contradicts itself."""
 
 
 class ApplicationError(InvalidInputError):
@@ -204,6 +210,14 @@ class GateError(ObligorError):
     """A limit that the lender set was not kept; the work stopped on purpose."""
 
     kind = "gate"
+
+
+class NoticeError(GateError):
+    """A notice to an applicant that would be wrong: it was not written. ``refusal`` names the check, to be counted."""
+
+    def __init__(self, message: str, *, refusal: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.refusal = refusal
 
 
 class UnavailableError(ObligorError):

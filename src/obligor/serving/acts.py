@@ -185,7 +185,45 @@ class WebhookRow:
     created_at: datetime
 
 
-Row = DecisionRow | OutcomeRow | ReleaseRow | ApiKeyRow | PeopleRow | ProfileChangeRow | OutboxRow | WebhookRow
+# Reviews
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRow:
+    """A request for a review; what the applicant wrote is in its record alone."""
+
+    review_id: UUID
+    decision_id: UUID
+    client_id: str
+    requested_at: datetime
+    due_at: datetime
+    pack: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewDecisionRow:
+    """What came of a review."""
+
+    review_id: UUID
+    verdict: str
+    outcome: str
+    decided_at: datetime
+    by: str
+    new_decision_id: UUID | None
+
+
+Row = (
+    DecisionRow
+    | OutcomeRow
+    | ReleaseRow
+    | ApiKeyRow
+    | PeopleRow
+    | ProfileChangeRow
+    | OutboxRow
+    | WebhookRow
+    | ReviewRow
+    | ReviewDecisionRow
+)
 
 
 class Act(msgspec.Struct, frozen=True):

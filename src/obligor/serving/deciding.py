@@ -120,7 +120,7 @@ class DecisionService:
         """
         started = perf_counter()
         allow(caller, "decision.decide")
-        _check_key(key)
+        check_key(key)
         release, at = self._releases.current, self._sources.now()
         read = self._read(release, application)
         judged = await self._gating.judge(read, release.profile, at=at) if release.asks else NOT_JUDGED
@@ -149,7 +149,7 @@ class DecisionService:
             As they say.
         """
         allow(caller, "decision.decide")
-        _check_key(key)
+        check_key(key)
         if len(applications) > MOST_AT_ONCE:
             raise TooLargeError(f"applications: got {len(applications)}, wanted at most {MOST_AT_ONCE}")
         release = self._releases.current
@@ -240,7 +240,7 @@ class DecisionService:
             As they say.
         """
         allow(caller, "outcome.report")
-        _check_key(key)
+        check_key(key)
         refuse_card_data(report)
         told = read_report(report)
         stored = await self._found(caller, decision_id, needed="outcome.report")
@@ -422,7 +422,14 @@ def _results_bytes(results: Sequence[_Decided | ObligorError], leaf_index: int) 
     return b'{"results":[%b]}' % b",".join(parts)
 
 
-def _check_key(key: str) -> None:
+def check_key(key: str) -> None:
+    """Refuse what is no idempotency key.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it is not of printable ASCII without blanks.
+    """
     if not _KEY.fullmatch(key):
         raise InvalidInputError("Idempotency-Key: wanted 1 to 255 printable ASCII characters without blanks")
     refuse_card_data_in("idempotency-key", key)

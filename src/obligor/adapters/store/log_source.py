@@ -87,7 +87,10 @@ class PostgresLogSource:
         return (row["leaf_index"] for row in self._stream(_STRAY))
 
     def rows(self, table: str) -> Iterator[StoredRow]:
-        """Give the rows of ``decision``, ``outcome`` or ``release``, by the index of their leaf."""
+        """Give the rows of a table that repeats records, by the index of their leaf; a store of earlier may lack the table."""
+        there = self._connection.execute("SELECT to_regclass('obligor.' || %s::text)", (table,)).fetchone()
+        if there is None or there[0] is None:
+            return iter(())
         query = sql.SQL("SELECT * FROM obligor.{} ORDER BY leaf_index").format(sql.Identifier(table))
         return (StoredRow(row["leaf_index"], _plain(row)) for row in self._stream(query))
 

@@ -36,6 +36,8 @@ from obligor.serving.acts import (
     OutcomeRow,
     ProfileChangeRow,
     ReleaseRow,
+    ReviewDecisionRow,
+    ReviewRow,
     SignInRow,
     UserRoleRow,
     UserRow,
@@ -222,6 +224,31 @@ _PROFILE_CHANGE = _insert(
     },
 )
 
+_REVIEW = _insert(
+    "review",
+    {
+        "review_id": UUID,
+        "decision_id": UUID,
+        "client_id": TEXT,
+        "leaf_index": INT8,
+        "requested_at": TIME,
+        "due_at": TIME,
+        "pack": TEXT,
+    },
+)
+_REVIEW_DECISION = _insert(
+    "review_decision",
+    {
+        "review_id": UUID,
+        "leaf_index": INT8,
+        "verdict": TEXT,
+        "outcome": TEXT,
+        "decided_at": TIME,
+        "by": TEXT,
+        "new_decision_id": UUID,
+    },
+)
+
 
 def _decision(row: DecisionRow, leaf: bytes) -> Values:
     application = None if row.application_id is None else row.application_id.encode()
@@ -295,6 +322,18 @@ def _webhook(row: WebhookRow, leaf: bytes) -> Values:
     )
 
 
+def _review(row: ReviewRow, leaf: bytes) -> Values:
+    return (
+        *(row.review_id.bytes, row.decision_id.bytes, row.client_id.encode(), leaf),
+        *(time(row.requested_at), time(row.due_at), row.pack.encode()),
+    )
+
+
+def _review_decision(row: ReviewDecisionRow, leaf: bytes) -> Values:
+    said = (row.verdict.encode(), row.outcome.encode(), time(row.decided_at), row.by.encode())
+    return row.review_id.bytes, leaf, *said, None if row.new_decision_id is None else row.new_decision_id.bytes
+
+
 _KEPT: Final[dict[type, tuple[Insert, Callable[[Any, bytes], Values]]]] = {
     DecisionRow: (_DECISION, _decision),
     OutcomeRow: (_OUTCOME, _outcome),
@@ -307,6 +346,8 @@ _KEPT: Final[dict[type, tuple[Insert, Callable[[Any, bytes], Values]]]] = {
     ProfileChangeRow: (_PROFILE_CHANGE, _profile_change),
     OutboxRow: (_OUTBOX, _outbox),
     WebhookRow: (_WEBHOOK, _webhook),
+    ReviewRow: (_REVIEW, _review),
+    ReviewDecisionRow: (_REVIEW_DECISION, _review_decision),
 }
 INSERTS: Final = (*(insert for insert, _ in _KEPT.values()), REQUEST, NODE)
 

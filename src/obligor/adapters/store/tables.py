@@ -4,6 +4,11 @@ The *log* is what the others rest on: a leaf for every act, its private record, 
 with the size of it all. ``decision``, ``outcome``, ``release``, ``api_key`` and ``webhook_endpoint`` are projections of
 records, kept to be searched; ``obligor audit verify`` holds them against the records. Text compares byte by byte, times are in
 UTC, hashes are 32 bytes.
+)
+
+with the size of it all. ``decision``, ``outcome``, ``review``, ``release`` and others are projections of records, kept to be
+searched; ``obligor audit verify`` holds them against the records. Text compares byte by byte, times are in UTC, hashes are
+32 bytes.
 
 Rows of one transaction come from one writer, which holds ``tree_head``: so nothing refers to a leaf by a foreign key, whose
 check would cost every decision more.
@@ -178,6 +183,37 @@ API_KEY: Final = Table(
     PrimaryKeyConstraint("key_id", name="api_key_pkey"),
     _hash_of_32("secret_sha256"),
     comment="The API keys of clients; of a secret only its hash is kept. The leaf is that of the last change.",
+)
+
+REVIEW: Final = Table(
+    "review",
+    METADATA,
+    Column("review_id", Uuid),
+    Column("decision_id", Uuid, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("leaf_index", BigInteger, nullable=False),
+    Column("requested_at", _TIME, nullable=False),
+    Column("due_at", _TIME, nullable=False),
+    Column("pack", Text, nullable=False),
+    PrimaryKeyConstraint("review_id", name="review_pkey"),
+    UniqueConstraint("leaf_index", name="review_leaf_index_key"),
+    Index("review_decision_id", "decision_id", "leaf_index"),
+    comment="Who asked that a person looks at which decision, and by when; what they wrote is in the record alone.",
+)
+
+REVIEW_DECISION: Final = Table(
+    "review_decision",
+    METADATA,
+    Column("review_id", Uuid),
+    Column("leaf_index", BigInteger, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("decided_at", _TIME, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("new_decision_id", Uuid),
+    PrimaryKeyConstraint("review_id", name="review_decision_pkey"),
+    UniqueConstraint("leaf_index", name="review_decision_leaf_index_key"),
+    comment="What came of a review: once, as the key says.",
 )
 
 CHECKPOINT: Final = Table(

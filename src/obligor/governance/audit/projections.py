@@ -1,8 +1,8 @@
 """Rows that are kept beside the log to be found again, held against the records that the log commits to.
 
-A record is the truth; a row repeats some of it. Rows of decisions, outcomes and releases come in the order of their leaves, and
-are held against each leaf as it passes. API keys, endpoints and people change, so that what their events leave is gathered and
-compared at the end.
+A record is the truth; a row repeats some of it. Rows of decisions, outcomes, reviews and releases come in the order of their
+leaves, and are held against each leaf as it passes. API keys, endpoints and people change, so that what their events leave is
+gathered and compared at the end.
 """
 
 from __future__ import annotations
@@ -29,10 +29,17 @@ _PINNED: Final = ("card_sha256", "policy_sha256", "profile_sha256")
 _HELD: Final[Mapping[str, tuple[str, ...]]] = {
     "decision": ("decision_id", "client_id", "application_id", "decided_at", "outcome", "band", "score"),
     "outcome": ("report_id", "decision_id", "status", "observed_on"),
+    "review": ("review_id", "decision_id", "client_id", "requested_at", "due_at", "pack"),
+    "review_decision": ("review_id", "verdict", "outcome", "decided_at", "by", "new_decision_id"),
     "release": ("number", *_PINNED, "at", "by", "signature"),
     "profile_change": ("change_id", "step", "profile_sha256", "replaces_sha256", "because", "at", "by"),
 }
-_TABLES: Final[Mapping[str, str]] = {"profile.proposed": "profile_change", "profile.approved": "profile_change"}
+_TABLES: Final[Mapping[str, str]] = {
+    "profile.proposed": "profile_change",
+    "profile.approved": "profile_change",
+    "review.requested": "review",
+    "review.decided": "review_decision",
+}
 """Where the rows of an act are kept, where its kind is not the name of the table."""
 _STATED: Final = ("number", *_PINNED, "at", "by")
 _KEY_COLUMNS: Final = ("client_id", "name", "scopes", "secret_sha256", "created_at", "expires_at", "revoked_at")

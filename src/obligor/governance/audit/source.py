@@ -93,7 +93,7 @@ class LogSource(Protocol):
         ...
 
     def rows(self, table: str) -> Iterator[StoredRow]:
-        """Give the rows of ``decision``, ``outcome`` or ``release``, by the index of their leaf."""
+        """Give the rows of a table that repeats records, such as ``decision``, by the index of their leaf."""
         ...
 
     def requests(self) -> Iterator[StoredRequest]:

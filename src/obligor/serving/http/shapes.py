@@ -177,6 +177,53 @@ class TokenGiven(Shape):
     """Seconds for which it opens."""
 
 
+class ReviewAsked(Shape):
+    """What an applicant asks of a review."""
+
+    statement: Annotated[str, Field(max_length=8000, pattern="^[^\\x00]*$")] = ""
+    """Their own view of the decision, in their words."""
+    corrections: dict[str, Any] = {}
+    """Fields of the application that were wrong, as they should be."""
+
+
+class ReviewAnswer(Shape):
+    """A request for a review, recorded."""
+
+    review_id: UUID
+    decision_id: UUID
+    requested_at: Instant
+    due_on: date
+    """The last day (UTC) on which it is answered in time."""
+    pack: str | None
+    """The rule pack that sets the period; null: the lender does."""
+    state: Literal["open"]
+    receipt: ReceiptTold
+
+
+class ReviewTold(Shape):
+    """A review of a decision, and what came of it; never what the applicant wrote."""
+
+    review_id: UUID
+    decision_id: UUID
+    requested_at: Instant
+    due_on: date
+    pack: str | None
+    state: Literal["open", "decided"]
+    late: bool
+    """Whether it was, or still is, answered too late."""
+    verdict: Literal["kept", "changed"] | None
+    outcome: OutcomeName | None
+    decided_at: Instant | None
+    new_decision_id: UUID | None
+    """The decision on the corrected application, where there was one."""
+
+
+class ReviewsTold(Shape):
+    """The reviews of a decision, in the order in which they were asked for."""
+
+    reviews: list[ReviewTold]
+
+
 class ReleaseTold(Shape):
     """What is in force."""
 
