@@ -118,6 +118,9 @@ def test_a_release_put_in_force_under_load_refuses_nobody_and_is_never_mixed_wit
     assert len(releases_since(victim.database, first)) == 2
 
 
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # a client that is cut off leaves its connection
 def test_more_than_can_be_served_is_shed_with_a_hint_and_those_let_in_are_answered(victim: Victim) -> None:
     async def overrun() -> None:
         async with victim.client(connections=300) as client, victim.client() as watcher:
