@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -300,6 +300,14 @@ def test_a_gate_lifts_no_decline() -> None:
     assert (answer["outcome"], answer["because"]) == ("decline", "score")
 
 
+OFFICER = replace(
+    KEYS["auditor"],
+    client_id="person:cora",
+    key_id="",
+    kind="person",
+    scopes=frozenset(),
+    roles=frozenset({"compliance"}),
+)
 WORDS = ("aml", "sanction", "sdn-7", "alert", "screen", "watch list", "laundering")
 
 
@@ -327,7 +335,7 @@ def test_nobody_is_tipped_off_by_anything_that_is_told_outside() -> None:
 
         of_result[result] = asyncio.run(told())
         assert not [word for word in WORDS for it in of_result[result] if word in it.lower()]
-        audited = asyncio.run(service.receipt(KEYS["auditor"], store.kept[0].decision_id))
+        audited = asyncio.run(service.receipt(OFFICER, store.kept[0].decision_id))
         assert f"gate:aml:{result}" in audited["record"] or result == "pass"
         assert "record" not in json.loads(of_result[result][-1])
     held, late = (json.loads(of_result[it][0]) for it in ("fail", "pending"))

@@ -1,7 +1,7 @@
 """What the AML gate says of an applicant, and what it keeps as evidence.
 
 It keeps which list, which algorithm and which rules were asked, and nothing of a hit: who is on a list, and that somebody seems
-to be, is not for those who read decisions (31 U.S.C. 5318(g)(2)). A list that is too old, or not there, and a
+to be, is not for those who read decisions. A list that is too old, or not there, and a
 name that is missing or cannot be compared, have said nothing: the gate is pending, and never passed.
 """
 

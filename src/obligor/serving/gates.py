@@ -164,7 +164,7 @@ def told_outside(because: str, outcome: str) -> str:
     """Word why an application was held or referred, for whoever may learn it: of a gate that leaves it to a person, no more.
 
     Which gate held an application is not told, whichever it was: if the others were named, silence would name the one of
-    which nothing may be told (31 U.S.C. 5318(g)(2); Directive (EU) 2015/849, Art. 39).
+    which nothing may be told, since that would tip off whom it is about.
     """
     silent = because.startswith("gate:aml:") or (because.startswith("gate:") and outcome != "decline")
     return REVIEW if silent else because

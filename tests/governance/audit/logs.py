@@ -154,7 +154,7 @@ class Lender:
         return self.at
 
 
-TABLES = ("decision", "outcome", "review", "review_decision", "release")
+TABLES = ("decision", "outcome", "review", "review_decision", "release", "profile_change")
 
 
 @dataclass
