@@ -210,4 +210,4 @@ def test_the_running_service_keeps_to_its_document(tmp_path: Path, running_servi
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stdout[-5000:]
-    assert "Tested: 20" in done.stdout
+    assert "Tested: 21" in done.stdout
