@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from obligor.core.errors import UnavailableError
+from obligor.serving.http.prompt import prompt_protocol
 from obligor.serving.http.wire import WireLimits, wire_protocol
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from obligor.serving.http.hot import Hot
     from obligor.serving.seats import Seats
 
 BACKLOG = 2048
@@ -90,14 +92,19 @@ class HttpServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def make_server(app: ASGIApp, *, seats: Seats, host: str, port: int, limits: RunLimits = RunLimits()) -> HttpServer:
-    """Make the server of an application; ``await server.serve()`` runs it until SIGTERM or SIGINT."""
+def make_server(
+    app: ASGIApp, *, seats: Seats, host: str, port: int, limits: RunLimits = RunLimits(), hot: Hot | None = None
+) -> HttpServer:
+    """Make the server of an application; ``await server.serve()`` runs it until SIGTERM or SIGINT.
+
+    Decisions are made where they arrive by ``hot``, and go to the application only where there is none, or where it cannot.
+    """
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="uvloop",
-        http=wire_protocol(limits.wire),
+        http=wire_protocol(limits.wire) if hot is None else prompt_protocol(limits.wire, hot),
         ws="none",
         lifespan="off",
         interface="asgi3",
