@@ -39,6 +39,8 @@ class Settings:
     """The PostgreSQL of the decision service (``OBLIGOR_DATABASE_URL``); without it an embedded one under ``data``."""
     audit_key: Path
     """The file of the key that signs the audit log (``OBLIGOR_AUDIT_KEY``, by default under ``data``)."""
+    data_key: str = ""
+    """The master key of personal data (``OBLIGOR_DATA_KEY``): ``aws-kms:<key>``, or a file, by default under ``data``."""
 
     @property
     def postgres(self) -> Path:
@@ -128,7 +130,16 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         threads=_whole(environ, "OBLIGOR_THREADS", default=2, least=1),
         database_url=environ.get("OBLIGOR_DATABASE_URL") or None,
         audit_key=Path(environ.get("OBLIGOR_AUDIT_KEY") or data / "keys" / "audit-ed25519.pem").absolute(),
+        data_key=environ.get("OBLIGOR_DATA_KEY") or str(data / "keys" / "data-master.key"),
     )
+
+
+def read_retain_days(environ: Mapping[str, str]) -> int:
+    """Give for how many days after a decision its records are kept whatever the applicant asks (``OBLIGOR_RETAIN_DAYS``).
+
+    By default 762: the 25 months of Regulation B, 12 CFR 1002.12(b), at their longest.
+    """
+    return _whole(environ, "OBLIGOR_RETAIN_DAYS", default=762, least=0)
 
 
 def read_author(environ: Mapping[str, str]) -> str:

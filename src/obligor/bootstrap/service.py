@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from obligor import __version__
 from obligor.bootstrap.anchors import anchored
+from obligor.bootstrap.privacy import open_keys, open_sealer
 from obligor.bootstrap.releases import demonstration, put_in_force, read_run
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from obligor.serving.journal import Telling
     from obligor.serving.meter import Meter
     from obligor.serving.releases import Release, Releases
+    from obligor.serving.sealed import Sealer
     from obligor.serving.tracing import Tracing
     from obligor.settings import Settings
     from obligor.telemetry import Progress
@@ -40,6 +42,7 @@ _FIRST_CLIENT = "first-client"
 _FIRST_LASTS = timedelta(days=90)
 _LOOK_SECONDS = 1.0
 _GRACE_SECONDS = 26.0
+_CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None
 
 
 async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, say: Callable[[str], None]) -> None:
-    from obligor.adapters.store.notices import API_KEYS, RELEASES, follow
+    from obligor.adapters.store.notices import API_KEYS, ERASURES, KEYRINGS, RELEASES, follow
     from obligor.serving.auditing import AuditLog
     from obligor.serving.authenticating import Authenticator
     from obligor.serving.deciding import DecisionService
@@ -92,6 +95,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         anchoring = await stack.enter_async_context(
             anchored(store, settings, meter=meter, told=partial(_tell_of_anchor, journal))
         )
+        sealer = await open_sealer(store, settings)
         await _begin(store, made, say)
         await _take_newest(store, releases, meter)
         log = AuditLog(store.log, store.key, store.sources)
@@ -102,6 +106,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             receipts=log,
             sources=store.sources,
             meter=meter,
+            sealer=sealer,
         )
         authenticator = Authenticator(store.archive, now=store.sources.now, refused=meter.refused, journal=journal)
         seats, readiness = Seats(), _Readiness(store)
@@ -122,6 +127,8 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         asides = [
             asyncio.create_task(_follow(follow(url, RELEASES), lambda: _take_newest(store, releases, meter), journal)),
             asyncio.create_task(_follow(follow(url, API_KEYS), _forgetting(authenticator), journal)),
+            asyncio.create_task(_follow(follow(url, ERASURES), _forgetting_erased(store, sealer), journal)),
+            asyncio.create_task(_follow(follow(url, KEYRINGS), _turning(store, settings, sealer), journal)),
             asyncio.create_task(anchoring.run()),
         ]
         beside = None if grpc is None else asyncio.create_task(_run_beside(grpc, readiness, seats))
@@ -221,6 +228,31 @@ def _forgetting(authenticator: Authenticator) -> Callable[[], Awaitable[None]]:
         authenticator.forget()
 
     return forget
+
+
+def _forgetting_erased(store: Store, sealer: Sealer) -> Callable[[], Awaitable[None]]:
+    """Let go of the keys of whoever was erased since the last time, and a while before, as clocks differ."""
+    since = store.sources.now() - _CLOCKS_DIFFER
+
+    async def forget() -> None:
+        nonlocal since
+        begun = store.sources.now() - _CLOCKS_DIFFER
+        for subject in await store.privacy.erased_since(since):
+            sealer.forget(subject)
+        since = begun
+
+    return forget
+
+
+def _turning(store: Store, settings: Settings, sealer: Sealer) -> Callable[[], Awaitable[None]]:
+    """Take up the keys of the deployment when there is a newer one, or an older one was retired."""
+
+    async def turn() -> None:
+        kept = {it.version for it in await store.privacy.keyring() if it.purpose == "data" and it.wrapped}
+        if kept != set(sealer.keyring.versions):
+            sealer.turn(await open_keys(store, settings))
+
+    return turn
 
 
 async def _open_grpc(door: Door, doors: Doors, tracing: Tracing | None) -> Server | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from obligor.adapters.store.archive import PostgresArchive
+    from obligor.adapters.store.privacy import PostgresPrivacy
     from obligor.adapters.store.proofs import PostgresLog
     from obligor.adapters.store.recorder import PostgresRecorder
     from obligor.security.signing import SigningKey
@@ -28,6 +29,7 @@ class Store:
     recorder: PostgresRecorder
     archive: PostgresArchive
     log: PostgresLog
+    privacy: PostgresPrivacy
     key: SigningKey
     sources: Sources
 
@@ -92,6 +94,7 @@ async def open_store(
     """Open a store whose tables are in step; ``counted`` is told of each commit, its acts and its seconds."""
     from obligor.adapters.store.archive import PostgresArchive
     from obligor.adapters.store.pool import Pool
+    from obligor.adapters.store.privacy import PostgresPrivacy
     from obligor.adapters.store.proofs import PostgresLog
     from obligor.adapters.store.recorder import PostgresRecorder
     from obligor.security.signing import open_signing_key
@@ -100,6 +103,7 @@ async def open_store(
     pool = Pool(url)
     try:
         async with PostgresRecorder(url, counted=counted) as recorder:
-            yield Store(url, recorder, PostgresArchive(pool), PostgresLog(pool), key, live_sources())
+            reading = (PostgresArchive(pool), PostgresLog(pool), PostgresPrivacy(pool))
+            yield Store(url, recorder, *reading, key, live_sources())
     finally:
         await pool.close()

@@ -8,7 +8,7 @@ import sys
 import click
 
 from obligor import __version__
-from obligor.cli import audit, bins, choosing, contracts, examining, explaining, keys, making, scoring, serving
+from obligor.cli import audit, bins, choosing, contracts, examining, explaining, keys, making, privacy, scoring, serving
 from obligor.core.errors import ObligorError
 
 _USAGE = {"invalid", "too_large"}
@@ -34,6 +34,7 @@ for _command in (
     serving.releases,
     keys.keys,
     audit.audit,
+    privacy.privacy,
     examining.replay,
     examining.doctor,
     making.simulate,

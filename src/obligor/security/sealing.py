@@ -149,6 +149,11 @@ class Keyring:
         self.current = max(self._keks)
 
     @property
+    def versions(self) -> tuple[int, ...]:
+        """The versions of KEKs that open."""
+        return tuple(self._keks)
+
+    @property
     def min_version(self) -> int:
         """The oldest version of a KEK that still opens; those before were retired."""
         return min(self._keks)

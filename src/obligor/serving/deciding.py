@@ -22,14 +22,24 @@ from obligor.core.errors import (
     InvalidInputError,
     NotFoundError,
     ObligorError,
+    SealError,
     TooLargeError,
 )
 from obligor.core.leaves import time_text
-from obligor.serving.acts import Act, DecisionRow, OutcomeRow, Recorded, Request, Submission
+from obligor.serving.acts import (
+    Act,
+    DecisionRow,
+    OutcomeRow,
+    Recorded,
+    Request,
+    SubjectKeyRow,
+    Submission,
+)
 from obligor.serving.answers import answer_of, answered, record_of, with_receipt
 from obligor.serving.encoding import encode, encode_application, encode_in_order
 from obligor.serving.errors import problem_of
 from obligor.serving.reports import read_report, report_error
+from obligor.serving.sealed import Opened, named, named_in_bulk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,9 +49,11 @@ if TYPE_CHECKING:
     from obligor.serving.acts import Archive, Caller, Recorder, Search, StoredDecision
     from obligor.serving.meter import Meter
     from obligor.serving.releases import Assessment, Release, Releases
+    from obligor.serving.sealed import Sealer
     from obligor.serving.sources import Sources
 
 MOST_AT_ONCE = 1000
+_MOST_TOLD_BROKEN = 1000
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 DECISIONS, BULK, OUTCOMES = "decisions", "decisions/bulk", "outcomes"
 
@@ -74,13 +86,17 @@ class DecisionService:
         receipts: Receipts,
         sources: Sources,
         meter: Meter,
+        sealer: Sealer | None = None,
     ) -> None:
+        """Without a ``sealer`` records hold personal fields in the clear, as they once did; ``obligor serve`` has one."""
         self._releases = releases
         self._recorder = recorder
         self._archive = archive
         self._receipts = receipts
         self._sources = sources
         self._meter = meter
+        self._sealer = sealer
+        self._told_broken: set[UUID] = set()
 
     @property
     def release(self) -> Release:
@@ -106,7 +122,7 @@ class DecisionService:
         _check_key(key)
         decided = self._decide(caller, self._releases.current, application, at=self._sources.now(), key=key)
         thought = perf_counter()
-        request = Request(caller.client_id, DECISIONS, key, decided.input_sha256)
+        request = Request(caller.client_id, DECISIONS, key, decided.fingerprint)
         submission = Submission((decided.act,), partial(with_receipt, decided.answer), request, 201)
         recorded = await self._recorder.record(submission)
         done = perf_counter()
@@ -114,7 +130,8 @@ class DecisionService:
         self._meter.stage("whole", done - started)
         if not recorded.replayed:
             self._count(decided.assessment)
-        return recorded
+            self._know_kept(decided)
+        return _answering(recorded, named(recorded.response, decided.application_id))
 
     async def decide_many(
         self, caller: Caller, *, key: str, applications: Sequence[bytes | Mapping[str, object]]
@@ -145,14 +162,15 @@ class DecisionService:
         respond = partial(_results_bytes, results)
         if not acts:
             return Recorded(respond(0), 200, replayed=False, leaf_index=-1)
-        payload = sha256(b"".join(map(_fingerprint, applications, results)))
-        request = Request(caller.client_id, BULK, key, payload.digest())
+        decided = [it for it in results if isinstance(it, _Decided)]
+        payload = self._fingerprint(sha256(b"".join(map(_fingerprint, applications, results))).digest())
+        request = Request(caller.client_id, BULK, key, payload)
         recorded = await self._recorder.record(Submission(acts, respond, request))
         if not recorded.replayed:
-            for it in results:
-                if isinstance(it, _Decided):
-                    self._count(it.assessment)
-        return recorded
+            for it in decided:
+                self._count(it.assessment)
+                self._know_kept(it)
+        return _answering(recorded, named_in_bulk(recorded.response, [it.application_id for it in decided]))
 
     def simulate(self, caller: Caller, application: bytes | Mapping[str, object]) -> dict[str, Any]:
         """Tell what would be decided; nothing is recorded, and the answer says so.
@@ -177,7 +195,9 @@ class DecisionService:
         ForbiddenError, NotFoundError, UnavailableError
             As they say; of another client's decision there is none.
         """
-        return answer_of(await self._found(caller, decision_id))
+        stored = await self._found(caller, decision_id)
+        (opened,) = await self._opened(stored)
+        return answer_of(opened.record, stored.leaf_index)
 
     async def search(self, caller: Caller, search: Search) -> SearchPage:
         """Find decisions of the caller, or of everybody for an auditor, the newest first."""
@@ -185,14 +205,26 @@ class DecisionService:
         wanted = search
         if "audit" not in caller.scopes:
             wanted = replace(search, client_id=caller.client_id)
+        if self._sealer is not None and wanted.application_id is not None:
+            wanted = replace(wanted, application_tag=self._sealer.keyring.tag(wanted.application_id))
         found = await self._archive.search(wanted)
         more = len(found) == wanted.limit
-        return SearchPage(tuple(answer_of(it) for it in found), found[-1].leaf_index if more else None)
+        told = (
+            answer_of(it.record, stored.leaf_index)
+            for it, stored in zip(await self._opened(*found), found, strict=True)
+        )
+        return SearchPage(tuple(told), found[-1].leaf_index if more else None)
 
     async def explanation(self, caller: Caller, decision_id: UUID) -> dict[str, Any]:
-        """Explain a decision by the card that made it: contributions, and the nearest changes that would be approved."""
-        stored = await self._found(caller, decision_id)
-        record = record_of(stored)
+        """Explain a decision by the card that made it: contributions, and the nearest changes that would be approved.
+
+        Raises
+        ------
+        ErasedError
+            Where what it was decided on was erased.
+        """
+        (opened,) = await self._opened(await self._found(caller, decision_id))
+        record = opened.whole()
         release = await self._releases.pinned(record["pins"])
         return await asyncio.to_thread(release.explain, record)
 
@@ -280,39 +312,87 @@ class DecisionService:
         input_json = encode_application(read)
         input_sha256 = sha256(input_json)
         plain = assessment.to_plain()
-        record = (
-            head
-            | {
+        said: dict[str, Any] = {
+            "client_id": caller.client_id,
+            "idempotency_key": key,
+            "route": route,
+            "pins": release.pins,
+        }
+        tag, subject = application_id, None
+        keys: tuple[SubjectKeyRow, ...] = ()
+        told = head
+        if self._sealer is None:
+            said |= {
                 "schema": "obligor/decision/1",
-                "client_id": caller.client_id,
-                "idempotency_key": key,
-                "route": route,
                 "input": msgspec.Raw(input_json),
                 "input_sha256": input_sha256.hexdigest(),
-                "pins": release.pins,
             }
-            | plain
-        )
+        else:
+            parts, tag, subject, keys = self._sealer.seal(
+                read,
+                release.personal,
+                decision_id=decision_id,
+                application_id=application_id,
+                input_sha256=input_sha256.hexdigest(),
+                at=at,
+            )
+            said |= parts
+            told = head | {"application_id": None}  # what is kept of the answer; see ``named``
         row = DecisionRow(
             decision_id,
             caller.client_id,
-            application_id,
+            tag,
             at,
             assessment.decision.outcome,
             assessment.score.band,
             assessment.score.score,
+            subject,
         )
         act = Act(
             "decision",
             at,
             f"client:{caller.client_id}",
             head["decision_id"],
-            encode(record),
+            encode(head | said | plain),
             self._sources.salt(),
-            (row,),
+            (row, *keys),
         )
-        answer = encode_in_order(head | answered(plain) | {"pins": release.pins})
-        return _Decided(act, answer, input_sha256.digest(), assessment)
+        answer = encode_in_order(told | answered(plain) | {"pins": release.pins})
+        fingerprint = self._fingerprint(input_sha256.digest())
+        return _Decided(act, answer, fingerprint, assessment, application_id, keys)
+
+    def _fingerprint(self, payload_sha256: bytes) -> bytes:
+        """Tell a payload from others; by a key where one is held, so that nobody can try values against what is kept."""
+        return payload_sha256 if self._sealer is None else self._sealer.keyring.fingerprint(payload_sha256)
+
+    def _know_kept(self, decided: _Decided) -> None:
+        if self._sealer is not None:
+            self._sealer.kept(decided.keys)
+
+    async def _opened(self, *stored: StoredDecision) -> list[Opened]:
+        """Open records; one that was tampered with is told in the log, once by each process, and refused."""
+        if self._sealer is None:
+            return [Opened(record_of(it), erased=False) for it in stored]
+        try:
+            return await self._sealer.open(stored)
+        except SealError as error:
+            await self._tell_broken(stored, error)
+            raise
+
+    async def _tell_broken(self, stored: Sequence[StoredDecision], error: SealError) -> None:
+        name = next((it for it in stored if str(it.decision_id) in error.message), stored[0]).decision_id
+        if name in self._told_broken or len(self._told_broken) >= _MOST_TOLD_BROKEN:
+            return
+        self._told_broken.add(name)
+        at = self._sources.now()
+        said = {
+            "schema": "obligor/seal/1",
+            "decision_id": str(name),
+            "at": time_text(at),
+            "why": error.message,
+        }
+        act = Act("seal.broken", at, "person:obligor", str(name), encode(said), self._sources.salt())
+        await self._recorder.record(Submission((act,), lambda _: b""))
 
     def _count(self, assessment: Assessment) -> None:
         score, decision = assessment.score, assessment.decision
@@ -338,15 +418,17 @@ class DecisionService:
 class _Decided:
     act: Act
     answer: bytes
-    """Without its receipt."""
-    input_sha256: bytes
+    """Without its receipt, and without the application's name where the record is sealed."""
+    fingerprint: bytes
     assessment: Assessment
+    application_id: str | None
+    keys: tuple[SubjectKeyRow, ...]
 
 
 def _fingerprint(application: bytes | Mapping[str, object], result: _Decided | ObligorError) -> bytes:
     """Tell an application from others: by what it says where it could be read, and otherwise as it came."""
     if isinstance(result, _Decided):
-        return result.input_sha256
+        return result.fingerprint
     return sha256(application if isinstance(application, bytes) else json.dumps(application).encode()).digest()
 
 
@@ -359,6 +441,13 @@ def _results_bytes(results: Sequence[_Decided | ObligorError], leaf_index: int) 
         else:
             parts.append(b'{"problem":%b}' % encode_in_order(problem_of(it)))
     return b'{"results":[%b]}' % b",".join(parts)
+
+
+def _answering(recorded: Recorded, response: bytes) -> Recorded:
+    """Give what was recorded with the answer as it is told."""
+    if response is recorded.response:
+        return recorded
+    return Recorded(response, recorded.status, recorded.replayed, recorded.leaf_index)
 
 
 def _allow(caller: Caller, *scopes: str) -> None:

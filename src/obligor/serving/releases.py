@@ -28,6 +28,7 @@ from obligor.core.scorecard import CardCutoff, parse_card
 from obligor.core.scorer import compile_card
 from obligor.core.strict_json import read_strict_json
 from obligor.core.unusual import Watch
+from obligor.serving.personal import Personal
 from obligor.serving.reading import ApplicationReader
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ class Release:
     """The column that names an application, where the card has one."""
     explaining: Callable[[int], Explaining]
     """Lays the card out for explaining at a cut-off, and keeps it for the cut-offs used last."""
+    personal: Personal
+    """What of an application is personal, and whom it is about."""
 
     def read(self, application: bytes | Mapping[str, object]) -> Application:
         """Read an application strictly.
@@ -199,6 +202,7 @@ def compile_release(number: int, *, card: Scorecard, policy: Policy, profile: Pr
         Watch.of(form, card),
         next(iter((*unique, *identifiers)), None),
         lru_cache(_MOST_CUTOFFS)(partial(_explaining, card)),
+        Personal.of(form.columns),
     )
 
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from tests.keyrings import unsealing
 from tests.lending import KEY, NOON, a_day, lending
 from tests.serving import golden_decisions as golden
 from tests.stores import new_store, of_database
@@ -61,7 +62,7 @@ def store(sound: tuple[str, Path], embedded_postgres: str) -> Iterator[str]:
 
 
 def _around(opened: PostgresExamination, folder: Path, **changes: Any) -> Surroundings:
-    verifier, replays = Verifier(KEY.verifier), Replays(opened.artefact)
+    verifier, replays = Verifier(KEY.verifier), Replays(opened.artefact, unsealing(opened))
 
     def release() -> str:
         stored = opened.release()

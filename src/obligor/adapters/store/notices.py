@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 RELEASES: Final = "obligor_release"
 API_KEYS: Final = "obligor_api_key"
+ERASURES: Final = "obligor_erasure"
+KEYRINGS: Final = "obligor_keyring"
 _EVERY_S: Final = 5.0
 _PAUSE_S: Final = 1.0
 

@@ -13,7 +13,7 @@ from obligor.adapters.store.address import check_server, connection_info, told, 
 from obligor.core.errors import InvalidInputError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
 _MOST: Final = 4
 _PATIENCE_S: Final = 5.0
@@ -49,7 +49,7 @@ class Pool:
         while self._idle:
             await self._idle.pop().close()
 
-    async def rows(self, query: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
+    async def rows(self, query: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, Any]]:
         """Ask one question; each row by the names of its columns."""
         async with self.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(query.encode(), parameters)

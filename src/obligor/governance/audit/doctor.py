@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from obligor.core.errors import AuditError, IntegrityError, ObligorError
+from obligor.core.errors import AuditError, ErasedError, IntegrityError, ObligorError, UnavailableError
 from obligor.core.leaves import parse_leaf, parse_time
 from obligor.core.strict_json import read_strict_json
 from obligor.governance.audit.anchored import AnchoredNote
@@ -97,7 +97,8 @@ class Surroundings:
     signatures: Signatures
     anchors: tuple[Reached, ...]
     replay: Callable[[bytes], Sequence[str]]
-    """Makes a decision again from its record; gives the fields that do not follow. IntegrityError: it is not what is pinned."""
+    """Makes a decision again from its record; gives the fields that do not follow. IntegrityError: it is not what is pinned.
+    ErasedError: what it was decided on was erased. UnavailableError: the keys that open it are not here."""
     release: Callable[[], str]
     """Opens the release in force and says which it is; empty where there is none. ObligorError: it cannot be trusted."""
     key: Callable[[], str] | None
@@ -189,6 +190,10 @@ class _Walk:
         self.counts["made again"] += 1
         try:
             fields = self.around.replay(record)
+        except ErasedError:
+            self.counts["erased"] += 1
+        except UnavailableError:
+            self.counts["sealed"] += 1
         except IntegrityError as error:
             self.changed.add(f"{where}: {error.message}")
         else:
@@ -237,6 +242,7 @@ def _whole_and_repeatable(log: LogVerdict, walk: _Walk, *, strict: bool) -> Chec
         faults.add(walk.changed.told())
     note = "" if strict else "a sample; --strict makes all again"
     counts = {name: walk.counts[name] for name in ("decisions", "made again")}
+    counts |= {name: walk.counts[name] for name in ("erased", "sealed") if walk.counts[name]}
     return judged(
         "I2", "every decision has its leaf, its record and its request, and follows again", faults, counts, note=note
     )

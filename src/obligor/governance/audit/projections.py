@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 RELEASE_PURPOSE: Final = "release"
 _PINNED: Final = ("card_sha256", "policy_sha256", "profile_sha256")
 _HELD: Final[Mapping[str, tuple[str, ...]]] = {
-    "decision": ("decision_id", "client_id", "application_id", "decided_at", "outcome", "band", "score"),
+    "decision": ("decision_id", "client_id", "application_id", "decided_at", "outcome", "band", "score", "subject"),
     "outcome": ("report_id", "decision_id", "status", "observed_on"),
     "release": ("number", *_PINNED, "at", "by", "signature"),
 }
 _STATED: Final = ("number", *_PINNED, "at", "by")
 _KEY_COLUMNS: Final = ("client_id", "name", "scopes", "secret_sha256", "created_at", "expires_at", "revoked_at")
 _ABSENT: Final = object()
+_OPTIONAL: Final[Mapping[str, object]] = {"subject": None}
+"""Columns that records of before do not tell, and what then stands in the row."""
 
 
 class _AtLeaf(Protocol):
@@ -137,7 +139,7 @@ class Projections:
 
     def _hold_row(self, table: str, row: StoredRow, act: Act) -> None:
         for column in _HELD[table]:
-            if not _same(act.said.get(column, _ABSENT), row.values[column]):
+            if not _same(act.said.get(column, _OPTIONAL.get(column, _ABSENT)), row.values.get(column)):
                 said = f"table {table}: {column} is not what the record of this {table} says"
                 self._findings.add(Kind.ROW_CHANGED, act.index, said, about=table)
                 break

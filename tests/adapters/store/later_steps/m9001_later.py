@@ -8,7 +8,7 @@ import signal
 from alembic import op
 
 revision = "9001"
-down_revision = "0001"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
