@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,18 +18,20 @@ from obligor.bootstrap.releases import demonstration, put_in_force, read_run
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
 from obligor.core.errors import ObligorError
-from obligor.settings import read_author
+from obligor.settings import TlsSettings, read_author, read_tls_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from pathlib import Path
+
+    from grpc import ServerCredentials
 
     from obligor.bootstrap.releases import Made
     from obligor.bootstrap.store import Store
     from obligor.serving.anchoring import AnchorState
     from obligor.serving.authenticating import Authenticator
     from obligor.serving.grpc.server import Server
-    from obligor.serving.http import Door, Seats
+    from obligor.serving.http import Door, Encryption, Seats
     from obligor.serving.journal import Telling
     from obligor.serving.meter import Meter
     from obligor.serving.releases import Release, Releases
@@ -42,6 +44,7 @@ _FIRST_CLIENT = "first-client"
 _FIRST_LASTS = timedelta(days=90)
 _LOOK_SECONDS = 1.0
 _GRACE_SECONDS = 26.0
+_PLAIN = TlsSettings(None, None, None)
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
 
@@ -52,6 +55,7 @@ class Doors:
     host: str
     port: int
     grpc_port: int | None
+    tls: TlsSettings = _PLAIN
 
 
 def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None], progress: Progress) -> None:
@@ -67,6 +71,7 @@ def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None
     import uvloop
 
     settings = service_settings()
+    doors = replace(doors, tls=read_tls_settings(os.environ))
     made = None if run is None else read_run(run)
     with progress.step("opening the store"):
         opened = database(settings)
@@ -122,7 +127,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         )
         allow_open_files()
         app = make_app(door) if telemetry.tracing is None else traced(make_app(door), telemetry.tracing)
-        server = make_server(app, seats=seats, host=doors.host, port=doors.port)
+        server = make_server(app, seats=seats, host=doors.host, port=doors.port, encryption=_encryption(doors.tls))
         grpc = await _open_grpc(door, doors, telemetry.tracing)
         asides = [
             asyncio.create_task(_follow(follow(url, RELEASES), lambda: _take_newest(store, releases, meter), journal)),
@@ -255,6 +260,23 @@ def _turning(store: Store, settings: Settings, sealer: Sealer) -> Callable[[], A
     return turn
 
 
+def _encryption(tls: TlsSettings) -> Encryption | None:
+    from obligor.serving.http import Encryption
+
+    return None if tls.cert is None or tls.key is None else Encryption(tls.cert, tls.key, tls.client_ca)
+
+
+def _credentials(tls: TlsSettings) -> ServerCredentials | None:
+    """Give gRPC the same certificate; a client is asked for one where REST asks."""
+    from grpc import ssl_server_credentials
+
+    if tls.cert is None or tls.key is None:
+        return None
+    asked = None if tls.client_ca is None else tls.client_ca.read_bytes()
+    pair = (tls.key.read_bytes(), tls.cert.read_bytes())
+    return ssl_server_credentials([pair], root_certificates=asked, require_client_auth=asked is not None)
+
+
 async def _open_grpc(door: Door, doors: Doors, tracing: Tracing | None) -> Server | None:
     if doors.grpc_port is None:
         return None
@@ -266,7 +288,11 @@ async def _open_grpc(door: Door, doors: Doors, tracing: Tracing | None) -> Serve
     from obligor.serving.tracing import grpc_interceptor
 
     servicer = Servicer(door.service, door.authenticator, seats=door.seats, meter=door.meter)
-    server = GrpcServer(servicer, interceptors=() if tracing is None else (grpc_interceptor(tracing),))
+    server = GrpcServer(
+        servicer,
+        credentials=_credentials(doors.tls),
+        interceptors=() if tracing is None else (grpc_interceptor(tracing),),
+    )
     await server.start(doors.host, doors.grpc_port)
     return server
 
@@ -299,9 +325,10 @@ async def _run_beside(grpc: Server, readiness: _Readiness, seats: Seats) -> None
 
 
 def _welcome(doors: Doors, release: Release) -> str:
+    scheme = "http" if doors.tls.cert is None else "https"
     lines = [
         f"Release {release.number} is in force: card {release.card.name} {release.card.sha256[:12]}",
-        f"REST  http://{doors.host}:{doors.port}  (its routes: http://{doors.host}:{doors.port}/docs)",
+        f"REST  {scheme}://{doors.host}:{doors.port}  (its routes: {scheme}://{doors.host}:{doors.port}/docs)",
     ]
     if doors.grpc_port is not None:
         lines.append(f"gRPC  {doors.host}:{doors.grpc_port}")

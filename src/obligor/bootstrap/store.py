@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from obligor.core.errors import NotFoundError, UnavailableError
 from obligor.serving.sources import Sources, live_sources
-from obligor.settings import Settings, read_settings, switch_telemetry_off
+from obligor.settings import Settings, is_production, read_settings, switch_telemetry_off
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -55,6 +55,10 @@ def database(settings: Settings) -> Iterator[str]:
     except ImportError as error:
         raise UnavailableError("the decision service is not installed", hint="install obligor[serve]") from error
     if settings.database_url is not None:
+        if is_production(os.environ):
+            from obligor.adapters.store.address import check_encrypted
+
+            check_encrypted(settings.database_url)
         migrate(settings.database_url)
         yield settings.database_url
         return
