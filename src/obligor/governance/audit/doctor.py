@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 SAMPLE: Final = 500
 SEALED_NOWHERE_YET: Final = frozenset({("record", "body")})
-"""Where an applicant's data stand: in the records of decisions, and nowhere else. They are not encrypted in this version."""
+"""Where an applicant's data stand: in the records of decisions, and nowhere else; in the clear only what has no privacy class."""
 _TOLERATED: Final = timedelta(minutes=1)
 _EVERY: Final = 1000
 _REQUESTS: Final = frozenset({Kind.REQUEST_MISSING, Kind.REQUEST_CHANGED})
@@ -260,7 +260,7 @@ def _anchored(log: LogVerdict, anchors: Sequence[Reached]) -> Check:
 
 
 def _canaries(store: Examined, canaries: Sequence[str]) -> Check:
-    claim = "no personal data outside the records of decisions, which are not encrypted in this version"
+    claim = "no personal data outside the records of decisions"
     if not canaries:
         return Check("I6", claim, "not applicable", "no canaries were given (--canary FILE)")
     hits = [hit for hit in store.search(canaries) if (hit.table, hit.column) not in SEALED_NOWHERE_YET]
