@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 SAMPLE: Final = 500
 SEALED_NOWHERE_YET: Final = frozenset({("record", "body")})
-"""Where an applicant's data stand: in the records of decisions, and nowhere else; in the clear only what has no privacy class."""
+"""Where an applicant's data stand: in the records of decisions, and nowhere else; there, what has a privacy class is sealed."""
 _TOLERATED: Final = timedelta(minutes=1)
 _EVERY: Final = 1000
 _REQUESTS: Final = frozenset({Kind.REQUEST_MISSING, Kind.REQUEST_CHANGED})
