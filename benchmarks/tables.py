@@ -176,8 +176,34 @@ def _torture(result: dict) -> list[Rows]:
     ]
 
 
+def _screening(result: dict) -> list[Rows]:
+    half, index, peer = result["other_half"], result["index"], result["token_sort_ratio"]
+    sets = ("treated", "a part left out", "Congress", "made up")
+    heads = ["threshold", *(told for name in sets for told in (name, "no date"))]
+    shares = [
+        [at, *(f"{it[told]:.2%}" for name in sets for told in (name, f"{name}, no birth date"))]
+        for at, it in result["curve"].items()
+    ]
+    first = ["threshold", "found", "recall", "mistaken", "of 1,000", "precision"]
+    counts = [f"{half['found']:,} of {half['listed']:,}", f"{half['recall']:.2%}",
+              f"{half['mistaken']:,} of {half['made_up']:,}", f"{1000 * half['mistaken_share']:.2f}",
+              f"{half['precision']:.2%}"]  # fmt: skip
+    times = [
+        ["one screening, median", f"{result['median_ms']:.2f} ms"],
+        ["99th percentile", f"{result['p99_ms']:.2f} ms"],
+        ["making a list ready", f"{result['build_s']:.2f} s"],
+        ["comparing with every name takes", f"{index['faster']:.0f} times as long"],
+        ["and finds the same", f"{index['same']} of {index['asked']} times"],
+        ["the ratio of sorted parts takes", f"{peer['times_as_long']:.1f} times as long"],
+        ["and finds, without birth dates, of the treated", f"{peer['treated']:.2%}"],
+        ["and with a part left out", f"{peer['a part left out']:.2%}"],
+    ]
+    return [[first, [f"{result['chosen_threshold']:.2f}", *counts]], [heads, *shares], [["", ""], *times]]
+
+
 TABLES = {"accuracy": _accuracy, "short": _short, "training": _training, "scoring": _scoring, "engines": _engines,
-          "policy": _policy, "rejects": _rejects, "serving": _serving, "torture": _torture}  # fmt: skip
+          "policy": _policy, "rejects": _rejects, "serving": _serving, "torture": _torture,
+          "screening": _screening}  # fmt: skip
 
 
 def _dot(value: float) -> str:

@@ -6,6 +6,8 @@ The definition calls itself `obligor/v1/decisions.proto`, as those who call the 
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 from importlib.resources import files
 from pathlib import Path
@@ -29,14 +31,22 @@ def write_image(path: Path) -> None:
 
 
 def compile_definition(*wanted: str) -> None:
-    """Run the compiler of protocol buffers on the definition."""
-    from grpc_tools import protoc
-
+    """Run the compiler of protocol buffers on the definition, in a process of its own: its C++ does not go with others'."""
     shipped = files("grpc_tools") / "_proto"
     rpc = Path(str(files("google.rpc") / "status.proto")).parents[2]
-    done = protoc.main(["protoc", f"-Iobligor/v1={HOME}", f"-I{shipped}", f"-I{rpc}", *wanted, _PROTO])
-    if done:
-        raise SystemExit(f"{_PROTO}: the compiler ended with {done}")
+    command = [
+        sys.executable,
+        "-m",
+        "grpc_tools.protoc",
+        f"-Iobligor/v1={HOME}",
+        f"-I{shipped}",
+        f"-I{rpc}",
+        *wanted,
+        _PROTO,
+    ]
+    done = subprocess.run(command, check=False)  # noqa: S603  the interpreter at work, and our own words
+    if done.returncode:
+        raise SystemExit(f"{_PROTO}: the compiler ended with {done.returncode}")
 
 
 def _at_home(text: str) -> str:

@@ -25,6 +25,7 @@ from obligor.security.signing import SigningKey
 from obligor.serving.acts import Caller
 from obligor.serving.anchoring import Anchoring
 from obligor.serving.deciding import DecisionService
+from obligor.serving.events import Listeners
 from obligor.serving.meter import NoMeter
 from obligor.serving.releases import Releases
 from obligor.serving.releasing import activate
@@ -72,6 +73,7 @@ class Lender:
     log: PostgresLog
     sources: Sources
     key: SigningKey
+    listeners: Listeners
 
     async def decide(self, count: int, *, client: str = "bank", first: int = 0) -> list[dict[str, Any]]:
         """Decide on applications, each under a key of its own."""
@@ -112,7 +114,7 @@ async def lending(
     """Open a store for a lender; a store without a release gets one."""
     pool, chance = Pool(url), random.Random(seed)  # noqa: S311  salts and ids of tests
     sources = Sources(clock or Clock(), chance.randbytes)
-    archive, releases = PostgresArchive(pool), Releases(PostgresArchive(pool))
+    archive, releases, listeners = PostgresArchive(pool), Releases(PostgresArchive(pool)), Listeners()
     try:
         async with PostgresRecorder(url) as recorder:
             if await archive.release() is None:
@@ -143,8 +145,9 @@ async def lending(
                 sources=sources,
                 meter=NoMeter(),
                 sealer=Sealer(stored_keyring(url), archive, live_sources()) if sealed else None,
+                listeners=listeners,
             )
-            yield Lender(service, recorder, archive, PostgresLog(pool), sources, key)
+            yield Lender(service, recorder, archive, PostgresLog(pool), sources, key, listeners)
     finally:
         await pool.close()
 

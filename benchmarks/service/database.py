@@ -69,10 +69,13 @@ class Database:
         """Kill it and all its processes, as if the machine's power was cut for them at once."""
         if self._server is None:
             return
-        server = psutil.Process(self._server.pid)
-        server.suspend()  # so that it starts no other while they are counted
-        children = server.children(recursive=True)
-        for process in (server, *children):
+        children: list[psutil.Process] = []
+        with suppress(psutil.NoSuchProcess):  # it may have ended by itself
+            server = psutil.Process(self._server.pid)
+            server.suspend()  # so that it starts no other while they are counted
+            children = server.children(recursive=True)
+            server.kill()
+        for process in children:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         self._server.wait()

@@ -72,6 +72,96 @@ class AnchorSettings:
     """Whether this is no trial (``OBLIGOR_ENV``): then anchors by HTTPS have public addresses."""
 
 
+@dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """The identity provider whose tokens are taken."""
+
+    issuer: str
+    """As its tokens name it (``OBLIGOR_OIDC_ISSUER``)."""
+    audience: str
+    """As its tokens name this service (``OBLIGOR_OIDC_AUDIENCE``)."""
+    key_set_url: str = field(repr=False)
+    """Where its keys are (``OBLIGOR_OIDC_JWKS_URL``)."""
+    types: frozenset[str]
+    """What ``typ`` of a token may be (``OBLIGOR_OIDC_TYPES``, by default ``at+jwt``)."""
+    roles_claim: str
+    """Where its tokens name roles (``OBLIGOR_OIDC_ROLES_CLAIM``, by default ``roles``); a dot goes into an object."""
+    strong: frozenset[str]
+    """Which ``acr`` tell of a second factor (``OBLIGOR_OIDC_STRONG_ACR``, by default none)."""
+    most_minutes: int
+    """For how long its tokens may be made out (``OBLIGOR_OIDC_MOST_MINUTES``, by default 10)."""
+
+
+def read_provider_settings(environ: Mapping[str, str]) -> ProviderSettings | None:
+    """Read what the environment says of an identity provider; None where it names none."""
+    needed = ("OBLIGOR_OIDC_ISSUER", "OBLIGOR_OIDC_AUDIENCE", "OBLIGOR_OIDC_JWKS_URL")
+    said = {name: environ.get(name, "").strip() for name in needed}
+    if not any(said.values()):
+        return None
+    for name, value in said.items():
+        if not value:
+            raise InvalidInputError(f"{name}: is absent; wanted all of {', '.join(needed)}, or none")
+    return ProviderSettings(
+        issuer=said["OBLIGOR_OIDC_ISSUER"],
+        audience=said["OBLIGOR_OIDC_AUDIENCE"],
+        key_set_url=said["OBLIGOR_OIDC_JWKS_URL"],
+        types=_listed(environ, "OBLIGOR_OIDC_TYPES", default="at+jwt"),
+        roles_claim=environ.get("OBLIGOR_OIDC_ROLES_CLAIM", "roles"),
+        strong=_listed(environ, "OBLIGOR_OIDC_STRONG_ACR", default=""),
+        most_minutes=_whole(environ, "OBLIGOR_OIDC_MOST_MINUTES", default=10, least=1),
+    )
+
+
+def _listed(environ: Mapping[str, str], name: str, *, default: str) -> frozenset[str]:
+    return frozenset(it for each in environ.get(name, default).split(",") if (it := each.strip()))
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    """Who answers for the gates of the compliance profile."""
+
+    kyc: str | None
+    """An ``https://`` address, or the path of a file of evidence (``OBLIGOR_KYC``); none: nobody."""
+    kyc_token: str = field(repr=False)
+    """What the provider knows us by (``OBLIGOR_KYC_TOKEN``)."""
+    kyc_subject: Mapping[str, str]
+    """The columns of the four elements of an identity, and of the evidence brought (``OBLIGOR_KYC_SUBJECT``)."""
+    deadline_s: float
+    """For how long a decision waits for its gates (``OBLIGOR_GATE_MS``, by default 300)."""
+
+
+def read_gate_settings(environ: Mapping[str, str]) -> GateSettings:
+    """Read what the environment says of gates."""
+    pairs = [it.partition("=") for it in environ.get("OBLIGOR_KYC_SUBJECT", "").split(",") if it.strip()]
+    if not all(parted and name.strip() and column.strip() for name, parted, column in pairs):
+        raise InvalidInputError(
+            "OBLIGOR_KYC_SUBJECT: wanted name=COLUMN,date_of_birth=COLUMN,address=COLUMN,id_number=COLUMN"
+        )
+    return GateSettings(
+        kyc=environ.get("OBLIGOR_KYC") or None,
+        kyc_token=environ.get("OBLIGOR_KYC_TOKEN", ""),
+        kyc_subject={name.strip(): column.strip() for name, _, column in pairs},
+        deadline_s=_whole(environ, "OBLIGOR_GATE_MS", default=300, least=1) / 1000,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LawSettings:
+    """What of the law binds this lender, and what its notices are written with."""
+
+    packs: tuple[str, ...]
+    """The rule packs that are active (``OBLIGOR_PACKS``, by default none)."""
+    notices: Path
+    """The folder with particulars and approvals of notices (``OBLIGOR_NOTICES``, by default ``notices`` in the data)."""
+
+
+def read_law_settings(environ: Mapping[str, str]) -> LawSettings:
+    """Read what the environment says of rule packs and notices."""
+    packs = tuple(it for each in environ.get("OBLIGOR_PACKS", "").split(",") if (it := each.strip()))
+    named = environ.get("OBLIGOR_NOTICES")
+    return LawSettings(packs, Path(named) if named else Path(environ.get("OBLIGOR_DATA", "data")) / "notices")
+
+
 def read_anchor_settings(environ: Mapping[str, str]) -> AnchorSettings:
     """Read what the environment says of anchors."""
     said = environ.get("OBLIGOR_ANCHORS")

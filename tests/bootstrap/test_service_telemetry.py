@@ -107,7 +107,7 @@ def decide(it: Service) -> None:
     with it.client(CANARY) as client:
         client.get("/v1/card")
     with it.client(it.key[:17] + "A" * 43) as client:
-        client.get("/v1/card", headers={"X-Forwarded-For": CANARY})
+        client.get("/v1/card", headers={"X-Forwarded-For": "203.0.113.7"})
 
 
 def check_journal(it: Service, revoked: str) -> None:

@@ -19,8 +19,9 @@ from tests.infra.running import ROOT, RULES, prometheus, rules, tool, working_se
 
 from obligor.core.errors import ForbiddenError, ObligorError
 from obligor.security.api_keys import RANDOM_BYTES, make_key
+from obligor.security.permissions import allow
 from obligor.serving.acts import ApiKeyRow
-from obligor.serving.authenticating import Authenticator, permit
+from obligor.serving.authenticating import Authenticator
 from obligor.serving.errors import ANSWERS
 from obligor.serving.metrics import CONTENT_TYPE, write_metrics
 
@@ -74,7 +75,7 @@ def endpoint(registry: CollectorRegistry, keys: Authenticator) -> Iterator[int]:
         def do_GET(self) -> None:
             try:
                 caller = asyncio.run(keys.authenticate(self.headers["Authorization"], peer=self.client_address[0]))
-                permit(caller, "metrics")
+                allow(caller, "metrics.read")
             except ObligorError as error:
                 self.send_error(ANSWERS[error.kind].status)
                 return
@@ -133,7 +134,7 @@ def test_prometheus_calls_a_person_where_the_anchor_stopped(tmp_path: Path) -> N
 def test_prometheus_without_the_scope_sees_a_service_that_is_down(tmp_path: Path) -> None:
     key = OneKey("decide")
     with pytest.raises(ForbiddenError):
-        permit(asyncio.run(key.authenticator().authenticate(f"Bearer {key.text}", peer="")), "metrics")
+        allow(asyncio.run(key.authenticator().authenticate(f"Bearer {key.text}", peer="")), "metrics.read")
     with (
         endpoint(working_service(), key.authenticator()) as port,
         prometheus(tmp_path, port, key.text) as asked,

@@ -68,7 +68,7 @@ PLAIN = json.loads(SAID.model_dump_json(by_alias=True))
 READER = compile_policy(
     made(
         knockouts=PLAIN["knockouts"],
-        columns=PLAIN["applications"]["columns"],
+        columns={name: it for name, it in PLAIN["applications"]["columns"].items() if name != "status"},
         histories=PLAIN["histories"],
         features=PLAIN["features"],
         caps=CAPS,

@@ -142,7 +142,7 @@ def records(release: Release, count: int) -> list[bytes]:
     caller = Caller("lender", "key", frozenset({"decide"}), START)
     return [
         service._decide(
-            caller, release, application, at=START + timedelta(seconds=at, microseconds=7), key=f"k{at}"
+            caller, release, release.read(application), at=START + timedelta(seconds=at, microseconds=7), key=f"k{at}"
         ).act.record
         for at, application in enumerate(applications(count))
     ]

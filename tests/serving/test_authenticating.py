@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obligor.core.errors import ForbiddenError, InvalidInputError, LimitedError, UnauthenticatedError, UnavailableError
+from obligor.core.errors import InvalidInputError, LimitedError, UnauthenticatedError, UnavailableError
 from obligor.security import api_keys
 from obligor.security.api_keys import RANDOM_BYTES, NewKey, make_key
 from obligor.serving import authenticating
 from obligor.serving.acts import ApiKeyRow, Caller
-from obligor.serving.authenticating import Authenticator, Limits, Rate, network_of, permit
+from obligor.serving.authenticating import Authenticator, Limits, Rate, network_of
 from obligor.serving.journal import Journal
 
 if TYPE_CHECKING:
@@ -439,10 +439,3 @@ def test_no_secret_stays_in_memory() -> None:
 )
 def test_a_network_is_an_address_or_what_one_subscriber_has(peer: str, network: str) -> None:
     assert network_of(peer) == network
-
-
-def test_a_caller_may_do_what_the_scopes_say_and_no_more() -> None:
-    caller = Caller("branch-7", "0" * 12, frozenset({"read"}), MADE)
-    permit(caller, "read")
-    with pytest.raises(ForbiddenError, match="lacks the scope 'decide'"):
-        permit(replace(caller), "decide")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.store import database, open_store, service_settings
-from obligor.core.errors import InvalidInputError
+from obligor.core.errors import ForbiddenError, InvalidInputError
 from obligor.core.policy import check_policy, parse_policy
 from obligor.core.profile import EVERYTHING_OFF, parse_profile
 from obligor.core.scorecard import parse_card
@@ -120,11 +120,13 @@ def activate_release(run: Path, *, profile: Path | None) -> Activated:
 
 
 async def put_in_force(store: Store, made: Made, profile: Profile | None = None) -> Release:
-    """Put a card and a policy in force; without a profile the one in force stays, at first that with everything off."""
+    """Put a card and a policy in force; the profile in force stays. The first release has the one given, or everything off."""
     from obligor.serving.releasing import activate
 
     newest = await store.archive.release()
     kept = EVERYTHING_OFF if newest is None else parse_profile(newest.profile)
+    if newest is not None and profile is not None and profile.sha256 != kept.sha256:
+        raise ForbiddenError("a compliance profile is changed by two people", hint="obligor profile propose FILE")
     return await activate(
         card=made.card,
         policy=made.policy,

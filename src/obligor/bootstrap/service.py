@@ -9,16 +9,20 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from obligor import __version__
 from obligor.bootstrap.anchors import anchored
+from obligor.bootstrap.gates import open_gates
+from obligor.bootstrap.people import open_identity
 from obligor.bootstrap.privacy import open_keys, open_sealer
 from obligor.bootstrap.releases import demonstration, put_in_force, read_run
+from obligor.bootstrap.reviews import open_review_service
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
+from obligor.bootstrap.webhooks import open_webhooks
 from obligor.core.errors import ObligorError
-from obligor.settings import TlsSettings, read_author, read_tls_settings
+from obligor.settings import TlsSettings, read_author, read_gate_settings, read_tls_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.serving.anchoring import AnchorState
     from obligor.serving.authenticating import Authenticator
+    from obligor.serving.deciding import DecisionService
     from obligor.serving.grpc.server import Server
     from obligor.serving.http import Door, Encryption, Seats
     from obligor.serving.journal import Telling
@@ -83,12 +88,13 @@ def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None
 
 
 async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, say: Callable[[str], None]) -> None:
-    from obligor.adapters.store.notices import API_KEYS, ERASURES, KEYRINGS, RELEASES, follow
+    from obligor.adapters.store.notices import API_KEYS, ERASURES, KEYRINGS, RELEASES, WEBHOOKS, follow
     from obligor.serving.auditing import AuditLog
     from obligor.serving.authenticating import Authenticator
-    from obligor.serving.deciding import DecisionService
     from obligor.serving.http import Door, Seats, allow_open_files, make_app, make_server
+    from obligor.serving.refusals import Refusals
     from obligor.serving.releases import Releases
+    from obligor.serving.review_clock import ReviewClock
     from obligor.serving.tracing import traced
 
     async with AsyncExitStack() as stack:
@@ -103,18 +109,31 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         sealer = await open_sealer(store, settings)
         await _begin(store, made, say)
         await _take_newest(store, releases, meter)
+        webhooks = await stack.enter_async_context(open_webhooks(url, store, sealer, meter, journal))
         log = AuditLog(store.log, store.key, store.sources)
-        service = DecisionService(
-            releases=releases,
-            recorder=store.recorder,
-            archive=store.archive,
-            receipts=log,
-            sources=store.sources,
-            meter=meter,
+        asked = read_gate_settings(os.environ)
+        service = _decision_service(
+            store,
+            releases,
+            meter,
+            gates=await stack.enter_async_context(open_gates(asked)),
+            gate_deadline_s=asked.deadline_s,
+            listeners=webhooks.listeners,
             sealer=sealer,
         )
-        authenticator = Authenticator(store.archive, now=store.sources.now, refused=meter.refused, journal=journal)
-        seats, readiness = Seats(), _Readiness(store)
+        reviews = open_review_service(store, service)
+        clock = ReviewClock(store.reviews, now=store.sources.now, meter=meter, journal=journal)
+        identity = open_identity(store, os.environ)
+        authenticator = Authenticator(
+            store.archive, now=store.sources.now, refused=meter.refused, journal=journal, tokens=identity.tokens
+        )
+        refusals = Refusals(
+            store.recorder,
+            store.sources,
+            failed=lambda error: journal.failed("refusals_failed", error, level="warning"),
+        )
+        stack.push_async_callback(refusals.record)
+        seats, readiness = Seats(), _Readiness(store, releases)
         door = Door(
             service,
             authenticator,
@@ -124,6 +143,9 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             meter,
             seats,
             beside=lambda: {"anchors": anchoring.well},
+            refusals=refusals,
+            sign_in=identity.sign_in,
+            reviews=reviews,
         )
         allow_open_files()
         app = make_app(door) if telemetry.tracing is None else traced(make_app(door), telemetry.tracing)
@@ -134,7 +156,11 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             asyncio.create_task(_follow(follow(url, API_KEYS), _forgetting(authenticator), journal)),
             asyncio.create_task(_follow(follow(url, ERASURES), _forgetting_erased(store, sealer), journal)),
             asyncio.create_task(_follow(follow(url, KEYRINGS), _turning(store, settings, sealer), journal)),
+            asyncio.create_task(_follow(follow(url, WEBHOOKS), webhooks.look, journal)),
             asyncio.create_task(anchoring.run()),
+            asyncio.create_task(refusals.run()),
+            asyncio.create_task(webhooks.delivering.run()),
+            asyncio.create_task(clock.run()),
         ]
         beside = None if grpc is None else asyncio.create_task(_run_beside(grpc, readiness, seats))
         say(_welcome(doors, releases.current))
@@ -151,6 +177,31 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
                 aside.cancel()
             await asyncio.gather(*asides, return_exceptions=True)
             journal.tell("stopped")
+
+
+async def open_decisions(store: Store, settings: Settings) -> DecisionService:
+    """Build the use case of decisions for one command: as a service does, by the release in force."""
+    from obligor.serving.meter import NoMeter
+    from obligor.serving.releases import Releases
+
+    releases = Releases(store.archive)
+    await _take_newest(store, releases, NoMeter())
+    return _decision_service(store, releases, NoMeter(), sealer=await open_sealer(store, settings))
+
+
+def _decision_service(store: Store, releases: Releases, meter: Meter, **beside: Any) -> DecisionService:
+    from obligor.serving.auditing import AuditLog
+    from obligor.serving.deciding import DecisionService
+
+    return DecisionService(
+        releases=releases,
+        recorder=store.recorder,
+        archive=store.archive,
+        receipts=AuditLog(store.log, store.key, store.sources),
+        sources=store.sources,
+        meter=meter,
+        **beside,
+    )
 
 
 # What is in force
@@ -199,6 +250,7 @@ async def _take_newest(store: Store, releases: Releases, meter: Meter) -> None:
     from obligor.serving.meter import InForce
 
     if await store.archive.newest_release() <= releases.newest:
+        await releases.look_after_profile()
         return
     release = await _opened(store)
     if release is not None and releases.take(release):
@@ -287,7 +339,7 @@ async def _open_grpc(door: Door, doors: Doors, tracing: Tracing | None) -> Serve
     from obligor.serving.grpc.servicer import Servicer
     from obligor.serving.tracing import grpc_interceptor
 
-    servicer = Servicer(door.service, door.authenticator, seats=door.seats, meter=door.meter)
+    servicer = Servicer(door.service, door.authenticator, seats=door.seats, meter=door.meter, refusals=door.refusals)
     server = GrpcServer(
         servicer,
         credentials=_credentials(doors.tls),
@@ -300,16 +352,17 @@ async def _open_grpc(door: Door, doors: Doors, tracing: Tracing | None) -> Serve
 class _Readiness:
     """Asks what the service stands on whether it answers."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, releases: Releases) -> None:
+        self._store, self._releases = store, releases
 
     async def states(self) -> Mapping[str, bool]:
-        """Tell of each dependency whether it answers."""
+        """Tell of each dependency whether it answers, and of the compliance profile whether one is in force."""
+        profile = self._releases.has_profile(self._store.sources.now())
         try:
             await self._store.log.size()
         except ObligorError:
-            return {"database": False}
-        return {"database": True}
+            return {"database": False, "profile": profile}
+        return {"database": True, "profile": profile}
 
 
 async def _run_beside(grpc: Server, readiness: _Readiness, seats: Seats) -> None:

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from obligor.adapters.store.archive import PostgresArchive
+    from obligor.adapters.store.people import PostgresPeople
     from obligor.adapters.store.privacy import PostgresPrivacy
+    from obligor.adapters.store.profile_changes import PostgresProfileChanges
     from obligor.adapters.store.proofs import PostgresLog
     from obligor.adapters.store.recorder import PostgresRecorder
+    from obligor.adapters.store.reviews import PostgresReviews
     from obligor.security.signing import SigningKey
 
 
@@ -29,9 +32,12 @@ class Store:
     recorder: PostgresRecorder
     archive: PostgresArchive
     log: PostgresLog
-    privacy: PostgresPrivacy
     key: SigningKey
     sources: Sources
+    people: PostgresPeople
+    changes: PostgresProfileChanges
+    reviews: PostgresReviews
+    privacy: PostgresPrivacy
 
 
 def service_settings() -> Settings:
@@ -97,17 +103,32 @@ async def open_store(
 ) -> AsyncIterator[Store]:
     """Open a store whose tables are in step; ``counted`` is told of each commit, its acts and its seconds."""
     from obligor.adapters.store.archive import PostgresArchive
+    from obligor.adapters.store.people import PostgresPeople
     from obligor.adapters.store.pool import Pool
     from obligor.adapters.store.privacy import PostgresPrivacy
+    from obligor.adapters.store.profile_changes import PostgresProfileChanges
     from obligor.adapters.store.proofs import PostgresLog
     from obligor.adapters.store.recorder import PostgresRecorder
+    from obligor.adapters.store.reviews import PostgresReviews
     from obligor.security.signing import open_signing_key
 
     key = open_signing_key(settings.audit_key)
     pool = Pool(url)
     try:
         async with PostgresRecorder(url, counted=counted) as recorder:
-            reading = (PostgresArchive(pool), PostgresLog(pool), PostgresPrivacy(pool))
-            yield Store(url, recorder, *reading, key, live_sources())
+            archive, log = PostgresArchive(pool), PostgresLog(pool)
+            people, changes = PostgresPeople(pool), PostgresProfileChanges(pool)
+            yield Store(
+                url,
+                recorder,
+                archive,
+                log,
+                key,
+                live_sources(),
+                people=people,
+                changes=changes,
+                privacy=PostgresPrivacy(pool),
+                reviews=PostgresReviews(pool),
+            )
     finally:
         await pool.close()

@@ -8,7 +8,25 @@ import sys
 import click
 
 from obligor import __version__
-from obligor.cli import audit, bins, choosing, contracts, examining, explaining, keys, making, privacy, scoring, serving
+from obligor.cli import (
+    audit,
+    bins,
+    choosing,
+    contracts,
+    examining,
+    explaining,
+    keys,
+    making,
+    notices,
+    people,
+    privacy,
+    profiles,
+    reviews,
+    scoring,
+    screening,
+    serving,
+    webhooks,
+)
 from obligor.core.errors import ObligorError
 
 _USAGE = {"invalid", "too_large"}
@@ -32,11 +50,19 @@ for _command in (
     explaining.explain,
     serving.serve,
     serving.releases,
+    profiles.profile,
     keys.keys,
+    people.users,
+    people.roles,
+    people.access,
+    webhooks.webhooks,
     audit.audit,
     privacy.privacy,
     examining.replay,
     examining.doctor,
+    screening.screen,
+    notices.notice,
+    reviews.reviews,
     making.simulate,
     contracts.contract,
 ):

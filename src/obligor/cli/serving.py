@@ -48,7 +48,7 @@ def list_releases(*, as_json: bool) -> None:
 
 @releases.command()
 @click.argument("run", type=FOLDER)
-@click.option("--profile", type=FILE, help="The compliance profile; without it, the one in force.")
+@click.option("--profile", type=FILE, help="The compliance profile of the first release; later ones are proposed.")
 @json_option
 def activate(run: Path, *, profile: Path | None, as_json: bool) -> None:
     """Put the card and the policy of RUN in force; running services take them up without a restart."""

@@ -12,13 +12,16 @@
      |    +-- EditError           an edit of bins by hand
      |    +-- PolicyError         a policy file
      |    +-- ProfileError        a compliance profile
+     |    +-- LawError            a file of rules of law, a rule pack, or what a notice is made of
      |    +-- ApplicationError    an application, or another body of a request; tells every field that is wrong
      |    +-- KeyReusedError      an idempotency key that was used for another request
      |    +-- AuditError          a leaf, proof, checkpoint, receipt or bundle of the audit log
+     |    +-- ScreeningError      a list to screen against, or a name or birth date that cannot be compared
      +-- UnauthenticatedError     kind unauthenticated exit 1   nobody that is known, whatever the reason
      +-- ForbiddenError           kind forbidden    exit 1   somebody known, who may not do this
      +-- NotFoundError            kind not_found    exit 1   there is none, or none that the caller may see
      +-- InFlightError            kind conflict     exit 1   the same request is being worked on
+     +-- ClashError               kind clash        exit 1   it does not go with what there is
      +-- LimitedError             kind limited      exit 1   too many requests by this caller
      +-- TooLargeError            kind too_large    exit 2   more than the stated limit came in
      +-- IntegrityError           kind broken       exit 1   what is kept is not what was signed or hashed
@@ -27,6 +30,7 @@
      |    +-- SealError           what was sealed does not open
      +-- ErasedError              kind erased       exit 1   the personal data of it were erased
      +-- GateError                kind gate         exit 1   a check that the lender set was not passed
+     |    +-- NoticeError         a notice to an applicant that would be wrong, and was not written
      +-- UnavailableError         kind unavailable  exit 1   something outside did not answer, or is full
 
 A message names the thing, what it got and what it wanted, and never repeats a person's data.
@@ -43,6 +47,7 @@ Kind = Literal[
     "forbidden",
     "not_found",
     "conflict",
+    "clash",
     "limited",
     "too_large",
     "broken",
@@ -116,6 +121,10 @@ class ProfileError(InvalidInputError):
     """A compliance profile that is malformed, or that contradicts itself; a gate or a result that there is not."""
 
 
+class LawError(InvalidInputError):
+    """A file of rules of law, a rule pack, or what notices are made of, that is malformed or contradicts itself."""
+
+
 class ApplicationError(InvalidInputError):
     """An application, or another body of a request, that cannot be read; ``problems`` lists each field."""
 
@@ -130,6 +139,10 @@ class KeyReusedError(InvalidInputError):
 
 class AuditError(InvalidInputError):
     """A leaf, a proof, a checkpoint, a receipt or a bundle of the audit log that is malformed."""
+
+
+class ScreeningError(InvalidInputError):
+    """A list to screen against that cannot be read, or a name or a birth date that cannot be compared."""
 
 
 class UnauthenticatedError(ObligorError):
@@ -154,6 +167,12 @@ class InFlightError(ObligorError):
     """A request with the same idempotency key is being worked on; the same request may be sent again soon."""
 
     kind = "conflict"
+
+
+class ClashError(ObligorError):
+    """It does not go with what there is, such as a role with another; the same request would fail again."""
+
+    kind = "clash"
 
 
 class LimitedError(ObligorError):
@@ -204,6 +223,14 @@ class GateError(ObligorError):
     """A limit that the lender set was not kept; the work stopped on purpose."""
 
     kind = "gate"
+
+
+class NoticeError(GateError):
+    """A notice to an applicant that would be wrong: it was not written. ``refusal`` names the check, to be counted."""
+
+    def __init__(self, message: str, *, refusal: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.refusal = refusal
 
 
 class UnavailableError(ObligorError):

@@ -78,6 +78,11 @@ def parse_leaf(body: bytes) -> Leaf:
     return leaf
 
 
+def actor(client_id: str) -> str:
+    """Name who acts, from whose the decision is: a client, or a person, whose id says so itself (``person:<user id>``)."""
+    return client_id if client_id.startswith("person:") else f"client:{client_id}"
+
+
 def commitment(record: bytes, salt: bytes) -> str:
     """Commit to a record: HMAC-SHA256 under its salt, in hexadecimal."""
     if len(salt) != SALT_BYTES:

@@ -109,9 +109,13 @@ def parse_profile(data: bytes) -> Profile:
     Raises
     ------
     ProfileError
-        Where it is not JSON, says something twice, lacks a gate, knows another, or contradicts itself.
+        Where it is not JSON, says something twice, lacks a gate, knows another, or contradicts itself; or where it would
+        decline for a list, and so tell of it.
     """
-    return read_model(data, Profile, what="profile", error=ProfileError, most=_MOST_BYTES)
+    profile = read_model(data, Profile, what="profile", error=ProfileError, most=_MOST_BYTES)
+    if profile.gates.aml.on_fail == "decline":
+        raise ProfileError("profile: gates.aml.on_fail: wanted hold or refer; a decline would tell of the list")
+    return profile
 
 
 def in_force(profile: Profile, at: datetime) -> Profile:

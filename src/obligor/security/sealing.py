@@ -6,14 +6,16 @@ never comes here. It wraps the *key-encryption keys* (KEKs) of the deployment, e
 mode with random nonces of 96 bits; what is sealed is bound to where it belongs, so that nothing can be moved to another
 subject, column or row, and nothing that was tampered with is read at all.
 
-The name key never turns: by an HMAC under it a subject and an application have a name that tells nothing, and stays the same.
+The name key never turns: by a hash under it (BLAKE2b with a key, RFC 7693: a quarter of the time of an HMAC here) a subject and
+an application have a name that tells nothing, and stays the same.
 """
 
 from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -32,6 +34,7 @@ _FORM: Final = b"\x01"
 _LEAST_BYTES: Final = len(_FORM) + NONCE_BYTES + _TAG_BYTES
 DATA: Final = "data"
 NAMES: Final = "names"
+TAGGED: Final = "tag:"
 _TAG_SHOWN: Final = 40
 
 
@@ -93,9 +96,9 @@ def make_kept(purpose: str, version: int, kms: Kms) -> KeptKey:
     return KeptKey(purpose, version, made.wrapped, _proof(made.key, purpose, version))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DataKey:
-    """A key of one subject; its text form is never shown."""
+    """A key of one subject; its text form is never shown. Not frozen, for one is made in many a decision."""
 
     key_id: bytes
     subject: bytes
@@ -131,8 +134,7 @@ class DataKey:
         return b"obligor/%b/1\x00%b%b%b" % (column.encode(), self.subject, self.key_id, row)
 
 
-@dataclass(frozen=True, slots=True)
-class Wrapped:
+class Wrapped(NamedTuple):
     """A data key as it is kept, under the version of a KEK."""
 
     version: int
@@ -144,7 +146,10 @@ class Keyring:
 
     def __init__(self, keks: Mapping[int, bytes], names: bytes, *, random: Callable[[int], bytes]) -> None:
         self._keks = {version: AESGCM(key) for version, key in keks.items()}
-        self._names = names
+        self._subjects, self._tags, self._payloads, self._requests = (
+            blake2b(key=names, digest_size=NAME_BYTES, person=use)
+            for use in (b"obligor:subject", b"obligor:tag", b"obligor:payload", b"obligor:request")
+        )
         self._random = random
         self.current = max(self._keks)
 
@@ -160,12 +165,17 @@ class Keyring:
 
     def new_data_key(self, subject: bytes) -> tuple[DataKey, Wrapped]:
         """Make a key for a subject, wrapped by the newest KEK."""
-        key = DataKey.of(self._random(ID_BYTES), subject, self._random(KEY_BYTES))
-        return key, self.wrap(key)
+        chance = self._random(
+            ID_BYTES + KEY_BYTES + NONCE_BYTES
+        )  # one call: asking the system costs more than the bytes
+        key = DataKey.of(chance[:ID_BYTES], subject, chance[ID_BYTES:-NONCE_BYTES])
+        return key, self._wrapped(key, chance[-NONCE_BYTES:])
 
     def wrap(self, key: DataKey) -> Wrapped:
         """Wrap a data key by the newest KEK."""
-        nonce = self._random(NONCE_BYTES)
+        return self._wrapped(key, self._random(NONCE_BYTES))
+
+    def _wrapped(self, key: DataKey, nonce: bytes) -> Wrapped:
         bound = _bound_key(self.current, key.subject, key.key_id)
         sealed = self._keks[self.current].encrypt(nonce, key._secret, bound)  # noqa: SLF001  its own half
         return Wrapped(self.current, b"%b%b%b" % (_FORM, nonce, sealed))
@@ -187,18 +197,25 @@ class Keyring:
 
     def subject(self, kind: str, value: str) -> bytes:
         """Name a subject, by what kind of thing identifies it (person, application, decision) and by which value."""
-        return self._hmac(b"subject\x00%b\x00%b" % (kind.encode(), value.encode()))
+        return _hashed(self._subjects, f"{kind}\0{value}".encode())
 
     def tag(self, application_id: str) -> str:
         """Name an application, to be searched by."""
-        return f"hmac:{self._hmac(b'application' + bytes(1) + application_id.encode()).hex()[:_TAG_SHOWN]}"
+        return TAGGED + _hashed(self._tags, application_id.encode()).hex()[:_TAG_SHOWN]
 
     def fingerprint(self, payload: bytes) -> bytes:
         """Tell a payload from others: equal ones have one fingerprint, which nobody without the key can try values against."""
-        return self._hmac(b"payload\x00" + payload)
+        return _hashed(self._payloads, payload)
 
-    def _hmac(self, message: bytes) -> bytes:
-        return hmac.digest(self._names, message, "sha256")
+    def request(self, idempotency_key: str) -> str:
+        """Name a request by its idempotency key, into which clients write what they like."""
+        return TAGGED + _hashed(self._requests, idempotency_key.encode()).hex()[:_TAG_SHOWN]
+
+
+def _hashed(begun: blake2b, message: bytes) -> bytes:
+    hashing = begun.copy()
+    hashing.update(message)
+    return hashing.digest()
 
 
 def open_keyring(kept: Iterable[KeptKey], kms: Kms, *, random: Callable[[int], bytes]) -> Keyring:

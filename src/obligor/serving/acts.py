@@ -7,10 +7,12 @@ record become durable together, or not at all, and nobody is answered before. Wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
+
+from obligor.core.leaves import actor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +22,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A client whose API key was checked."""
+    """Whoever was let in: a client with an API key, or a person, or a system, with a token."""
 
     client_id: str
+    """Whose decisions and idempotency keys are their own; of a person ``person:<user id>``, which no client is called."""
     key_id: str
+    """The API key; empty with a token."""
     scopes: frozenset[str]
     expires_at: datetime
+    kind: Literal["client", "person"] = "client"
+    roles: frozenset[str] = frozenset()
+    subject: str = ""
+    """The user id of a person."""
+    strong: bool = False
+    """Whether a second factor was shown."""
+
+    @property
+    def by(self) -> str:
+        """Who acts, as in a leaf: ``client:<id>`` or ``person:<user id>``."""
+        return actor(self.client_id)
 
 
 class DecisionRow(msgspec.Struct, frozen=True):
@@ -91,6 +106,117 @@ class ApiKeyRow:
     revoked_at: datetime | None
 
 
+# People
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """A person as they are kept: a user id that is there already is replaced."""
+
+    user_id: str
+    password: str
+    """The hash of a password (argon2id, in PHC form); empty where the person signs in elsewhere."""
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class UserRoleRow:
+    """A role of a person, and how far its grant has come: what is there already is replaced."""
+
+    user_id: str
+    role: str
+    state: Literal["proposed", "granted", "revoked"]
+    proposed_by: str
+    by: str
+    """Who brought it to this state."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SignInRow:
+    """A person signed in with a password."""
+
+    user_id: str
+    at: datetime
+
+
+PeopleRow = UserRow | UserRoleRow | SignInRow
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileChangeRow:
+    """A step of a change of the compliance profile: it was proposed, or approved."""
+
+    change_id: str
+    step: Literal["proposed", "approved"]
+    profile_sha256: str
+    replaces_sha256: str
+    """The profile that was in force."""
+    because: str
+    at: datetime
+    by: str
+    artefacts: tuple[ArtefactRow, ...] = ()
+
+
+class OutboxRow(msgspec.Struct, frozen=True):
+    """What a client is told of an act, once the act is durable; its place among those of its application comes with it."""
+
+    event_id: UUID
+    client_id: str
+    application_id: str | None
+    type: str
+    payload: bytes
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRow:
+    """Where a client is told of events, as it is kept: an endpoint that is there already is replaced."""
+
+    endpoint_id: str
+    client_id: str
+    url: str = field(repr=False)
+    """It may hold a token of the receiver."""
+    event_types: tuple[str, ...]
+    state: Literal["active", "disabled"]
+    secret: bytes = field(repr=False)
+    previous_secret: bytes | None = field(repr=False)
+    """What it signs with as well, until the receiver knows the new one."""
+    previous_until: datetime | None
+    created_at: datetime
+
+
+# Reviews
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRow:
+    """A request for a review; what the applicant wrote is in its record alone."""
+
+    review_id: UUID
+    decision_id: UUID
+    client_id: str
+    requested_at: datetime
+    due_at: datetime
+    pack: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewDecisionRow:
+    """What came of a review."""
+
+    review_id: UUID
+    verdict: str
+    outcome: str
+    decided_at: datetime
+    by: str
+    new_decision_id: UUID | None
+
+
+# Keys of subjects
+
+
 class SubjectKeyRow(msgspec.Struct, frozen=True):
     """The key of a subject, wrapped; one that is there already stays as it is."""
 
@@ -133,14 +259,30 @@ class KeyringRow:
     retired_at: datetime | None = None
 
 
-Row = DecisionRow | OutcomeRow | ReleaseRow | ApiKeyRow | SubjectKeyRow | ErasedRow | HoldRow | KeyringRow
+PrivacyRow = SubjectKeyRow | ErasedRow | HoldRow | KeyringRow
+
+
+Row = (
+    DecisionRow
+    | OutcomeRow
+    | ReleaseRow
+    | ApiKeyRow
+    | PeopleRow
+    | ProfileChangeRow
+    | OutboxRow
+    | WebhookRow
+    | ReviewRow
+    | ReviewDecisionRow
+    | PrivacyRow
+)
 
 
 class Act(msgspec.Struct, frozen=True):
     """One thing to record."""
 
     kind: str
-    """As in the leaf: decision, outcome, release, key.created, key.revoked, key.rotated, export."""
+    """As in the leaf: decision, outcome, release, key.created, key.revoked, key.rotated, export, profile.proposed,
+    profile.approved, erased, hold.placed, hold.released, revealed, datakey.created, datakey.retired, seal.broken, and more."""
     at: datetime
     by: str
     """``client:<id>`` or ``person:<name>``."""
@@ -259,16 +401,16 @@ class StoredRelease:
 class Archive(Protocol):
     """Where what was recorded is found again."""
 
-    async def decision(self, decision_id: UUID) -> StoredDecision | None:
-        """Find a decision."""
+    async def decision(self, decision_id: UUID, *, client_id: str | None = None) -> StoredDecision | None:
+        """Find a decision; one of another client is not found where a client is named."""
         ...
 
     async def search(self, search: Search) -> tuple[StoredDecision, ...]:
         """Find decisions, the newest first."""
         ...
 
-    async def outcomes(self, decision_id: UUID) -> tuple[OutcomeRow, ...]:
-        """Give what was reported of a decision, in the order of the log."""
+    async def outcomes(self, decision_id: UUID, *, client_id: str | None = None) -> tuple[OutcomeRow, ...]:
+        """Give what was reported of a decision, in the order of the log; of another client's nothing."""
         ...
 
     async def artefact(self, sha256: str) -> bytes | None:

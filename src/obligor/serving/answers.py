@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from obligor.serving.gates import told_outside
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -25,7 +27,7 @@ def answered(record: Mapping[str, Any]) -> dict[str, Any]:
     """Project a record onto what is answered: scores in points, and of a reason its code and its text."""
     return {
         "outcome": record["outcome"],
-        "because": record["because"],
+        "because": told_outside(record["because"], record["outcome"]),
         "score": record["score"] / _THOUSANDTHS,
         "pd": record["pd"],
         "band": record["band"],

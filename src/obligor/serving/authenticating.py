@@ -1,13 +1,17 @@
-"""Who is calling: from the Authorization header of a request to the client whose key it shows.
+"""Who is calling: from the Authorization header of a request to the client whose key it shows, or to whom its token names.
+
+What begins with ``obl_`` is an API key; anything else is a token, and is asked of whoever reads tokens. Both are remembered
+and refused alike.
 
 Most requests show a key that was checked a moment ago; they cost one hash and one look into a table. What was checked is
 believed for half a minute at most, and is asked for again at once where a change was told; expiry is held against the clock
 at every request. Whoever is refused learns nothing: an unknown key, a wrong secret, a revoked and an expired key get the same
 answer after the same work.
 
-Failures are limited by the pair of key id and network, and by network. A network is that of the connection (an IPv4 address,
-or the /64 of an IPv6 address), never what a header claims. A key that was shown in full before is not held up by what others
-try from the same network; a client that repeats a stale key uses up its own pair, not what others behind the same proxy have.
+Failures of keys are limited by the pair of key id and network, and by network. A network is that of the connection (an IPv4
+address, or the /64 of an IPv6 address), never what a header claims. A key that was shown in full before is not held up by what
+others try from the same network; a client that repeats a stale key uses up its own pair, not what others behind the same proxy
+have.
 A request that shows no key at all tries nothing, and is answered without being counted against anybody.
 """
 
@@ -20,26 +24,29 @@ from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from math import ceil, inf
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args
 from urllib.parse import unquote
 
-from obligor.core.errors import ForbiddenError, InvalidInputError, LimitedError, UnauthenticatedError
-from obligor.security.api_keys import KEY_LENGTH, ApiKey, is_secret, parse_key
+from obligor.core.errors import InvalidInputError, LimitedError, UnauthenticatedError
+from obligor.security.api_keys import ApiKey, is_secret, parse_key
+from obligor.security.tokens import MOST_BYTES, TokenError
 from obligor.serving.acts import Caller
 from obligor.serving.journal import NoJournal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
     from datetime import datetime
 
     from obligor.serving.acts import ApiKeyRow
     from obligor.serving.journal import Telling
+    from obligor.serving.tokens import Tokens
 
 Refusal = Literal["missing", "malformed", "unknown", "wrong", "revoked", "expired", "limited"]
 
 _SILENT = NoJournal()
 _SCHEME = "bearer "
-_HEADER_LENGTH = len(_SCHEME) + KEY_LENGTH
+_API_KEY = "obl_"
+_MOST_HEADER = len(_SCHEME) + MOST_BYTES
 _NOBODYS_SHA256 = bytes(32)
 _LONGEST_LIFETIME_S = 30.0
 _GRPC_PEER = re.compile(r"(?:ipv[46]:)?(?:\[(?P<v6>[^\]]+)\]|(?P<v4>[0-9.]+)):[0-9]+")
@@ -106,10 +113,12 @@ class Authenticator:
         limits: Limits = Limits(),
         refused: Callable[[Refusal], None] = lambda _: None,
         journal: Telling = _SILENT,
+        tokens: Tokens | None = None,
     ) -> None:
+        self._tokens = tokens
         self._keys, self._now, self._monotonic = keys, now, monotonic
         self._limits, self._refused, self._journal = limits, refused, journal
-        self._attempts = _Attempts(limits)
+        self._attempts = Attempts(limits)
         self._verified: dict[bytes, _Verified] = {}  # by the hash of the header: no secret stays in memory
         self._known: dict[str, _Found] = {}
         self._nobody: dict[str, _Found] = {}  # apart, so that a flood of unknown ids pushes no known one out
@@ -122,13 +131,13 @@ class Authenticator:
         Raises
         ------
         UnauthenticatedError
-            Where the header shows no key that opens anything now.
+            Where the header shows no key and no token that opens anything now.
         LimitedError
             Where too many attempts failed from there.
         UnavailableError
             Where the store does not say whether the key is one.
         """
-        if header is None or len(header) != _HEADER_LENGTH:
+        if header is None or len(header) > _MOST_HEADER:
             raise self._refusal("malformed" if header else "missing")
         proof = sha256(header.encode("utf-8", "replace")).digest()
         seen = self._verified.get(proof)
@@ -145,9 +154,12 @@ class Authenticator:
         self._verified = {proof: _Verified(it.caller, -inf) for proof, it in self._verified.items()}
 
     async def _verify(self, header: str, proof: bytes, *, peer: str) -> Caller:
-        shown = parse_key(header[len(_SCHEME) :]) if header[: len(_SCHEME)].lower() == _SCHEME else None
+        text = header[len(_SCHEME) :] if header[: len(_SCHEME)].lower() == _SCHEME else ""
+        if self._tokens is not None and text and not text.startswith(_API_KEY):
+            return await self._verify_token(self._tokens, text, proof)
+        shown = parse_key(text)
         if shown is None:
-            raise self._refusal("malformed")
+            raise self._refusal("malformed" if header else "missing")
         attempt = (shown.key_id, network_of(peer))
         if proof not in self._verified:
             self._hold_up(attempt)
@@ -156,7 +168,7 @@ class Authenticator:
         right = is_secret(shown.secret, found.key.secret_sha256 if found.key else _NOBODYS_SHA256)
         if found.key is None or not right or not found.key.opens(self._now()):
             self._verified.pop(proof, None)
-            self._attempts.failed(attempt, self._monotonic())
+            self._attempts.failed(attempt, attempt[1], self._monotonic())
             why = _why(found.key, right=right)
             self._journal.tell("refused", level="warning", why=why, key_id=attempt[0], network=attempt[1] or None)
             raise self._refusal(why)
@@ -165,8 +177,20 @@ class Authenticator:
             _keep(self._verified, proof, _Verified(caller, found.fresh_until), most=self._limits.most_kept)
         return caller
 
+    async def _verify_token(self, tokens: Tokens, text: str, proof: bytes) -> Caller:
+        """Find who a token names. Nobody is held up: a signature cannot be guessed, and costs little to check."""
+        generation, fresh_until = self._generation, self._monotonic() + self._limits.lifetime_s
+        try:
+            caller = await tokens.caller(text)
+        except TokenError as error:
+            self._verified.pop(proof, None)
+            raise self._refusal(_known_reason(error.why)) from None
+        if generation == self._generation:
+            _keep(self._verified, proof, _Verified(caller, fresh_until), most=self._limits.most_kept)
+        return caller
+
     def _hold_up(self, attempt: tuple[str, str]) -> None:
-        wait = self._attempts.wait(attempt, self._monotonic())
+        wait = self._attempts.wait(attempt, attempt[1], self._monotonic())
         if not wait and len(self._looking) >= self._limits.most_lookups and attempt[0] not in self._looking:
             wait = 1.0
         if wait:
@@ -200,19 +224,7 @@ class Authenticator:
 
     def _refusal(self, why: Refusal) -> UnauthenticatedError:
         self._refused(why)
-        return UnauthenticatedError("no API key that is known here", hint="send 'Authorization: Bearer obl_…'")
-
-
-def permit(caller: Caller, scope: str) -> None:
-    """Refuse a caller whose key lacks a scope.
-
-    Raises
-    ------
-    ForbiddenError
-        Naming the scope.
-    """
-    if scope not in caller.scopes:
-        raise ForbiddenError(f"the API key lacks the scope '{scope}'")
+        return UnauthenticatedError("no API key or token that is known here", hint="send 'Authorization: Bearer …'")
 
 
 def key_of(row: ApiKeyRow) -> ApiKey:
@@ -246,30 +258,29 @@ def network_of(peer: str) -> str:
     return str(address)
 
 
-class _Attempts:
-    """Counts failures by the generic cell rate algorithm (ITU-T I.371): one number for each pair and each network.
+class Attempts:
+    """Counts failures by the generic cell rate algorithm (ITU-T I.371): one number for each who tried, and each network.
 
-    The number is the instant at which the pair or the network is wholly free again; each failure moves it on.
+    The number is the instant at which they are wholly free again; each failure moves it on.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._most = limits.most_kept
         self._by_key, self._by_network = limits.by_key, limits.by_network
-        self._keys: dict[tuple[str, str], float] = {}
+        self._keys: dict[Hashable, float] = {}
         self._networks: dict[str, float] = {}
 
-    def wait(self, attempt: tuple[str, str], at: float) -> float:
+    def wait(self, who: Hashable, network: str, at: float) -> float:
         """Give the seconds until another attempt may be made; 0 where it may be made now."""
-        by_key = self._keys.get(attempt, -inf) - at - (self._by_key.burst - 1) * self._by_key.every_s
-        by_network = self._networks.get(attempt[1], -inf) - at - (self._by_network.burst - 1) * self._by_network.every_s
+        by_key = self._keys.get(who, -inf) - at - (self._by_key.burst - 1) * self._by_key.every_s
+        by_network = self._networks.get(network, -inf) - at - (self._by_network.burst - 1) * self._by_network.every_s
         return max(by_key, by_network, 0.0)
 
-    def failed(self, attempt: tuple[str, str], at: float) -> None:
+    def failed(self, who: Hashable, network: str, at: float) -> None:
         """Count a failure."""
-        free_at = _later(self._keys.get(attempt, -inf), at, self._by_key)
-        _keep(self._keys, attempt, free_at, most=self._most)
-        free_at = _later(self._networks.get(attempt[1], -inf), at, self._by_network)
-        _keep(self._networks, attempt[1], free_at, most=self._most)
+        _keep(self._keys, who, _later(self._keys.get(who, -inf), at, self._by_key), most=self._most)
+        free_at = _later(self._networks.get(network, -inf), at, self._by_network)
+        _keep(self._networks, network, free_at, most=self._most)
 
 
 def _later(free_at: float, at: float, rate: Rate) -> float:
@@ -283,6 +294,10 @@ def _why(key: ApiKey | None, *, right: bool) -> Refusal:
     if not right:
         return "wrong"
     return "expired" if key.revoked_at is None else "revoked"
+
+
+def _known_reason(why: str) -> Refusal:
+    return next((it for it in get_args(Refusal) if it == why), "malformed")
 
 
 def _keep(cache: dict[Key, Value], key: Key, value: Value, *, most: int) -> None:

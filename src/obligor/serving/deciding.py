@@ -18,42 +18,45 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from obligor.core.errors import (
-    ForbiddenError,
     InvalidInputError,
     NotFoundError,
     ObligorError,
-    SealError,
     TooLargeError,
 )
 from obligor.core.leaves import time_text
-from obligor.serving.acts import (
-    Act,
-    DecisionRow,
-    OutcomeRow,
-    Recorded,
-    Request,
-    SubjectKeyRow,
-    Submission,
-)
+from obligor.security.permissions import allow, may
+from obligor.serving.acts import Act, DecisionRow, OutcomeRow, Recorded, Request, Submission
 from obligor.serving.answers import answer_of, answered, record_of, with_receipt
+from obligor.serving.card_data import (
+    CardData,
+    CardDataError,
+    refuse_card_data,
+    refuse_card_data_in,
+    refuse_split_card_data,
+)
 from obligor.serving.encoding import encode, encode_application, encode_in_order
 from obligor.serving.errors import problem_of
+from obligor.serving.events import DECISION_MADE, OUTCOME_REPORTED, Listeners, decision_made, outcome_reported
+from obligor.serving.gates import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating, hides_from_receipts
+from obligor.serving.opening import Opener
 from obligor.serving.reports import read_report, report_error
-from obligor.serving.sealed import Opened, named, named_in_bulk
+from obligor.serving.sealed import Sealed, named, named_in_bulk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
-    from obligor.serving.acts import Archive, Caller, Recorder, Search, StoredDecision
+    from obligor.core.application import Application
+    from obligor.core.profile import GateName
+    from obligor.serving.acts import Archive, Caller, Recorder, Row, Search, StoredDecision, SubjectKeyRow
+    from obligor.serving.gates import Gate, Judged
     from obligor.serving.meter import Meter
     from obligor.serving.releases import Assessment, Release, Releases
     from obligor.serving.sealed import Sealer
     from obligor.serving.sources import Sources
 
 MOST_AT_ONCE = 1000
-_MOST_TOLD_BROKEN = 1000
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 DECISIONS, BULK, OUTCOMES = "decisions", "decisions/bulk", "outcomes"
 
@@ -86,17 +89,22 @@ class DecisionService:
         receipts: Receipts,
         sources: Sources,
         meter: Meter,
+        gates: Mapping[GateName, Gate] = NO_GATES,
+        gate_deadline_s: float = DEADLINE_S,
+        listeners: Listeners | None = None,
         sealer: Sealer | None = None,
     ) -> None:
         """Without a ``sealer`` records hold personal fields in the clear, as they once did; ``obligor serve`` has one."""
+        self._gating = Gating({"pci": CardData(), **gates}, deadline_s=gate_deadline_s)
         self._releases = releases
         self._recorder = recorder
         self._archive = archive
         self._receipts = receipts
         self._sources = sources
         self._meter = meter
-        self._sealer = sealer
-        self._told_broken: set[UUID] = set()
+        self._listeners = listeners or Listeners()
+        self.sealer = sealer
+        self.opener = Opener(sealer, recorder, sources)
 
     @property
     def release(self) -> Release:
@@ -118,11 +126,14 @@ class DecisionService:
             As they say.
         """
         started = perf_counter()
-        _allow(caller, "decide")
-        _check_key(key)
-        decided = self._decide(caller, self._releases.current, application, at=self._sources.now(), key=key)
+        allow(caller, "decision.decide")
+        check_key(key)
+        release, at = self._releases.current, self._sources.now()
+        read = self._read(release, application)
+        judged = await self._gating.judge(read, release.profile, at=at) if release.asks else NOT_JUDGED
+        decided = self._decide(caller, release, read, at=at, key=key, judged=judged)
         thought = perf_counter()
-        request = Request(caller.client_id, DECISIONS, key, decided.fingerprint)
+        request = self.request_of(caller, DECISIONS, key, decided.input_sha256)
         submission = Submission((decided.act,), partial(with_receipt, decided.answer), request, 201)
         recorded = await self._recorder.record(submission)
         done = perf_counter()
@@ -145,26 +156,30 @@ class DecisionService:
         ForbiddenError, KeyReusedError, InFlightError, UnavailableError
             As they say.
         """
-        _allow(caller, "decide")
-        _check_key(key)
+        allow(caller, "decision.decide")
+        check_key(key)
         if len(applications) > MOST_AT_ONCE:
             raise TooLargeError(f"applications: got {len(applications)}, wanted at most {MOST_AT_ONCE}")
         release = self._releases.current
         at = self._sources.now()
+        reads = await self._read_all(release, applications)
         results: list[_Decided | ObligorError] = []
-        for application in applications:
-            try:
-                results.append(self._decide(caller, release, application, at=at, key=key, route=BULK))
-            except InvalidInputError as error:
-                results.append(error)
-            await asyncio.sleep(0)  # others wait for the loop
+        for read, judged in zip(reads, await self._gating.judge_many(reads, release.profile, at=at), strict=True):
+            if isinstance(read, ObligorError):
+                results.append(read)
+                continue
+            if isinstance(judged, ObligorError):
+                results.append(judged)
+                continue
+            results.append(self._decide(caller, release, read, at=at, key=key, route=BULK, judged=judged))
+            await asyncio.sleep(0)
         acts = tuple(it.act for it in results if isinstance(it, _Decided))
         respond = partial(_results_bytes, results)
         if not acts:
             return Recorded(respond(0), 200, replayed=False, leaf_index=-1)
         decided = [it for it in results if isinstance(it, _Decided)]
-        payload = self._fingerprint(sha256(b"".join(map(_fingerprint, applications, results))).digest())
-        request = Request(caller.client_id, BULK, key, payload)
+        payload = sha256(b"".join(map(_fingerprint, applications, reads, results))).digest()
+        request = self.request_of(caller, BULK, key, payload)
         recorded = await self._recorder.record(Submission(acts, respond, request))
         if not recorded.replayed:
             for it in decided:
@@ -180,10 +195,10 @@ class DecisionService:
         ForbiddenError, ApplicationError, UnavailableError
             As they say.
         """
-        _allow(caller, "simulate")
+        allow(caller, "decision.simulate")
         release = self._releases.current
         at = self._sources.now()
-        assessment = release.assess(release.read(application), at=at)
+        assessment = release.assess(self._read(release, application), at=at)  # no gate is asked of a try
         told = answered(assessment.to_plain())
         return {"simulated": True, "decided_at": time_text(at)} | told | {"pins": release.pins}
 
@@ -196,22 +211,20 @@ class DecisionService:
             As they say; of another client's decision there is none.
         """
         stored = await self._found(caller, decision_id)
-        (opened,) = await self._opened(stored)
+        (opened,) = await self.opener.open(stored)
         return answer_of(opened.record, stored.leaf_index)
 
     async def search(self, caller: Caller, search: Search) -> SearchPage:
         """Find decisions of the caller, or of everybody for an auditor, the newest first."""
-        _allow(caller, "read", "audit")
-        wanted = search
-        if "audit" not in caller.scopes:
-            wanted = replace(search, client_id=caller.client_id)
-        if self._sealer is not None and wanted.application_id is not None:
-            wanted = replace(wanted, application_tag=self._sealer.keyring.tag(wanted.application_id))
+        own = allow(caller, "decision.read").own
+        wanted = replace(search, client_id=caller.client_id) if own else search
+        if self.sealer is not None and wanted.application_id is not None:
+            wanted = replace(wanted, application_tag=self.sealer.keyring.tag(wanted.application_id))
         found = await self._archive.search(wanted)
         more = len(found) == wanted.limit
         told = (
             answer_of(it.record, stored.leaf_index)
-            for it, stored in zip(await self._opened(*found), found, strict=True)
+            for it, stored in zip(await self.opener.open(*found), found, strict=True)
         )
         return SearchPage(tuple(told), found[-1].leaf_index if more else None)
 
@@ -223,14 +236,21 @@ class DecisionService:
         ErasedError
             Where what it was decided on was erased.
         """
-        (opened,) = await self._opened(await self._found(caller, decision_id))
+        (opened,) = await self.opener.open(await self._found(caller, decision_id))
         record = opened.whole()
         release = await self._releases.pinned(record["pins"])
         return await asyncio.to_thread(release.explain, record)
 
     async def receipt(self, caller: Caller, decision_id: UUID) -> dict[str, Any]:
-        """Prove that a decision is in the audit log: its leaf, its place, the way to a signed checkpoint."""
-        return await self._receipts.receipt(await self._found(caller, decision_id))
+        """Prove that a decision is in the audit log: its leaf, its place, the way to a signed checkpoint.
+
+        Its record is shown, but where the profile asks for screening only to those who may read alerts.
+        """
+        stored = await self._found(caller, decision_id)
+        told = await self._receipts.receipt(stored)
+        if hides_from_receipts(record_of(stored).get("gates", {})) and not may(caller, "alert.read"):
+            told = {name: it for name, it in told.items() if name not in ("record", "salt")}
+        return told
 
     async def report_outcome(
         self, caller: Caller, *, key: str, decision_id: UUID, report: bytes | Mapping[str, object]
@@ -242,10 +262,11 @@ class DecisionService:
         ForbiddenError, NotFoundError, ApplicationError, KeyReusedError, InFlightError, UnavailableError
             As they say.
         """
-        _allow(caller, "report")
-        _check_key(key)
+        allow(caller, "outcome.report")
+        check_key(key)
+        refuse_card_data(report)
         told = read_report(report)
-        stored = await self._found(caller, decision_id, needed=("report",))
+        stored = await self._found(caller, decision_id, needed="outcome.report")
         at = self._sources.now()
         decided_on = record_of(stored)["decided_at"][:10]
         if not decided_on <= told.observed_on.isoformat() <= at.date().isoformat():
@@ -260,48 +281,72 @@ class DecisionService:
             "status": told.status,
             "observed_on": told.observed_on.isoformat(),
         }
-        row = OutcomeRow(report_id, decision_id, told.status, told.observed_on)
+        answer = {name: body[name] for name in ("report_id", "decision_id", "status", "observed_on", "reported_at")}
+        rows: tuple[Row, ...] = (OutcomeRow(report_id, decision_id, told.status, told.observed_on),)
+        if self._listeners.want(stored.client_id, OUTCOME_REPORTED):
+            rows += (outcome_reported(answer, stored, event_id=self._sources.new_id(at), at=at),)
         act = Act(
             "outcome",
             at,
-            f"client:{caller.client_id}",
+            caller.by,
             str(report_id),
             encode(body),
             self._sources.salt(),
-            (row,),
+            rows,
         )
-        answer = {name: body[name] for name in ("report_id", "decision_id", "status", "observed_on", "reported_at")}
         payload = sha256(encode([str(decision_id), told.status, body["observed_on"]])).digest()
-        request = Request(caller.client_id, OUTCOMES, key, payload)
+        request = self.request_of(caller, OUTCOMES, key, payload)
         return await self._recorder.record(
             Submission((act,), partial(with_receipt, encode_in_order(answer)), request, 201)
         )
 
     async def outcomes(self, caller: Caller, decision_id: UUID) -> list[dict[str, Any]]:
         """Give what was reported of a decision, in the order in which it was recorded."""
-        await self._found(caller, decision_id)
-        rows = await self._archive.outcomes(decision_id)
+        stored = await self._found(caller, decision_id)
+        rows = await self._archive.outcomes(decision_id, client_id=stored.client_id)
         return [
             {"report_id": str(it.report_id), "status": it.status, "observed_on": it.observed_on.isoformat()}
             for it in rows
         ]
 
+    async def _read_all(
+        self, release: Release, applications: Sequence[bytes | Mapping[str, object]]
+    ) -> list[Application | ObligorError]:
+        reads: list[Application | ObligorError] = []
+        for application in applications:
+            try:
+                reads.append(self._read(release, application, place=len(reads)))
+            except CardDataError:
+                raise  # it refuses the whole request
+            except InvalidInputError as error:
+                reads.append(error)
+            await asyncio.sleep(0)  # others wait for the loop
+        return reads
+
+    def _read(
+        self, release: Release, application: bytes | Mapping[str, object], *, place: int | None = None
+    ) -> Application:
+        started = perf_counter()
+        refuse_card_data(application, place=place)
+        read = release.read(application)
+        refuse_split_card_data(read, release.texts, place=place)
+        self._meter.stage("read", perf_counter() - started)
+        return read
+
     def _decide(
         self,
         caller: Caller,
         release: Release,
-        application: bytes | Mapping[str, object],
+        read: Application,
         *,
         at: datetime,
         key: str,
         route: str = DECISIONS,
+        judged: Judged = NOT_JUDGED,
     ) -> _Decided:
         started = perf_counter()
-        read = release.read(application)
-        ready = perf_counter()
-        assessment = release.assess(read, at=at)
-        self._meter.stage("read", ready - started)
-        self._meter.stage("score", perf_counter() - ready)
+        assessment = release.assess(read, at=at, results=judged.results)
+        self._meter.stage("score", perf_counter() - started)
         decision_id = self._sources.new_id(at)
         application_id = release.application_id(read)
         head: dict[str, Any] = {
@@ -312,32 +357,10 @@ class DecisionService:
         input_json = encode_application(read)
         input_sha256 = sha256(input_json)
         plain = assessment.to_plain()
-        said: dict[str, Any] = {
-            "client_id": caller.client_id,
-            "idempotency_key": key,
-            "route": route,
-            "pins": release.pins,
-        }
-        tag, subject = application_id, None
-        keys: tuple[SubjectKeyRow, ...] = ()
-        told = head
-        if self._sealer is None:
-            said |= {
-                "schema": "obligor/decision/1",
-                "input": msgspec.Raw(input_json),
-                "input_sha256": input_sha256.hexdigest(),
-            }
-        else:
-            parts, tag, subject, keys = self._sealer.seal(
-                read,
-                release.personal,
-                decision_id=decision_id,
-                application_id=application_id,
-                input_sha256=input_sha256.hexdigest(),
-                at=at,
-            )
-            said |= parts
-            told = head | {"application_id": None}  # what is kept of the answer; see ``named``
+        for name, evidence in judged.evidence.items():
+            plain["gates"][name]["evidence"] = evidence
+        kept = self._kept(release, read, input_json, input_sha256.hexdigest(), head, decision_id=decision_id, at=at)
+        tag = kept.record["application_id"]
         row = DecisionRow(
             decision_id,
             caller.client_id,
@@ -346,53 +369,71 @@ class DecisionService:
             assessment.decision.outcome,
             assessment.score.band,
             assessment.score.score,
-            subject,
+            kept.subject,
         )
+        told = head | answered(plain) | {"pins": release.pins}
+        if kept.subject is not None:
+            told["application_id"] = None  # in what is kept of the answer; see ``named``
+        rows: tuple[Row, ...] = (row, *kept.rows)
+        if self._listeners.want(caller.client_id, DECISION_MADE):
+            event = told | {"application_id": tag}
+            rows += (decision_made(event, event_id=self._sources.new_id(at), client_id=caller.client_id, at=at),)
+        said = {
+            "client_id": caller.client_id,
+            "idempotency_key": self._key_kept(key),
+            "route": route,
+            "pins": release.pins,
+        }
         act = Act(
             "decision",
             at,
-            f"client:{caller.client_id}",
+            caller.by,
             head["decision_id"],
-            encode(head | said | plain),
+            encode(head | said | plain | kept.record),
             self._sources.salt(),
-            (row, *keys),
+            rows,
         )
-        answer = encode_in_order(told | answered(plain) | {"pins": release.pins})
-        fingerprint = self._fingerprint(input_sha256.digest())
-        return _Decided(act, answer, fingerprint, assessment, application_id, keys)
+        return _Decided(
+            act, encode_in_order(told), input_sha256.digest(), assessment, head["application_id"], kept.rows
+        )
 
-    def _fingerprint(self, payload_sha256: bytes) -> bytes:
-        """Tell a payload from others; by a key where one is held, so that nobody can try values against what is kept."""
-        return payload_sha256 if self._sealer is None else self._sealer.keyring.fingerprint(payload_sha256)
+    def _kept(
+        self,
+        release: Release,
+        read: Application,
+        input_json: bytes,
+        input_sha256: str,
+        head: Mapping[str, Any],
+        *,
+        decision_id: UUID,
+        at: datetime,
+    ) -> Sealed:
+        """Give what a record keeps of an application: sealed, where any of it is personal."""
+        if self.sealer is None or not release.personal.any:
+            plain = {"input": msgspec.Raw(input_json), "input_sha256": input_sha256}
+            return Sealed({"schema": "obligor/decision/1", "application_id": head["application_id"], **plain}, None, ())
+        return self.sealer.seal(
+            read,
+            release.personal,
+            decision_id=decision_id,
+            application_id=head["application_id"],
+            input_sha256=input_sha256,
+            at=at,
+        )
+
+    def request_of(self, caller: Caller, route: str, key: str, payload_sha256: bytes) -> Request:
+        """Bind an idempotency key to a payload; neither can be tried against what is kept where there is a sealer."""
+        if self.sealer is None:
+            return Request(caller.client_id, route, key, payload_sha256)
+        ring = self.sealer.keyring
+        return Request(caller.client_id, route, ring.request(key), ring.fingerprint(payload_sha256))
+
+    def _key_kept(self, key: str) -> str:
+        return key if self.sealer is None else self.sealer.keyring.request(key)
 
     def _know_kept(self, decided: _Decided) -> None:
-        if self._sealer is not None:
-            self._sealer.kept(decided.keys)
-
-    async def _opened(self, *stored: StoredDecision) -> list[Opened]:
-        """Open records; one that was tampered with is told in the log, once by each process, and refused."""
-        if self._sealer is None:
-            return [Opened(record_of(it), erased=False) for it in stored]
-        try:
-            return await self._sealer.open(stored)
-        except SealError as error:
-            await self._tell_broken(stored, error)
-            raise
-
-    async def _tell_broken(self, stored: Sequence[StoredDecision], error: SealError) -> None:
-        name = next((it for it in stored if str(it.decision_id) in error.message), stored[0]).decision_id
-        if name in self._told_broken or len(self._told_broken) >= _MOST_TOLD_BROKEN:
-            return
-        self._told_broken.add(name)
-        at = self._sources.now()
-        said = {
-            "schema": "obligor/seal/1",
-            "decision_id": str(name),
-            "at": time_text(at),
-            "why": error.message,
-        }
-        act = Act("seal.broken", at, "person:obligor", str(name), encode(said), self._sources.salt())
-        await self._recorder.record(Submission((act,), lambda _: b""))
+        if decided.keys and self.sealer is not None:
+            self.sealer.kept(decided.keys)
 
     def _count(self, assessment: Assessment) -> None:
         score, decision = assessment.score, assessment.decision
@@ -404,12 +445,10 @@ class DecisionService:
             unusual=assessment.unusual,
         )
 
-    async def _found(
-        self, caller: Caller, decision_id: UUID, *, needed: tuple[str, ...] = ("read", "audit")
-    ) -> StoredDecision:
-        _allow(caller, *needed)
-        stored = await self._archive.decision(decision_id)
-        if stored is None or (stored.client_id != caller.client_id and "audit" not in caller.scopes):
+    async def _found(self, caller: Caller, decision_id: UUID, *, needed: str = "decision.read") -> StoredDecision:
+        own = allow(caller, needed).own
+        stored = await self._archive.decision(decision_id, client_id=caller.client_id if own else None)
+        if stored is None or (own and stored.client_id != caller.client_id):
             raise NotFoundError("there is no such decision")
         return stored
 
@@ -419,16 +458,20 @@ class _Decided:
     act: Act
     answer: bytes
     """Without its receipt, and without the application's name where the record is sealed."""
-    fingerprint: bytes
+    input_sha256: bytes
     assessment: Assessment
     application_id: str | None
     keys: tuple[SubjectKeyRow, ...]
 
 
-def _fingerprint(application: bytes | Mapping[str, object], result: _Decided | ObligorError) -> bytes:
+def _fingerprint(
+    application: bytes | Mapping[str, object], read: Application | ObligorError, result: _Decided | ObligorError
+) -> bytes:
     """Tell an application from others: by what it says where it could be read, and otherwise as it came."""
     if isinstance(result, _Decided):
-        return result.fingerprint
+        return result.input_sha256
+    if not isinstance(read, ObligorError):
+        return sha256(encode_application(read)).digest()
     return sha256(application if isinstance(application, bytes) else json.dumps(application).encode()).digest()
 
 
@@ -450,11 +493,14 @@ def _answering(recorded: Recorded, response: bytes) -> Recorded:
     return Recorded(response, recorded.status, recorded.replayed, recorded.leaf_index)
 
 
-def _allow(caller: Caller, *scopes: str) -> None:
-    if not caller.scopes.intersection(scopes):
-        raise ForbiddenError(f"this needs an API key with the scope {' or '.join(scopes)}")
+def check_key(key: str) -> None:
+    """Refuse what is no idempotency key.
 
-
-def _check_key(key: str) -> None:
+    Raises
+    ------
+    InvalidInputError
+        Where it is not of printable ASCII without blanks.
+    """
     if not _KEY.fullmatch(key):
         raise InvalidInputError("Idempotency-Key: wanted 1 to 255 printable ASCII characters without blanks")
+    refuse_card_data_in("idempotency-key", key)

@@ -42,6 +42,10 @@ class Subjects(Protocol):
         """Give the decisions on a subject, in the order of the log."""
         ...
 
+    async def reviews(self, subject: bytes) -> Sequence[bytes]:
+        """Give the records of the reviews of those decisions, in the order of the log."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -120,6 +124,7 @@ class Office:
         """
         found = await self.standing(subject)
         opened = await sealer.open(await self.subjects.decisions(subject))
+        reviews = await sealer.open_bodies(await self.subjects.reviews(subject))
         at = self.sources.now()
         await self._record(
             "revealed", subject, {"decisions": found.decisions, "purpose": "request of the subject"}, (), at=at
@@ -129,6 +134,7 @@ class Office:
             "subject": subject.hex(),
             "at": time_text(at),
             "decisions": [without_seal(it.record) | {"erased": it.erased} for it in opened],
+            "reviews": [without_seal(it.record) | {"erased": it.erased} for it in reviews],
         }
 
     async def hold(self, subject: bytes, *, because: str) -> Standing:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from obligor.core.card_numbers import holds_card_number
 from obligor.core.errors import ApplicationError, KeyReusedError, LimitedError
 
 if TYPE_CHECKING:
@@ -30,10 +31,11 @@ class Answer(NamedTuple):
 
 ANSWERS: Mapping[Kind, Answer] = {
     "invalid": Answer(422, "INVALID_ARGUMENT", "The request cannot be read"),
-    "unauthenticated": Answer(401, "UNAUTHENTICATED", "No valid API key"),
-    "forbidden": Answer(403, "PERMISSION_DENIED", "The API key does not allow this"),
+    "unauthenticated": Answer(401, "UNAUTHENTICATED", "No valid API key or token"),
+    "forbidden": Answer(403, "PERMISSION_DENIED", "The API key, or the role, does not allow this"),
     "not_found": Answer(404, "NOT_FOUND", "There is none"),
     "conflict": Answer(409, "ABORTED", "The same request is being worked on"),
+    "clash": Answer(409, "FAILED_PRECONDITION", "It does not go with what there is"),
     "limited": Answer(429, "RESOURCE_EXHAUSTED", "Too many requests"),
     "too_large": Answer(413, "INVALID_ARGUMENT", "The request is too large"),
     "broken": Answer(503, "UNAVAILABLE", "The service cannot answer"),
@@ -68,5 +70,6 @@ def problem_of(error: ObligorError) -> dict[str, Any]:
 
 
 def pointer(problem: Problem) -> str:
-    """Give the place of a problem as a JSON pointer (RFC 6901)."""
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in problem.path)
+    """Give the place of a problem as a JSON pointer (RFC 6901); a name that holds the number of a card is left out."""
+    names = ("?" if holds_card_number(str(part)) else str(part) for part in problem.path)
+    return "".join(f"/{name.replace('~', '~0').replace('/', '~1')}" for name in names)

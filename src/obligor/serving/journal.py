@@ -70,6 +70,7 @@ FIELDS: Mapping[str, Field] = {
     "cause": Field("the type of the exception behind it", re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}", re.ASCII)),
     "where": Field("the place in the code", re.compile(r"[A-Za-z0-9_.]{1,120}:[0-9]{1,6}", re.ASCII)),
     "decision_id": Field("of a decision", _UUID),
+    "review_id": Field("of a review", _UUID),
     "outcome": Field("of a decision", re.compile("approve|refer|decline|hold")),
     "leaf_index": Field("of an act in the audit log"),
     "tree_size": Field("of the audit log"),

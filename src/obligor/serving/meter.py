@@ -18,8 +18,22 @@ Stage = Literal["read", "score", "record", "whole"]
 """Of a decision: reading the application, score and policy, until it is durable, all of it."""
 STAGES: tuple[Stage, ...] = ("read", "score", "record", "whole")
 
-Reading = Literal["audit_queue", "tree_size", "unanchored_leaves", "anchored_age_seconds", "journal_dropped"]
+Reading = Literal[
+    "audit_queue",
+    "tree_size",
+    "unanchored_leaves",
+    "anchored_age_seconds",
+    "journal_dropped",
+    "webhooks_pending",
+    "webhooks_oldest_seconds",
+    "webhooks_dead",
+    "reviews_late",
+]
 """What is asked for when it is told, not before."""
+
+Delivery = Literal["delivered", "failed", "given up"]
+"""How an attempt to tell a client's system of an event ended."""
+DELIVERIES: tuple[Delivery, ...] = ("delivered", "failed", "given up")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +78,10 @@ class Meter(Protocol):
         """Count a commit of so many acts together."""
         ...
 
+    def delivered(self, result: Delivery) -> None:
+        """Count an attempt to tell a client's system of an event."""
+        ...
+
     def healthy(self, dependency: str, *, well: bool) -> None:
         """Tell how something that the service stands on does."""
         ...
@@ -99,6 +117,9 @@ class NoMeter:
         """Count nothing."""
 
     def committed(self, acts: int, seconds: float) -> None:
+        """Count nothing."""
+
+    def delivered(self, result: Delivery) -> None:
         """Count nothing."""
 
     def healthy(self, dependency: str, *, well: bool) -> None:

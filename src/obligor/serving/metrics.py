@@ -26,7 +26,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from obligor import __version__
-from obligor.serving.meter import REFUSALS, STAGES, InForce, Reading, Stage
+from obligor.serving.meter import DELIVERIES, REFUSALS, STAGES, Delivery, InForce, Reading, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -48,6 +48,10 @@ _READINGS: Mapping[Reading, tuple[str, str]] = {
     "tree_size": ("obligor_audit_tree_size", "Leaves of the audit log."),
     "unanchored_leaves": ("obligor_audit_unanchored_leaves", "Leaves that no anchored checkpoint covers yet."),
     "anchored_age_seconds": ("obligor_audit_anchored_age_seconds", "Seconds since the last checkpoint was anchored."),
+    "webhooks_pending": ("obligor_webhooks_pending", "Events on their way to the systems of clients."),
+    "webhooks_oldest_seconds": ("obligor_webhooks_oldest_seconds", "Seconds that the oldest of them waits."),
+    "webhooks_dead": ("obligor_webhooks_dead", "Events that were given up, and not sent again."),
+    "reviews_late": ("obligor_reviews_late", "Reviews that wait for an answer and are late."),
 }
 
 
@@ -86,6 +90,7 @@ class PrometheusMeter(Collector):
         self._outcomes: dict[tuple[str, str], int] = {}
         self._refusals = dict.fromkeys((*REFUSALS, OTHER), 0)
         self._commits, self._commit_seconds = Spread(GROUPS), Spread(SECONDS)
+        self._deliveries: dict[str, int] = dict.fromkeys(DELIVERIES, 0)
         self._health: dict[str, bool] = {}
         self._readings: dict[Reading, Callable[[], float]] = {}
         self._release: InForce | None = None
@@ -136,6 +141,10 @@ class PrometheusMeter(Collector):
         self._commits.add(acts)
         self._commit_seconds.add(seconds)
 
+    def delivered(self, result: Delivery) -> None:
+        """Count an attempt to tell a client's system of an event."""
+        self._deliveries[result] += 1
+
     def healthy(self, dependency: str, *, well: bool) -> None:
         """Tell how something that the service stands on does."""
         if dependency in self._health or len(self._health) < _MOST_LABELS:
@@ -175,6 +184,7 @@ class PrometheusMeter(Collector):
         yield from self._of_requests()
         yield from self._of_decisions()
         yield from self._of_the_audit_log()
+        yield _counts("obligor_webhook_deliveries", "Attempts to tell systems of clients.", "result", self._deliveries)
         up = GaugeMetricFamily("obligor_dependency_up", "Whether it does its part.", labels=["dependency"])
         for dependency, well in list(self._health.items()):
             up.add_metric([dependency], float(well))

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from obligor.core.clauses import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from obligor.core.application import Application
+    from obligor.core.application import Application, Form
     from obligor.core.clauses import Column
 
 PERSON, APPLICATION, DECISION = "person", "application", "decision"
@@ -27,34 +25,38 @@ class Parted(NamedTuple):
 class Personal:
     """Which columns are personal, and which name the person and the application."""
 
-    columns: frozenset[str]
+    columns: tuple[str, ...]
     person: str | None
     application: str | None
+    any: bool
+    """Whether an application can hold anything personal: a column that is, or a history."""
 
     @classmethod
-    def of(cls, columns: Mapping[str, Column]) -> Personal:
+    def of(cls, form: Form) -> Personal:
         """Read it from the columns of a card and its policy.
 
         Personal is what has a privacy class, what identifies and what is protected. A person is named by the first identifier
         that is required and may come twice, since one person may apply twice; an application by the first that is unique.
         """
+        columns = form.columns
         identifiers = [name for name, it in columns.items() if Role.IDENTIFIER in it.role]
         unique = [name for name in identifiers if columns[name].unique]
         persons = [name for name in identifiers if columns[name].required and not columns[name].unique]
+        personal = tuple(name for name, it in columns.items() if is_personal(it))
         return cls(
-            frozenset(name for name, it in columns.items() if is_personal(it)),
+            personal,
             next(iter(persons), None),
             next(iter((*unique, *identifiers)), None),
+            bool(personal or form.histories),
         )
 
     def part(self, application: Application) -> Parted:
         """Part the fields; histories are personal whole, for what somebody did month by month is known by nobody else."""
-        personal = self.columns
-        clear: dict[str, Any] = {}
-        sealed: dict[str, Any] = {}
-        for name, value in application.fields.items():
-            (sealed if name in personal else clear)[name] = value
-        return Parted(clear, sealed | dict(application.histories))
+        clear = dict(application.fields)
+        sealed = {name: clear.pop(name) for name in self.columns if name in clear}
+        if application.histories:
+            sealed |= application.histories
+        return Parted(clear, sealed)
 
     def subject(self, application: Application) -> tuple[str, str] | None:
         """Tell by what kind of thing the subject is known, and by which value; None where the application names nobody."""

@@ -21,13 +21,14 @@ from obligor.core.explanation import Explaining
 from obligor.core.leaves import time_text
 from obligor.core.policy import check_policy, parse_policy
 from obligor.core.policy_reader import compile_policy
-from obligor.core.profile import parse_profile
+from obligor.core.profile import GATES, in_force, parse_profile
 from obligor.core.reasons import compile_reasons
 from obligor.core.recourse import rescoring
 from obligor.core.scorecard import CardCutoff, parse_card
 from obligor.core.scorer import compile_card
 from obligor.core.strict_json import read_strict_json
 from obligor.core.unusual import Watch
+from obligor.serving.gates import told_outside
 from obligor.serving.personal import Personal
 from obligor.serving.reading import ApplicationReader
 
@@ -102,6 +103,10 @@ class Release:
     """The column that names an application, where the card has one."""
     explaining: Callable[[int], Explaining]
     """Lays the card out for explaining at a cut-off, and keeps it for the cut-offs used last."""
+    texts: tuple[str, ...]
+    """The columns of text, in the order of the form."""
+    asks: bool
+    """Whether any gate is asked before a decision: the profile has not all of them off."""
     personal: Personal
     """What of an application is personal, and whom it is about."""
 
@@ -163,6 +168,7 @@ class Release:
         check = rescoring(replace(self.scorer, card=explaining.card), read.fields, read.histories)
         plain = explaining.explain(record["bins"], check=check).to_plain()
         told = {name: record[name] for name in ("decision_id", "application_id", "outcome", "because", "knockouts")}
+        told["because"] = told_outside(record["because"], record["outcome"])
         return told | plain | {"card_sha256": self.card.sha256, "cutoff": record["cutoff"] / _THOUSANDTHS}
 
 
@@ -202,7 +208,9 @@ def compile_release(number: int, *, card: Scorecard, policy: Policy, profile: Pr
         Watch.of(form, card),
         next(iter((*unique, *identifiers)), None),
         lru_cache(_MOST_CUTOFFS)(partial(_explaining, card)),
-        Personal.of(form.columns),
+        tuple(name for name, it in form.columns.items() if it.type == "text"),
+        any(profile.gate(name).state != "off" for name in GATES),
+        Personal.of(form),
     )
 
 
@@ -248,6 +256,7 @@ class Releases:
         self._archive = archive
         self._current: Release | None = None
         self._pinned: OrderedDict[tuple[str, str, str], Release] = OrderedDict()
+        self._trouble = ""
 
     @property
     def current(self) -> Release:
@@ -256,11 +265,31 @@ class Releases:
         Raises
         ------
         UnavailableError
-            Where there is none.
+            Where there is none, or what it rests on is no longer kept.
         """
         if self._current is None:
             raise UnavailableError("no release is in force", hint="obligor releases activate RUN")
+        if self._trouble:
+            raise UnavailableError(self._trouble, hint="obligor audit verify tells what was changed")
         return self._current
+
+    def has_profile(self, at: datetime) -> bool:
+        """Tell whether a compliance profile is in force at an instant, so that anything may be decided."""
+        try:
+            in_force(self.current.profile, at)
+        except UnavailableError:
+            return False
+        return True
+
+    async def look_after_profile(self) -> None:
+        """Decide nothing while the profile in force is not kept as it was signed; decide again once it is."""
+        if self._current is None:
+            return
+        try:
+            kept = await self._archive.artefact(self._current.profile.sha256) is not None
+        except IntegrityError:
+            kept = False
+        self._trouble = "" if kept else "the compliance profile in force is no longer kept; nothing is decided"
 
     @property
     def newest(self) -> int:

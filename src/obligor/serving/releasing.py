@@ -12,6 +12,8 @@ from obligor.serving.encoding import encode, encode_in_order
 from obligor.serving.releases import PURPOSE, SCHEMA, compile_release, statement_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from obligor.core.policy import Policy
     from obligor.core.profile import Profile
     from obligor.core.scorecard import Scorecard
@@ -46,8 +48,39 @@ async def activate(
     if not by:
         raise InvalidInputError("a release is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
     newest = await archive.release()
-    at = sources.now()
-    release = compile_release(1 if newest is None else newest.number + 1, card=card, policy=policy, profile=profile)
+    release, act = made_release(
+        1 if newest is None else newest.number + 1,
+        card=card,
+        policy=policy,
+        profile=profile,
+        at=sources.now(),
+        by=by,
+        key=key,
+        sources=sources,
+    )
+    await recorder.record(Submission((act,), lambda _: encode_in_order({"number": release.number})))
+    return release
+
+
+def made_release(
+    number: int,
+    *,
+    card: Scorecard,
+    policy: Policy,
+    profile: Profile,
+    at: datetime,
+    by: str,
+    key: SigningKey,
+    sources: Sources,
+) -> tuple[Release, Act]:
+    """Compile and sign a release, and write the act that puts it in force.
+
+    Raises
+    ------
+    PolicyError, CardError
+        Where the three do not go together, or cannot be compiled.
+    """
+    release = compile_release(number, card=card, policy=policy, profile=profile)
     statement = statement_of(release, at=at, by=by)
     signature = key.sign_statement(statement, purpose=PURPOSE)
     artefacts = tuple(
@@ -67,6 +100,4 @@ async def activate(
         "by": by,
         "signature": signature.hex(),
     }
-    act = Act("release", at, f"person:{by}", str(release.number), encode(said), sources.salt(), (row,))
-    await recorder.record(Submission((act,), lambda _: encode_in_order(said)))
-    return release
+    return release, Act("release", at, f"person:{by}", str(release.number), encode(said), sources.salt(), (row,))

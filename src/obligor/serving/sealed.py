@@ -10,7 +10,8 @@ nothing is looked up while deciding. So a subject may have several keys; erasing
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
+from base64 import b64decode
+from binascii import b2a_base64
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
@@ -36,6 +37,14 @@ if TYPE_CHECKING:
 
 COLUMN: Final = "sealed"
 SEALED_SCHEMA: Final = "obligor/decision/2"
+SEALED_REVIEW: Final = "obligor/review/2"
+SEALED_FINDING: Final = "obligor/review-decision/2"
+_BOUND: Final[Mapping[str, tuple[str, str]]] = {
+    SEALED_SCHEMA: ("decision", "decision_id"),
+    SEALED_REVIEW: ("review", "review_id"),
+    SEALED_FINDING: ("finding", "review_id"),
+}
+"""By the schema of a record: as which column its sealed text was sealed, and which of its ids names the row."""
 _MOST_HELD: Final = 4096
 _ID_CHARACTERS: Final = 36
 
@@ -49,12 +58,12 @@ class SubjectKeys(Protocol):
 
 
 class Sealed(NamedTuple):
-    """What a record holds in place of personal fields, and the key to keep with it where it is new."""
+    """What a record holds in place of what is personal, and the key to keep with it where it is new."""
 
     record: dict[str, Any]
-    """The parts of the record: input, sealed, key_id, subject, and the name to search the application by."""
-    tag: str | None
-    subject: bytes
+    """The parts of the record: sealed, key_id, subject, and what else its schema has."""
+    subject: bytes | None
+    """Whom it is about; None where nothing is sealed."""
     rows: tuple[SubjectKeyRow, ...]
 
 
@@ -85,27 +94,34 @@ class Sealer:
         input_sha256: str,
         at: datetime,
     ) -> Sealed:
-        """Seal what is personal of an application."""
+        """Seal what is personal of an application; its name in the record is the one that it is searched by."""
         named = personal.subject(application) or (DECISION, str(decision_id))
-        subject = self.keyring.subject(*named)
-        held = self._of(subject, at)
         clear, private = personal.part(application)
-        box = held.key.seal(
-            encode({"application_id": application_id, "input": private, "input_sha256": input_sha256}),
-            column=COLUMN,
-            row=decision_id.bytes,
-            nonce=self.sources.random(NONCE_BYTES),
-        )
-        tag = None if application_id is None else self.keyring.tag(application_id)
+        said = {"application_id": application_id, "input": private, "input_sha256": input_sha256}
+        sealed = self._sealed(SEALED_SCHEMA, said, subject=self.keyring.subject(*named), row=decision_id, at=at)
+        sealed.record["application_id"] = None if application_id is None else self.keyring.tag(application_id)
+        sealed.record["input"] = clear
+        return sealed
+
+    def seal_of(
+        self, stored: Mapping[str, Any], schema: str, said: Mapping[str, Any], *, row: UUID, at: datetime
+    ) -> Sealed:
+        """Seal what was said of a decision under the key of whom it is about; ``stored`` is the record of the decision."""
+        subject = stored.get("subject")
+        named = self.keyring.subject(DECISION, stored["decision_id"]) if subject is None else bytes.fromhex(subject)
+        return self._sealed(schema, said, subject=named, row=row, at=at)
+
+    def _sealed(self, schema: str, said: Mapping[str, Any], *, subject: bytes, row: UUID, at: datetime) -> Sealed:
+        held = self._of(subject, at)
+        nonce = self.sources.random(NONCE_BYTES)
+        box = held.key.seal(encode(said), column=_BOUND[schema][0], row=row.bytes, nonce=nonce)
         record = {
-            "schema": SEALED_SCHEMA,
-            "application_id": tag,
-            "input": clear,
-            COLUMN: b64encode(box).decode(),
+            "schema": schema,
+            COLUMN: b2a_base64(box, newline=False).decode(),
             "key_id": held.key.key_id.hex(),
             "subject": subject.hex(),
         }
-        return Sealed(record, tag, subject, () if held.row is None else (held.row,))
+        return Sealed(record, subject, () if held.row is None else (held.row,))
 
     def kept(self, rows: Iterable[SubjectKeyRow]) -> None:
         """Know that keys are durable, and need not be handed over again."""
@@ -147,17 +163,20 @@ class Sealer:
         SealError
             Where one was changed or moved, or its key is gone without having been destroyed.
         """
-        records = [msgspec.json.decode(it.record) for it in stored]
-        ids = {key_of(it) for it in records if is_sealed(it)}
+        return await self._open([(msgspec.json.decode(it.record), it.decision_id) for it in stored])
+
+    async def open_bodies(self, bodies: Sequence[bytes]) -> list[Opened]:
+        """Open records of any kind; those that hold nothing sealed stay as they are."""
+        return await self._open([(msgspec.json.decode(it), None) for it in bodies])
+
+    async def _open(self, records: Sequence[tuple[dict[str, Any], UUID | None]]) -> list[Opened]:
+        ids = {key_of(it) for it, _ in records if is_sealed(it)}
         keys = await self.keys.subject_keys(sorted(ids)) if ids else {}
-        return [
-            open_record(record, self.keyring, keys, decision_id=it.decision_id)
-            for record, it in zip(records, stored, strict=True)
-        ]
+        return [open_record(it, self.keyring, keys, row=row) for it, row in records]
 
 
 class Opened(NamedTuple):
-    """The record of a decision; without what was personal where that was erased."""
+    """A record; without what was personal where that was erased."""
 
     record: dict[str, Any]
     erased: bool
@@ -171,13 +190,13 @@ class Opened(NamedTuple):
             Where what was personal was erased.
         """
         if self.erased:
-            raise ErasedError(f"decision {self.record['decision_id']}: its personal data were erased")
+            raise ErasedError(f"decision {self.record.get('decision_id')}: its personal data were erased")
         return self.record
 
 
 def is_sealed(record: Mapping[str, Any]) -> bool:
     """Tell whether a record holds its personal fields sealed; those of before do not."""
-    return record.get("schema") == SEALED_SCHEMA
+    return record.get("schema") in _BOUND
 
 
 def key_of(record: Mapping[str, Any]) -> bytes:
@@ -195,32 +214,31 @@ def key_of(record: Mapping[str, Any]) -> bytes:
 
 
 def open_record(
-    record: dict[str, Any],
-    keyring: Keyring,
-    keys: Mapping[bytes, StoredSubjectKey],
-    *,
-    decision_id: UUID | None = None,
+    record: dict[str, Any], keyring: Keyring, keys: Mapping[bytes, StoredSubjectKey], *, row: UUID | None = None
 ) -> Opened:
-    """Open a record with the key that it names; ``decision_id`` is the one that it is kept for, by default its own."""
+    """Open a record with the key that it names; ``row`` is what it is kept for, by default what it says itself."""
     if not is_sealed(record):
         return Opened(record, erased=False)
-    key_id = key_of(record)
+    what, key_id = f"decision {record.get('decision_id')}", key_of(record)
+    column, name = _BOUND[record["schema"]]
     try:
         subject, box = bytes.fromhex(record["subject"]), b64decode(record[COLUMN], validate=True)
-        decision_id = decision_id or UUID(record["decision_id"])
+        row = row or UUID(record[name])
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise SealError(f"decision {decision_id}: its record is not of the form that is sealed here") from None
+        raise SealError(f"{what}: its record is not of the form that is sealed here") from None
     kept = keys.get(key_id)
     if kept is None:
-        raise SealError(f"decision {decision_id}: the key of its personal data is gone, and nobody destroyed it")
+        raise SealError(f"{what}: the key of its personal data is gone, and nobody destroyed it")
     if kept.wrapped is None or kept.version is None:
-        return Opened({**record, "application_id": None}, erased=True)
+        return Opened({**record, "application_id": None} if "application_id" in record else record, erased=True)
     try:
         key = keyring.unwrap(Wrapped(kept.version, kept.wrapped), key_id=key_id, subject=subject)
-        said = msgspec.json.decode(key.open(box, column=COLUMN, row=decision_id.bytes))
+        said = msgspec.json.decode(key.open(box, column=column, row=row.bytes))
     except SealError as error:
-        raise SealError(f"decision {decision_id}: {error.message}") from None
-    return Opened({**record, **said, "input": record["input"] | said["input"]}, erased=False)
+        raise SealError(f"{what}: {error.message}") from None
+    if "input" in record:
+        said["input"] = record["input"] | said["input"]
+    return Opened({**record, **said}, erased=False)
 
 
 @dataclass(slots=True)

@@ -7,21 +7,18 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.adapters.anchors.certificates import write_certificate
 from tests.adapters.anchors.notes import KEY, note
 
 from obligor.adapters.anchors import webhook
 from obligor.adapters.anchors.webhook import WebhookAnchor
+from obligor.adapters.outgoing import is_public
 from obligor.core.checkpoints import parse_note
 from obligor.core.errors import InvalidInputError, RollbackError, SplitViewError, UnavailableError
 from obligor.security.signing import verify_note
@@ -270,7 +267,7 @@ def test_a_name_that_changes_its_meaning_is_looked_up_once_and_what_was_looked_a
 @given(st.ip_addresses(v=4))
 def test_an_address_within_an_address_counts_as_the_inner_one(inner: ipaddress.IPv4Address) -> None:
     wrapped = [f"::ffff:{inner}", f"64:ff9b::{inner}"]
-    assert {webhook._is_public(ipaddress.ip_address(each)) for each in wrapped} == {webhook._is_public(inner)}
+    assert {is_public(ipaddress.ip_address(each)) for each in wrapped} == {is_public(inner)}
 
 
 @pytest.mark.parametrize(
@@ -302,21 +299,7 @@ def test_an_address_that_is_no_https_is_refused_and_its_path_not_repeated(url: s
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate and key of ``siem.example``, signed by itself."""
-    key = generate_private_key(SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "siem.example")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("siem.example")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "siem.pem"
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(made.public_bytes(Encoding.PEM) + private)
-    return path
+    return write_certificate(tmp_path_factory.mktemp("tls") / "siem.pem", "siem.example")
 
 
 @pytest.fixture

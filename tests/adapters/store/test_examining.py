@@ -14,20 +14,24 @@ import psycopg
 import pytest
 from tests.keyrings import stored_keyring, unsealing
 from tests.lending import KEY, NOON, a_day, lending
+from tests.lending import Clock as LendersClock
 from tests.serving import golden_decisions as golden
 from tests.stores import new_store, of_database
 
 from obligor.adapters.anchors.file import FileAnchor
 from obligor.adapters.store.examining import PostgresExamination, open_examination
 from obligor.adapters.store.migrating import NEWEST
+from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.checkpoints import Checkpoint
 from obligor.governance.audit import doctor
 from obligor.governance.audit.doctor import Reached, Surroundings, examine
 from obligor.security.signing import Verifier
 from obligor.serving.acts import Act, DecisionRow, Request, Submission
 from obligor.serving.encoding import encode
+from obligor.serving.events import EVENT_TYPES
 from obligor.serving.releases import PURPOSE, open_release
 from obligor.serving.replays import Replays
+from obligor.serving.webhooks import Webhooks
 from obligor.telemetry import Silence
 
 if TYPE_CHECKING:
@@ -143,6 +147,18 @@ TAMPERED: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "the decision of an outcome is gone": (
         ("DELETE FROM obligor.decision WHERE decision_id IN (SELECT decision_id FROM obligor.outcome)",),
         {"I2": "no row of table decision", "I4": "row-missing", "I7": "of a decision that is not there"},
+    ),
+    "rows of other clients are hidden no more": (
+        ("ALTER TABLE obligor.record DISABLE ROW LEVEL SECURITY",),
+        {"I7": "table record: the policy that hides rows"},
+    ),
+    "a policy lets every client see every decision": (
+        ("CREATE POLICY more ON obligor.decision FOR SELECT TO obligor_reader USING (true)",),
+        {"I7": "table decision: the policy that hides rows"},
+    ),
+    "the policy of a table lets every client see every row": (
+        ("ALTER POLICY every_row ON obligor.request USING (true)",),
+        {"I7": "table request: the policy that hides rows"},
     ),
     "the row of a decision was given to another client": (
         ("UPDATE obligor.decision SET client_id = 'broker' WHERE leaf_index = 2",),
@@ -312,6 +328,26 @@ def test_a_decline_against_an_enforced_gate_is_none(store: str, tmp_path: Path) 
     assert "I3" not in _broken(_examined(store, tmp_path))
 
 
+def test_a_role_that_one_person_gave_is_told_unless_it_was_the_very_first(store: str, tmp_path: Path) -> None:
+    grants: tuple[dict[str, object], ...] = (
+        {"user_id": "root", "role": "admin", "proposed_by": "root", "by": "root", "first_of_all": True},
+        {"user_id": "ada", "role": "analyst", "proposed_by": "root", "by": "grace", "first_of_all": False},
+        {"user_id": "bob", "role": "analyst", "proposed_by": "root", "by": "root", "first_of_all": False},
+        {"user_id": "eve", "role": "admin", "proposed_by": "root", "by": "eve", "first_of_all": True},
+    )
+
+    async def run() -> None:
+        async with PostgresRecorder(store) as recorder:
+            for said in grants:
+                act = Act("role.granted", NOON, f"person:{said['by']}", str(said["user_id"]), encode(said), bytes(16))
+                await recorder.record(Submission((act,), lambda _: b""))
+
+    asyncio.run(run())
+    told = _check(_examined(store, tmp_path), "I5")
+    assert (told.verdict, told.counts) == ("broken", {"roles granted": 4})
+    assert "bob: proposed and granted by one person" in told.why or "role analyst of bob" in told.why
+
+
 def test_a_decision_that_the_log_gives_to_another_client_is_told(store: str, tmp_path: Path) -> None:
     _record(store, tmp_path, {}, by="client:broker")
     assert "its leaf names another client than its record" in _broken(_examined(store, tmp_path))["I7"]
@@ -359,3 +395,124 @@ def test_everything_that_is_broken_is_told_as_plain_data_too(sound: tuple[str, P
     assert not plain["sound"]
     assert [it["check"] for it in plain["checks"] if it["verdict"] == "broken"] == ["I4"]
     assert len(plain["checks"]) == len(examination.lines()) - 1
+
+
+# What clients' systems are told
+
+
+@pytest.fixture(scope="module")
+def telling(embedded_postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A store after a day of a lender whose client is told of decisions, and the folder of its anchor."""
+    folder = tmp_path_factory.mktemp("anchors") / "kept"
+
+    async def worked(url: str) -> None:
+        async with lending(url) as lender:
+            await lender.decide(2)
+            webhooks = Webhooks(lender.recorder, lender.sources, lambda _: None, "ada")
+            row = (await webhooks.add("bank", "https://los.example/hook", event_types=EVENT_TYPES)).row
+            lender.listeners.take([row])
+            answers = await lender.decide(4, first=2)
+            await lender.decide(2, client="broker", first=6)
+            await lender.report(answers[0]["decision_id"])
+            await webhooks.rotate(row, overlap=timedelta(hours=1))
+            await lender.anchor(folder)
+
+    with new_store(embedded_postgres) as url:
+        asyncio.run(worked(url))
+        yield url, folder
+
+
+@pytest.fixture
+def told(telling: tuple[str, Path], embedded_postgres: str) -> Iterator[str]:
+    """A copy of that store, to be tampered with."""
+    name = f"copy_{uuid4().hex[:12]}"
+    original = telling[0].partition("?")[0].rpartition("/")[2]
+    with psycopg.connect(embedded_postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {original}")
+        yield of_database(embedded_postgres, name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_every_event_tells_of_an_act_and_every_decision_for_an_endpoint_has_one(telling: tuple[str, Path]) -> None:
+    examination = _examined(*telling)
+    assert _broken(examination) == {}
+    assert _check(examination, "I8").counts == {"events": 5}
+    assert _check(examination, "I8").verdict == "ok"
+
+
+UNTRUE: dict[str, tuple[str, dict[str, str]]] = {
+    "an event tells another outcome": (
+        f"UPDATE obligor.outbox SET {_marked('payload', 'outcome')} WHERE type = 'decision.made'",
+        {"I8": "its event tells another outcome (and 3 more)"},
+    ),
+    "an event was moved to another client": (
+        "UPDATE obligor.outbox SET client_id = 'broker' WHERE type = 'decision.made'",
+        {"I8": "another client or application"},
+    ),
+    "an event of nothing was put in": (
+        "INSERT INTO obligor.outbox VALUES (gen_random_uuid(), 9999, 'bank', 'A', 99, 'decision.made', '{}', now())",
+        {"I8": "of an act that is not in the log"},
+    ),
+    "an event was put under another act": (
+        "UPDATE obligor.outbox SET leaf_index = 0 WHERE leaf_index = (SELECT min(leaf_index) FROM obligor.outbox)",
+        {"I8": "an event decision.made of an act release"},
+    ),
+    "an event is not even JSON": (
+        "UPDATE obligor.outbox SET payload = 'what?'",
+        {"I8": "another form"},
+    ),
+    "a delivery is of no event": (
+        (
+            "INSERT INTO obligor.delivery (event_id, endpoint_id, sequence, due_since, next_at)"
+            " VALUES (gen_random_uuid(), 'ep_', 1, now(), now())"
+        ),
+        {"I8": "1 deliveries are of no event"},
+    ),
+    "the address of an endpoint was exchanged": (
+        "UPDATE obligor.webhook_endpoint SET url = 'https://thief.example/'",
+        {"I4": "its url is not what its last act left"},
+    ),
+    "the secret of an endpoint was exchanged": (
+        "UPDATE obligor.webhook_endpoint SET secret = 'known to somebody'",
+        {"I4": "its secret_sha256 is not what its last act left"},
+    ),
+    "an endpoint was put in": (
+        (
+            "INSERT INTO obligor.webhook_endpoint SELECT 'ep_new', client_id, url, event_types, state, secret, NULL, NULL,"
+            " created_at, leaf_index FROM obligor.webhook_endpoint"
+        ),
+        {"I4": "no act of the log made it"},
+    ),
+    "an endpoint is gone": (
+        "DELETE FROM obligor.webhook_endpoint",
+        {"I4": "its row is gone", "I8": "deliveries are of no event or endpoint"},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", UNTRUE)
+def test_what_was_told_untruly_is_named_and_nothing_else(told: str, telling: tuple[str, Path], what: str) -> None:
+    statement, wanted = UNTRUE[what]
+    _tamper(told, statement)
+    found = _broken(_examined(told, telling[1]))
+    assert found.keys() == wanted.keys()
+    for name, words in wanted.items():
+        assert words in found[name]
+
+
+def test_a_decision_whose_client_s_system_is_not_told_is_named_once_the_endpoint_is_known_everywhere(
+    store_url: str, tmp_path: Path
+) -> None:
+    async def worked(after: timedelta, first: int) -> None:
+        clock = LendersClock(NOON + after)
+        async with lending(store_url, clock=clock, seed=first + 2) as lender:
+            if not first:
+                webhooks = Webhooks(lender.recorder, lender.sources, lambda _: None, "ada")
+                await webhooks.add("bank", "https://los.example/hook", event_types=EVENT_TYPES)
+            await lender.decide(1, first=first)
+            await lender.anchor(tmp_path / "kept")
+
+    asyncio.run(worked(timedelta(), 0))
+    assert "I2" not in _broken(_examined(store_url, tmp_path / "kept"))
+    asyncio.run(worked(timedelta(minutes=2), 1))
+    assert "its client's system is not told of it" in _broken(_examined(store_url, tmp_path / "kept"))["I2"]

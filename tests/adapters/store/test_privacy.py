@@ -49,7 +49,7 @@ def _application(name: str = CANARY, **changes: Any) -> dict[str, Any]:
     return given | {"customer": name, "bureau": [{"at": "2026-01-01", "balance": 987654.25}]} | changes
 
 
-class _House:
+class House:
     """A lender, and what its office needs."""
 
     def __init__(self, lender: Lender, url: str, pool: Pool, *, retain_days: int = 0) -> None:
@@ -59,8 +59,8 @@ class _House:
 
     @property
     def sealer(self) -> Sealer:
-        assert self.service._sealer is not None
-        return self.service._sealer
+        assert self.service.sealer is not None
+        return self.service.sealer
 
     async def decide(self, name: str = CANARY, *, key: str = "k1", client: str = "bank") -> dict[str, Any]:
         return await self.lender.decide_one(_application(name), client=client, key=key)
@@ -81,12 +81,12 @@ class _House:
         return certificate
 
 
-def at_work(url: str, work: Callable[[_House], Awaitable[None]], **of_office: Any) -> None:
+def at_work(url: str, work: Callable[[House], Awaitable[None]], **of_office: Any) -> None:
     async def run() -> None:
         pool = Pool(url)
         try:
             async with lending(url, seed=next(_SEEDS)) as lender:
-                await work(_House(lender, url, pool, **of_office))
+                await work(House(lender, url, pool, **of_office))
         finally:
             await pool.close()
 
@@ -116,7 +116,7 @@ def verified(url: str) -> list[str]:
 
 
 def test_what_an_applicant_says_is_nowhere_in_the_database_and_is_answered_all_the_same(store_url: str) -> None:
-    async def work(house: _House) -> None:
+    async def work(house: House) -> None:
         answer = await house.decide()
         assert answer["application_id"] == CANARY
         asked = UUID(answer["decision_id"])
@@ -136,7 +136,7 @@ def test_what_an_applicant_says_is_nowhere_in_the_database_and_is_answered_all_t
 
 
 def test_the_same_request_is_answered_with_the_same_bytes_though_the_name_is_not_kept(store_url: str) -> None:
-    async def work(house: _House) -> None:
+    async def work(house: House) -> None:
         service, who = house.service, caller("bank")
         one, other = _application(), _application("Bob")
         first = await service.decide(who, key="k", application=one)
@@ -161,7 +161,7 @@ def test_the_same_request_is_answered_with_the_same_bytes_though_the_name_is_not
 
 
 def test_after_erasing_the_log_verifies_and_nobody_reads_what_was_said(store_url: str) -> None:
-    async def work(house: _House) -> None:
+    async def work(house: House) -> None:
         service, who = house.service, caller("bank")
         answer, bobs = await house.decide(), await house.decide("Bob", key="k2")
         asked = UUID(answer["decision_id"])
@@ -189,7 +189,7 @@ def test_after_erasing_the_log_verifies_and_nobody_reads_what_was_said(store_url
 
 
 def test_a_certificate_is_signed_by_the_deployment(store_url: str) -> None:
-    async def work(house: _House) -> None:
+    async def work(house: House) -> None:
         answer = await house.decide()
         said = await house.erase(await house.subject(answer["decision_id"]))
         signature = bytes.fromhex(said.pop("signature"))
@@ -202,7 +202,7 @@ def test_a_certificate_is_signed_by_the_deployment(store_url: str) -> None:
 
 
 def test_who_is_held_is_not_erased_until_the_hold_is_released(store_url: str) -> None:
-    async def work(house: _House) -> None:
+    async def work(house: House) -> None:
         subject = await house.subject((await house.decide())["decision_id"])
         assert (await house.office.hold(subject, because="case 7")).held_because == "case 7"
         with pytest.raises(GateError, match="a legal hold stands"):
@@ -220,7 +220,7 @@ def test_who_is_held_is_not_erased_until_the_hold_is_released(store_url: str) ->
 def test_the_store_itself_refuses_to_erase_who_is_held(store_url: str) -> None:
     """A hold that is placed between the look and the act is kept all the same."""
 
-    async def work(house: _House) -> None:
+    async def work(house: House) -> None:
         subject = await house.subject((await house.decide())["decision_id"])
         before = await house.subjects.standing(subject)
         await house.office.hold(subject, because="case 7")
@@ -239,7 +239,7 @@ def test_the_store_itself_refuses_to_erase_who_is_held(store_url: str) -> None:
 
 
 def test_what_a_law_says_is_kept_is_not_erased_before_its_day(store_url: str) -> None:
-    async def work(house: _House) -> None:
+    async def work(house: House) -> None:
         subject = await house.subject((await house.decide())["decision_id"])
         with pytest.raises(GateError, match=r"must be kept until 2028-12-27; nothing was erased"):
             await house.erase(subject)
@@ -250,7 +250,7 @@ def test_what_a_law_says_is_kept_is_not_erased_before_its_day(store_url: str) ->
 
 
 def test_a_person_is_told_all_that_is_kept_and_that_is_an_act(store_url: str) -> None:
-    async def work(house: _House) -> None:
+    async def work(house: House) -> None:
         subject = await house.subject((await house.decide())["decision_id"])
         told = await house.office.export(subject, sealer=house.sealer)
         (decision,) = told["decisions"]
@@ -280,7 +280,7 @@ _TAMPERED = {
 
 @pytest.mark.parametrize("tampered", _TAMPERED)
 def test_what_was_tampered_with_is_not_opened_and_the_log_tells_once(store_url: str, tampered: str) -> None:
-    async def work(house: _House) -> None:
+    async def work(house: House) -> None:
         answer, _ = await house.decide(), await house.decide("Bob", key="k2")
         with psycopg.connect(store_url) as connection:
             connection.execute("ALTER TABLE obligor.record DISABLE TRIGGER append_only")
@@ -302,7 +302,7 @@ def test_a_record_of_before_is_found_and_explained_beside_sealed_ones(store_url:
 
     answer = asyncio.run(before())
 
-    async def work(house: _House) -> None:
+    async def work(house: House) -> None:
         await house.decide("Old", key="new")
         found = (await house.service.search(caller("bank"), Search(application_id="Old"))).decisions
         assert [it["application_id"] for it in found] == ["Old", "Old"]
@@ -330,7 +330,7 @@ def _turned(url: str, version: int) -> None:
 
 
 def test_every_key_is_wrapped_anew_and_the_old_version_opens_nothing(store_url: str) -> None:
-    async def work(house: _House) -> None:
+    async def work(house: House) -> None:
         for at in range(7):
             await house.decide(f"Ann {at}", key=f"k{at}")
 
@@ -341,7 +341,7 @@ def test_every_key_is_wrapped_anew_and_the_old_version_opens_nothing(store_url: 
     assert wrap_anew(store_url, ring, at_once=3) == 7
     assert wrap_anew(store_url, ring) == 0
 
-    async def retire(house: _House) -> None:
+    async def retire(house: House) -> None:
         assert await house.subjects.behind(2) == 0
         first = next(it for it in await house.subjects.keyring() if (it.purpose, it.version) == (DATA, 1))
         await house.keep_key(replace(first, wrapped=None))
@@ -354,7 +354,7 @@ def test_every_key_is_wrapped_anew_and_the_old_version_opens_nothing(store_url: 
     assert (kept.min_version, kept.current) == (2, 2)
 
 
-async def _with(house: _House, ring: Any, work: Callable[[_House], Awaitable[None]]) -> None:
+async def _with(house: House, ring: Any, work: Callable[[House], Awaitable[None]]) -> None:
     house.sealer.turn(ring)
     await work(house)
 
@@ -362,7 +362,7 @@ async def _with(house: _House, ring: Any, work: Callable[[_House], Awaitable[Non
 def _refused_while_needed(url: str) -> None:
     """A version that still wraps a key is not retired, whoever asks."""
 
-    async def work(house: _House) -> None:
+    async def work(house: House) -> None:
         newest = next(it for it in await house.subjects.keyring() if (it.purpose, it.version) == (DATA, 2))
         with pytest.raises(IntegrityError):
             await house.keep_key(replace(newest, wrapped=None))
@@ -373,7 +373,7 @@ def _refused_while_needed(url: str) -> None:
 def test_whoever_still_makes_keys_under_a_retired_version_is_refused_and_nothing_is_recorded(store_url: str) -> None:
     _turned(store_url, 2)
 
-    async def work(house: _House) -> None:
+    async def work(house: House) -> None:
         kept = await house.subjects.keyring()
         old = open_keyring([it for it in kept if it.version == 1], KMS, random=house.lender.sources.random)
         house.sealer.turn(old)
@@ -389,7 +389,7 @@ def test_whoever_still_makes_keys_under_a_retired_version_is_refused_and_nothing
 
 
 def test_keys_are_wrapped_anew_while_decisions_are_made(store_url: str) -> None:
-    async def work(house: _House) -> None:
+    async def work(house: House) -> None:
         for at in range(20):
             await house.decide(f"Ann {at}", key=f"k{at}")
         await house.keep_key(make_kept(DATA, 2, KMS))
@@ -408,7 +408,7 @@ def test_keys_are_wrapped_anew_while_decisions_are_made(store_url: str) -> None:
 
 
 def test_a_rotation_that_was_killed_goes_on_and_nothing_is_lost(store_url: str) -> None:
-    async def work(house: _House) -> None:
+    async def work(house: House) -> None:
         for at in range(9):
             await house.decide(f"Ann {at}", key=f"k{at}")
 
@@ -423,7 +423,7 @@ def test_a_rotation_that_was_killed_goes_on_and_nothing_is_lost(store_url: str) 
         wrap_anew(store_url, ring, at_once=4, advance=killed)
     assert wrap_anew(store_url, ring, at_once=4) == 5
 
-    async def read(house: _House) -> None:
+    async def read(house: House) -> None:
         found = (await house.service.search(caller("bank"), Search())).decisions
         assert sorted(it["application_id"] for it in found) == [f"Ann {at}" for at in range(9)]
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from uuid import uuid4
@@ -116,11 +117,12 @@ def test_a_thousand_decisions_at_once_are_one_tree(store_url: str) -> None:
 
 
 WRITER = """
-import asyncio, sys
+import asyncio, sys, time
 from obligor.adapters.store.recorder import PostgresRecorder
 from tests.stores import submission
-async def run(url, name):
+async def run(url, name, start):
     async with PostgresRecorder(url) as recorder:
+        await asyncio.sleep(float(start) - time.time())  # both begin together
         async def client(first):
             for place in range(first, 1000, 20):
                 await recorder.record(submission(f"{name} {place}"))
@@ -130,7 +132,8 @@ asyncio.run(run(*sys.argv[1:]))
 
 
 def test_two_processes_write_one_tree_without_a_fork(store_url: str) -> None:
-    writers = [subprocess.Popen([sys.executable, "-c", WRITER, store_url, name]) for name in ("one", "other")]
+    start = str(time.time() + 4)
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, store_url, name, start]) for name in ("one", "other")]
     assert [writer.wait(timeout=120) for writer in writers] == [0, 0]
     store = held(store_url)
     assert len(store.leaves) == 2000

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import psycopg
 import pytest
 from sqlalchemy.dialects import postgresql
 from tests.stores import held, submission
 
+from obligor.adapters.store.archive import PostgresArchive
+from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.adapters.store.tables import METADATA
 
@@ -55,8 +58,13 @@ def test_the_rights_of_the_reference_are_enough_to_decide_and_too_few_to_forget(
 
             async def decide() -> None:
                 async with PostgresRecorder(url) as recorder:
-                    await recorder.record(submission("one"))
+                    await recorder.record(submission("one", decision_id=decision_id))
+                pool = Pool(url)
+                assert await PostgresArchive(pool).decision(decision_id, client_id="bank")
+                assert await PostgresArchive(pool).decision(decision_id, client_id="broker") is None
+                await pool.close()
 
+            decision_id = uuid4()
             asyncio.run(decide())
             with psycopg.connect(url, autocommit=True) as service:
                 for change in (

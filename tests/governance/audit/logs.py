@@ -25,6 +25,8 @@ from obligor.serving.acts import (
     OutcomeRow,
     ReleaseRow,
     Request,
+    ReviewDecisionRow,
+    ReviewRow,
     Submission,
 )
 from obligor.serving.encoding import encode
@@ -152,13 +154,16 @@ class Lender:
         return self.at
 
 
+TABLES = ("decision", "outcome", "review", "review_decision", "release", "profile_change")
+
+
 @dataclass
 class MemoryLog:
     """Keeps acts as the store does, in lists that a test may tamper with."""
 
     kept: list[StoredLeaf] = field(default_factory=list)
     nodes_kept: list[StoredNode] = field(default_factory=list)
-    tables: dict[str, list[StoredRow]] = field(default_factory=lambda: {"decision": [], "outcome": [], "release": []})
+    tables: dict[str, list[StoredRow]] = field(default_factory=lambda: {it: [] for it in TABLES})
     asked: list[StoredRequest] = field(default_factory=list)
     keys: dict[str, Mapping[str, object]] = field(default_factory=dict)
     artefacts_kept: list[StoredArtefact] = field(default_factory=list)
@@ -197,6 +202,10 @@ class MemoryLog:
                 self.tables["decision"].append(StoredRow(index, values))
             case OutcomeRow():
                 self.tables["outcome"].append(StoredRow(index, values))
+            case ReviewRow():
+                self.tables["review"].append(StoredRow(index, values))
+            case ReviewDecisionRow():
+                self.tables["review_decision"].append(StoredRow(index, values))
             case ReleaseRow():
                 self.tables["release"].append(StoredRow(index, values))
                 self.artefacts_kept += [StoredArtefact(each.sha256, each.kind, each.body) for each in row.artefacts]
@@ -235,6 +244,12 @@ class MemoryLog:
 
     def api_keys(self) -> Iterator[Mapping[str, object]]:
         return iter(self.keys.values())
+
+    def people(self, table: str) -> Iterator[Mapping[str, object]]:
+        return iter(())
+
+    def webhooks(self) -> Iterator[Mapping[str, object]]:
+        return iter(())
 
     def artefacts(self) -> Iterator[StoredArtefact]:
         return iter(self.artefacts_kept)

@@ -460,6 +460,54 @@ def test_an_api_key_made_or_widened_past_the_log(store: Store) -> None:
     assert [it.kind for it in store.verify().findings] == [Kind.API_KEY, Kind.API_KEY]
 
 
+def test_people_and_roles_made_or_changed_past_the_log(store: Store) -> None:
+    from obligor.adapters.store.people import PostgresPeople
+    from obligor.adapters.store.pool import Pool
+    from obligor.adapters.store.recorder import PostgresRecorder
+    from obligor.serving.people import People
+    from obligor.serving.sources import live_sources
+
+    async def settle() -> None:
+        pool = Pool(store.url)
+        async with PostgresRecorder(store.url) as recorder:
+            people = People(PostgresPeople(pool), recorder, live_sources())
+            await people.add("root", password=None, by="root")
+            await people.grant("root", "admin", by="root")
+            await people.add("ada", password="a long and quiet harbour", by="root")  # noqa: S106  of nobody
+            await people.grant("ada", "analyst", by="root")
+            await people.signed_in("ada")
+        await pool.close()
+
+    asyncio.run(settle())
+    assert store.verify().sound
+    ada = "WHERE user_id = 'ada'"
+    for change, back in (
+        (
+            f"UPDATE obligor.user_role SET state = 'granted' {ada}",
+            f"UPDATE obligor.user_role SET state = 'proposed' {ada}",
+        ),
+        (
+            f"UPDATE obligor.user_role SET role = 'auditor' {ada}",
+            f"UPDATE obligor.user_role SET role = 'analyst' {ada}",
+        ),
+        (
+            f"UPDATE obligor.app_user SET disabled_at = now() {ada}",
+            f"UPDATE obligor.app_user SET disabled_at = NULL {ada}",
+        ),
+        (
+            "INSERT INTO obligor.user_role SELECT 'ada', 'admin', 'granted', 'a', 'b', now(), 1",
+            f"DELETE FROM obligor.user_role {ada} AND role = 'admin'",
+        ),
+        (f"UPDATE obligor.app_user SET password = password || 'x' {ada}", ""),
+        (f"DELETE FROM obligor.app_user {ada}", ""),
+    ):
+        store.tamper(change)
+        assert set(store.found()) == {Kind.PERSON}, change
+        if back:
+            store.tamper(back)
+            assert store.verify().sound
+
+
 def test_two_writers_give_one_log(store: Store) -> None:
     """Two processes record at once: their acts lie in one order, and the log verifies."""
 

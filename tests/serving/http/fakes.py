@@ -21,16 +21,26 @@ from obligor.core.errors import (
 )
 from obligor.core.policy import Evidence, Policy, Threshold
 from obligor.core.profile import EVERYTHING_OFF
-from obligor.serving.acts import Caller, DecisionRow, OutcomeRow, Recorded, StoredDecision
+from obligor.serving.acts import (
+    Caller,
+    DecisionRow,
+    OutcomeRow,
+    Recorded,
+    Request,
+    ReviewDecisionRow,
+    ReviewRow,
+    StoredDecision,
+)
 from obligor.serving.deciding import DecisionService
 from obligor.serving.http import Door, Seats, make_app
 from obligor.serving.meter import NoMeter
 from obligor.serving.releases import Releases, compile_release
+from obligor.serving.reviewing import ReviewService, StoredReview
 from obligor.serving.sources import live_sources
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from uuid import UUID
 
     from obligor.serving.acts import Search, StoredRelease, Submission
@@ -95,6 +105,8 @@ class MemoryStore:
     kept: list[StoredDecision] = field(default_factory=list)
     rows: list[DecisionRow] = field(default_factory=list)
     reports: list[OutcomeRow] = field(default_factory=list)
+    asked: list[tuple[ReviewRow, bytes]] = field(default_factory=list)
+    found: dict[UUID, ReviewDecisionRow] = field(default_factory=dict)
     answered: dict[tuple[str, str, str], tuple[bytes, Recorded]] = field(default_factory=dict)
     in_flight: set[tuple[str, str, str]] = field(default_factory=set)
     down: bool = False
@@ -104,7 +116,8 @@ class MemoryStore:
         if self.down:
             raise UnavailableError("the store does not answer")
         request = submission.request
-        assert request is not None
+        if request is None:
+            return self._keep(submission)
         named = (request.client_id, request.route, request.key)
         if named in self.answered:
             payload, recorded = self.answered[named]
@@ -125,6 +138,7 @@ class MemoryStore:
 
     def _keep(self, submission: Submission) -> Recorded:
         first = len(self.leaves)
+        response = submission.respond(first)
         for act in submission.acts:
             self.leaves.append(act.kind)
             for row in act.rows:
@@ -134,11 +148,16 @@ class MemoryStore:
                     self.kept.append(StoredDecision(row.decision_id, row.client_id, at, b"{}", act.record, act.salt))
                 elif isinstance(row, OutcomeRow):
                     self.reports.append(row)
-        return Recorded(submission.respond(first), submission.status, replayed=False, leaf_index=first)
+                elif isinstance(row, ReviewRow):
+                    self.asked.append((row, act.record))
+                elif isinstance(row, ReviewDecisionRow):
+                    self.found[row.review_id] = row
+        return Recorded(response, submission.status, replayed=False, leaf_index=first)
 
-    async def decision(self, decision_id: UUID) -> StoredDecision | None:
+    async def decision(self, decision_id: UUID, *, client_id: str | None = None) -> StoredDecision | None:
         self._check()
-        return next((it for it in self.kept if it.decision_id == decision_id), None)
+        found = next((it for it in self.kept if it.decision_id == decision_id), None)
+        return None if found is None or client_id not in (None, found.client_id) else found
 
     async def search(self, search: Search) -> tuple[StoredDecision, ...]:
         self._check()
@@ -154,7 +173,7 @@ class MemoryStore:
         ]
         return tuple(reversed(found))[: search.limit]
 
-    async def outcomes(self, decision_id: UUID) -> tuple[OutcomeRow, ...]:
+    async def outcomes(self, decision_id: UUID, *, client_id: str | None = None) -> tuple[OutcomeRow, ...]:
         return tuple(it for it in self.reports if it.decision_id == decision_id)
 
     async def artefact(self, sha256: str) -> bytes | None:
@@ -162,6 +181,40 @@ class MemoryStore:
 
     async def release(self) -> StoredRelease | None:
         return None
+
+    async def answer(self, request: Request) -> tuple[bytes, Recorded] | None:
+        return self.answered.get((request.client_id, request.route, request.key))
+
+    async def review(self, review_id: UUID) -> StoredReview | None:
+        return next((it for it in self._reviews() if it.review_id == review_id), None)
+
+    async def reviews_of(self, decision_id: UUID) -> tuple[StoredReview, ...]:
+        self._check()
+        return tuple(it for it in self._reviews() if it.decision_id == decision_id)
+
+    async def open_reviews(self) -> tuple[StoredReview, ...]:
+        return tuple(sorted((it for it in self._reviews() if it.verdict is None), key=lambda it: it.due_at))
+
+    async def request_of(self, review_id: UUID) -> bytes | None:
+        return next((record for row, record in self.asked if row.review_id == review_id), None)
+
+    async def decision_of(self, review_id: UUID) -> bytes | None:
+        return None
+
+    async def activated_by(self, release: int) -> str | None:
+        return "Ada"
+
+    def _reviews(self) -> Iterator[StoredReview]:
+        for row, _ in self.asked:
+            done = self.found.get(row.review_id)
+            came = (
+                (None,) * 5
+                if done is None
+                else (done.verdict, done.outcome, done.decided_at, done.by, done.new_decision_id)
+            )
+            yield StoredReview(
+                *(row.review_id, row.decision_id, row.client_id, row.requested_at, row.due_at, row.pack, *came)
+            )
 
     def _check(self) -> None:
         if self.down:
@@ -222,7 +275,7 @@ class House:
         return httpx.AsyncClient(transport=transport, base_url="http://obligor.example", headers=headers)
 
 
-def house(*, release: Release | None = None, most_open: int = 64, **of_door: Any) -> House:
+def house(*, release: Release | None = None, most_open: int = 64, authenticating: Any = None, **of_door: Any) -> House:
     """Build a service with a small release in force."""
     store, states = MemoryStore(), States()
     releases = Releases(store)
@@ -235,7 +288,14 @@ def house(*, release: Release | None = None, most_open: int = 64, **of_door: Any
         sources=live_sources(),
         meter=NoMeter(),
     )
-    door = Door(service, KnownKeys(), MemoryLog(), states, lambda: b"# HELP up\n", seats=Seats(most_open), **of_door)
+    keys = authenticating or KnownKeys()
+    sources = live_sources()
+    reviews = ReviewService(decisions=service, archive=store, reviews=store, recorder=store, sources=sources)
+    door = Door(
+        *(service, keys, MemoryLog(), states, lambda: b"# HELP up\n"),
+        seats=Seats(most_open),
+        **({"reviews": reviews} | of_door),
+    )
     return House(store, releases, door, states, make_app(door))
 
 

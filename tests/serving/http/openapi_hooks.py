@@ -1,7 +1,8 @@
 """What an OpenAPI document cannot say, told to Schemathesis: it reads this file as its hooks.
 
 A key of its own for every request that is meant to be taken (one that was used for another body is refused), the day of a
-report, the rows of one applicant alone, and that minus zero is no number here.
+report, the rows of one applicant alone, that a request for a review says something and corrects what there is, and that minus
+zero is no number here.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ def _said(body: Any) -> Any:
         for row in (row for it in said.values() if isinstance(it, list) for row in it if isinstance(row, dict)):
             for name in said:
                 row.pop(name, None)
+        if {"statement", "corrections"} & said.keys() or not said:
+            said = {"statement": str(said.get("statement", "")).strip() or "a view", "corrections": {}}
         if "observed_on" in said:
             said["observed_on"] = datetime.now(UTC).date().isoformat()
         return said

@@ -49,9 +49,9 @@ class PostgresArchive:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def decision(self, decision_id: UUID) -> StoredDecision | None:
-        """Find a decision."""
-        found = await self._pool.rows(f"{_DECISION} WHERE decision_id = %s", (decision_id,))
+    async def decision(self, decision_id: UUID, *, client_id: str | None = None) -> StoredDecision | None:
+        """Find a decision; one of another client is not found where a client is named."""
+        found = await self._pool.rows_of(client_id, f"{_DECISION} WHERE decision_id = %s", (decision_id,))
         return StoredDecision(**found[0]) if found else None
 
     async def search(self, search: Search) -> tuple[StoredDecision, ...]:
@@ -67,15 +67,16 @@ class PostgresArchive:
         }
         held = {condition: value for condition, value in asked.items() if value is not None}
         where = f"WHERE {' AND '.join(held)}" if held else ""
-        found = await self._pool.rows(
+        found = await self._pool.rows_of(
+            search.client_id,
             f"{_DECISION} {where} ORDER BY leaf_index DESC LIMIT %s",
             (*held.values(), search.limit),
         )
         return tuple(StoredDecision(**row) for row in found)
 
-    async def outcomes(self, decision_id: UUID) -> tuple[OutcomeRow, ...]:
-        """Give what was reported of a decision, in the order of the log."""
-        return tuple(OutcomeRow(**row) for row in await self._pool.rows(_OUTCOMES, (decision_id,)))
+    async def outcomes(self, decision_id: UUID, *, client_id: str | None = None) -> tuple[OutcomeRow, ...]:
+        """Give what was reported of a decision, in the order of the log; of another client's nothing."""
+        return tuple(OutcomeRow(**row) for row in await self._pool.rows_of(client_id, _OUTCOMES, (decision_id,)))
 
     async def artefact(self, sha256: str) -> bytes | None:
         """Give the bytes of a card, a policy or a profile; their hash was checked.
@@ -132,7 +133,7 @@ class PostgresArchive:
 
     async def answer(self, request: Request) -> tuple[bytes, Recorded] | None:
         """Give the hash of the payload and the answer that a request was given, where it was recorded."""
-        found = await self._pool.rows(_REQUEST, (request.client_id, request.route, request.key))
+        found = await self._pool.rows_of(request.client_id, _REQUEST, (request.client_id, request.route, request.key))
         if not found:
             return None
         (row,) = found

@@ -10,6 +10,7 @@ from psycopg import sql
 from obligor.adapters.store.log_source import PostgresLogSource, one_moment
 from obligor.adapters.store.privacy import KEYRING, SUBJECT_KEYS
 from obligor.governance.audit.doctor import Hit
+from obligor.governance.audit.told import StoredEvent
 from obligor.security.sealing import KeptKey
 from obligor.serving.acts import StoredRelease, StoredSubjectKey
 
@@ -25,6 +26,14 @@ _STRAY_OUTCOMES: Final = """
     WHERE NOT EXISTS (SELECT FROM obligor.decision WHERE decision.decision_id = outcome.decision_id)
     ORDER BY 1
 """
+_EVENTS: Final = """
+    SELECT leaf_index, client_id, application_id, type, payload FROM obligor.outbox ORDER BY leaf_index
+"""
+_STRAY_DELIVERIES: Final = """
+    SELECT count(*) FROM obligor.delivery LEFT JOIN obligor.outbox USING (event_id)
+    LEFT JOIN obligor.webhook_endpoint USING (endpoint_id)
+    WHERE outbox.event_id IS NULL OR webhook_endpoint.endpoint_id IS NULL
+"""
 _COLUMNS: Final = """
     SELECT table_name, column_name, data_type FROM information_schema.columns
     WHERE table_schema = 'obligor' AND data_type IN ('text', 'character varying', 'bytea', 'ARRAY', 'json', 'jsonb')
@@ -34,6 +43,17 @@ _SEARCH: Final = """
     SELECT canary.number, count(*) FROM obligor.{table} AS searched
     JOIN unnest(%s::bytea[]) WITH ORDINALITY AS canary (word, number) ON position(canary.word IN {value}) > 0
     GROUP BY canary.number ORDER BY canary.number
+"""
+_UNHIDDEN: Final = """
+    SELECT hidden.name FROM unnest(ARRAY['decision', 'outcome', 'record', 'request']) AS hidden (name)
+    LEFT JOIN pg_class ON pg_class.oid = to_regclass('obligor.' || hidden.name)
+    LEFT JOIN pg_policy ON polrelid = pg_class.oid
+    GROUP BY hidden.name, relrowsecurity
+    HAVING relrowsecurity IS NOT true OR array_agg(polname::text ORDER BY polname) <> ARRAY['every_row', 'own_rows']
+        OR bool_or(CASE polname
+            WHEN 'every_row' THEN pg_get_expr(polqual, polrelid) NOT LIKE '%CURRENT_USER <> ''obligor_reader''%'
+            ELSE pg_get_expr(polqual, polrelid) NOT SIMILAR TO '%(obligor.client|decision_id|leaf_index)%' END)
+    ORDER BY 1
 """
 _RELEASE: Final = """
     SELECT number, statement, signature,
@@ -64,6 +84,21 @@ class PostgresExamination(PostgresLogSource):
     def stray_outcomes(self) -> Sequence[int]:
         """Give the leaves of outcomes that are of no decision."""
         return [int(row[0]) for row in self._connection.execute(_STRAY_OUTCOMES)]
+
+    def unhidden(self) -> Sequence[str]:
+        """Name the tables whose rows the database does not hide from other clients, though it should."""
+        return [str(row[0]) for row in self._connection.execute(_UNHIDDEN)]
+
+    def events(self) -> Iterator[StoredEvent]:
+        """Give what is told to clients' systems, by the index of the leaf."""
+        if not self._has("outbox"):
+            return iter(())
+        return (StoredEvent(**row) for row in self._stream(_EVENTS))
+
+    def stray_deliveries(self) -> int:
+        """Count deliveries that are of no event or no endpoint."""
+        row = self._connection.execute(_STRAY_DELIVERIES).fetchone() if self._has("delivery") else None
+        return 0 if row is None else int(row[0])
 
     def search(self, canaries: Sequence[str]) -> Iterator[Hit]:
         """Find strings, as UTF-8, in every column of the store that can hold text."""

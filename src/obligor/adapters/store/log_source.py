@@ -41,6 +41,11 @@ _GUARDS: Final = """
     ORDER BY 1
 """
 _GUARDED: Final = 2 + 8 + 16 + 32  # before, delete, update, truncate; for a statement
+_WEBHOOKS: Final = """
+    SELECT endpoint_id, client_id, url, event_types, state, encode(sha256(secret), 'hex') AS secret_sha256,
+        encode(sha256(previous_secret), 'hex') AS previous_sha256, previous_until, created_at
+    FROM obligor.webhook_endpoint ORDER BY endpoint_id
+"""
 _PATIENCE: Final = "10min"
 
 
@@ -82,7 +87,10 @@ class PostgresLogSource:
         return (row["leaf_index"] for row in self._stream(_STRAY))
 
     def rows(self, table: str) -> Iterator[StoredRow]:
-        """Give the rows of ``decision``, ``outcome`` or ``release``, by the index of their leaf."""
+        """Give the rows of a table that repeats records, by the index of their leaf; a store of earlier may lack the table."""
+        there = self._connection.execute("SELECT to_regclass('obligor.' || %s::text)", (table,)).fetchone()
+        if there is None or there[0] is None:
+            return iter(())
         query = sql.SQL("SELECT * FROM obligor.{} ORDER BY leaf_index").format(sql.Identifier(table))
         return (StoredRow(row["leaf_index"], _plain(row)) for row in self._stream(query))
 
@@ -94,6 +102,18 @@ class PostgresLogSource:
     def api_keys(self) -> Iterator[Mapping[str, object]]:
         """Give the API keys as they stand."""
         return (_plain(row) for row in self._stream("SELECT * FROM obligor.api_key ORDER BY key_id"))
+
+    def people(self, table: str) -> Iterator[Mapping[str, object]]:
+        """Give the rows of ``app_user`` or ``user_role`` as they stand; none where the store is older than they are."""
+        there = self._connection.execute("SELECT to_regclass(%s)", (f"obligor.{table}",)).fetchone()
+        if there is None or there[0] is None:
+            return iter(())
+        query = sql.SQL("SELECT * FROM obligor.{} ORDER BY leaf_index").format(sql.Identifier(table))
+        return (_plain(row) for row in self._stream(query))
+
+    def webhooks(self) -> Iterator[Mapping[str, object]]:
+        """Give the endpoints of clients as they stand; of their secrets the SHA-256."""
+        return (_plain(row) for row in self._stream(_WEBHOOKS)) if self._has("webhook_endpoint") else iter(())
 
     def artefacts(self) -> Iterator[StoredArtefact]:
         """Give every card, policy and profile, by hash."""
@@ -107,6 +127,11 @@ class PostgresLogSource:
     def unguarded(self) -> Sequence[str]:
         """Tell, in a sentence each, which guards of the append-only tables are missing or switched off."""
         return [fault for row in self._connection.execute(_GUARDS) if (fault := _fault(*row))]
+
+    def _has(self, table: str) -> bool:
+        """Tell whether there is a table, which older stores lack."""
+        row = self._connection.execute("SELECT to_regclass(%s)", (f"obligor.{table}",)).fetchone()
+        return row is not None and row[0] is not None
 
     def _stream(self, query: str | sql.Composed, parameters: Sequence[object] = ()) -> Iterator[dict[str, Any]]:
         self._streams += 1

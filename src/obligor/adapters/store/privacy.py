@@ -26,6 +26,14 @@ _DECISIONS: Final = """
     JOIN obligor.record USING (leaf_index)
     WHERE subject = %s ORDER BY leaf_index
 """
+_REVIEWS: Final = """
+    SELECT record.body FROM (
+        SELECT review_id, leaf_index, decision_id FROM obligor.review
+        UNION ALL SELECT review_id, review_decision.leaf_index, decision_id
+        FROM obligor.review_decision JOIN obligor.review USING (review_id)
+    ) AS said JOIN obligor.decision USING (decision_id) JOIN obligor.record ON record.leaf_index = said.leaf_index
+    WHERE subject = %s ORDER BY said.leaf_index
+"""
 _STANDING: Final = """
     SELECT
         (SELECT count(*) FROM obligor.decision WHERE subject = %(subject)s) AS decisions,
@@ -64,6 +72,10 @@ class PostgresPrivacy:
     async def decisions(self, subject: bytes) -> tuple[StoredDecision, ...]:
         """Give the decisions on a subject, in the order of the log."""
         return tuple(StoredDecision(**row) for row in await self._pool.rows(_DECISIONS, (subject,)))
+
+    async def reviews(self, subject: bytes) -> tuple[bytes, ...]:
+        """Give the records of reviews of those decisions, what was asked for and what was found, in the order of the log."""
+        return tuple(row["body"] for row in await self._pool.rows(_REVIEWS, (subject,)))
 
     async def subjects(self, tag: str) -> tuple[bytes, ...]:
         """Give the subjects of an application, by the name it is searched by."""

@@ -35,9 +35,17 @@ from obligor.serving.acts import (
     ErasedRow,
     HoldRow,
     KeyringRow,
+    OutboxRow,
     OutcomeRow,
+    ProfileChangeRow,
     ReleaseRow,
+    ReviewDecisionRow,
+    ReviewRow,
+    SignInRow,
     SubjectKeyRow,
+    UserRoleRow,
+    UserRow,
+    WebhookRow,
 )
 
 if TYPE_CHECKING:
@@ -139,6 +147,112 @@ _API_KEY = _insert(
            excluded.expires_at, excluded.revoked_at, excluded.leaf_index)
         RETURNING pg_notify('obligor_api_key', key_id)""",
 )
+_OUTBOX = Insert(
+    "outbox",
+    (UUID, INT8, TEXT, TEXT, TEXT, BYTEA, TIME),
+    """WITH event AS (
+        INSERT INTO obligor.outbox (event_id, leaf_index, client_id, application_id, sequence, type, payload, created_at)
+        SELECT event_id, leaf_index, client_id, application_id,
+            CASE WHEN application_id IS NULL THEN 1 ELSE
+                row_number() OVER (PARTITION BY client_id, application_id ORDER BY leaf_index) + coalesce(
+                    (SELECT max(sequence) FROM obligor.outbox AS earlier
+                     WHERE earlier.client_id = given.client_id AND earlier.application_id = given.application_id), 0)
+            END, type, payload, created_at
+        FROM unnest($1, $2, $3, $4, $5, $6, $7)
+            AS given (event_id, leaf_index, client_id, application_id, type, payload, created_at)
+        RETURNING event_id, client_id, application_id, sequence, type, created_at
+    )
+    INSERT INTO obligor.delivery (event_id, endpoint_id, application_id, sequence, due_since, next_at)
+    SELECT event_id, endpoint_id, application_id, sequence, event.created_at, event.created_at
+    FROM event JOIN obligor.webhook_endpoint USING (client_id) WHERE state = 'active' AND type = ANY (event_types)""",
+)
+"""An event and its deliveries; who inserts holds the head of the log, so that places are taken one after the other."""
+_WEBHOOK = _insert(
+    "webhook_endpoint",
+    {
+        "endpoint_id": TEXT,
+        "client_id": TEXT,
+        "url": TEXT,
+        "event_types": TEXT,
+        "state": TEXT,
+        "secret": BYTEA,
+        "previous_secret": BYTEA,
+        "previous_until": TIME,
+        "created_at": TIME,
+        "leaf_index": INT8,
+    },
+    written="""endpoint_id, client_id, url, string_to_array(event_types, ' '), state, secret, previous_secret, previous_until,
+        created_at, leaf_index""",
+    then="""ON CONFLICT (endpoint_id) DO UPDATE SET
+        (client_id, url, event_types, state, secret, previous_secret, previous_until, created_at, leaf_index)
+        = (excluded.client_id, excluded.url, excluded.event_types, excluded.state, excluded.secret,
+           excluded.previous_secret, excluded.previous_until, excluded.created_at, excluded.leaf_index)
+        RETURNING pg_notify('obligor_webhook', endpoint_id)""",
+)
+
+_USER = _insert(
+    "app_user",
+    {"user_id": TEXT, "password": TEXT, "created_at": TIME, "disabled_at": TIME, "leaf_index": INT8},
+    then="""ON CONFLICT (user_id) DO UPDATE SET
+        (password, created_at, disabled_at, leaf_index)
+        = (excluded.password, excluded.created_at, excluded.disabled_at, excluded.leaf_index)
+        RETURNING pg_notify('obligor_api_key', user_id)""",
+)
+_USER_ROLE = _insert(
+    "user_role",
+    {
+        "user_id": TEXT,
+        "role": TEXT,
+        "state": TEXT,
+        "proposed_by": TEXT,
+        "by": TEXT,
+        "at": TIME,
+        "leaf_index": INT8,
+    },
+    then="""ON CONFLICT (user_id, role) DO UPDATE SET
+        (state, proposed_by, by, at, leaf_index)
+        = (excluded.state, excluded.proposed_by, excluded.by, excluded.at, excluded.leaf_index)
+        RETURNING pg_notify('obligor_api_key', user_id)""",
+)
+_SIGN_IN = _insert("sign_in", {"leaf_index": INT8, "user_id": TEXT, "at": TIME})
+_PROFILE_CHANGE = _insert(
+    "profile_change",
+    {
+        "change_id": TEXT,
+        "step": TEXT,
+        "leaf_index": INT8,
+        "profile_sha256": TEXT,
+        "replaces_sha256": TEXT,
+        "because": TEXT,
+        "at": TIME,
+        "by": TEXT,
+    },
+)
+
+_REVIEW = _insert(
+    "review",
+    {
+        "review_id": UUID,
+        "decision_id": UUID,
+        "client_id": TEXT,
+        "leaf_index": INT8,
+        "requested_at": TIME,
+        "due_at": TIME,
+        "pack": TEXT,
+    },
+)
+_REVIEW_DECISION = _insert(
+    "review_decision",
+    {
+        "review_id": UUID,
+        "leaf_index": INT8,
+        "verdict": TEXT,
+        "outcome": TEXT,
+        "decided_at": TIME,
+        "by": TEXT,
+        "new_decision_id": UUID,
+    },
+)
 _SUBJECT_KEY = Insert(
     "subject_key",
     (BYTEA, BYTEA, INT4, BYTEA, TIME),
@@ -218,6 +332,57 @@ def _api_key(row: ApiKeyRow, leaf: bytes) -> Values:
     )
 
 
+def _user(row: UserRow, leaf: bytes) -> Values:
+    disabled = None if row.disabled_at is None else time(row.disabled_at)
+    return row.user_id.encode(), row.password.encode(), time(row.created_at), disabled, leaf
+
+
+def _user_role(row: UserRoleRow, leaf: bytes) -> Values:
+    said = (row.user_id, row.role, row.state, row.proposed_by, row.by)
+    return (*(it.encode() for it in said), time(row.at), leaf)
+
+
+def _sign_in(row: SignInRow, leaf: bytes) -> Values:
+    return leaf, row.user_id.encode(), time(row.at)
+
+
+def _profile_change(row: ProfileChangeRow, leaf: bytes) -> Values:
+    return (
+        *(row.change_id.encode(), row.step.encode(), leaf, row.profile_sha256.encode(), row.replaces_sha256.encode()),
+        *(row.because.encode(), time(row.at), row.by.encode()),
+    )
+
+
+def _outbox(row: OutboxRow, leaf: bytes) -> Values:
+    application = None if row.application_id is None else row.application_id.encode()
+    return (
+        *(row.event_id.bytes, leaf, row.client_id.encode(), application, row.type.encode(), row.payload),
+        time(row.created_at),
+    )
+
+
+def _webhook(row: WebhookRow, leaf: bytes) -> Values:
+    return (
+        *(row.endpoint_id.encode(), row.client_id.encode(), row.url.encode(), " ".join(row.event_types).encode()),
+        *(row.state.encode(), row.secret, row.previous_secret),
+        None if row.previous_until is None else time(row.previous_until),
+        time(row.created_at),
+        leaf,
+    )
+
+
+def _review(row: ReviewRow, leaf: bytes) -> Values:
+    return (
+        *(row.review_id.bytes, row.decision_id.bytes, row.client_id.encode(), leaf),
+        *(time(row.requested_at), time(row.due_at), row.pack.encode()),
+    )
+
+
+def _review_decision(row: ReviewDecisionRow, leaf: bytes) -> Values:
+    said = (row.verdict.encode(), row.outcome.encode(), time(row.decided_at), row.by.encode())
+    return row.review_id.bytes, leaf, *said, None if row.new_decision_id is None else row.new_decision_id.bytes
+
+
 def _subject_key(row: SubjectKeyRow, _: bytes) -> Values:
     return row.key_id, row.subject, int4(row.version), row.wrapped, time(row.created_at)
 
@@ -242,6 +407,14 @@ _KEPT: Final[dict[type, tuple[Insert, Callable[[Any, bytes], Values]]]] = {
     ArtefactRow: (_ARTEFACT, _artefact),
     ReleaseRow: (_RELEASE, _release),
     ApiKeyRow: (_API_KEY, _api_key),
+    UserRow: (_USER, _user),
+    UserRoleRow: (_USER_ROLE, _user_role),
+    SignInRow: (_SIGN_IN, _sign_in),
+    ProfileChangeRow: (_PROFILE_CHANGE, _profile_change),
+    OutboxRow: (_OUTBOX, _outbox),
+    WebhookRow: (_WEBHOOK, _webhook),
+    ReviewRow: (_REVIEW, _review),
+    ReviewDecisionRow: (_REVIEW_DECISION, _review_decision),
     SubjectKeyRow: (_SUBJECT_KEY, _subject_key),
     ErasedRow: (_ERASED, _erased),
     HoldRow: (_HOLD, _hold),
@@ -252,7 +425,7 @@ INSERTS: Final = (*(insert for insert, _ in _KEPT.values()), REQUEST, NODE)
 
 def values_of(row: Row, leaf: bytes) -> Iterator[tuple[Insert, Values]]:
     """Give the values of a row, and of those that come with it, under the index of its leaf (packed)."""
-    if isinstance(row, ReleaseRow):
+    if isinstance(row, ReleaseRow | ProfileChangeRow):
         for artefact in row.artefacts:
             yield _ARTEFACT, _artefact(artefact, leaf)
     insert, values = _KEPT[type(row)]

@@ -1,8 +1,14 @@
 """The tables of the store, in the schema ``obligor``.
 
 The *log* is what the others rest on: a leaf for every act, its private record, the roots of complete subtrees, and one row
-with the size of it all. ``decision``, ``outcome``, ``release`` and ``api_key`` are projections of records, kept to be searched;
-``obligor audit verify`` holds them against the records. Text compares byte by byte, times are in UTC, hashes are 32 bytes.
+with the size of it all. ``decision``, ``outcome``, ``release``, ``api_key`` and ``webhook_endpoint`` are projections of
+records, kept to be searched; ``obligor audit verify`` holds them against the records. Text compares byte by byte, times are in
+UTC, hashes are 32 bytes.
+)
+
+with the size of it all. ``decision``, ``outcome``, ``review``, ``release`` and others are projections of records, kept to be
+searched; ``obligor audit verify`` holds them against the records. Text compares byte by byte, times are in UTC, hashes are
+32 bytes.
 
 Rows of one transaction come from one writer, which holds ``tree_head``: so nothing refers to a leaf by a foreign key, whose
 check would cost every decision more.
@@ -30,6 +36,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 
 SCHEMA: Final = "obligor"
@@ -180,6 +187,37 @@ API_KEY: Final = Table(
     comment="The API keys of clients; of a secret only its hash is kept. The leaf is that of the last change.",
 )
 
+REVIEW: Final = Table(
+    "review",
+    METADATA,
+    Column("review_id", Uuid),
+    Column("decision_id", Uuid, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("leaf_index", BigInteger, nullable=False),
+    Column("requested_at", _TIME, nullable=False),
+    Column("due_at", _TIME, nullable=False),
+    Column("pack", Text, nullable=False),
+    PrimaryKeyConstraint("review_id", name="review_pkey"),
+    UniqueConstraint("leaf_index", name="review_leaf_index_key"),
+    Index("review_decision_id", "decision_id", "leaf_index"),
+    comment="Who asked that a person looks at which decision, and by when; what they wrote is in the record alone.",
+)
+
+REVIEW_DECISION: Final = Table(
+    "review_decision",
+    METADATA,
+    Column("review_id", Uuid),
+    Column("leaf_index", BigInteger, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("decided_at", _TIME, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("new_decision_id", Uuid),
+    PrimaryKeyConstraint("review_id", name="review_decision_pkey"),
+    UniqueConstraint("leaf_index", name="review_decision_leaf_index_key"),
+    comment="What came of a review: once, as the key says.",
+)
+
 KEYRING: Final = Table(
     "keyring",
     METADATA,
@@ -252,4 +290,123 @@ ANCHORING: Final = Table(
     Column("at", _TIME, nullable=False),
     PrimaryKeyConstraint("anchor", "size", name="anchoring_pkey"),
     comment="Which checkpoint was handed to which anchor, and when.",
+)
+
+# People
+
+APP_USER: Final = Table(
+    "app_user",
+    METADATA,
+    Column("user_id", Text),
+    Column("password", Text, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("disabled_at", _TIME),
+    Column("leaf_index", BigInteger, nullable=False),
+    PrimaryKeyConstraint("user_id", name="app_user_pkey"),
+    comment="The people who may sign in; of a password only its hash (argon2id) is kept. The leaf is that of the last change.",
+)
+
+USER_ROLE: Final = Table(
+    "user_role",
+    METADATA,
+    Column("user_id", Text),
+    Column("role", Text),
+    Column("state", Text, nullable=False),
+    Column("proposed_by", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", _TIME, nullable=False),
+    Column("leaf_index", BigInteger, nullable=False),
+    PrimaryKeyConstraint("user_id", "role", name="user_role_pkey"),
+    CheckConstraint("state IN ('proposed', 'granted', 'revoked')", name="state_is_known"),
+    comment="The roles of people: proposed by one person, granted by another. The leaf is that of the last change.",
+)
+
+SIGN_IN: Final = Table(
+    "sign_in",
+    METADATA,
+    Column("leaf_index", BigInteger, autoincrement=False),
+    Column("user_id", Text, nullable=False),
+    Column("at", _TIME, nullable=False),
+    PrimaryKeyConstraint("leaf_index", name="sign_in_pkey"),
+    Index("sign_in_user", "user_id", "at"),
+    comment="When somebody signed in with a password.",
+)
+
+PROFILE_CHANGE: Final = Table(
+    "profile_change",
+    METADATA,
+    Column("change_id", Text),
+    Column("step", Text),
+    Column("leaf_index", BigInteger, nullable=False),
+    Column("profile_sha256", Text, nullable=False),
+    Column("replaces_sha256", Text, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("at", _TIME, nullable=False),
+    Column("by", Text, nullable=False),
+    PrimaryKeyConstraint("change_id", "step", name="profile_change_pkey"),
+    UniqueConstraint("leaf_index", name="profile_change_leaf_index_key"),
+    CheckConstraint("step IN ('proposed', 'approved')", name="step_is_known"),
+    comment="Proposals and approvals of compliance profiles: one row for each step.",
+)
+
+WEBHOOK_ENDPOINT: Final = Table(
+    "webhook_endpoint",
+    METADATA,
+    Column("endpoint_id", Text),
+    Column("client_id", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("event_types", ARRAY(Text), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+    Column("previous_secret", LargeBinary),
+    Column("previous_until", _TIME),
+    Column("created_at", _TIME, nullable=False),
+    Column("leaf_index", BigInteger, nullable=False),
+    PrimaryKeyConstraint("endpoint_id", name="webhook_endpoint_pkey"),
+    CheckConstraint("state IN ('active', 'disabled')", name="webhook_endpoint_state"),
+    Index("webhook_endpoint_client", "client_id"),
+    comment="Where clients are told of events, and what signs it. The leaf is that of the last change.",
+)
+
+OUTBOX: Final = Table(
+    "outbox",
+    METADATA,
+    Column("event_id", Uuid),
+    Column("leaf_index", BigInteger, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("application_id", Text),
+    Column("sequence", BigInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    PrimaryKeyConstraint("event_id", name="outbox_pkey"),
+    UniqueConstraint("leaf_index", name="outbox_leaf_index_key"),
+    UniqueConstraint("client_id", "application_id", "sequence", name="outbox_sequence_key"),
+    comment="What is told to clients, written with the act that it tells of; in order for each application.",
+)
+
+_PENDING = text("state = 'pending'")
+
+DELIVERY: Final = Table(
+    "delivery",
+    METADATA,
+    Column("event_id", Uuid),
+    Column("endpoint_id", Text),
+    Column("application_id", Text),
+    Column("sequence", BigInteger, nullable=False),
+    Column("state", Text, nullable=False, server_default="pending"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("due_since", _TIME, nullable=False),
+    Column("tried_since", _TIME),
+    Column("next_at", _TIME, nullable=False),
+    Column("claim", Uuid),
+    Column("last_status", SmallInteger),
+    Column("last_trouble", Text),
+    Column("settled_at", _TIME),
+    PrimaryKeyConstraint("event_id", "endpoint_id", name="delivery_pkey"),
+    CheckConstraint("state IN ('pending', 'delivered', 'dead')", name="delivery_state"),
+    Index("delivery_due", "endpoint_id", "next_at", postgresql_where=_PENDING),
+    Index("delivery_order", "endpoint_id", "application_id", "sequence", postgresql_where=_PENDING),
+    Index("delivery_dead", "endpoint_id", "settled_at", postgresql_where=text("state = 'dead'")),
+    comment="How far an event came on its way to an endpoint.",
 )

@@ -1,10 +1,10 @@
 """What must hold in a store whatever happened to it, looked at on one moment of a live database or of a snapshot of one.
 
-Eight invariants are numbered: I1 one decision for a client and key; I2 one leaf and one request for a decision, and it can be
-made again; I3 nobody approved against an enforced gate; I4 the audit log verifies and is anchored; I5 no one approves their
-own; I6 no personal data outside the records; I7 nothing of one client with another; I8 nothing told outside that was not
-decided. Beside them stands what they rest on: the shape of the tables, their guards, artefacts, the release in force,
-durability, the signing key and clocks.
+Eight invariants are numbered: I1 one decision for a client and key; I2 one leaf and one request for a decision, one event
+where its client has an endpoint, and it can be made again; I3 nobody approved against an enforced gate; I4 the audit log
+verifies and is anchored; I5 no one approves their own; I6 no personal data outside the records; I7 nothing of one client with
+another; I8 nothing told outside that was not decided. Beside them stands what they rest on: the shape of the tables, their
+guards, artefacts, the release in force, durability, the signing key and clocks.
 
 The whole log is verified (``verifying``), and each decision is read once more. Every decision is made again where the
 examination is strict, and otherwise a sample that is spread evenly over the log.
@@ -18,12 +18,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from obligor.core.errors import AuditError, ErasedError, IntegrityError, ObligorError, UnavailableError
-from obligor.core.leaves import parse_leaf, parse_time
+from obligor.core.leaves import actor, parse_leaf, parse_time
 from obligor.core.strict_json import read_strict_json
 from obligor.governance.audit.anchored import AnchoredNote
 from obligor.governance.audit.examination import Check, Examination, Faults, judged
 from obligor.governance.audit.findings import Kind
+from obligor.governance.audit.projections import AtLeaves
 from obligor.governance.audit.source import LogSource
+from obligor.governance.audit.told import Told
 from obligor.governance.audit.verifying import verify_log
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from obligor.governance.audit.findings import Finding
     from obligor.governance.audit.findings import Verdict as LogVerdict
     from obligor.governance.audit.source import Signatures, StoredLeaf
+    from obligor.governance.audit.told import StoredEvent
     from obligor.telemetry import Progress
 
 SAMPLE: Final = 500
@@ -74,6 +77,18 @@ class Examined(LogSource, Protocol):
 
     def stray_outcomes(self) -> Sequence[int]:
         """Give the leaves of outcomes that are of no decision."""
+        ...
+
+    def unhidden(self) -> Sequence[str]:
+        """Name the tables whose rows the database does not hide from other clients, though it should."""
+        ...
+
+    def events(self) -> Iterator[StoredEvent]:
+        """Give what is told to clients' systems, by the index of the leaf."""
+        ...
+
+    def stray_deliveries(self) -> int:
+        """Count deliveries that are of no event or no endpoint."""
         ...
 
     def search(self, canaries: Sequence[str]) -> Iterator[Hit]:
@@ -118,7 +133,7 @@ def examine(store: Examined, around: Surroundings, *, progress: Progress) -> Exa
         return Examination((schema,))
     notes = [AnchoredNote(each.name, each.note) for each in around.anchors if each.note is not None]
     log = verify_log(store, signatures=around.signatures, anchors=notes, progress=progress)
-    walk = _Walk(around, size=log.size)
+    walk = _Walk(around, size=log.size, told=Told(AtLeaves(store.events())))
     with progress.step("reading every decision", total=log.size) as advance:
         for count, leaf in enumerate(store.leaves(), start=1):
             walk.take(leaf)
@@ -135,10 +150,10 @@ def examine(store: Examined, around: Surroundings, *, progress: Progress) -> Exa
                 {"approved": walk.counts["approved"]},
             ),
             _anchored(log, around.anchors),
-            Check("I5", "nobody approves their own work", "not applicable", "people have no accounts in this version"),
+            _by_two(walk),
             _canaries(store, around.canaries),
             _apart(store, walk),
-            Check("I8", "nothing is told outside that was not decided", "not applicable", "there are no webhooks yet"),
+            walk.told.check(store.stray_deliveries()),
             schema,
             _of_kinds("guards", "the log's tables refuse changes", log, frozenset({Kind.UNGUARDED})),
             _of_kinds("artefacts", "cards, policies and profiles are what their hashes say", log, _ARTEFACTS),
@@ -156,9 +171,11 @@ class _Walk:
 
     around: Surroundings
     size: int
+    told: Told
     counts: Counter[str] = field(default_factory=Counter)
     ungated: Faults = field(default_factory=Faults)
     foreign: Faults = field(default_factory=Faults)
+    alone: Faults = field(default_factory=Faults)
     changed: Faults = field(default_factory=Faults)
     latest: datetime | None = None
     due: int = 0
@@ -166,14 +183,30 @@ class _Walk:
     def take(self, stored: StoredLeaf) -> None:
         leaf, said = _read(stored)
         self.latest = self.latest if leaf is None else leaf.at
-        if leaf is None or said is None or leaf.kind not in ("decision", "outcome"):
+        if leaf is None or said is None:
             return  # what cannot be read is found where the log is verified
+        if leaf.kind == "role.granted":
+            self._take_grant(leaf, said)
+            return  # what cannot be read is found where the log is verified
+        self.told.take(stored.index, leaf, said)
+        if leaf.kind not in ("decision", "outcome"):
+            return
         where = f"{leaf.kind} {leaf.subject} at leaf {stored.index}"
         self.counts[f"{leaf.kind}s"] += 1
-        if leaf.by != f"client:{said.get('client_id')}":
+        if leaf.by != actor(str(said.get("client_id"))):
             self.foreign.add(f"{where}: its leaf names another client than its record")
         if leaf.kind == "decision":
             self._take_decision(stored, leaf, said, where)
+
+    def _take_grant(self, leaf: Leaf, said: Mapping[str, Any]) -> None:
+        self.counts["granted"] += 1
+        if said.get("first_of_all") is True and self.counts["granted"] == 1:
+            return  # there was nobody else yet
+        where = f"role {said.get('role')} of {leaf.subject}"
+        if said.get("by") == said.get("proposed_by"):
+            self.alone.add(f"{where}: proposed and granted by one person")
+        if said.get("user_id") in (said.get("by"), said.get("proposed_by")):
+            self.alone.add(f"{where}: proposed or granted by themselves")
 
     def _take_decision(self, stored: StoredLeaf, leaf: Leaf, said: Mapping[str, Any], where: str) -> None:
         if said.get("outcome") == "approve":
@@ -238,13 +271,14 @@ def _one_for_a_key(log: LogVerdict, walk: _Walk) -> Check:
 
 def _whole_and_repeatable(log: LogVerdict, walk: _Walk, *, strict: bool) -> Check:
     faults = _messages(log.findings, _WHOLENESS)
-    if walk.changed.count:
-        faults.add(walk.changed.told())
+    for found in (walk.changed, walk.told.missing):
+        if found.count:
+            faults.add(found.told())
     note = "" if strict else "a sample; --strict makes all again"
     counts = {name: walk.counts[name] for name in ("decisions", "made again")}
     counts |= {name: walk.counts[name] for name in ("erased", "sealed") if walk.counts[name]}
     return judged(
-        "I2", "every decision has its leaf, its record and its request, and follows again", faults, counts, note=note
+        "I2", "every decision has its leaf, record, request and event, and follows again", faults, counts, note=note
     )
 
 
@@ -268,12 +302,21 @@ def _canaries(store: Examined, canaries: Sequence[str]) -> Check:
     return judged("I6", claim, faults, {"canaries": len(canaries)})
 
 
+def _by_two(walk: _Walk) -> Check:
+    claim = "nobody approves their own work"
+    if not walk.counts["granted"]:
+        return Check("I5", claim, "not applicable", "no role was granted")
+    note = "by the names that people gave themselves on the command line"
+    return judged("I5", claim, walk.alone, {"roles granted": walk.counts["granted"]}, note=note)
+
+
 def _apart(store: Examined, walk: _Walk) -> Check:
     for index in store.stray_outcomes():
         walk.foreign.add(f"outcome at leaf {index}: of a decision that is not there")
-    note = "the service keeps clients apart; the database has no row security yet"
+    for table in store.unhidden():
+        walk.foreign.add(f"table {table}: the policy that hides rows of other clients is gone or switched off")
     counts = {name: walk.counts[name] for name in ("decisions", "outcomes")}
-    return judged("I7", "every decision and report is its client's", walk.foreign, counts, note=note)
+    return judged("I7", "every decision and report is its client's", walk.foreign, counts)
 
 
 # What they rest on

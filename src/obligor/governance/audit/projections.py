@@ -1,7 +1,8 @@
 """Rows that are kept beside the log to be found again, held against the records that the log commits to.
 
-A record is the truth; a row repeats some of it. Rows of decisions, outcomes and releases come in the order of their leaves, and
-are held against each leaf as it passes. API keys change, so that what their events leave is gathered and compared at the end.
+A record is the truth; a row repeats some of it. Rows of decisions, outcomes, reviews and releases come in the order of their
+leaves, and are held against each leaf as it passes. API keys, endpoints and people change, so that what their events leave is
+gathered and compared at the end.
 """
 
 from __future__ import annotations
@@ -28,10 +29,39 @@ _PINNED: Final = ("card_sha256", "policy_sha256", "profile_sha256")
 _HELD: Final[Mapping[str, tuple[str, ...]]] = {
     "decision": ("decision_id", "client_id", "application_id", "decided_at", "outcome", "band", "score", "subject"),
     "outcome": ("report_id", "decision_id", "status", "observed_on"),
+    "review": ("review_id", "decision_id", "client_id", "requested_at", "due_at", "pack"),
+    "review_decision": ("review_id", "verdict", "outcome", "decided_at", "by", "new_decision_id"),
     "release": ("number", *_PINNED, "at", "by", "signature"),
+    "profile_change": ("change_id", "step", "profile_sha256", "replaces_sha256", "because", "at", "by"),
 }
+_TABLES: Final[Mapping[str, str]] = {
+    "profile.proposed": "profile_change",
+    "profile.approved": "profile_change",
+    "review.requested": "review",
+    "review.decided": "review_decision",
+}
+"""Where the rows of an act are kept, where its kind is not the name of the table."""
 _STATED: Final = ("number", *_PINNED, "at", "by")
 _KEY_COLUMNS: Final = ("client_id", "name", "scopes", "secret_sha256", "created_at", "expires_at", "revoked_at")
+_PEOPLE: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "app_user": (("user_id",), ("password_sha256", "created_at", "disabled_at")),
+    "user_role": (("user_id", "role"), ("state", "proposed_by", "by", "at")),
+}
+"""What a row of people is known by, and what else it says."""
+_PEOPLE_ACTS: Final[Mapping[str, str]] = {
+    "user.added": "app_user",
+    "user.disabled": "app_user",
+    "role.proposed": "user_role",
+    "role.granted": "user_role",
+    "role.revoked": "user_role",
+}
+_WEBHOOK_COLUMNS: Final = (
+    *("client_id", "url", "event_types", "state", "secret_sha256", "previous_sha256", "previous_until", "created_at"),
+)
+_LAST: Final[Mapping[Kind, tuple[str, tuple[str, ...]]]] = {
+    Kind.API_KEY: ("key_id", _KEY_COLUMNS),
+    Kind.WEBHOOK: ("endpoint_id", _WEBHOOK_COLUMNS),
+}
 _ABSENT: Final = object()
 _OPTIONAL: Final[Mapping[str, object]] = {"subject": None}
 """Columns that records of before do not tell, and what then stands in the row."""
@@ -80,7 +110,7 @@ class Act:
 
 
 class Projections:
-    """The streams of rows, and what was gathered of API keys and artefacts so far."""
+    """The streams of rows, and what was gathered of API keys, endpoints and artefacts so far."""
 
     def __init__(self, source: LogSource, signatures: Signatures, findings: Findings) -> None:
         self._source, self._signatures, self._findings = source, signatures, findings
@@ -89,16 +119,19 @@ class Projections:
         self._request: StoredRequest | None = None
         self._told: Mapping[str, list[object]] = {}
         self._keys: dict[str, tuple[int, Mapping[str, Any]]] = {}
+        self._people: dict[tuple[str, ...], tuple[int, Mapping[str, Any]]] = {}
+        self._webhooks: dict[str, tuple[int, Mapping[str, Any]]] = {}
         self._pinned: dict[str, int] = {}
 
     def hold(self, act: Act) -> None:
         """Hold the rows of a leaf against its record."""
         self._pass_over(act.index)
+        own = _TABLES.get(act.leaf.kind, act.leaf.kind)
         for table, rows in self._rows.items():
             found = list(rows.at(act.index))
-            for row in found if table == act.leaf.kind else ():
+            for row in found if table == own else ():
                 self._hold_row(table, row, act)
-            wanted = int(table == act.leaf.kind)
+            wanted = int(table == own)
             if len(found) < wanted:
                 said = f"no row of table {table} for this {act.leaf.kind}, which was deleted or stands twice in the log"
                 self._findings.add(Kind.ROW_MISSING, act.index, said, about=table)
@@ -111,6 +144,10 @@ class Projections:
             self._hold_request(act)
         elif act.leaf.kind.startswith("key."):
             self._keys |= {str(key["key_id"]): (act.index, key) for key in _objects(act.said) if "key_id" in key}
+        elif table_of_people := _PEOPLE_ACTS.get(act.leaf.kind):
+            self._people[_named(table_of_people, act.said)] = (act.index, act.said)
+        elif act.leaf.kind.startswith("webhook."):
+            self._webhooks[str(act.said.get("endpoint_id"))] = (act.index, act.said)
 
     def skip(self, index: int) -> None:
         """Leave the rows of a leaf alone, whose record is not there or cannot be read."""
@@ -126,13 +163,15 @@ class Projections:
                 self._stray(table, row.leaf_index)
 
     def finish(self) -> None:
-        """Note what is left over, and hold API keys and artefacts against what the log says of them."""
+        """Note what is left over, and hold API keys, endpoints and artefacts against what the log says of them."""
         for table, rows in self._rows.items():
             for row in rows.rest():
                 self._stray(table, row.leaf_index)
         for request in self._requests.rest():
             self._stray("request", request.leaf_index)
-        self._hold_keys()
+        self._hold_last("API key", Kind.API_KEY, self._source.api_keys(), self._keys)
+        self._hold_last("endpoint", Kind.WEBHOOK, self._source.webhooks(), self._webhooks)
+        self._hold_people()
         self._hold_artefacts()
 
     # Rows
@@ -187,22 +226,43 @@ class Projections:
             said = "the answer that is kept for its request tells another outcome than the record"
             self._findings.add(Kind.REQUEST_CHANGED, act.index, said)
 
-    # Keys and artefacts
+    # Keys, endpoints and artefacts
 
-    def _hold_keys(self) -> None:
-        for row in self._source.api_keys():
-            index, said = self._keys.pop(str(row["key_id"]), (None, {}))
+    def _hold_last(
+        self,
+        what: str,
+        kind: Kind,
+        rows: Iterator[Mapping[str, object]],
+        left: dict[str, tuple[int, Mapping[str, Any]]],
+    ) -> None:
+        """Hold rows that change against what the last act of each left."""
+        name, columns = _LAST[kind]
+        for row in rows:
+            index, said = left.pop(str(row[name]), (None, {}))
             if index is None:
-                self._findings.add(
-                    Kind.API_KEY, None, f"API key {row['key_id']}: no act of the log made it", about="stray"
-                )
-            wrong = next((name for name in _KEY_COLUMNS if not _same(said.get(name, _ABSENT), row[name])), None)
-            if index is not None and wrong:
-                self._findings.add(
-                    Kind.API_KEY, index, f"API key {row['key_id']}: its {wrong} is not what its last act left"
-                )
-        for key_id, (index, _) in self._keys.items():
-            self._findings.add(Kind.API_KEY, index, f"API key {key_id}: its row is gone", about="gone")
+                self._findings.add(kind, None, f"{what} {row[name]}: no act of the log made it", about="stray")
+                continue
+            wrong = next((column for column in columns if not _same(said.get(column, _ABSENT), row[column])), None)
+            if wrong:
+                self._findings.add(kind, index, f"{what} {row[name]}: its {wrong} is not what its last act left")
+        for gone, (index, _) in left.items():
+            self._findings.add(kind, index, f"{what} {gone}: its row is gone", about="gone")
+
+    def _hold_people(self) -> None:
+        for table, (_, columns) in _PEOPLE.items():
+            for row in self._source.people(table):
+                who = " ".join(_named(table, row)[1:])
+                index, said = self._people.pop(_named(table, row), (None, {}))
+                if index is None:
+                    self._findings.add(Kind.PERSON, None, f"{table} {who}: no act of the log made it", about="stray")
+                    continue
+                password = str(row.get("password") or "")
+                known = {**row, "password_sha256": hashlib.sha256(password.encode()).hexdigest() if password else ""}
+                wrong = next((name for name in columns if not _same(said.get(name, _ABSENT), known[name])), None)
+                if wrong:
+                    self._findings.add(Kind.PERSON, index, f"{table} {who}: its {wrong} is not what its last act left")
+        for name, (index, _) in self._people.items():
+            self._findings.add(Kind.PERSON, index, f"{name[0]} {' '.join(name[1:])}: its row is gone", about="gone")
 
     def _hold_artefacts(self) -> None:
         for artefact in self._source.artefacts():
@@ -215,6 +275,11 @@ class Projections:
                 self._findings.add(Kind.ARTEFACT_CHANGED, index, said)
         for sha256, index in self._pinned.items():
             self._findings.add(Kind.ARTEFACT_MISSING, index, f"the artefact {sha256[:12]}… that this act names is gone")
+
+
+def _named(table: str, said: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name a row of people: its table, and what it is known by."""
+    return table, *(str(said.get(name)) for name in _PEOPLE[table][0])
 
 
 def is_artefact(body: bytes, sha256: str) -> bool:

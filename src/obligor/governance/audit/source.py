@@ -93,7 +93,7 @@ class LogSource(Protocol):
         ...
 
     def rows(self, table: str) -> Iterator[StoredRow]:
-        """Give the rows of ``decision``, ``outcome`` or ``release``, by the index of their leaf."""
+        """Give the rows of a table that repeats records, such as ``decision``, by the index of their leaf."""
         ...
 
     def requests(self) -> Iterator[StoredRequest]:
@@ -102,6 +102,14 @@ class LogSource(Protocol):
 
     def api_keys(self) -> Iterator[Mapping[str, object]]:
         """Give the API keys as they stand."""
+        ...
+
+    def people(self, table: str) -> Iterator[Mapping[str, object]]:
+        """Give the rows of ``app_user`` or ``user_role`` as they stand; none where the store is older than they are."""
+        ...
+
+    def webhooks(self) -> Iterator[Mapping[str, object]]:
+        """Give the endpoints of clients as they stand; of their secrets the SHA-256."""
         ...
 
     def artefacts(self) -> Iterator[StoredArtefact]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from obligor.core.errors import AuditError
-from obligor.core.leaves import is_committed, parse_leaf
+from obligor.core.leaves import actor, is_committed, parse_leaf
 from obligor.core.merkle import Frontier, StoredNode, leaf_hash
 from obligor.governance.audit.anchored import AnchoredHead, AnchoredNote, heads_of
 from obligor.governance.audit.findings import Findings, Kind, Verdict
@@ -211,4 +211,4 @@ def _read_one_form(record: bytes) -> dict[str, object] | None:
 
 
 def _told_of(said: dict[str, object]) -> tuple[object, str]:
-    return said.get("decision_id"), f"client:{said.get('client_id')}"
+    return said.get("decision_id"), actor(str(said.get("client_id")))

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import traceback
 from contextlib import contextmanager
+from contextvars import ContextVar
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID
@@ -27,6 +28,8 @@ from obligor.core.errors import (
     TooLargeError,
     UnavailableError,
 )
+from obligor.serving.authenticating import network_of
+from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.deciding import MOST_AT_ONCE
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.errors import ANSWERS
@@ -35,6 +38,7 @@ from obligor.serving.grpc.applications import application_json
 from obligor.serving.grpc.decisions_pb2_grpc import DecisionsServicer
 from obligor.serving.grpc.refusals import DETAILS, INTERNAL, refusal_of
 from obligor.serving.grpc.replies import decided, decided_many, found, simulated
+from obligor.serving.refusals import TOLD_OF, NoRefusals
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -45,12 +49,17 @@ if TYPE_CHECKING:
     from obligor.serving.acts import Caller
     from obligor.serving.deciding import DecisionService
     from obligor.serving.meter import Meter
+    from obligor.serving.refusals import Refuses
     from obligor.serving.seats import Seats
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
 _DONE, _GONE, _FAILED = 200, 499, 500
 _READ = frozenset({"authorization", "idempotency-key"})
+_UNTOLD = NoRefusals()
+_CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
+"""Who was let in, of the call at work."""
+_UNSEARCHED = frozenset({"authorization", "traceparent"})
 _log = logging.getLogger("obligor.grpc")
 
 Ask = TypeVar("Ask")
@@ -81,8 +90,9 @@ class Servicer(DecisionsServicer):
         *,
         seats: Seats,
         meter: Meter,
+        refusals: Refuses = _UNTOLD,
     ) -> None:
-        self._service, self._authenticator = service, authenticator
+        self._service, self._authenticator, self._refusals = service, authenticator, refusals
         self._seats, self._meter = seats, meter
 
     async def Decide(self, request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
@@ -138,6 +148,7 @@ class Servicer(DecisionsServicer):
     ) -> Told:
         """Do the work of a call, and tell what went wrong; no request is one that could not be read."""
         begun, status = perf_counter(), _GONE
+        _CALLER.set(None)
         self._meter.entered()
         try:
             with self._seat():
@@ -146,6 +157,9 @@ class Servicer(DecisionsServicer):
             status = ANSWERS[error.kind].status
             if isinstance(error, ForbiddenError):
                 self._meter.refused("scope")
+            if status in TOLD_OF:
+                network = network_of(context.peer())
+                self._refusals.refused(_CALLER.get(), route=f"grpc/{name}", why=TOLD_OF[status], network=network)
             await refuse(context, refusal_of(error))
         except grpc.aio.AbortError:
             raise
@@ -173,6 +187,7 @@ class Servicer(DecisionsServicer):
 
     async def _caller(self, heads: dict[str, str], context: Context) -> Caller:
         caller = await self._authenticator.authenticate(heads.get("authorization"), peer=context.peer())
+        _CALLER.set(caller)
         left = context.time_remaining()
         if left is not None and left <= 0:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed before the call was begun")
@@ -191,10 +206,12 @@ def _heads(context: Context) -> dict[str, str]:
     Raises
     ------
     InvalidInputError
-        Where what counts stands twice: whoever is in between may have read the other.
+        Where what counts stands twice: whoever is in between may have read the other; where any holds a card's number.
     """
     found: dict[str, str] = {}
     for name, value in context.invocation_metadata() or ():
+        if name not in _UNSEARCHED:
+            refuse_card_data_in("metadata", f"{name} {value if isinstance(value, str) else value.decode('latin-1')}")
         if name in _READ:
             if name in found:
                 raise InvalidInputError(f"metadata: {name} stands twice")

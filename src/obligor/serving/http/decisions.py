@@ -32,7 +32,7 @@ MOST_REPORT_BYTES = 1 << 12
 MOST_FOUND = 200
 _LONGEST_INDEX = 19
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
-_KEY_HEADER = {
+KEY_HEADER = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": True,
@@ -49,14 +49,15 @@ _REPLAYED = {
 }
 
 router = APIRouter()
-Decider = Annotated[Caller, Depends(caller_with("decide"))]
-Simulator = Annotated[Caller, Depends(caller_with("simulate"))]
-Reader = Annotated[Caller, Depends(caller_with("read", "audit"))]
-Reporter = Annotated[Caller, Depends(caller_with("report"))]
+Decider = Annotated[Caller, Depends(caller_with("decision.decide"))]
+Simulator = Annotated[Caller, Depends(caller_with("decision.simulate"))]
+Reader = Annotated[Caller, Depends(caller_with("decision.read"))]
+Reporter = Annotated[Caller, Depends(caller_with("outcome.report"))]
 DecisionId = Annotated[UUID, Path(description="The id of the decision.")]
 
 
-def _body(schema: str, *, described: str) -> dict[str, Any]:
+def body_of(schema: str, *, described: str) -> dict[str, Any]:
+    """Tell the document of the body of a request."""
     return {
         "required": True,
         "description": described,
@@ -66,13 +67,14 @@ def _body(schema: str, *, described: str) -> dict[str, Any]:
 
 _LINKS = {
     name: {"operationId": name, "parameters": {"decision_id": "$response.body#/decision_id"}}
-    for name in ("getDecision", "explainDecision", "getReceipt", "reportOutcome")
+    for name in ("getDecision", "explainDecision", "getReceipt", "reportOutcome", "requestReview", "getReviews")
 }
 
 
-def _recorded(
+def recorded(
     *statuses: int, ok: int, told: str, links: dict[str, Any] | None = None
 ) -> dict[int | str, dict[str, Any]]:
+    """Tell the document how a request that records is answered."""
     found = answers(*RECORDS, *statuses, ok=ok, told=told)
     found[ok] |= {"headers": _REPLAYED} | ({"links": links} if links else {})
     return found
@@ -85,8 +87,8 @@ def _recorded(
     description="Scores an application, decides on it, and answers once the decision is in the audit log. Scope: `decide`.",
     status_code=201,
     response_model=shapes.Decision,
-    responses=_recorded(ok=201, told="The decision, recorded.", links=_LINKS),
-    openapi_extra={"parameters": [_KEY_HEADER], "requestBody": _body("Application", described="At most 1 MiB.")},
+    responses=recorded(ok=201, told="The decision, recorded.", links=_LINKS),
+    openapi_extra={"parameters": [KEY_HEADER], "requestBody": body_of("Application", described="At most 1 MiB.")},
     tags=["Decisions"],
 )
 async def decide(request: Request, door: TheDoor, _shown: Annotated[object, Security(BEARER)]) -> Response:
@@ -101,8 +103,8 @@ async def decide(request: Request, door: TheDoor, _shown: Annotated[object, Secu
     description="Each application gets its decision or its problem, in order; the decisions are recorded together. "
     "Scope: `decide`.",
     response_model=shapes.BulkAnswer,
-    responses=_recorded(ok=200, told="A decision or a problem for each application."),
-    openapi_extra={"parameters": [_KEY_HEADER], "requestBody": _body("Applications", described="At most 16 MiB.")},
+    responses=recorded(ok=200, told="A decision or a problem for each application."),
+    openapi_extra={"parameters": [KEY_HEADER], "requestBody": body_of("Applications", described="At most 16 MiB.")},
     dependencies=[Depends(only())],
     tags=["Decisions"],
 )
@@ -111,8 +113,7 @@ async def decide_many(request: Request, door: TheDoor, caller: Decider) -> Respo
     key = read_head(request.scope["headers"]).key
     body = await door.body(request.scope, request.receive, most=MOST_BULK_BYTES)
     applications = split_applications(body)
-    recorded = await door.service.decide_many(caller, key=key, applications=applications)
-    return respond(recorded_answer(recorded))
+    return respond(recorded_answer(await door.service.decide_many(caller, key=key, applications=applications)))
 
 
 @router.post(
@@ -122,7 +123,7 @@ async def decide_many(request: Request, door: TheDoor, caller: Decider) -> Respo
     description="The same assessment as a decision; nothing is recorded, and no key is needed. Scope: `simulate`.",
     response_model=shapes.Simulation,
     responses=answers(*READS_BODY, told="What would be decided."),
-    openapi_extra={"requestBody": _body("Application", described="At most 1 MiB.")},
+    openapi_extra={"requestBody": body_of("Application", described="At most 1 MiB.")},
     dependencies=[Depends(only())],
     tags=["Decisions"],
 )
@@ -245,8 +246,8 @@ async def receipt(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Res
     description="A later report stands beside the earlier ones. Scope: `report`.",
     status_code=201,
     response_model=shapes.ReportAnswer,
-    responses=_recorded(404, ok=201, told="The report, recorded."),
-    openapi_extra={"parameters": [_KEY_HEADER], "requestBody": _body("Report", described="At most 4 KiB.")},
+    responses=recorded(404, ok=201, told="The report, recorded."),
+    openapi_extra={"parameters": [KEY_HEADER], "requestBody": body_of("Report", described="At most 4 KiB.")},
     dependencies=[Depends(only())],
     tags=["Outcomes"],
 )

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from obligor.core.errors import ApplicationError, ForbiddenError, Problem
+from obligor.security.permissions import allow
 from obligor.serving.http.bodies import MOST_BYTES, read_body
 from obligor.serving.http.heads import read_head
 from obligor.serving.http.problems import JSON, Answer
 from obligor.serving.meter import NoMeter
+from obligor.serving.refusals import NoRefusals
 from obligor.serving.seats import Seats
 
 if TYPE_CHECKING:
@@ -21,7 +23,12 @@ if TYPE_CHECKING:
     from obligor.serving.deciding import DecisionService
     from obligor.serving.http.heads import Head
     from obligor.serving.meter import Meter
+    from obligor.serving.refusals import Refuses
+    from obligor.serving.reviewing import ReviewService
+    from obligor.serving.signing_in import SignIn
 
+CALLER = "obligor.caller"
+"""Where a request keeps who was let in."""
 _REPLAYED = (*JSON, (b"idempotent-replayed", b"true"))
 
 
@@ -83,30 +90,46 @@ class Door:
     seats: Seats = field(default_factory=Seats)
     beside: Callable[[], Mapping[str, bool]] = dict
     """Tells of what decisions can do without for a while, by name, whether it does its part."""
+    refusals: Refuses = field(default_factory=NoRefusals)
+    """Where refused attempts are told."""
+    sign_in: SignIn | None = None
+    """Gives tokens for passwords, where people are those of the store."""
+    reviews: ReviewService = field(kw_only=True)
+    """Takes requests for reviews."""
 
     async def caller(self, scope: Scope, head: Head) -> Caller:
         """Find the caller of a request."""
-        shown, client = head.authorization, scope["client"]
-        return await self.authenticator.authenticate(
-            None if shown is None else shown.decode("latin-1"), peer=client[0] if client else ""
+        shown = head.authorization
+        caller = await self.authenticator.authenticate(
+            None if shown is None else shown.decode("latin-1"), peer=peer_of(scope)
         )
+        scope[CALLER] = caller
+        return caller
 
     async def body(self, scope: Scope, receive: Receive, *, most: int = MOST_BYTES) -> bytes:
         """Read the body of a request, which must be plain JSON."""
         read_head(scope["headers"]).check_body(most=most)
         return await read_body(receive, most=most)
 
-    def allow(self, caller: Caller, *scopes: str) -> None:
-        """Refuse a caller whose key has none of some scopes.
+    def allow(self, caller: Caller, permission: str) -> None:
+        """Refuse a caller without a permission.
 
         Raises
         ------
         ForbiddenError
-            Naming them.
+            Naming the scopes and the roles that come with it.
         """
-        if not caller.scopes.intersection(scopes):
+        try:
+            allow(caller, permission)
+        except ForbiddenError:
             self.meter.refused("scope")
-            raise ForbiddenError(f"this needs an API key with the scope {' or '.join(scopes)}")
+            raise
+
+
+def peer_of(scope: Scope) -> str:
+    """Give the other end of the connection; empty where it is not known."""
+    client = scope["client"]
+    return client[0] if client else ""
 
 
 def need_no_query(scope: Scope) -> None:

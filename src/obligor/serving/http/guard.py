@@ -14,9 +14,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from obligor.core.errors import ObligorError, UnavailableError
+from obligor.serving.authenticating import network_of
+from obligor.serving.card_data import refuse_card_data_in_head
 from obligor.serving.http.bodies import ClientGoneError
+from obligor.serving.http.door import CALLER, peer_of
 from obligor.serving.http.hot import NAME, PATH, decide_one
 from obligor.serving.http.problems import CLOSE, FAULT, HEADERS, HttpProblemError, answer_of
+from obligor.serving.refusals import TOLD_OF
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,6 +35,7 @@ _ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-stor
 _POLICY = b"content-security-policy"
 _PAGE = (*_ALWAYS, (b"referrer-policy", b"no-referrer"), (b"cross-origin-resource-policy", b"same-origin"))
 _NO_PAGE = (*_ALWAYS, (_POLICY, b"default-src 'none'; frame-ancestors 'none'"))
+_OTHER = "other"
 _log = logging.getLogger("obligor.http")
 
 
@@ -54,6 +59,14 @@ class Guard:
             await self._seat(scope, receive, out)
         finally:
             meter.left(_route_of(scope), out.status, perf_counter() - started)
+            if out.status in TOLD_OF:
+                self._tell_of_refusal(scope, out.status)
+
+    def _tell_of_refusal(self, scope: Scope, status: int) -> None:
+        caller, route = scope.get(CALLER), _route_of(scope)
+        if caller is not None or route != _OTHER:  # whoever tries paths that are none learns nothing, and fills no log
+            network = network_of(peer_of(scope))
+            self._door.refusals.refused(caller, route=route, why=TOLD_OF[status], network=network)
 
     async def _seat(self, scope: Scope, receive: Receive, out: Outgoing) -> None:
         seats = self._door.seats
@@ -73,6 +86,7 @@ class Guard:
 
     async def _run(self, scope: Scope, receive: Receive, out: Outgoing) -> None:
         try:
+            refuse_card_data_in_head(scope["raw_path"], scope["query_string"], scope["headers"])
             if self._hot and _is_decision(scope):
                 await out.answer(await decide_one(self._door, scope, receive))
             else:
@@ -130,7 +144,7 @@ def _route_of(scope: Scope) -> str:
     if _is_decision(scope):
         return NAME
     route, method = scope.get("route"), scope["method"]
-    return f"{method} {route.path_format}" if route is not None and method in route.methods else "other"
+    return f"{method} {route.path_format}" if route is not None and method in route.methods else _OTHER
 
 
 def _are_too_large(headers: list[tuple[bytes, bytes]]) -> bool:

@@ -26,7 +26,7 @@ async def decide_one(door: Door, scope: Scope, receive: Receive) -> Answer:
     """Decide on the application in the body of a request."""
     head = read_head(scope["headers"])
     caller = await door.caller(scope, head)
-    door.allow(caller, "decide")
+    door.allow(caller, "decision.decide")
     need_no_query(scope)
     head.check_body(most=MOST_BYTES)
     key = head.key

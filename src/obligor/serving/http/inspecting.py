@@ -20,8 +20,8 @@ _TEXT = ((b"content-type", b"text/plain; charset=utf-8"),)
 _AS_TEXT = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 
 router = APIRouter()
-Reader = Annotated[Caller, Depends(caller_with("read", "audit"))]
-Auditor = Annotated[Caller, Depends(caller_with("audit"))]
+Reader = Annotated[Caller, Depends(caller_with("release.read"))]
+Auditor = Annotated[Caller, Depends(caller_with("log.read"))]
 
 
 @router.get(

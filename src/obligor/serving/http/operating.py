@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 router = APIRouter()
-Scraper = Annotated[Caller, Depends(caller_with("metrics"))]
+Scraper = Annotated[Caller, Depends(caller_with("metrics.read"))]
 _OPEN: dict[int | str, dict[str, Any]] = {status: problem(status) for status in (422, 431)}
 
 

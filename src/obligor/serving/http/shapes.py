@@ -81,7 +81,8 @@ class Assessed(Shape):
 
     outcome: OutcomeName
     because: str
-    """`score`, `grey_zone`, `knockout:<name>`, `gate:<name>:<result>`, `no_principal_reason` or `reason_without_text`."""
+    """`score`, `grey_zone`, `knockout:<name>`, `gate:review`, `gate:kyc:fail`, `no_principal_reason`,
+    `reason_without_text`."""
     score: float
     """In points, with three decimals."""
     pd: Annotated[float, Field(ge=0, le=1)]
@@ -157,6 +158,70 @@ class Report(Shape):
     status: ReportedStatus
     observed_on: date
     """The day on which that was so: from that of the decision to today."""
+
+
+class Credentials(Shape):
+    """A user and a password."""
+
+    user: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._@+|:/=~-]{0,189}$")]
+    password: Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class TokenGiven(Shape):
+    """A token for somebody who signed in."""
+
+    access_token: str
+    """Sent as `Authorization: Bearer …`."""
+    token_type: Literal["Bearer"]
+    expires_in: Annotated[int, Field(ge=1)]
+    """Seconds for which it opens."""
+
+
+class ReviewAsked(Shape):
+    """What an applicant asks of a review."""
+
+    statement: Annotated[str, Field(max_length=8000, pattern="^[^\\x00]*$")] = ""
+    """Their own view of the decision, in their words."""
+    corrections: dict[str, Any] = {}
+    """Fields of the application that were wrong, as they should be."""
+
+
+class ReviewAnswer(Shape):
+    """A request for a review, recorded."""
+
+    review_id: UUID
+    decision_id: UUID
+    requested_at: Instant
+    due_on: date
+    """The last day (UTC) on which it is answered in time."""
+    pack: str | None
+    """The rule pack that sets the period; null: the lender does."""
+    state: Literal["open"]
+    receipt: ReceiptTold
+
+
+class ReviewTold(Shape):
+    """A review of a decision, and what came of it; never what the applicant wrote."""
+
+    review_id: UUID
+    decision_id: UUID
+    requested_at: Instant
+    due_on: date
+    pack: str | None
+    state: Literal["open", "decided"]
+    late: bool
+    """Whether it was, or still is, answered too late."""
+    verdict: Literal["kept", "changed"] | None
+    outcome: OutcomeName | None
+    decided_at: Instant | None
+    new_decision_id: UUID | None
+    """The decision on the corrected application, where there was one."""
+
+
+class ReviewsTold(Shape):
+    """The reviews of a decision, in the order in which they were asked for."""
+
+    reviews: list[ReviewTold]
 
 
 class ReleaseTold(Shape):

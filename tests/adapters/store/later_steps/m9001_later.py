@@ -7,8 +7,10 @@ import signal
 
 from alembic import op
 
+from obligor.adapters.store.migrating import NEWEST
+
 revision = "9001"
-down_revision = "0003"
+down_revision = NEWEST
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,206 @@
+"""Requests that leave the service for addresses that somebody named, and go nowhere unforeseen.
+
+No redirect is followed and no proxy of the environment is used. A host's name is looked up once, every address that it stands
+for is looked at, and the connection goes to the very address that was looked at, so that a name cannot change its meaning in
+between (DNS re-binding). The certificate is still checked for the name. In production every address must be a public one, and
+only ``https`` is spoken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+from urllib.parse import SplitResult, urlsplit
+
+import httpcore
+
+from obligor.core.errors import InvalidInputError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_PRINTABLE: Final = re.compile(r"[!-~]+")
+_TRANSLATED: Final = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address within an IPv6 one
+_GLOBAL_UNICAST: Final = ipaddress.ip_network(
+    "2000::/3"
+)  # RFC 4291: all that is routed; not ::a.b.c.d, not 64:ff9b:1::
+_METADATA: Final = frozenset(
+    map(ipaddress.ip_address, ("169.254.169.254", "169.254.170.2", "100.100.100.200", "192.0.0.192", "fd00:ec2::254"))
+)
+"""Where clouds tell a machine its own credentials."""
+_LOOK_UPS: Final = 16
+
+
+def check_address(url: str, *, what: str, production: bool, ports: Collection[int] | None = None) -> SplitResult:
+    """Cut an address into its parts; a malformed one is not repeated, for it may hold a token.
+
+    Parameters
+    ----------
+    what
+        What the address is, with its article: ``an anchor's address``.
+    ports
+        Those that may be asked in production; None: any.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it is no address by ``https``; outside production it may also be one by ``http`` of this machine.
+    """
+    wanted = "wanted https://host/path" if production else "wanted https://host/path, or http:// to this machine"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise InvalidInputError(f"{what} is malformed; {wanted}") from None
+    if not _PRINTABLE.fullmatch(url) or not parts.hostname or parts.fragment or _is_ambiguous(parts.netloc):
+        raise InvalidInputError(f"{what} is malformed, or holds a user's name; {wanted}")
+    if parts.scheme != "https" and (production or parts.scheme != "http" or not _is_loopback(parts.hostname)):
+        raise InvalidInputError(f"{what}, {parts.scheme}://{parts.hostname}: {wanted}")
+    if production and ports is not None and (443 if port is None else port) not in ports:
+        allowed = " or ".join(map(str, sorted(ports)))
+        raise InvalidInputError(f"{what}, https://{parts.hostname}: got port {port}; wanted {allowed}")
+    return parts
+
+
+def may_reach(scheme: str, *, production: bool) -> Callable[[Ip], bool]:
+    """Give which addresses may be connected to; by ``http`` those of this machine alone, and never one of metadata."""
+    if production:
+        return is_public
+    if scheme == "http":
+        return lambda address: inner_address(address).is_loopback
+    return lambda address: not _is_odd(inner_address(address))
+
+
+def is_public(address: Ip) -> bool:
+    """Tell whether an address, or the one that it wraps, is of the internet."""
+    inner = inner_address(address)
+    if inner in _METADATA or inner.is_multicast or not inner.is_global:
+        return False
+    return isinstance(inner, ipaddress.IPv4Address) or inner in _GLOBAL_UNICAST
+
+
+def inner_address(address: Ip) -> Ip:
+    """Give the IPv4 address that an IPv6 one wraps, or the address itself."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in _TRANSLATED:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        return address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1] or address
+    return address
+
+
+class GuardedBackend(httpcore.SyncBackend):
+    """Looks up a host, looks at every address, and connects to what it looked at; for who waits in a thread.
+
+    Parameters
+    ----------
+    wanted
+        Which addresses may be connected to (``may_reach``).
+    resolve
+        Gives the addresses of a host and port, as text; by default those that the system knows.
+    what
+        What the host is, in messages.
+    """
+
+    def __init__(
+        self,
+        *,
+        wanted: Callable[[Ip], bool],
+        resolve: Callable[[str, int], Iterable[str]] | None = None,
+        what: str,
+    ) -> None:
+        self._wanted = wanted
+        self._resolve = resolve or addresses
+        self._what = what
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connect to a host, at the first of its addresses that answers."""
+        found = _looked_at(self._resolve(host, port), self._wanted, self._what)
+        for address in found[:-1]:
+            try:
+                return super().connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                continue
+        return super().connect_tcp(found[-1], port, timeout, local_address, socket_options)
+
+
+class AsyncGuardedBackend(httpcore.AnyIOBackend):
+    """Does what `GuardedBackend` does, for who waits in a loop: a look-up keeps a thread of its own, which ``close`` ends."""
+
+    def __init__(
+        self,
+        *,
+        wanted: Callable[[Ip], bool],
+        resolve: Callable[[str, int], Iterable[str]] | None = None,
+        what: str,
+    ) -> None:
+        self._wanted = wanted
+        self._resolve = resolve or addresses
+        self._what = what
+        self._threads = ThreadPoolExecutor(_LOOK_UPS, thread_name_prefix="look-up")
+
+    def close(self) -> None:
+        """Look nothing up any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  the library's own parameter
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect to a host, at the first of its addresses that answers."""
+        told = await asyncio.get_running_loop().run_in_executor(self._threads, self._resolve, host, port)
+        found = _looked_at(told, self._wanted, self._what)
+        for address in found[:-1]:
+            try:
+                return await super().connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                continue
+        return await super().connect_tcp(found[-1], port, timeout, local_address, socket_options)
+
+
+def addresses(host: str, port: int) -> Sequence[str]:
+    """Give the addresses that the system knows for a host and port."""
+    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+def _looked_at(found: Iterable[str], wanted: Callable[[Ip], bool], what: str) -> list[str]:
+    seen = [ipaddress.ip_address(each) for each in found]
+    if not seen or not all(map(wanted, seen)):
+        raise UnavailableError(
+            f"{what}: its name stands for an address that is refused here",
+            hint="in production only public addresses are reached, by https",
+        )
+    return list(map(str, seen))
+
+
+def _is_ambiguous(netloc: str) -> bool:
+    """Tell whether programs may disagree on which host is meant."""
+    return "@" in netloc or "\\" in netloc or "%" in netloc
+
+
+def _is_odd(address: Ip) -> bool:
+    odd = address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved
+    return odd or address in _METADATA
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return inner_address(ipaddress.ip_address(host)).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,156 @@
+"""How far events came on their way to the endpoints of clients.
+
+A claim is a row's own: its ``next_at`` is moved to the end of the claim, so that nobody else finds it due. Who claims passes
+over the rows that others are about to claim (``FOR UPDATE SKIP LOCKED``), and over those of an application whose earlier event
+is still on its way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from obligor.serving.acts import WebhookRow
+from obligor.serving.delivering import Backlog, Due
+from obligor.serving.webhooks import DeadLetter
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from obligor.adapters.store.pool import Pool
+
+_ENDPOINTS: Final = """
+    SELECT endpoint_id, client_id, url, event_types, state, secret, previous_secret, previous_until, created_at
+    FROM obligor.webhook_endpoint
+"""
+_CLAIM: Final = """
+    UPDATE obligor.delivery AS mine SET claim = %(claim)s, next_at = %(until)s, attempts = attempts + 1,
+        tried_since = coalesce(tried_since, %(at)s)
+    FROM (
+        SELECT event_id FROM obligor.delivery AS due
+        WHERE endpoint_id = %(endpoint)s AND state = 'pending' AND next_at <= %(at)s AND NOT EXISTS (
+            SELECT FROM obligor.delivery AS earlier
+            WHERE earlier.endpoint_id = due.endpoint_id AND earlier.application_id = due.application_id
+                AND earlier.state = 'pending' AND earlier.sequence < due.sequence)
+        ORDER BY next_at, sequence LIMIT %(most)s FOR UPDATE SKIP LOCKED
+    ) AS chosen JOIN obligor.outbox USING (event_id)
+    WHERE mine.event_id = chosen.event_id AND mine.endpoint_id = %(endpoint)s
+    RETURNING mine.event_id, mine.endpoint_id, mine.application_id, mine.sequence, outbox.type, outbox.payload,
+        outbox.created_at, mine.attempts, mine.tried_since, mine.claim
+"""
+_DELIVERED: Final = """
+    UPDATE obligor.delivery SET state = 'delivered', last_status = %(status)s, last_trouble = NULL, settled_at = %(at)s
+    WHERE event_id = %(event)s AND endpoint_id = %(endpoint)s AND state = 'pending'
+"""
+_FAILED: Final = """
+    UPDATE obligor.delivery SET claim = NULL, last_status = %(status)s, last_trouble = %(trouble)s, next_at = %(again)s
+    WHERE event_id = %(event)s AND endpoint_id = %(endpoint)s AND claim = %(claim)s AND state = 'pending'
+"""
+_BEHIND: Final = """
+    UPDATE obligor.delivery SET next_at = greatest(next_at, %(again)s)
+    WHERE endpoint_id = %(endpoint)s AND application_id = %(application)s AND sequence > %(sequence)s AND state = 'pending'
+"""
+_GIVEN_UP: Final = """
+    UPDATE obligor.delivery
+    SET state = 'dead', claim = NULL, last_status = %(status)s, last_trouble = %(trouble)s, settled_at = %(at)s
+    WHERE event_id = %(event)s AND endpoint_id = %(endpoint)s AND claim = %(claim)s AND state = 'pending'
+"""
+_BACKLOG: Final = """
+    SELECT count(*) FILTER (WHERE delivery.state = 'pending') AS pending,
+        min(due_since) FILTER (WHERE delivery.state = 'pending') AS oldest,
+        count(*) FILTER (WHERE delivery.state = 'dead') AS dead
+    FROM obligor.delivery JOIN obligor.webhook_endpoint USING (endpoint_id)
+    WHERE delivery.state IN ('pending', 'dead') AND webhook_endpoint.state = 'active'
+"""
+_STANDING: Final = """
+    SELECT endpoint_id, count(*) FILTER (WHERE state = 'pending') AS pending,
+        count(*) FILTER (WHERE state = 'delivered') AS delivered, count(*) FILTER (WHERE state = 'dead') AS dead
+    FROM obligor.delivery GROUP BY endpoint_id
+"""
+_DEAD: Final = """
+    SELECT event_id, endpoint_id, type, attempts, last_status, last_trouble, settled_at
+    FROM obligor.delivery JOIN obligor.outbox USING (event_id) WHERE state = 'dead' ORDER BY settled_at, event_id
+"""
+_REPLAY: Final = """
+    UPDATE obligor.delivery SET state = 'pending', attempts = 0, claim = NULL, due_since = %(at)s, tried_since = NULL,
+        next_at = %(at)s, settled_at = NULL
+    FROM obligor.outbox
+    WHERE outbox.event_id = delivery.event_id AND endpoint_id = %(endpoint)s
+        AND (state = 'dead' OR (state = 'delivered' AND %(delivered)s))
+        AND created_at >= coalesce(%(since)s, '-infinity'::timestamptz)
+        AND created_at < coalesce(%(until)s, 'infinity'::timestamptz)
+    RETURNING delivery.event_id
+"""
+
+
+class PostgresDeliveries:
+    """Fulfils :class:`obligor.serving.delivering.Deliveries`, and finds endpoints and dead letters."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def endpoints(self) -> tuple[WebhookRow, ...]:
+        """Give every endpoint that is active."""
+        return tuple(map(_endpoint, await self._pool.rows(f"{_ENDPOINTS} WHERE state = 'active' ORDER BY endpoint_id")))
+
+    async def all_endpoints(self) -> tuple[WebhookRow, ...]:
+        """Give every endpoint there is and was, by client and age."""
+        return tuple(map(_endpoint, await self._pool.rows(f"{_ENDPOINTS} ORDER BY client_id, created_at, endpoint_id")))
+
+    async def endpoint(self, endpoint_id: str) -> WebhookRow | None:
+        """Find an endpoint."""
+        found = await self._pool.rows(f"{_ENDPOINTS} WHERE endpoint_id = %s", (endpoint_id,))
+        return _endpoint(found[0]) if found else None
+
+    async def claim(self, endpoint_id: str, most: int, *, at: datetime, until: datetime) -> tuple[Due, ...]:
+        """Claim events that are due, the earliest of each application; nobody else gets them before the claim ends."""
+        given = {"endpoint": endpoint_id, "most": most, "at": at, "until": until, "claim": uuid4()}
+        return tuple(Due(**row) for row in await self._pool.change(_CLAIM, given))
+
+    async def delivered(self, due: Due, *, status: int, at: datetime) -> None:
+        """Note that an event was taken."""
+        await self._pool.change(_DELIVERED, _of(due) | {"status": status, "at": at})
+
+    async def failed(self, due: Due, *, status: int | None, trouble: str, at: datetime, again: datetime | None) -> None:
+        """Note that it was not: it is tried again then, and those behind it no earlier, or it is given up."""
+        given = _of(due) | {"status": status, "trouble": trouble, "at": at, "again": again}
+        if again is None:
+            await self._pool.change(_GIVEN_UP, given)
+            return
+        await self._pool.change(_FAILED, given)
+        if due.application_id is not None:
+            await self._pool.change(_BEHIND, given)
+
+    async def backlog(self) -> Backlog:
+        """Count what waits and what was given up, at the endpoints that are active."""
+        (row,) = await self._pool.rows(_BACKLOG)
+        return Backlog(**row)
+
+    async def standing(self) -> dict[str, dict[str, int]]:
+        """Count what waits, was delivered and was given up, for each endpoint."""
+        return {row.pop("endpoint_id"): row for row in await self._pool.rows(_STANDING)}
+
+    async def dead(self) -> tuple[DeadLetter, ...]:
+        """Give the events that were given up, the oldest first."""
+        return tuple(DeadLetter(**row) for row in await self._pool.rows(_DEAD))
+
+    async def replay(
+        self, endpoint_id: str, *, at: datetime, since: datetime | None, until: datetime | None, delivered: bool
+    ) -> int:
+        """Let events be sent again: those given up, and those delivered where asked for; give how many that is."""
+        given = {"endpoint": endpoint_id, "at": at, "since": since, "until": until, "delivered": delivered}
+        return len(await self._pool.change(_REPLAY, given))
+
+
+def _of(due: Due) -> dict[str, object]:
+    return {
+        "event": due.event_id,
+        "endpoint": due.endpoint_id,
+        "application": due.application_id,
+        "sequence": due.sequence,
+        "claim": due.claim,
+    }
+
+
+def _endpoint(row: dict[str, Any]) -> WebhookRow:
+    return WebhookRow(**{**row, "event_types": tuple(row["event_types"])})

@@ -1,0 +1,48 @@
+"""Finds people, their roles, and when they were last here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from obligor.serving.acts import UserRoleRow, UserRow
+from obligor.serving.people import Person
+
+if TYPE_CHECKING:
+    from obligor.adapters.store.pool import Pool
+
+_USER: Final = "SELECT user_id, password, created_at, disabled_at FROM obligor.app_user"
+_ROLE: Final = "SELECT user_id, role, state, proposed_by, by, at FROM obligor.user_role"
+_SEEN: Final = "SELECT user_id, max(at) AS at FROM obligor.sign_in GROUP BY user_id"
+_ALL: Final = "SELECT EXISTS (SELECT FROM obligor.user_role WHERE role = %s AND state = 'granted') AS found"
+
+
+class PostgresPeople:
+    """Fulfils :class:`obligor.serving.people.PeopleArchive`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def person(self, user_id: str) -> Person | None:
+        """Find a person with their roles."""
+        users = await self._pool.rows(f"{_USER} WHERE user_id = %s", (user_id,))
+        roles = await self._pool.rows(f"{_ROLE} WHERE user_id = %s ORDER BY role", (user_id,))
+        return _person(users[0], roles) if users else None
+
+    async def people(self) -> tuple[Person, ...]:
+        """Give everybody, by user id."""
+        roles = await self._pool.rows(f"{_ROLE} ORDER BY user_id, role")
+        seen = {row["user_id"]: row["at"] for row in await self._pool.rows(_SEEN)}
+        users = await self._pool.rows(f"{_USER} ORDER BY user_id")
+        return tuple(
+            _person(user, [it for it in roles if it["user_id"] == user["user_id"]], seen.get(user["user_id"]))
+            for user in users
+        )
+
+    async def anybody_is(self, role: str) -> bool:
+        """Tell whether somebody has a role."""
+        (row,) = await self._pool.rows(_ALL, (role,))
+        return bool(row["found"])
+
+
+def _person(user: dict[str, Any], roles: list[dict[str, Any]], seen_at: Any = None) -> Person:
+    return Person(UserRow(**user), tuple(UserRoleRow(**it) for it in roles), seen_at)

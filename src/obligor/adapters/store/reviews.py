@@ -1,0 +1,62 @@
+"""Finds reviews: who asked, by when, and what came of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from obligor.serving.reviewing import StoredReview
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from obligor.adapters.store.pool import Pool
+
+_REVIEW: Final = """
+    SELECT review_id, decision_id, client_id, requested_at, due_at, pack, verdict, outcome, decided_at, by, new_decision_id
+    FROM obligor.review LEFT JOIN obligor.review_decision USING (review_id)
+"""
+_REQUEST: Final = "SELECT body FROM obligor.review JOIN obligor.record USING (leaf_index) WHERE review_id = %s"
+_DECISION: Final = (
+    "SELECT body FROM obligor.review_decision JOIN obligor.record USING (leaf_index) WHERE review_id = %s"
+)
+_ACTIVATED: Final = "SELECT by FROM obligor.release WHERE number = %s"
+
+
+class PostgresReviews:
+    """Fulfils :class:`obligor.serving.reviewing.ReviewArchive`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def review(self, review_id: UUID) -> StoredReview | None:
+        """Find a review."""
+        found = await self._found(f"{_REVIEW} WHERE review_id = %s", review_id)
+        return found[0] if found else None
+
+    async def reviews_of(self, decision_id: UUID) -> tuple[StoredReview, ...]:
+        """Give the reviews of a decision, in the order of the log."""
+        return await self._found(f"{_REVIEW} WHERE decision_id = %s ORDER BY review.leaf_index", decision_id)
+
+    async def open_reviews(self) -> tuple[StoredReview, ...]:
+        """Give the reviews that wait for an answer, the one that is due first first."""
+        return await self._found(f"{_REVIEW} WHERE verdict IS NULL ORDER BY due_at, review.leaf_index")
+
+    async def request_of(self, review_id: UUID) -> bytes | None:
+        """Give the record of the request for a review: what the applicant wrote."""
+        return await self._record(_REQUEST, review_id)
+
+    async def decision_of(self, review_id: UUID) -> bytes | None:
+        """Give the record of what came of a review."""
+        return await self._record(_DECISION, review_id)
+
+    async def activated_by(self, release: int) -> str | None:
+        """Name the person who put a release in force."""
+        found = await self._pool.rows(_ACTIVATED, (release,))
+        return str(found[0]["by"]) if found else None
+
+    async def _found(self, query: str, *parameters: object) -> tuple[StoredReview, ...]:
+        return tuple(StoredReview(**row) for row in await self._pool.rows(query, parameters))
+
+    async def _record(self, query: str, review_id: UUID) -> bytes | None:
+        found = await self._pool.rows(query, (review_id,))
+        return bytes(found[0]["body"]) if found else None

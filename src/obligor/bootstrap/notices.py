@@ -1,0 +1,188 @@
+"""Writes the notice of a decision from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from obligor.bootstrap.law import active_packs, open_stationery
+from obligor.bootstrap.privacy import open_sealer
+from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.core.errors import InvalidInputError, NotFoundError, NoticeError
+from obligor.files import whole_file
+from obligor.governance.law.packs import notices_due
+from obligor.governance.law.strict_yaml import read_yaml_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+    from pathlib import Path
+
+    from obligor.bootstrap.store import Store
+    from obligor.governance.law.packs import Due
+    from obligor.governance.notices.writing import Notice, ScoreTold, Stationery
+    from obligor.serving.opening import Opener
+    from obligor.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A notice that stands in a file, and by when the active packs want it sent."""
+
+    notice: Notice
+    out: Path
+    due: tuple[Due, ...]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return {
+            "template": self.notice.template,
+            "language": self.notice.language,
+            "template_sha256": self.notice.template_sha256,
+            "rules": list(self.notice.rules),
+            "reasons": list(self.notice.reasons),
+            "key_factors": list(self.notice.factors),
+            "out": str(self.out),
+            "due": [{"pack": it.pack, "by": it.by.isoformat(), "rule": it.rule} for it in self.due],
+        }
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        told = [f"{self.out}: {self.notice.template}, template {self.notice.template_sha256[:12]}"]
+        return told + [f"due by {it.by} ({it.pack}, {it.rule})" for it in self.due]
+
+
+def write_notice_of(
+    decision_id: str,
+    *,
+    template: str,
+    out: Path,
+    language: str | None,
+    bureaus: Sequence[str],
+    score: Path | None,
+    on: date | None,
+) -> Written:
+    """Write the notice of a decision into a file: HTML where its name says so, and otherwise text.
+
+    Raises
+    ------
+    NoticeError
+        Where it would be wrong.
+    LawError, NotFoundError, UnavailableError
+        As they say.
+    """
+    try:
+        wanted = UUID(decision_id)
+    except ValueError:
+        raise InvalidInputError("DECISION_ID: wanted the id of a decision") from None
+    stationery = open_stationery(os.environ)
+    settings = service_settings()
+
+    async def written(url: str) -> Written:
+        async with open_store(url, settings) as store:
+            return await _write(
+                store,
+                wanted,
+                template=template,
+                out=out,
+                language=language,
+                bureaus=bureaus,
+                score=score,
+                on=on or datetime.now(UTC).date(),
+                stationery=stationery,
+                settings=settings,
+            )
+
+    with database(settings) as url:
+        return asyncio.run(written(url))
+
+
+async def _write(
+    store: Store,
+    decision_id: UUID,
+    *,
+    template: str,
+    out: Path,
+    language: str | None,
+    bureaus: Sequence[str],
+    score: Path | None,
+    on: date,
+    stationery: Stationery,
+    settings: Settings,
+) -> Written:
+    from obligor.governance.notices.factors import codes_of, standing
+    from obligor.governance.notices.writing import write_notice
+    from obligor.serving.opening import Opener
+    from obligor.serving.releases import Releases
+
+    stored = await store.archive.decision(decision_id)
+    if stored is None:
+        raise NotFoundError("there is no such decision")
+    opener = Opener(await open_sealer(store, settings), store.recorder, store.sources)
+    (opened,) = await opener.open(stored)
+    record = opened.record
+    release = await Releases(store.archive).pinned(record["pins"])
+    decided_on = datetime.fromisoformat(record["decided_at"]).date()
+    kind = stationery.catalogue.find(template, language=language or stationery.particulars.language).kind
+    told, used = None, tuple(bureaus)
+    if score is not None:
+        told, bureau = _vendors(score, stationery)
+        used = (*bureaus, bureau)
+    elif kind == "score_disclosure":
+        told = _own(record, release.reasons.explain(record["bins"], most=len(record["bins"])), decided_on, stationery)
+    notice = write_notice(
+        template,
+        standing=standing(record, await _review(store, decision_id, opener)),
+        codes=codes_of(release.card, release.policy),
+        reference=record["application_id"] or str(decision_id),
+        decided_on=decided_on,
+        on=on,
+        stationery=stationery,
+        language=language,
+        bureaus=used,
+        score=told,
+    )
+    with whole_file(out) as partial:
+        partial.write_text(notice.html if out.suffix == ".html" else notice.text, encoding="utf-8")
+    due = notices_due(
+        active_packs(os.environ, on=on),
+        days={"applied": decided_on, "decided": decided_on},
+        outcome="decline",
+        score_used=told is not None,
+    )
+    return Written(notice, out, tuple(it for it in due if it.what == template))
+
+
+async def _review(store: Store, decision_id: UUID, opener: Opener) -> Mapping[str, Any] | None:
+    """Give what came of the last review; while one is open, or where another decision took its place, no notice goes out."""
+    reviews = await store.reviews.reviews_of(decision_id)
+    if not reviews:
+        return None
+    last = reviews[-1]
+    if last.verdict is None:
+        raise NoticeError("notice: a review of this decision is open; its answer comes first", refusal="review_open")
+    if last.new_decision_id is not None:
+        raise NoticeError(
+            f"notice: this was decided again; write the notice of {last.new_decision_id}", refusal="decided_again"
+        )
+    (found,) = await opener.open_of(decision_id, await store.reviews.decision_of(last.review_id) or b"{}")
+    said: Mapping[str, Any] = found.whole()
+    return said
+
+
+def _vendors(path: Path, stationery: Stationery) -> tuple[ScoreTold, str]:
+    from obligor.governance.notices.particulars import ScoreUsed
+    from obligor.governance.notices.writing import vendor_score
+
+    used = read_yaml_file(path, ScoreUsed)
+    return vendor_score(used, stationery.particulars), used.bureau
+
+
+def _own(record: Mapping[str, Any], ranked: Sequence[Any], made_on: date, stationery: Stationery) -> ScoreTold:
+    from obligor.governance.notices.writing import own_score
+
+    return own_score(record["score"], ranked, made_on=made_on, particulars=stationery.particulars)

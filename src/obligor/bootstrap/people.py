@@ -1,0 +1,266 @@
+"""Adds people, gives them roles, and reviews who may do what; opens the source of people of a running service."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.core.leaves import time_text
+from obligor.settings import is_production, read_author, read_provider_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from obligor.bootstrap.store import Store
+    from obligor.serving.acts import UserRoleRow
+    from obligor.serving.people import People, Person, Reviewed
+    from obligor.serving.signing_in import SignIn
+    from obligor.serving.tokens import Tokens
+
+Done = TypeVar("Done")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Where a service has its people from."""
+
+    tokens: Tokens
+    sign_in: SignIn | None
+    """None where people sign in at an identity provider."""
+
+
+def open_identity(store: Store, environ: Mapping[str, str]) -> Identity:
+    """Take tokens of the identity provider that the environment names, or people of the store where it names none.
+
+    Raises
+    ------
+    InvalidInputError
+        Where what it says of the provider is no issuer, no audience or no address to fetch keys from.
+    """
+    from obligor.serving.tokens import LocalTokens, ProviderTokens
+
+    now, production = store.sources.now, is_production(environ)
+    provider = read_provider_settings(environ)
+    if provider is None:
+        from obligor.serving.people import People
+        from obligor.serving.signing_in import SignIn
+
+        tokens = LocalTokens(store.key.verifier, store.people, now=now, production=production)
+        people = People(store.people, store.recorder, store.sources)
+        return Identity(tokens, SignIn(store.people, people, store.key, now=now))
+    from obligor.adapters.identity.key_set import HttpKeySource
+    from obligor.security.tokens import Issuer
+
+    issuer = Issuer(
+        provider.issuer,
+        provider.audience,
+        types=provider.types,
+        roles_claim=provider.roles_claim,
+        strong=provider.strong,
+        most_lifetime_s=60 * provider.most_minutes,
+    )
+    source = HttpKeySource(provider.key_set_url, production=production)
+    return Identity(ProviderTokens(issuer, source, store.people, now=now), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """People, by user id."""
+
+    people: tuple[Person, ...]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return {"users": [plain(it) for it in self.people]}
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        if not self.people:
+            return ["There is nobody yet; obligor users add USER adds somebody."]
+        width = max(len(it.user.user_id) for it in self.people)
+        return [
+            f"{it.user.user_id:<{width}}  {_state(it):<8}  {', '.join(sorted(it.granted)) or 'no role'}"
+            for it in self.people
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One person, after something was done."""
+
+    person: Person
+    said: str
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return plain(self.person)
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        return [self.said]
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A role of a person, after something was done."""
+
+    row: UserRoleRow
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        it = self.row
+        return {
+            "user": it.user_id,
+            "role": it.role,
+            "state": it.state,
+            "proposed_by": it.proposed_by,
+            "by": it.by,
+            "at": time_text(it.at),
+        }
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        it = self.row
+        if it.state == "proposed":
+            return [f"{it.by} proposed {it.role} for {it.user_id}; another person grants it by the same command"]
+        return [f"{it.role} of {it.user_id} is {it.state}"]
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """Who may do what, and what somebody should look at."""
+
+    reviewed: tuple[Reviewed, ...]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return {
+            "users": [
+                plain(it.person) | {"may": list(_may(it.person)), "concerns": list(it.concerns)} for it in self.reviewed
+            ]
+        }
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        told = []
+        for it in self.reviewed:
+            roles = ", ".join(sorted(it.person.granted)) or "no role"
+            told.append(f"{it.person.user.user_id}  {_state(it.person)}  {roles}")
+            told += [f"    may {permission}" for permission in _may(it.person)]
+            told += [f"    LOOK  {concern}" for concern in it.concerns]
+        return told or ["There is nobody yet; obligor users add USER adds somebody."]
+
+
+def add_user(user_id: str, *, password: str | None) -> User:
+    """Let somebody sign in."""
+
+    async def added(people: People, store: Store) -> User:
+        await people.add(user_id, password=password, by=read_author(os.environ))
+        where = "with a password" if password else "at the identity provider"
+        return await _told(store, user_id, f"user {user_id} may sign in {where}, and has no role yet")
+
+    return _with_people(added)
+
+
+def disable_user(user_id: str) -> User:
+    """Let somebody in no more."""
+
+    async def disabled(people: People, store: Store) -> User:
+        await people.disable(user_id, by=read_author(os.environ))
+        return await _told(store, user_id, f"user {user_id} is let in no more")
+
+    return _with_people(disabled)
+
+
+def list_users() -> Users:
+    """Give everybody."""
+
+    async def listed(_people: People, store: Store) -> Users:
+        return Users(await store.people.people())
+
+    return _with_people(listed)
+
+
+def grant_role(user_id: str, role: str) -> Role:
+    """Propose a role, or grant it where another person proposed it."""
+
+    async def granted(people: People, _store: Store) -> Role:
+        return Role(await people.grant(user_id, role, by=read_author(os.environ)))
+
+    return _with_people(granted)
+
+
+def revoke_role(user_id: str, role: str) -> Role:
+    """Take a role away."""
+
+    async def revoked(people: People, _store: Store) -> Role:
+        return Role(await people.revoke(user_id, role, by=read_author(os.environ)))
+
+    return _with_people(revoked)
+
+
+def review_access() -> Review:
+    """Review who may do what."""
+    from obligor.serving.people import review
+
+    async def reviewed(_people: People, store: Store) -> Review:
+        return Review(review(await store.people.people(), at=store.sources.now()))
+
+    return _with_people(reviewed)
+
+
+def plain(person: Person) -> dict[str, Any]:
+    """Give what may be shown of a person."""
+    user = person.user
+    return {
+        "user": user.user_id,
+        "state": _state(person),
+        "signs_in": "here" if user.password else "elsewhere",
+        "created_at": time_text(user.created_at),
+        "disabled_at": None if user.disabled_at is None else time_text(user.disabled_at),
+        "seen_at": None if person.seen_at is None else time_text(person.seen_at),
+        "roles": [
+            {"role": it.role, "state": it.state, "proposed_by": it.proposed_by, "by": it.by, "at": time_text(it.at)}
+            for it in person.roles
+        ],
+    }
+
+
+def _state(person: Person) -> str:
+    return "enabled" if person.user.disabled_at is None else "disabled"
+
+
+def _may(person: Person) -> tuple[str, ...]:
+    """Name what somebody may do, and how far."""
+    from obligor.security.permissions import permissions
+
+    if person.user.disabled_at is not None or permissions().conflict(person.granted):
+        return ()
+    held = permissions().held(roles=person.granted, scopes=frozenset())
+    return tuple(
+        " ".join([name, *(f"({condition})" for condition, it in how._asdict().items() if it)])
+        for name, how in sorted(held.items())
+    )
+
+
+async def _told(store: Store, user_id: str, said: str) -> User:
+    person = await store.people.person(user_id)
+    if person is None:
+        raise AssertionError
+    return User(person, said)
+
+
+def _with_people(work: Callable[[People, Store], Awaitable[Done]]) -> Done:
+    settings = service_settings()
+
+    async def done(url: str) -> Done:
+        from obligor.serving.people import People
+
+        async with open_store(url, settings) as store:
+            return await work(People(store.people, store.recorder, store.sources), store)
+
+    with database(settings) as url:
+        return asyncio.run(done(url))

@@ -1,0 +1,169 @@
+"""Shows, proposes and approves compliance profiles from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.core.errors import InvalidInputError, UnavailableError
+from obligor.core.leaves import time_text
+from obligor.core.profile import GATES, in_force, parse_profile
+from obligor.settings import read_author
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from obligor.bootstrap.store import Store
+    from obligor.core.profile import Profile
+    from obligor.serving.acts import ProfileChangeRow
+
+_MOST_BYTES = 1 << 20
+_DIGITS = 12
+Told = TypeVar("Told")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The profile in force, and the steps by which profiles were changed."""
+
+    profile: Profile
+    at: datetime
+    changes: tuple[ProfileChangeRow, ...]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return {
+            "profile": self.profile.model_dump(mode="json", by_alias=True),
+            "profile_sha256": self.profile.sha256,
+            "in_force": self._is_in_force(),
+            "changes": [_plain(it) for it in self.changes],
+        }
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        until = (
+            "until another takes its place" if self.profile.expires_at is None else f"until {self.profile.expires_at}"
+        )
+        word = until if self._is_in_force() else "NOT in force: nothing is decided"
+        approved = {it.change_id for it in self.changes if it.step == "approved"}
+        return [
+            f"profile {self.profile.name} version {self.profile.version} {self.profile.sha256[:_DIGITS]}, {word}",
+            *(f"  {name}  {self.profile.gate(name).state}" for name in GATES),
+            *(_line(it, approved) for it in self.changes),
+        ]
+
+    def _is_in_force(self) -> bool:
+        try:
+            in_force(self.profile, self.at)
+        except UnavailableError:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A proposal that waits for another person."""
+
+    row: ProfileChangeRow
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return _plain(self.row)
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        return [
+            f"proposed {self.row.change_id}; another person approves it: obligor profile approve {self.row.change_id}"
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """A profile that came into force."""
+
+    number: int
+    profile: Profile
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return {"release": self.number, "profile": self.profile.name, "profile_sha256": self.profile.sha256}
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        name, version = self.profile.name, self.profile.version
+        return [f"release {self.number} is in force: profile {name} version {version} {self.profile.sha256[:_DIGITS]}"]
+
+
+def show_profile() -> Shown:
+    """Give the profile in force, and the changes that were proposed and approved."""
+
+    async def shown(store: Store) -> Shown:
+        newest = await store.archive.release()
+        if newest is None:
+            raise UnavailableError("no release is in force", hint="obligor releases activate RUN")
+        return Shown(parse_profile(newest.profile), store.sources.now(), await store.changes.changes())
+
+    return _with_store(shown)
+
+
+def propose_profile(file: Path, *, because: str) -> Proposed:
+    """Propose the profile of a file."""
+    data = _bytes(file)
+
+    async def proposed(store: Store) -> Proposed:
+        return Proposed(await _changing(store).propose(data, because=because, by=read_author(os.environ)))
+
+    return _with_store(proposed)
+
+
+def approve_profile(change_id: str) -> Approved:
+    """Approve a proposal, and put its profile in force."""
+
+    async def approved(store: Store) -> Approved:
+        release = await _changing(store).approve(change_id, by=read_author(os.environ))
+        return Approved(release.number, release.profile)
+
+    return _with_store(approved)
+
+
+def _changing(store: Store) -> Any:  # imported late, as all of the service is
+    from obligor.serving.profiles import Changing
+
+    return Changing(store.archive, store.changes, store.recorder, store.key, store.sources)
+
+
+def _with_store(work: Callable[[Store], Awaitable[Told]]) -> Told:
+    settings = service_settings()
+
+    async def main(url: str) -> Told:
+        async with open_store(url, settings) as store:
+            return await work(store)
+
+    with database(settings) as url:
+        return asyncio.run(main(url))
+
+
+def _plain(row: ProfileChangeRow) -> dict[str, Any]:
+    names = ("change_id", "step", "profile_sha256", "replaces_sha256", "because", "by")
+    return {name: getattr(row, name) for name in names} | {"at": time_text(row.at)}
+
+
+def _line(row: ProfileChangeRow, approved: set[str]) -> str:
+    step = row.step if row.step == "approved" or row.change_id in approved else "waits"
+    said = f"{row.profile_sha256[:_DIGITS]}  {row.change_id}  by {row.by}: {row.because}"
+    return f"{row.at:%Y-%m-%d %H:%M:%S}Z  {step:<8}  {said}"
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise InvalidInputError(f"{file}: there is no such file; wanted a compliance profile") from None
+    except OSError as error:
+        raise InvalidInputError(f"{file}: cannot be read ({error.strerror})") from None

@@ -1,0 +1,127 @@
+"""Lists and decides reviews from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from obligor.bootstrap.anchors import anchored
+from obligor.bootstrap.law import active_packs
+from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.core.errors import InvalidInputError
+from obligor.settings import read_author
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from obligor.bootstrap.store import Store
+    from obligor.serving.deciding import DecisionService
+    from obligor.serving.reviewing import ReviewService, StoredReview, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Reviews that wait for an answer, as they are at an instant."""
+
+    reviews: tuple[StoredReview, ...]
+    at: datetime
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        from obligor.serving.reviewing import plain
+
+        return {"reviews": [plain(it, self.at) for it in self.reviews]}
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        if not self.reviews:
+            return ["No review waits for an answer."]
+        return [
+            f"{it.review_id}  of decision {it.decision_id}  due {(it.due_at - timedelta(days=1)).date()}"
+            f"{f' by {it.pack}' if it.pack else ''}{'  LATE' if it.late(self.at) else ''}"
+            for it in self.reviews
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What came of a review."""
+
+    review_id: UUID
+    verdict: Verdict
+    outcome: str
+    new_decision_id: UUID | None
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        again = None if self.new_decision_id is None else str(self.new_decision_id)
+        return {
+            "review_id": str(self.review_id),
+            "verdict": self.verdict,
+            "outcome": self.outcome,
+            "new_decision_id": again,
+        }
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        again = "" if self.new_decision_id is None else f", by decision {self.new_decision_id}"
+        return [f"review {self.review_id}: {self.verdict}, the outcome is {self.outcome}{again}"]
+
+
+def list_reviews() -> Waiting:
+    """Give the reviews that wait for an answer, the one that is due first first."""
+    settings = service_settings()
+
+    async def listed(url: str) -> Waiting:
+        async with open_store(url, settings) as store:
+            return Waiting(await store.reviews.open_reviews(), store.sources.now())
+
+    with database(settings) as url:
+        return asyncio.run(listed(url))
+
+
+def decide_review(review_id: str, *, outcome: str | None, factors: Sequence[str]) -> Decided:
+    """Record what a person found of a review; without an outcome the corrected application is decided again."""
+    try:
+        wanted = UUID(review_id)
+    except ValueError:
+        raise InvalidInputError("REVIEW_ID: wanted the id of a review", hint="obligor reviews list") from None
+    settings = service_settings()
+    by = read_author(os.environ)
+
+    async def decided(url: str) -> Decided:
+        from obligor.bootstrap.service import open_decisions
+        from obligor.serving.reviewing import Finding
+
+        async with open_store(url, settings) as store, anchored(store, settings):
+            service = open_review_service(store, await open_decisions(store, settings))
+            found = await service.decide(wanted, Finding(outcome, tuple(factors)), by=by)  # type: ignore[arg-type]  # of the command's choices
+            return Decided(found.review_id, found.verdict or "kept", found.outcome or "", found.new_decision_id)
+
+    with database(settings) as url:
+        return asyncio.run(decided(url))
+
+
+def open_review_service(store: Store, decisions: DecisionService) -> ReviewService:
+    """Build the use case of reviews under the rule packs that are active.
+
+    Raises
+    ------
+    LawError, GateError
+        Where a pack may not be active.
+    """
+    from obligor.serving.reviewing import ReviewService
+
+    return ReviewService(
+        decisions=decisions,
+        archive=store.archive,
+        reviews=store.reviews,
+        recorder=store.recorder,
+        sources=store.sources,
+        packs=active_packs(os.environ),
+    )

@@ -1,0 +1,351 @@
+"""Tells the systems of clients of events, and lets a person say where and what, from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from obligor.bootstrap.privacy import open_sealer
+from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.core.errors import InvalidInputError, NotFoundError, UnavailableError
+from obligor.core.leaves import time_text
+from obligor.security.webhooks import secret_text, signed_headers
+from obligor.settings import is_production, read_author
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from datetime import datetime, timedelta
+
+    from obligor.adapters.store.deliveries import PostgresDeliveries
+    from obligor.adapters.webhooks import WebhookSender
+    from obligor.bootstrap.store import Store
+    from obligor.serving.acts import WebhookRow
+    from obligor.serving.delivering import Attempted, Delivering
+    from obligor.serving.events import Listeners
+    from obligor.serving.journal import Telling
+    from obligor.serving.meter import Meter
+    from obligor.serving.sealed import Sealer
+    from obligor.serving.secrets import Revealer
+    from obligor.serving.webhooks import DeadLetter, Webhooks
+    from obligor.settings import Settings
+
+Done = TypeVar("Done")
+_TEST = "webhook.test"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningWebhooks:
+    """What the service needs to tell the systems of clients of events."""
+
+    listeners: Listeners
+    delivering: Delivering
+    store: PostgresDeliveries
+
+    async def look(self) -> None:
+        """Know the endpoints that there are now."""
+        self.listeners.take(await self.store.endpoints())
+
+
+@asynccontextmanager
+async def open_webhooks(
+    url: str, store: Store, sealer: Sealer, meter: Meter, journal: Telling
+) -> AsyncIterator[RunningWebhooks]:
+    """Open what tells the systems of clients; ``delivering.run`` is still to be called."""
+    from obligor.serving.delivering import Delivering
+    from obligor.serving.events import Listeners
+
+    def told(attempted: Attempted) -> None:
+        if attempted.trouble is not None:
+            journal.failed(
+                "webhook", attempted.trouble, level="warning", dependency="webhooks", attempt=attempted.attempts
+            )
+
+    async with _opened(url) as (deliveries, sender):
+        delivering = Delivering(
+            store=deliveries,
+            sender=sender,
+            clock=store.sources.now,
+            chance=random.random,
+            meter=meter,
+            reveals=_revealer(store, sealer),
+            told=told,
+        )
+        running = RunningWebhooks(Listeners(), delivering, deliveries)
+        await running.look()
+        yield running
+        await delivering.close()
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEndpoint:
+    """An endpoint just made or changed, whose secret is shown this once."""
+
+    row: WebhookRow
+    secret: bytes | None = None
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``; the one place that shows the secret."""
+        return ({} if self.secret is None else {"secret": secret_text(self.secret)}) | plain(self.row)
+
+    def lines(self) -> list[str]:
+        """Say all but the secret, in lines for a person."""
+        it = self.row
+        if it.state != "active":
+            return [f"endpoint {it.endpoint_id} of client {it.client_id} is told nothing any more"]
+        said = [f"endpoint {it.endpoint_id} of client {it.client_id} is told of {', '.join(it.event_types)}"]
+        if it.previous_until is not None:
+            said.append(f"the secret before this one signs as well until {_minute(it.previous_until)}")
+        return [*said, "the secret is shown this once"] if self.secret else said
+
+
+@dataclass(frozen=True, slots=True)
+class ListedEndpoints:
+    """Endpoints, by client and age, with what waits for them and what was given up."""
+
+    rows: Sequence[WebhookRow]
+    standing: dict[str, dict[str, int]]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return {"endpoints": [plain(it) | self._counts(it) for it in self.rows]}
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        if not self.rows:
+            return ["There is no endpoint; obligor webhooks add CLIENT URL makes one."]
+        return [
+            f"{it.endpoint_id}  {it.client_id}  {it.state:<8}  {_host(it)}  "
+            + ", ".join(f"{count:,} {what}" for what, count in self._counts(it).items())
+            for it in self.rows
+        ]
+
+    def _counts(self, row: WebhookRow) -> dict[str, int]:
+        return {"pending": 0, "delivered": 0, "dead": 0} | self.standing.get(row.endpoint_id, {})
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetters:
+    """Events that were given up, the oldest first."""
+
+    letters: Sequence[DeadLetter]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return {
+            "dead": [
+                {
+                    "event_id": str(it.event_id),
+                    "endpoint_id": it.endpoint_id,
+                    "type": it.type,
+                    "attempts": it.attempts,
+                    "status": it.last_status,
+                    "trouble": it.last_trouble,
+                    "given_up_at": time_text(it.settled_at),
+                }
+                for it in self.letters
+            ]
+        }
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        return [
+            f"{it.event_id}  {it.endpoint_id}  {it.type}  {it.attempts} attempts  {it.last_trouble}"
+            for it in self.letters
+        ] or ["No event was given up."]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What was done, in words and in numbers."""
+
+    said: str
+    numbers: dict[str, Any]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return self.numbers
+
+    def lines(self) -> list[str]:
+        """Say it in a line for a person."""
+        return [self.said]
+
+
+def add_endpoint(client: str, url: str, *, event_types: Sequence[str]) -> ShownEndpoint:
+    """Tell a client of events at an address."""
+
+    async def added(work: _Work) -> ShownEndpoint:
+        return ShownEndpoint(*await (await work.webhooks()).add(client, url, event_types=event_types))
+
+    return _in_store(added)
+
+
+def list_endpoints() -> ListedEndpoints:
+    """Give every endpoint there is and was."""
+
+    async def listed(work: _Work) -> ListedEndpoints:
+        return ListedEndpoints(await work.deliveries.all_endpoints(), await work.deliveries.standing())
+
+    return _in_store(listed)
+
+
+def rotate_secret(endpoint_id: str, *, overlap: timedelta) -> ShownEndpoint:
+    """Give an endpoint another secret; both sign for the overlap."""
+
+    async def rotated(work: _Work) -> ShownEndpoint:
+        row = await work.deliveries.endpoint(endpoint_id)
+        return ShownEndpoint(*await (await work.webhooks()).rotate(row, overlap=overlap))
+
+    return _in_store(rotated)
+
+
+def disable_endpoint(endpoint_id: str) -> ShownEndpoint:
+    """End an endpoint."""
+
+    async def disabled(work: _Work) -> ShownEndpoint:
+        return ShownEndpoint(await (await work.webhooks()).disable(await work.deliveries.endpoint(endpoint_id)))
+
+    return _in_store(disabled)
+
+
+def try_endpoint(endpoint_id: str) -> Said:
+    """Send an endpoint a signed message that tells of nothing.
+
+    Raises
+    ------
+    UnavailableError
+        Where it was not taken.
+    """
+    from obligor.serving.delivering import live_secrets, message_id, took
+    from obligor.serving.encoding import encode_in_order
+
+    async def tested(work: _Work) -> Said:
+        row = await work.deliveries.endpoint(endpoint_id)
+        if row is None:
+            raise NotFoundError("there is no endpoint of this id", hint="obligor webhooks list")
+        at = work.store.sources.now()
+        body = encode_in_order({"type": _TEST, "timestamp": time_text(at), "data": {}})
+        name = message_id(work.store.sources.new_id(at))
+        reveals = _revealer(work.store, await open_sealer(work.store, work.settings))
+        secrets = await live_secrets(row, at, reveals=reveals)
+        headers = signed_headers(body, message_id=name, at=at, secrets=secrets)
+        status = await work.sender.send(row.url, headers=headers, body=body)
+        if not took(status):
+            raise UnavailableError(f"endpoint {endpoint_id}: answered {status}; wanted 2xx")
+        return Said(f"endpoint {endpoint_id} answered {status}", {"endpoint_id": endpoint_id, "status": status})
+
+    return _in_store(tested)
+
+
+def list_dead() -> DeadLetters:
+    """Give the events that were given up."""
+
+    async def listed(work: _Work) -> DeadLetters:
+        return DeadLetters(await work.deliveries.dead())
+
+    return _in_store(listed)
+
+
+def replay_events(endpoint_id: str, *, since: datetime | None, until: datetime | None) -> Said:
+    """Let an endpoint's dead letters be sent again, or all of its events of a span of time."""
+    since, until = _utc(since), _utc(until)
+    if since and until and since >= until:
+        raise InvalidInputError("--from is not before --to")
+
+    async def replayed(work: _Work) -> Said:
+        row = await work.deliveries.endpoint(endpoint_id)
+        await (await work.webhooks()).replayed(row, since=since, until=until)
+        count = await work.deliveries.replay(
+            endpoint_id,
+            at=work.store.sources.now(),
+            since=since,
+            until=until,
+            delivered=since is not None or until is not None,
+        )
+        return Said(f"{count:,} events will be sent again", {"endpoint_id": endpoint_id, "events": count})
+
+    return _in_store(replayed)
+
+
+def plain(row: WebhookRow) -> dict[str, Any]:
+    """Give what may be shown of an endpoint: of its address the host, for the rest may hold a token."""
+    return {
+        "endpoint_id": row.endpoint_id,
+        "client": row.client_id,
+        "host": _host(row),
+        "events": list(row.event_types),
+        "state": row.state,
+        "created_at": time_text(row.created_at),
+        "previous_until": None if row.previous_until is None else time_text(row.previous_until),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    store: Store
+    deliveries: PostgresDeliveries
+    sender: WebhookSender
+    settings: Settings
+
+    async def webhooks(self) -> Webhooks:
+        """Give what changes endpoints, with what seals their secrets."""
+        from obligor.adapters.outgoing import check_address
+        from obligor.adapters.webhooks import PORTS, WHAT
+        from obligor.serving.secrets import SecretKeeper
+        from obligor.serving.webhooks import Webhooks
+
+        check = partial(check_address, what=WHAT, production=is_production(os.environ), ports=PORTS)
+        keeper = SecretKeeper(await open_sealer(self.store, self.settings))
+        return Webhooks(self.store.recorder, self.store.sources, check, read_author(os.environ), keeper)
+
+
+@asynccontextmanager
+async def _opened(url: str) -> AsyncIterator[tuple[PostgresDeliveries, WebhookSender]]:
+    from obligor.adapters.store.deliveries import PostgresDeliveries
+    from obligor.adapters.store.pool import Pool
+    from obligor.adapters.webhooks import WebhookSender
+
+    pool, sender = Pool(url), WebhookSender(production=is_production(os.environ))
+    try:
+        yield PostgresDeliveries(pool), sender
+    finally:
+        await sender.close()
+        await pool.close()
+
+
+def _in_store(work: Callable[[_Work], Awaitable[Done]]) -> Done:
+    settings = service_settings()
+
+    async def done(url: str) -> Done:
+        async with open_store(url, settings) as store, _opened(url) as (deliveries, sender):
+            return await work(_Work(store, deliveries, sender, settings))
+
+    with database(settings) as url:
+        return asyncio.run(done(url))
+
+
+def _revealer(store: Store, sealer: Sealer) -> Revealer:
+    from obligor.serving.opening import Opener
+    from obligor.serving.secrets import Revealer, SecretKeeper
+
+    return Revealer(SecretKeeper(sealer), store.archive, Opener(sealer, store.recorder, store.sources))
+
+
+def _host(row: WebhookRow) -> str:
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(row.url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    return at if at is None or at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _minute(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}Z"

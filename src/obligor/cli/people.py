@@ -1,0 +1,91 @@
+"""Commands that add people, give them roles, and review who may do what."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from obligor.cli.options import json_option, show
+
+
+@click.group()
+def users() -> None:
+    """Let people sign in, and no more; each change is recorded in the audit log."""
+
+
+@users.command("add")
+@click.argument("user")
+@click.option("--no-password", is_flag=True, help="They sign in at the identity provider, under this subject.")
+@json_option
+def add(user: str, *, no_password: bool, as_json: bool) -> None:
+    """Let USER sign in: with a password that is asked for, or is the one line of standard input. They have no role yet."""
+    from obligor.bootstrap.people import add_user
+
+    show(add_user(user, password=None if no_password else _password()), quiet=False, as_json=as_json)
+
+
+@users.command("list")
+@json_option
+def list_users(*, as_json: bool) -> None:
+    """Show everybody who may sign in, or could."""
+    from obligor.bootstrap.people import list_users as listed
+
+    show(listed(), quiet=False, as_json=as_json)
+
+
+@users.command("disable")
+@click.argument("user")
+@json_option
+def disable(user: str, *, as_json: bool) -> None:
+    """Let USER in no more, wherever they sign in: running services refuse them at once, or within half a minute."""
+    from obligor.bootstrap.people import disable_user
+
+    show(disable_user(user), quiet=False, as_json=as_json)
+
+
+@click.group()
+def roles() -> None:
+    """Give people roles, by two persons, and take them away."""
+
+
+@roles.command("grant")
+@click.argument("user")
+@click.argument("role")
+@json_option
+def grant(user: str, role: str, *, as_json: bool) -> None:
+    """Propose ROLE for USER, or grant it where another person proposed it; nobody does either for themselves."""
+    from obligor.bootstrap.people import grant_role
+
+    show(grant_role(user, role), quiet=False, as_json=as_json)
+
+
+@roles.command("revoke")
+@click.argument("user")
+@click.argument("role")
+@json_option
+def revoke(user: str, role: str, *, as_json: bool) -> None:
+    """Take ROLE, or the proposal of it, away from USER."""
+    from obligor.bootstrap.people import revoke_role
+
+    show(revoke_role(user, role), quiet=False, as_json=as_json)
+
+
+@click.group()
+def access() -> None:
+    """Look at who may do what."""
+
+
+@access.command("review")
+@json_option
+def review(*, as_json: bool) -> None:
+    """Show what each person may do, and what to look at: conflicts, stale accounts, roles that wait or that one person gave."""
+    from obligor.bootstrap.people import review_access
+
+    show(review_access(), quiet=False, as_json=as_json)
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\r\n")

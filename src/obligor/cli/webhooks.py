@@ -1,0 +1,121 @@
+"""Commands that say where the systems of clients are told of events."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from obligor.cli.options import json_option, show
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from obligor.bootstrap.webhooks import ShownEndpoint
+
+_EVENTS = ("decision.made", "outcome.reported")
+_MOST_HOURS = 24 * 90
+_TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
+
+
+@click.group()
+def webhooks() -> None:
+    """Tell the systems of clients of decisions, signed; each change is recorded in the audit log."""
+
+
+@webhooks.command()
+@click.argument("client")
+@click.argument("url")
+@click.option(
+    "--event",
+    "events",
+    multiple=True,
+    type=click.Choice(_EVENTS),
+    default=_EVENTS,
+    show_default=True,
+    help="What it is told of; may be given several times.",
+)
+@json_option
+def add(client: str, url: str, *, events: tuple[str, ...], as_json: bool) -> None:
+    """Tell CLIENT of events at URL from now on, and print the secret that signs them, this once."""
+    from obligor.bootstrap.webhooks import add_endpoint
+
+    _show_once(add_endpoint(client, url, event_types=events), as_json=as_json)
+
+
+@webhooks.command("list")
+@json_option
+def list_endpoints(*, as_json: bool) -> None:
+    """Show every endpoint, with what waits for it, what it took, and what was given up."""
+    from obligor.bootstrap.webhooks import list_endpoints as listed
+
+    show(listed(), quiet=False, as_json=as_json)
+
+
+@webhooks.command()
+@click.argument("endpoint_id")
+@json_option
+def test(endpoint_id: str, *, as_json: bool) -> None:
+    """Send ENDPOINT_ID a signed message of type webhook.test; exit 1 where it is not taken."""
+    from obligor.bootstrap.webhooks import try_endpoint
+
+    show(try_endpoint(endpoint_id), quiet=False, as_json=as_json)
+
+
+@webhooks.command()
+@click.argument("endpoint_id")
+@json_option
+def disable(endpoint_id: str, *, as_json: bool) -> None:
+    """End ENDPOINT_ID: nothing more is sent there, and what waited stays as it is."""
+    from obligor.bootstrap.webhooks import disable_endpoint
+
+    show(disable_endpoint(endpoint_id), quiet=False, as_json=as_json)
+
+
+@webhooks.command()
+@click.argument("endpoint_id")
+@click.option(
+    "--overlap",
+    type=click.IntRange(0, _MOST_HOURS),
+    default=24,
+    show_default=True,
+    help="Hours for which the secret before signs as well.",
+)
+@json_option
+def rotate(endpoint_id: str, *, overlap: int, as_json: bool) -> None:
+    """Make a new secret for ENDPOINT_ID, and print it, this once."""
+    from obligor.bootstrap.webhooks import rotate_secret
+
+    _show_once(rotate_secret(endpoint_id, overlap=timedelta(hours=overlap)), as_json=as_json)
+
+
+@webhooks.command()
+@json_option
+def dead(*, as_json: bool) -> None:
+    """Show the events that were given up after 72 hours."""
+    from obligor.bootstrap.webhooks import list_dead
+
+    show(list_dead(), quiet=False, as_json=as_json)
+
+
+@webhooks.command()
+@click.argument("endpoint_id")
+@click.option("--from", "since", type=_TIMES, help="Events from this time on (UTC), those that were taken too.")
+@click.option("--to", "until", type=_TIMES, help="Events before this time (UTC), those that were taken too.")
+@json_option
+def replay(endpoint_id: str, *, since: datetime | None, until: datetime | None, as_json: bool) -> None:
+    """Send ENDPOINT_ID the events again that were given up, or all those of a span of time."""
+    from obligor.bootstrap.webhooks import replay_events
+
+    show(replay_events(endpoint_id, since=since, until=until), quiet=False, as_json=as_json)
+
+
+def _show_once(shown: ShownEndpoint, *, as_json: bool) -> None:
+    """Print a secret alone on standard output, so that it can go into a vault, and the rest beside it."""
+    if as_json:
+        show(shown, quiet=False, as_json=True)
+        return
+    click.echo(shown.to_plain()["secret"])
+    for line in shown.lines():
+        click.echo(line, err=True)

@@ -1,0 +1,119 @@
+"""What clients' systems were told, held against the acts that it tells of.
+
+An event stands in the outbox under the leaf of its act: it must tell what the record says. Every decision of a client that has
+an endpoint for decisions must have one. A running service hears of a new endpoint at once; where no notice reaches it, within
+seconds: so an endpoint's due begins a minute after its act.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from obligor.core.errors import AuditError
+from obligor.core.strict_json import read_strict_json
+from obligor.governance.audit.examination import Check, Faults, judged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from obligor.core.leaves import Leaf
+    from obligor.governance.audit.projections import AtLeaves
+
+_EVENTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "decision": ("decision.made", ("decision_id", "application_id", "decided_at", "outcome", "pins")),
+    "outcome": ("outcome.reported", ("report_id", "decision_id", "status", "observed_on")),
+}
+"""For each kind of act the event that tells of it, and the fields that both have."""
+_HEARD_AFTER: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event as it stands in the outbox."""
+
+    leaf_index: int
+    client_id: str
+    application_id: str | None
+    type: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    client_id: str
+    event_types: frozenset[str]
+    since: datetime
+
+
+@dataclass(slots=True)
+class Told:
+    """What was seen of events, leaf by leaf."""
+
+    events: AtLeaves[StoredEvent]
+    untrue: Faults = field(default_factory=Faults)
+    missing: Faults = field(default_factory=Faults)
+    count: int = 0
+    _endpoints: dict[str, _Endpoint] = field(default_factory=dict)
+    _any: bool = False
+
+    def take(self, index: int, leaf: Leaf, said: Mapping[str, Any]) -> None:
+        """Hold the events of a leaf against its record."""
+        self._pass(self.events.before(index))
+        found = list(self.events.at(index))
+        self.count += len(found)
+        if leaf.kind.startswith("webhook."):
+            self._note(leaf, said)
+        wanted, fields = _EVENTS.get(leaf.kind, ("", ()))
+        for event in found:
+            if event.type != wanted:
+                self.untrue.add(f"leaf {index}: an event {event.type} of an act {leaf.kind}")
+            elif wrong := _untrue(event, leaf.kind, said, fields):
+                self.untrue.add(f"{leaf.kind} {leaf.subject} at leaf {index}: its event tells another {wrong}")
+        if leaf.kind == "decision" and not found and self._is_due(said.get("client_id"), wanted, leaf.at):
+            self.missing.add(f"decision {leaf.subject} at leaf {index}: its client's system is not told of it")
+
+    def check(self, stray_deliveries: int) -> Check:
+        """Judge what was told."""
+        self._pass(self.events.rest())
+        if stray_deliveries:
+            self.untrue.add(f"{stray_deliveries:,} deliveries are of no event or endpoint")
+        claim = "nothing is told outside that was not decided"
+        if not (self._any or self.count or self.untrue.count):
+            return Check("I8", claim, "not applicable", "no client has an endpoint")
+        return judged("I8", claim, self.untrue, {"events": self.count})
+
+    def _note(self, leaf: Leaf, said: Mapping[str, Any]) -> None:
+        self._any = True
+        name = str(said.get("endpoint_id"))
+        if said.get("state") != "active":
+            self._endpoints.pop(name, None)
+        elif name not in self._endpoints:
+            events = frozenset(map(str, said.get("event_types") or ()))
+            self._endpoints[name] = _Endpoint(str(said.get("client_id")), events, leaf.at)
+
+    def _is_due(self, client_id: object, event: str, at: datetime) -> bool:
+        return any(
+            it.client_id == client_id and event in it.event_types and at - it.since > _HEARD_AFTER
+            for it in self._endpoints.values()
+        )
+
+    def _pass(self, events: Iterator[StoredEvent]) -> None:
+        for event in events:
+            self.count += 1
+            self.untrue.add(f"leaf {event.leaf_index}: an event {event.type} of an act that is not in the log")
+
+
+def _untrue(event: StoredEvent, kind: str, said: Mapping[str, Any], fields: tuple[str, ...]) -> str:
+    """Name the first field of an event that is not what the record says."""
+    try:
+        told = read_strict_json(event.payload, what="an event", error=AuditError)
+    except AuditError:
+        return "form"
+    if not isinstance(told, dict):
+        return "form"
+    if kind == "decision" and (event.client_id, event.application_id) != (said["client_id"], said["application_id"]):
+        return "client or application"
+    return next((name for name in fields if told.get(name) != said.get(name)), "")

@@ -1,0 +1,227 @@
+"""Writes a notice to an applicant, as text and as HTML from one approved wording, or refuses to."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup
+
+from obligor.core.errors import NoticeError
+from obligor.governance.notices.factors import key_factors, plain_text, principal_reasons
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+
+    from obligor.core.reasons import Reason
+    from obligor.governance.law.rules import Lawbook
+    from obligor.governance.notices.catalogue import Approvals, Catalogue, Template
+    from obligor.governance.notices.factors import Codes, Standing
+    from obligor.governance.notices.particulars import Bureau, Particulars, ScoreUsed
+
+_MONTHS: Final = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stationery:
+    """What a lender writes notices with."""
+
+    catalogue: Catalogue
+    approvals: Approvals
+    particulars: Particulars
+    law: Lawbook
+
+
+class ScoreTold(NamedTuple):
+    """A credit score as a notice tells it."""
+
+    score: int
+    lowest: int
+    highest: int
+    made_on: date
+    source: str
+    factors: tuple[str, ...]
+    """Key factors: the most important first, the number of inquiries last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A notice that may be sent."""
+
+    template: str
+    language: str
+    template_sha256: str
+    rules: tuple[str, ...]
+    reasons: tuple[str, ...]
+    """The principal reasons, where it tells them."""
+    factors: tuple[str, ...]
+    """The key factors of a score, where it tells them."""
+    text: str
+    html: str
+
+
+def write_notice(
+    name: str,
+    *,
+    standing: Standing,
+    codes: Codes,
+    reference: str,
+    decided_on: date,
+    on: date,
+    stationery: Stationery,
+    language: str | None = None,
+    bureaus: Sequence[str] = (),
+    score: ScoreTold | None = None,
+) -> Notice:
+    """Write a notice by the template of a name.
+
+    Parameters
+    ----------
+    standing
+        What holds of the application today (``factors.standing``).
+    reference
+        What the applicant knows the application by.
+    on
+        The day of the notice.
+    language
+        The applicant's; none: that of the lender's reason texts.
+    bureaus
+        The ids of the consumer reporting agencies whose reports were used.
+    score
+        The credit score that was used, where one was.
+
+    Raises
+    ------
+    NoticeError
+        Where the notice would be wrong: it names the check.
+    """
+    particulars, catalogue = stationery.particulars, stationery.catalogue
+    template = catalogue.find(name, language=language or particulars.language)
+    if template.language != particulars.language:
+        told = f"the reason texts are {particulars.language}, the notice {template.language}"
+        raise NoticeError(f"notice: {told}; wanted one language", refusal="wrong_language")
+    catalogue.check_approved(template, stationery.approvals, on=on)
+    _check_rules(template, stationery.law, on)
+    reasons = principal_reasons(standing, codes=codes)  # whatever it tells: there is no notice but of a decline
+    _check_apart(reasons, score)
+    used = _bureaus(particulars, bureaus)
+    told_score = None
+    if template.kind == "score_disclosure":
+        reasons, told_score = (), _of_a_score(score)
+    said: dict[str, Any] = {
+        "title": template.title,
+        "language": template.language,
+        "on": on,
+        "decided_on": decided_on,
+        "reference": reference,
+        "creditor": particulars.creditor,
+        "agency": particulars.agency,
+        "reviews": particulars.reviews,
+        "bureaus": used,
+        "reasons": reasons,
+        "score": told_score,
+        "reviewed": standing.because == "review",
+    }
+    return Notice(
+        template.id,
+        template.language,
+        catalogue.sha256(template),
+        template.rules,
+        reasons,
+        () if told_score is None else told_score.factors,
+        _render(catalogue, template, said, form="form.txt.j2"),
+        _render(catalogue, template, said, form="form.html.j2"),
+    )
+
+
+def vendor_score(used: ScoreUsed, particulars: Particulars) -> ScoreTold:
+    """Tell a bureau's score as it came: its factors are passed on, never made.
+
+    Raises
+    ------
+    NoticeError
+        Where the bureau is not among the lender's.
+    """
+    (bureau,) = _bureaus(particulars, (used.bureau,))
+    return ScoreTold(used.score, used.lowest, used.highest, used.made_on, bureau.name, used.factors)
+
+
+def own_score(score: int, ranked: Sequence[Reason], *, made_on: date, particulars: Particulars) -> ScoreTold:
+    """Tell the lender's own score (thousandths) as a credit score, where the particulars hold it to be one.
+
+    Raises
+    ------
+    NoticeError
+        Where they do not, or nothing lowered it.
+    """
+    own = particulars.own_score
+    if own is None:
+        raise NoticeError("notice: no credit score is named", refusal="no_score", hint="give the score that was used")
+    points = round(score / 1000)
+    if not own.lowest <= points <= own.highest:
+        raise NoticeError("notice: the score is outside the range of the particulars", refusal="score_out_of_range")
+    factors = key_factors(ranked, inquiries=own.inquiries)
+    return ScoreTold(points, own.lowest, own.highest, made_on, particulars.creditor.name, factors)
+
+
+def _check_rules(template: Template, law: Lawbook, on: date) -> None:
+    for name in template.rules:
+        if not law.in_force(name, on):
+            raise NoticeError(
+                f"notice: the template '{template.id}' rests on '{name}', which does not hold on {on}",
+                refusal="rule_not_in_force",
+            )
+
+
+def _check_apart(reasons: Sequence[str], score: ScoreTold | None) -> None:
+    """Refuse a reason that is a key factor of the score, word for word: somebody took one list for the other."""
+    if score is None:
+        return
+    mixed = {plain_text(it) for it in reasons} & {plain_text(it) for it in score.factors}
+    if mixed:
+        raise NoticeError(
+            "notice: a principal reason is word for word a key factor of the score; the two lists are not the same",
+            refusal="lists_mixed",
+        )
+
+
+def _of_a_score(score: ScoreTold | None) -> ScoreTold:
+    if score is None:
+        raise NoticeError("notice: a score is disclosed, and none is named", refusal="no_score")
+    return score
+
+
+def _bureaus(particulars: Particulars, ids: Sequence[str]) -> tuple[Bureau, ...]:
+    known = {it.id: it for it in particulars.bureaus}
+    for it in ids:
+        if it not in known:
+            raise NoticeError(f"notice: there is no bureau {it[:40]!r} in the particulars", refusal="unknown_bureau")
+    return tuple(known[it] for it in dict.fromkeys(ids))
+
+
+def _render(catalogue: Catalogue, template: Template, said: Mapping[str, Any], *, form: str) -> str:
+    environment = ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader(catalogue.folder),
+        autoescape=form.endswith(".html.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["day"] = _day
+    say = environment.get_template(form).module
+    body = environment.get_template(template.file).render({**said, "say": say})
+    whole = Markup(body) if environment.autoescape else body  # noqa: S704  escaped where it was rendered
+    page = str(say.page(template.title, template.language, whole))  # type: ignore[attr-defined]  # a macro
+    return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"

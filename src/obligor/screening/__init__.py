@@ -1,0 +1,1 @@
+"""Screens applicants against a list of names: sanctions, as OFAC publishes them."""

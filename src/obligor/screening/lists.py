@@ -1,0 +1,107 @@
+"""A list of names to screen against, as it was published on one day: its entries, its date, where it is from, and its hash."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from functools import cached_property
+from typing import Final, Literal, get_args
+
+from pydantic import TypeAdapter, ValidationError
+
+from obligor.core.canonical import canonical_json, sha256
+from obligor.core.errors import ScreeningError
+from obligor.core.strict_json import read_strict_json
+from obligor.screening.births import BirthDate  # noqa: TC001  read at run time by pydantic
+
+EntryKind = Literal["individual", "entity", "vessel", "aircraft"]
+Strength = Literal["main", "strong", "weak"]
+KINDS: Final[tuple[EntryKind, ...]] = get_args(EntryKind)
+SCHEMA: Final = "obligor/list/1"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedName:
+    """One name of an entry; a weak alias is broad or common (OFAC: not expected to be screened for by itself)."""
+
+    text: str
+    strength: Strength
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise ScreeningError("list: a name is empty")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Somebody, or something, on a list."""
+
+    id: str
+    kind: EntryKind
+    names: tuple[ListedName, ...]
+    """The main name first."""
+    born: tuple[BirthDate, ...] = ()
+    programmes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.id or not self.names or self.names[0].strength != "main":
+            raise ScreeningError(f"list: the entry {self.id[:40]!r}: wanted an id and a main name first")
+        if self.kind not in KINDS:
+            raise ScreeningError(
+                f"list: the entry {self.id[:40]!r} is of kind {self.kind[:40]!r}; wanted one of {', '.join(KINDS)}"
+            )
+
+
+@dataclass(frozen=True)  # not slotted: the hash is kept once it is known
+class ListSnapshot:
+    """A list as it was published; two of the same content have the same hash."""
+
+    source: str
+    """Whose list it is, such as ``OFAC SDN``."""
+    published: date | None
+    """The day it was published; none: not known, so that the list counts as too old."""
+    entries: tuple[Entry, ...]
+
+    def __post_init__(self) -> None:
+        if not self.entries:
+            raise ScreeningError(f"list: {self.source}: has no entry")
+        seen: set[str] = set()
+        for entry in self.entries:
+            if entry.id in seen:
+                raise ScreeningError(f"list: {self.source}: has the entry {entry.id[:40]!r} twice")
+            seen.add(entry.id)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of all that the list says, whatever the order and the format it came in."""
+        return sha256(self.to_json())
+
+    def to_json(self) -> bytes:
+        """Write the list as canonical JSON, its entries in the order of their ids."""
+        ordered = replace(self, entries=tuple(sorted(self.entries, key=lambda it: it.id)))
+        return canonical_json({"schema": SCHEMA, **_PLAIN.dump_python(ordered, mode="json")})
+
+    def is_stale(self, *, today: date, max_age: timedelta) -> bool:
+        """Tell whether the list is too old to rely on: older than the age allowed, of no known day, or of a day to come."""
+        return self.published is None or not timedelta(0) <= today - self.published <= max_age
+
+
+_PLAIN: Final = TypeAdapter(ListSnapshot)
+
+
+def parse_list(data: bytes) -> ListSnapshot:
+    """Read a list back from its canonical JSON.
+
+    Raises
+    ------
+    ScreeningError
+        Where it is not that of a list, to the byte.
+    """
+    said = read_strict_json(data, what="list", error=ScreeningError)
+    try:
+        snapshot = _PLAIN.validate_python(said)
+    except ValidationError as error:
+        raise ScreeningError(f"list: is not of the form {SCHEMA}: {error.error_count()} things are wrong") from None
+    if snapshot.to_json() != data:
+        raise ScreeningError(f"list: is not the canonical form of {SCHEMA}")
+    return snapshot

@@ -1,0 +1,102 @@
+"""No number of a payment card enters: a request that holds one anywhere is refused, whatever the profile says.
+
+Obligor keeps no card data, so that it needs no vault for them. *Off* and *monitor* say that none may enter, and *enforce* says
+the same in this version. The gate `pci` passes for every application that came this far: it was searched.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from obligor.core.card_numbers import find_card_number, find_split, holds_card_number
+from obligor.core.errors import ApplicationError, Problem
+from obligor.serving.gates import GateResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from obligor.core.application import Application
+    from obligor.core.profile import GateName
+
+_SAID: Final = "holds what is the number of a payment card, or could be one; none may enter"
+_UNSEARCHED: Final = frozenset((b"authorization", b"traceparent", b"content-length"))
+"""Headers that are not kept, and whose digits stand there by chance."""
+_PASSED: Final = GateResult("pass", {"searched": "card-numbers/1"})
+
+
+class CardDataError(ApplicationError):
+    """A request that holds the number of a payment card: all of it is refused, whatever else it asks for."""
+
+
+class CardData:
+    """The gate `pci`: the use case has refused whatever holds a number, before any gate is asked."""
+
+    name: Final[GateName] = "pci"
+
+    def at_once(self, application: Application, *, at: datetime) -> GateResult:  # noqa: ARG002  as every gate
+        """Tell that the application was searched."""
+        return _PASSED
+
+    async def evaluate(self, application: Application, *, at: datetime) -> GateResult:
+        """Tell that the application was searched."""
+        return self.at_once(application, at=at)
+
+
+def refuse_card_data(said: bytes | Mapping[str, object], *, place: int | None = None) -> None:
+    """Refuse a body, or an application at its place among many, that holds a number.
+
+    Raises
+    ------
+    CardDataError
+        Telling the field, never what it says.
+    """
+    found = find_card_number(said if isinstance(said, bytes) else json.dumps(said, default=str).encode())
+    if found is not None:
+        raise _refusal(found if place is None else ("applications", place, *found))
+
+
+def refuse_split_card_data(application: Application, columns: Iterable[str], *, place: int | None = None) -> None:
+    """Refuse an application whose columns of text hold a number between them.
+
+    Raises
+    ------
+    CardDataError
+        Without a field: it is in several.
+    """
+    fields = application.fields
+    texts = [it for it in map(fields.get, columns) if it.__class__ is str and it]
+    if len(texts) > 1 and find_split(texts):
+        raise _refusal(() if place is None else ("applications", place))
+
+
+def refuse_card_data_in(name: str, text: str) -> None:
+    """Refuse a text that a request has beside its body, by its name.
+
+    Raises
+    ------
+    CardDataError
+        Telling the name.
+    """
+    if holds_card_number(text):
+        raise _refusal((name,))
+
+
+def refuse_card_data_in_head(path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Refuse a request whose address or headers hold a number.
+
+    Raises
+    ------
+    CardDataError
+        Telling which of the two.
+    """
+    parts = [it for header in headers if header[0] not in _UNSEARCHED for it in header]
+    if find_card_number(b"\n".join(parts)) is not None:
+        raise _refusal(("headers",))
+    if find_card_number(b"%b\n%b" % (path, query.replace(b"+", b" "))) is not None:
+        raise _refusal(("address",))
+
+
+def _refusal(path: tuple[str | int, ...]) -> CardDataError:
+    return CardDataError(f"the request {_SAID}", problems=(Problem(path, _SAID),))

@@ -1,0 +1,281 @@
+"""Events go out of the store to the endpoints of clients: at least once each, in order for each application.
+
+An event is claimed for a while, sent, and then settled: delivered, to be tried again, or given up. Who dies in between loses
+the claim, and somebody sends it again; several services share the work, for what one has claimed the others pass over. A later
+event of an application waits until the earlier one is delivered or given up; those of other applications do not. None of this
+is on the way of a decision.
+
+Every endpoint has its own few places, so that one that hangs keeps nobody else waiting, and its own breaker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Protocol
+
+from obligor.core.errors import ObligorError, UnavailableError
+from obligor.core.leaves import time_text
+from obligor.security.webhooks import signed_headers
+from obligor.serving.encoding import encode_in_order
+from obligor.serving.retrying import Breaker, next_attempt
+from obligor.serving.secrets import AS_KEPT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from obligor.serving.acts import WebhookRow
+    from obligor.serving.meter import Meter
+
+EVERY_S: Final = 1.0
+LEASE: Final = timedelta(seconds=60)
+"""How long a claim holds: longer than any attempt takes."""
+AT_ONCE: Final = 8
+"""Attempts under way at one endpoint."""
+_COUNT_EVERY_S: Final = 15.0
+_CLOSING_S: Final = 5.0
+_WEBHOOKS: Final = "webhooks"
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An event that is claimed, on its way to an endpoint."""
+
+    event_id: UUID
+    endpoint_id: str
+    application_id: str | None
+    sequence: int
+    type: str
+    payload: bytes
+    created_at: datetime
+    attempts: int
+    """With this one."""
+    tried_since: datetime
+    """When it was sent first; what waits behind another, or at an endpoint that is left alone, loses no time."""
+    claim: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits, and what was given up."""
+
+    pending: int = 0
+    oldest: datetime | None = None
+    dead: int = 0
+
+
+class Deliveries(Protocol):
+    """Where it is kept how far each event came."""
+
+    async def endpoints(self) -> Sequence[WebhookRow]:
+        """Give every endpoint that is active."""
+        ...
+
+    async def claim(self, endpoint_id: str, most: int, *, at: datetime, until: datetime) -> Sequence[Due]:
+        """Claim events that are due, the earliest of each application; nobody else gets them before the claim ends."""
+        ...
+
+    async def delivered(self, due: Due, *, status: int, at: datetime) -> None:
+        """Note that an event was taken."""
+        ...
+
+    async def failed(self, due: Due, *, status: int | None, trouble: str, at: datetime, again: datetime | None) -> None:
+        """Note that it was not: it is tried again then, and those behind it no earlier, or it is given up."""
+        ...
+
+    async def backlog(self) -> Backlog:
+        """Count what waits and what was given up."""
+        ...
+
+
+class Sender(Protocol):
+    """Sends a message to an address."""
+
+    async def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> int:
+        """Send by POST and give the status of the answer.
+
+        Raises
+        ------
+        InvalidInputError, UnavailableError
+            Where the address is refused, or nobody answered in time or in whole; the message repeats no path.
+        """
+        ...
+
+
+class Reveals(Protocol):
+    """Opens what is sealed of an endpoint and of an event."""
+
+    async def secret(self, kept: bytes, *, of: str) -> bytes:
+        """Give a secret of an endpoint, named by its id."""
+        ...
+
+    async def payload(self, due: Due) -> bytes:
+        """Give what is told.
+
+        Raises
+        ------
+        SealError, UnavailableError
+            As they say.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """How an attempt ended, for the journal; no address and no application is in it."""
+
+    endpoint_id: str
+    attempts: int
+    status: int | None
+    trouble: ObligorError | None
+    given_up: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    breaker: Breaker = field(default_factory=Breaker)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+@dataclass(slots=True, eq=False)
+class Delivering:
+    """Claims events, sends them, and settles them."""
+
+    store: Deliveries
+    sender: Sender
+    clock: Callable[[], datetime]
+    chance: Callable[[], float]
+    meter: Meter
+    reveals: Reveals = AS_KEPT
+    told: Callable[[Attempted], None] = lambda _: None
+    """Called when an attempt failed."""
+    every_s: float = EVERY_S
+    lease: timedelta = LEASE
+    at_once: int = AT_ONCE
+    _lanes: dict[str, _Lane] = field(init=False, default_factory=dict)
+    _backlog: Backlog = field(init=False, default=Backlog())
+    _count_at: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        self.meter.watch("webhooks_pending", lambda: float(self._backlog.pending))
+        self.meter.watch("webhooks_dead", lambda: float(self._backlog.dead))
+        self.meter.watch("webhooks_oldest_seconds", self._oldest)
+
+    async def run(self) -> None:
+        """Go on for as long as the service runs."""
+        while True:
+            try:
+                await self.round()
+            except ObligorError:
+                self.meter.healthy(_WEBHOOKS, well=False)
+            else:
+                self.meter.healthy(_WEBHOOKS, well=True)
+            if under_way := self._under_way():
+                await asyncio.wait(under_way, timeout=self.every_s, return_when=asyncio.FIRST_COMPLETED)
+            else:
+                await asyncio.sleep(self.every_s)
+
+    async def round(self) -> int:
+        """Claim what is due, as far as there are places, and begin to send it; give how many events that was."""
+        await self._count()
+        begun = 0
+        active = {it.endpoint_id: it for it in await self.store.endpoints()}
+        self._lanes = {name: lane for name, lane in self._lanes.items() if name in active or lane.tasks}
+        for endpoint in active.values():
+            lane = self._lanes.setdefault(endpoint.endpoint_id, _Lane())
+            at = self.clock()
+            room = lane.breaker.room(at, self.at_once) - len(lane.tasks)
+            if room <= 0:
+                continue
+            for due in await self.store.claim(endpoint.endpoint_id, room, at=at, until=at + self.lease):
+                task = asyncio.create_task(self._deliver(endpoint, due, lane.breaker))
+                lane.tasks.add(task)
+                task.add_done_callback(lane.tasks.discard)
+                begun += 1
+        return begun
+
+    async def settle(self) -> None:
+        """Wait for what is under way."""
+        if under_way := self._under_way():
+            await asyncio.wait(under_way)
+
+    async def close(self) -> None:
+        """Let what is under way end, for a moment; what does not is sent again by somebody when its claim ends."""
+        if under_way := self._under_way():
+            _, late = await asyncio.wait(under_way, timeout=_CLOSING_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _under_way(self) -> list[asyncio.Task[None]]:
+        return [task for lane in self._lanes.values() for task in lane.tasks]
+
+    async def _deliver(self, endpoint: WebhookRow, due: Due, breaker: Breaker) -> None:
+        status, trouble = await self._attempt(endpoint, due)
+        at = self.clock()
+        try:
+            if trouble is None:
+                breaker.succeeded()
+                self.meter.delivered("delivered")
+                await self.store.delivered(due, status=status or 0, at=at)
+                return
+            breaker.failed(at, chance=self.chance())
+            again = next_attempt(due.attempts, since=due.tried_since, at=at, chance=self.chance())
+            self.meter.delivered("failed" if again else "given up")
+            self.told(Attempted(due.endpoint_id, due.attempts, status, trouble, given_up=again is None))
+            await self.store.failed(due, status=status, trouble=trouble.message, at=at, again=again)
+        except ObligorError:  # the store does not answer: the claim ends, and the event is sent again
+            self.meter.healthy(_WEBHOOKS, well=False)
+
+    async def _attempt(self, endpoint: WebhookRow, due: Due) -> tuple[int | None, ObligorError | None]:
+        """Send an event; give the status of the answer, and what was wrong with it."""
+        try:
+            body, at = body_of(due, await self.reveals.payload(due)), self.clock()
+            secrets = await live_secrets(endpoint, at, reveals=self.reveals)
+            headers = signed_headers(body, message_id=message_id(due.event_id), at=at, secrets=secrets)
+            status = await self.sender.send(endpoint.url, headers=headers, body=body)
+        except ObligorError as error:
+            return None, error
+        except Exception as error:  # noqa: BLE001  a library's, of whatever kind: the event was not taken
+            return None, UnavailableError(f"failed on a {type(error).__name__}")
+        return status, None if took(status) else UnavailableError(f"answered {status}; wanted 2xx")
+
+    async def _count(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._count_at:
+            self._count_at = now + _COUNT_EVERY_S
+            self._backlog = await self.store.backlog()
+
+    def _oldest(self) -> float:
+        oldest = self._backlog.oldest
+        return 0.0 if oldest is None else max(0.0, (self.clock() - oldest).total_seconds())
+
+
+def took(status: int) -> bool:
+    """Tell whether an answer says that the message was taken."""
+    return 200 <= status < 300  # noqa: PLR2004  success, as HTTP has it
+
+
+def body_of(due: Due, payload: bytes) -> bytes:
+    """Write the message of an event; it is the same at every attempt, unless the person was erased in between.
+
+    ``sequence`` is the event's place among those of its application: a receiver that keeps the highest it has seen is right
+    whatever comes twice, late, or in another order.
+    """
+    head = {"type": due.type, "timestamp": time_text(due.created_at), "sequence": due.sequence}
+    return b'%b,"data":%b}' % (encode_in_order(head)[:-1], payload)
+
+
+def message_id(event_id: UUID) -> str:
+    """Give what a receiver tells messages apart by."""
+    return f"msg_{event_id.hex}"
+
+
+async def live_secrets(endpoint: WebhookRow, at: datetime, *, reveals: Reveals) -> list[bytes]:
+    """Give the secrets that sign: the present one, and the one before while the receiver may still have it."""
+    previous, until = endpoint.previous_secret, endpoint.previous_until
+    live = [endpoint.secret] if previous is None or until is None or at >= until else [endpoint.secret, previous]
+    return [await reveals.secret(it, of=endpoint.endpoint_id) for it in live]

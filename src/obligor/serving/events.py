@@ -1,0 +1,63 @@
+"""What a client's own systems are told: events, each written with the act that it tells of.
+
+An event tells which application was decided on and how, and where to ask for more: no score, no reason, nothing that the
+applicant said. It is made only where the client has an endpoint that wants it; for the others it costs a look into a set.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from obligor.core.errors import InvalidInputError
+from obligor.serving.acts import OutboxRow
+from obligor.serving.answers import record_of
+from obligor.serving.encoding import encode_in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+    from uuid import UUID
+
+    from obligor.serving.acts import StoredDecision, WebhookRow
+
+DECISION_MADE: Final = "decision.made"
+OUTCOME_REPORTED: Final = "outcome.reported"
+EVENT_TYPES: Final = (DECISION_MADE, OUTCOME_REPORTED)
+_TOLD_OF_DECISIONS: Final = ("decision_id", "application_id", "decided_at", "outcome", "because", "pins")
+
+
+class Listeners:
+    """Which clients want to be told of what, as far as this process knows."""
+
+    def __init__(self) -> None:
+        self._wanted: frozenset[tuple[str, str]] = frozenset()
+
+    def take(self, endpoints: Iterable[WebhookRow]) -> None:
+        """Know the endpoints that there are."""
+        self._wanted = frozenset(
+            (it.client_id, event) for it in endpoints if it.state == "active" for event in it.event_types
+        )
+
+    def want(self, client_id: str, event: str) -> bool:
+        """Tell whether a client has an endpoint for a type of event."""
+        return (client_id, event) in self._wanted
+
+
+def decision_made(answer: Mapping[str, Any], *, event_id: UUID, client_id: str, at: datetime) -> OutboxRow:
+    """Tell of a decision what its answer tells, without what is said of the person."""
+    payload = encode_in_order({name: answer[name] for name in _TOLD_OF_DECISIONS})
+    return OutboxRow(event_id, client_id, answer["application_id"], DECISION_MADE, payload, at)
+
+
+def outcome_reported(report: Mapping[str, Any], stored: StoredDecision, *, event_id: UUID, at: datetime) -> OutboxRow:
+    """Tell whose decision it was of what was reported."""
+    application_id = record_of(stored)["application_id"]
+    payload = encode_in_order({"application_id": application_id, **report})
+    return OutboxRow(event_id, stored.client_id, application_id, OUTCOME_REPORTED, payload, at)
+
+
+def check_event_types(given: Iterable[str]) -> None:
+    """Refuse types of events that there are not."""
+    unknown = sorted(set(given).difference(EVENT_TYPES))
+    if unknown or not given:
+        raise InvalidInputError(f"events: got {', '.join(unknown) or 'none'}; wanted some of {', '.join(EVENT_TYPES)}")

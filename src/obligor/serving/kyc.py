@@ -1,0 +1,195 @@
+"""The gate `kyc`: an applicant is who they say, as somebody who verified it shows (31 CFR 1020.220).
+
+A provider is asked for its evidence by the four elements of an identity: name, date of birth, address, number of a document.
+The gate passes only for evidence that says *verified*, is of this very person by all four, is neither expired nor of the time
+to come, and was not shown for another applicant. What is lacking or unclear is `pending`, which holds; only a provider's own
+*failed* fails.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from obligor.core.errors import ApplicationError, InvalidInputError, Problem, UnavailableError
+from obligor.serving.gates import GateResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from obligor.core.application import Application
+    from obligor.core.profile import GateName
+
+ELEMENTS: Final = ("name", "date_of_birth", "address", "id_number")
+EVIDENCE: Final = "evidence"
+_SKEW: Final = timedelta(minutes=5)
+_MOST_SEEN: Final = 100_000
+_NO_WORD = re.compile(r"[\W_]+")
+_Word = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class KycEvidence(BaseModel):
+    """What a provider shows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    status: Literal["verified", "pending", "failed"]
+    name: Annotated[str, Field(max_length=1000)]
+    date_of_birth: date
+    address: Annotated[str, Field(max_length=1000)]
+    id_number_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """Of the number's letters and digits, in capitals (``hashed``)."""
+    method: _Word
+    """How the identity was verified: a document, a database, a visit."""
+    evidence_id: _Word
+    verifier: _Word
+    verified_at: AwareDatetime
+    expires_at: AwareDatetime
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who applies, as the application says."""
+
+    name: str
+    date_of_birth: str
+    """YYYY-MM-DD."""
+    address: str
+    id_number: str
+    evidence_id: str | None = None
+    """The evidence that the applicant brought, where the application names one."""
+
+    def is_of(self, evidence: KycEvidence) -> bool:
+        """Tell whether evidence is of this person, by all four elements."""
+        return (
+            _words(self.name) == _words(evidence.name)
+            and self.date_of_birth == evidence.date_of_birth.isoformat()
+            and _words(self.address) == _words(evidence.address)
+            and hashed(self.id_number) == evidence.id_number_sha256
+        )
+
+
+class Kyc(Protocol):
+    """Who knows whether an identity was verified."""
+
+    async def check(self, person: Person) -> KycEvidence | None:
+        """Give the evidence of a person; none where there is none yet.
+
+        Raises
+        ------
+        UnavailableError
+            Where the provider does not answer, or answers what is no evidence.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class KycGate:
+    """Judges by a provider's evidence."""
+
+    provider: Kyc
+    subject: Mapping[str, str]
+    """The columns of the application that hold the four elements, and the id of the evidence where it brings one."""
+    name: GateName = "kyc"
+    _shown: OrderedDict[str, str] = field(default_factory=OrderedDict)
+    """Of evidence that passed, for whom it did; of the last that this process saw."""
+
+    def __post_init__(self) -> None:
+        if set(ELEMENTS) - self.subject.keys() or self.subject.keys() - {*ELEMENTS, EVIDENCE}:
+            raise InvalidInputError(
+                f"kyc: wanted a column for each of {', '.join(ELEMENTS)}, and for {EVIDENCE} if any"
+            )
+
+    async def evaluate(self, application: Application, *, at: datetime) -> GateResult:
+        """Judge an applicant.
+
+        Raises
+        ------
+        ApplicationError
+            Where the applicant brought evidence that is another person's.
+        """
+        person = self._person(application)
+        if isinstance(person, str):
+            return _pending("lacks", element=person)
+        evidence = await self.provider.check(person)
+        if evidence is None:
+            return _pending("none")
+        if not person.is_of(evidence):
+            if person.evidence_id is None:
+                return _pending("another person")
+            said = "is evidence of another person"
+            raise ApplicationError(f"application: {said}", problems=(Problem((self.subject[EVIDENCE],), said),))
+        shown = {
+            "evidence_id": sha256(evidence.evidence_id.encode()).hexdigest(),
+            "method": evidence.method,
+            "verifier": evidence.verifier,
+            "verified_at": evidence.verified_at.isoformat(),
+            "expires_at": evidence.expires_at.isoformat(),
+        }
+        if evidence.status == "failed":
+            return GateResult("fail", shown)
+        if trouble := self._trouble(evidence, person, at=at):
+            return _pending(trouble, **shown)
+        return GateResult("pass", shown)
+
+    def _trouble(self, evidence: KycEvidence, person: Person, *, at: datetime) -> str:
+        if evidence.status != "verified":
+            return "not verified yet"
+        if evidence.expires_at <= at:
+            return "expired"
+        if evidence.verified_at > at + _SKEW or evidence.expires_at <= evidence.verified_at:
+            return "of another time"
+        if person.evidence_id is not None and person.evidence_id != evidence.evidence_id:
+            return "other evidence"
+        whose = sha256(repr((_words(person.name), person.date_of_birth, hashed(person.id_number))).encode()).hexdigest()
+        if self._shown.setdefault(evidence.evidence_id, whose) != whose:
+            return "shown for another applicant"
+        self._shown.move_to_end(evidence.evidence_id)
+        if len(self._shown) > _MOST_SEEN:
+            self._shown.popitem(last=False)
+        return ""
+
+    def _person(self, application: Application) -> Person | str:
+        """Give who applies, or the element that is not known."""
+        said: dict[str, str] = {}
+        for element in ELEMENTS:
+            value: Any = application.fields.get(self.subject[element])
+            said[element] = value.isoformat() if isinstance(value, date) else str(value if value is not None else "")
+            if not said[element].strip():
+                return element
+        brought = application.fields.get(self.subject.get(EVIDENCE, ""))
+        return Person(**said, evidence_id=None if brought is None else str(brought))
+
+
+def read_evidence(data: bytes) -> KycEvidence:
+    """Read what a provider answered.
+
+    Raises
+    ------
+    UnavailableError
+        Where it is no evidence; nothing of it is repeated.
+    """
+    try:
+        return KycEvidence.model_validate_json(data)
+    except ValidationError:
+        raise UnavailableError("the KYC provider answered what is no evidence") from None
+
+
+def hashed(id_number: str) -> str:
+    """Give the hash of a document's number, whatever its blanks, dashes and capitals."""
+    return sha256(_NO_WORD.sub("", unicodedata.normalize("NFKC", id_number)).upper().encode()).hexdigest()
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(_NO_WORD.sub(" ", unicodedata.normalize("NFKC", text)).casefold().split())
+
+
+def _pending(trouble: str, **shown: object) -> GateResult:
+    return GateResult("pending", {"trouble": trouble, **shown})

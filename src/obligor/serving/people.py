@@ -1,0 +1,239 @@
+"""People and their roles: who may sign in, and who made them what they are. Each change is an act with a leaf of its own.
+
+A role is proposed by one person and granted by another, and neither is who gets it; a role that does not go with one that is
+held is refused. To take away is one person's act: it can only make somebody able to do less. The very first administrator is
+granted by one person, since there is nobody else yet; the record says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from obligor.core.errors import ClashError, ForbiddenError, InvalidInputError, NotFoundError
+from obligor.core.leaves import time_text
+from obligor.security.passwords import hash_password
+from obligor.security.permissions import permissions
+from obligor.security.tokens import SUBJECT
+from obligor.serving.acts import Act, SignInRow, Submission, UserRoleRow, UserRow
+from obligor.serving.encoding import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from obligor.serving.acts import PeopleRow, Recorder
+    from obligor.serving.sources import Sources
+
+USER_SCHEMA: Final = "obligor/user/1"
+ROLE_SCHEMA: Final = "obligor/user-role/1"
+SIGN_IN_SCHEMA: Final = "obligor/sign-in/1"
+FIRST_ROLE: Final = "admin"
+SYSTEMS_ROLE: Final = "los"
+"""The role of systems with tokens; a person is never given it."""
+STALE_AFTER: Final = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who may sign in, with every role that was ever proposed for them."""
+
+    user: UserRow
+    roles: tuple[UserRoleRow, ...] = ()
+    seen_at: datetime | None = None
+    """When they last signed in with a password."""
+
+    @property
+    def granted(self) -> frozenset[str]:
+        """The roles that they hold."""
+        return frozenset(it.role for it in self.roles if it.state == "granted")
+
+
+class PeopleArchive(Protocol):
+    """Where people are found."""
+
+    async def person(self, user_id: str) -> Person | None:
+        """Find a person with their roles."""
+        ...
+
+    async def people(self) -> tuple[Person, ...]:
+        """Give everybody, by user id."""
+        ...
+
+    async def anybody_is(self, role: str) -> bool:
+        """Tell whether somebody has a role."""
+        ...
+
+
+class People:
+    """What one person does about another; ``by`` is the user id of who does it."""
+
+    def __init__(self, archive: PeopleArchive, recorder: Recorder, sources: Sources) -> None:
+        self._archive, self._recorder, self._sources = archive, recorder, sources
+
+    async def add(self, user_id: str, *, password: str | None, by: str) -> UserRow:
+        """Let somebody sign in: with a password here, or without one at the identity provider.
+
+        Raises
+        ------
+        ClashError
+            Where there is somebody of this name, or was: an id is never given to another person.
+        InvalidInputError
+            Where the id or the password is none.
+        """
+        check_user_id(user_id)
+        check_user_id(by)
+        if await self._archive.person(user_id) is not None:
+            raise ClashError(f"user {user_id}: is there already, or was; an id is never given to another person")
+        at = self._sources.now()
+        row = UserRow(user_id, "" if password is None else hash_password(password, user_id=user_id), at, None)
+        await self._record("user.added", row, at=at, by=by)
+        return row
+
+    async def disable(self, user_id: str, *, by: str) -> UserRow:
+        """Let somebody in no more, wherever they sign in; somebody who was never added here is kept out, too."""
+        check_user_id(user_id)
+        check_user_id(by)
+        person, at = await self._archive.person(user_id), self._sources.now()
+        if person is not None and person.user.disabled_at is not None:
+            raise ClashError(f"user {user_id}: was disabled before, at {time_text(person.user.disabled_at)}")
+        row = UserRow(user_id, "", at, at) if person is None else replace(person.user, password="", disabled_at=at)
+        await self._record("user.disabled", row, at=at, by=by)
+        return row
+
+    async def grant(self, user_id: str, role: str, *, by: str) -> UserRoleRow:
+        """Propose a role for somebody, or grant it where another person proposed it.
+
+        Raises
+        ------
+        ForbiddenError
+            Where it is one's own role, or one's own proposal.
+        ClashError
+            Where they hold it, or a role that does not go with it.
+        """
+        person = await self._usable(user_id, role=role, by=by)
+        known = next((it for it in person.roles if it.role == role), None)
+        if known is not None and known.state == "granted":
+            raise ClashError(f"user {user_id}: has the role {role}")
+        held = {it.role for it in person.roles if it.state != "revoked"} | {role}
+        if conflict := permissions().conflict(held):
+            raise ClashError(f"user {user_id}: the roles {conflict[0]} and {conflict[1]} are not held together")
+        at = self._sources.now()
+        first = role == FIRST_ROLE and not await self._archive.anybody_is(FIRST_ROLE)
+        if not first and by == user_id:
+            raise ForbiddenError("nobody proposes or grants a role to themselves")
+        if known is None or known.state == "revoked":
+            row = UserRoleRow(user_id, role, "granted" if first else "proposed", by, by, at)
+        elif known.proposed_by == by:
+            raise ForbiddenError(f"the role {role} of {user_id} waits for another person than {by}, who proposed it")
+        else:
+            row = UserRoleRow(user_id, role, "granted", known.proposed_by, by, at)
+        kind = "role.granted" if row.state == "granted" else "role.proposed"
+        await self._record(kind, row, at=at, by=by, first_of_all=first)
+        return row
+
+    async def revoke(self, user_id: str, role: str, *, by: str) -> UserRoleRow:
+        """Take a role away, or a proposal of it."""
+        person = await self._usable(user_id, role=role, by=by)
+        known = next((it for it in person.roles if it.role == role and it.state != "revoked"), None)
+        if known is None:
+            raise NotFoundError(f"user {user_id}: has no role {role}")
+        at = self._sources.now()
+        row = replace(known, state="revoked", by=by, at=at)
+        await self._record("role.revoked", row, at=at, by=by)
+        return row
+
+    async def signed_in(self, user_id: str) -> None:
+        """Record that somebody signed in."""
+        at = self._sources.now()
+        await self._record("user.signed", SignInRow(user_id, at), at=at, by=user_id)
+
+    async def _usable(self, user_id: str, *, role: str, by: str) -> Person:
+        check_user_id(user_id)
+        check_user_id(by)
+        wanted = sorted(permissions().roles.keys() - {SYSTEMS_ROLE})
+        if role not in wanted:
+            raise InvalidInputError(f"role: got {role[:40]!r}; wanted one of {', '.join(wanted)}")
+        person = await self._archive.person(user_id)
+        if person is None or person.user.disabled_at is not None:
+            raise NotFoundError(f"user {user_id}: there is none, or it is disabled", hint="obligor users list")
+        return person
+
+    async def _record(self, kind: str, row: PeopleRow, *, at: datetime, by: str, **beside: object) -> None:
+        said = _said(row) | beside
+        act = Act(kind, at, f"person:{by}", row.user_id, encode(said), self._sources.salt(), (row,))
+        await self._recorder.record(Submission((act,), lambda _: b""))
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """One person, as a review of access sees them."""
+
+    person: Person
+    concerns: tuple[str, ...]
+
+
+def review(people: Sequence[Person], *, at: datetime) -> tuple[Reviewed, ...]:
+    """Tell of everybody who may do what, and what somebody should look at: conflicts, stale accounts, open proposals."""
+    return tuple(Reviewed(person, tuple(_concerns(person, at))) for person in people)
+
+
+def check_user_id(user_id: str) -> None:
+    """Refuse a user id that could not stand in a log or a label.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it is not made of letters, digits and a few signs.
+    """
+    if not SUBJECT.fullmatch(user_id):
+        raise InvalidInputError(
+            "user: wanted up to 100 letters, digits, '.', '_', '@', '+' and '-', with a letter or a digit at both ends",
+            hint="the one who acts is named by OBLIGOR_AUTHOR",
+        )
+
+
+def _concerns(person: Person, at: datetime) -> list[str]:
+    user, found = person.user, []
+    if conflict := permissions().conflict(person.granted):
+        found.append(f"holds {conflict[0]} and {conflict[1]}, and may do nothing until one is revoked")
+    if user.disabled_at is not None:
+        return [*found, "is disabled, and still has roles"] if person.granted else found
+    if user.password and at - (person.seen_at or user.created_at) > STALE_AFTER:
+        found.append(f"has not signed in for {(at - (person.seen_at or user.created_at)).days} days")
+    found += [f"waits for {it.role}, which {it.proposed_by} proposed" for it in person.roles if it.state == "proposed"]
+    found += [
+        f"was granted {it.role} by {it.by} alone"
+        for it in person.roles
+        if it.state == "granted" and it.by == it.proposed_by
+    ]
+    if not person.granted:
+        found.append("has no role")
+    return found
+
+
+def _said(row: PeopleRow) -> dict[str, Any]:
+    match row:
+        case UserRow():
+            return {
+                "schema": USER_SCHEMA,
+                "user_id": row.user_id,
+                # A row that was given somebody else's password is not what the log says; the hash tells nothing of it.
+                "password_sha256": sha256(row.password.encode()).hexdigest() if row.password else "",
+                "created_at": time_text(row.created_at),
+                "disabled_at": None if row.disabled_at is None else time_text(row.disabled_at),
+            }
+        case UserRoleRow():
+            return {
+                "schema": ROLE_SCHEMA,
+                "user_id": row.user_id,
+                "role": row.role,
+                "state": row.state,
+                "proposed_by": row.proposed_by,
+                "by": row.by,
+                "at": time_text(row.at),
+            }
+        case SignInRow():
+            return {"schema": SIGN_IN_SCHEMA, "user_id": row.user_id, "at": time_text(row.at)}

@@ -1,0 +1,187 @@
+"""Changing the compliance profile: one person proposes, another approves, and both are acts of the log.
+
+An approved profile comes into force as a new release, with the card and the policy that are: every decision keeps one release,
+and so obeys one profile. Turning a gate down is for a while only: such a profile says when it ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from obligor.core.canonical import canonical_json
+from obligor.core.errors import ForbiddenError, InvalidInputError, NotFoundError, ProfileError, UnavailableError
+from obligor.core.leaves import time_text
+from obligor.core.policy import parse_policy
+from obligor.core.profile import GATES, in_force, parse_profile
+from obligor.core.scorecard import parse_card
+from obligor.serving.acts import Act, ArtefactRow, ProfileChangeRow, Submission
+from obligor.serving.encoding import encode
+from obligor.serving.releasing import made_release
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from obligor.core.profile import Profile
+    from obligor.security.signing import SigningKey
+    from obligor.serving.acts import Archive, Recorder, StoredRelease
+    from obligor.serving.releases import Release
+    from obligor.serving.sources import Sources
+
+SCHEMA: Final = "obligor/profile-change/1"
+_STRICTNESS: Final = {"off": 0, "monitor": 1, "enforce": 2}
+_LONGEST = 500
+
+
+class ProfileChanges(Protocol):
+    """Where proposals and approvals are found again."""
+
+    async def changes(self) -> tuple[ProfileChangeRow, ...]:
+        """Give every step of every change, the newest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Changing:
+    """What a change of the profile needs."""
+
+    archive: Archive
+    changes: ProfileChanges
+    recorder: Recorder
+    key: SigningKey
+    sources: Sources
+
+    async def propose(self, data: bytes, *, because: str, by: str) -> ProfileChangeRow:
+        """Propose a profile; ``by`` names the person.
+
+        Raises
+        ------
+        ProfileError
+            Where it cannot be read, says nothing new, or turns a gate down without an end.
+        InvalidInputError
+            Where nobody is named, or no reason.
+        UnavailableError
+            Where no release is in force, or the store does not record it.
+        """
+        _check_text(by, what="a proposal is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
+        _check_text(because, what="a proposal has a reason; wanted --because", hint=None)
+        profile, at = parse_profile(data), self.sources.now()
+        base = parse_profile((await self._in_force()).profile)
+        _check(profile, base, at=at)
+        row = ProfileChangeRow(
+            str(self.sources.new_id(at)),
+            "proposed",
+            profile.sha256,
+            base.sha256,
+            because,
+            at,
+            by,
+            (_artefact(profile),),
+        )
+        await self.recorder.record(Submission((self._act(row),), lambda _: b""))
+        return row
+
+    async def approve(self, change_id: str, *, by: str) -> Release:
+        """Approve a proposal, and put its profile in force with the card and the policy that are; ``by`` names the person.
+
+        Raises
+        ------
+        NotFoundError
+            Where there is no such proposal.
+        ForbiddenError
+            Where it is one's own.
+        InvalidInputError
+            Where it was approved before, or another profile came into force since it was made.
+        UnavailableError, ProfileError
+            Where the profile is not in force now, or the store does not record it.
+        """
+        _check_text(by, what="an approval is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
+        proposed = await self._proposed(change_id)
+        if _person(proposed.by) == _person(by):
+            raise ForbiddenError("a profile is approved by another person than who proposed it")
+        at, newest = self.sources.now(), await self._in_force()
+        base = parse_profile(newest.profile)
+        if base.sha256 != proposed.replaces_sha256:
+            raise InvalidInputError("another profile came into force since this was proposed", hint="propose it again")
+        body = await self.archive.artefact(proposed.profile_sha256)
+        if body is None:
+            raise UnavailableError("the proposed profile is no longer kept")
+        profile = parse_profile(body)
+        _check(profile, base, at=at)
+        in_force(profile, at)
+        release, act = made_release(
+            newest.number + 1,
+            card=parse_card(newest.card),
+            policy=parse_policy(newest.policy),
+            profile=profile,
+            at=at,
+            by=by,
+            key=self.key,
+            sources=self.sources,
+        )
+        row = ProfileChangeRow(
+            proposed.change_id, "approved", profile.sha256, base.sha256, proposed.because, at, by, (_artefact(profile),)
+        )
+        await self.recorder.record(Submission((self._act(row), act), lambda _: b""))
+        return release
+
+    async def _in_force(self) -> StoredRelease:
+        newest = await self.archive.release()
+        if newest is None:
+            raise UnavailableError("no release is in force", hint="obligor releases activate RUN")
+        return newest
+
+    async def _proposed(self, change_id: str) -> ProfileChangeRow:
+        steps = [it for it in await self.changes.changes() if it.change_id == change_id]
+        if any(it.step == "approved" for it in steps):
+            raise InvalidInputError("this proposal was approved before")
+        for it in steps:
+            return it
+        raise NotFoundError("there is no such proposal", hint="obligor profile show")
+
+    def _act(self, row: ProfileChangeRow) -> Act:
+        said = {
+            "schema": SCHEMA,
+            "change_id": row.change_id,
+            "step": row.step,
+            "profile_sha256": row.profile_sha256,
+            "replaces_sha256": row.replaces_sha256,
+            "because": row.because,
+            "at": time_text(row.at),
+            "by": row.by,
+        }
+        kind, subject = f"profile.{row.step}", row.change_id
+        return Act(kind, row.at, f"person:{row.by}", subject, encode(said), self.sources.salt(), (row,))
+
+
+def turned_down(profile: Profile, base: Profile) -> tuple[str, ...]:
+    """Name the gates that a profile has less strict than another."""
+    return tuple(name for name in GATES if _STRICTNESS[profile.gate(name).state] < _STRICTNESS[base.gate(name).state])
+
+
+def _check(profile: Profile, base: Profile, *, at: datetime) -> None:
+    if profile.sha256 == base.sha256:
+        raise ProfileError("profile: is the one that is in force")
+    if profile.name == base.name and profile.version <= base.version:
+        raise ProfileError(
+            f"profile: version: got {profile.version}, wanted more than {base.version}, which is in force"
+        )
+    if profile.expires_at is not None and profile.expires_at <= at:
+        raise ProfileError("profile: expires_at: is over")
+    lower = turned_down(profile, base)
+    if lower and profile.expires_at is None:
+        raise ProfileError(f"profile: turns {', '.join(lower)} down; wanted expires_at, the instant at which that ends")
+
+
+def _artefact(profile: Profile) -> ArtefactRow:
+    return ArtefactRow(profile.sha256, "profile", canonical_json(profile.model_dump(mode="json", by_alias=True)))
+
+
+def _check_text(text: str, *, what: str, hint: str | None) -> None:
+    if not text.strip() or len(text) > _LONGEST or not text.isprintable():
+        raise InvalidInputError(f"{what} of at most {_LONGEST} printable characters", hint=hint)
+
+
+def _person(name: str) -> str:
+    """Give a person's name without what makes no other person of them."""
+    return " ".join(name.casefold().split())

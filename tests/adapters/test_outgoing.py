@@ -1,0 +1,108 @@
+"""A request to an address that somebody named goes nowhere unforeseen."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from obligor.adapters.outgoing import addresses, check_address, inner_address, is_public, may_reach
+from obligor.core.errors import InvalidInputError
+
+NOT_PUBLIC = [
+    *("127.0.0.1", "127.8.8.8", "10.0.0.1", "172.16.3.4", "192.168.1.1", "100.64.0.1", "198.18.0.1", "192.0.2.1"),
+    *("0.0.0.0", "0.1.2.3", "224.0.0.1", "240.0.0.1", "255.255.255.255"),  # noqa: S104  not bound to
+    *("169.254.169.254", "169.254.170.2", "100.100.100.200", "192.0.0.192", "fd00:ec2::254"),  # metadata of clouds
+    *("::1", "::", "fe80::1", "fc00::1", "fd00::1", "ff02::1", "2001:db8::1", "100::1", "fec0::1"),
+    *("::ffff:10.0.0.1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::ffff:0.0.0.0"),
+    *("::10.0.0.1", "::127.0.0.1", "::8.8.8.8"),  # IPv4-compatible, which nobody routes
+    *("64:ff9b::a00:1", "64:ff9b::7f00:1", "64:ff9b:1::a00:1", "64:ff9b:1::808:808"),
+    *("2002:7f00:1::", "2002:a00:1::", "2002:a9fe:a9fe::"),
+]
+PUBLIC = ["8.8.8.8", "93.184.215.14", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1"]
+
+
+@pytest.mark.parametrize("address", NOT_PUBLIC)
+def test_an_address_inside_is_not_public_however_it_is_wrapped(address: str) -> None:
+    assert not is_public(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_an_address_of_the_internet_is_public_also_behind_a_translation(address: str) -> None:
+    assert is_public(ipaddress.ip_address(address))
+
+
+@given(st.ip_addresses())
+def test_what_is_public_is_global_and_no_multicast(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+    if is_public(address):
+        inner = inner_address(address)
+        assert inner.is_global
+        assert not inner.is_multicast
+        assert not inner.is_private
+        assert not inner.is_link_local
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "ff02::1", "0.0.0.0", "::ffff:169.254.169.254"])  # noqa: S104
+def test_metadata_is_not_reached_in_development_either(address: str) -> None:
+    assert not may_reach("https", production=False)(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["2130706433", "0x7f000001", "0177.0.0.1", "0x7f.1", "127.1", "127.0.1", "017700000001", "[::ffff:127.0.0.1]"],
+)
+def test_this_machine_in_disguise_is_looked_up_and_refused(host: str) -> None:
+    """Numbers that a resolver reads as 127.0.0.1: what they stand for is looked at, and not how they are written."""
+    parts = check_address(f"https://{host}/hook", what="an address", production=True)
+    assert parts.hostname is not None
+    found = [ipaddress.ip_address(each) for each in addresses(parts.hostname, 443)]
+    assert found
+    assert not any(map(may_reach("https", production=True), found))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://los.example/hush",
+        "http://127.0.0.1/hush",
+        "http://[::ffff:10.0.0.1]/hush",
+        "http://169.254.169.254/hush",
+        "https://user:hush@los.example/",
+        "https://los.example@10.0.0.1/hush",
+        "https://los.example\\@10.0.0.1/hush",
+        "https://10.0.0.1%23.los.example/hush",
+        "https://los.example/#hush",
+        "https://los.example:22/hush",
+        "https://los.example:6379/hush",
+        "https://los.example:0/hush",
+        "https://los.example:99999/hush",
+        "https://los.example:x/hush",
+        "https:///hush",
+        "https:los.example/hush",
+        "//los.example/hush",
+        "file:///etc/hush",
+        "gopher://los.example/hush",
+        "https://los.example/hush\r\nHost: other",
+        "https://los.example/\x00hush",
+        "https://l\u043es.example/hush",  # a letter that looks like another
+        "https://[::1/hush",
+    ],
+)
+def test_in_production_a_webhook_goes_by_https_to_a_plain_host_and_port_and_the_rest_is_not_repeated(url: str) -> None:
+    with pytest.raises(InvalidInputError, match="wanted") as refused:
+        check_address(url, what="a webhook's address", production=True, ports={443, 8443})
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["https://los.example/h", "https://los.example:8443/h?a=b", "https://[2606:4700::1]/"])
+def test_in_production_an_address_by_https_is_taken(url: str) -> None:
+    assert check_address(url, what="a webhook's address", production=True, ports={443, 8443}).hostname
+
+
+@pytest.mark.parametrize("url", ["http://10.0.0.1/", "http://[::ffff:10.0.0.1]/", "http://los.example/"])
+def test_in_development_plain_http_goes_to_this_machine_alone(url: str) -> None:
+    with pytest.raises(InvalidInputError, match="http:// to this machine"):
+        check_address(url, what="a webhook's address", production=False)
+    assert check_address("http://localhost:9/", what="a webhook's address", production=False).port == 9

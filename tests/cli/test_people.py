@@ -1,0 +1,143 @@
+"""`obligor users`, `roles` and `access` on a real store, and what they open at a running door."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from obligor import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Call = Callable[..., tuple[int, str, str]]
+
+PASSWORD = "a long and quiet harbour"  # noqa: S105  of nobody
+
+
+@pytest.fixture(scope="module")
+def url(postgres_url: str) -> str:
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS people WITH (FORCE)")
+        connection.execute("CREATE DATABASE people TEMPLATE template0 ENCODING 'UTF8'")
+    return postgres_url.replace("/tests", "/people", 1)
+
+
+@pytest.fixture
+def call(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+    monkeypatch.setenv("OBLIGOR_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("OBLIGOR_DATABASE_URL", url)
+
+    def called(*arguments: str, by: str = "ada", typed: str = "") -> tuple[int, str, str]:
+        monkeypatch.setenv("OBLIGOR_AUTHOR", by)
+        monkeypatch.setattr(sys, "argv", ["obligor", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return called
+
+
+def did(call: Call, *arguments: str, **said: str) -> dict[str, Any]:
+    code, out, err = call(*arguments, "--json", **said)
+    assert (code, err) == (0, "")
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+def test_a_lender_lets_people_in_by_two_persons_and_reviews_who_may_do_what(call: Call, url: str) -> None:
+    assert "nobody yet" in call("users", "list")[1]
+    assert did(call, "users", "add", "grace", typed=f"{PASSWORD}\n")["signs_in"] == "here"
+    assert did(call, "roles", "grant", "grace", "admin")["state"] == "granted"
+    did(call, "users", "add", "joan", typed=f"{PASSWORD}\n")
+    assert did(call, "roles", "grant", "joan", "analyst")["state"] == "proposed"
+    code, _, err = call("roles", "grant", "joan", "analyst")
+    assert (code, "another person" in err) == (1, True)
+    code, _, err = call("roles", "grant", "joan", "analyst", by="joan")
+    assert (code, "themselves" in err) == (1, True)
+    assert did(call, "roles", "grant", "joan", "analyst", by="grace")["state"] == "granted"
+    code, _, err = call("roles", "grant", "joan", "auditor")
+    assert (code, "not held together" in err) == (1, True)
+    told = {it["user"]: it for it in did(call, "access", "review")["users"]}
+    assert "decision.read (own)" in told["joan"]["may"]
+    assert told["grace"]["concerns"] == ["was granted admin by ada alone"]
+    assert "may decision.read (own)" in call("access", "review")[1]
+    did(call, "roles", "revoke", "joan", "analyst")
+    assert did(call, "users", "disable", "joan")["state"] == "disabled"
+    assert "joan   disabled  no role" in call("users", "list")[1]
+    with psycopg.connect(url) as connection:
+        leaves = connection.execute(
+            "SELECT kind, convert_from(body, 'UTF8')::json ->> 'by' FROM obligor.leaf ORDER BY index"
+        ).fetchall()
+        everything = str(connection.execute("SELECT body FROM obligor.record").fetchall())
+    assert leaves == [
+        ("user.added", "person:ada"),
+        ("role.granted", "person:ada"),
+        ("user.added", "person:ada"),
+        ("role.proposed", "person:ada"),
+        ("role.granted", "person:grace"),
+        ("role.revoked", "person:ada"),
+        ("user.disabled", "person:ada"),
+    ]
+    assert PASSWORD not in everything
+
+
+def test_a_short_password_and_a_name_that_is_none_are_refused(call: Call) -> None:
+    code, _, err = call("users", "add", "bob", typed="short\n")
+    assert (code, "15 to 256" in err, "short" in err.replace("shorter", "")) == (2, True, False)
+    assert call("users", "add", "b b", typed=f"{PASSWORD}\n")[0] == 2
+    assert call("users", "add", "bob", typed=f"{PASSWORD}\n", by="b b")[0] == 2
+    assert call("roles", "grant", "nobody", "analyst")[0] == 1
+    assert did(call, "users", "add", "elsewhere", "--no-password")["signs_in"] == "elsewhere"
+
+
+def test_who_signs_in_is_found_with_their_roles_until_they_are_disabled(call: Call, url: str) -> None:
+    from tests.lending import KEY
+
+    from obligor.adapters.store.archive import PostgresArchive
+    from obligor.adapters.store.people import PostgresPeople
+    from obligor.adapters.store.pool import Pool
+    from obligor.adapters.store.recorder import PostgresRecorder
+    from obligor.core.errors import UnauthenticatedError
+    from obligor.serving.authenticating import Authenticator
+    from obligor.serving.people import People
+    from obligor.serving.signing_in import SignIn
+    from obligor.serving.sources import live_sources
+    from obligor.serving.tokens import LocalTokens
+
+    did(call, "users", "add", "vera", typed=f"{PASSWORD}\n")
+    did(call, "roles", "grant", "vera", "auditor")
+    did(call, "roles", "grant", "vera", "auditor", by="grace")
+
+    async def run() -> None:
+        pool, sources = Pool(url), live_sources()
+        archive = PostgresPeople(pool)
+        async with PostgresRecorder(url) as recorder:
+            people = People(archive, recorder, sources)
+            signed = await SignIn(archive, people, KEY, now=sources.now).sign_in(
+                json.dumps({"user": "vera", "password": PASSWORD}).encode(), peer=""
+            )
+            tokens = LocalTokens(KEY.verifier, archive, now=sources.now)
+            door = Authenticator(PostgresArchive(pool), now=sources.now, tokens=tokens)
+            caller = await door.authenticate(f"Bearer {signed.token}", peer="")
+            assert (caller.by, caller.roles) == ("person:vera", {"auditor"})
+            assert next(it for it in await archive.people() if it.user.user_id == "vera").seen_at
+            await people.disable("vera", by="grace")
+            door.forget()
+            with pytest.raises(UnauthenticatedError):
+                await door.authenticate(f"Bearer {signed.token}", peer="")
+        await pool.close()
+
+    asyncio.run(run())

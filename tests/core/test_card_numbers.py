@@ -1,0 +1,212 @@
+"""Numbers of payment cards, in every dress, are found; what only looks like one is not."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import re
+import uuid
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from obligor.core.card_numbers import find_card_number, find_split, holds_card_number, is_card_number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+PAN = "4111111111111111"
+GROUPED = "4111 1111 1111 1111"
+OF_BRANDS = (
+    "4111111111111111", "4222222222222", "5555555555554444", "2223003122003222", "378282246310005", "6011111111111117",
+    "3056930009020004", "36227206271667", "3566002020360505", "6200000000000005", "2200000000000004", "6759649826438453",
+)  # fmt: skip
+"""Numbers that brands and processors publish for tests."""
+
+
+def in_digits_from(first: int) -> str:
+    return "".join(chr(first + int(digit)) for digit in PAN)
+
+
+def each(pattern: str) -> str:
+    return "".join(pattern.format(ord(digit)) for digit in PAN)
+
+
+DISGUISES: Mapping[str, str] = {
+    "plain": PAN,
+    "blanks": GROUPED,
+    "dashes": GROUPED.replace(" ", "-"),
+    "dots": GROUPED.replace(" ", "."),
+    "slashes and blanks": GROUPED.replace(" ", " / "),
+    "a blank after every digit": " ".join(PAN),
+    "no-break blanks": GROUPED.replace(" ", "\N{NO-BREAK SPACE}"),
+    "full-width digits": in_digits_from(0xFF10),
+    "Arabic digits": in_digits_from(0x660),
+    "Devanagari digits": in_digits_from(0x966),
+    "mathematical digits": in_digits_from(0x1D7CE),
+    "Chinese digits": PAN.replace("4", "四").replace("1", "一"),
+    "characters of no width": "\N{ZERO WIDTH SPACE}".join(PAN),
+    "soft hyphens": "\N{SOFT HYPHEN}".join(PAN),
+    "base64": base64.b64encode(PAN.encode()).decode(),
+    "base64 of a sentence": base64.b64encode(f"card {GROUPED}, thanks".encode()).decode(),
+    "base64 for URLs, unpadded": base64.urlsafe_b64encode(b"x" + PAN.encode()).decode().rstrip("="),
+    "hexadecimal": PAN.encode().hex(),
+    "hexadecimal by bytes": GROUPED.encode().hex(" "),
+    "URL-encoded": each("%{:02x}"),
+    "URL-encoded twice": quote(each("%{:02x}")),
+    "HTML entities": each("&#{};"),
+    "backslash escapes": each("\\u{:04x}"),
+    "backslash escapes of bytes": each("\\x{:02x}"),
+    "quoted-printable": each("={:02X}"),
+    "a CSV cell": f"Smith;{PAN};12/27;123",
+    "a sentence": f"Please take it from {GROUPED}, thanks",
+    "track data": f";{PAN}=27121010000000000000?",
+    "letters around it": f"PAN{PAN}x",
+    "leading zeros": f"000{PAN}",
+    "JSON in a text": json.dumps({"number": PAN}),
+    "with its code": f"{GROUPED} 123",
+}
+
+
+def doors_into_json(dressed: str) -> Mapping[str, bytes]:
+    return {
+        "a value": json.dumps({"purpose": dressed}, ensure_ascii=False).encode(),
+        "an escaped value": json.dumps({"purpose": dressed}).encode(),
+        "a key": json.dumps({dressed: 1}, ensure_ascii=False).encode(),
+        "a history": json.dumps({"bureau": [{"at": "2024-04-30", "note": dressed}]}).encode(),
+        "a nested key": json.dumps({"bureau": [{dressed: {"deep": 1}}]}).encode(),
+        "a broken body": json.dumps({"purpose": dressed}).encode()[:-1],
+    }
+
+
+@pytest.mark.parametrize("dressed", DISGUISES.values(), ids=DISGUISES)
+def test_a_number_is_found_in_every_dress_and_place(dressed: str) -> None:
+    assert holds_card_number(dressed)
+    for place, body in doors_into_json(dressed).items():
+        assert find_card_number(body) is not None, place
+
+
+@pytest.mark.parametrize("number", OF_BRANDS)
+def test_the_numbers_of_every_brand_count_and_no_other_check_digit(number: str) -> None:
+    assert is_card_number(number)
+    last = int(number[-1])
+    for wrong in {*range(10)} - {last}:
+        assert not is_card_number(f"{number[:-1]}{wrong}")
+    assert find_card_number(json.dumps({"purpose": number}).encode()) == ("purpose",)
+
+
+@given(st.text("0123456789", min_size=15, max_size=15))
+def test_the_check_digit_is_that_of_another_writing_of_luhn(digits: str) -> None:
+    number = f"4{digits}"
+    doubled = [int(digit) * (2 if place % 2 else 1) for place, digit in enumerate(reversed(number))]
+    total = sum(it // 10 + it % 10 for it in doubled)
+    assert is_card_number(number) == (total % 10 == 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (b'{"amount": 4111111111111111}', ("amount",)),
+        (b'{"amount": 4111111111111111.0}', ("amount",)),
+        (b'{"amount": 4.111111111111111e15}', ("amount",)),
+        (b'{"bureau": [{"balance": 1}, {"balance": 378282246310005}]}', ("bureau", 1, "balance")),
+        (b'{"a": 1, "4111111111111111": "x"}', ()),
+        (b'{"a": {"4111111111111111": "4111111111111111"}}', ("a",)),
+        (b'{"a": "4111111111111111", "a": "x"}', ("a",)),
+        (b"card 4111 1111 1111 1111", ()),
+    ],
+)
+def test_the_place_is_told_and_is_never_the_number(body: bytes, place: tuple[str | int, ...]) -> None:
+    assert find_card_number(body) == place
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"ratio": 0.4111111111111111},
+        {"rate": 4.111111111111111},
+        {"at": "2024-05-01", "since": "2024-05-01T12:00:00.123456Z"},
+        {"phone": "+1 415 555 0132", "zip": "94110-1234"},
+        {"iban": "DE89370400440532013000"},
+        {"serial": "411111111111111100000"},
+        {"id": "018f4111-1111-4111-8111-111111111111"},
+        {"hash": "4111111111111111" + "a" * 48},
+        {"trace": "4111111111111111a1b2c3d4"},
+        {"statuses": "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 0 0 0 0"},
+        {"number": "4111111111111112"},
+        {"number": "1111111111111117"},
+        {"postal": "4111", "number": 1111, "floor": "11"},
+        {"amounts": [41111111, 11111111]},
+        {},
+        [],
+        "x" * 5000,
+    ],
+    ids=lambda it: str(it)[:30],
+)
+def test_what_is_no_number_of_a_card_is_let_through(said: Any) -> None:
+    assert find_card_number(json.dumps(said).encode()) is None
+
+
+def test_identifiers_and_measures_are_let_through_however_many_there_are() -> None:
+    chance = random.Random(20261126)  # noqa: S311  the same every time
+    make: tuple[Callable[[], object], ...] = (
+        lambda: str(uuid.UUID(int=chance.getrandbits(128), version=4)),
+        lambda: chance.randbytes(32).hex(),
+        lambda: base64.urlsafe_b64encode(chance.randbytes(48)).decode(),
+        chance.random,
+        lambda: chance.uniform(0, 1e6),
+        lambda: f"application-2026-{chance.randrange(10**7):07}",
+    )
+    assert all(find_card_number(json.dumps({"it": one()}).encode()) is None for one in make for _ in range(3000))
+
+
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        (("4111", "1111", "1111", "1111"), True),
+        (("Smith", "41111111", "11111111", "Berlin"), True),
+        (("3782", "822463", "10005"), True),
+        (("4111 ", " 1111-", "1111", in_digits_from(0xFF10)[-4:]), True),
+        (("4111", "1111", "Smith", "1111", "1111"), False),
+        (("411", "11111", "1111", "1111"), False),
+        (("41111111", "1970-01-01", "11111111"), False),
+        (("40001", "9876543210"), False),
+        ((), False),
+    ],
+)
+def test_a_number_over_texts_in_a_row_is_found_in_fours_and_eights(texts: tuple[str, ...], found: object) -> None:
+    assert find_split(texts) is found
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_looked_through_without_an_error(text: str) -> None:
+    found = find_card_number(json.dumps({"it": text}).encode())
+    assert found in (None, ("it",))
+    if not re.search(r"\d", text):
+        assert found is None or any(mark in text for mark in "\\%&=" + "".join(filter(str.isupper, text)))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_looked_through_without_an_error(body: bytes) -> None:
+    find_card_number(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"it": "' + b"4 " * 500_000 + b'"}',
+        json.dumps(["4111 1112 " * 99] * 1000).encode(),
+        json.dumps(["MTEx" * 240] * 1000).encode(),
+        json.dumps(["%25" * 330] * 1000).encode(),
+        json.dumps(["34" * 500] * 1000).encode(),
+        b"[" * 500_000,
+    ],
+    ids=("one long text", "groups", "base64", "escapes", "hexadecimal", "nesting"),
+)
+def test_a_body_made_to_be_looked_at_for_long_is_judged_after_so_much(body: bytes) -> None:
+    found = find_card_number(body)
+    assert found in (None, ())

@@ -1,0 +1,283 @@
+"""A notice tells why credit was declined, or what lowered a score, and is refused rather than sent wrong."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date, timedelta
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from tests.core.test_reasons import card, characteristic
+from tests.governance.notices import desk
+from tests.governance.notices.desk import CODES, SCORE, TODAY, by_the_score, declined, reason, stationery
+
+from obligor.core.errors import LawError, NoticeError
+from obligor.core.reasons import Reason, explain
+from obligor.governance.law.citations import check_text
+from obligor.governance.law.rules import the_law
+from obligor.governance.notices.catalogue import TEMPLATES_FOLDER, Approval, Approvals, Catalogue
+from obligor.governance.notices.factors import Standing, key_factors, principal_reasons, standing
+from obligor.governance.notices.writing import Notice, ScoreTold, own_score, vendor_score, write_notice
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VENDOR = vendor_score(SCORE, desk.PARTICULARS)
+ADVERSE, DISCLOSURE = "us-fed-adverse-action", "us-fed-score-disclosure"
+
+
+def write(name: str = ADVERSE, *, of: Standing | None = None, **more: Any) -> Notice:
+    said: dict[str, Any] = {"reference": "A-1", "decided_on": TODAY, "on": TODAY, "stationery": stationery()}
+    return write_notice(name, standing=of or by_the_score(), codes=CODES, **(said | more))
+
+
+def refusal(name: str = ADVERSE, **more: Any) -> str:
+    with pytest.raises(NoticeError) as caught:
+        write(name, **more)
+    return caught.value.refusal
+
+
+GOLDEN = {
+    "utilisation": (40, 80, 45, 38),
+    "inquiries": (10, 40, 36, 34),
+    "tenure": (22, 60, 30, 26),
+    "debt": (20, 50, 40, 36),
+}
+"""Points of the applicant; the most; the mean of all applicants; the mean of those at the cut-off."""
+
+
+@pytest.mark.parametrize(
+    ("place", "wanted"),
+    [
+        (1, [("utilisation", 40), ("tenure", 38), ("inquiries", 30), ("debt", 30)]),
+        (2, [("inquiries", 26), ("debt", 20), ("tenure", 8), ("utilisation", 5)]),
+        (3, [("inquiries", 24), ("debt", 16), ("tenure", 4)]),
+    ],
+    ids=["below the most", "below the mean of all", "below the mean at the cut-off"],
+)
+def test_only_below_the_most_would_tell_the_golden_applicant_utilisation_first(
+    place: int, wanted: list[tuple[str, int]]
+) -> None:
+    golden = card(*(characteristic(name, (it[0], it[1], 0), reference=it[place]) for name, it in GOLDEN.items()))
+    assert [(it.code, it.shortfall * 1000) for it in explain(golden, (0, 0, 0, 0))] == wanted
+
+
+def test_an_adverse_action_notice_tells_the_principal_reasons_in_their_order() -> None:
+    notice = write(bureaus=["one", "two"], score=VENDOR)
+    assert notice.reasons == ("Many recent inquiries", "Debt is high for the income")
+    assert notice.factors == ()
+    assert notice.text.index(notice.reasons[0]) < notice.text.index(notice.reasons[1])
+    for told in (
+        "Lender & Sons",
+        "1 Main Street",
+        "Bureau of Consumer Financial Protection",
+        "Bureau One",
+        "Bureau Two",
+    ):
+        assert told in notice.text
+    assert "Equal Credit Opportunity Act prohibits creditors" in notice.text
+    assert not any(factor in notice.text for factor in SCORE.factors)
+
+
+def test_without_a_bureau_nothing_is_said_of_one() -> None:
+    assert "reporting agency" not in write().text
+
+
+def test_a_score_is_disclosed_with_range_date_source_and_inquiries_as_a_fifth_factor() -> None:
+    notice = write(DISCLOSURE, score=VENDOR, bureaus=["one"])
+    assert notice.factors == (*SCORE.key_factors, "Number of recent inquiries on credit report")
+    assert notice.reasons == ()
+    for told in ("587", "from 300 to 850", "20 November 2026", "Bureau One", *notice.factors):
+        assert told in notice.text
+    assert not any(it["text"] in notice.text for it in by_the_score().reasons)
+
+
+def test_text_and_html_say_the_same() -> None:
+    for name in (ADVERSE, DISCLOSURE, "eu-ccd2-refusal"):
+        notice = write(name, score=VENDOR, bureaus=["one"])
+        assert words(notice.text) - {"1", "2", "3", "4", "5"} <= words(read_html(notice.html))
+        assert notice.html == write(name, score=VENDOR, bureaus=["one"]).html
+
+
+def words(text: str) -> set[str]:
+    return {it.strip(".:,()").casefold() for it in text.split()} - {""}
+
+
+def read_html(page: str) -> str:
+    parts: list[str] = []
+    reader = HTMLParser()
+    reader.handle_data = parts.append  # type: ignore[method-assign]
+    reader.feed(page)
+    return " ".join(parts)
+
+
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", "{{ 7 * 7 }}", "{% raw %}", "\u202ereversed"])
+def test_what_a_card_or_a_reviewer_says_is_shown_as_it_stands(text: str) -> None:
+    notice = write(of=declined(reason("debt", f"x {text} y")), reference=text)
+    assert "<script>" not in notice.html
+    assert "49" not in notice.html
+    assert text in notice.text
+
+
+@pytest.mark.parametrize("outcome", ["approve", "refer", "hold"])
+def test_nobody_is_told_of_a_decline_that_was_none(outcome: str) -> None:
+    for name in (ADVERSE, DISCLOSURE):
+        assert refusal(name, of=declined(reason("debt"), outcome=outcome), score=VENDOR) == "no_decline"
+
+
+@pytest.mark.parametrize(
+    ("of", "wanted"),
+    [
+        (declined(), "no_reason"),
+        (declined(*[reason("debt")] * 6), "too_many_reasons"),
+        (declined(reason("debt", "  ")), "reason_without_text"),
+        (declined(reason("debt", shortfall=0.0)), "no_shortfall"),
+        (declined(reason("debt", "Failed to achieve a qualifying credit score")), "insufficient_text"),
+        (declined(reason("debt", "By our internal policies")), "insufficient_text"),
+        (declined(reason("bureau-factor", "Serious delinquency")), "foreign_reason"),
+        (declined(reason("age"), because="score"), "foreign_reason"),
+        (declined(reason("debt"), because="knockout:too-young"), "foreign_reason"),
+        (declined(reason("debt"), because="gate:kyc:fail"), "foreign_reason"),
+        (declined(because="review"), "no_reason"),
+    ],
+)  # fmt: skip
+def test_a_notice_whose_reasons_would_be_wrong_is_refused(of: Standing, wanted: str) -> None:
+    assert refusal(of=of) == wanted
+    assert refusal(DISCLOSURE, of=of, score=VENDOR) == wanted
+
+
+def test_a_rule_that_declines_by_itself_is_the_reason() -> None:
+    notice = write(of=declined(reason("age", "You are not yet 18", shortfall=0.0), because="knockout:too-young"))
+    assert notice.reasons == ("You are not yet 18",)
+
+
+def test_what_two_rules_say_alike_is_said_once() -> None:
+    twice = declined(
+        reason("age", "You are not yet 18"), reason("bankruptcy", "you  are not yet 18"), because="knockout:too-young"
+    )
+    assert principal_reasons(twice, codes=CODES) == ("You are not yet 18",)
+
+
+def test_an_identity_that_failed_is_told_and_what_compliance_found_is_not() -> None:
+    assert write(of=declined(reason("kyc", "We could not verify your identity"), because="gate:kyc:fail")).reasons
+    for name in (ADVERSE, DISCLOSURE, "eu-ccd2-refusal"):
+        with pytest.raises(NoticeError) as caught:
+            write(name, of=declined(reason("aml", "on a list"), because="gate:aml:fail"), score=VENDOR)
+        assert caught.value.refusal == "not_for_a_template"
+        assert not {"aml", "list", "sanction", "laundering"} & words(caught.value.message)
+
+
+def test_a_principal_reason_that_is_a_vendors_factor_word_for_word_is_refused() -> None:
+    mixed = declined(reason("debt", "serious  DELINQUENCY"))
+    assert refusal(of=mixed, score=VENDOR, bureaus=["one"]) == "lists_mixed"
+    reviewed = standing({}, {"outcome": "decline", "factors": [{"code": "review", "text": "Serious delinquency"}]})
+    assert refusal(of=reviewed, score=VENDOR) == "lists_mixed"
+    assert write(of=mixed).reasons
+
+
+def test_after_a_review_the_reviewers_factors_are_the_reasons_and_not_those_of_the_score() -> None:
+    record = {"outcome": "decline", "because": "score", "reasons": by_the_score().reasons, "knockouts": []}
+    review: dict[str, Any] = {
+        "outcome": "decline",
+        "factors": [{"code": "review", "text": "Income could not be shown"}],
+    }
+    notice = write(of=standing(record, review))
+    assert notice.reasons == ("Income could not be shown",)
+    assert "a person has looked again" in notice.text
+    assert refusal(of=standing(record, review | {"factors": []})) == "no_reason"
+    assert refusal(of=standing(record, review | {"outcome": "approve"})) == "no_decline"
+
+
+def test_a_template_that_is_missing_or_in_another_language_is_refused() -> None:
+    assert refusal("us-fed-nothing") == "no_template"
+    assert refusal(language="es") == "wrong_language"
+    spanish = desk.PARTICULARS.model_copy(update={"language": "es"})
+    assert refusal(stationery=stationery(particulars=spanish)) == "wrong_language"
+    assert refusal(stationery=stationery(particulars=spanish), language="en") == "wrong_language"
+
+
+def test_a_template_that_two_people_have_not_approved_as_it_is_is_refused(tmp_path: Path) -> None:
+    none = Approvals(schema="obligor/approvals/1", templates=())
+    assert refusal(stationery=stationery(approvals=none)) == "not_approved"
+    assert refusal(on=TODAY - timedelta(days=1)) == "not_approved"
+    for changed in ("us-fed-adverse-action.en.j2", "form.html.j2", "index.yaml"):
+        folder = tmp_path / changed
+        shutil.copytree(TEMPLATES_FOLDER, folder)
+        text = (folder / changed).read_text()
+        (folder / changed).write_text(
+            text.replace("o", "0", 1) if changed != "index.yaml" else text.replace("Notice", "Not1ce")
+        )
+        assert refusal(stationery=stationery(catalogue=Catalogue(folder))) == "not_approved"
+
+
+def test_one_person_does_not_approve_a_template_alone_under_two_spellings() -> None:
+    with pytest.raises(LawError, match="was approved by one person"):
+        Approval(template="t", language="en", sha256="0" * 64, approved_by=("Ada L", "ada  l"), approved_on=TODAY)
+
+
+def test_a_template_that_rests_on_a_rule_that_does_not_hold_yet_is_refused() -> None:
+    assert refusal("us-co-adverse-outcome") == "rule_not_in_force"
+    assert write("us-co-adverse-outcome", on=date(2027, 1, 1)).reasons
+
+
+def test_a_score_is_not_disclosed_where_none_was_used_or_its_bureau_is_not_known() -> None:
+    assert refusal(DISCLOSURE) == "no_score"
+    assert refusal(bureaus=["three"]) == "unknown_bureau"
+    with pytest.raises(NoticeError, match="no bureau 'three'"):
+        vendor_score(SCORE.model_copy(update={"bureau": "three"}), desk.PARTICULARS)
+
+
+RANKED = tuple(Reason(it, it, 9.0 - at, f"about {it}") for at, it in enumerate(("a", "b", "c", "d", "e", "inquiries")))
+
+
+def test_the_lenders_own_score_is_told_only_where_its_counsel_holds_it_to_be_one() -> None:
+    with pytest.raises(NoticeError, match="no credit score is named"):
+        own_score(587_000, RANKED, made_on=TODAY, particulars=desk.PARTICULARS)
+    told = own_score(587_400, RANKED, made_on=TODAY, particulars=desk.OWN)
+    assert told == ScoreTold(
+        587, 300, 850, TODAY, "Lender & Sons", ("about a", "about b", "about c", "about d", "about inquiries")
+    )
+    with pytest.raises(NoticeError, match="outside the range"):
+        own_score(900_000, RANKED, made_on=TODAY, particulars=desk.OWN)
+
+
+@given(st.permutations(RANKED), st.integers(0, 6))
+def test_key_factors_are_four_in_order_and_inquiries_beside_them(order: list[Reason], count: int) -> None:
+    ranked = order[:count]
+    if not ranked:
+        with pytest.raises(NoticeError, match="nothing lowered the score"):
+            key_factors(ranked, inquiries="inquiries")
+        return
+    told = key_factors(ranked, inquiries="inquiries")
+    assert told[:4] == tuple(it.text for it in ranked[:4])
+    assert len(told) <= 5
+    assert ("about inquiries" in told) == any(it.code == "inquiries" for it in ranked)
+    assert key_factors(ranked) == tuple(it.text for it in ranked[:4])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"key_factors": SCORE.key_factors * 2},
+        {"key_factors": ()},
+        {"score": 200},
+        {"inquiries": SCORE.key_factors[0]},
+        {"score": "587"},
+    ],
+)  # fmt: skip
+def test_a_score_that_contradicts_itself_is_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises((LawError, ValidationError)):
+        type(SCORE)(**(SCORE.model_dump(by_alias=True) | changed))
+
+
+def test_every_template_cites_rules_that_are_there_and_says_nothing_that_does_not_hold() -> None:
+    catalogue = Catalogue()
+    for it in catalogue.templates:
+        assert all(the_law().rule(rule).status == "in_force" for rule in it.rules)
+        assert check_text((catalogue.folder / it.file).read_text(), the_law(), on=TODAY) == ()
+        notice = write(it.id, score=VENDOR, on=date(2027, 1, 1))
+        assert notice.text.startswith(it.title.upper())

@@ -1,0 +1,108 @@
+"""Who may do what: the table of permissions, and how far each goes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from obligor.core.errors import ForbiddenError, InvalidInputError
+from obligor.security import permissions as table
+from obligor.security.permissions import Allowance, allow, may, permissions, read_permissions
+from obligor.serving.acts import Caller
+
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+TEXT = Path(table.__file__).with_name("permissions.yaml").read_text("utf-8")
+
+
+def person(*roles: str, strong: bool = False) -> Caller:
+    return Caller(
+        "person:ada", "", frozenset(), LATER, kind="person", roles=frozenset(roles), subject="ada", strong=strong
+    )
+
+
+def client(*scopes: str) -> Caller:
+    return Caller("lender", "k1", frozenset(scopes), LATER)
+
+
+def test_the_table_under_configs_is_the_one_that_is_shipped() -> None:
+    assert (Path(__file__).parents[2] / "configs" / "permissions.yaml").read_text("utf-8") == TEXT
+
+
+def test_nobody_may_do_anything_without_a_role_or_a_scope() -> None:
+    for permission, nobody in product(permissions().permissions, (person(), client(), person("chairman"))):
+        assert not may(nobody, permission)
+
+
+def test_an_analyst_reads_what_is_their_own_and_masked() -> None:
+    assert allow(person("analyst"), "application.read") == Allowance(own=True, masked=True)
+
+
+def test_of_two_roles_counts_the_one_that_goes_farther() -> None:
+    assert allow(person("analyst", "senior_officer"), "decision.read") == Allowance()
+
+
+def test_an_api_key_reads_its_own_decisions_and_an_auditors_key_everybodys() -> None:
+    assert allow(client("read"), "decision.read").own
+    assert not allow(client("read", "audit"), "decision.read").own
+
+
+def test_who_approves_and_who_manages_users_do_it_with_a_second_person() -> None:
+    for role, permission in (
+        ("risk_officer", "model.approve"),
+        ("compliance", "profile.approve"),
+        ("privacy_officer", "privacy.erase"),
+        ("admin", "role.grant"),
+    ):
+        assert allow(person(role, strong=True), permission).second
+
+
+def test_no_api_key_approves_reveals_or_erases() -> None:
+    everything = client(*permissions().scopes)
+    for permission in permissions().step_up:
+        with pytest.raises(ForbiddenError):
+            allow(everything, permission)
+
+
+def test_to_approve_reveal_or_erase_asks_for_a_second_factor() -> None:
+    for permission in permissions().step_up:
+        role = next(name for name, held in permissions().roles.items() if permission in held)
+        with pytest.raises(ForbiddenError, match="second factor"):
+            allow(person(role), permission)
+        allow(person(role, strong=True), permission)
+
+
+@pytest.mark.parametrize("pair", sorted(map(sorted, permissions().conflicts)))
+def test_who_holds_roles_that_nobody_holds_together_may_do_nothing(pair: list[str]) -> None:
+    for permission in permissions().permissions:
+        assert not may(person(*pair, strong=True), permission)
+
+
+@pytest.mark.parametrize(
+    ("said", "instead", "problem"),
+    [
+        ("decision.decide: Submit", "decision.decide: Two\n  decision.decide: Submit", "stands twice"),
+        ("step_up: [", "step_up: [decision.dream, ", "is not one of those listed"),
+        ("GET /metrics: metrics.read", "GET /metrics: metrics.reed", "is not one of those listed"),
+        ("    decision.read: own", "    decision.read: owned", "wanted allowed"),
+        ("  report:\n", "  audits:\n", "wanted the scopes"),
+        ("    outcome.report: own\n    review", "    privacy.erase: own\n    review", "only a person may do"),
+        ("[admin, compliance]", "[admin, chairman]", "two of the roles"),
+        ("schema: obligor/permissions/1", "schema: obligor/permissions/2", "permissions/1"),
+        ("step_up:", "unknown: 1\nstep_up:", "Extra inputs"),
+        ("step_up: [", "step_up: &it [*it, ", "alias"),
+    ],
+)
+def test_a_table_that_says_something_unknown_is_refused(said: str, instead: str, problem: str) -> None:
+    assert said in TEXT
+    before, _, after = TEXT.rpartition(said) if "report" in said else TEXT.partition(said)
+    with pytest.raises(InvalidInputError, match=problem):
+        read_permissions(before + instead + after)
+
+
+def test_a_refusal_names_the_scope_and_the_roles_and_nothing_of_the_caller() -> None:
+    with pytest.raises(ForbiddenError) as caught:
+        allow(client("report"), "metrics.read")
+    assert str(caught.value) == "this needs an API key with the scope metrics, or the role operator"

@@ -1,0 +1,61 @@
+"""Signatures that another library accepts, and that vouch for nothing else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from obligor.security.webhooks import secret_text, signed_headers
+
+SECRETS = st.binary(min_size=24, max_size=64)
+
+
+@given(st.lists(SECRETS, min_size=1, max_size=2, unique=True), st.text(), st.uuids())
+def test_another_library_verifies_what_was_signed_with_any_live_secret(
+    secrets: list[bytes], text: str, it: object
+) -> None:
+    body = text.encode("utf-8", "replace")
+    headers = signed_headers(body, message_id=f"msg_{it}", at=datetime.now(UTC), secrets=secrets)
+    for secret in secrets:
+        Webhook(secret_text(secret)).verify(body, headers, json_parse=False)
+
+
+@given(SECRETS, SECRETS, st.sampled_from(["body", "id", "time", "secret"]))
+def test_whoever_changes_anything_has_no_signature_for_it(secret: bytes, other: bytes, what: str) -> None:
+    now = datetime.now(UTC)
+    body = b'{"outcome":"decline"}'
+    headers = signed_headers(body, message_id="msg_1", at=now, secrets=[other if what == "secret" else secret])
+    if what == "secret" and secret == other:
+        return
+    if what == "body":
+        body = b'{"outcome":"approve"}'
+    if what == "id":
+        headers["webhook-id"] = "msg_2"
+    if what == "time":
+        headers["webhook-timestamp"] = str(int(now.timestamp()) + 1)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(secret_text(secret)).verify(body, headers)
+
+
+def test_a_message_six_minutes_old_is_refused_however_well_it_is_signed() -> None:
+    secret = bytes(range(32))
+    old = datetime.now(UTC) - timedelta(minutes=6)
+    headers = signed_headers(b"{}", message_id="msg_1", at=old, secrets=[secret])
+    with pytest.raises(WebhookVerificationError, match="too old"):
+        Webhook(secret_text(secret)).verify(b"{}", headers)
+
+
+def test_the_example_of_the_specification() -> None:
+    """``msg_p5jXN8AQM9LWM0D4loKWxJek`` of the specification's own test vectors."""
+    import base64
+
+    secret = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    at = datetime.fromtimestamp(1614265330, UTC)
+    headers = signed_headers(
+        b'{"test": 2432232314}', message_id="msg_p5jXN8AQM9LWM0D4loKWxJek", at=at, secrets=[secret]
+    )
+    assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="

@@ -1,0 +1,243 @@
+"""Every route has its permission in the table, and lets in whom the table says: by role and scope, own and others'."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fastapi.routing import APIRoute
+from tests.serving.http.fakes import BODY, house, posting
+from tests.serving.http.serving import run
+
+from obligor.core.errors import UnauthenticatedError
+from obligor.security.permissions import OPEN, may, permissions
+from obligor.serving.acts import Caller
+from obligor.serving.grpc.decisions_pb2 import DESCRIPTOR
+from obligor.serving.http.app import _ROUTERS
+from obligor.serving.http.hot import NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx
+    from fastapi.dependencies.models import Dependant
+
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+ROUTES = [it for router in _ROUTERS for it in router.routes if isinstance(it, APIRoute)]
+SOMEBODYS = "somebody"
+
+
+def caller_of(who: str) -> Caller:
+    """A person with one role, a key with one scope, or a system: all called by what they hold."""
+    kind, _, name = who.partition(":")
+    if kind == "scope":
+        return Caller(f"client-{name}", "k1", frozenset({name}), LATER)
+    if name == "los":
+        return Caller("loan-desk", "", frozenset(), LATER, roles=frozenset({name}))
+    return Caller(
+        f"person:{name}", "", frozenset(), LATER, kind="person", roles=frozenset({name}), subject=name, strong=True
+    )
+
+
+EVERYBODY = [*(f"role:{it}" for it in permissions().roles), *(f"scope:{it}" for it in permissions().scopes)]
+
+
+class Named:
+    """Lets everybody in under the name that they show."""
+
+    async def authenticate(self, header: str | None, *, peer: str) -> Caller:
+        who = (header or "").removeprefix("Bearer ")
+        if who == SOMEBODYS:
+            return Caller("another-client", "k2", frozenset(permissions().scopes), LATER)
+        if who not in EVERYBODY:
+            raise UnauthenticatedError("no API key or token that is known here")
+        return caller_of(who)
+
+
+def named(route: APIRoute) -> list[str]:
+    return [f"{method} {route.path_format}" for method in sorted(route.methods)]
+
+
+def asked(dependant: Dependant) -> Iterator[str]:
+    for it in dependant.dependencies:
+        if hasattr(it.call, "permission"):
+            yield it.call.permission
+        yield from asked(it)
+
+
+def test_every_route_is_in_the_table_and_the_table_names_no_other() -> None:
+    assert sorted(name for route in ROUTES for name in named(route)) == sorted(permissions().routes)
+
+
+def test_every_call_is_in_the_table_and_the_table_names_no_other() -> None:
+    calls = DESCRIPTOR.services_by_name["Decisions"].methods
+    assert sorted(it.name for it in calls) == sorted(permissions().calls)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda it: named(it)[0])
+def test_every_route_asks_for_the_permission_of_the_table(route: APIRoute) -> None:
+    for name in named(route):
+        wanted = permissions().routes[name]
+        if name != NAME:  # which is asked past the framework, and tried below
+            assert list(asked(route.dependant)) == ([] if wanted == OPEN else [wanted])
+
+
+async def ask(client: httpx.AsyncClient, name: str, who: str, decision_id: str) -> httpx.Response:
+    method, path = name.split()
+    body = {
+        "/v1/decisions/bulk": b'{"applications": [%b]}' % BODY,
+        "/v1/tokens": b'{"user": "ada", "password": "a long and quiet harbour"}',
+        "/v1/decisions/{decision_id}/review-requests": b'{"statement": "My income was counted wrongly."}',
+        "/v1/decisions/{decision_id}/outcomes": json.dumps(
+            {"status": "good", "observed_on": datetime.now(UTC).date().isoformat()}
+        ).encode(),
+    }.get(path, BODY)
+    query = "?from=1&to=2" if path.endswith("consistency") else ""
+    key = f"{who}-{name}-{decision_id}".replace(" ", "-")
+    return await client.request(
+        method,
+        path.replace("{decision_id}", decision_id) + query,
+        headers={"authorization": f"Bearer {who}"} | (posting(key) if method == "POST" else {}),
+        content=body if method == "POST" else None,
+    )
+
+
+def expected(name: str, who: str, *, own: bool) -> set[int]:
+    permission = permissions().routes[name]
+    if permission == OPEN:
+        return {404} if name == "POST /v1/tokens" else {200}
+    caller = caller_of(who)
+    if not may(caller, permission):
+        return {403}
+    how = permissions().held(roles=caller.roles, scopes=caller.scopes)[permission]
+    if "{decision_id}" in name and how.own and not own:
+        return {404}
+    return {200, 201}
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+def test_each_may_do_on_each_route_what_the_table_says_with_their_own_and_with_others(who: str) -> None:
+    async def main() -> None:
+        of = house(authenticating=Named())
+        async with of.client(None) as client:
+            made: dict[bool, str] = {}
+            for own in (False, True):
+                answer = await client.post(
+                    "/v1/decisions",
+                    content=BODY,
+                    headers=posting(f"first-{own}") | {"authorization": f"Bearer {SOMEBODYS}"},
+                )
+                made[own] = answer.json()["decision_id"]
+            owned = of.store.kept[1]
+            of.store.kept[1] = type(owned)(
+                owned.decision_id, caller_of(who).client_id, owned.leaf_index, owned.leaf, owned.record, owned.salt
+            )
+            for name in permissions().routes:
+                for own, decision_id in made.items():
+                    answer = await ask(client, name, who, decision_id)
+                    assert answer.status_code in expected(name, who, own=own), (name, own, answer.text)
+
+    run(main())
+
+
+def test_who_shows_nothing_is_let_in_nowhere_but_where_it_is_open() -> None:
+    async def main() -> None:
+        of = house(authenticating=Named())
+        async with of.client(None) as client:
+            for name, permission in permissions().routes.items():
+                answer = await ask(client, name, "nobody", "00000000-0000-0000-0000-000000000000")
+                assert (answer.status_code == 401) == (permission != OPEN), name
+
+    run(main())
+
+
+def test_another_clients_decision_reads_like_one_that_there_never_was() -> None:
+    async def main() -> None:
+        of = house(authenticating=Named())
+        async with of.client(None) as client:
+            made = await client.post(
+                "/v1/decisions", content=BODY, headers=posting() | {"authorization": f"Bearer {SOMEBODYS}"}
+            )
+            for name in permissions().routes:
+                if "{decision_id}" not in name:
+                    continue
+                who = "scope:report" if name.startswith("POST") else "scope:read"
+                others = await ask(client, name, who, made.json()["decision_id"])
+                never = await ask(client, name, who, "00000000-0000-7000-8000-000000000000")
+                assert (others.status_code, others.content) == (404, never.content)
+                assert sorted(others.headers.raw) == sorted(never.headers.raw)
+
+    run(main())
+
+
+def test_a_search_shows_a_person_their_own_and_an_auditor_everybodys() -> None:
+    async def main() -> None:
+        of = house(authenticating=Named())
+        async with of.client(None) as client:
+            for who in ("role:analyst", "role:senior_officer", "role:los"):
+                await ask(client, "POST /v1/decisions", who, "")
+            seen = {
+                who: len((await ask(client, "GET /v1/decisions", who, "")).json()["decisions"])
+                for who in ("role:analyst", "role:auditor", "role:los", "scope:read", "scope:audit")
+            }
+        assert seen == {"role:analyst": 1, "role:auditor": 3, "role:los": 1, "scope:read": 0, "scope:audit": 3}
+
+    run(main())
+
+
+def test_what_a_caller_claims_to_be_counts_for_nothing() -> None:
+    """Mass assignment, method override, hidden parameters: no field, header or parameter says who somebody is (F31)."""
+
+    async def main() -> None:
+        of = house(authenticating=Named())
+        async with of.client(None) as client:
+            for field in (
+                "client_id",
+                "decision_id",
+                "outcome",
+                "status",
+                "approved_by",
+                "tenant_id",
+                "roles",
+                "score",
+            ):
+                body = json.dumps(json.loads(BODY) | {field: "admin"}).encode()
+                answer = await client.post(
+                    "/v1/decisions", content=body, headers=posting(field) | {"authorization": "Bearer role:analyst"}
+                )
+                assert answer.status_code == 422, field
+            headers = {
+                "authorization": "Bearer scope:metrics",
+                "x-http-method-override": "GET",
+                "x-method-override": "GET",
+                "x-forwarded-user": "admin",
+                "x-client-id": "another-client",
+                "x-original-url": "/metrics",
+            }
+            assert (await client.get("/v1/decisions", headers=headers)).status_code == 403
+            assert (await client.post("/v1/release", headers=posting() | headers, content=BODY)).status_code == 405
+            asked_for = await client.get(
+                "/v1/decisions?client_id=another-client", headers={"authorization": "Bearer role:analyst"}
+            )
+            assert asked_for.status_code == 422
+            assert of.store.kept == []
+
+    run(main())
+
+
+def test_who_holds_roles_that_conflict_may_not_even_look() -> None:
+    class Both:
+        async def authenticate(self, header: str | None, *, peer: str) -> Caller:
+            roles = frozenset({"analyst", "auditor"})
+            return Caller("person:ada", "", frozenset(), LATER, kind="person", roles=roles, subject="ada")
+
+    async def main() -> None:
+        of = house(authenticating=Both())
+        async with of.client() as client:
+            answer: Any = await client.get("/v1/decisions")
+            assert answer.status_code == 403
+            assert "held together" in answer.json()["detail"]
+
+    run(main())

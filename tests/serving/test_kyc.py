@@ -1,0 +1,236 @@
+"""KYC: only verified, unexpired evidence of this very person passes; a provider that is down, slow or lying holds (F13)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from tests.serving.http.fakes import KEYS
+from tests.serving.test_gates import GOOD, profile_of, service_of
+
+from obligor.adapters.kyc.file import FileKyc
+from obligor.adapters.kyc.http import HttpKyc
+from obligor.bootstrap.gates import open_gates
+from obligor.core.application import Application
+from obligor.core.errors import ApplicationError, InvalidInputError, UnavailableError
+from obligor.serving.kyc import KycEvidence, KycGate, Person, hashed, read_evidence
+from obligor.settings import read_gate_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from obligor.serving.gates import GateResult
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+SUBJECT = {"name": "who", "date_of_birth": "born", "address": "lives", "id_number": "document", "evidence": "shown"}
+ADA = {"who": "Ada Lovelace", "born": "1815-12-10", "lives": "12 St James's Square, London", "document": "X 123-456"}
+
+
+def evidence(**said: Any) -> KycEvidence:
+    whole = {
+        "status": "verified",
+        "name": "ADA LOVELACE",
+        "date_of_birth": "1815-12-10",
+        "address": "12 St. James s Square London".replace("St.", "St"),
+        "id_number_sha256": hashed("x123456"),
+        "method": "passport",
+        "evidence_id": "e-1",
+        "verifier": "verifier/1",
+        "verified_at": (NOW - timedelta(days=1)).isoformat(),
+        "expires_at": (NOW + timedelta(days=30)).isoformat(),
+    }
+    return read_evidence(json.dumps(whole | said).encode())
+
+
+@dataclass
+class Shows:
+    found: KycEvidence | None
+
+    async def check(self, person: Person) -> KycEvidence | None:
+        return self.found
+
+
+def judged(found: KycEvidence | None, *, gate: KycGate | None = None, **fields: Any) -> GateResult:
+    gate = gate or KycGate(Shows(found), SUBJECT)
+    return asyncio.run(gate.evaluate(Application({**ADA, **fields}, {}), at=NOW))
+
+
+def test_verified_evidence_of_this_person_passes_and_tells_no_personal_value() -> None:
+    said = judged(evidence())
+    assert said.result == "pass"
+    assert not any(it in json.dumps(said.evidence) for it in ("Ada", "1815", "James", "123", "e-1"))
+    assert said.evidence["method"] == "passport"
+
+
+@pytest.mark.parametrize("element", ["who", "born", "lives", "document"])
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_without_each_of_the_four_elements_it_is_pending(element: str, value: object) -> None:
+    lacking: dict[str, Any] = {element: value}
+    assert judged(evidence(), **lacking).result == "pending"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"name": "Ada Byron"},
+        {"date_of_birth": "1815-12-11"},
+        {"address": "13 St James s Square London"},
+        {"id_number_sha256": hashed("X123457")},
+    ],
+    ids=lambda it: next(iter(it)),
+)
+def test_evidence_of_another_person_never_passes(said: dict[str, Any]) -> None:
+    assert judged(evidence(**said)).evidence["trouble"] == "another person"
+    with pytest.raises(ApplicationError, match="another person") as refused:
+        judged(evidence(**said), shown="e-1")
+    assert refused.value.problems[0].path == ("shown",)
+    assert judged(evidence(**said, status="failed")).result == "pending"
+
+
+@pytest.mark.parametrize(
+    ("said", "result"),
+    [
+        ({"status": "pending"}, "pending"),
+        ({"status": "failed"}, "fail"),
+        ({"expires_at": (NOW - timedelta(days=1)).isoformat()}, "pending"),
+        ({"expires_at": NOW.isoformat()}, "pending"),
+        ({"verified_at": (NOW + timedelta(days=1)).isoformat()}, "pending"),
+        ({"verified_at": (NOW + timedelta(minutes=1)).isoformat()}, "pass"),
+    ],
+)
+def test_what_is_not_verified_now_does_not_pass(said: dict[str, Any], result: str) -> None:
+    assert judged(evidence(**said)).result == result
+
+
+def test_no_evidence_or_other_evidence_than_was_brought_is_pending() -> None:
+    assert judged(None).evidence == {"trouble": "none"}
+    assert judged(evidence(), shown="e-2").evidence["trouble"] == "other evidence"
+    assert judged(evidence(), shown="e-1").result == "pass"
+
+
+def test_evidence_is_not_shown_for_two_applicants() -> None:
+    gate = KycGate(Shows(evidence()), SUBJECT)
+    assert judged(None, gate=gate).result == "pass"
+    assert judged(None, gate=gate, who="ada  lovelace").result == "pass"
+    gate.provider = Shows(evidence(name="Grace Hopper"))
+    assert judged(None, gate=gate, who="Grace Hopper").evidence["trouble"] == "shown for another applicant"
+
+
+def test_a_gate_without_a_column_for_each_element_is_not_built() -> None:
+    with pytest.raises(InvalidInputError, match="wanted a column for each"):
+        KycGate(Shows(None), {"name": "who"})
+    with pytest.raises(InvalidInputError, match="wanted a column for each"):
+        KycGate(Shows(None), {**SUBJECT, "photo": "photo"})
+
+
+def test_a_file_gives_evidence_by_id_or_by_document(tmp_path: Path) -> None:
+    file = tmp_path / "evidence.json"
+    file.write_text(json.dumps([json.loads(evidence().model_dump_json())]))
+    provider = FileKyc(file)
+    person = Person(ADA["who"], ADA["born"], ADA["lives"], ADA["document"])
+    assert asyncio.run(provider.check(person)) == evidence()
+    brought = replace(person, evidence_id="e-9")
+    assert asyncio.run(provider.check(brought)) is None
+    file.write_text('{"a": 1}')
+    with pytest.raises(InvalidInputError, match="wanted a JSON list of evidence"):
+        FileKyc(file)
+
+
+def of_http(answer: Any, *, clock: Any = lambda: 0.0) -> HttpKyc:
+    def handle(request: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        assert b"X 123-456" not in request.content  # the number goes out as its hash
+        told: httpx.Response = answer() if callable(answer) else answer
+        return told
+
+    return HttpKyc("https://kyc.example/check", token="", transport=httpx.MockTransport(handle), clock=clock)
+
+
+def json_answer(body: str, status: int = 200, **headers: str) -> httpx.Response:
+    return httpx.Response(status, text=body, headers={"content-type": "application/json"} | headers)
+
+
+LYING = {
+    "200 with HTML": httpx.Response(200, html="<html>Welcome</html>"),
+    "HTML that says JSON": json_answer("<html>"),
+    "less than evidence": json_answer('{"status": "verified"}'),
+    "more than evidence": json_answer(evidence().model_dump_json()[:-1] + ', "photo": "x"}'),
+    "a redirect": httpx.Response(302, headers={"location": "https://elsewhere.example"}),
+    "500": json_answer("{}", 500),
+    "too much": json_answer(" " * 100_000),
+    "down": httpx.ConnectError("refused"),
+    "slow": httpx.ReadTimeout("too late"),
+}
+
+
+@pytest.mark.parametrize("answer", LYING.values(), ids=LYING)
+def test_a_provider_that_is_down_slow_or_lying_holds(answer: Any) -> None:
+    subject = {"name": "purpose", "date_of_birth": "applied_on", "address": "customer", "id_number": "customer"}
+    service, store = service_of(profile_of(kyc="enforce"), KycGate(of_http(answer), subject))  # type: ignore[arg-type]  # it counts nothing
+
+    async def decide() -> dict[str, Any]:
+        return dict(json.loads((await service.decide(KEYS["one"], key="k", application=GOOD)).response))
+
+    assert asyncio.run(decide())["outcome"] == "hold"
+    assert json.loads(store.kept[0].record)["gates"]["kyc"]["evidence"] == {"trouble": "failed"}
+
+
+def test_evidence_over_https_passes_and_404_is_none() -> None:
+    person = Person(ADA["who"], ADA["born"], ADA["lives"], ADA["document"])
+    assert asyncio.run(of_http(json_answer(evidence().model_dump_json())).check(person)) == evidence()
+    assert asyncio.run(of_http(json_answer("", 404)).check(person)) is None
+
+
+def test_after_five_failures_the_provider_is_not_asked_for_ten_seconds() -> None:
+    asked, now = [], [0.0]
+
+    def answer() -> httpx.Response:
+        asked.append(now[0])
+        return json_answer("{}", 500)
+
+    provider = of_http(answer, clock=lambda: now[0])
+    person = Person(ADA["who"], ADA["born"], ADA["lives"], ADA["document"])
+
+    async def ask(times: int) -> None:
+        for _ in range(times):
+            with pytest.raises(UnavailableError):
+                await provider.check(person)
+
+    asyncio.run(ask(8))
+    assert len(asked) == 5
+    now[0] = 10.0
+    asyncio.run(ask(1))
+    assert len(asked) == 6
+
+
+@pytest.mark.parametrize(
+    "url", ["http://kyc.example", "https://", "https://user:pass@kyc.example", "ftp://kyc.example"]
+)
+def test_a_provider_is_asked_over_https_alone(url: str) -> None:
+    with pytest.raises(InvalidInputError, match="wanted an https:// address"):
+        HttpKyc(url, token="")
+
+
+def test_gates_are_built_from_the_settings(tmp_path: Path) -> None:
+    file = tmp_path / "evidence.json"
+    file.write_text("[]")
+    columns = ",".join(f"{name}={column}" for name, column in SUBJECT.items())
+
+    async def names(**environ: str) -> list[str]:
+        async with open_gates(read_gate_settings(environ)) as gates:
+            return list(gates)
+
+    assert asyncio.run(names()) == []
+    assert asyncio.run(names(OBLIGOR_KYC=str(file), OBLIGOR_KYC_SUBJECT=columns)) == ["kyc"]
+    assert asyncio.run(names(OBLIGOR_KYC="https://kyc.example", OBLIGOR_KYC_SUBJECT=columns)) == ["kyc"]
+    with pytest.raises(InvalidInputError, match="wanted a column for each"):
+        asyncio.run(names(OBLIGOR_KYC=str(file)))
+    with pytest.raises(InvalidInputError, match="OBLIGOR_KYC_SUBJECT"):
+        read_gate_settings({"OBLIGOR_KYC_SUBJECT": "name"})
+    assert read_gate_settings({"OBLIGOR_GATE_MS": "250"}).deadline_s == 0.25

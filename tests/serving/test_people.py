@@ -1,0 +1,406 @@
+"""People of the store: who makes them what they are, what is refused, and how they sign in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.lending import KEY
+
+from obligor.core.errors import (
+    ApplicationError,
+    ClashError,
+    ForbiddenError,
+    InvalidInputError,
+    LimitedError,
+    NotFoundError,
+    UnauthenticatedError,
+)
+from obligor.security import passwords
+from obligor.security.passwords import LEAST_LENGTH, hash_password, is_password
+from obligor.security.permissions import permissions
+from obligor.serving import signing_in
+from obligor.serving.acts import Recorded, SignInRow, UserRoleRow, UserRow
+from obligor.serving.people import STALE_AFTER, SYSTEMS_ROLE, People, Person, review
+from obligor.serving.signing_in import SignIn
+from obligor.serving.sources import Sources
+from obligor.serving.tokens import LocalTokens
+
+if TYPE_CHECKING:
+    from obligor.serving.acts import Act, Submission
+
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+PASSWORD = "a long and quiet harbour"  # noqa: S105  of nobody
+
+
+@dataclass
+class Town:
+    """Keeps people in memory, as the store does."""
+
+    users: dict[str, UserRow] = field(default_factory=dict)
+    roles: dict[tuple[str, str], UserRoleRow] = field(default_factory=dict)
+    seen: dict[str, datetime] = field(default_factory=dict)
+    acts: list[Act] = field(default_factory=list)
+    now: datetime = NOON
+
+    def __post_init__(self) -> None:
+        self.people = People(self, self, Sources(lambda: self.now, bytes))
+
+    async def record(self, submission: Submission) -> Recorded:
+        for act in submission.acts:
+            self.acts.append(act)
+            for row in act.rows:
+                match row:
+                    case UserRow():
+                        self.users[row.user_id] = row
+                    case UserRoleRow():
+                        self.roles[row.user_id, row.role] = row
+                    case SignInRow():
+                        self.seen[row.user_id] = row.at
+        return Recorded(b"", 200, replayed=False, leaf_index=len(self.acts) - 1)
+
+    async def person(self, user_id: str) -> Person | None:
+        user = self.users.get(user_id)
+        mine = tuple(it for it in self.roles.values() if it.user_id == user_id)
+        return None if user is None else Person(user, mine, self.seen.get(user_id))
+
+    async def everybody(self) -> tuple[Person, ...]:
+        found = [await self.person(it) for it in sorted(self.users)]
+        return tuple(it for it in found if it is not None)
+
+    async def anybody_is(self, role: str) -> bool:
+        return any(it.role == role and it.state == "granted" for it in self.roles.values())
+
+
+async def settled(*users: str) -> Town:
+    """A town with an administrator who was granted first, and others without a role."""
+    town = Town()
+    for it in ("root", *users):
+        await town.people.add(it, password=None, by="root")
+    await town.people.grant("root", "admin", by="root")
+    town.acts.clear()
+    return town
+
+
+# Roles
+
+
+def test_a_role_is_proposed_by_one_person_and_granted_by_another() -> None:
+    async def run() -> None:
+        town = await settled("ada")
+        assert (await town.people.grant("ada", "analyst", by="root")).state == "proposed"
+        assert town.roles["ada", "analyst"].state == "proposed"
+        with pytest.raises(ForbiddenError, match="another person"):
+            await town.people.grant("ada", "analyst", by="root")
+        granted = await town.people.grant("ada", "analyst", by="grace")
+        assert (granted.state, granted.proposed_by, granted.by) == ("granted", "root", "grace")
+        assert [(it.kind, it.by, it.subject) for it in town.acts] == [
+            ("role.proposed", "person:root", "ada"),
+            ("role.granted", "person:grace", "ada"),
+        ]
+
+    asyncio.run(run())
+
+
+def test_nobody_proposes_or_grants_a_role_to_themselves() -> None:
+    async def run() -> None:
+        town = await settled("ada")
+        with pytest.raises(ForbiddenError, match="themselves"):
+            await town.people.grant("ada", "analyst", by="ada")
+        await town.people.grant("ada", "analyst", by="root")
+        with pytest.raises(ForbiddenError, match="themselves"):
+            await town.people.grant("ada", "analyst", by="ada")
+        assert (await town.person("ada")).granted == frozenset()  # type: ignore[union-attr]
+
+    asyncio.run(run())
+
+
+def test_only_the_very_first_administrator_is_granted_by_one_person_and_the_record_says_so() -> None:
+    async def run() -> None:
+        town = Town()
+        await town.people.add("root", password=None, by="root")
+        await town.people.grant("root", "admin", by="root")
+        assert json.loads(town.acts[-1].record)["first_of_all"] is True
+        await town.people.add("second", password=None, by="root")
+        assert (await town.people.grant("second", "admin", by="root")).state == "proposed"
+        (root, _) = review(await town.everybody(), at=NOON)
+        assert "was granted admin by root alone" in root.concerns
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("pair", sorted(map(sorted, permissions().conflicts)))
+def test_a_role_that_does_not_go_with_another_is_refused_even_while_it_waits(pair: list[str]) -> None:
+    async def run() -> None:
+        for first, second in (pair, reversed(pair)):
+            town = await settled("ada")
+            await town.people.grant("ada", first, by="root")
+            with pytest.raises(ClashError, match="not held together"):
+                await town.people.grant("ada", second, by="grace")
+            await town.people.revoke("ada", first, by="root")
+            await town.people.grant("ada", second, by="root")
+
+    asyncio.run(run())
+
+
+def test_roles_that_came_together_by_a_race_open_nothing_and_are_reviewed() -> None:
+    """Two processes grant at once, each without the other's role: what they made is refused when it is used."""
+
+    async def run() -> None:
+        town = await settled("ada")
+        for role in ("model_developer", "validator"):
+            town.roles["ada", role] = UserRoleRow("ada", role, "granted", "root", "grace", NOON)
+        found = next(it for it in review(await town.everybody(), at=NOON) if it.person.user.user_id == "ada")
+        assert "may do nothing" in found.concerns[0]
+
+    asyncio.run(run())
+
+
+def test_what_is_no_role_or_nobodys_is_refused() -> None:
+    async def run() -> None:
+        town = await settled("ada")
+        for role in ("chairman", SYSTEMS_ROLE, "", "Admin"):
+            with pytest.raises(InvalidInputError):
+                await town.people.grant("ada", role, by="root")
+        with pytest.raises(NotFoundError):
+            await town.people.grant("bob", "analyst", by="root")
+        with pytest.raises(NotFoundError):
+            await town.people.revoke("ada", "analyst", by="root")
+        await town.people.disable("ada", by="root")
+        with pytest.raises(NotFoundError):
+            await town.people.grant("ada", "analyst", by="root")
+        for nobody in ("", "a b", "x" * 191, "ada'", "ada\n", "-ada"):
+            with pytest.raises(InvalidInputError):
+                await town.people.add(nobody, password=None, by="root")
+            with pytest.raises(InvalidInputError):
+                await town.people.add("bob", password=None, by=nobody)
+
+    asyncio.run(run())
+
+
+def test_a_user_id_is_never_given_to_another_person() -> None:
+    async def run() -> None:
+        town = await settled("ada")
+        await town.people.disable("ada", by="root")
+        with pytest.raises(ClashError):
+            await town.people.add("ada", password=PASSWORD, by="root")
+        with pytest.raises(ClashError):
+            await town.people.disable("ada", by="root")
+
+    asyncio.run(run())
+
+
+def test_the_record_of_a_person_holds_no_password_and_nothing_to_guess_it_by() -> None:
+    async def run() -> None:
+        town = Town()
+        await town.people.add("ada", password=PASSWORD, by="root")
+        said = json.loads(town.acts[-1].record)
+        assert PASSWORD not in town.acts[-1].record.decode()
+        assert "argon2" not in town.acts[-1].record.decode()
+        assert said["password_sha256"] == sha256(town.users["ada"].password.encode()).hexdigest()
+
+    asyncio.run(run())
+
+
+def test_a_review_names_stale_accounts_proposals_and_who_has_no_role() -> None:
+    async def run() -> None:
+        town = await settled()
+        await town.people.add("idle", password=PASSWORD, by="root")
+        await town.people.grant("idle", "analyst", by="root")
+        await town.people.add("gone", password=None, by="root")
+        await town.people.grant("gone", "auditor", by="root")
+        await town.people.grant("gone", "auditor", by="grace")
+        await town.people.disable("gone", by="root")
+        told = {
+            it.person.user.user_id: it.concerns
+            for it in review(await town.everybody(), at=NOON + STALE_AFTER + timedelta(days=1))
+        }
+        assert told["idle"] == (
+            "has not signed in for 91 days", "waits for analyst, which root proposed", "has no role",
+        )  # fmt: skip
+        assert told["gone"] == ("is disabled, and still has roles",)
+        await town.people.signed_in("idle")
+        assert "has not signed in" not in str(review(await town.everybody(), at=NOON + timedelta(days=1)))
+
+    asyncio.run(run())
+
+
+# Passwords
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.text(min_size=LEAST_LENGTH, max_size=40).filter(lambda it: len(set(it)) > 4))
+def test_a_password_is_known_again_and_another_is_not(password: str) -> None:
+    try:
+        kept = hash_password(password, user_id="ada-of-the-tests")
+    except InvalidInputError:
+        return
+    assert is_password(password, kept)
+    assert not is_password(password + "x", kept)
+    assert kept != hash_password(password, user_id="ada-of-the-tests")
+
+
+@pytest.mark.parametrize(
+    "password", ["", "short", "x" * 14, "x" * 300, "a" * 20, "adaadaadaadaadaada", "abababababababab"]
+)
+def test_a_password_that_is_short_or_says_little_is_refused(password: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        hash_password(password, user_id="ada")
+    assert not password or password not in str(caught.value)
+
+
+def test_a_password_is_the_same_from_another_keyboard_and_half_a_character_breaks_nothing() -> None:
+    kept = hash_password("cafe\u0301 on the quiet harbour", user_id="ada")
+    assert is_password("caf\u00e9 on the quiet harbour", kept)
+    assert not is_password("\ud800" * 20, kept)
+
+
+def test_passwords_are_kept_as_argon2id_and_nobodys_costs_the_same() -> None:
+    kept = hash_password(PASSWORD, user_id="ada")
+    assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert passwords._NOBODYS.rpartition("$")[0].rpartition("$")[0] == kept.rpartition("$")[0].rpartition("$")[0]
+    assert not passwords._HASHER.check_needs_rehash(passwords._NOBODYS)
+
+
+# Signing in
+
+
+@dataclass
+class Desk:
+    """Where people sign in, with a clock that a test moves."""
+
+    town: Town
+    ticks: float = 1000.0
+
+    def __post_init__(self) -> None:
+        self.inner = SignIn(self.town, self.town.people, KEY, now=lambda: self.town.now, monotonic=lambda: self.ticks)
+
+    async def ask(self, user: str, password: str, peer: str = "192.0.2.7") -> Any:
+        return await self.inner.sign_in(json.dumps({"user": user, "password": password}).encode(), peer=peer)
+
+
+async def desk() -> Desk:
+    town = await settled()
+    await town.people.add("ada", password=PASSWORD, by="root")
+    await town.people.add("gone", password=PASSWORD, by="root")
+    await town.people.disable("gone", by="root")
+    return Desk(town)
+
+
+def test_who_knows_the_password_gets_a_token_that_opens_with_their_roles() -> None:
+    async def run() -> None:
+        it = await desk()
+        await it.town.people.grant("ada", "analyst", by="root")
+        await it.town.people.grant("ada", "analyst", by="grace")
+        signed = await it.ask("ada", PASSWORD)
+        assert signed.to_plain() == {"access_token": signed.token, "token_type": "Bearer", "expires_in": 600}
+        assert PASSWORD not in repr(it.town.acts)
+        assert it.town.acts[-1].kind == "user.signed"
+        tokens = LocalTokens(KEY.verifier, it.town, now=lambda: it.town.now)
+        assert (await tokens.caller(signed.token)).roles == {"analyst"}
+
+    asyncio.run(run())
+
+
+def test_unknown_disabled_and_wrong_read_the_same_after_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    worked: list[bool] = []
+
+    def counted(password: str, kept: str | None) -> bool:
+        worked.append(True)
+        return is_password(password, kept)
+
+    monkeypatch.setattr(signing_in, "is_password", counted)
+
+    async def run() -> None:
+        it, told = await desk(), set()
+        for user, password in (("nobody", PASSWORD), ("gone", PASSWORD), ("root", PASSWORD), ("ada", PASSWORD + "!")):
+            with pytest.raises(UnauthenticatedError) as caught:
+                await it.ask(user, password)
+            told.add((str(caught.value), type(caught.value)))
+        assert len(told) == 1
+        assert len(worked) == 4
+        assert "user.signed" not in {act.kind for act in it.town.acts}
+
+    asyncio.run(run())
+
+
+def test_guesses_at_one_person_are_limited_from_wherever_they_come() -> None:
+    async def run() -> None:
+        it = await desk()
+        for at in range(5):
+            with pytest.raises(UnauthenticatedError):
+                await it.ask("ada", f"guess number {at} of many", peer=f"192.0.2.{at}")
+        with pytest.raises(LimitedError) as caught:
+            await it.ask("ada", PASSWORD, peer="198.51.100.1")
+        assert 0 < caught.value.retry_after <= 60
+        it.ticks += caught.value.retry_after
+        await it.ask("ada", PASSWORD, peer="198.51.100.1")
+
+    asyncio.run(run())
+
+
+def test_a_name_of_nobody_is_limited_just_as_one_of_somebody() -> None:
+    async def run() -> None:
+        it = await desk()
+        told: dict[str, list[type[Exception]]] = {"ada": [], "nobody": []}
+        for user, kinds in told.items():
+            for at in range(7):
+                with pytest.raises((UnauthenticatedError, LimitedError)) as caught:
+                    await it.ask(user, f"guess number {at} of many", peer=f"{user}-{at}")
+                kinds.append(caught.type)
+        assert told["ada"] == told["nobody"]
+        assert told["ada"][-1] is LimitedError
+
+    asyncio.run(run())
+
+
+def test_a_network_that_stuffs_credentials_is_limited_with_the_whole_of_its_ipv6() -> None:
+    async def run() -> None:
+        it = await desk()
+        for at in range(20):
+            with pytest.raises(UnauthenticatedError):
+                await it.ask(f"user-{at}", PASSWORD, peer=f"2001:db8:0:1::{at:x}")
+        with pytest.raises(LimitedError):
+            await it.ask("user-20", PASSWORD, peer="2001:db8:0:1::ffff")
+        await it.ask("ada", PASSWORD, peer="2001:db8:0:2::1")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(
+            b"",
+            b"[]",
+            b"{}",
+            b"x",
+            b'{"user": "ada"}',
+            b'{"user": "ada", "password": 7}',
+            b'{"user": 1, "password": "x"}',
+        ),
+        b'{"user": "ada", "password": "x", "role": "admin"}',
+        b'{"user": "ada", "user": "root", "password": "x"}',
+        b'{"user": "ada", "password": ""}',
+        b'{"user": "ada", "password": "%s"}' % (b"x" * 257),
+        b'{"user": "a\\u0000", "password": "x"}',
+        b'{"user": "\\ud800", "password": "x"}',
+        b'{"user": "' + b"x" * 191 + b'", "password": "x"}',
+    ],
+)
+def test_what_is_not_a_user_and_a_password_and_nothing_else_is_refused_and_never_repeated(body: bytes) -> None:
+    async def run() -> None:
+        it = await desk()
+        with pytest.raises(InvalidInputError) as caught:
+            await it.inner.sign_in(body, peer="")
+        assert "ada" not in str(caught.value)
+        assert isinstance(caught.value, ApplicationError | InvalidInputError)
+
+    asyncio.run(run())

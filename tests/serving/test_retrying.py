@@ -1,0 +1,58 @@
+"""What failed is tried again ever later, never all at once, and for 72 hours."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from obligor.serving.retrying import FIRST_WAIT, GIVEN_UP_AFTER, LONGEST_WAIT, Breaker, next_attempt
+
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+CHANCES = st.floats(0, 1)
+
+
+@given(st.integers(1, 10_000), CHANCES)
+def test_a_wait_is_between_half_of_it_and_all_of_it_and_never_more_than_some_hours(
+    attempts: int, chance: float
+) -> None:
+    again = next_attempt(attempts, since=NOON, at=NOON, chance=chance)
+    assert again is not None
+    whole = min(FIRST_WAIT * 2.0 ** min(attempts - 1, 30), LONGEST_WAIT)
+    assert whole / 2 <= again - NOON <= whole
+
+
+@given(st.integers(1, 40), CHANCES)
+def test_the_next_wait_is_no_shorter(attempts: int, chance: float) -> None:
+    first, second = (next_attempt(it, since=NOON, at=NOON, chance=chance) for it in (attempts, attempts + 1))
+    assert first is not None
+    assert second is not None
+    assert first <= second
+
+
+@given(st.lists(CHANCES, min_size=1, max_size=30))
+def test_an_event_is_tried_for_72_hours_and_not_longer(chances: list[float]) -> None:
+    at, attempts = NOON, 1
+    while (again := next_attempt(attempts, since=NOON, at=at, chance=chances[attempts % len(chances)])) is not None:
+        assert at < again <= NOON + GIVEN_UP_AFTER
+        at, attempts = again, attempts + 1
+    assert at >= NOON + GIVEN_UP_AFTER - LONGEST_WAIT
+    assert 15 < attempts < 100
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 60)), max_size=60), CHANCES)
+def test_a_breaker_lets_all_in_after_a_success_and_no_more_than_one_while_it_is_not_known(
+    history: list[tuple[bool, float]], chance: float
+) -> None:
+    breaker, at, failed = Breaker(), NOON, 0
+    for well, minutes in history:
+        at += timedelta(minutes=minutes)
+        if well:
+            breaker.succeeded()
+            failed = 0
+        else:
+            breaker.failed(at, chance=chance)
+            failed += 1
+        assert breaker.room(at, 8) == (0 if failed >= 5 else 8)
+        assert breaker.room(at + timedelta(minutes=15), 8) == (1 if failed >= 5 else 8)

@@ -1,0 +1,443 @@
+"""Somebody who took no part answers an applicant who asks for a person, in time, and the first decision never changes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import msgspec
+import psycopg
+import pytest
+from tests.serving.http.fakes import OWN, PLAIN, PlainReceipts, small_release
+
+from obligor.adapters.store.archive import PostgresArchive
+from obligor.adapters.store.log_source import open_log
+from obligor.adapters.store.pool import Pool
+from obligor.adapters.store.recorder import PostgresRecorder
+from obligor.adapters.store.reviews import PostgresReviews
+from obligor.core.errors import (
+    ApplicationError,
+    ClashError,
+    ForbiddenError,
+    InvalidInputError,
+    KeyReusedError,
+    NotFoundError,
+    TooLargeError,
+)
+from obligor.core.leaves import parse_leaf
+from obligor.governance.audit.verifying import verify_log
+from obligor.governance.law.packs import the_packs
+from obligor.governance.notices.factors import standing
+from obligor.security.signing import Verifier, open_signing_key
+from obligor.serving.acts import Caller
+from obligor.serving.deciding import DecisionService
+from obligor.serving.meter import NoMeter
+from obligor.serving.releases import Releases
+from obligor.serving.releasing import activate
+from obligor.serving.review_clock import ReviewClock
+from obligor.serving.reviewing import Finding, ReviewService, StoredReview, plain
+from obligor.serving.sources import Sources
+from obligor.telemetry import Silence
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+ONE = Caller("lender-one", "k1", OWN, LATER)
+TWO = Caller("lender-two", "k2", OWN, LATER)
+POOR = {**PLAIN, "income": 100}
+STATEMENT = "CANARY-9071 my income was typed wrongly"
+KEPT = Finding("decline", ("Income could not be shown",))
+
+
+@dataclass
+class Desk:
+    """A lender's service over a store of its own, with a clock that a test may turn."""
+
+    url: str
+    recorder: PostgresRecorder
+    archive: PostgresArchive
+    reviews: PostgresReviews
+    decisions: DecisionService
+    service: ReviewService
+    sources: Sources
+    clock: list[datetime] = field(default_factory=list)
+
+    async def declined(
+        self, key: str = "d-1", *, caller: Caller = ONE, application: dict[str, Any] | None = None
+    ) -> UUID:
+        recorded = await self.decisions.decide(caller, key=key, application=application or POOR)
+        told = json.loads(recorded.response)
+        assert told["outcome"] == "decline"
+        return UUID(told["decision_id"])
+
+    async def asked(self, decision: UUID, *, key: str = "r-1", caller: Caller = ONE, **body: Any) -> dict[str, Any]:
+        said = body or {"statement": STATEMENT}
+        recorded = await self.service.request(caller, key=key, decision_id=decision, body=json.dumps(said).encode())
+        assert recorded.status == 201
+        told: dict[str, Any] = json.loads(recorded.response)
+        return told
+
+    async def review(self, decision: UUID, *, caller: Caller = ONE, **body: Any) -> UUID:
+        return UUID((await self.asked(decision, caller=caller, **body))["review_id"])
+
+
+@asynccontextmanager
+async def desk(url: str, folder: Path, *, packs: tuple[str, ...] = ("EU-CCD2", "GDPR")) -> AsyncIterator[Desk]:
+    clock = [datetime(2026, 11, 26, 23, 30, tzinfo=UTC)]
+    sources = Sources(lambda: clock[0], os.urandom)
+    pool = Pool(url)
+    try:
+        async with PostgresRecorder(url) as recorder:
+            archive, reviews, releases = PostgresArchive(pool), PostgresReviews(pool), Releases(PostgresArchive(pool))
+            made = small_release()
+            key = open_signing_key(folder / "key.pem")
+            said = {"card": made.card, "policy": made.policy, "profile": made.profile, "by": "Ada Lovelace"}
+            releases.take(await activate(**said, archive=archive, recorder=recorder, key=key, sources=sources))
+            decisions = DecisionService(
+                releases=releases,
+                recorder=recorder,
+                archive=archive,
+                receipts=PlainReceipts(),
+                sources=sources,
+                meter=NoMeter(),
+            )
+            service = ReviewService(
+                decisions=decisions,
+                archive=archive,
+                reviews=reviews,
+                recorder=recorder,
+                sources=sources,
+                packs=[the_packs()[it] for it in packs],
+            )
+            yield Desk(url, recorder, archive, reviews, decisions, service, sources, clock)
+    finally:
+        await pool.close()
+
+
+@pytest.fixture
+def at_desk(store_url: str, tmp_path: Path) -> Callable[[Callable[[Desk], Awaitable[None]]], None]:
+    """Run a story at a new desk."""
+
+    def run(story: Callable[[Desk], Awaitable[None]]) -> None:
+        async def told() -> None:
+            async with desk(store_url, tmp_path) as it:
+                await story(it)
+
+        asyncio.run(told())
+
+    return run
+
+
+Stories = Any
+
+
+def test_a_request_says_by_when_it_is_due_and_never_what_the_applicant_wrote(at_desk: Stories) -> None:
+    async def story(it: Desk) -> None:
+        decision = await it.declined()
+        told = await it.asked(decision, statement=STATEMENT, corrections={"income": 50_000})
+        assert told["due_on"] == "2026-12-26"  # of 30 days (EU-CCD2) and a month (GDPR), asked for on 26 November, UTC
+        assert told["state"] == "open"
+        (listed,) = await it.service.reviews(ONE, decision)
+        assert listed["review_id"] == told["review_id"]
+        assert not listed["late"]
+        assert "CANARY" not in json.dumps([told, listed, [str(each) for each in await it.service.waiting()]])
+        with psycopg.connect(it.url) as connection:
+            leaf = connection.execute("SELECT body FROM obligor.leaf WHERE kind = 'review.requested'").fetchall()
+            rows = connection.execute("SELECT review::text FROM obligor.review AS review").fetchall()
+            answers = connection.execute("SELECT response FROM obligor.request").fetchall()
+        assert b"CANARY" not in b"".join(row[0] for row in (*leaf, *answers))
+        assert "CANARY" not in str(rows)
+        assert parse_leaf(leaf[0][0]).subject == told["review_id"]
+        assert b"CANARY" in (await it.reviews.request_of(UUID(told["review_id"])) or b"")
+
+    at_desk(story)
+
+
+def test_the_same_request_sent_again_is_answered_as_it_was_and_a_second_one_waits(at_desk: Stories) -> None:
+    async def story(it: Desk) -> None:
+        decision = await it.declined()
+        first = await it.asked(decision)
+        assert await it.asked(decision) == first
+        with pytest.raises(ClashError, match="a review of this decision is open"):
+            await it.asked(decision, key="r-2")
+        with pytest.raises(KeyReusedError):
+            await it.asked(decision, statement="another")
+        await it.service.decide(UUID(first["review_id"]), KEPT, by="Ben")
+        assert await it.asked(decision) == first
+        assert (await it.asked(decision, key="r-3"))["review_id"] != first["review_id"]
+
+    at_desk(story)
+
+
+@pytest.mark.parametrize("name", ["Ada Lovelace", "ada  lovelace", "person:Ada Lovelace"])
+def test_who_put_the_release_in_force_cannot_review_what_it_decided(at_desk: Stories, name: str) -> None:
+    async def story(it: Desk) -> None:
+        review = await it.review(await it.declined())
+        with pytest.raises(ForbiddenError, match="took no part"):
+            await it.service.decide(review, KEPT, by=name)
+        assert (await it.reviews.review(review) or _none()).verdict is None
+
+    at_desk(story)
+
+
+def test_who_submitted_the_application_cannot_review_it(at_desk: Stories) -> None:
+    async def story(it: Desk) -> None:
+        analyst = Caller("person:ben", "", OWN, LATER)
+        review = await it.review(await it.declined(caller=analyst), caller=analyst)
+        with pytest.raises(ForbiddenError):
+            await it.service.decide(review, KEPT, by="Ben")
+
+    at_desk(story)
+
+
+def _none() -> StoredReview:
+    raise AssertionError("there is no such review")
+
+
+def test_a_decline_that_is_kept_has_the_reviewers_factors_as_its_reasons(at_desk: Stories) -> None:
+    async def story(it: Desk) -> None:
+        decision = await it.declined()
+        before = await it.archive.decision(decision)
+        review = await it.review(decision)
+        found = await it.service.decide(review, KEPT, by="Ben")
+        assert (found.verdict, found.outcome) == ("kept", "decline")
+        record = msgspec.json.decode(await it.reviews.decision_of(review) or b"")
+        assert (record["decision_id"], record["by"]) == (str(decision), "Ben")
+        assert before is not None
+        held = standing(msgspec.json.decode(before.record), record)
+        assert (held.because, [each["text"] for each in held.reasons]) == ("review", ["Income could not be shown"])
+        after = await it.archive.decision(decision)
+        assert after == before
+        (listed,) = await it.service.reviews(ONE, decision)
+        assert (listed["state"], listed["verdict"]) == ("decided", "kept")
+
+    at_desk(story)
+
+
+def test_a_decline_can_be_changed_once(at_desk: Stories) -> None:
+    async def story(it: Desk) -> None:
+        review = await it.review(await it.declined())
+        found = await it.service.decide(review, Finding("approve", ("Income was shown",)), by="Ben")
+        assert (found.verdict, found.outcome) == ("changed", "approve")
+        with pytest.raises(ClashError, match="was decided before"):
+            await it.service.decide(review, KEPT, by="Cyd")
+
+    at_desk(story)
+
+
+def test_of_two_reviewers_at_once_one_is_told_that_the_other_was_quicker(at_desk: Stories) -> None:
+    async def story(it: Desk) -> None:
+        review = await it.review(await it.declined())
+        both = (it.service.decide(review, KEPT, by="Ben"), it.service.decide(review, KEPT, by="Cyd"))
+        found = await asyncio.gather(*both, return_exceptions=True)
+        assert sorted(type(each).__name__ for each in found) == ["ClashError", "StoredReview"]
+
+    at_desk(story)
+
+
+def test_a_corrected_application_is_decided_again_and_both_decisions_stay(at_desk: Stories) -> None:
+    async def story(it: Desk) -> None:
+        decision = await it.declined()
+        review = await it.review(decision, corrections={"income": 50_000})
+        found = await it.service.decide(review, Finding(None), by="Ben")
+        assert (found.verdict, found.outcome) == ("changed", "approve")
+        assert found.new_decision_id not in (None, decision)
+        told = await it.decisions.decision(ONE, found.new_decision_id or uuid4())
+        assert told["outcome"] == "approve"
+        assert (await it.decisions.decision(ONE, decision))["outcome"] == "decline"
+        stored = await it.archive.decision(found.new_decision_id or uuid4())
+        assert stored is not None
+        assert msgspec.json.decode(stored.record)["idempotency_key"] == f"review:{review}"
+
+    at_desk(story)
+
+
+def test_what_is_decided_again_and_then_interrupted_is_not_decided_twice(at_desk: Stories) -> None:
+    async def story(it: Desk) -> None:
+        decision = await it.declined()
+        review = await it.review(decision, corrections={"income": 50_000})
+        corrected = {**POOR, "income": 50_000}
+        client = Caller("lender-one", "", frozenset({"decide"}), LATER)
+        before = json.loads((await it.decisions.decide(client, key=f"review:{review}", application=corrected)).response)
+        found = await it.service.decide(review, Finding(None), by="Ben")
+        assert str(found.new_decision_id) == before["decision_id"]
+
+    at_desk(story)
+
+
+@pytest.mark.parametrize(
+    ("finding", "message"),
+    [
+        (Finding("decline"), "wanted the factors"),
+        (Finding("decline", ("a",) * 5), "5 factors; wanted at most 4"),
+        (Finding("decline", ("two\nlines",)), "one line"),
+        (Finding("decline", (" ",)), "one line"),
+        (Finding(None, ("a",)), "wanted no factors"),
+        (Finding(None), "corrected nothing"),
+    ],
+)
+def test_a_finding_says_why_or_there_is_something_to_decide_again(
+    at_desk: Stories, finding: Finding, message: str
+) -> None:
+    async def story(it: Desk) -> None:
+        review = await it.review(await it.declined())
+        with pytest.raises(InvalidInputError, match=message):
+            await it.service.decide(review, finding, by="Ben")
+        with pytest.raises(InvalidInputError, match="wanted a name"):
+            await it.service.decide(review, KEPT, by=" ")
+
+    at_desk(story)
+
+
+def test_a_review_that_is_not_answered_in_time_is_told_once_and_counted_while_it_is_open(at_desk: Stories) -> None:
+    async def story(it: Desk) -> None:
+        journal, meter = Journal(), Counts()
+        clock = ReviewClock(it.reviews, now=it.sources.now, meter=meter, journal=journal)
+        review = await it.review(await it.declined())
+        it.clock[0] = datetime(2026, 12, 26, 23, 59, 59, tzinfo=UTC)
+        await clock.look()
+        assert (journal.events, meter.read()) == ([], 0)
+        it.clock[0] = datetime(2026, 12, 27, tzinfo=UTC)
+        await clock.look()
+        await clock.look()
+        assert (journal.events, meter.read()) == ([("review_late", str(review))], 1)
+        assert plain((await it.service.waiting())[0], it.clock[0])["late"]
+        found = await it.service.decide(review, KEPT, by="Ben")
+        assert found.late(LATER)
+        await clock.look()
+        assert meter.read() == 0
+
+    at_desk(story)
+
+
+class Journal:
+    def __init__(self) -> None:
+        self.events: list[tuple[str, object]] = []
+
+    def tell(self, event: str, *, level: str = "info", **fields: object) -> None:
+        self.events.append((event, fields["review_id"]))
+
+    def failed(self, event: str, error: BaseException, *, level: str = "error", **fields: object) -> None:
+        raise error
+
+
+class Counts(NoMeter):
+    def watch(self, reading: Any, read: Callable[[], float]) -> None:
+        self.read = read
+
+
+def test_an_instant_of_another_zone_counts_by_its_day_in_utc(at_desk: Stories) -> None:
+    async def story(it: Desk) -> None:
+        decision = await it.declined()
+        it.clock[0] = datetime.fromisoformat("2026-11-27T00:30:00+02:00").astimezone(UTC)
+        assert (await it.asked(decision))["due_on"] == "2026-12-26"
+
+    at_desk(story)
+
+
+def test_without_a_pack_that_says_so_the_lender_answers_within_thirty_days(store_url: str, tmp_path: Path) -> None:
+    async def told() -> None:
+        async with desk(store_url, tmp_path, packs=("US-FED",)) as it:
+            found = await it.asked(await it.declined())
+            assert (found["due_on"], found["pack"]) == ("2026-12-26", None)
+
+    asyncio.run(told())
+
+
+def test_another_clients_decision_has_no_reviews_that_one_may_ask_for_or_see(at_desk: Stories) -> None:
+    async def story(it: Desk) -> None:
+        decision = await it.declined()
+        for asked in (decision, uuid4()):
+            with pytest.raises(NotFoundError, match="there is no such decision"):
+                await it.asked(asked, caller=TWO)
+            with pytest.raises(NotFoundError, match="there is no such decision"):
+                await it.service.reviews(TWO, asked)
+        with pytest.raises(ForbiddenError):
+            await it.asked(decision, caller=Caller("lender-one", "k", frozenset({"read"}), LATER))
+        with pytest.raises(NotFoundError, match="there is no such review"):
+            await it.service.decide(uuid4(), KEPT, by="Ben")
+
+    at_desk(story)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"{}", "statement"),
+        (b'{"statement":"  "}', "statement"),
+        (b'{"statement":7}', "statement"),
+        (b'{"statement":"a\\u0000b"}', "statement"),
+        (b'{"statement":"%b"}' % (b"x" * 8001), "statement"),
+        (b'{"corrections":["CANARY"]}', "corrections"),
+        (b'{"corrections":{"income":"CANARY"}}', "income"),
+        (b'{"corrections":{"star_sign":"CANARY"}}', "star_sign"),
+        (b'{"corrections":{"customer":"CANARY"}}', "corrections"),
+        (b'{"statement":"CANARY","outcome":"approve"}', "outcome"),
+        (b'{"statement":"CANARY","client_id":"lender-two"}', "client_id"),
+        (b'{"statement":"CANARY","statement":"b"}', "statement"),
+        (b"[]", "object"),
+        (b"CANARY", "JSON"),
+    ],
+)
+def test_a_request_that_cannot_be_read_names_the_field_and_never_what_it_says(
+    at_desk: Stories, body: bytes, field: str
+) -> None:
+    async def story(it: Desk) -> None:
+        decision = await it.declined()
+        with pytest.raises(ApplicationError) as caught:
+            await it.service.request(ONE, key="r", decision_id=decision, body=body)
+        told = f"{caught.value.message} {caught.value.problems}"
+        assert field in told
+        assert "CANARY" not in told
+        assert await it.service.reviews(ONE, decision) == []
+
+    at_desk(story)
+
+
+def test_a_request_that_is_too_large_is_refused(at_desk: Stories) -> None:
+    async def story(it: Desk) -> None:
+        decision = await it.declined()
+        with pytest.raises(TooLargeError):
+            await it.service.request(ONE, key="r", decision_id=decision, body=b" " * (1 << 17))
+
+    at_desk(story)
+
+
+def test_rows_of_reviews_are_held_against_what_the_log_commits_to(at_desk: Stories, tmp_path: Path) -> None:
+    async def story(it: Desk) -> None:
+        review = await it.review(await it.declined())
+        await it.service.decide(review, KEPT, by="Ben")
+        key = Verifier(open_signing_key(tmp_path / "key.pem").verifier)
+
+        def kinds() -> list[str]:
+            with open_log(it.url) as source:
+                return [str(each) for each in verify_log(source, signatures=key, progress=Silence()).findings]
+
+        assert kinds() == []
+        with psycopg.connect(it.url, autocommit=True) as connection:
+            connection.execute("UPDATE obligor.review_decision SET outcome = 'approve'")
+            connection.execute("UPDATE obligor.review SET due_at = due_at + interval '1 day'")
+        found = kinds()
+        assert len(found) == 2
+        assert "due_at is not what the record" in found[0]
+        assert "outcome is not what the record" in found[1]
+        with psycopg.connect(it.url, autocommit=True) as connection:
+            connection.execute("DELETE FROM obligor.review")
+        assert any("no row of table review" in each for each in kinds())
+
+    at_desk(story)
+
+
+def test_a_period_ends_with_its_last_day() -> None:
+    at = datetime(2026, 12, 27, tzinfo=UTC)
+    review = StoredReview(uuid4(), uuid4(), "c", at, at, "", None, None, None, None, None)
+    assert review.late(at)
+    assert not review.late(at - timedelta(microseconds=1))
