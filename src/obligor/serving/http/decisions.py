@@ -223,7 +223,7 @@ async def decision(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Re
     description="By the card that made it: the score as a sum, the Shapley value of each characteristic, the waterfall, "
     "and the nearest changes that would be approved. Bins are told, never values. Scope: `read`.",
     response_model=shapes.ExplanationTold,
-    responses=answers(404, told="The explanation."),
+    responses=answers(404, 410, told="The explanation."),
     dependencies=[Depends(only())],
     tags=["Decisions"],
 )
