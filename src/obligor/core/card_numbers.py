@@ -88,6 +88,8 @@ def find_card_number(data: bytes) -> Path | None:
 
 def holds_card_number(text: str) -> bool:
     """Tell whether a text holds the number of a payment card."""
+    if text.isascii() and _is_ordinary(text.encode()):
+        return False
     try:
         return _Search().holds(text)
     except _TooMuchError:
@@ -96,6 +98,8 @@ def holds_card_number(text: str) -> bool:
 
 def find_split(texts: Sequence[str]) -> bool:
     """Tell whether texts that follow each other hold a number between them, and nothing else: four digits in each, or eight."""
+    if all(text.isascii() and text[:1].isalpha() for text in texts):
+        return False  # none has nothing but digits
     alone: list[str] = []
     for text in texts:
         folded = _folded(text[:_LONGEST])

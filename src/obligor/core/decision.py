@@ -111,6 +111,8 @@ def decide(
     """
     gates = record_gates(in_force(profile, at), results)
     ruling = _by_score(score, reading, reasons)
+    if not reading.fired and "enforce" not in [it.state for it in gates.values()]:
+        return Decision(ruling.outcome, ruling.because, reading.cutoff, ruling.reasons, (), gates)
     for other in reversed((*_by_knockouts(reading.fired), *_by_gates(profile, gates))):
         if _GRAVITY[other.outcome] >= _GRAVITY[ruling.outcome]:  # backwards, so that the first of equals counts
             ruling = other

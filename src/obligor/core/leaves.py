@@ -12,6 +12,7 @@ import hmac
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from obligor.core.canonical import canonical_json
@@ -95,6 +96,7 @@ def is_committed(leaf: Leaf, *, record: bytes, salt: bytes) -> bool:
     return len(salt) == SALT_BYTES and hmac.compare_digest(commitment(record, salt), leaf.commitment)
 
 
+@lru_cache(maxsize=256)
 def time_text(at: datetime) -> str:
     """Write a time in UTC to the microsecond, always with the same number of digits."""
     utc = at if at.tzinfo is UTC else at.astimezone(UTC)

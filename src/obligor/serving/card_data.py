@@ -83,17 +83,27 @@ def refuse_card_data_in(name: str, text: str) -> None:
         raise _refusal((name,))
 
 
-def refuse_card_data_in_head(path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Refuse a request whose address or headers hold a number.
+def refuse_card_data_in_headers(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Refuse a request whose headers hold a number.
 
     Raises
     ------
     CardDataError
-        Telling which of the two.
+        Telling so much.
     """
     parts = [it for header in headers if header[0] not in _UNSEARCHED for it in header]
     if find_card_number(b"\n".join(parts)) is not None:
         raise _refusal(("headers",))
+
+
+def refuse_card_data_in_address(path: bytes, query: bytes) -> None:
+    """Refuse a request whose address holds a number.
+
+    Raises
+    ------
+    CardDataError
+        Telling so much.
+    """
     if find_card_number(b"%b\n%b" % (path, query.replace(b"+", b" "))) is not None:
         raise _refusal(("address",))
 

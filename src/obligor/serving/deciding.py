@@ -39,6 +39,7 @@ from obligor.serving.errors import problem_of
 from obligor.serving.events import DECISION_MADE, OUTCOME_REPORTED, Listeners, decision_made, outcome_reported
 from obligor.serving.gates import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating, hides_from_receipts
 from obligor.serving.opening import Opener
+from obligor.serving.records import gates_json, record_bytes, told_of
 from obligor.serving.reports import read_report, report_error
 from obligor.serving.sealed import Sealed, named, named_in_bulk
 
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from obligor.serving.acts import Archive, Caller, PromptRecorder, Row, Search, StoredDecision, SubjectKeyRow
     from obligor.serving.gates import Gate, Judged
     from obligor.serving.meter import Meter
+    from obligor.serving.records import Told
     from obligor.serving.releases import Assessment, Release, Releases
     from obligor.serving.sealed import Sealer
     from obligor.serving.sources import Sources
@@ -369,55 +371,56 @@ class DecisionService:
         started = perf_counter()
         assessment = release.assess(read, at=at, results=judged.results)
         score_s = perf_counter() - started
-        decision_id = self._sources.new_id(at)
-        application_id = release.application_id(read)
-        head: dict[str, Any] = {
-            "decision_id": str(decision_id),
-            "application_id": application_id,
-            "decided_at": time_text(at),
-        }
+        row_id, application_id = self._sources.new_id(at), release.application_id(read)
+        decision_id = str(row_id)
         input_json = encode_application(read)
         input_sha256 = sha256(input_json)
-        plain = assessment.to_plain()
-        for name, evidence in judged.evidence.items():
-            plain["gates"][name]["evidence"] = evidence
-        kept = self._kept(release, read, input_json, input_sha256.hexdigest(), head, decision_id=decision_id, at=at)
+        kept = self._kept(
+            release, read, input_json, input_sha256.hexdigest(), application_id, decision_id=row_id, at=at
+        )
+        told = told_of(
+            assessment,
+            decision_id=decision_id,
+            application_id=application_id if kept.subject is None else None,  # where it is sealed: see ``named``
+            decided_at=time_text(at),
+            pins=release.pins_json,
+        )
+        record = record_bytes(
+            assessment,
+            gates=gates_json(assessment.decision, judged.evidence) if judged.results else release.unasked_json,
+            pins=release.pins_json,
+            told=told,
+            kept=kept.record,
+            client_id=caller.client_id,
+            idempotency_key=self._key_kept(key),
+            route=route,
+        )
+        rows = self._rows(caller, kept, told, row_id, assessment, at)
+        act = Act("decision", at, caller.by, decision_id, record, self._sources.salt(), rows)
+        return _Decided(
+            act, encode_in_order(told), input_sha256.digest(), assessment, score_s, application_id, kept.rows
+        )
+
+    def _rows(
+        self, caller: Caller, kept: Sealed, told: Told, decision_id: UUID, assessment: Assessment, at: datetime
+    ) -> tuple[Row, ...]:
+        """Give what is kept beside a record: what it is searched by, new keys, and what its client is told."""
         tag = kept.record["application_id"]
         row = DecisionRow(
             decision_id,
             caller.client_id,
             tag,
             at,
-            assessment.decision.outcome,
-            assessment.score.band,
+            told.outcome,
+            told.band,
             assessment.score.score,
             kept.subject,
         )
-        told = head | answered(plain) | {"pins": release.pins}
-        if kept.subject is not None:
-            told["application_id"] = None  # in what is kept of the answer; see ``named``
-        rows: tuple[Row, ...] = (row, *kept.rows)
-        if self._listeners.want(caller.client_id, DECISION_MADE):
-            event = told | {"application_id": tag}
-            rows += (decision_made(event, event_id=self._sources.new_id(at), client_id=caller.client_id, at=at),)
-        said = {
-            "client_id": caller.client_id,
-            "idempotency_key": self._key_kept(key),
-            "route": route,
-            "pins": release.pins,
-        }
-        act = Act(
-            "decision",
-            at,
-            caller.by,
-            head["decision_id"],
-            encode(head | said | plain | kept.record),
-            self._sources.salt(),
-            rows,
-        )
-        return _Decided(
-            act, encode_in_order(told), input_sha256.digest(), assessment, score_s, head["application_id"], kept.rows
-        )
+        if not self._listeners.want(caller.client_id, DECISION_MADE):
+            return (row, *kept.rows)
+        event_id = self._sources.new_id(at)
+        event = decision_made(told, application_id=tag, event_id=event_id, client_id=caller.client_id, at=at)
+        return (row, *kept.rows, event)
 
     def _done(self, decided: _Decided, times: _Times, recorded: Recorded) -> Recorded:
         """Count a decision that is durable, and give what is answered of it."""
@@ -441,7 +444,7 @@ class DecisionService:
         read: Application,
         input_json: bytes,
         input_sha256: str,
-        head: Mapping[str, Any],
+        application_id: str | None,
         *,
         decision_id: UUID,
         at: datetime,
@@ -449,12 +452,12 @@ class DecisionService:
         """Give what a record keeps of an application: sealed, where any of it is personal."""
         if self.sealer is None or not release.personal.any:
             plain = {"input": msgspec.Raw(input_json), "input_sha256": input_sha256}
-            return Sealed({"schema": "obligor/decision/1", "application_id": head["application_id"], **plain}, None, ())
+            return Sealed({"schema": "obligor/decision/1", "application_id": application_id, **plain}, None, ())
         return self.sealer.seal(
             read,
             release.personal,
             decision_id=decision_id,
-            application_id=head["application_id"],
+            application_id=application_id,
             input_sha256=input_sha256,
             at=at,
         )

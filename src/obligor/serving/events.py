@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from obligor.serving.acts import StoredDecision, WebhookRow
+    from obligor.serving.records import Told
 
 DECISION_MADE: Final = "decision.made"
 OUTCOME_REPORTED: Final = "outcome.reported"
@@ -43,10 +44,10 @@ class Listeners:
         return (client_id, event) in self._wanted
 
 
-def decision_made(answer: Mapping[str, Any], *, event_id: UUID, client_id: str, at: datetime) -> OutboxRow:
-    """Tell of a decision what its answer tells, without what is said of the person."""
-    payload = encode_in_order({name: answer[name] for name in _TOLD_OF_DECISIONS})
-    return OutboxRow(event_id, client_id, answer["application_id"], DECISION_MADE, payload, at)
+def decision_made(told: Told, *, application_id: str | None, event_id: UUID, client_id: str, at: datetime) -> OutboxRow:
+    """Tell of a decision what its answer tells, without what is said of the person, and by the application's given name."""
+    said = {name: getattr(told, name) for name in _TOLD_OF_DECISIONS} | {"application_id": application_id}
+    return OutboxRow(event_id, client_id, application_id, DECISION_MADE, encode_in_order(said), at)
 
 
 def outcome_reported(report: Mapping[str, Any], stored: StoredDecision, *, event_id: UUID, at: datetime) -> OutboxRow:

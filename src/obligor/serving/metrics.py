@@ -9,8 +9,9 @@ as ``other``. No label is ever a client's, an applicant's or a key's.
 from __future__ import annotations
 
 import platform
-from bisect import bisect_left
+from bisect import bisect_right
 from itertools import compress, pairwise
+from math import fsum
 from operator import eq
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ OUTCOMES = ("approve", "refer", "decline", "hold")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _SCORE_BUCKETS = 20
+_MOST_UNCOUNTED = 512
 _MOST_LABELS = 500
 _CARDS_KEPT = 2
 
@@ -56,22 +58,38 @@ _READINGS: Mapping[Reading, tuple[str, str]] = {
 
 
 class Spread:
-    """How often values fell between bounds; a value on a bound belongs below it."""
+    """How often values fell between bounds; a value on a bound belongs below it.
 
-    __slots__ = ("bounds", "counts", "total")
+    Values are kept until there are many, or somebody asks: sorted, they are counted by a look for each bound.
+    """
+
+    __slots__ = ("_new", "bounds", "counts", "total")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = tuple(bounds)
         self.counts = [0] * (len(self.bounds) + 1)
         self.total = 0.0
+        self._new: list[float] = []
 
     def add(self, value: float) -> None:
         """Count a value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+        self._new.append(value)
+        if len(self._new) >= _MOST_UNCOUNTED:
+            self._count()
+
+    def _count(self) -> None:
+        new, self._new = sorted(self._new), []
+        upto = 0
+        for place, bound in enumerate(self.bounds):
+            below = bisect_right(new, bound)
+            self.counts[place] += below - upto
+            upto = below
+        self.counts[-1] += len(new) - upto
+        self.total += fsum(new)
 
     def buckets(self) -> list[tuple[str, float]]:
         """Give the counts up to each bound, as Prometheus wants them."""
+        self._count()
         told, upto = [], 0
         for bound, count in zip((*self.bounds, float("inf")), list(self.counts), strict=True):
             upto += count

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from obligor import __version__
 from obligor.core.application import form_of
 from obligor.core.canonical import canonical_json
@@ -28,6 +30,7 @@ from obligor.core.scorecard import CardCutoff, parse_card
 from obligor.core.scorer import compile_card
 from obligor.core.strict_json import read_strict_json
 from obligor.core.unusual import Watch
+from obligor.serving.encoding import encode
 from obligor.serving.gates import told_outside
 from obligor.serving.personal import Personal
 from obligor.serving.reading import ApplicationReader
@@ -109,6 +112,10 @@ class Release:
     """Whether any gate is asked before a decision: the profile has not all of them off."""
     personal: Personal
     """What of an application is personal, and whom it is about."""
+    pins_json: msgspec.Raw
+    """The pins as they stand in a record."""
+    unasked_json: msgspec.Raw
+    """The gates as they stand in a record where none was asked."""
 
     def read(self, application: bytes | Mapping[str, object]) -> Application:
         """Read an application strictly.
@@ -211,6 +218,8 @@ def compile_release(number: int, *, card: Scorecard, policy: Policy, profile: Pr
         tuple(name for name, it in form.columns.items() if it.type == "text"),
         any(profile.gate(name).state != "off" for name in GATES),
         Personal.of(form),
+        msgspec.Raw(encode(pins)),
+        msgspec.Raw(encode({name: it._asdict() for name, it in profile.unasked.items()})),
     )
 
 

@@ -100,7 +100,7 @@ class Sealer:
         said = {"application_id": application_id, "input": private, "input_sha256": input_sha256}
         sealed = self._sealed(SEALED_SCHEMA, said, subject=self.keyring.subject(*named), row=decision_id, at=at)
         sealed.record["application_id"] = None if application_id is None else self.keyring.tag(application_id)
-        sealed.record["input"] = clear
+        sealed.record["input"] = msgspec.Raw(encode(clear))
         return sealed
 
     def seal_of(

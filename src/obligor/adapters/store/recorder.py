@@ -97,7 +97,9 @@ class Bounds:
     waiting: int = 4096
     """Acts that may wait; more are refused at once."""
     batch: int = 512
-    """Acts that are committed together; one submission with more goes alone."""
+    """Acts that are committed together at most; one submission with more goes alone."""
+    few: int = 32
+    """Acts that go together although more wait. Of many, half go: while they are committed, the others are made."""
     together: int = 16
     """Acts from which on a commit does not wait for others that come in the same turns of the loop."""
     patience_s: float = 5.0
@@ -252,7 +254,7 @@ class PostgresRecorder:
     def _take(self) -> list[_Waiting]:
         """Take from the queue what fits into a batch, and at least one."""
         batch: list[_Waiting] = []
-        room = self._bounds.batch
+        room = min(max(self._queued // 2, self._bounds.few), self._bounds.batch)
         latest = asyncio.get_running_loop().time() + self._bounds.patience_s / 5
         while self._queue and (not batch or len(self._queue[0].submission.acts) <= room):
             waiting = self._queue.popleft()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from obligor.core.errors import ObligorError, UnavailableError
 from obligor.serving.authenticating import network_of
-from obligor.serving.card_data import refuse_card_data_in_head
+from obligor.serving.card_data import refuse_card_data_in_address, refuse_card_data_in_headers
 from obligor.serving.http.bodies import ClientGoneError
 from obligor.serving.http.door import CALLER, peer_of
 from obligor.serving.http.heads import HEADERS_WANTED, NO_PAGE, PAGE, POLICY, are_too_large
@@ -75,7 +75,8 @@ class Guard:
 
     async def _run(self, scope: Scope, receive: Receive, out: Outgoing) -> None:
         try:
-            refuse_card_data_in_head(scope["raw_path"], scope["query_string"], scope["headers"])
+            refuse_card_data_in_headers(scope["headers"])
+            refuse_card_data_in_address(scope["raw_path"], scope["query_string"])
             await self._app(scope, receive, out.send)
         except ClientGoneError:
             return

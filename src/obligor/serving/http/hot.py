@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from obligor.core.errors import ObligorError, UnavailableError
-from obligor.serving.card_data import refuse_card_data_in_head
+from obligor.serving.card_data import refuse_card_data_in_headers
 from obligor.serving.http.bodies import utf8_json
 from obligor.serving.http.door import recorded_answer
 from obligor.serving.http.heads import are_too_large, read_head
@@ -30,7 +30,6 @@ PATH = "/v1/decisions"
 NAME = f"POST {PATH}"
 MOST_BYTES = 64 << 10
 """Of a body; a longer one goes the long way."""
-_PATH = PATH.encode()
 _log = logging.getLogger("obligor.http")
 
 
@@ -69,7 +68,7 @@ class Hot:
 
     def _begin(self, headers: Headers, body: bytes, started: float) -> Begun | None:
         door = self._door
-        refuse_card_data_in_head(_PATH, b"", headers)
+        refuse_card_data_in_headers(headers)
         head = read_head(headers)
         head.check_body(most=MOST_BYTES)
         caller = None if head.authorization is None else door.authenticator.known(head.authorization.decode("latin-1"))

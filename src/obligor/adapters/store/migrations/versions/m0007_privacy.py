@@ -69,7 +69,7 @@ def upgrade() -> None:
     for table, comment in _COMMENTS.items():
         op.execute(f"COMMENT ON TABLE obligor.{table} IS '{comment}'")
     op.execute("ALTER TABLE obligor.decision ADD COLUMN subject bytea")
-    op.execute("CREATE INDEX decision_subject ON obligor.decision (subject, leaf_index)")
+    op.execute("CREATE INDEX decision_subject ON obligor.decision (subject, leaf_index) WHERE subject IS NOT NULL")
 
 
 def downgrade() -> None:
