@@ -59,7 +59,7 @@ def run(*, quick: bool) -> dict[str, object]:
     """Screen everybody; ``quick`` takes one in a hundred of the made-up people."""
     snapshot, sets = _world(one_in=100 if quick else 1)
     begun = time.thread_time()
-    matcher = Matcher(snapshot, replace(Rules(), threshold=_LEAST))
+    matcher = Matcher.of(snapshot, replace(Rules(), threshold=_LEAST))
     build_s = time.thread_time() - begun
     names = sum(len(it.names) for it in snapshot.entries if it.kind in Rules().kinds)
     print(f"{names:,} names, made ready in {build_s:.2f} s")

@@ -26,6 +26,7 @@ from obligor.serving.acts import Caller
 from obligor.serving.anchoring import Anchoring
 from obligor.serving.deciding import DecisionService
 from obligor.serving.events import Listeners
+from obligor.serving.gates import NO_GATES
 from obligor.serving.meter import NoMeter
 from obligor.serving.releases import Releases
 from obligor.serving.releasing import activate
@@ -33,8 +34,12 @@ from obligor.serving.sealed import Sealer
 from obligor.serving.sources import Sources, live_sources
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
+
+    from obligor.core.profile import GateName
+    from obligor.serving.gates import Gate
+    from obligor.serving.releases import Release
 
 NOON: Final = golden.START
 PRIVATE: Final = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -109,7 +114,14 @@ def caller(client: str) -> Caller:
 
 @asynccontextmanager
 async def lending(
-    url: str, *, clock: Callable[[], datetime] | None = None, key: SigningKey = KEY, seed: int = 1, sealed: bool = True
+    url: str,
+    *,
+    clock: Callable[[], datetime] | None = None,
+    key: SigningKey = KEY,
+    seed: int = 1,
+    made: Release | None = None,
+    gates: Mapping[GateName, Gate] = NO_GATES,
+    sealed: bool = True,
 ) -> AsyncIterator[Lender]:
     """Open a store for a lender; a store without a release gets one."""
     pool, chance = Pool(url), random.Random(seed)  # noqa: S311  salts and ids of tests
@@ -118,7 +130,7 @@ async def lending(
     try:
         async with PostgresRecorder(url) as recorder:
             if await archive.release() is None:
-                made = golden.release_of()
+                made = made or golden.release_of()
                 releases.take(
                     await activate(
                         card=made.card,
@@ -146,6 +158,7 @@ async def lending(
                 meter=NoMeter(),
                 sealer=Sealer(stored_keyring(url), archive, live_sources()) if sealed else None,
                 listeners=listeners,
+                gates=gates,
             )
             yield Lender(service, recorder, archive, PostgresLog(pool), sources, key, listeners)
     finally:

@@ -125,24 +125,36 @@ class GateSettings:
     kyc_token: str = field(repr=False)
     """What the provider knows us by (``OBLIGOR_KYC_TOKEN``)."""
     kyc_subject: Mapping[str, str]
-    """The columns of the four elements of an identity, and of the evidence brought (``OBLIGOR_KYC_SUBJECT``)."""
+    """The columns of the four elements of an identity, and of the evidence brought (``OBLIGOR_KYC_SUBJECT``); none: the fields
+    that every application may have of its applicant."""
+    aml_subject: Mapping[str, str]
+    """The columns of what is screened (``OBLIGOR_AML_SUBJECT``): name, aliases, date_of_birth, number; likewise."""
+    aml_max_age_days: int
+    """How old a list may be (``OBLIGOR_AML_MAX_AGE_DAYS``, by default 10)."""
     deadline_s: float
     """For how long a decision waits for its gates (``OBLIGOR_GATE_MS``, by default 300)."""
 
 
 def read_gate_settings(environ: Mapping[str, str]) -> GateSettings:
     """Read what the environment says of gates."""
-    pairs = [it.partition("=") for it in environ.get("OBLIGOR_KYC_SUBJECT", "").split(",") if it.strip()]
-    if not all(parted and name.strip() and column.strip() for name, parted, column in pairs):
-        raise InvalidInputError(
-            "OBLIGOR_KYC_SUBJECT: wanted name=COLUMN,date_of_birth=COLUMN,address=COLUMN,id_number=COLUMN"
-        )
     return GateSettings(
         kyc=environ.get("OBLIGOR_KYC") or None,
         kyc_token=environ.get("OBLIGOR_KYC_TOKEN", ""),
-        kyc_subject={name.strip(): column.strip() for name, _, column in pairs},
+        kyc_subject=_columns(
+            environ, "OBLIGOR_KYC_SUBJECT", ("name", "date_of_birth", "address", "id_number", "evidence")
+        ),
+        aml_subject=_columns(environ, "OBLIGOR_AML_SUBJECT", ("name", "aliases", "date_of_birth", "number")),
+        aml_max_age_days=_whole(environ, "OBLIGOR_AML_MAX_AGE_DAYS", default=10, least=1),
         deadline_s=_whole(environ, "OBLIGOR_GATE_MS", default=300, least=1) / 1000,
     )
+
+
+def _columns(environ: Mapping[str, str], name: str, known: tuple[str, ...]) -> dict[str, str]:
+    pairs = [it.partition("=") for it in environ.get(name, "").split(",") if it.strip()]
+    found = {said.strip(): column.strip() for said, _, column in pairs}
+    if not all(parted and column.strip() for _, parted, column in pairs) or not found.keys() <= set(known):
+        raise InvalidInputError(f"{name}: wanted {','.join(f'{it}=COLUMN' for it in known)}, or some of them")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def matcher(datasets: Path) -> Matcher:
         Entry(f"un-{at}", "individual", (ListedName(row["full_name"], "main"),), tuple(filter(None, [born(row)])))
         for at, row in enumerate(read(datasets, "positives_un_untreated"))
     ]
-    return Matcher(ListSnapshot("both", None, (*read_ofac(datasets / "ofac_sdn_2021").entries, *united_nations)))
+    return Matcher.of(ListSnapshot("both", None, (*read_ofac(datasets / "ofac_sdn_2021").entries, *united_nations)))
 
 
 def test_of_listed_persons_with_typing_errors_99_of_100_are_found(matcher: Matcher, datasets: Path) -> None:

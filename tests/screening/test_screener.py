@@ -18,7 +18,7 @@ from obligor.screening.names import name_parts
 from obligor.screening.rules import Rules
 from obligor.screening.screener import Screener, Screening
 
-SCREENER = Screener(SNAPSHOT)
+SCREENER = Screener.of(SNAPSHOT)
 FULL_WIDTH = "".join(chr(ord(letter) + 0xFEE0) if letter != " " else "\u3000" for letter in "Oleg Petrovich Korvand")
 HITS = [
     # as listed, in another order, and in other signs
@@ -127,7 +127,7 @@ def test_a_screening_names_the_list_the_algorithm_and_the_rules() -> None:
 
 def test_a_list_is_stale_when_it_is_too_old_or_of_no_known_day() -> None:
     def stale(on: date | None, today: date) -> bool:
-        screener = Screener(replace(SNAPSHOT, published=on), max_age=timedelta(days=10))
+        screener = Screener.of(replace(SNAPSHOT, published=on), max_age=timedelta(days=10))
         return screener.screen("Jane Example", today=today).stale
 
     assert not stale(PUBLISHED, PUBLISHED + timedelta(days=10))
@@ -139,12 +139,12 @@ def test_a_list_is_stale_when_it_is_too_old_or_of_no_known_day() -> None:
 def test_two_hits_with_the_same_score_stand_in_the_order_of_their_ids() -> None:
     twins = [replace(SNAPSHOT.entries[0], id=uid) for uid in ("9", "30", "200", "1")]
     for order in (twins, twins[::-1]):
-        screener = Screener(ListSnapshot("invented", PUBLISHED, tuple(order)))
+        screener = Screener.of(ListSnapshot("invented", PUBLISHED, tuple(order)))
         assert [hit.entry for hit in screen("Oleg Petrovich Korvand", None, screener).hits] == ["1", "200", "30", "9"]
 
 
 def test_what_was_found_once_is_remembered_by_parts_and_birth_date() -> None:
-    screener = Screener(SNAPSHOT)
+    screener = Screener.of(SNAPSHOT)
     first = screen("Oleg Korvand", "1952-03-12", screener).hits
     assert screen("OLEG, Korvand", "1952-03-12", screener).hits is first
     assert screen("Oleg Korvand", None, screener).hits is not first
@@ -170,17 +170,17 @@ def test_the_index_finds_what_comparing_with_every_name_finds(name: ListedName, 
     text = list(name.text)
     at = data.draw(st.integers(0, len(text) - 1))
     text[at] = data.draw(st.sampled_from("abcdefghijklmnopqrstuvwxyz "))
-    matcher, parts = Matcher(SNAPSHOT), name_parts("".join(text))
+    matcher, parts = Matcher.of(SNAPSHOT), name_parts("".join(text))
     assert matcher.hits(parts, None) == matcher.hits_among_all(parts, None)
 
 
 def test_a_list_with_an_entry_that_nobody_could_match_is_refused() -> None:
     mute = replace(SNAPSHOT.entries[0], id="77", names=(ListedName("***", "main"),))
     with pytest.raises(ScreeningError, match="the entry '77' has no name that could be compared"):
-        Screener(replace(SNAPSHOT, entries=(*SNAPSHOT.entries, mute)))
+        Screener.of(replace(SNAPSHOT, entries=(*SNAPSHOT.entries, mute)))
     ships = tuple(it for it in SNAPSHOT.entries if it.kind == "vessel")
     with pytest.raises(ScreeningError, match="has no name of the kinds individual, entity"):
-        Screener(replace(SNAPSHOT, entries=ships))
+        Screener.of(replace(SNAPSHOT, entries=ships))
 
 
 def test_nonsense_for_a_threshold_is_refused() -> None:

@@ -229,8 +229,9 @@ def test_gates_are_built_from_the_settings(tmp_path: Path) -> None:
     assert asyncio.run(names()) == []
     assert asyncio.run(names(OBLIGOR_KYC=str(file), OBLIGOR_KYC_SUBJECT=columns)) == ["kyc"]
     assert asyncio.run(names(OBLIGOR_KYC="https://kyc.example", OBLIGOR_KYC_SUBJECT=columns)) == ["kyc"]
+    assert asyncio.run(names(OBLIGOR_KYC=str(file))) == ["kyc"]  # by the fields that every application may have
     with pytest.raises(InvalidInputError, match="wanted a column for each"):
-        asyncio.run(names(OBLIGOR_KYC=str(file)))
+        asyncio.run(names(OBLIGOR_KYC=str(file), OBLIGOR_KYC_SUBJECT="name=who"))
     with pytest.raises(InvalidInputError, match="OBLIGOR_KYC_SUBJECT"):
         read_gate_settings({"OBLIGOR_KYC_SUBJECT": "name"})
     assert read_gate_settings({"OBLIGOR_GATE_MS": "250"}).deadline_s == 0.25

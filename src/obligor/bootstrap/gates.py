@@ -1,16 +1,31 @@
-"""Builds the gates of the decision service from its settings."""
+"""Builds the gates of the decision service from its settings, and what screens again as lists change."""
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from obligor.core.errors import ObligorError, SealError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
+    from obligor.bootstrap.store import Store
+    from obligor.core.application import Application
     from obligor.core.profile import GateName
+    from obligor.screening.screener import Screener
+    from obligor.serving.acts import StoredDecision
+    from obligor.serving.alerts import Rescreening
+    from obligor.serving.aml import AmlColumns, AmlGate, Clearances
+    from obligor.serving.clearing import AlertDesk
     from obligor.serving.gates import Gate
+    from obligor.serving.lists import ListInForce
+    from obligor.serving.releases import Releases
+    from obligor.serving.sealed import Sealer
     from obligor.settings import GateSettings
 
 
@@ -23,19 +38,122 @@ async def open_gates(settings: GateSettings) -> AsyncIterator[Mapping[GateName, 
     InvalidInputError
         Where a setting says nonsense, or a column for an element is not named.
     """
-    from obligor.serving.kyc import KycGate
+    from obligor.serving.kyc import OF_APPLICANT, KycGate
 
+    subject = settings.kyc_subject or OF_APPLICANT
     if settings.kyc is None:
         yield {}
     elif "://" not in settings.kyc:
         from obligor.adapters.kyc.file import FileKyc
 
-        yield {"kyc": KycGate(FileKyc(Path(settings.kyc)), settings.kyc_subject)}
+        yield {"kyc": KycGate(FileKyc(Path(settings.kyc)), subject)}
     else:
         from obligor.adapters.kyc.http import HttpKyc
 
         provider = HttpKyc(settings.kyc, token=settings.kyc_token)
         try:
-            yield {"kyc": KycGate(provider, settings.kyc_subject)}
+            yield {"kyc": KycGate(provider, subject)}
         finally:
             await provider.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """What screens: the gate, the list in force, what was cleared, and what looks at the decisions of the store again."""
+
+    gate: AmlGate
+    lists: ListInForce
+    clearances: Clearances
+    again: Rescreening
+    desk: AlertDesk
+    store: Store
+
+    async def look_at_clearances(self) -> None:
+        """Take up what was cleared."""
+        self.clearances.until = await self.store.screening.cleared(at=self.store.sources.now())
+
+
+@asynccontextmanager
+async def open_screening(
+    store: Store,
+    releases: Releases,
+    sealer: Sealer,
+    settings: GateSettings,
+    *,
+    data: Path,
+    failed: Callable[[ObligorError], None],
+) -> AsyncIterator[Screening]:
+    """Build what screens, with the list in force made ready; without it the gate is pending, and never passed.
+
+    Parameters
+    ----------
+    data
+        Where files may lie for a moment.
+    failed
+        Is told why the list is not ready.
+    """
+    from obligor.serving.alerts import Rescreening
+    from obligor.serving.aml import AmlGate, Clearances, Subjects
+    from obligor.serving.clearing import AlertDesk
+    from obligor.serving.lists import ListInForce
+
+    columns, subjects, clearances = _columns(settings), Subjects.of(store.key), Clearances()
+    lists = ListInForce(
+        store.screening, partial(_screener, store, within=data, max_age=timedelta(days=settings.aml_max_age_days))
+    )
+    gate = AmlGate(lists, subjects=subjects, clearances=clearances, columns=columns, application_id=_named_by(releases))
+    again = Rescreening(
+        lists,
+        store.screening,
+        store.recorder,
+        store.sources,
+        gate,
+        subjects,
+        columns,
+        open_records=partial(opened_records, sealer),
+        wanted=lambda: releases.newest > 0 and releases.current.profile.gate("aml").state != "off",
+    )
+    desk = AlertDesk(store.screening, store.archive, store.recorder, store.sources)
+    screening = Screening(gate, lists, clearances, again, desk, store)
+    try:
+        await screening.look_at_clearances()
+        await lists.look()
+    except ObligorError as error:
+        failed(error)
+    try:
+        yield screening
+    finally:
+        gate.close()
+
+
+async def _screener(store: Store, sha256: str, *, within: Path, max_age: timedelta) -> Screener:
+    from obligor.screening.matching import Matcher
+    from obligor.screening.preparing import prepare
+    from obligor.screening.rules import Rules
+    from obligor.screening.screener import Screener
+
+    prepared = await prepare(store.screening.pieces(sha256), sha256=sha256, within=within)
+    return Screener(Matcher(prepared, Rules()), max_age)
+
+
+def _columns(settings: GateSettings) -> AmlColumns:
+    from obligor.serving.aml import AmlColumns
+
+    said = settings.aml_subject
+    names = {"names": tuple(said["name"].split("+"))} if "name" in said else {}
+    others = {"aliases": said.get("aliases"), "born": said.get("date_of_birth"), "number": said.get("number")}
+    return AmlColumns(**names, **{name: it for name, it in others.items() if it is not None})  # type: ignore[arg-type]  # texts
+
+
+def _named_by(releases: Releases) -> Callable[[Application], str | None]:
+    return releases.current.application_id
+
+
+async def opened_records(sealer: Sealer, stored: Sequence[StoredDecision]) -> list[Mapping[str, Any] | None]:
+    """Open records; of one that was erased, or does not open, there is nothing."""
+    try:
+        return [None if it.erased else it.record for it in await sealer.open(stored)]
+    except SealError:  # the doctor tells of it
+        if len(stored) == 1:
+            return [None]
+        return [record for it in stored for record in await opened_records(sealer, [it])]

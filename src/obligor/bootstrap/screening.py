@@ -1,7 +1,8 @@
-"""Screens one name against the files of a list, for the command line."""
+"""Screens one name against a list, for the command line."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -57,29 +58,64 @@ class Screened:
 
 
 def screen_name(
-    name: str, *, born: str | None, path: Path, published: date | None, threshold: float | None
+    name: str, *, born: str | None, path: Path | None, published: date | None, threshold: float | None
 ) -> Screened:
-    """Screen a name against the list in a file or a folder, as of today.
+    """Screen a name as of today against the list in a file or a folder, or else the one that was loaded last.
 
     Raises
     ------
     ScreeningError
         Where the list cannot be read, or the name or the birth date cannot be compared.
     UnavailableError
-        Where what compares names is not installed.
+        Where what compares names is not installed, or no list was loaded.
     """
-    try:
-        from obligor.screening.births import parse_born
-        from obligor.screening.ofac import read_ofac
-        from obligor.screening.rules import Rules
-        from obligor.screening.screener import Screener
-    except ImportError as error:
-        raise UnavailableError("screening is not installed", hint="install obligor[serve]") from error
+    snapshot = _loaded_list() if path is None else read_list(path, published=published)
+    from obligor.screening.births import parse_born
+    from obligor.screening.rules import Rules
+    from obligor.screening.screener import Screener
+
     day = None if born is None else parse_born(born)
     rules = Rules() if threshold is None else replace(Rules(), threshold=threshold)
-    snapshot = read_ofac(path, published=published)
-    screening = Screener(snapshot, rules).screen(name, day, today=datetime.now(UTC).date())
+    screening = Screener.of(snapshot, rules).screen(name, day, today=datetime.now(UTC).date())
     return Screened(screening, snapshot, rules.threshold)
+
+
+def read_list(path: Path, *, published: date | None) -> ListSnapshot:
+    """Read a list from a file or a folder.
+
+    Raises
+    ------
+    ScreeningError
+        Where it cannot be read.
+    UnavailableError
+        Where what reads lists is not installed.
+    """
+    try:
+        from obligor.screening.ofac import read_ofac
+        from obligor.screening.screener import Screener  # noqa: F401  what compares names is there
+    except ImportError as error:
+        raise UnavailableError("screening is not installed", hint="install obligor[serve]") from error
+    return read_ofac(path, published=published)
+
+
+def _loaded_list() -> ListSnapshot:
+    """Give the list that was loaded last."""
+    from obligor.bootstrap.store import existing_database, open_store, service_settings
+
+    settings = service_settings()
+
+    async def found(url: str) -> bytes | None:
+        async with open_store(url, settings) as store:
+            newest = await store.screening.newest_list()
+            return None if newest is None else await store.screening.artefact(newest.list_sha256)
+
+    with existing_database(settings) as url:
+        body = asyncio.run(found(url))
+    if body is None:
+        raise UnavailableError("no list was loaded", hint="obligor lists load FILE, or name one with --list")
+    from obligor.screening.lists import parse_list
+
+    return parse_list(body)
 
 
 def _plain(hit: Hit) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from obligor import __version__
 from obligor.bootstrap.anchors import anchored
-from obligor.bootstrap.gates import open_gates
+from obligor.bootstrap.gates import open_gates, open_screening
 from obligor.bootstrap.people import open_identity
 from obligor.bootstrap.privacy import open_keys, open_sealer
 from obligor.bootstrap.releases import demonstration, put_in_force, read_run
@@ -88,7 +88,7 @@ def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None
 
 
 async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, say: Callable[[str], None]) -> None:
-    from obligor.adapters.store.notices import API_KEYS, ERASURES, KEYRINGS, RELEASES, WEBHOOKS, follow
+    from obligor.adapters.store.notices import ALERTS, API_KEYS, ERASURES, KEYRINGS, LISTS, RELEASES, WEBHOOKS, follow
     from obligor.serving.auditing import AuditLog
     from obligor.serving.authenticating import Authenticator
     from obligor.serving.http import Door, Hot, Seats, allow_open_files, make_app, make_server
@@ -110,13 +110,17 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         await _begin(store, made, say)
         await _take_newest(store, releases, meter)
         webhooks = await stack.enter_async_context(open_webhooks(url, store, sealer, meter, journal))
-        log = AuditLog(store.log, store.key, store.sources)
         asked = read_gate_settings(os.environ)
+        screening = await stack.enter_async_context(
+            open_screening(
+                store, releases, sealer, asked, data=settings.data, failed=partial(journal.failed, "list_failed")
+            )
+        )
         service = _decision_service(
             store,
             releases,
             meter,
-            gates=await stack.enter_async_context(open_gates(asked)),
+            gates={"aml": screening.gate, **await stack.enter_async_context(open_gates(asked))},
             gate_deadline_s=asked.deadline_s,
             listeners=webhooks.listeners,
             sealer=sealer,
@@ -137,7 +141,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         door = Door(
             service,
             authenticator,
-            log,
+            AuditLog(store.log, store.key, store.sources),
             readiness,
             telemetry.metrics,
             meter,
@@ -146,6 +150,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             refusals=refusals,
             sign_in=identity.sign_in,
             reviews=reviews,
+            alerts=screening.desk,
         )
         allow_open_files()
         app = make_app(door) if telemetry.tracing is None else traced(make_app(door), telemetry.tracing)
@@ -164,6 +169,9 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             asyncio.create_task(_follow(follow(url, ERASURES), _forgetting_erased(store, sealer), journal)),
             asyncio.create_task(_follow(follow(url, KEYRINGS), _turning(store, settings, sealer), journal)),
             asyncio.create_task(_follow(follow(url, WEBHOOKS), webhooks.look, journal)),
+            asyncio.create_task(_follow(follow(url, LISTS), screening.lists.look, journal)),
+            asyncio.create_task(_follow(follow(url, ALERTS), screening.look_at_clearances, journal)),
+            asyncio.create_task(screening.again.run(journal)),
             asyncio.create_task(anchoring.run()),
             asyncio.create_task(refusals.run()),
             asyncio.create_task(webhooks.delivering.run()),
@@ -189,11 +197,19 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
 async def open_decisions(store: Store, settings: Settings) -> DecisionService:
     """Build the use case of decisions for one command: as a service does, by the release in force."""
     from obligor.serving.meter import NoMeter
+
+    sealer = await open_sealer(store, settings)
+    return _decision_service(store, await open_releases(store), NoMeter(), sealer=sealer)
+
+
+async def open_releases(store: Store) -> Releases:
+    """Give the release in force, for one command."""
+    from obligor.serving.meter import NoMeter
     from obligor.serving.releases import Releases
 
     releases = Releases(store.archive)
     await _take_newest(store, releases, NoMeter())
-    return _decision_service(store, releases, NoMeter(), sealer=await open_sealer(store, settings))
+    return releases
 
 
 def _decision_service(store: Store, releases: Releases, meter: Meter, **beside: Any) -> DecisionService:

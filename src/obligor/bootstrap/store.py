@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from obligor.adapters.store.proofs import PostgresLog
     from obligor.adapters.store.recorder import PostgresRecorder
     from obligor.adapters.store.reviews import PostgresReviews
+    from obligor.adapters.store.screening import PostgresScreening
     from obligor.security.signing import SigningKey
 
 
@@ -37,6 +38,7 @@ class Store:
     people: PostgresPeople
     changes: PostgresProfileChanges
     reviews: PostgresReviews
+    screening: PostgresScreening
     privacy: PostgresPrivacy
 
 
@@ -110,6 +112,7 @@ async def open_store(
     from obligor.adapters.store.proofs import PostgresLog
     from obligor.adapters.store.recorder import PostgresRecorder
     from obligor.adapters.store.reviews import PostgresReviews
+    from obligor.adapters.store.screening import PostgresScreening
     from obligor.security.signing import open_signing_key
 
     key = open_signing_key(settings.audit_key)
@@ -129,6 +132,7 @@ async def open_store(
                 changes=changes,
                 privacy=PostgresPrivacy(pool),
                 reviews=PostgresReviews(pool),
+                screening=PostgresScreening(pool, url),
             )
     finally:
         await pool.close()

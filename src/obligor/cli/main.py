@@ -9,6 +9,7 @@ import click
 
 from obligor import __version__
 from obligor.cli import (
+    alerts,
     audit,
     bins,
     choosing,
@@ -16,6 +17,7 @@ from obligor.cli import (
     examining,
     explaining,
     keys,
+    lists,
     making,
     notices,
     people,
@@ -61,6 +63,8 @@ for _command in (
     examining.replay,
     examining.doctor,
     screening.screen,
+    lists.lists,
+    alerts.alerts,
     notices.notice,
     reviews.reviews,
     making.simulate,

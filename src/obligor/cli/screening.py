@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 @click.option(
     "--list",
     "path",
-    required=True,
     type=click.Path(path_type=Path),
-    help="SDN.XML, or SDN.CSV with ALT.CSV beside it, or a folder that holds one of them.",
+    help="SDN.XML, or SDN.CSV with ALT.CSV beside it, or a folder that holds one of them; without it the one that was loaded.",
 )
 @click.option(
     "--published",
@@ -32,7 +31,13 @@ if TYPE_CHECKING:
 @click.option("--threshold", type=click.FloatRange(0, 1, min_open=True), help="The score from which an entry is a hit.")
 @json_option
 def screen(
-    name: str, *, born: str | None, path: Path, published: datetime | None, threshold: float | None, as_json: bool
+    name: str,
+    *,
+    born: str | None,
+    path: Path | None,
+    published: datetime | None,
+    threshold: float | None,
+    as_json: bool,
 ) -> None:
     """Screen NAME against a list, and say what it hit, why, and against which list.
 

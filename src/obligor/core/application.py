@@ -19,8 +19,9 @@ from datetime import date
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from obligor.core.applicant import APPLICANT
 from obligor.core.clauses import Role, close_to
-from obligor.core.errors import ApplicationError, Problem
+from obligor.core.errors import ApplicationError, CardError, Problem
 from obligor.core.strict_json import read_strict_json
 
 if TYPE_CHECKING:
@@ -70,19 +71,27 @@ class Form:
     """Columns that must have a value: the day of the application, where a history is read."""
 
 
-def form_of(scorer: Scorer, reader: PolicyReader | None = None) -> Form:
-    """Give the form of the applications that a card scores, and a policy reads."""
+def form_of(scorer: Scorer, reader: PolicyReader | None = None, *, beside: Mapping[str, Column] | None = None) -> Form:
+    """Give the form of the applications that a card scores, and a policy reads; ``beside`` are columns that may be there too.
+
+    Raises
+    ------
+    CardError
+        Where the card or the policy has a column of the name of one that is the applicant's.
+    """
     columns, histories = dict(scorer.card.applications.columns), dict(scorer.card.histories)
     inputs, aggregates = dict(scorer.inputs), dict(scorer.features.aggregates)
     if reader is not None:
         columns = {**columns, **reader.policy.columns}
         histories = _joined(histories, reader.policy.histories)
         inputs, aggregates = {**inputs, **reader.inputs}, {**aggregates, **reader.features.aggregates}
+    if theirs := sorted(APPLICANT.keys() & (columns.keys() | histories.keys())):
+        raise CardError(f"the column '{theirs[0]}': the name is kept for what gates read, which never scores")
     read = {aggregates[name].table for name in inputs if name in aggregates}
     applied_at = tuple(name for name, it in columns.items() if Role.APPLIED_AT in it.role and read)
     needed = dict.fromkeys((*(name for name in inputs if name in columns), *applied_at))
     return Form(
-        columns,
+        {**columns, **(beside or {})},
         tuple(needed),
         {name: it.columns for name, it in histories.items() if name in read},
         {name: it.key for name, it in histories.items() if name in read},

@@ -16,6 +16,8 @@ import numpy as np
 from rapidfuzz.distance import OSA
 from rapidfuzz.process import cdist
 
+from obligor.screening.words import Words
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -82,22 +84,31 @@ class Alignment(NamedTuple):
 class NameTable:
     """The names of a list as rows of parts."""
 
-    words: dict[str, int]
+    words: Words
     """Every part that any name has."""
-    spelled: list[str]
     weights: NDArray[np.float64]
     """Of each word."""
-    rows: NDArray[np.int32]
-    """Names by places of their parts: words, -1 where a name has no more."""
-    joined: list[str]
-    ordered: list[str]
-    """Each name in one word, its parts as they stand and in alphabetical order."""
+    starts: NDArray[np.int32]
+    """Where the parts of each name begin, one more than names."""
+    parts: NDArray[np.int32]
+    """The parts of all names, one name after another, as places of words."""
+
+    def __len__(self) -> int:
+        """How many names there are."""
+        return len(self.starts) - 1
+
+    def spelled(self, place: int) -> tuple[str, ...]:
+        """Give the parts of the name at a place."""
+        return tuple(self.words[it] for it in self.parts[self.starts[place] : self.starts[place + 1]].tolist())
 
     def align(self, parts: Sequence[str], places: NDArray[np.int64], rules: Rules) -> Alignment:
         """Compare the applicant's parts with the names at some places."""
-        rows = self.rows[places]
+        rows = self._rows(places)
+        used, at = np.unique(rows, return_inverse=True)
+        spelled = [self.words[word] if word >= 0 else "" for word in used.tolist()]
+        at = at.reshape(rows.shape)
         weight = np.where(rows >= 0, self.weights[rows], 0.0)
-        alike = self._alike(parts, rows, rules)
+        alike = _likeness(parts, spelled, rules)[:, at].transpose(1, 0, 2)
         paired, likeness = _pair(alike, weight)
         matched = np.where(paired >= 0, np.take_along_axis(weight, np.maximum(paired, 0), axis=1), 0.0)
         given = np.array([self._given_weight(part, rules) for part in parts])
@@ -105,35 +116,30 @@ class NameTable:
         both = matched.sum(axis=1)
         out = weight.sum(axis=1) - both
         score = (matched * likeness).sum(axis=1) / (both + rules.left_over * over + rules.left_out * out)
-        whole = self._in_one_word(parts, places)
+        whole = _in_one_word(parts, [[spelled[it] for it in row] for row in at])
         return Alignment(np.maximum(score, whole), paired, likeness, whole > score)
 
-    def _alike(self, parts: Sequence[str], rows: NDArray[np.int32], rules: Rules) -> NDArray[np.float64]:
-        """How alike each of the applicant's parts is to each part of each name: names, parts given, parts listed."""
-        used, at = np.unique(rows, return_inverse=True)
-        table = _likeness(parts, [self.spelled[word] if word >= 0 else "" for word in used.tolist()], rules)
-        return table[:, at.reshape(rows.shape)].transpose(1, 0, 2)
-
-    def _in_one_word(self, parts: Sequence[str], places: NDArray[np.int64]) -> NDArray[np.float64]:
-        at = places.tolist()
-        as_given = _one_word("".join(parts), [self.joined[it] for it in at])
-        return np.maximum(as_given, _one_word("".join(sorted(parts)), [self.ordered[it] for it in at]))
+    def _rows(self, places: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Give names by places of their parts: words, -1 where a name has no more."""
+        starts, sizes = self.starts[places], self.starts[places + 1] - self.starts[places]
+        within = np.arange(sizes.max())[None, :]
+        there = within < sizes[:, None]
+        return np.where(there, self.parts[np.where(there, starts[:, None] + within, 0)], np.int32(-1))
 
     def _given_weight(self, part: str, rules: Rules) -> float:
-        word = self.words.get(part)
-        return float(self.weights[word]) if word is not None else _weight(part, 0, len(self.rows), rules)
+        word = self.words.find(part)
+        return float(self.weights[word]) if word is not None else _weight(part, 0, len(self), rules)
 
 
 def name_table(names: Sequence[Sequence[str]], rules: Rules) -> NameTable:
     """Lay out the parts of all names, with the weight of each."""
-    words: dict[str, int] = {}
-    rows = np.full((len(names), max(map(len, names))), -1, dtype=np.int32)
-    for at, parts in enumerate(names):
-        rows[at, : len(parts)] = [words.setdefault(part, len(words)) for part in parts]
-    counts = np.bincount(rows[rows >= 0], minlength=len(words)).tolist()
-    weights = np.array([_weight(word, count, len(names), rules) for word, count in zip(words, counts, strict=True)])
-    joined, ordered = ["".join(parts) for parts in names], ["".join(sorted(parts)) for parts in names]
-    return NameTable(words, list(words), weights, rows, joined, ordered)
+    words = Words.of({part for parts in names for part in parts})
+    place = {words[at]: at for at in range(len(words))}
+    flat = np.array([place[part] for parts in names for part in parts], dtype=np.int32)
+    counts = np.bincount(flat, minlength=len(words)).tolist()
+    weights = np.array([_weight(words[at], count, len(names), rules) for at, count in enumerate(counts)])
+    starts = np.concatenate([[0], np.cumsum([len(parts) for parts in names])]).astype(np.int32)
+    return NameTable(words, weights, starts, flat)
 
 
 def _weight(word: str, count: int, names: int, rules: Rules) -> float:
@@ -171,6 +177,12 @@ def _pair(alike: NDArray[np.float64], weight: NDArray[np.float64]) -> tuple[NDAr
         left[live, given, :] = 0
         left[live, :, listed] = 0
     return paired, likeness
+
+
+def _in_one_word(parts: Sequence[str], names: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+    """How alike the names are in one word, their parts as they stand or in alphabetical order."""
+    as_given = _one_word("".join(parts), ["".join(it) for it in names])
+    return np.maximum(as_given, _one_word("".join(sorted(parts)), ["".join(sorted(it)) for it in names]))
 
 
 def _one_word(given: str, listed: Sequence[str]) -> NDArray[np.float64]:

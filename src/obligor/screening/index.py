@@ -25,7 +25,8 @@ WHOLES: Final = 96
 class NameIndex:
     """Which names have which pairs of letters."""
 
-    grams: dict[str, int]
+    pairs: NDArray[np.bytes_]
+    """Every pair that any name has, in alphabetical order."""
     starts: NDArray[np.int64]
     """Where the names of a pair begin, one more than pairs."""
     names: NDArray[np.int32]
@@ -36,8 +37,9 @@ class NameIndex:
 
     def candidates(self, parts: Sequence[str]) -> NDArray[np.int64]:
         """Give the places of the names worth comparing, in ascending order."""
-        mine = pairs_of(parts)
-        known = [gram for gram in map(self.grams.get, mine) if gram is not None]
+        mine = np.array(pairs_of(parts), dtype="S2")
+        near = np.minimum(np.searchsorted(self.pairs, mine), len(self.pairs) - 1)
+        known = near[self.pairs[near] == mine].tolist()
         if not known:
             return np.empty(0, dtype=np.int64)
         ranges = [self.names[self.starts[gram] : self.starts[gram + 1]] for gram in known]
@@ -57,12 +59,13 @@ def index_names(names: Sequence[Sequence[str]]) -> NameIndex:
     for place, parts in enumerate(names):
         for pair in pairs_of(parts):
             having.setdefault(pair, []).append(place)
-    sizes = np.array([len(it) for it in having.values()])
+    pairs = sorted(having)
+    sizes = np.array([len(having[pair]) for pair in pairs])
     weights = np.log1p(len(names) / sizes)
-    places = np.concatenate([np.array(it, dtype=np.int32) for it in having.values()])
+    places = np.concatenate([np.array(having[pair], dtype=np.int32) for pair in pairs])
     lengths = np.bincount(places, weights=np.repeat(weights, sizes), minlength=len(names))
     starts = np.concatenate([[0], np.cumsum(sizes)])
-    return NameIndex({pair: at for at, pair in enumerate(having)}, starts, places, weights, lengths.astype(np.float64))
+    return NameIndex(np.array(pairs, dtype="S2"), starts, places, weights, lengths.astype(np.float64))
 
 
 def pairs_of(parts: Sequence[str]) -> list[str]:

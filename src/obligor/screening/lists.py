@@ -52,6 +52,21 @@ class Entry:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """Which list it is."""
+
+    sha256: str
+    source: str
+    published: date | None
+    entries: int
+    """How many it has."""
+
+    def is_stale(self, *, today: date, max_age: timedelta) -> bool:
+        """Tell whether the list is too old to rely on: older than the age allowed, of no known day, or of a day to come."""
+        return self.published is None or not timedelta(0) <= today - self.published <= max_age
+
+
 @dataclass(frozen=True)  # not slotted: the hash is kept once it is known
 class ListSnapshot:
     """A list as it was published; two of the same content have the same hash."""
@@ -80,10 +95,6 @@ class ListSnapshot:
         """Write the list as canonical JSON, its entries in the order of their ids."""
         ordered = replace(self, entries=tuple(sorted(self.entries, key=lambda it: it.id)))
         return canonical_json({"schema": SCHEMA, **_PLAIN.dump_python(ordered, mode="json")})
-
-    def is_stale(self, *, today: date, max_age: timedelta) -> bool:
-        """Tell whether the list is too old to rely on: older than the age allowed, of no known day, or of a day to come."""
-        return self.published is None or not timedelta(0) <= today - self.published <= max_age
 
 
 _PLAIN: Final = TypeAdapter(ListSnapshot)

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
+from obligor.screening.births import parse_born
 from obligor.screening.matching import ALGORITHM, Hit, Matcher
 from obligor.screening.names import name_parts
-from obligor.screening.rules import Rules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import date
 
     from obligor.screening.births import BirthDate
-    from obligor.screening.lists import ListSnapshot
+    from obligor.screening.lists import About, ListSnapshot
+    from obligor.screening.rules import Rules
 
 MAX_AGE: Final = timedelta(days=10)
 """How old a list may be, where nothing else is said: the list of OFAC changes about every week."""
-_KEPT: Final = 1 << 12
+_MOST_KEPT: Final = 1 << 11
+Asked = tuple[tuple[str, ...], "BirthDate | None"]
+"""The parts of a name, and the birth date."""
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def asked_of(names: tuple[str, ...], born: str | None) -> tuple[Asked, ...]:
+    """Give what is asked of a list for a person: each of their names, with the birth date.
+
+    Raises
+    ------
+    ScreeningError
+        Where a name cannot be compared, or the birth date is none; neither is repeated.
+    """
+    day = None if born is None else parse_born(born)
+    return tuple((parts, day) for parts in dict.fromkeys(map(name_parts, names)))
 
 
 class Screening(NamedTuple):
@@ -35,20 +51,31 @@ class Screening(NamedTuple):
     """Whether the list is too old to rely on: then no hit means nothing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Screener:
-    """Screens against one list; building it takes about half a second for 20,000 names.
+    """Screens against one list.
 
     It remembers what it found for some thousand names, by their parts and birth dates. A new list is a new screener, which
-    remembers nothing of the old one.
+    remembers nothing of the old one, nor do other rules.
     """
 
-    snapshot: ListSnapshot
-    rules: Rules = field(default_factory=Rules)
+    matcher: Matcher
     max_age: timedelta = MAX_AGE
+    config_sha256: str = field(init=False)
+    _found: OrderedDict[Asked, tuple[Hit, ...]] = field(init=False, default_factory=OrderedDict, repr=False)
 
     def __post_init__(self) -> None:
-        _ = self._hits  # what is costly is done when it is built
+        object.__setattr__(self, "config_sha256", self.matcher.rules.sha256)
+
+    @classmethod
+    def of(cls, snapshot: ListSnapshot, rules: Rules | None = None, *, max_age: timedelta = MAX_AGE) -> Self:
+        """Make a list ready to be screened against."""
+        return cls(Matcher.of(snapshot, rules), max_age)
+
+    @property
+    def about(self) -> About:
+        """Which list it is."""
+        return self.matcher.prepared.about
 
     def screen(self, name: str, born: BirthDate | None = None, *, today: date) -> Screening:
         """Screen one applicant.
@@ -58,14 +85,26 @@ class Screener:
         ScreeningError
             Where the name cannot be compared; the message does not repeat it.
         """
-        hits = self._hits(name_parts(name), born)
-        stale = self.snapshot.is_stale(today=today, max_age=self.max_age)
-        return Screening(hits, self.snapshot.sha256, ALGORITHM, self._config_sha256, stale)
+        return self.screening(self.hits((name_parts(name), born)), today=today)
 
-    @cached_property
-    def _hits(self) -> Callable[[tuple[str, ...], BirthDate | None], tuple[Hit, ...]]:
-        return lru_cache(maxsize=_KEPT)(Matcher(self.snapshot, self.rules).hits)
+    def screening(self, hits: tuple[Hit, ...], *, today: date) -> Screening:
+        """Put what was found beside what it rests on."""
+        stale = self.about.is_stale(today=today, max_age=self.max_age)
+        return Screening(hits, self.about.sha256, ALGORITHM, self.config_sha256, stale)
 
-    @cached_property
-    def _config_sha256(self) -> str:
-        return self.rules.sha256
+    def asked(self, names: tuple[str, ...], born: str | None) -> tuple[Asked, ...]:
+        """Give what is asked for a person, as ``asked_of`` does."""
+        return asked_of(names, born)
+
+    def hits(self, asked: Asked) -> tuple[Hit, ...]:
+        """Give the entries that are alike enough, and remember them."""
+        found = self.known(asked)
+        if found is None:
+            found = self._found[asked] = self.matcher.hits(*asked)
+            if len(self._found) > _MOST_KEPT:
+                self._found.popitem(last=False)
+        return found
+
+    def known(self, asked: Asked) -> tuple[Hit, ...] | None:
+        """Give what was found for the same question before; none where it was not asked, or long ago."""
+        return self._found.get(asked)

@@ -215,6 +215,53 @@ class ReviewDecisionRow:
     new_decision_id: UUID | None
 
 
+# Screening
+
+
+@dataclass(frozen=True, slots=True)
+class ListRow:
+    """A list of names that was loaded, to be screened against."""
+
+    list_sha256: str
+    source: str
+    published: date
+    entries: int
+    loaded_at: datetime
+    by: str
+    artefacts: tuple[ArtefactRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """Somebody who applied is alike enough to an entry of a list."""
+
+    alert_id: UUID
+    decision_id: UUID
+    client_id: str
+    subject: bytes
+    """Who it is, as ``aml.Subjects`` names them."""
+    entry: str
+    entry_sha256: str
+    """The hash of what the list says of the entry."""
+    score: int
+    """In ten-thousandths."""
+    list_sha256: str
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AlertStepRow:
+    """Somebody cleared an alert, or proposed to."""
+
+    alert_id: UUID
+    step: Literal["proposed", "cleared"]
+    because: str
+    until: datetime
+    """The instant from which the hit counts again."""
+    at: datetime
+    by: str
+
+
 # Keys of subjects
 
 
@@ -274,6 +321,9 @@ Row = (
     | WebhookRow
     | ReviewRow
     | ReviewDecisionRow
+    | ListRow
+    | AlertRow
+    | AlertStepRow
     | PrivacyRow
 )
 
@@ -283,7 +333,8 @@ class Act(msgspec.Struct, frozen=True):
 
     kind: str
     """As in the leaf: decision, outcome, release, key.created, key.revoked, key.rotated, export, profile.proposed,
-    profile.approved, erased, hold.placed, hold.released, revealed, datakey.created, datakey.retired, seal.broken, and more."""
+    profile.approved, list.loaded, alert.opened, alert.proposed, alert.cleared, erased, hold.placed, hold.released, revealed,
+    datakey.created, datakey.retired, seal.broken, and more."""
     at: datetime
     by: str
     """``client:<id>`` or ``person:<name>``."""

@@ -15,6 +15,7 @@ from obligor.core.errors import GateError, IntegrityError, InvalidInputError, No
 from obligor.core.leaves import time_text
 from obligor.serving.acts import Act, ErasedRow, HoldRow, KeyringRow, Submission
 from obligor.serving.encoding import encode
+from obligor.serving.gates import told_to_the_subject
 from obligor.serving.sealed import without_seal
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class Office:
             "schema": "obligor/subject/1",
             "subject": subject.hex(),
             "at": time_text(at),
-            "decisions": [without_seal(it.record) | {"erased": it.erased} for it in opened],
+            "decisions": [told_to_the_subject(without_seal(it.record)) | {"erased": it.erased} for it in opened],
             "reviews": [without_seal(it.record) | {"erased": it.erased} for it in reviews],
         }
 

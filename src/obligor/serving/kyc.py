@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from obligor.core.applicant import ADDRESS, BIRTH_DATE, ID_NUMBER, NAME
+from obligor.core.applicant import EVIDENCE as BROUGHT
 from obligor.core.errors import ApplicationError, InvalidInputError, Problem, UnavailableError
 from obligor.serving.gates import GateResult
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 ELEMENTS: Final = ("name", "date_of_birth", "address", "id_number")
 EVIDENCE: Final = "evidence"
+OF_APPLICANT: Final = dict(zip((*ELEMENTS, EVIDENCE), (NAME, BIRTH_DATE, ADDRESS, ID_NUMBER, BROUGHT), strict=True))
+"""The columns of the elements where nothing else is said: those that every application may have."""
 _SKEW: Final = timedelta(minutes=5)
 _MOST_SEEN: Final = 100_000
 _NO_WORD = re.compile(r"[\W_]+")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from obligor import __version__
+from obligor.core.applicant import applicant_columns
 from obligor.core.application import form_of
 from obligor.core.canonical import canonical_json
 from obligor.core.clauses import Role
@@ -198,7 +199,7 @@ def compile_release(number: int, *, card: Scorecard, policy: Policy, profile: Pr
         "release": number,
     }
     scorer, policy_reader = compile_card(card), compile_policy(policy)
-    form = form_of(scorer, policy_reader)
+    form = form_of(scorer, policy_reader, beside=applicant_columns(profile))
     columns = card.applications.columns
     identifiers = [name for name, it in columns.items() if Role.IDENTIFIER in it.role]
     unique = [name for name in identifiers if columns[name].unique]

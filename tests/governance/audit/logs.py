@@ -154,7 +154,10 @@ class Lender:
         return self.at
 
 
-TABLES = ("decision", "outcome", "review", "review_decision", "release", "profile_change")
+TABLES = (
+    *("decision", "outcome", "review", "review_decision", "release", "profile_change"),
+    *("screening_list", "alert", "alert_step"),
+)
 
 
 @dataclass

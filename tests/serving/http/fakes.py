@@ -25,6 +25,7 @@ from obligor.core.profile import EVERYTHING_OFF
 from obligor.serving.acts import (
     Caller,
     DecisionRow,
+    OutboxRow,
     OutcomeRow,
     Recorded,
     Request,
@@ -32,7 +33,9 @@ from obligor.serving.acts import (
     ReviewRow,
     StoredDecision,
 )
+from obligor.serving.clearing import AlertDesk, StoredAlert
 from obligor.serving.deciding import DecisionService
+from obligor.serving.gates import NO_GATES
 from obligor.serving.http import Door, Seats, make_app
 from obligor.serving.meter import NoMeter
 from obligor.serving.releases import Releases, compile_release
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from obligor.serving.acts import Search, StoredRelease, Submission
+    from obligor.serving.events import Listeners
+    from obligor.serving.gates import Gate
     from obligor.serving.releases import Release
 
 PLAIN: dict[str, Any] = {
@@ -105,6 +110,7 @@ class MemoryStore:
     kept: list[StoredDecision] = field(default_factory=list)
     rows: list[DecisionRow] = field(default_factory=list)
     reports: list[OutcomeRow] = field(default_factory=list)
+    told: list[OutboxRow] = field(default_factory=list)
     asked: list[tuple[ReviewRow, bytes]] = field(default_factory=list)
     found: dict[UUID, ReviewDecisionRow] = field(default_factory=dict)
     answered: dict[tuple[str, str, str], tuple[bytes, Recorded]] = field(default_factory=dict)
@@ -149,6 +155,8 @@ class MemoryStore:
                     at = len(self.leaves) - 1
                     self.rows.append(row)
                     self.kept.append(StoredDecision(row.decision_id, row.client_id, at, b"{}", act.record, act.salt))
+                elif isinstance(row, OutboxRow):
+                    self.told.append(row)
                 elif isinstance(row, OutcomeRow):
                     self.reports.append(row)
                 elif isinstance(row, ReviewRow):
@@ -281,7 +289,28 @@ class House:
         return httpx.AsyncClient(transport=transport, base_url="http://obligor.example", headers=headers)
 
 
-def house(*, release: Release | None = None, most_open: int = 64, authenticating: Any = None, **of_door: Any) -> House:
+class Alerts:
+    """A queue of alerts in memory."""
+
+    def __init__(self, *kept: StoredAlert) -> None:
+        self.kept = {it.alert_id: it for it in kept}
+
+    async def alert(self, alert_id: UUID) -> StoredAlert | None:
+        return self.kept.get(alert_id)
+
+    async def alerts(self, *, limit: int) -> list[StoredAlert]:
+        return [it for it in self.kept.values() if it.cleared_by is None][:limit]
+
+
+def house(
+    *,
+    release: Release | None = None,
+    most_open: int = 64,
+    authenticating: Any = None,
+    gates: Mapping[Any, Gate] = NO_GATES,
+    listeners: Listeners | None = None,
+    **of_door: Any,
+) -> House:
     """Build a service with a small release in force."""
     store, states = MemoryStore(), States()
     releases = Releases(store)
@@ -293,6 +322,8 @@ def house(*, release: Release | None = None, most_open: int = 64, authenticating
         receipts=PlainReceipts(),
         sources=live_sources(),
         meter=NoMeter(),
+        gates=gates,
+        listeners=listeners,
     )
     keys = authenticating or KnownKeys()
     sources = live_sources()
@@ -300,7 +331,7 @@ def house(*, release: Release | None = None, most_open: int = 64, authenticating
     door = Door(
         *(service, keys, MemoryLog(), states, lambda: b"# HELP up\n"),
         seats=Seats(most_open),
-        **({"reviews": reviews} | of_door),
+        **({"reviews": reviews, "alerts": AlertDesk(Alerts(), store, store, sources)} | of_door),
     )
     return House(store, releases, door, states, make_app(door))
 

@@ -90,6 +90,7 @@ async def ask(client: httpx.AsyncClient, name: str, who: str, decision_id: str) 
         "/v1/decisions/bulk": b'{"applications": [%b]}' % BODY,
         "/v1/tokens": b'{"user": "ada", "password": "a long and quiet harbour"}',
         "/v1/decisions/{decision_id}/review-requests": b'{"statement": "My income was counted wrongly."}',
+        "/v1/alerts/{alert_id}/clearances": b'{"because": "another birth place"}',
         "/v1/decisions/{decision_id}/outcomes": json.dumps(
             {"status": "good", "observed_on": datetime.now(UTC).date().isoformat()}
         ).encode(),
@@ -98,7 +99,7 @@ async def ask(client: httpx.AsyncClient, name: str, who: str, decision_id: str) 
     key = f"{who}-{name}-{decision_id}".replace(" ", "-")
     return await client.request(
         method,
-        path.replace("{decision_id}", decision_id) + query,
+        path.replace("{decision_id}", decision_id).replace("{alert_id}", decision_id) + query,
         headers={"authorization": f"Bearer {who}"} | (posting(key) if method == "POST" else {}),
         content=body if method == "POST" else None,
     )
@@ -109,8 +110,12 @@ def expected(name: str, who: str, *, own: bool) -> set[int]:
     if permission == OPEN:
         return {404} if name == "POST /v1/tokens" else {200}
     caller = caller_of(who)
+    if permission.startswith("alert.") and not may(caller, "alert.read"):
+        return {404}
     if not may(caller, permission):
         return {403}
+    if "{alert_id}" in name:
+        return {404}  # there is none here
     how = permissions().held(roles=caller.roles, scopes=caller.scopes)[permission]
     if "{decision_id}" in name and how.own and not own:
         return {404}

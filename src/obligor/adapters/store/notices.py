@@ -1,4 +1,4 @@
-"""Tells at once when a release is put in force, or an API key or an endpoint is changed, by whatever process."""
+"""Tells at once when a release is put in force, an API key, an endpoint or a list is changed, by whatever process."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 RELEASES: Final = "obligor_release"
 API_KEYS: Final = "obligor_api_key"
 WEBHOOKS: Final = "obligor_webhook"
+LISTS: Final = "obligor_list"
+ALERTS: Final = "obligor_alert"
 ERASURES: Final = "obligor_erasure"
 KEYRINGS: Final = "obligor_keyring"
 _EVERY_S: Final = 5.0

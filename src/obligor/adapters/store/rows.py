@@ -29,12 +29,15 @@ from obligor.adapters.store.arrays import (
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import IntegrityError
 from obligor.serving.acts import (
+    AlertRow,
+    AlertStepRow,
     ApiKeyRow,
     ArtefactRow,
     DecisionRow,
     ErasedRow,
     HoldRow,
     KeyringRow,
+    ListRow,
     OutboxRow,
     OutcomeRow,
     ProfileChangeRow,
@@ -253,6 +256,47 @@ _REVIEW_DECISION = _insert(
         "new_decision_id": UUID,
     },
 )
+_LIST = _insert(
+    "screening_list",
+    {
+        "leaf_index": INT8,
+        "list_sha256": TEXT,
+        "source": TEXT,
+        "published": DATE,
+        "entries": INT4,
+        "loaded_at": TIME,
+        "by": TEXT,
+    },
+    then="RETURNING pg_notify('obligor_list', list_sha256)",
+)
+_ALERT = _insert(
+    "alert",
+    {
+        "alert_id": UUID,
+        "decision_id": UUID,
+        "client_id": TEXT,
+        "subject": BYTEA,
+        "entry": TEXT,
+        "entry_sha256": TEXT,
+        "score": INT4,
+        "list_sha256": TEXT,
+        "opened_at": TIME,
+        "leaf_index": INT8,
+    },
+)
+_ALERT_STEP = _insert(
+    "alert_step",
+    {
+        "alert_id": UUID,
+        "step": TEXT,
+        "because": TEXT,
+        "until": TIME,
+        "at": TIME,
+        "by": TEXT,
+        "leaf_index": INT8,
+    },
+    then="RETURNING pg_notify('obligor_alert', step)",
+)
 _SUBJECT_KEY = Insert(
     "subject_key",
     (BYTEA, BYTEA, INT4, BYTEA, TIME),
@@ -383,6 +427,25 @@ def _review_decision(row: ReviewDecisionRow, leaf: bytes) -> Values:
     return row.review_id.bytes, leaf, *said, None if row.new_decision_id is None else row.new_decision_id.bytes
 
 
+def _list(row: ListRow, leaf: bytes) -> Values:
+    return (
+        *(leaf, row.list_sha256.encode(), row.source.encode(), day(row.published), int4(row.entries)),
+        *(time(row.loaded_at), row.by.encode()),
+    )
+
+
+def _alert(row: AlertRow, leaf: bytes) -> Values:
+    return (
+        *(row.alert_id.bytes, row.decision_id.bytes, row.client_id.encode(), row.subject, row.entry.encode()),
+        *(row.entry_sha256.encode(), int4(row.score), row.list_sha256.encode(), time(row.opened_at), leaf),
+    )
+
+
+def _alert_step(row: AlertStepRow, leaf: bytes) -> Values:
+    said = (row.alert_id.bytes, row.step.encode(), row.because.encode(), time(row.until), time(row.at))
+    return *said, row.by.encode(), leaf
+
+
 def _subject_key(row: SubjectKeyRow, _: bytes) -> Values:
     return row.key_id, row.subject, int4(row.version), row.wrapped, time(row.created_at)
 
@@ -415,6 +478,9 @@ _KEPT: Final[dict[type, tuple[Insert, Callable[[Any, bytes], Values]]]] = {
     WebhookRow: (_WEBHOOK, _webhook),
     ReviewRow: (_REVIEW, _review),
     ReviewDecisionRow: (_REVIEW_DECISION, _review_decision),
+    ListRow: (_LIST, _list),
+    AlertRow: (_ALERT, _alert),
+    AlertStepRow: (_ALERT_STEP, _alert_step),
     SubjectKeyRow: (_SUBJECT_KEY, _subject_key),
     ErasedRow: (_ERASED, _erased),
     HoldRow: (_HOLD, _hold),
@@ -425,7 +491,7 @@ INSERTS: Final = (*(insert for insert, _ in _KEPT.values()), REQUEST, NODE)
 
 def values_of(row: Row, leaf: bytes) -> Iterator[tuple[Insert, Values]]:
     """Give the values of a row, and of those that come with it, under the index of its leaf (packed)."""
-    if isinstance(row, ReleaseRow | ProfileChangeRow):
+    if isinstance(row, ReleaseRow | ProfileChangeRow | ListRow):
         for artefact in row.artefacts:
             yield _ARTEFACT, _artefact(artefact, leaf)
     insert, values = _KEPT[type(row)]

@@ -410,3 +410,67 @@ DELIVERY: Final = Table(
     Index("delivery_dead", "endpoint_id", "settled_at", postgresql_where=text("state = 'dead'")),
     comment="How far an event came on its way to an endpoint.",
 )
+
+SCREENING_LIST: Final = Table(
+    "screening_list",
+    METADATA,
+    Column("leaf_index", BigInteger, autoincrement=False),
+    Column("list_sha256", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("published", Date, nullable=False),
+    Column("entries", Integer, nullable=False),
+    Column("loaded_at", _TIME, nullable=False),
+    Column("by", Text, nullable=False),
+    PrimaryKeyConstraint("leaf_index", name="screening_list_pkey"),
+    comment="Which lists of names were loaded; the last one is screened against. What it says is an artefact.",
+)
+
+ALERT: Final = Table(
+    "alert",
+    METADATA,
+    Column("alert_id", Uuid),
+    Column("decision_id", Uuid, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("subject", LargeBinary, nullable=False),
+    Column("entry", Text, nullable=False),
+    Column("entry_sha256", Text, nullable=False),
+    Column("score", Integer, nullable=False),
+    Column("list_sha256", Text, nullable=False),
+    Column("opened_at", _TIME, nullable=False),
+    Column("leaf_index", BigInteger, nullable=False),
+    PrimaryKeyConstraint("alert_id", name="alert_pkey"),
+    UniqueConstraint("leaf_index", name="alert_leaf_index_key"),
+    Index("alert_subject", "subject"),
+    comment="Whose name is alike to which entry of a list; a person is named by a keyed hash, the score in ten-thousandths.",
+)
+
+ALERT_STEP: Final = Table(
+    "alert_step",
+    METADATA,
+    Column("alert_id", Uuid),
+    Column("step", Text),
+    Column("because", Text, nullable=False),
+    Column("until", _TIME, nullable=False),
+    Column("at", _TIME, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("leaf_index", BigInteger, nullable=False),
+    PrimaryKeyConstraint("alert_id", "step", name="alert_step_pkey"),
+    UniqueConstraint("leaf_index", name="alert_step_leaf_index_key"),
+    CheckConstraint("step IN ('proposed', 'cleared')", name="alert_step_is_known"),
+    comment="Who cleared an alert, or proposed to, why, and until when the hit does not count for this person.",
+)
+
+SCREENING_PROGRESS: Final = Table(
+    "screening_progress",
+    METADATA,
+    Column("list_sha256", Text),
+    Column("began", BigInteger, nullable=False),
+    Column("past", BigInteger, nullable=False),
+    Column("fresh", BigInteger, nullable=False),
+    Column("screened", BigInteger, nullable=False),
+    Column("opened", BigInteger, nullable=False),
+    Column("not_comparable", BigInteger, nullable=False),
+    Column("at", _TIME, nullable=False),
+    PrimaryKeyConstraint("list_sha256", name="screening_progress_pkey"),
+    comment="How far the decisions of the store were screened against a list: those of before it came, and those since.",
+)

@@ -1,8 +1,8 @@
 """Rows that are kept beside the log to be found again, held against the records that the log commits to.
 
-A record is the truth; a row repeats some of it. Rows of decisions, outcomes, reviews and releases come in the order of their
-leaves, and are held against each leaf as it passes. API keys, endpoints and people change, so that what their events leave is
-gathered and compared at the end.
+A record is the truth; a row repeats some of it. Rows of decisions, outcomes, reviews, releases and alerts come in
+the order of their leaves, and are held against each leaf as it passes. API keys, endpoints and people change, so that what
+their events leave is gathered and compared at the end.
 """
 
 from __future__ import annotations
@@ -33,14 +33,39 @@ _HELD: Final[Mapping[str, tuple[str, ...]]] = {
     "review_decision": ("review_id", "verdict", "outcome", "decided_at", "by", "new_decision_id"),
     "release": ("number", *_PINNED, "at", "by", "signature"),
     "profile_change": ("change_id", "step", "profile_sha256", "replaces_sha256", "because", "at", "by"),
+    "screening_list": ("list_sha256", "source", "published", "entries", "loaded_at", "by"),
+    "alert": (
+        *(
+            "alert_id",
+            "decision_id",
+            "client_id",
+            "subject",
+            "entry",
+            "entry_sha256",
+            "score",
+            "list_sha256",
+            "opened_at",
+        ),
+    ),
+    "alert_step": ("alert_id", "step", "because", "until", "at", "by"),
 }
 _TABLES: Final[Mapping[str, str]] = {
     "profile.proposed": "profile_change",
     "profile.approved": "profile_change",
     "review.requested": "review",
     "review.decided": "review_decision",
+    "list.loaded": "screening_list",
+    "alert.opened": "alert",
+    "alert.proposed": "alert_step",
+    "alert.cleared": "alert_step",
 }
 """Where the rows of an act are kept, where its kind is not the name of the table."""
+_NAMED: Final[Mapping[str, tuple[str, ...]]] = {
+    "decision": _PINNED,
+    "release": _PINNED,
+    "list.loaded": ("list_sha256",),
+}
+"""Which artefacts an act names."""
 _STATED: Final = ("number", *_PINNED, "at", "by")
 _KEY_COLUMNS: Final = ("client_id", "name", "scopes", "secret_sha256", "created_at", "expires_at", "revoked_at")
 _PEOPLE: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
@@ -138,8 +163,8 @@ class Projections:
             if len(found) > wanted:
                 self._stray(table, act.index)
         self._follow_requests(act.index, by=act.leaf.by)
-        if act.leaf.kind in ("decision", "release"):
-            self._pin(act.said.get("pins", act.said), act.index)
+        if names := _NAMED.get(act.leaf.kind):
+            self._pin(act.said.get("pins", act.said), names, act.index)
         if act.leaf.kind == "decision":
             self._hold_request(act)
         elif act.leaf.kind.startswith("key."):
@@ -194,9 +219,9 @@ class Projections:
             said = f"release {row.values['number']}: the signed statement names other artefacts than the row"
             self._findings.add(Kind.ROW_CHANGED, index, said, about="statement")
 
-    def _pin(self, pins: object, index: int) -> None:
+    def _pin(self, pins: object, names: tuple[str, ...], index: int) -> None:
         if isinstance(pins, dict):
-            for name in _PINNED:
+            for name in names:
                 self._pinned.setdefault(str(pins.get(name)), index)
 
     def _stray(self, table: str, index: int) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from fastapi.openapi.utils import get_openapi
 
 from obligor import __version__
-from obligor.core.application import form_of
 from obligor.core.errors import UnavailableError
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.http import shapes
@@ -63,7 +62,7 @@ class Document:
 def _application(release: Release | None) -> dict[str, Any]:
     if release is None:
         return {"type": "object", "description": "What it holds is not known: no release is in force."}
-    return application_schema(form_of(release.scorer, release.policy_reader), release.card, release=release.number)
+    return application_schema(release.reader.form, release.card, release=release.number)
 
 
 def _written(app: FastAPI, release: Release | None) -> dict[str, Any]:
@@ -73,7 +72,7 @@ def _written(app: FastAPI, release: Release | None) -> dict[str, Any]:
     schemas = plain.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for model in (shapes.Problem, shapes.Report, shapes.ReviewAsked, shapes.Credentials):
+    for model in (shapes.Problem, shapes.Report, shapes.ReviewAsked, shapes.ClearanceAsked, shapes.Credentials):
         made = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= made.pop("$defs", {}) | {model.__name__: made}
     schemas["Application"] = _application(release)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope
 
     from obligor.serving.acts import Caller, Recorded
+    from obligor.serving.clearing import AlertDesk
     from obligor.serving.deciding import DecisionService
     from obligor.serving.http.heads import Head
     from obligor.serving.meter import Meter
@@ -100,6 +101,8 @@ class Door:
     """Gives tokens for passwords, where people are those of the store."""
     reviews: ReviewService = field(kw_only=True)
     """Takes requests for reviews."""
+    alerts: AlertDesk = field(kw_only=True)
+    """Where alerts are looked at and cleared, by the few who may."""
 
     async def caller(self, scope: Scope, head: Head) -> Caller:
         """Find the caller of a request."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import Depends, Request, Response, Security
 from fastapi.security import HTTPBearer
 
-from obligor.core.errors import ApplicationError, Problem
+from obligor.core.errors import ApplicationError, NotFoundError, Problem
+from obligor.security.permissions import may
 from obligor.serving.acts import Caller  # noqa: TC001  FastAPI reads the annotations
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.http import shapes
@@ -54,12 +55,18 @@ def door_of(request: Request) -> Door:
 TheDoor = Annotated[Door, Depends(door_of)]
 
 
-def caller_with(permission: str) -> Callable[[Request, object], AsyncIterator[Caller]]:
-    """Give the dependency that finds a caller with a permission, and keeps a seat for them."""
+def caller_with(permission: str, *, hidden: str = "") -> Callable[[Request, object], AsyncIterator[Caller]]:
+    """Give the dependency that finds a caller with a permission, and keeps a seat for them.
+
+    Where ``hidden`` is a permission, who lacks it reads that there is nothing here.
+    """
 
     async def caller(request: Request, _shown: Annotated[object, Security(BEARER)]) -> AsyncIterator[Caller]:
         door = door_of(request)
         found = await door.caller(request.scope, read_head(request.scope["headers"]))
+        if hidden and not may(found, hidden):
+            door.meter.refused("scope")
+            raise NotFoundError("there is none")
         door.allow(found, permission)
         with door.seats.of(found.client_id):
             yield found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from obligor.core.applicant import ALIASES, NAME, NUMBER
 from obligor.core.application import LARGEST, MOST_CHARACTERS
 from obligor.core.bins import NumericBins
 from obligor.core.clauses import Role
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _TEXT = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028-\\u202e\\u2066-\\u2069]*$"
 _MOST_LEVELS = 40
+_APPLICANT = {NAME: "Jane Alba Example", ALIASES: "Jane Sample; J. A. Example", NUMBER: "C-0001"}
 _DAY = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _INVENTED_DAY = "2026-11-02"
 
@@ -131,7 +133,7 @@ def _example(card: Scorecard, name: str, column: Column) -> object:
     if column.type == "date":
         return _INVENTED_DAY
     if column.type == "text":
-        return _example_text(card, name, column)
+        return _APPLICANT.get(name) or _example_text(card, name, column)
     cuts = next((it.cuts for it in card.characteristics if it.feature == name and it.kind == "numeric"), ())
     if cuts:
         return cuts[len(cuts) // 2]

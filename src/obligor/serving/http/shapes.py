@@ -224,6 +224,72 @@ class ReviewsTold(Shape):
     reviews: list[ReviewTold]
 
 
+class AlertTold(Shape):
+    """An alert, told to who may read it."""
+
+    alert_id: UUID
+    decision_id: UUID
+    """The decision on the applicant."""
+    client_id: str
+    entry: str
+    """The id of the entry in the list."""
+    score: Annotated[float, Field(ge=0, le=1)]
+    list_sha256: Sha256
+    opened_at: Instant
+    state: Literal["open", "proposed", "cleared", "expired"]
+    needs_second: bool
+    """Whether two people clear it."""
+    proposed_by: str | None
+    cleared_by: str | None
+    because: str | None
+    until: Instant | None
+    """The instant from which the hit counts again."""
+
+
+class AlertWhy(Shape):
+    """What the list says of the entry that was hit."""
+
+    name: str
+    strength: Literal["main", "strong", "weak"]
+    kind: str
+    programmes: list[str]
+    born: Literal["exact", "swapped", "compatible", "near", "different", "unknown"]
+    """How the birth date agrees."""
+
+
+class OneAlertTold(AlertTold):
+    """An alert, and why it was opened."""
+
+    why: AlertWhy
+    algorithm: str
+    rules_sha256: Sha256
+
+
+class AlertsTold(Shape):
+    """The alerts that nobody has cleared, the most alike first; at most 200."""
+
+    alerts: list[AlertTold]
+
+
+class ClearanceAsked(Shape):
+    """Why an alert is of somebody else."""
+
+    because: Annotated[str, Field(min_length=1, max_length=500)]
+    days: Annotated[int, Field(ge=1, le=730)] = 365
+    """For how long it holds."""
+
+
+class ClearanceAnswer(Shape):
+    """What was recorded."""
+
+    alert_id: UUID
+    state: Literal["proposed", "cleared"]
+    """`proposed`: another person has to clear it."""
+    at: Instant
+    until: Instant
+    receipt: ReceiptTold
+
+
 class ReleaseTold(Shape):
     """What is in force."""
 

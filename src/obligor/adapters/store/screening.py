@@ -1,0 +1,172 @@
+"""Finds lists that were loaded, alerts and what came of them, and the decisions that are screened again."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+
+from obligor.adapters.store.address import connection_info, unavailable
+from obligor.adapters.store.rows import check_artefact
+from obligor.serving.acts import StoredDecision
+from obligor.serving.alerts import Progress
+from obligor.serving.clearing import StoredAlert
+from obligor.serving.lists import LoadedList
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from obligor.adapters.store.pool import Pool
+    from obligor.serving.aml import Cleared
+
+_LISTS: Final = """
+    SELECT list_sha256, source, published, entries, loaded_at, by FROM obligor.screening_list ORDER BY leaf_index DESC
+"""
+_DECISIONS: Final = """
+    SELECT decision_id, client_id, leaf_index, leaf.body AS leaf, record.body AS record, record.salt
+    FROM obligor.decision
+    JOIN obligor.leaf ON leaf.index = leaf_index
+    JOIN obligor.record USING (leaf_index)
+    WHERE leaf_index >= %s AND leaf_index < coalesce(%s, 9223372036854775807)
+    ORDER BY leaf_index LIMIT %s
+"""
+_PROGRESS: Final = """
+    SELECT list_sha256, began, past, fresh, screened, opened, not_comparable
+    FROM obligor.screening_progress WHERE list_sha256 = %s
+"""
+_BEGIN: Final = "SELECT size FROM obligor.tree_head"
+_LEFT: Final = """
+    SELECT count(*) AS left FROM obligor.decision
+    WHERE leaf_index >= %s OR (leaf_index >= %s AND leaf_index < %s)
+"""
+_WAITS: Final = """
+    SELECT EXISTS (SELECT FROM obligor.decision WHERE leaf_index >= %s)
+        OR EXISTS (SELECT FROM obligor.decision WHERE leaf_index >= %s AND leaf_index < %s) AS waits
+"""
+_SAVE: Final = """
+    INSERT INTO obligor.screening_progress
+        (list_sha256, began, past, fresh, screened, opened, not_comparable, at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (list_sha256) DO UPDATE SET
+        (past, fresh, screened, opened, not_comparable, at)
+        = (excluded.past, excluded.fresh, excluded.screened, excluded.opened, excluded.not_comparable, excluded.at)
+"""
+_STANDING: Final = """
+    SELECT subject, entry, entry_sha256 FROM obligor.alert
+    LEFT JOIN obligor.alert_step AS cleared ON cleared.alert_id = alert.alert_id AND cleared.step = 'cleared'
+    WHERE subject = ANY (%s) AND (cleared.until IS NULL OR cleared.until > %s)
+"""
+_CLEARED: Final = """
+    SELECT subject, entry, entry_sha256, max(until) AS until
+    FROM obligor.alert_step JOIN obligor.alert USING (alert_id)
+    WHERE step = 'cleared' AND until > %s GROUP BY subject, entry, entry_sha256
+"""
+_ALERTS: Final = """
+    SELECT alert.alert_id, decision_id, client_id, entry, score, list_sha256, opened_at, record.body AS record,
+        proposed.by AS proposed_by, cleared.by AS cleared_by, coalesce(cleared.because, proposed.because) AS because,
+        coalesce(cleared.until, proposed.until) AS until
+    FROM obligor.alert
+    JOIN obligor.record ON record.leaf_index = alert.leaf_index
+    LEFT JOIN obligor.alert_step AS proposed ON proposed.alert_id = alert.alert_id AND proposed.step = 'proposed'
+    LEFT JOIN obligor.alert_step AS cleared ON cleared.alert_id = alert.alert_id AND cleared.step = 'cleared'
+"""
+_ARTEFACT: Final = "SELECT body FROM obligor.artefact WHERE sha256 = %s"
+_PIECE: Final = "SELECT substring(body FROM %s FOR %s) AS piece FROM obligor.artefact WHERE sha256 = %s"
+_PIECE_BYTES: Final = 1 << 18
+_ALONE: Final = "SELECT pg_try_advisory_lock(hashtext('obligor'), hashtext('screening')) AS alone"
+
+
+class PostgresScreening:
+    """Fulfils the ports of :mod:`obligor.serving.lists`, :mod:`obligor.serving.alerts` and :mod:`obligor.serving.clearing`."""
+
+    def __init__(self, pool: Pool, url: str) -> None:
+        self._pool, self._url = pool, url
+
+    async def newest_list(self) -> LoadedList | None:
+        """Give the list that was loaded last."""
+        found = await self._pool.rows(f"{_LISTS} LIMIT 1")
+        return LoadedList(**found[0]) if found else None
+
+    async def lists(self) -> tuple[LoadedList, ...]:
+        """Give every list that was loaded, the last first."""
+        return tuple(LoadedList(**row) for row in await self._pool.rows(_LISTS))
+
+    async def artefact(self, sha256: str) -> bytes | None:
+        """Give what a list says; its hash was checked."""
+        found = await self._pool.rows(_ARTEFACT, (sha256,))
+        if not found:
+            return None
+        body: bytes = found[0]["body"]
+        check_artefact(sha256, body)
+        return body
+
+    async def pieces(self, sha256: str) -> AsyncIterator[bytes]:
+        """Give what a list says, piece by piece; nothing of one that is not kept."""
+        at, found = 1, await self._pool.rows(_PIECE, (1, _PIECE_BYTES, sha256))
+        while found and found[0]["piece"]:
+            yield found[0]["piece"]
+            at += _PIECE_BYTES
+            found = await self._pool.rows(_PIECE, (at, _PIECE_BYTES, sha256))
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[bool]:
+        """Tell whether no other process is at it, and keep others from it meanwhile, by a lock of a session of its own."""
+        info = connection_info(self._url, name="screening")
+        try:
+            async with await psycopg.AsyncConnection.connect(info, autocommit=True) as connection:
+                row = await (await connection.execute(_ALONE.encode())).fetchone()
+                yield bool(row and row[0])
+        except (psycopg.Error, OSError) as error:
+            raise unavailable(self._url, error) from error
+
+    async def progress(self, list_sha256: str) -> Progress:
+        """Tell how far a list has come; one that has not begun begins."""
+        found = await self._pool.rows(_PROGRESS, (list_sha256,))
+        if found:
+            return Progress(**found[0])
+        (head,) = await self._pool.rows(_BEGIN)
+        return Progress(list_sha256, head["size"], 0, head["size"])
+
+    async def waits(self, progress: Progress) -> bool:
+        """Tell whether any decision is still to be looked at."""
+        (found,) = await self._pool.rows(_WAITS, (progress.fresh, progress.past, progress.began))
+        return bool(found["waits"])
+
+    async def left(self, progress: Progress) -> int:
+        """Count the decisions that are still to be looked at."""
+        (found,) = await self._pool.rows(_LEFT, (progress.fresh, progress.past, progress.began))
+        return int(found["left"])
+
+    async def save_progress(self, progress: Progress, *, at: datetime) -> None:
+        """Keep how far a list has come."""
+        await self._pool.write(_SAVE, (*progress, at))
+
+    async def decisions_from(self, first: int, *, before: int | None, limit: int) -> tuple[StoredDecision, ...]:
+        """Give decisions in the order of the log, from a leaf on (closed) and up to another (open)."""
+        return tuple(StoredDecision(**row) for row in await self._pool.rows(_DECISIONS, (first, before, limit)))
+
+    async def standing(self, subjects: Sequence[bytes], *, at: datetime) -> frozenset[Cleared]:
+        """Give the hits of subjects that need no alert: one is open, or was cleared and still holds."""
+        found = await self._pool.rows(_STANDING, (list(subjects), at))
+        return frozenset(map(_key, found))
+
+    async def cleared(self, *, at: datetime) -> dict[Cleared, datetime]:
+        """Give what was cleared and still holds, and until when."""
+        return {_key(row): row["until"] for row in await self._pool.rows(_CLEARED, (at,))}
+
+    async def alert(self, alert_id: UUID) -> StoredAlert | None:
+        """Find an alert."""
+        found = await self._pool.rows(f"{_ALERTS} WHERE alert.alert_id = %s", (alert_id,))
+        return StoredAlert(**found[0]) if found else None
+
+    async def alerts(self, *, limit: int) -> tuple[StoredAlert, ...]:
+        """Give the alerts that nobody has cleared: the most alike first, equal ones in the order of the log."""
+        query = f"{_ALERTS} WHERE cleared.by IS NULL ORDER BY score DESC, alert.leaf_index LIMIT %s"
+        return tuple(StoredAlert(**row) for row in await self._pool.rows(query, (limit,)))
+
+
+def _key(row: dict[str, Any]) -> Cleared:
+    return bytes(row["subject"]), row["entry"], row["entry_sha256"]

@@ -1,0 +1,204 @@
+"""Lists and clears alerts from the command line, and screens the decisions of the store again without waiting for a service."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import msgspec
+
+from obligor.bootstrap.gates import open_screening
+from obligor.bootstrap.lists import with_store
+from obligor.bootstrap.privacy import open_sealer
+from obligor.bootstrap.store import service_settings
+from obligor.core.errors import InvalidInputError, ObligorError, UnavailableError
+from obligor.settings import read_author, read_gate_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from obligor.bootstrap.store import Store
+    from obligor.serving.alerts import Progress as Reached
+    from obligor.serving.alerts import Rescreening
+    from obligor.serving.clearing import AlertDesk
+    from obligor.telemetry import Progress
+
+_PAUSE_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The alerts that wait for somebody, and how far the decisions of the store were screened."""
+
+    alerts: Sequence[Mapping[str, Any]]
+    reached: Reached | None
+    left: int
+    """Decisions that are still to be looked at."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        reached = None if self.reached is None else self.reached._asdict() | {"left": self.left}
+        return {"alerts": [*self.alerts], "screening": reached}
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        told = [
+            f"{it['alert_id']}  {it['score']:.4f}  entry {it['entry']}  decision {it['decision_id']}  {it['state']}"
+            for it in self.alerts
+        ]
+        return [*(told or ["no alert waits"]), *self._reached()]
+
+    def _reached(self) -> list[str]:
+        if self.reached is None:
+            return ["no list was loaded, or nothing was screened against it yet"]
+        done = "every decision" if not self.left else f"all but {self.left:,} decisions"
+        mute = self.reached.not_comparable
+        return [
+            f"list {self.reached.list_sha256[:12]}: {done} looked at, {self.reached.screened:,} screened, "
+            f"{self.reached.opened:,} alerts opened" + (f", {mute:,} without a name to compare" if mute else "")
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One alert."""
+
+    alert: Mapping[str, Any]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return dict(self.alert)
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        it, why = self.alert, self.alert["why"]
+        told = [
+            f"alert {it['alert_id']}, {it['state']}, opened {it['opened_at']}",
+            f"  decision {it['decision_id']} of {it['client_id']}",
+            (
+                f"  entry {it['entry']} of list {it['list_sha256'][:12]}: {why['name']}, {why['kind']}, "
+                f"{' '.join(why['programmes'])}"
+            ),
+            f"  score {it['score']:.4f}, birth date {why['born']}"
+            + (", to be cleared by two people" if it["needs_second"] else ""),
+        ]
+        if it["because"]:
+            told.append(f"  {it['cleared_by'] or it['proposed_by']}: {it['because']}, until {it['until']}")
+        return told
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What was recorded of a clearance."""
+
+    said: Mapping[str, Any]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return dict(self.said)
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        if self.said["state"] == "proposed":
+            return [f"proposed; another person clears it: obligor alerts clear {self.said['alert_id']} --because ..."]
+        return [f"cleared until {self.said['until']}"]
+
+
+def queue() -> Queue:
+    """Give the alerts that nobody has cleared."""
+
+    async def found(store: Store) -> Queue:
+        return await _queue(store)
+
+    return with_store(found)
+
+
+def show_alert(alert_id: str) -> Shown:
+    """Give one alert."""
+    wanted = _id(alert_id)
+
+    async def found(store: Store) -> Shown:
+        from obligor.serving.clearing import plain
+
+        return Shown(plain(await _desk(store).found(wanted), store.sources.now(), why=True))
+
+    return with_store(found)
+
+
+def clear_alert(alert_id: str, *, because: str, days: int) -> Cleared:
+    """Clear an alert, or propose to, as who works here (``OBLIGOR_AUTHOR``)."""
+    wanted = _id(alert_id)
+
+    async def cleared(store: Store) -> Cleared:
+        from obligor.serving.clearing import Clearance
+
+        recorded = await _desk(store).step(wanted, Clearance(because, days), by=read_author(os.environ))
+        return Cleared(msgspec.json.decode(recorded.response))
+
+    return with_store(cleared)
+
+
+def screen_again(*, progress: Progress) -> Queue:
+    """Screen the decisions of the store against the list in force, to the end; where it was stopped, it goes on.
+
+    Raises
+    ------
+    UnavailableError
+        Where no list was loaded, or the compliance profile has screening switched off.
+    """
+    settings, asked = service_settings(), read_gate_settings(os.environ)
+
+    async def screened(store: Store) -> Queue:
+        from obligor.bootstrap.service import open_releases
+
+        releases = await open_releases(store)
+        sealer = await open_sealer(store, settings)
+        async with open_screening(store, releases, sealer, asked, data=settings.data, failed=_raise) as screening:
+            if screening.lists.screener is None:
+                raise UnavailableError("no list was loaded", hint="obligor lists load FILE")
+            if not screening.again.wanted():
+                raise UnavailableError("the compliance profile in force has screening switched off")
+            await _to_the_end(store, screening.again, progress)
+        return await _queue(store)
+
+    return with_store(screened)
+
+
+async def _to_the_end(store: Store, again: Rescreening, progress: Progress) -> None:
+    from obligor.serving.alerts import AT_ONCE
+
+    left = (await _queue(store)).left
+    with progress.step("screening decisions", total=left) as advance:
+        while left:
+            if await again.step():
+                advance(AT_ONCE)
+                continue
+            await asyncio.sleep(_PAUSE_S)  # a service may be at it as well
+            left = (await _queue(store)).left
+
+
+async def _queue(store: Store) -> Queue:
+    newest = await store.screening.newest_list()
+    reached = None if newest is None else await store.screening.progress(newest.list_sha256)
+    left = 0 if reached is None else await store.screening.left(reached)
+    return Queue(await _desk(store).waiting(), reached, left)
+
+
+def _desk(store: Store) -> AlertDesk:
+    from obligor.serving.clearing import AlertDesk
+
+    return AlertDesk(store.screening, store.archive, store.recorder, store.sources)
+
+
+def _raise(error: ObligorError) -> None:
+    raise error
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise InvalidInputError("ALERT: wanted the id of an alert", hint="obligor alerts list") from None

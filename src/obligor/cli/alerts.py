@@ -1,0 +1,55 @@
+"""Commands that show alerts, clear them, and screen the decisions of the store again."""
+
+from __future__ import annotations
+
+import click
+
+from obligor.cli.options import json_option, quiet_option, show, telling
+
+
+@click.group()
+def alerts() -> None:
+    """Look at applicants who are alike to an entry of the list, and clear those who are somebody else."""
+
+
+@alerts.command("list")
+@json_option
+def list_alerts(*, as_json: bool) -> None:
+    """Show the alerts that nobody has cleared, the most alike first, and how far the store was screened."""
+    from obligor.bootstrap.alerts import queue
+
+    show(queue(), quiet=False, as_json=as_json)
+
+
+@alerts.command("show")
+@click.argument("alert")
+@json_option
+def show_one(alert: str, *, as_json: bool) -> None:
+    """Show ALERT, and what the list says of the entry."""
+    from obligor.bootstrap.alerts import show_alert
+
+    show(show_alert(alert), quiet=False, as_json=as_json)
+
+
+@alerts.command("clear")
+@click.argument("alert")
+@click.option("--because", required=True, help="Why it is somebody else.")
+@click.option("--days", type=click.IntRange(1, 730), default=365, show_default=True, help="For how long that holds.")
+@json_option
+def clear(alert: str, *, because: str, days: int, as_json: bool) -> None:
+    """Clear ALERT; from a score of 0.95 on, propose to, and another person clears it."""
+    from obligor.bootstrap.alerts import clear_alert
+
+    show(clear_alert(alert, because=because, days=days), quiet=False, as_json=as_json)
+
+
+@alerts.command("rescreen")
+@quiet_option
+@json_option
+def rescreen(*, quiet: bool, as_json: bool) -> None:
+    """Screen every decision of the store against the list in force; where it was stopped, it goes on."""
+    from obligor.bootstrap.alerts import screen_again
+
+    with telling(quiet=quiet or as_json) as progress:
+        done = screen_again(progress=progress)
+    show(done, quiet=quiet, as_json=as_json)

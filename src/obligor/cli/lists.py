@@ -1,0 +1,44 @@
+"""Commands that load lists of names, and tell which were loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from obligor.cli.options import json_option, show
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@click.group()
+def lists() -> None:
+    """Load the list that applicants are screened against; each one is recorded in the audit log."""
+
+
+@lists.command("load")
+@click.argument("path", type=click.Path(path_type=Path), metavar="FILE")
+@click.option(
+    "--published",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The day of a list that does not say it itself.",
+)
+@click.option("--older", is_flag=True, help="An older day than that of the list in force is meant.")
+@json_option
+def load(path: Path, *, published: datetime | None, older: bool, as_json: bool) -> None:
+    """Put the list of FILE in force, in running services at once: SDN.XML, SDN.CSV, or a folder that holds one of them."""
+    from obligor.bootstrap.lists import load as loaded
+
+    day = published.date() if published else None
+    show(loaded(path, published=day, older=older), quiet=False, as_json=as_json)
+
+
+@lists.command("list")
+@json_option
+def list_lists(*, as_json: bool) -> None:
+    """Show the lists that were loaded, the last first."""
+    from obligor.bootstrap.lists import known
+
+    show(known(), quiet=False, as_json=as_json)

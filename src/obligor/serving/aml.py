@@ -1,0 +1,195 @@
+"""The gate `aml`: an applicant is not somebody on a list of sanctions, as a screening by name, aliases and birth date shows.
+
+It keeps which list, which algorithm and which rules were asked, and nothing of a hit: who is on a list, and that somebody seems
+to be, is not for those who read decisions. A list that is too old, or not there, and a
+name that is missing or cannot be compared, have said nothing: the gate is pending, and never passed. A hit that was cleared for
+this very person does not count, as long as that holds and the list says the same of the entry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from hashlib import sha256
+from hmac import digest
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from obligor.core.applicant import ALIASES, BETWEEN_ALIASES, BIRTH_DATE, NAME, NUMBER
+from obligor.core.errors import ScreeningError
+from obligor.serving.encoding import encode
+from obligor.serving.gates import GateResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from obligor.core.application import Application
+    from obligor.core.profile import GateName
+    from obligor.screening.matching import Hit
+    from obligor.screening.screener import Asked, Screener
+    from obligor.security.signing import SigningKey
+
+MOST_ALIASES: Final = 8
+_PURPOSE: Final = "screening-subjects"
+Cleared = tuple[bytes, str, str]
+"""A subject, an entry, and the version of the entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class AmlColumns:
+    """The fields of an application that say who applies."""
+
+    names: tuple[str, ...] = (NAME,)
+    """Which together hold the name."""
+    aliases: str = ALIASES
+    born: str = BIRTH_DATE
+    number: str = NUMBER
+
+    def asked(self, fields: Mapping[str, Any], screener: Screener) -> tuple[Asked, ...]:
+        """Give what is asked of a list.
+
+        Raises
+        ------
+        ScreeningError
+            Where a name or the birth date cannot be compared, or there are too many aliases.
+        """
+        texts = [it for it in map(fields.get, self.names) if isinstance(it, str)]
+        others = fields.get(self.aliases)
+        aliases = [it for it in others.split(BETWEEN_ALIASES) if it.strip()] if isinstance(others, str) else []
+        if len(aliases) > MOST_ALIASES:
+            raise ScreeningError(f"aliases: wanted at most {MOST_ALIASES}")
+        born = fields.get(self.born)
+        return screener.asked((" ".join(texts), *aliases), None if born is None else str(born))
+
+
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """Names those who are screened, for clearing and for alerts, by what tells nothing of them without the deployment's key."""
+
+    secret: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, key: SigningKey) -> Subjects:
+        """Derive the secret from the signing key, whose signatures of one text are always the same (RFC 8032)."""
+        return cls(sha256(key.sign_statement(b"obligor/screening-subjects/1", purpose=_PURPOSE)).digest())
+
+    def of_person(self, asked: Sequence[Asked], *, number: str | None, application_id: str | None) -> bytes:
+        """Name a person: by the lender's number, or else by the application, and by what was screened of them."""
+        known = ["number", number] if number else ["application", application_id]
+        people = [[parts, None if born is None else [born.earliest, born.latest]] for parts, born in asked]
+        return digest(self.secret, encode([known, people]), "sha256")
+
+
+class Clearances:
+    """Which hits were cleared for whom, and until when, as the store said last."""
+
+    def __init__(self) -> None:
+        self.until: Mapping[Cleared, datetime] = {}
+
+    def left(self, hits: Iterable[Hit], subject: bytes, *, at: datetime) -> tuple[Hit, ...]:
+        """Give the hits that were not cleared."""
+        return tuple(it for it in hits if not self._holds((subject, it.entry, it.version), at))
+
+    def _holds(self, cleared: Cleared, at: datetime) -> bool:
+        until = self.until.get(cleared)
+        return until is not None and at < until
+
+
+class Current(Protocol):
+    """Where the list in force is."""
+
+    @property
+    def screener(self) -> Screener | None:
+        """Screens against it; none where there is none."""
+        ...
+
+
+class AmlGate:
+    """Screens whoever applies against the list in force, at once where the same was asked before and else in a thread.
+
+    Parameters
+    ----------
+    application_id
+        Gives what the client calls an application.
+    """
+
+    name: GateName = "aml"
+
+    def __init__(
+        self,
+        lists: Current,
+        *,
+        subjects: Subjects,
+        clearances: Clearances | None = None,
+        columns: AmlColumns | None = None,
+        application_id: Callable[[Application], str | None] = lambda _: None,
+    ) -> None:
+        self._lists, self._subjects = lists, subjects
+        self._clearances, self._columns = clearances or Clearances(), columns or AmlColumns()
+        self._application_id = application_id
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="screening")
+
+    def close(self) -> None:
+        """Let the thread go."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def at_once(self, application: Application, *, at: datetime) -> GateResult | None:
+        """Judge an applicant who was screened before, or cannot be; none where the list is to be asked."""
+        screener = self._lists.screener
+        if screener is None:
+            return _pending("no_list")
+        try:
+            asked = self._columns.asked(application.fields, screener)
+        except ScreeningError:
+            return _pending("not_comparable")
+        found = [screener.known(it) for it in asked]
+        known = [it for it in found if it is not None]
+        return self._judge(screener, application, asked, known, at) if len(known) == len(found) else None
+
+    async def evaluate(self, application: Application, *, at: datetime) -> GateResult:
+        """Judge an applicant at the instant of the decision."""
+        screener = self._lists.screener
+        if screener is None:
+            return _pending("no_list")
+        try:
+            asked = self._columns.asked(application.fields, screener)
+        except ScreeningError:
+            return _pending("not_comparable")
+        found = await self.find(screener, asked)
+        return self._judge(screener, application, asked, found, at)
+
+    async def find(self, screener: Screener, asked: Sequence[Asked]) -> list[tuple[Hit, ...]]:
+        """Ask the list in the thread, where others go on meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: [*map(screener.hits, asked)])
+
+    def _judge(
+        self,
+        screener: Screener,
+        application: Application,
+        asked: Sequence[Asked],
+        found: Iterable[Sequence[Hit]],
+        at: datetime,
+    ) -> GateResult:
+        """Give what the gate says: a hit counts on an old list as well, but no hit does not."""
+        hits: tuple[Hit, ...] = tuple(hit for each in found for hit in each)
+        if hits:
+            number = application.fields.get(self._columns.number)
+            subject = self._subjects.of_person(
+                asked,
+                number=None if number is None else str(number),
+                application_id=self._application_id(application),
+            )
+            hits = self._clearances.left(hits, subject, at=at)
+        screening = screener.screening(hits, today=at.date())
+        evidence = {
+            "list_sha256": screening.snapshot_sha256,
+            "algorithm": screening.algorithm,
+            "rules_sha256": screening.config_sha256,
+            "stale": screening.stale,
+        }
+        return GateResult("fail" if hits else "pending" if screening.stale else "pass", evidence)
+
+
+def _pending(trouble: str) -> GateResult:
+    return GateResult("pending", {"trouble": trouble})

@@ -1,0 +1,73 @@
+"""The routes of alerts: for the few who may know of them; to everybody else there is nothing here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+
+from obligor.serving.acts import Caller
+from obligor.serving.clearing import MOST_BYTES
+from obligor.serving.http import shapes
+from obligor.serving.http.decisions import KEY_HEADER, body_of, recorded
+from obligor.serving.http.door import recorded_answer
+from obligor.serving.http.heads import read_head
+from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
+
+router = APIRouter()
+Reader = Annotated[Caller, Depends(caller_with("alert.read", hidden="alert.read"))]
+Clearer = Annotated[Caller, Depends(caller_with("alert.clear", hidden="alert.read"))]
+AlertId = Annotated[UUID, Path(description="The id of the alert.")]
+
+
+@router.get(
+    "/v1/alerts",
+    operation_id="getAlerts",
+    summary="The alerts that wait for somebody",
+    description="Applicants who are alike to an entry of the list, the most alike first. For everybody else there "
+    "is nothing here. Permission: `alert.read`.",
+    response_model=shapes.AlertsTold,
+    responses=answers(404, told="The alerts."),
+    dependencies=[Depends(only())],
+    tags=["Alerts"],
+)
+async def alerts(door: TheDoor, caller: Reader) -> Response:
+    """Give the alerts that nobody has cleared."""
+    return respond_plain({"alerts": await door.alerts.alerts(caller)})
+
+
+@router.get(
+    "/v1/alerts/{alert_id:uuid}",
+    operation_id="getAlert",
+    summary="One alert, and why it was opened",
+    description="By what the list says; what the applicant said is in the record of the decision. Permission: "
+    "`alert.read`.",
+    response_model=shapes.OneAlertTold,
+    responses=answers(404, told="The alert."),
+    dependencies=[Depends(only())],
+    tags=["Alerts"],
+)
+async def alert(door: TheDoor, caller: Reader, alert_id: AlertId) -> Response:
+    """Give one alert."""
+    return respond_plain(await door.alerts.alert(caller, alert_id))
+
+
+@router.post(
+    "/v1/alerts/{alert_id:uuid}/clearances",
+    operation_id="clearAlert",
+    summary="Clear an alert that is of somebody else",
+    description="From a score of 0.95 on, the first person proposes, and another clears. Then the hit counts no more for this "
+    "person and this entry, until it expires or the list says something else of the entry. Permission: `alert.clear`.",
+    status_code=201,
+    response_model=shapes.ClearanceAnswer,
+    responses=recorded(404, ok=201, told="The clearance, or the proposal, recorded."),
+    openapi_extra={"parameters": [KEY_HEADER], "requestBody": body_of("ClearanceAsked", described="At most 4 KiB.")},
+    dependencies=[Depends(only())],
+    tags=["Alerts"],
+)
+async def clear(request: Request, door: TheDoor, caller: Clearer, alert_id: AlertId) -> Response:
+    """Clear an alert, or propose to."""
+    key = read_head(request.scope["headers"]).key
+    body = await door.body(request.scope, request.receive, most=MOST_BYTES)
+    return respond(recorded_answer(await door.alerts.clear(caller, key=key, alert_id=alert_id, body=body)))

@@ -1,0 +1,440 @@
+"""Lists in a real store, and whom a new list finds among those who applied before."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import msgspec
+import psycopg
+import pytest
+from tests.keyrings import stored_keyring
+from tests.lending import KEY, Clock, Lender, lending
+from tests.screening.lists import PUBLISHED, SNAPSHOT
+from tests.serving.gated import good_application, release_of
+
+from obligor.adapters.store.log_source import open_log
+from obligor.adapters.store.pool import Pool
+from obligor.adapters.store.screening import PostgresScreening
+from obligor.bootstrap.gates import opened_records
+from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, InvalidInputError, NotFoundError
+from obligor.governance.audit.verifying import verify_log
+from obligor.screening.lists import Entry, ListedName, ListSnapshot, parse_list
+from obligor.screening.screener import Screener
+from obligor.security.signing import Verifier
+from obligor.serving import alerts
+from obligor.serving.alerts import Rescreening
+from obligor.serving.aml import AmlColumns, AmlGate, Clearances, Subjects
+from obligor.serving.clearing import AlertDesk, Clearance
+from obligor.serving.lists import ListInForce, load_list
+from obligor.serving.sealed import Sealer
+from obligor.telemetry import Silence
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+JANE: Final = Entry("2001", "individual", (ListedName("EXAMPLE, Jane Alba", "main"),), programmes=("INVENTED-9",))
+NEXT: Final = replace(SNAPSHOT, published=PUBLISHED + timedelta(days=1), entries=(*SNAPSHOT.entries, JANE))
+CHANGED: Final = replace(
+    NEXT,
+    published=PUBLISHED + timedelta(days=2),
+    entries=(*SNAPSHOT.entries, replace(JANE, programmes=("INVENTED-8",))),
+)
+COLUMNS: Final = AmlColumns()
+KEYS: Final = count()
+
+
+@dataclass
+class Office:
+    """A lender that screens."""
+
+    url: str
+    lender: Lender
+    store: PostgresScreening
+    lists: ListInForce
+    clearances: Clearances
+    again: Rescreening
+    desk: AlertDesk
+
+    async def load(self, snapshot: ListSnapshot, *, by: str = "ada", older: bool = False) -> None:
+        await load_list(
+            snapshot,
+            by=by,
+            older=older,
+            lists=self.store,
+            recorder=self.lender.recorder,
+            sources=self.lender.sources,
+        )
+        await self.lists.look()
+
+    async def apply(self, name: str | None, at: int = 0, **more: str) -> dict[str, Any]:
+        application = good_application() | {"customer": f"c-{name}-{at}"}
+        application |= {} if name is None else {"applicant_name": name}
+        return await self.lender.decide_one(application | more, client="bank", key=f"k{next(KEYS)}")
+
+    async def screen(self) -> int:
+        """Screen until nothing is left; give the steps that it took."""
+        steps = 0
+        while await self.again.step():
+            steps += 1
+        return steps
+
+    async def waiting(self) -> list[tuple[str, str, str]]:
+        return [(it["decision_id"], it["entry"], it["state"]) for it in await self.desk.waiting()]
+
+    async def clear(self, *, by: str, days: int = 30) -> str:
+        (alert, *_) = await self.desk.waiting()
+        done = await self.desk.step(UUID(alert["alert_id"]), Clearance("another birth place", days), by=by)
+        self.clearances.until = await self.store.cleared(at=self.lender.sources.now())
+        return str(msgspec.json.decode(done.response)["state"])
+
+    def findings(self) -> list[str]:
+        with open_log(self.url) as source:
+            verdict = verify_log(source, signatures=Verifier(KEY.verifier), progress=Silence())
+        return [it.message for it in verdict.findings]
+
+
+@asynccontextmanager
+async def office(url: str, *, aml: str = "enforce", clock: Clock | None = None) -> AsyncIterator[Office]:
+    pool, clearances, subjects = Pool(url), Clearances(), Subjects.of(KEY)
+    store = PostgresScreening(pool, url)
+
+    async def prepared(sha256: str) -> Screener:
+        body = b"".join([it async for it in store.pieces(sha256)])
+        if not body:
+            raise IntegrityError("the list is no longer kept")
+        return Screener.of(parse_list(body))
+
+    lists = ListInForce(store, prepared)
+    release = release_of(aml=aml)
+    gate = AmlGate(lists, subjects=subjects, clearances=clearances, application_id=release.application_id)
+    try:
+        async with lending(url, made=release, gates={"aml": gate}, clock=clock) as lender:
+            sealer = Sealer(stored_keyring(url), lender.archive, lender.sources)
+            again = Rescreening(
+                lists,
+                store,
+                lender.recorder,
+                lender.sources,
+                gate,
+                subjects,
+                COLUMNS,
+                partial(opened_records, sealer),
+                lambda: aml != "off",
+            )
+            desk = AlertDesk(store, lender.archive, lender.recorder, lender.sources)
+            await lists.look()
+            clearances.until = await store.cleared(at=lender.sources.now())
+            yield Office(url, lender, store, lists, clearances, again, desk)
+    finally:
+        gate.close()
+        await pool.close()
+
+
+def test_a_customer_whom_a_new_list_adds_gets_one_alert_and_the_decision_stays(store_url: str) -> None:
+    async def main() -> None:
+        async with office(store_url) as of:
+            await of.load(SNAPSHOT)
+            jane = await of.apply("Jane Alba Example", 1)
+            bo, nobody = await of.apply("Bo Nguyen", 2), await of.apply(None, 3)
+            assert (jane["outcome"], bo["outcome"]) == ("approve", "approve")
+            assert (nobody["outcome"], nobody["because"]) == ("hold", "gate:review")
+            await of.screen()
+            assert await of.waiting() == []
+            await of.load(NEXT)
+            await of.screen()
+            assert await of.waiting() == [(jane["decision_id"], "2001", "open")]
+            await of.screen()
+            assert len(await of.waiting()) == 1
+            progress = await of.store.progress(NEXT.sha256)
+            assert (progress.screened, progress.opened, progress.not_comparable) == (2, 1, 1)
+            assert await of.store.left(progress) == 0
+            stored = await of.lender.archive.decision(UUID(jane["decision_id"]))
+            assert stored is not None
+            assert json.loads(stored.record)["gates"]["aml"]["result"] == "pass"
+            assert of.findings() == []
+
+    asyncio.run(main())
+
+
+def test_an_applicant_who_is_on_the_list_is_referred_and_gets_an_alert_that_is_apart_from_the_decision(
+    store_url: str,
+) -> None:
+    async def main() -> None:
+        async with office(store_url) as of:
+            await of.load(SNAPSHOT)
+            oleg = await of.apply("Oleg Petrovich Korvand")
+            jane = await of.apply("Jane Example", 1)
+            assert (oleg["outcome"], oleg["because"]) == ("refer", "gate:review")
+            assert jane["receipt"]["leaf_index"] == oleg["receipt"]["leaf_index"] + 1  # no act between them tells
+            await of.screen()
+            assert await of.waiting() == [(oleg["decision_id"], "1001", "open")]
+
+    asyncio.run(main())
+
+
+def test_monitoring_has_no_effect_on_the_decision_and_still_opens_alerts(store_url: str) -> None:
+    async def main() -> None:
+        async with office(store_url, aml="monitor") as of:
+            await of.load(SNAPSHOT)
+            oleg, jane = await of.apply("Oleg Korvand", 1), await of.apply("Jane Example", 1)
+            assert (oleg["outcome"], oleg["because"]) == (jane["outcome"], jane["because"])
+            await of.screen()
+            assert [it[0] for it in await of.waiting()] == [oleg["decision_id"]]
+
+    asyncio.run(main())
+
+
+def test_with_screening_off_nobody_is_looked_at(store_url: str) -> None:
+    async def main() -> None:
+        async with office(store_url, aml="off") as of:
+            await of.lender.decide(3)
+            await of.load(SNAPSHOT)
+            assert await of.screen() == 0
+
+    asyncio.run(main())
+
+
+def test_screening_that_was_stopped_goes_on_and_opens_no_alert_twice(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerts, "AT_ONCE", 2)
+
+    async def main() -> None:
+        async with office(store_url) as of:
+            made = [(await of.apply("Jane Alba Example", at))["decision_id"] for at in range(7)]
+            await of.load(NEXT)
+            assert await of.again.step()
+            async with of.store.alone() as alone:
+                assert alone
+                assert not await of.again.step()  # another process is at it
+        async with office(store_url) as of:  # as after a crash between the alerts and the progress
+            progress = await of.store.progress(NEXT.sha256)
+            await of.store.save_progress(progress._replace(past=0), at=of.lender.sources.now())
+            later = await of.apply("Jane Alba Example", 8)
+            assert await of.screen() == 5
+            assert sorted(it[0] for it in await of.waiting()) == sorted([*made, later["decision_id"]])
+            assert of.findings() == []
+
+    asyncio.run(main())
+
+
+def test_who_was_erased_or_whose_record_does_not_open_is_counted_and_the_others_are_screened(store_url: str) -> None:
+    async def main() -> None:
+        async with office(store_url) as of:
+            erased, moved, kept = [
+                await of.apply("Jane Alba Example", at, applicant_number=f"C-{at}") for at in range(3)
+            ]
+            with psycopg.connect(store_url, autocommit=True) as owner:
+                owner.execute(
+                    "UPDATE obligor.subject_key SET version = NULL, wrapped = NULL, destroyed_at = now() WHERE subject ="
+                    " (SELECT subject FROM obligor.decision WHERE decision_id = %s)",
+                    (erased["decision_id"],),
+                )
+                owner.execute(
+                    "UPDATE obligor.subject_key SET wrapped = '\\x00' WHERE subject ="
+                    " (SELECT subject FROM obligor.decision WHERE decision_id = %s)",
+                    (moved["decision_id"],),
+                )
+        async with office(store_url) as of:
+            await of.load(NEXT)
+            await of.screen()
+            assert [it[0] for it in await of.waiting()] == [kept["decision_id"]]
+            assert (await of.store.progress(NEXT.sha256)).not_comparable == 2
+
+    asyncio.run(main())
+
+
+def test_equal_alerts_stand_in_the_order_in_which_they_were_opened(store_url: str) -> None:
+    async def main() -> None:
+        async with office(store_url) as of:
+            made = [(await of.apply("Jane Alba Example", at))["decision_id"] for at in range(4)]
+            await of.load(NEXT)
+            await of.screen()
+            assert [it[0] for it in await of.waiting()] == made
+
+    asyncio.run(main())
+
+
+def test_two_people_clear_a_strong_alert_and_then_it_is_a_hit_no_more_within_its_scope(store_url: str) -> None:
+    clock = Clock()
+
+    async def main() -> None:
+        async with office(store_url, clock=clock) as of:
+            await of.load(NEXT)
+            await of.apply("Jane Alba Example", 1, applicant_number="C-1")
+            await of.screen()
+            assert await of.clear(by="Ada") == "proposed"
+            assert [it[2] for it in await of.waiting()] == ["proposed"]
+            again = await of.apply("Jane Alba Example", 2, applicant_number="C-1")
+            assert again["outcome"] == "refer"  # a proposal has no effect
+            with pytest.raises(ForbiddenError, match="another person"):
+                await of.clear(by=" ada ")
+            assert await of.clear(by="Bob") == "cleared"
+            assert await of.waiting() == []
+            passed = await of.apply("Jane Alba Example", 3, applicant_number="C-1")
+            assert passed["outcome"] == "approve"
+            other = await of.apply("Jane Alba Example", 4, applicant_number="C-2")
+            assert other["outcome"] == "refer"
+            await of.screen()
+            assert [it[0] for it in await of.waiting()] == [other["decision_id"]]
+            clock.now += timedelta(days=31)
+            late = await of.apply("Jane Alba Example", 5, applicant_number="C-1")
+            assert late["outcome"] == "refer"
+            await of.screen()
+            assert late["decision_id"] in [it[0] for it in await of.waiting()]
+            assert of.findings() == []
+
+    asyncio.run(main())
+
+
+def test_a_clearance_lasts_over_lists_that_say_the_same_of_the_entry_and_no_longer(store_url: str) -> None:
+    async def main() -> None:
+        async with office(store_url) as of:
+            await of.load(NEXT)
+            jane = await of.apply("Jane Alba Example", 1, applicant_number="C-1")
+            await of.screen()
+            await of.clear(by="ada")
+            await of.clear(by="bob")
+            same = replace(NEXT, published=PUBLISHED + timedelta(days=2), entries=NEXT.entries[1:])
+            await of.load(same)
+            await of.screen()
+            assert await of.waiting() == []
+            await of.load(replace(CHANGED, published=PUBLISHED + timedelta(days=3)))
+            await of.screen()
+            assert await of.waiting() == [(jane["decision_id"], "2001", "open")]
+
+    asyncio.run(main())
+
+
+def test_an_alert_is_cleared_once_with_a_reason_by_somebody_who_is_named(store_url: str) -> None:
+    async def main() -> None:
+        async with office(store_url) as of:
+            await of.load(SNAPSHOT)
+            await of.apply("Oleg Korvand", 1)  # 0.91 alike: one person is enough
+            await of.screen()
+            (alert,) = await of.desk.waiting()
+            assert not alert["needs_second"]
+            one = UUID(alert["alert_id"])
+            with pytest.raises(ForbiddenError, match="wanted a name"):
+                await of.desk.step(one, Clearance("why"), by=" ")
+            with pytest.raises(InvalidInputError, match="because"):
+                await of.desk.step(one, Clearance(" "), by="ada")
+            with pytest.raises(InvalidInputError, match="days"):
+                await of.desk.step(one, Clearance("why", 731), by="ada")
+            with pytest.raises(NotFoundError):
+                await of.desk.step(UUID(int=7), Clearance("why"), by="ada")
+            done = await asyncio.gather(
+                *(of.desk.step(one, Clearance("why"), by=by) for by in ("ada", "bob")), return_exceptions=True
+            )
+            assert [type(it).__name__ for it in done].count("ClashError") == 1  # whoever was second
+            with pytest.raises(ClashError):
+                await of.desk.step(one, Clearance("why"), by="eve")
+            assert of.findings() == []
+
+    asyncio.run(main())
+
+
+# Lists
+
+
+def test_a_list_goes_to_an_older_day_only_where_that_is_said(store_url: str) -> None:
+    async def main() -> None:
+        async with office(store_url) as of:
+            await of.load(NEXT)
+            for wrong, told in (
+                (NEXT, "is the one in force"),
+                (SNAPSHOT, "the one in force is of 2026-11-21"),
+                (replace(SNAPSHOT, published=None), "does not say its day"),
+                (replace(SNAPSHOT, published=date(2026, 11, 27)), "is to come"),
+            ):
+                with pytest.raises(InvalidInputError, match=told):
+                    await of.load(wrong)
+            with pytest.raises(InvalidInputError, match="wanted a name"):
+                await of.load(CHANGED, by=" ")
+            await of.load(SNAPSHOT, older=True)
+            assert [it.list_sha256 for it in await of.store.lists()] == [SNAPSHOT.sha256, NEXT.sha256]
+            assert of.lists.screener is not None
+            assert of.lists.screener.about.sha256 == SNAPSHOT.sha256
+            assert of.findings() == []
+
+    asyncio.run(main())
+
+
+def test_nobody_passes_on_a_list_that_is_no_longer_kept(store_url: str) -> None:
+    async def main() -> None:
+        async with office(store_url) as of:
+            await of.load(SNAPSHOT)
+            with psycopg.connect(store_url, autocommit=True) as owner:
+                owner.execute("DELETE FROM obligor.artefact WHERE sha256 = %s", (SNAPSHOT.sha256,))
+        async with office_that_fails(store_url) as of:
+            jane = await of.apply("Jane Example", 1)
+            assert (jane["outcome"], jane["because"]) == ("hold", "gate:review")
+            assert any("is gone" in it for it in of.findings())
+
+    asyncio.run(main())
+
+
+@asynccontextmanager
+async def office_that_fails(url: str) -> AsyncIterator[Office]:
+    pool = Pool(url)
+    store = PostgresScreening(pool, url)
+
+    async def prepared(_: str) -> Screener:
+        raise IntegrityError("the list is no longer kept")
+
+    lists = ListInForce(store, prepared)
+    with pytest.raises(IntegrityError):
+        await lists.look()
+    assert lists.screener is None
+    gate = AmlGate(lists, subjects=Subjects.of(KEY))
+    try:
+        async with lending(url, gates={"aml": gate}) as lender:
+            yield Office(url, lender, store, lists, Clearances(), None, None)  # type: ignore[arg-type]
+    finally:
+        gate.close()
+        await pool.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "table"),
+    [
+        ("UPDATE obligor.alert SET entry = '7'", "alert"),
+        ("UPDATE obligor.alert SET subject = '\\x00'", "alert"),
+        ("DELETE FROM obligor.alert", "alert"),
+        ("UPDATE obligor.alert_step SET until = until + interval '9 years'", "alert_step"),
+        ("UPDATE obligor.alert_step SET by = 'eve'", "alert_step"),
+        ("DELETE FROM obligor.alert_step", "alert_step"),
+        ("UPDATE obligor.screening_list SET published = published + 30", "screening_list"),
+        ("DELETE FROM obligor.screening_list", "screening_list"),
+        (
+            "INSERT INTO obligor.screening_list VALUES (0, 'x', 'x', '2026-11-26', 1, now(), 'eve')",
+            "screening_list",
+        ),
+    ],
+)
+def test_who_changes_lists_alerts_or_clearances_behind_the_log_is_found(
+    embedded_postgres: str, change: str, table: str
+) -> None:
+    from tests.stores import new_store
+
+    async def main(url: str) -> None:
+        async with office(url) as of:
+            await of.load(SNAPSHOT)
+            await of.apply("Oleg Korvand", 1)
+            await of.screen()
+            await of.clear(by="ada")
+            assert of.findings() == []
+            with psycopg.connect(url, autocommit=True) as owner:
+                owner.execute(change.encode())
+            assert any(f"table {table}" in it for it in of.findings())
+
+    with new_store(embedded_postgres) as url:
+        asyncio.run(main(url))

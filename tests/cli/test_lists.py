@@ -1,0 +1,184 @@
+"""Lists and alerts from the command line, and a service that takes a list up while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from tests.screening.lists import EXAMPLE
+from tests.serving import golden_decisions as golden
+from tests.serving.gated import good_application, profile_of
+
+from obligor import cli
+from obligor.bootstrap.releases import Made, put_in_force
+from obligor.bootstrap.service import open_decisions
+from obligor.bootstrap.store import open_store
+from obligor.serving.acts import Caller
+from obligor.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from obligor.bootstrap.store import Store
+
+Call = Any
+TODAY = datetime.now(UTC).date()
+CARD = golden.whole_card()
+CLIENT = Caller("bank", "k", frozenset({"decide"}), datetime.max.replace(tzinfo=UTC))
+
+
+@pytest.fixture
+def url(store_url: str) -> str:
+    return store_url
+
+
+@pytest.fixture
+def call(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+    monkeypatch.setenv("OBLIGOR_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("OBLIGOR_DATABASE_URL", url)
+
+    def called(by: str, *arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setenv("OBLIGOR_AUTHOR", by)
+        monkeypatch.setattr(sys, "argv", ["obligor", *arguments])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    assert called("Vera", "lists", "list")[:2] == (0, "no list was loaded\n")
+    return called
+
+
+def with_store(url: str, work: Callable[[Store], Any]) -> Any:
+    async def main() -> Any:
+        async with open_store(url, read_settings(os.environ)) as store:
+            return await work(store)
+
+    return asyncio.run(main())
+
+
+async def gated(store: Store) -> None:
+    await put_in_force(store, Made(CARD, golden.policy_of(CARD)), profile_of(aml="enforce"))
+
+
+def load(call: Call, day: Any, *more: str, by: str = "Ada") -> tuple[int, str, str]:
+    found: tuple[int, str, str] = call(by, "lists", "load", str(EXAMPLE), "--published", day.isoformat(), *more)
+    return found
+
+
+def test_a_list_is_loaded_found_again_and_never_goes_to_an_older_day_by_itself(call: Call) -> None:
+    assert call("Vera", "screen", "Oleg Korvand")[0] == 1
+    code, out, _ = load(call, TODAY)
+    assert (code, "of 2" in out, "by Ada" in out) == (0, True, True)
+    code, out, err = load(call, TODAY)
+    assert (code, "is the one in force" in err) == (2, True)
+    code, out, err = load(call, TODAY - timedelta(days=3))
+    assert (code, "--older says that this is meant" in err) == (2, True)
+    code, out, err = call("Ada", "lists", "load", str(EXAMPLE))
+    assert (code, "does not say its day" in err) == (2, True)
+    code, out, err = load(call, TODAY - timedelta(days=3), "--older", "--json")
+    assert json.loads(out)["change"] == {"added": 0, "altered": 0, "removed": 0}
+    code, out, _ = call("Vera", "lists", "list", "--json")
+    days = [it["published"] for it in json.loads(out)["lists"]]
+    assert days == [(TODAY - timedelta(days=3)).isoformat(), TODAY.isoformat()]
+    code, out, _ = call("Vera", "screen", "Oleg Korvand")  # against the one that was loaded
+    assert (code, "HIT 0.9091 1001" in out) == (1, True)
+    assert call("Vera", "screen", "Jane Example")[0] == 0
+    code, out, _ = call("Vera", "audit", "verify", "--json")
+    assert code == 0, out
+
+
+def test_alerts_are_found_shown_and_cleared_by_two_people(call: Call, url: str) -> None:
+    with_store(url, gated)
+
+    async def decide(store: Store) -> None:
+        service = await open_decisions(store, read_settings(os.environ))
+        for at, name in enumerate(("Oleg Petrovich Korvand", "Jane Example", None)):
+            application = good_application() | {"customer": f"c{at}", "applicant_name": name}
+            await service.decide(CLIENT, key=f"k{at}", application=application)
+
+    with_store(url, decide)
+    code, _, err = call("Ada", "alerts", "rescreen")
+    assert (code, "no list was loaded" in err) == (1, True)
+    assert load(call, TODAY)[0] == 0
+    code, out, _ = call("Ada", "alerts", "list")
+    assert (code, "no alert waits" in out, "all but 3 decisions" in out) == (0, True, True)
+    code, out, _ = call("Ada", "alerts", "rescreen", "--json")
+    found = json.loads(out)
+    assert (len(found["alerts"]), found["screening"]["left"]) == (1, 0)
+    assert (found["screening"]["screened"], found["screening"]["not_comparable"]) == (2, 1)
+    one = found["alerts"][0]["alert_id"]
+    code, out, _ = call("Ada", "alerts", "show", one)
+    assert (code, "entry 1001" in out, "by two people" in out) == (0, True, True)
+    code, out, _ = call("Ada", "alerts", "clear", one, "--because", "another birth place")
+    assert (code, out.startswith("proposed")) == (0, True)
+    code, _, err = call("Ada", "alerts", "clear", one, "--because", "another birth place")
+    assert (code, "another person" in err) == (1, True)
+    code, out, _ = call("Bob", "alerts", "clear", one, "--because", "seen the passport", "--days", "30", "--json")
+    assert (code, json.loads(out)["state"]) == (0, "cleared")
+    code, _, err = call("Eve", "alerts", "clear", one, "--because", "so it is")
+    assert (code, "cleared before" in err) == (1, True)
+    code, out, _ = call("Ada", "alerts", "list", "--json")
+    assert json.loads(out)["alerts"] == []
+    assert call("Ada", "alerts", "show", "7")[0] == 2
+    assert call("Ada", "alerts", "show", "00000000-0000-7000-8000-000000000000")[0] == 1
+    code, out, _ = call("Vera", "audit", "verify", "--json")
+    assert code == 0, out
+
+
+def test_a_service_takes_a_list_up_while_it_runs_and_opens_an_alert(call: Call, url: str, tmp_path: Path) -> None:
+    with_store(url, gated)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).parent / "obligor"), "serve", "--port", str(port), "--no-grpc"]
+    said = tmp_path / "said"
+    with said.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as service:
+        try:
+            wait(lambda: "REST" in said.read_text(), service)
+            key = re.findall(r"obl_\w+", said.read_text())[0]
+            with httpx.Client(
+                base_url=f"http://127.0.0.1:{port}", headers={"authorization": f"Bearer {key}"}, timeout=20
+            ) as client:
+                numbers = iter(range(1000))
+
+                def outcome(name: str) -> str:
+                    at = next(numbers)
+                    application = good_application() | {"customer": f"s{at}", "applicant_name": name}
+                    answer = client.post("/v1/decisions", json=application, headers={"idempotency-key": f"s{at}"})
+                    return str(answer.json()["outcome"])
+
+                assert outcome("Jane Example") == "hold"  # there is no list
+                assert load(call, TODAY)[0] == 0
+                wait(lambda: outcome("Jane Example") == "approve", service)
+                assert outcome("Oleg Petrovich Korvand") == "refer"
+                wait(lambda: '"entry": "1001"' in call("Ada", "alerts", "list", "--json")[1], service)
+                assert client.get("/v1/alerts").status_code == 404
+                assert "korvand" not in client.get("/v1/decisions").text.lower()
+        finally:
+            service.terminate()
+    assert "korvand" not in said.read_text().lower()
+    code, out, _ = call("Vera", "doctor", "--json")
+    assert code == 0, out
+
+
+def wait(what: Callable[[], bool], service: subprocess.Popen[bytes], *, seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while not what():
+        assert service.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.2)

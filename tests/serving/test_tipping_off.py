@@ -1,0 +1,346 @@
+"""Nobody learns of a screening hit: no applicant, underwriter or client's system, by what is told or by what is not.
+
+Three people apply with the same figures: one who is on the list, one whom nobody can compare, one who is on no list. The first
+two are held alike, and what each door tells of them differs in ids and times alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import pytest
+from tests.screening.lists import SNAPSHOT
+from tests.serving.gated import good_application, release_of
+from tests.serving.http.fakes import LATER, Alerts, House, house, posting
+from tests.serving.http.serving import run
+from tests.serving.test_doors import Doors, both
+
+from obligor.core.errors import UnauthenticatedError
+from obligor.screening.screener import Screener
+from obligor.serving.acts import Caller, WebhookRow
+from obligor.serving.aml import AmlGate, Subjects
+from obligor.serving.clearing import AlertDesk, StoredAlert
+from obligor.serving.events import EVENT_TYPES, Listeners
+from obligor.serving.gates import told_to_the_subject
+from obligor.serving.replaying import replay
+from obligor.serving.sources import live_sources
+
+if TYPE_CHECKING:
+    import httpx
+
+WORDS: Final = re.compile(
+    r"aml|sanction|screen|korvand|oleg|ofac|sdn|1001|invented-1|watch|terror|laundering|suspicious|alert|hit\b|match|gate:aml",
+    re.IGNORECASE,
+)
+KEYS: Final = count()
+MOMENT = re.compile(r'"(decision_id|decided_at|leaf_index|tree_size|application_id)":("[^"]*"|\d+)')
+
+
+@dataclass
+class InForce:
+    screener: Screener | None
+
+
+def screener() -> Screener:
+    """The invented list, as of today: the service's clock is the machine's."""
+    return Screener.of(replace(SNAPSHOT, published=datetime.now(UTC).date()))
+
+
+def role(name: str) -> Caller:
+    return Caller(f"person:{name}", "", frozenset(), LATER, kind="person", roles=frozenset({name}), subject=name)
+
+
+class People:
+    """Lets in the client ``one``, and everybody else by the role that they name."""
+
+    async def authenticate(self, header: str | None, *, peer: str) -> Caller:
+        who = (header or "").removeprefix("Bearer ")
+        if not who:
+            raise UnauthenticatedError("nobody")
+        if who == "one":
+            scopes = frozenset({"decide", "simulate", "read", "report", "audit"})
+            return Caller("one", "k", scopes, LATER)
+        name, _, more = who.partition("/")
+        found = role(name)
+        return replace(found, client_id=f"person:{more}", subject=more) if more else found
+
+
+def lender(*, on_fail: str = "hold", state: str = "enforce", alerts: Alerts | None = None) -> House:
+    listeners = Listeners()
+    at = datetime.now(UTC)
+    listeners.take(
+        [WebhookRow("e", "one", "https://a.example", EVENT_TYPES, "active", b"", None, None, at)],
+    )
+    release = release_of(aml=state, on_fail=on_fail)
+    gate = AmlGate(InForce(screener()), subjects=Subjects(bytes(32)), application_id=release.application_id)
+    desk: dict[str, Any] = {}
+    made = house(release=release, authenticating=People(), gates={"aml": gate}, listeners=listeners)
+    if alerts is not None:
+        desk = {"alerts": AlertDesk(alerts, made.store, made.store, live_sources())}
+        from obligor.serving.http import make_app
+
+        door = replace(made.door, **desk)
+        made = House(made.store, made.releases, door, made.states, make_app(door))
+    return made
+
+
+def person(name: str | None, **more: Any) -> dict[str, Any]:
+    return good_application() | {"customer": f"c{next(KEYS)}", "applicant_name": name} | more
+
+
+OLEG: Final = "Oleg Petrovich Korvand"
+SEEN = ("GET /v1/decisions/{id}", "GET /v1/decisions/{id}/explanation", "GET /v1/decisions/{id}/receipt")
+
+
+async def told_of(doors: Doors, decision_id: str, *, who: str = "one") -> dict[str, str]:
+    """All that REST tells of a decision."""
+    told = {}
+    for route in (*SEEN, "GET /v1/decisions/{id}/review-requests"):
+        method, path = route.split()
+        answer = await doors.by_rest(method, path.replace("{id}", decision_id), caller=who)
+        told[route] = f"{answer.status_code} {answer.text} {sorted(answer.headers)}"
+    return told
+
+
+def without_the_moment(text: str) -> str:
+    return MOMENT.sub("", text)
+
+
+@pytest.mark.parametrize("on_fail", ["hold", "refer"])
+def test_who_is_on_the_list_is_not_approved_by_either_door_and_no_word_says_why(on_fail: str) -> None:
+    async def main() -> None:
+        made = lender(on_fail=on_fail)
+        async with both(made) as doors:
+            application = person(OLEG, applicant_birth_date="1952-03-12")
+            rest = await doors.decided_by_rest(application, key="a")
+            grpc = await doors.decided_by_grpc(application | {"customer": "c-g"}, key="b")
+            many = await doors.by_rest("POST", "/v1/decisions/bulk", {"applications": [person(OLEG)]}, key="c")
+            for said in (rest.decision, grpc.decision, many.json()["results"][0]["decision"]):
+                assert said is not None
+                assert (said["outcome"], said["because"]) == (on_fail, "gate:review")
+                assert not WORDS.search(json.dumps(said).replace("gate:review", ""))
+            assert json.loads(made.store.kept[0].record)["gates"]["aml"]["result"] == "fail"
+            decision_id = (rest.decision or {})["decision_id"]
+            everything = [
+                *(await told_of(doors, decision_id)).values(),
+                *(it.payload.decode() for it in made.store.told),
+            ]
+            everything.append((await doors.by_rest("GET", "/v1/decisions")).text)
+            assert len(made.store.told) == 3
+            for text in everything:
+                assert not WORDS.search(text), text
+            other = await doors.decided_by_rest(person("Jane Example"), key="d")
+            assert (other.decision or {})["outcome"] == "approve"
+
+    run(main())
+
+
+def test_who_is_on_the_list_and_who_cannot_be_compared_are_told_alike_to_the_byte() -> None:
+    async def main() -> None:
+        made = lender(on_fail="hold")
+        async with both(made) as doors:
+            pairs = []
+            for name in (OLEG, None):
+                answer = await doors.by_rest("POST", "/v1/decisions", person(name), key=f"k{next(KEYS)}")
+                seen = await told_of(doors, answer.json()["decision_id"])
+                event = made.store.told[-1].payload.decode()
+                pairs.append([without_the_moment(it) for it in (answer.text, event, *seen.values())])
+            assert pairs[0] == pairs[1]
+            assert made.store.leaves == ["decision", "decision"]  # no act beside the decision either
+
+    run(main())
+
+
+def test_a_simulation_asks_no_list() -> None:
+    async def main() -> None:
+        async with both(lender()) as doors:
+            answers = [
+                (await doors.by_rest("POST", "/v1/simulations", person(name, customer="c"))).json()
+                for name in (OLEG, "Jane Example")
+            ]
+            assert [(it["outcome"], it["because"]) for it in answers] == [("hold", "gate:review")] * 2
+
+    run(main())
+
+
+def test_a_decision_that_is_made_again_uses_what_was_said_and_asks_nobody() -> None:
+    async def main() -> None:
+        made = lender()
+        async with both(made) as doors:
+            for name in (OLEG, "Jane Example", None):
+                await doors.by_rest("POST", "/v1/decisions", person(name), key=f"k{next(KEYS)}")
+            release = made.releases.current
+            for stored in made.store.kept:
+                assert replay(json.loads(stored.record), release) == ()
+
+    run(main())
+
+
+def test_an_old_list_or_none_holds_and_a_monitored_gate_changes_nothing() -> None:
+    async def main() -> None:
+        for now, state, wanted in (
+            (None, "enforce", "hold"),
+            (Screener.of(replace(SNAPSHOT, published=date(2020, 1, 1))), "enforce", "hold"),
+            (None, "monitor", "approve"),
+            (screener(), "monitor", "approve"),
+        ):
+            gate = AmlGate(InForce(now), subjects=Subjects(bytes(32)))
+            made = house(release=release_of(aml=state), authenticating=People(), gates={"aml": gate})
+            async with both(made) as doors:
+                said = await doors.decided_by_rest(person("Jane Example"), key="a")
+                assert (said.decision or {})["outcome"] == wanted
+
+    run(main())
+
+
+def test_a_person_who_asks_for_their_data_reads_nothing_of_a_gate() -> None:
+    async def main() -> None:
+        made = lender()
+        async with both(made) as doors:
+            for name in (OLEG, None):
+                await doors.by_rest("POST", "/v1/decisions", person(name, customer="c"), key=f"k{next(KEYS)}")
+            hit, pending = (told_to_the_subject(json.loads(it.record)) for it in made.store.kept)
+            assert hit["because"] == "gate:review"
+            own = {"input", "input_sha256", "decision_id", "decided_at", "idempotency_key"}
+            assert {name: it for name, it in hit.items() if name not in own} == {
+                name: it for name, it in pending.items() if name not in own
+            }
+            hit["input"].pop("applicant_name")
+            assert not WORDS.search(json.dumps(hit))
+
+    run(main())
+
+
+# Alerts
+
+
+def alert(number: int, *, score: int = 9700, **more: Any) -> StoredAlert:
+    why = {"name": "KORVAND, Oleg", "strength": "main", "kind": "individual", "programmes": ["X"], "born": "exact"}
+    record = json.dumps({"why": why, "algorithm": "a", "rules_sha256": "0" * 64}).encode()
+    said: dict[str, Any] = {
+        "alert_id": UUID(int=number),
+        "decision_id": UUID(int=7),
+        "client_id": "one",
+        "entry": "1001",
+        "score": score,
+        "list_sha256": "0" * 64,
+        "opened_at": datetime(2026, 11, 26, tzinfo=UTC),
+        "record": record,
+        **dict.fromkeys(("proposed_by", "cleared_by", "because", "until")),
+    }
+    return StoredAlert(**(said | more))
+
+
+async def of_alerts(client: httpx.AsyncClient, who: str) -> list[httpx.Response]:
+    heads = {"authorization": f"Bearer {who}"}
+    body = b'{"because": "another birth place"}'
+    path = f"/v1/alerts/{UUID(int=1)}"
+    return [
+        await client.get("/v1/alerts", headers=heads),
+        await client.get(path, headers=heads),
+        await client.post(f"{path}/clearances", headers=posting(f"{who}-{next(KEYS)}") | heads, content=body),
+    ]
+
+
+@pytest.mark.parametrize("who", ["analyst", "senior_officer", "risk_officer", "los", "admin", "operator", "one"])
+def test_an_underwriter_reads_of_an_alert_what_they_read_of_one_that_never_was(who: str) -> None:
+    async def main() -> None:
+        with_one, with_none = lender(alerts=Alerts(alert(1))), lender(alerts=Alerts())
+        async with with_one.client(None) as one, with_none.client(None) as none:
+            for theirs, nothing in zip(await of_alerts(one, who), await of_alerts(none, who), strict=True):
+                assert theirs.status_code == nothing.status_code == 404
+                assert theirs.content == nothing.content
+                assert "alert" not in theirs.text
+        assert with_one.store.leaves == []
+
+    run(main())
+
+
+def test_compliance_reads_and_clears_and_an_auditor_only_reads() -> None:
+    async def main() -> None:
+        made = lender(alerts=Alerts(alert(1), alert(2, score=8700)))
+        async with made.client(None) as client:
+            listed, one, refused = await of_alerts(client, "auditor")
+            assert (listed.status_code, one.status_code, refused.status_code) == (200, 200, 403)
+            assert [it["score"] for it in listed.json()["alerts"]] == [0.97, 0.87]
+            assert one.json()["why"]["name"] == "KORVAND, Oleg"
+            assert one.json()["needs_second"]
+            cleared = (await of_alerts(client, "compliance/ada"))[2]
+            assert (cleared.status_code, cleared.json()["state"]) == (201, "proposed")
+            assert made.store.leaves == ["alert.proposed"]
+
+    run(main())
+
+
+def test_a_strong_alert_is_cleared_by_a_second_person_and_a_weak_one_by_one() -> None:
+    async def main() -> None:
+        proposed = alert(1, proposed_by="ada", because="why", until=LATER)
+        for stored, who, status, state in (
+            (proposed, "ada", 403, None),
+            (proposed, "ADA", 403, None),
+            (proposed, "bob", 201, "cleared"),
+            (alert(1, score=9499), "ada", 201, "cleared"),
+            (alert(1, score=9500), "ada", 201, "proposed"),
+            (alert(1, cleared_by="bob", because="why", until=LATER), "ada", 409, None),
+        ):
+            made = lender(alerts=Alerts(stored))
+            async with made.client(None) as client:
+                answer = (await of_alerts(client, f"compliance/{who}"))[2]
+                assert (answer.status_code, answer.json().get("state")) == (status, state)
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b"[]",
+        b'{"because": ""}',
+        b'{"because": " "}',
+        b'{"because": 7}',
+        b'{"because": "x", "days": 0}',
+        b'{"because": "x", "days": 731}',
+        b'{"because": "x", "days": "7"}',
+        b'{"because": "x", "days": 1.5}',
+        b'{"because": "x", "more": 1}',
+        b'{"because": "a\\u0000b"}',
+        b'{"because": "' + b"x" * 501 + b'"}',
+        b'{"because": "x", "because": "y"}',
+        b"{",
+    ],
+)
+def test_a_clearance_that_says_nonsense_is_refused(body: bytes) -> None:
+    async def main() -> None:
+        made = lender(alerts=Alerts(alert(1)))
+        async with made.client(None) as client:
+            heads = posting("k") | {"authorization": "Bearer compliance/ada"}
+            answer = await client.post(f"/v1/alerts/{UUID(int=1)}/clearances", headers=heads, content=body)
+            assert answer.status_code == 422
+            assert made.store.leaves == []
+
+    run(main())
+
+
+def test_a_clearance_sent_again_is_answered_as_before() -> None:
+    async def main() -> None:
+        alerts = Alerts(alert(1))
+        made = lender(alerts=alerts)
+        async with made.client(None) as client:
+            heads = posting("k") | {"authorization": "Bearer compliance/ada"}
+            path, body = f"/v1/alerts/{UUID(int=1)}/clearances", b'{"because": "x", "days": 5}'
+            first = await client.post(path, headers=heads, content=body)
+            alerts.kept[UUID(int=1)] = alert(1, proposed_by="ada", because="x", until=LATER)
+            again = await client.post(path, headers=heads, content=body)
+            assert (again.status_code, again.content) == (201, first.content)
+            other = await client.post(path, headers=heads, content=b'{"because": "y", "days": 5}')
+            assert other.status_code in (403, 422)
+            assert made.store.leaves == ["alert.proposed"]
+
+    run(main())
