@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from obligor.bootstrap.store import database, open_store, service_settings
-from obligor.core.leaves import time_text
 from obligor.settings import is_production, read_author, read_provider_settings
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.store import Store
     from obligor.serving.acts import UserRoleRow
+    from obligor.serving.administering import Administration
     from obligor.serving.people import People, Person, Reviewed
     from obligor.serving.signing_in import SignIn
     from obligor.serving.tokens import Tokens
@@ -66,6 +66,15 @@ def open_identity(store: Store, environ: Mapping[str, str]) -> Identity:
     return Identity(ProviderTokens(issuer, source, store.people, now=now), None)
 
 
+def open_administration(store: Store) -> Administration:
+    """Build what people do to the service over a door."""
+    from obligor.serving.administering import Administration
+    from obligor.serving.profiles import Changing
+
+    changing = Changing(store.archive, store.changes, store.recorder, store.key, store.sources)
+    return Administration(store.people, store.archive, store.archive, store.recorder, store.sources, changing)
+
+
 @dataclass(frozen=True, slots=True)
 class Users:
     """People, by user id."""
@@ -74,7 +83,9 @@ class Users:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        return {"users": [plain(it) for it in self.people]}
+        from obligor.serving.people import plain_person
+
+        return {"users": [plain_person(it) for it in self.people]}
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
@@ -96,7 +107,9 @@ class User:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        return plain(self.person)
+        from obligor.serving.people import plain_person
+
+        return plain_person(self.person)
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
@@ -111,15 +124,9 @@ class Role:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        it = self.row
-        return {
-            "user": it.user_id,
-            "role": it.role,
-            "state": it.state,
-            "proposed_by": it.proposed_by,
-            "by": it.by,
-            "at": time_text(it.at),
-        }
+        from obligor.serving.people import plain_role
+
+        return {"user": self.row.user_id} | plain_role(self.row)
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
@@ -137,19 +144,19 @@ class Review:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        return {
-            "users": [
-                plain(it.person) | {"may": list(_may(it.person)), "concerns": list(it.concerns)} for it in self.reviewed
-            ]
-        }
+        from obligor.serving.people import plain_review
+
+        return {"users": [plain_review(it) for it in self.reviewed]}
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
+        from obligor.serving.people import may_of
+
         told = []
         for it in self.reviewed:
             roles = ", ".join(sorted(it.person.granted)) or "no role"
             told.append(f"{it.person.user.user_id}  {_state(it.person)}  {roles}")
-            told += [f"    may {permission}" for permission in _may(it.person)]
+            told += [f"    may {permission}" for permission in may_of(it.person)]
             told += [f"    LOOK  {concern}" for concern in it.concerns]
         return told or ["There is nobody yet; obligor users add USER adds somebody."]
 
@@ -212,38 +219,8 @@ def review_access() -> Review:
     return _with_people(reviewed)
 
 
-def plain(person: Person) -> dict[str, Any]:
-    """Give what may be shown of a person."""
-    user = person.user
-    return {
-        "user": user.user_id,
-        "state": _state(person),
-        "signs_in": "here" if user.password else "elsewhere",
-        "created_at": time_text(user.created_at),
-        "disabled_at": None if user.disabled_at is None else time_text(user.disabled_at),
-        "seen_at": None if person.seen_at is None else time_text(person.seen_at),
-        "roles": [
-            {"role": it.role, "state": it.state, "proposed_by": it.proposed_by, "by": it.by, "at": time_text(it.at)}
-            for it in person.roles
-        ],
-    }
-
-
 def _state(person: Person) -> str:
     return "enabled" if person.user.disabled_at is None else "disabled"
-
-
-def _may(person: Person) -> tuple[str, ...]:
-    """Name what somebody may do, and how far."""
-    from obligor.security.permissions import permissions
-
-    if person.user.disabled_at is not None or permissions().conflict(person.granted):
-        return ()
-    held = permissions().held(roles=person.granted, scopes=frozenset())
-    return tuple(
-        " ".join([name, *(f"({condition})" for condition, it in how._asdict().items() if it)])
-        for name, how in sorted(held.items())
-    )
 
 
 async def _told(store: Store, user_id: str, said: str) -> User:

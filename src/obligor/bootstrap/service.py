@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from obligor import __version__
 from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.gates import open_gates
-from obligor.bootstrap.people import open_identity
+from obligor.bootstrap.people import open_administration, open_identity
 from obligor.bootstrap.releases import demonstration, put_in_force, read_run
 from obligor.bootstrap.reviews import open_review_service
 from obligor.bootstrap.store import database, open_store, service_settings
@@ -136,6 +136,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             refusals=refusals,
             sign_in=identity.sign_in,
             reviews=reviews,
+            administration=open_administration(store),
         )
         allow_open_files()
         app = make_app(door) if telemetry.tracing is None else traced(make_app(door), telemetry.tracing)

@@ -7,6 +7,7 @@ granted by one person, since there is nobody else yet; the record says so.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
@@ -87,8 +88,10 @@ class People:
         check_user_id(by)
         if await self._archive.person(user_id) is not None:
             raise ClashError(f"user {user_id}: is there already, or was; an id is never given to another person")
+        # Hashing is slow on purpose; others wait for the loop.
+        kept = "" if password is None else await asyncio.to_thread(hash_password, password, user_id=user_id)
         at = self._sources.now()
-        row = UserRow(user_id, "" if password is None else hash_password(password, user_id=user_id), at, None)
+        row = UserRow(user_id, kept, at, None)
         await self._record("user.added", row, at=at, by=by)
         return row
 
@@ -178,6 +181,51 @@ class Reviewed:
 def review(people: Sequence[Person], *, at: datetime) -> tuple[Reviewed, ...]:
     """Tell of everybody who may do what, and what somebody should look at: conflicts, stale accounts, open proposals."""
     return tuple(Reviewed(person, tuple(_concerns(person, at))) for person in people)
+
+
+def plain_user(user: UserRow) -> dict[str, Any]:
+    """Give what may be shown of a user."""
+    return {
+        "user": user.user_id,
+        "state": "enabled" if user.disabled_at is None else "disabled",
+        "signs_in": "here" if user.password else "elsewhere",
+        "created_at": time_text(user.created_at),
+        "disabled_at": None if user.disabled_at is None else time_text(user.disabled_at),
+    }
+
+
+def plain_role(row: UserRoleRow) -> dict[str, Any]:
+    """Give what may be shown of a role of a person."""
+    return {
+        "role": row.role,
+        "state": row.state,
+        "proposed_by": row.proposed_by,
+        "by": row.by,
+        "at": time_text(row.at),
+    }
+
+
+def plain_person(person: Person) -> dict[str, Any]:
+    """Give what may be shown of a person."""
+    seen = None if person.seen_at is None else time_text(person.seen_at)
+    return plain_user(person.user) | {"seen_at": seen, "roles": [plain_role(it) for it in person.roles]}
+
+
+def plain_review(reviewed: Reviewed) -> dict[str, Any]:
+    """Give what a review of access tells of a person."""
+    told = {"may": list(may_of(reviewed.person)), "concerns": list(reviewed.concerns)}
+    return plain_person(reviewed.person) | told
+
+
+def may_of(person: Person) -> tuple[str, ...]:
+    """Name what somebody may do, and how far."""
+    if person.user.disabled_at is not None or permissions().conflict(person.granted):
+        return ()
+    held = permissions().held(roles=person.granted, scopes=frozenset())
+    return tuple(
+        " ".join([name, *(f"({condition})" for condition, it in how._asdict().items() if it)])
+        for name, how in sorted(held.items())
+    )
 
 
 def check_user_id(user_id: str) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope
 
     from obligor.serving.acts import Caller, Recorded
+    from obligor.serving.administering import Administration
     from obligor.serving.deciding import DecisionService
     from obligor.serving.http.heads import Head
     from obligor.serving.meter import Meter
@@ -96,6 +97,8 @@ class Door:
     """Gives tokens for passwords, where people are those of the store."""
     reviews: ReviewService = field(kw_only=True)
     """Takes requests for reviews."""
+    administration: Administration = field(kw_only=True)
+    """Looks after people, their roles and the compliance profile."""
 
     async def caller(self, scope: Scope, head: Head) -> Caller:
         """Find the caller of a request."""
