@@ -98,8 +98,12 @@ def decide_review(review_id: str, *, outcome: str | None, factors: Sequence[str]
         from obligor.bootstrap.service import open_decisions
         from obligor.serving.reviewing import Finding
 
-        async with open_store(url, settings) as store, anchored(store, settings):
-            service = open_review_service(store, await open_decisions(store))
+        async with (
+            open_store(url, settings) as store,
+            anchored(store, settings),
+            open_decisions(store) as decisions,
+        ):
+            service = open_review_service(store, decisions)
             found = await service.decide(wanted, Finding(outcome, tuple(factors)), by=by)  # type: ignore[arg-type]  # of the command's choices
             return Decided(found.review_id, found.verdict or "kept", found.outcome or "", found.new_decision_id)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from obligor import __version__
 from obligor.bootstrap.anchors import anchored
@@ -19,7 +19,7 @@ from obligor.bootstrap.releases import demonstration, put_in_force, read_run
 from obligor.bootstrap.reviews import open_review_service
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
-from obligor.bootstrap.webhooks import open_webhooks
+from obligor.bootstrap.webhooks import open_listeners, open_webhooks
 from obligor.core.errors import ObligorError
 from obligor.settings import read_author, read_gate_settings
 
@@ -29,9 +29,12 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.releases import Made
     from obligor.bootstrap.store import Store
+    from obligor.core.profile import GateName
     from obligor.serving.anchoring import AnchorState
     from obligor.serving.authenticating import Authenticator
     from obligor.serving.deciding import DecisionService
+    from obligor.serving.events import Listeners
+    from obligor.serving.gates import Gate
     from obligor.serving.grpc.server import Server
     from obligor.serving.http import Door, Seats
     from obligor.serving.journal import Telling
@@ -168,17 +171,34 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             journal.tell("stopped")
 
 
-async def open_decisions(store: Store) -> DecisionService:
-    """Build the use case of decisions for one command: as a service does, by the release in force."""
+@asynccontextmanager
+async def open_decisions(store: Store) -> AsyncIterator[DecisionService]:
+    """Build the use case of decisions for one command: by the release in force, with the gates and the events of a service."""
     from obligor.serving.meter import NoMeter
     from obligor.serving.releases import Releases
 
-    releases = Releases(store.archive)
-    await _take_newest(store, releases, NoMeter())
-    return _decision_service(store, releases, NoMeter())
+    asked, meter, releases = read_gate_settings(os.environ), NoMeter(), Releases(store.archive)
+    await _take_newest(store, releases, meter)
+    async with open_gates(asked) as gates:
+        yield _decision_service(
+            store,
+            releases,
+            meter,
+            gates=gates,
+            gate_deadline_s=asked.deadline_s,
+            listeners=await open_listeners(store.url),
+        )
 
 
-def _decision_service(store: Store, releases: Releases, meter: Meter, **beside: Any) -> DecisionService:
+def _decision_service(
+    store: Store,
+    releases: Releases,
+    meter: Meter,
+    *,
+    gates: Mapping[GateName, Gate],
+    gate_deadline_s: float,
+    listeners: Listeners,
+) -> DecisionService:
     from obligor.serving.auditing import AuditLog
     from obligor.serving.deciding import DecisionService
 
@@ -189,7 +209,9 @@ def _decision_service(store: Store, releases: Releases, meter: Meter, **beside: 
         receipts=AuditLog(store.log, store.key, store.sources),
         sources=store.sources,
         meter=meter,
-        **beside,
+        gates=gates,
+        gate_deadline_s=gate_deadline_s,
+        listeners=listeners,
     )
 
 

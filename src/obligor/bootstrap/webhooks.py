@@ -75,6 +75,16 @@ async def open_webhooks(url: str, store: Store, meter: Meter, journal: Telling) 
         await delivering.close()
 
 
+async def open_listeners(url: str) -> Listeners:
+    """Know the endpoints that there are, for one command."""
+    from obligor.serving.events import Listeners
+
+    listeners = Listeners()
+    async with _opened(url) as (deliveries, _sender):
+        listeners.take(await deliveries.endpoints())
+    return listeners
+
+
 @dataclass(frozen=True, slots=True)
 class ShownEndpoint:
     """An endpoint just made or changed, whose secret is shown this once."""
