@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from obligor.bootstrap.acting import acting, appointing
 from obligor.bootstrap.store import database, open_store, service_settings
-from obligor.settings import is_production, read_author, read_provider_settings
+from obligor.settings import is_production, read_provider_settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -165,7 +165,7 @@ def add_user(user_id: str, *, password: str | None) -> User:
     """Let somebody sign in."""
 
     async def added(people: People, store: Store) -> User:
-        await people.add(user_id, password=password, by=read_author(os.environ))
+        await people.add(user_id, password=password, by=await acting(store, "user.manage"))
         where = "with a password" if password else "at the identity provider"
         return await _told(store, user_id, f"user {user_id} may sign in {where}, and has no role yet")
 
@@ -176,7 +176,7 @@ def disable_user(user_id: str) -> User:
     """Let somebody in no more."""
 
     async def disabled(people: People, store: Store) -> User:
-        await people.disable(user_id, by=read_author(os.environ))
+        await people.disable(user_id, by=await acting(store, "user.manage"))
         return await _told(store, user_id, f"user {user_id} is let in no more")
 
     return _with_people(disabled)
@@ -194,8 +194,9 @@ def list_users() -> Users:
 def grant_role(user_id: str, role: str) -> Role:
     """Propose a role, or grant it where another person proposed it."""
 
-    async def granted(people: People, _store: Store) -> Role:
-        return Role(await people.grant(user_id, role, by=read_author(os.environ)))
+    async def granted(people: People, store: Store) -> Role:
+        by = await (appointing(store) if role == "admin" else acting(store, "role.grant"))
+        return Role(await people.grant(user_id, role, by=by))
 
     return _with_people(granted)
 
@@ -203,8 +204,8 @@ def grant_role(user_id: str, role: str) -> Role:
 def revoke_role(user_id: str, role: str) -> Role:
     """Take a role away."""
 
-    async def revoked(people: People, _store: Store) -> Role:
-        return Role(await people.revoke(user_id, role, by=read_author(os.environ)))
+    async def revoked(people: People, store: Store) -> Role:
+        return Role(await people.revoke(user_id, role, by=await acting(store, "role.grant")))
 
     return _with_people(revoked)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from obligor.bootstrap.acting import acting
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.errors import InvalidInputError, UnavailableError
 from obligor.core.profile import GATES, in_force, parse_profile
-from obligor.settings import read_author
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -120,7 +119,9 @@ def propose_profile(file: Path, *, because: str) -> Proposed:
     data = _bytes(file)
 
     async def proposed(store: Store) -> Proposed:
-        return Proposed(await _changing(store).propose(data, because=because, by=read_author(os.environ)))
+        return Proposed(
+            await _changing(store).propose(data, because=because, by=await acting(store, "profile.propose"))
+        )
 
     return _with_store(proposed)
 
@@ -129,7 +130,7 @@ def approve_profile(change_id: str) -> Approved:
     """Approve a proposal, and put its profile in force."""
 
     async def approved(store: Store) -> Approved:
-        release = await _changing(store).approve(change_id, by=read_author(os.environ))
+        release = await _changing(store).approve(change_id, by=await acting(store, "profile.approve"))
         return Approved(release.number, release.profile)
 
     return _with_store(approved)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from obligor import __version__
+from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.gates import open_gates
 from obligor.bootstrap.people import open_administration, open_identity
@@ -226,7 +227,7 @@ async def _begin(store: Store, made: Made | None, say: Callable[[str], None]) ->
     newest = await store.archive.release()
     wanted = demonstration() if made is None and newest is None else made
     if wanted is not None and not _is_in_force(wanted, await _opened(store)):
-        await put_in_force(store, wanted)
+        await put_in_force(store, wanted, by=None if made is None else await acting(store, "release.activate"))
     if not await store.archive.api_keys():
         new = await issue(
             _FIRST_CLIENT,

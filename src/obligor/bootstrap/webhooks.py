@@ -11,11 +11,12 @@ from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from obligor.bootstrap.acting import acting
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.errors import InvalidInputError, NotFoundError, UnavailableError
 from obligor.core.leaves import time_text
 from obligor.security.webhooks import secret_text, signed_headers
-from obligor.settings import is_production, read_author
+from obligor.settings import is_production
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -185,7 +186,7 @@ def add_endpoint(client: str, url: str, *, event_types: Sequence[str]) -> ShownE
     async def added(work: _Work) -> ShownEndpoint:
         return ShownEndpoint(await work.webhooks.add(client, url, event_types=event_types), secret=True)
 
-    return _in_store(added)
+    return _in_store(added, permission="webhook.manage")
 
 
 def list_endpoints() -> ListedEndpoints:
@@ -204,7 +205,7 @@ def rotate_secret(endpoint_id: str, *, overlap: timedelta) -> ShownEndpoint:
         row = await work.deliveries.endpoint(endpoint_id)
         return ShownEndpoint(await work.webhooks.rotate(row, overlap=overlap), secret=True)
 
-    return _in_store(rotated)
+    return _in_store(rotated, permission="webhook.manage")
 
 
 def disable_endpoint(endpoint_id: str) -> ShownEndpoint:
@@ -213,7 +214,7 @@ def disable_endpoint(endpoint_id: str) -> ShownEndpoint:
     async def disabled(work: _Work) -> ShownEndpoint:
         return ShownEndpoint(await work.webhooks.disable(await work.deliveries.endpoint(endpoint_id)))
 
-    return _in_store(disabled)
+    return _in_store(disabled, permission="webhook.manage")
 
 
 def try_endpoint(endpoint_id: str) -> Said:
@@ -240,7 +241,7 @@ def try_endpoint(endpoint_id: str) -> Said:
             raise UnavailableError(f"endpoint {endpoint_id}: answered {status}; wanted 2xx")
         return Said(f"endpoint {endpoint_id} answered {status}", {"endpoint_id": endpoint_id, "status": status})
 
-    return _in_store(tested)
+    return _in_store(tested, permission="webhook.manage")
 
 
 def list_dead() -> DeadLetters:
@@ -270,7 +271,7 @@ def replay_events(endpoint_id: str, *, since: datetime | None, until: datetime |
         )
         return Said(f"{count:,} events will be sent again", {"endpoint_id": endpoint_id, "events": count})
 
-    return _in_store(replayed)
+    return _in_store(replayed, permission="webhook.replay")
 
 
 def plain(row: WebhookRow) -> dict[str, Any]:
@@ -308,7 +309,8 @@ async def _opened(url: str) -> AsyncIterator[tuple[PostgresDeliveries, WebhookSe
         await pool.close()
 
 
-def _in_store(work: Callable[[_Work], Awaitable[Done]]) -> Done:
+def _in_store(work: Callable[[_Work], Awaitable[Done]], *, permission: str | None = None) -> Done:
+    """Do some work; an act that is recorded, or sends something, names the permission that it asks for."""
     from obligor.adapters.outgoing import check_address
     from obligor.adapters.webhooks import PORTS, WHAT
     from obligor.serving.webhooks import Webhooks
@@ -318,7 +320,8 @@ def _in_store(work: Callable[[_Work], Awaitable[Done]]) -> Done:
 
     async def done(url: str) -> Done:
         async with open_store(url, settings) as store, _opened(url) as (deliveries, sender):
-            webhooks = Webhooks(store.recorder, store.sources, check, read_author(os.environ))
+            by = "" if permission is None else await acting(store, permission)
+            webhooks = Webhooks(store.recorder, store.sources, check, by)
             return await work(_Work(store, deliveries, sender, webhooks))
 
     with database(settings) as url:

@@ -1,8 +1,8 @@
 """People and their roles: who may sign in, and who made them what they are. Each change is an act with a leaf of its own.
 
 A role is proposed by one person and granted by another, and neither is who gets it; a role that does not go with one that is
-held is refused. To take away is one person's act: it can only make somebody able to do less. The very first administrator is
-granted by one person, since there is nobody else yet; the record says so.
+held is refused. To take away is one person's act: it can only make somebody able to do less. The first two administrators that
+there ever are, are granted by one person each, since there is nobody else yet; the record says so.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ SIGN_IN_SCHEMA: Final = "obligor/sign-in/1"
 FIRST_ROLE: Final = "admin"
 SYSTEMS_ROLE: Final = "los"
 """The role of systems with tokens; a person is never given it."""
+_PAIR: Final = 2
 STALE_AFTER: Final = timedelta(days=90)
 
 
@@ -63,8 +64,8 @@ class PeopleArchive(Protocol):
         """Give everybody, by user id."""
         ...
 
-    async def anybody_is(self, role: str) -> bool:
-        """Tell whether somebody has a role."""
+    async def ever(self, role: str) -> int:
+        """Tell how many people have, or had, a role; who lost it counts."""
         ...
 
 
@@ -124,8 +125,9 @@ class People:
         if conflict := permissions().conflict(held):
             raise ClashError(f"user {user_id}: the roles {conflict[0]} and {conflict[1]} are not held together")
         at = self._sources.now()
-        first = role == FIRST_ROLE and not await self._archive.anybody_is(FIRST_ROLE)
-        if not first and by == user_id:
+        before = await self._archive.ever(FIRST_ROLE) if role == FIRST_ROLE else _PAIR
+        first = before < _PAIR
+        if before and by == user_id:
             raise ForbiddenError("nobody proposes or grants a role to themselves")
         if known is None or known.state == "revoked":
             row = UserRoleRow(user_id, role, "granted" if first else "proposed", by, by, at)
