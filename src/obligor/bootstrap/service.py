@@ -111,7 +111,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             store,
             releases,
             meter,
-            gates=await stack.enter_async_context(open_gates(asked)),
+            gates=await stack.enter_async_context(open_gates(asked, store)),
             gate_deadline_s=asked.deadline_s,
             listeners=webhooks.listeners,
         )
@@ -180,7 +180,7 @@ async def open_decisions(store: Store) -> AsyncIterator[DecisionService]:
 
     asked, meter, releases = read_gate_settings(os.environ), NoMeter(), Releases(store.archive)
     await _take_newest(store, releases, meter)
-    async with open_gates(asked) as gates:
+    async with open_gates(asked, store) as gates:
         yield _decision_service(
             store,
             releases,

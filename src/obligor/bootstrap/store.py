@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from obligor.adapters.store.archive import PostgresArchive
+    from obligor.adapters.store.evidences import PostgresEvidences
     from obligor.adapters.store.people import PostgresPeople
     from obligor.adapters.store.profile_changes import PostgresProfileChanges
     from obligor.adapters.store.proofs import PostgresLog
@@ -36,6 +37,7 @@ class Store:
     people: PostgresPeople
     changes: PostgresProfileChanges
     reviews: PostgresReviews
+    evidences: PostgresEvidences
 
 
 def service_settings() -> Settings:
@@ -97,6 +99,7 @@ async def open_store(
 ) -> AsyncIterator[Store]:
     """Open a store whose tables are in step; ``counted`` is told of each commit, its acts and its seconds."""
     from obligor.adapters.store.archive import PostgresArchive
+    from obligor.adapters.store.evidences import PostgresEvidences
     from obligor.adapters.store.people import PostgresPeople
     from obligor.adapters.store.pool import Pool
     from obligor.adapters.store.profile_changes import PostgresProfileChanges
@@ -121,6 +124,7 @@ async def open_store(
                 people=people,
                 changes=changes,
                 reviews=PostgresReviews(pool),
+                evidences=PostgresEvidences(pool),
             )
     finally:
         await pool.close()

@@ -13,7 +13,7 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from obligor.core.errors import ClashError, ForbiddenError, InvalidInputError, NotFoundError
+from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
 from obligor.security.passwords import hash_password
 from obligor.security.permissions import permissions
@@ -169,7 +169,10 @@ class People:
     async def _record(self, kind: str, row: PeopleRow, *, at: datetime, by: str, **beside: object) -> None:
         said = _said(row) | beside
         act = Act(kind, at, f"person:{by}", row.user_id, encode(said), self._sources.salt(), (row,))
-        await self._recorder.record(Submission((act,), lambda _: b""))
+        try:
+            await self._recorder.record(Submission((act,), lambda _: b""))
+        except IntegrityError:
+            raise ClashError(f"user {row.user_id}: was changed by somebody else meanwhile; look again") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -354,3 +354,14 @@ DELIVERY: Final = Table(
     Index("delivery_dead", "endpoint_id", "settled_at", postgresql_where=text("state = 'dead'")),
     comment="How far an event came on its way to an endpoint.",
 )
+
+KYC_EVIDENCE: Final = Table(
+    "kyc_evidence",
+    METADATA,
+    Column("evidence_hash", LargeBinary),
+    Column("subject_hash", LargeBinary, nullable=False),
+    Column("at", _TIME, nullable=False),
+    PrimaryKeyConstraint("evidence_hash", name="kyc_evidence_pkey"),
+    comment="For whom evidence of an identity was shown first: hashes under a key of the deployment, which tell nothing "
+    "without it.",
+)
