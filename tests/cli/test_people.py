@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import io
 import json
 import sys
@@ -87,6 +88,14 @@ def test_a_lender_lets_people_in_by_two_persons_and_reviews_who_may_do_what(call
     assert "decision.read (own)" in told["joan"]["may"]
     assert told["grace"]["concerns"] == ["was granted admin by ada alone"]
     assert "may decision.read (own)" in call("access", "review")[1]
+    with psycopg.connect(url, autocommit=True) as connection:  # whatever came into the store, no cell is a formula
+        connection.execute("INSERT INTO obligor.app_user VALUES ('=cmd|A0', '', now(), NULL, 0)")
+        rows = list(csv.DictReader(io.StringIO(call("access", "review", "--csv")[1], newline="")))
+        connection.execute("DELETE FROM obligor.app_user WHERE user_id = '=cmd|A0'")
+    assert sorted((it["user"], it["state"]) for it in rows) == [
+        (it, "enabled") for it in ("'=cmd|A0", "ada", "grace", "joan")
+    ]
+    assert call("access", "review", "--csv", "--json")[0] == 2
     did(call, "roles", "revoke", "joan", "analyst")
     assert did(call, "users", "disable", "joan")["state"] == "disabled"
     assert "joan   disabled  no role" in call("users", "list")[1]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from obligor.bootstrap.acting import acting, appointing
 from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.core.spreadsheet import spreadsheet
 from obligor.settings import is_production, read_provider_settings
 
 if TYPE_CHECKING:
@@ -147,6 +148,18 @@ class Review:
         from obligor.serving.people import plain_review
 
         return {"users": [plain_review(it) for it in self.reviewed]}
+
+    def to_csv(self) -> str:
+        """Write it as a table for a spreadsheet: one row for each person."""
+        from obligor.serving.people import may_of, plain_person
+
+        header = ("user", "state", "signs_in", "created_at", "seen_at", "disabled_at", "roles", "may", "concerns")
+        rows = []
+        for it in self.reviewed:
+            said = plain_person(it.person)
+            lists = (sorted(it.person.granted), may_of(it.person), it.concerns)
+            rows.append([*(said[name] for name in header[:6]), *("; ".join(each) for each in lists)])
+        return spreadsheet(header, rows)
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""

@@ -139,7 +139,7 @@ class Administration:
         allow(caller, "profile.read")
         newest = await self.archive.release()
         if newest is None:
-            raise UnavailableError("no release is in force")
+            raise UnavailableError("no release is in force", told=True)
         profile = parse_profile(newest.profile)
         return {
             "profile_sha256": profile.sha256,

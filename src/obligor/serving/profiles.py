@@ -128,7 +128,7 @@ class Changing:
     async def _in_force(self) -> StoredRelease:
         newest = await self.archive.release()
         if newest is None:
-            raise UnavailableError("no release is in force", hint="obligor releases activate RUN")
+            raise UnavailableError("no release is in force", told=True, hint="obligor releases activate RUN")
         return newest
 
     async def _proposed(self, change_id: str) -> ProfileChangeRow:
