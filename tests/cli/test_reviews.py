@@ -85,7 +85,7 @@ async def asked_for() -> tuple[UUID, str]:
     async with open_store(os.environ["OBLIGOR_DATABASE_URL"], read_settings(os.environ)) as store:
         card = golden.whole_card()
         await put_in_force(store, Made(card, golden.policy_of(card)))
-        async with open_decisions(store) as decisions:
+        async with open_decisions(store, read_settings(os.environ)) as decisions:
             made = await decisions.decide(LENDER, key="d-1", application=APPLICATION)
             decision_id = UUID(json.loads(made.response)["decision_id"])
             asked = await open_review_service(store, decisions).request(

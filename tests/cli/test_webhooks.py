@@ -27,9 +27,15 @@ def url(postgres_url: str) -> str:
     return postgres_url.replace("/tests", "/webhooks", 1)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one folder of the store's keys."""
+    return tmp_path_factory.mktemp("data")
+
+
 @pytest.fixture
-def call(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    monkeypatch.setenv("OBLIGOR_DATA", str(tmp_path / "data"))
+def call(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path) -> Call:
+    monkeypatch.setenv("OBLIGOR_DATA", str(folder))
     monkeypatch.setenv("OBLIGOR_DATABASE_URL", url)
     monkeypatch.setenv("OBLIGOR_AUTHOR", "olga")
 

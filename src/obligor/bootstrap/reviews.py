@@ -100,7 +100,7 @@ def decide_review(review_id: str, *, outcome: str | None, factors: Sequence[str]
         async with (
             open_store(url, settings) as store,
             anchored(store, settings),
-            open_decisions(store) as decisions,
+            open_decisions(store, settings) as decisions,
         ):
             service = open_review_service(store, decisions)
             by = await acting(store, "review.decide")
