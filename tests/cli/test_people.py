@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import io
 import json
 import sys
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 PASSWORD = "a long and quiet harbour"  # noqa: S105  of nobody
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def url(postgres_url: str) -> str:
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("DROP DATABASE IF EXISTS people WITH (FORCE)")
@@ -50,6 +51,15 @@ def call(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     return called
 
 
+@pytest.fixture
+def settled(call: Call) -> Call:
+    """A store whose first two administrators are ada and grace."""
+    for name in ("ada", "grace"):
+        did(call, "users", "add", name, typed=f"{PASSWORD}\n")
+        did(call, "roles", "grant", name, "admin")
+    return call
+
+
 def did(call: Call, *arguments: str, **said: str) -> dict[str, Any]:
     code, out, err = call(*arguments, "--json", **said)
     assert (code, err) == (0, "")
@@ -59,13 +69,17 @@ def did(call: Call, *arguments: str, **said: str) -> dict[str, Any]:
 
 def test_a_lender_lets_people_in_by_two_persons_and_reviews_who_may_do_what(call: Call, url: str) -> None:
     assert "nobody yet" in call("users", "list")[1]
-    assert did(call, "users", "add", "grace", typed=f"{PASSWORD}\n")["signs_in"] == "here"
+    assert did(call, "users", "add", "ada", typed=f"{PASSWORD}\n")["signs_in"] == "here"
+    assert did(call, "roles", "grant", "ada", "admin")["state"] == "granted"
+    did(call, "users", "add", "grace", typed=f"{PASSWORD}\n")
     assert did(call, "roles", "grant", "grace", "admin")["state"] == "granted"
     did(call, "users", "add", "joan", typed=f"{PASSWORD}\n")
     assert did(call, "roles", "grant", "joan", "analyst")["state"] == "proposed"
     code, _, err = call("roles", "grant", "joan", "analyst")
     assert (code, "another person" in err) == (1, True)
     code, _, err = call("roles", "grant", "joan", "analyst", by="joan")
+    assert (code, "the role admin" in err) == (1, True)
+    code, _, err = call("roles", "grant", "grace", "operator", by="grace")
     assert (code, "themselves" in err) == (1, True)
     assert did(call, "roles", "grant", "joan", "analyst", by="grace")["state"] == "granted"
     code, _, err = call("roles", "grant", "joan", "auditor")
@@ -74,6 +88,14 @@ def test_a_lender_lets_people_in_by_two_persons_and_reviews_who_may_do_what(call
     assert "decision.read (own)" in told["joan"]["may"]
     assert told["grace"]["concerns"] == ["was granted admin by ada alone"]
     assert "may decision.read (own)" in call("access", "review")[1]
+    with psycopg.connect(url, autocommit=True) as connection:  # whatever came into the store, no cell is a formula
+        connection.execute("INSERT INTO obligor.app_user VALUES ('=cmd|A0', '', now(), NULL, 0)")
+        rows = list(csv.DictReader(io.StringIO(call("access", "review", "--csv")[1], newline="")))
+        connection.execute("DELETE FROM obligor.app_user WHERE user_id = '=cmd|A0'")
+    assert sorted((it["user"], it["state"]) for it in rows) == [
+        (it, "enabled") for it in ("'=cmd|A0", "ada", "grace", "joan")
+    ]
+    assert call("access", "review", "--csv", "--json")[0] == 2
     did(call, "roles", "revoke", "joan", "analyst")
     assert did(call, "users", "disable", "joan")["state"] == "disabled"
     assert "joan   disabled  no role" in call("users", "list")[1]
@@ -86,7 +108,10 @@ def test_a_lender_lets_people_in_by_two_persons_and_reviews_who_may_do_what(call
         ("user.added", "person:ada"),
         ("role.granted", "person:ada"),
         ("user.added", "person:ada"),
+        ("role.granted", "person:ada"),
+        ("user.added", "person:ada"),
         ("role.proposed", "person:ada"),
+        ("refused", "person:joan"),
         ("role.granted", "person:grace"),
         ("role.revoked", "person:ada"),
         ("user.disabled", "person:ada"),
@@ -94,16 +119,18 @@ def test_a_lender_lets_people_in_by_two_persons_and_reviews_who_may_do_what(call
     assert PASSWORD not in everything
 
 
-def test_a_short_password_and_a_name_that_is_none_are_refused(call: Call) -> None:
+def test_a_short_password_and_a_name_that_is_none_are_refused(settled: Call) -> None:
+    call = settled
     code, _, err = call("users", "add", "bob", typed="short\n")
     assert (code, "15 to 256" in err, "short" in err.replace("shorter", "")) == (2, True, False)
     assert call("users", "add", "b b", typed=f"{PASSWORD}\n")[0] == 2
-    assert call("users", "add", "bob", typed=f"{PASSWORD}\n", by="b b")[0] == 2
+    assert call("users", "add", "bob", typed=f"{PASSWORD}\n", by="b b")[0] == 1
     assert call("roles", "grant", "nobody", "analyst")[0] == 1
     assert did(call, "users", "add", "elsewhere", "--no-password")["signs_in"] == "elsewhere"
 
 
-def test_who_signs_in_is_found_with_their_roles_until_they_are_disabled(call: Call, url: str) -> None:
+def test_who_signs_in_is_found_with_their_roles_until_they_are_disabled(settled: Call, url: str) -> None:
+    call = settled
     from tests.lending import KEY
 
     from obligor.adapters.store.archive import PostgresArchive
@@ -141,3 +168,89 @@ def test_who_signs_in_is_found_with_their_roles_until_they_are_disabled(call: Ca
         await pool.close()
 
     asyncio.run(run())
+
+
+# Who acts
+
+
+def hold(call: Call, name: str, *roles: str) -> None:
+    """Let somebody in, with roles that ada proposes and grace grants."""
+    did(call, "users", "add", name, typed=f"{PASSWORD}\n")
+    for role in roles:
+        did(call, "roles", "grant", name, role)
+        did(call, "roles", "grant", name, role, by="grace")
+
+
+def test_once_somebody_is_active_only_people_whom_the_store_knows_act_and_only_as_their_roles_allow(
+    settled: Call, url: str
+) -> None:
+    call = settled
+    hold(call, "olga", "operator")
+    hold(call, "carl")
+    did(call, "users", "disable", "carl")
+    acts: dict[str, tuple[str, ...]] = {
+        "users": ("add", "eve", "--no-password"),
+        "roles": ("revoke", "olga", "operator"),
+        "keys": ("create", "bank"),
+        "webhooks": ("add", "bank", "http://127.0.0.1:9/hooks"),
+    }
+    for group, arguments in acts.items():
+        for by in ("mallory", "carl", "Ada", "a da", "person:ada"):
+            code, out, err = call(group, *arguments, by=by)
+            assert (code, out, "nobody whom the store knows" in err) == (1, "", True), (group, by)
+    for group, by in (("users", "olga"), ("roles", "olga"), ("keys", "olga"), ("webhooks", "ada")):
+        code, out, err = call(group, *acts[group], by=by)
+        assert (code, out, "the role" in err) == (1, "", True), (group, err)
+    assert did(call, "webhooks", *acts["webhooks"], by="olga")["client"] == "bank"
+    assert did(call, "keys", *acts["keys"])["client"] == "bank"
+    assert did(call, "users", *acts["users"])["user"] == "eve"
+    with psycopg.connect(url) as connection:
+        (refused,) = connection.execute("SELECT count(*) FROM obligor.leaf WHERE kind = 'refused'").fetchone() or (0,)
+        routes = connection.execute(
+            "SELECT DISTINCT convert_from(record.body, 'UTF8')::json ->> 'route' FROM obligor.record "
+            "JOIN obligor.leaf ON index = leaf_index WHERE kind = 'refused' ORDER BY 1"
+        ).fetchall()
+    assert refused == 24
+    assert [it for (it,) in routes] == [
+        f"command line: {it}" for it in ("key.manage", "role.grant", "user.manage", "webhook.manage")
+    ]
+    assert call("audit", "verify", by="nobody")[0] == 0
+
+
+def test_who_holds_roles_that_conflict_does_nothing_on_the_command_line_either(settled: Call, url: str) -> None:
+    call = settled
+    hold(call, "vera", "admin")
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "INSERT INTO obligor.user_role SELECT user_id, 'auditor', state, proposed_by, by, at, 0 FROM obligor.user_role "
+            "WHERE user_id = 'vera'"
+        )
+    code, _, err = call("users", "add", "eve", "--no-password", by="vera")
+    assert (code, "held together" in err) == (1, True)
+
+
+def test_the_first_user_is_made_on_an_empty_store_by_anybody_and_the_second_by_them(call: Call) -> None:
+    assert did(call, "users", "add", "ada", typed=f"{PASSWORD}\n", by="whoever")["user"] == "ada"
+    assert call("users", "add", "eve", "--no-password", by="whoever")[0] == 1
+    code, _, err = call("users", "add", "eve", "--no-password")
+    assert (code, "the role admin" in err) == (1, True)
+    assert did(call, "roles", "grant", "ada", "admin")["state"] == "granted"
+    assert did(call, "users", "add", "eve", "--no-password")["user"] == "eve"
+    # With one administrator it is for them to name the second, and nobody else's.
+    code, _, err = call("roles", "grant", "ada", "admin", by="eve")
+    assert (code, "the role admin" in err) == (1, True)
+    assert did(call, "roles", "grant", "eve", "admin")["state"] == "granted"
+
+
+def test_where_no_two_administrators_are_left_two_people_make_another(settled: Call) -> None:
+    call = settled
+    hold(call, "olga")
+    hold(call, "joan")
+    did(call, "users", "disable", "grace")
+    assert did(call, "roles", "grant", "joan", "admin")["state"] == "proposed"
+    assert call("roles", "grant", "joan", "admin")[0] == 1
+    assert call("roles", "grant", "joan", "admin", by="joan")[0] == 1
+    assert call("roles", "grant", "joan", "admin", by="grace")[0] == 1
+    assert did(call, "roles", "grant", "joan", "admin", by="olga")["state"] == "granted"
+    hold_by = call("roles", "grant", "ada", "operator", by="olga")
+    assert (hold_by[0], "the role admin" in hold_by[2]) == (1, True)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from tests.lending import KEY
 from tests.serving.http.fakes import KEYS
 from tests.serving.test_gates import GOOD, profile_of, service_of
 
@@ -55,8 +59,25 @@ class Shows:
         return self.found
 
 
+@dataclass
+class Memory:
+    """Keeps for whom evidence was shown, as the store does; ``down`` makes it fail."""
+
+    kept: dict[bytes, bytes] = field(default_factory=dict)
+    down: bool = False
+
+    async def whose(self, evidence: bytes, subject: bytes, *, at: datetime) -> bytes:
+        if self.down:
+            raise UnavailableError("the store does not answer")
+        return self.kept.setdefault(evidence, subject)
+
+
+def gate_of(provider: Any, subject: dict[str, str] = SUBJECT, *, memory: Memory | None = None) -> KycGate:
+    return KycGate(provider, subject, memory or Memory(), b"k" * 32)
+
+
 def judged(found: KycEvidence | None, *, gate: KycGate | None = None, **fields: Any) -> GateResult:
-    gate = gate or KycGate(Shows(found), SUBJECT)
+    gate = gate or gate_of(Shows(found))
     return asyncio.run(gate.evaluate(Application({**ADA, **fields}, {}), at=NOW))
 
 
@@ -114,18 +135,53 @@ def test_no_evidence_or_other_evidence_than_was_brought_is_pending() -> None:
 
 
 def test_evidence_is_not_shown_for_two_applicants() -> None:
-    gate = KycGate(Shows(evidence()), SUBJECT)
+    gate = gate_of(Shows(evidence()))
     assert judged(None, gate=gate).result == "pass"
     assert judged(None, gate=gate, who="ada  lovelace").result == "pass"
     gate.provider = Shows(evidence(name="Grace Hopper"))
     assert judged(None, gate=gate, who="Grace Hopper").evidence["trouble"] == "shown for another applicant"
 
 
+def test_evidence_that_one_process_saw_is_not_shown_to_another_for_another_applicant() -> None:
+    memory = Memory()
+    assert judged(None, gate=gate_of(Shows(evidence()), memory=memory)).result == "pass"
+    other = gate_of(Shows(evidence(name="Grace Hopper")), memory=memory)
+    assert judged(None, gate=other, who="Grace Hopper").evidence["trouble"] == "shown for another applicant"
+    assert judged(None, gate=gate_of(Shows(evidence()), memory=memory)).result == "pass"
+
+
+def test_what_is_kept_of_evidence_tells_nothing_without_the_key() -> None:
+    memory = Memory()
+    judged(None, gate=gate_of(Shows(evidence()), memory=memory))
+    ((shown, whose),) = memory.kept.items()
+    assert (len(shown), len(whose)) == (32, 32)
+    known = {sha256(b"e-1").digest(), hmac.digest(b"another key", b"e-1", "sha256")}
+    assert shown not in known
+    assert shown == hmac.digest(b"k" * 32, b"e-1", "sha256")
+
+
+def test_evidence_that_was_not_verified_is_kept_for_nobody() -> None:
+    memory = Memory()
+    for said in ({"status": "pending"}, {"status": "failed"}, {"expires_at": NOW.isoformat()}):
+        judged(None, gate=gate_of(Shows(evidence(**said)), memory=memory))
+    assert memory.kept == {}
+
+
+def test_where_the_store_does_not_tell_for_whom_evidence_was_shown_the_decision_holds() -> None:
+    subject = {"name": "purpose", "date_of_birth": "applied_on", "address": "purpose", "id_number": "customer"}
+    found = evidence(name="car", date_of_birth="2024-05-01", address="car", id_number_sha256=hashed("A-17"))
+    shows = Shows(found.model_copy(update={"expires_at": datetime(2100, 1, 1, tzinfo=UTC)}))
+    for down, result in ((False, "pass"), (True, "pending")):
+        service, store = service_of(profile_of(kyc="enforce"), gate_of(shows, subject, memory=Memory(down=down)))
+        asyncio.run(service.decide(KEYS["one"], key="k", application=GOOD))
+        assert json.loads(store.kept[0].record)["gates"]["kyc"]["result"] == result
+
+
 def test_a_gate_without_a_column_for_each_element_is_not_built() -> None:
     with pytest.raises(InvalidInputError, match="wanted a column for each"):
-        KycGate(Shows(None), {"name": "who"})
+        gate_of(Shows(None), {"name": "who"})
     with pytest.raises(InvalidInputError, match="wanted a column for each"):
-        KycGate(Shows(None), {**SUBJECT, "photo": "photo"})
+        gate_of(Shows(None), {**SUBJECT, "photo": "photo"})
 
 
 def test_a_file_gives_evidence_by_id_or_by_document(tmp_path: Path) -> None:
@@ -172,7 +228,7 @@ LYING = {
 @pytest.mark.parametrize("answer", LYING.values(), ids=LYING)
 def test_a_provider_that_is_down_slow_or_lying_holds(answer: Any) -> None:
     subject = {"name": "purpose", "date_of_birth": "applied_on", "address": "customer", "id_number": "customer"}
-    service, store = service_of(profile_of(kyc="enforce"), KycGate(of_http(answer), subject))  # type: ignore[arg-type]  # it counts nothing
+    service, store = service_of(profile_of(kyc="enforce"), gate_of(of_http(answer), subject))  # type: ignore[arg-type]  # it counts nothing
 
     async def decide() -> dict[str, Any]:
         return dict(json.loads((await service.decide(KEYS["one"], key="k", application=GOOD)).response))
@@ -222,8 +278,10 @@ def test_gates_are_built_from_the_settings(tmp_path: Path) -> None:
     file.write_text("[]")
     columns = ",".join(f"{name}={column}" for name, column in SUBJECT.items())
 
+    store: Any = SimpleNamespace(key=KEY, evidences=Memory())
+
     async def names(**environ: str) -> list[str]:
-        async with open_gates(read_gate_settings(environ)) as gates:
+        async with open_gates(read_gate_settings(environ), store) as gates:
             return list(gates)
 
     assert asyncio.run(names()) == []

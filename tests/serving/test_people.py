@@ -75,8 +75,8 @@ class Town:
         found = [await self.person(it) for it in sorted(self.users)]
         return tuple(it for it in found if it is not None)
 
-    async def anybody_is(self, role: str) -> bool:
-        return any(it.role == role and it.state == "granted" for it in self.roles.values())
+    async def ever(self, role: str) -> int:
+        return sum(it.role == role and it.state != "proposed" for it in self.roles.values())
 
 
 async def settled(*users: str) -> Town:
@@ -122,15 +122,23 @@ def test_nobody_proposes_or_grants_a_role_to_themselves() -> None:
     asyncio.run(run())
 
 
-def test_only_the_very_first_administrator_is_granted_by_one_person_and_the_record_says_so() -> None:
+def test_only_the_first_two_administrators_are_granted_by_one_person_and_the_record_says_so() -> None:
     async def run() -> None:
         town = Town()
         await town.people.add("root", password=None, by="root")
         await town.people.grant("root", "admin", by="root")
         assert json.loads(town.acts[-1].record)["first_of_all"] is True
-        await town.people.add("second", password=None, by="root")
-        assert (await town.people.grant("second", "admin", by="root")).state == "proposed"
-        (root, _) = review(await town.everybody(), at=NOON)
+        for it in ("second", "third"):
+            await town.people.add(it, password=None, by="root")
+        with pytest.raises(ForbiddenError, match="themselves"):
+            await town.people.grant("second", "admin", by="second")
+        assert (await town.people.grant("second", "admin", by="root")).state == "granted"
+        assert (await town.people.grant("third", "admin", by="root")).state == "proposed"
+        # Who takes the other's role away, or disables them, is not alone again by that.
+        await town.people.revoke("second", "admin", by="root")
+        await town.people.add("fourth", password=None, by="root")
+        assert (await town.people.grant("fourth", "admin", by="root")).state == "proposed"
+        (root, *_) = (it for it in review(await town.everybody(), at=NOON) if it.person.user.user_id == "root")
         assert "was granted admin by root alone" in root.concerns
 
     asyncio.run(run())

@@ -71,8 +71,8 @@ class Known:
     async def everybody(self) -> tuple[Person, ...]:
         return tuple(self.people.values())
 
-    async def anybody_is(self, role: str) -> bool:
-        return any(role in it.granted for it in self.people.values())
+    async def ever(self, role: str) -> int:
+        return sum(role in it.granted for it in self.people.values())
 
     def add(self, user_id: str, *roles: str, password: str = "hash", disabled: bool = False) -> None:  # noqa: S107  no password
         at = datetime.now(UTC)

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.store import database, existing_database, open_store, service_settings
 from obligor.core.canonical import canonical_json, readable_json
@@ -76,8 +77,8 @@ def export_audit(
     """Write the bundle of a period, after the export itself was recorded."""
     from obligor.adapters.store.log_source import open_log
 
-    settings, period, by = service_settings(), Period(since, until), read_author(os.environ)
-    if not by:
+    settings, period = service_settings(), Period(since, until)
+    if not read_author(os.environ):
         raise InvalidInputError("an export is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
     findings = Findings()
     given = read_anchors(anchors, findings)
@@ -86,7 +87,7 @@ def export_audit(
     with database(settings) as url:
         with open_log(url) as source:
             acts = len(leaves_of(source, period))
-        index = asyncio.run(_record_export(url, settings, period, by=by, purpose=purpose, acts=acts))
+        index = asyncio.run(_record_export(url, settings, period, purpose=purpose, acts=acts))
         with open_log(url) as source:
             return write_bundle(
                 bundle.absolute(),
@@ -116,8 +117,9 @@ def decision_receipt(decision_id: UUID, *, private: bool) -> ReceiptText:
     return ReceiptText(kept)
 
 
-async def _record_export(url: str, settings: Settings, period: Period, *, by: str, purpose: str, acts: int) -> int:
+async def _record_export(url: str, settings: Settings, period: Period, *, purpose: str, acts: int) -> int:
     async with open_store(url, settings) as store, anchored(store, settings):
+        by = await acting(store, "log.export")
         act = _export_act(store, period, by=by, purpose=purpose, acts=acts)
         recorded = await store.recorder.record(Submission((act,), lambda _: b""))
         return recorded.leaf_index

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from obligor.serving.aml import AmlColumns, AmlGate, Clearances
     from obligor.serving.clearing import AlertDesk
     from obligor.serving.gates import Gate
+    from obligor.serving.kyc import Kyc, KycGate
     from obligor.serving.lists import ListInForce
     from obligor.serving.releases import Releases
     from obligor.serving.sealed import Sealer
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def open_gates(settings: GateSettings) -> AsyncIterator[Mapping[GateName, Gate]]:
+async def open_gates(settings: GateSettings, store: Store) -> AsyncIterator[Mapping[GateName, Gate]]:
     """Give the gates that somebody answers for, beside those that the service has of its own.
 
     Raises
@@ -38,7 +39,7 @@ async def open_gates(settings: GateSettings) -> AsyncIterator[Mapping[GateName, 
     InvalidInputError
         Where a setting says nonsense, or a column for an element is not named.
     """
-    from obligor.serving.kyc import OF_APPLICANT, KycGate
+    from obligor.serving.kyc import OF_APPLICANT
 
     subject = settings.kyc_subject or OF_APPLICANT
     if settings.kyc is None:
@@ -46,15 +47,21 @@ async def open_gates(settings: GateSettings) -> AsyncIterator[Mapping[GateName, 
     elif "://" not in settings.kyc:
         from obligor.adapters.kyc.file import FileKyc
 
-        yield {"kyc": KycGate(FileKyc(Path(settings.kyc)), subject)}
+        yield {"kyc": _gate(FileKyc(Path(settings.kyc)), subject, store)}
     else:
         from obligor.adapters.kyc.http import HttpKyc
 
         provider = HttpKyc(settings.kyc, token=settings.kyc_token)
         try:
-            yield {"kyc": KycGate(provider, subject)}
+            yield {"kyc": _gate(provider, subject, store)}
         finally:
             await provider.close()
+
+
+def _gate(provider: Kyc, subject: Mapping[str, str], store: Store) -> KycGate:
+    from obligor.serving.kyc import KycGate
+
+    return KycGate(provider, subject, store.evidences, store.key.derived("kyc evidence"))
 
 
 @dataclass(frozen=True, slots=True)

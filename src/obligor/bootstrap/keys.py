@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.errors import InvalidInputError
@@ -15,7 +15,6 @@ from obligor.core.leaves import time_text
 from obligor.security.api_keys import ApiKey, check_client, check_scopes, is_key_id, parse_key
 from obligor.serving.authenticating import key_of
 from obligor.serving.issuing import issue, revoke, rotate
-from obligor.settings import read_author
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -96,7 +95,7 @@ def create_key(client: str, *, name: str, scopes: Sequence[str], lasts: timedelt
             client,
             scopes=scopes,
             lasts=lasts,
-            by=read_author(os.environ),
+            by=await acting(store, "key.manage"),
             recorder=store.recorder,
             sources=store.sources,
             name=name,
@@ -120,7 +119,7 @@ def revoke_key(key_id: str) -> Revoked:
 
     async def revoked(store: Store) -> Revoked:
         row = await store.archive.api_key(key_id)
-        by = read_author(os.environ)
+        by = await acting(store, "key.manage")
         return Revoked(key_of(await revoke(row, by=by, recorder=store.recorder, sources=store.sources)))
 
     return _writing(revoked)
@@ -135,7 +134,7 @@ def rotate_key(key_id: str, *, lasts: timedelta, overlap: timedelta) -> Shown:
             await store.archive.api_key(key_id),
             lasts=lasts,
             overlap=overlap,
-            by=read_author(os.environ),
+            by=await acting(store, "key.rotate"),
             recorder=store.recorder,
             sources=store.sources,
         )

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from obligor.bootstrap.acting import acting, appointing
 from obligor.bootstrap.store import database, open_store, service_settings
-from obligor.core.leaves import time_text
-from obligor.settings import is_production, read_author, read_provider_settings
+from obligor.core.spreadsheet import spreadsheet
+from obligor.settings import is_production, read_provider_settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from obligor.bootstrap.store import Store
     from obligor.serving.acts import UserRoleRow
+    from obligor.serving.administering import Administration
     from obligor.serving.people import People, Person, Reviewed
     from obligor.serving.signing_in import SignIn
     from obligor.serving.tokens import Tokens
@@ -66,6 +67,15 @@ def open_identity(store: Store, environ: Mapping[str, str]) -> Identity:
     return Identity(ProviderTokens(issuer, source, store.people, now=now), None)
 
 
+def open_administration(store: Store) -> Administration:
+    """Build what people do to the service over a door."""
+    from obligor.serving.administering import Administration
+    from obligor.serving.profiles import Changing
+
+    changing = Changing(store.archive, store.changes, store.recorder, store.key, store.sources)
+    return Administration(store.people, store.archive, store.archive, store.recorder, store.sources, changing)
+
+
 @dataclass(frozen=True, slots=True)
 class Users:
     """People, by user id."""
@@ -74,7 +84,9 @@ class Users:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        return {"users": [plain(it) for it in self.people]}
+        from obligor.serving.people import plain_person
+
+        return {"users": [plain_person(it) for it in self.people]}
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
@@ -96,7 +108,9 @@ class User:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        return plain(self.person)
+        from obligor.serving.people import plain_person
+
+        return plain_person(self.person)
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
@@ -111,15 +125,9 @@ class Role:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        it = self.row
-        return {
-            "user": it.user_id,
-            "role": it.role,
-            "state": it.state,
-            "proposed_by": it.proposed_by,
-            "by": it.by,
-            "at": time_text(it.at),
-        }
+        from obligor.serving.people import plain_role
+
+        return {"user": self.row.user_id} | plain_role(self.row)
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
@@ -137,19 +145,31 @@ class Review:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        return {
-            "users": [
-                plain(it.person) | {"may": list(_may(it.person)), "concerns": list(it.concerns)} for it in self.reviewed
-            ]
-        }
+        from obligor.serving.people import plain_review
+
+        return {"users": [plain_review(it) for it in self.reviewed]}
+
+    def to_csv(self) -> str:
+        """Write it as a table for a spreadsheet: one row for each person."""
+        from obligor.serving.people import may_of, plain_person
+
+        header = ("user", "state", "signs_in", "created_at", "seen_at", "disabled_at", "roles", "may", "concerns")
+        rows = []
+        for it in self.reviewed:
+            said = plain_person(it.person)
+            lists = (sorted(it.person.granted), may_of(it.person), it.concerns)
+            rows.append([*(said[name] for name in header[:6]), *("; ".join(each) for each in lists)])
+        return spreadsheet(header, rows)
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
+        from obligor.serving.people import may_of
+
         told = []
         for it in self.reviewed:
             roles = ", ".join(sorted(it.person.granted)) or "no role"
             told.append(f"{it.person.user.user_id}  {_state(it.person)}  {roles}")
-            told += [f"    may {permission}" for permission in _may(it.person)]
+            told += [f"    may {permission}" for permission in may_of(it.person)]
             told += [f"    LOOK  {concern}" for concern in it.concerns]
         return told or ["There is nobody yet; obligor users add USER adds somebody."]
 
@@ -158,7 +178,7 @@ def add_user(user_id: str, *, password: str | None) -> User:
     """Let somebody sign in."""
 
     async def added(people: People, store: Store) -> User:
-        await people.add(user_id, password=password, by=read_author(os.environ))
+        await people.add(user_id, password=password, by=await acting(store, "user.manage"))
         where = "with a password" if password else "at the identity provider"
         return await _told(store, user_id, f"user {user_id} may sign in {where}, and has no role yet")
 
@@ -169,7 +189,7 @@ def disable_user(user_id: str) -> User:
     """Let somebody in no more."""
 
     async def disabled(people: People, store: Store) -> User:
-        await people.disable(user_id, by=read_author(os.environ))
+        await people.disable(user_id, by=await acting(store, "user.manage"))
         return await _told(store, user_id, f"user {user_id} is let in no more")
 
     return _with_people(disabled)
@@ -187,8 +207,9 @@ def list_users() -> Users:
 def grant_role(user_id: str, role: str) -> Role:
     """Propose a role, or grant it where another person proposed it."""
 
-    async def granted(people: People, _store: Store) -> Role:
-        return Role(await people.grant(user_id, role, by=read_author(os.environ)))
+    async def granted(people: People, store: Store) -> Role:
+        by = await (appointing(store) if role == "admin" else acting(store, "role.grant"))
+        return Role(await people.grant(user_id, role, by=by))
 
     return _with_people(granted)
 
@@ -196,8 +217,8 @@ def grant_role(user_id: str, role: str) -> Role:
 def revoke_role(user_id: str, role: str) -> Role:
     """Take a role away."""
 
-    async def revoked(people: People, _store: Store) -> Role:
-        return Role(await people.revoke(user_id, role, by=read_author(os.environ)))
+    async def revoked(people: People, store: Store) -> Role:
+        return Role(await people.revoke(user_id, role, by=await acting(store, "role.grant")))
 
     return _with_people(revoked)
 
@@ -212,38 +233,8 @@ def review_access() -> Review:
     return _with_people(reviewed)
 
 
-def plain(person: Person) -> dict[str, Any]:
-    """Give what may be shown of a person."""
-    user = person.user
-    return {
-        "user": user.user_id,
-        "state": _state(person),
-        "signs_in": "here" if user.password else "elsewhere",
-        "created_at": time_text(user.created_at),
-        "disabled_at": None if user.disabled_at is None else time_text(user.disabled_at),
-        "seen_at": None if person.seen_at is None else time_text(person.seen_at),
-        "roles": [
-            {"role": it.role, "state": it.state, "proposed_by": it.proposed_by, "by": it.by, "at": time_text(it.at)}
-            for it in person.roles
-        ],
-    }
-
-
 def _state(person: Person) -> str:
     return "enabled" if person.user.disabled_at is None else "disabled"
-
-
-def _may(person: Person) -> tuple[str, ...]:
-    """Name what somebody may do, and how far."""
-    from obligor.security.permissions import permissions
-
-    if person.user.disabled_at is not None or permissions().conflict(person.granted):
-        return ()
-    held = permissions().held(roles=person.granted, scopes=frozenset())
-    return tuple(
-        " ".join([name, *(f"({condition})" for condition, it in how._asdict().items() if it)])
-        for name, how in sorted(held.items())
-    )
 
 
 async def _told(store: Store, user_id: str, said: str) -> User:

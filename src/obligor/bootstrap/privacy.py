@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.canonical import readable_json
@@ -115,7 +116,7 @@ def erase(subject: str | None, *, application: str | None) -> Told:
         lines = [f"erased: {it['decisions']} decisions, {it['keys_destroyed']} keys destroyed" for it in erased]
         return Told({"certificates": erased}, tuple(lines))
 
-    return _in_office(done)
+    return _in_office(done, permission="privacy.erase")
 
 
 def export(subject: str | None, *, application: str | None) -> Told:
@@ -125,7 +126,7 @@ def export(subject: str | None, *, application: str | None) -> Told:
         told = [await office.export(it, sealer=sealer) for it in await _subjects(store, sealer, subject, application)]
         return Told({"subjects": told}, ())
 
-    return _in_office(done)
+    return _in_office(done, permission="privacy.export")
 
 
 def hold(subject: str | None, *, application: str | None, because: str) -> Told:
@@ -135,7 +136,7 @@ def hold(subject: str | None, *, application: str | None, because: str) -> Told:
         held = [await office.hold(it, because=because) for it in await _subjects(store, sealer, subject, application)]
         return _standing(held, "held: it is not erased until the hold is released")
 
-    return _in_office(done)
+    return _in_office(done, permission="privacy.hold")
 
 
 def release(subject: str | None, *, application: str | None) -> Told:
@@ -145,7 +146,7 @@ def release(subject: str | None, *, application: str | None) -> Told:
         free = [await office.release(it) for it in await _subjects(store, sealer, subject, application)]
         return _standing(free, "released: it may be erased once it need not be kept")
 
-    return _in_office(done)
+    return _in_office(done, permission="privacy.hold")
 
 
 def rotate_data_keys(progress: Progress) -> Told:
@@ -155,7 +156,7 @@ def rotate_data_keys(progress: Progress) -> Told:
     from obligor.serving.erasing import record_keys
 
     async def done(store: Store, settings: Settings) -> Told:
-        by = read_author(os.environ)
+        by = await acting(store, "key.rotate")
         if not by:
             raise InvalidInputError("a rotation is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
         ring = await open_keys(store, settings)
@@ -215,13 +216,14 @@ def _standing(found: list[Standing], said: str) -> Told:
     return Told({"subjects": plain}, tuple(f"{it.subject.hex()[:12]}: {said}" for it in found))
 
 
-def _in_office(work: Callable[[Store, Sealer, Office], Awaitable[Done]]) -> Done:
+def _in_office(work: Callable[[Store, Sealer, Office], Awaitable[Done]], *, permission: str) -> Done:
     from obligor.serving.erasing import Office
 
     retain_days = read_retain_days(os.environ)
 
     async def done(store: Store, settings: Settings) -> Done:
-        office = Office(store.privacy, store.recorder, store.sources, read_author(os.environ), retain_days)
+        by = await acting(store, permission)
+        office = Office(store.privacy, store.recorder, store.sources, by, retain_days)
         return await work(store, await open_sealer(store, settings), office)
 
     return _in_store(done)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from obligor.bootstrap.acting import acting
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.errors import InvalidInputError, UnavailableError
-from obligor.core.leaves import time_text
 from obligor.core.profile import GATES, in_force, parse_profile
-from obligor.settings import read_author
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.core.profile import Profile
     from obligor.serving.acts import ProfileChangeRow
+    from obligor.serving.profiles import Changing
 
 _MOST_BYTES = 1 << 20
 _DIGITS = 12
@@ -37,11 +36,13 @@ class Shown:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
+        from obligor.serving.profiles import plain_change
+
         return {
             "profile": self.profile.model_dump(mode="json", by_alias=True),
             "profile_sha256": self.profile.sha256,
             "in_force": self._is_in_force(),
-            "changes": [_plain(it) for it in self.changes],
+            "changes": [plain_change(it) for it in self.changes],
         }
 
     def lines(self) -> list[str]:
@@ -73,7 +74,9 @@ class Proposed:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        return _plain(self.row)
+        from obligor.serving.profiles import plain_change
+
+        return plain_change(self.row)
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
@@ -116,7 +119,9 @@ def propose_profile(file: Path, *, because: str) -> Proposed:
     data = _bytes(file)
 
     async def proposed(store: Store) -> Proposed:
-        return Proposed(await _changing(store).propose(data, because=because, by=read_author(os.environ)))
+        return Proposed(
+            await _changing(store).propose(data, because=because, by=await acting(store, "profile.propose"))
+        )
 
     return _with_store(proposed)
 
@@ -125,13 +130,13 @@ def approve_profile(change_id: str) -> Approved:
     """Approve a proposal, and put its profile in force."""
 
     async def approved(store: Store) -> Approved:
-        release = await _changing(store).approve(change_id, by=read_author(os.environ))
+        release = await _changing(store).approve(change_id, by=await acting(store, "profile.approve"))
         return Approved(release.number, release.profile)
 
     return _with_store(approved)
 
 
-def _changing(store: Store) -> Any:  # imported late, as all of the service is
+def _changing(store: Store) -> Changing:
     from obligor.serving.profiles import Changing
 
     return Changing(store.archive, store.changes, store.recorder, store.key, store.sources)
@@ -146,11 +151,6 @@ def _with_store(work: Callable[[Store], Awaitable[Told]]) -> Told:
 
     with database(settings) as url:
         return asyncio.run(main(url))
-
-
-def _plain(row: ProfileChangeRow) -> dict[str, Any]:
-    names = ("change_id", "step", "profile_sha256", "replaces_sha256", "because", "by")
-    return {name: getattr(row, name) for name in names} | {"at": time_text(row.at)}
 
 
 def _line(row: ProfileChangeRow, approved: set[str]) -> str:

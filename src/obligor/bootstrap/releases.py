@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.errors import ForbiddenError, InvalidInputError
@@ -112,14 +113,14 @@ def activate_release(run: Path, *, profile: Path | None) -> Activated:
 
     async def activated(url: str) -> Release:
         async with open_store(url, settings) as store, anchored(store, settings):
-            return await put_in_force(store, made, given)
+            return await put_in_force(store, made, given, by=await acting(store, "release.activate"))
 
     with database(settings) as url:
         release = asyncio.run(activated(url))
     return Activated(release.number, release.card.name, release.card.sha256)
 
 
-async def put_in_force(store: Store, made: Made, profile: Profile | None = None) -> Release:
+async def put_in_force(store: Store, made: Made, profile: Profile | None = None, *, by: str | None = None) -> Release:
     """Put a card and a policy in force; the profile in force stays. The first release has the one given, or everything off."""
     from obligor.serving.releasing import activate
 
@@ -131,7 +132,7 @@ async def put_in_force(store: Store, made: Made, profile: Profile | None = None)
         card=made.card,
         policy=made.policy,
         profile=profile or kept,
-        by=read_author(os.environ),
+        by=read_author(os.environ) if by is None else by,
         archive=store.archive,
         recorder=store.recorder,
         key=store.key,

@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.law import active_packs
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.errors import InvalidInputError
-from obligor.settings import read_author
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,15 +92,20 @@ def decide_review(review_id: str, *, outcome: str | None, factors: Sequence[str]
     except ValueError:
         raise InvalidInputError("REVIEW_ID: wanted the id of a review", hint="obligor reviews list") from None
     settings = service_settings()
-    by = read_author(os.environ)
 
     async def decided(url: str) -> Decided:
         from obligor.bootstrap.service import open_decisions
         from obligor.serving.reviewing import Finding
 
-        async with open_store(url, settings) as store, anchored(store, settings):
-            service = open_review_service(store, await open_decisions(store, settings))
-            found = await service.decide(wanted, Finding(outcome, tuple(factors)), by=by)  # type: ignore[arg-type]  # of the command's choices
+        async with (
+            open_store(url, settings) as store,
+            anchored(store, settings),
+            open_decisions(store, settings) as decisions,
+        ):
+            service = open_review_service(store, decisions)
+            by = await acting(store, "review.decide")
+            finding = Finding(outcome, tuple(factors))  # type: ignore[arg-type]  # of the command's choices
+            found = await service.decide(wanted, finding, by=by)
             return Decided(found.review_id, found.verdict or "kept", found.outcome or "", found.new_decision_id)
 
     with database(settings) as url:

@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from obligor import __version__
+from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.gates import open_gates, open_screening
-from obligor.bootstrap.people import open_identity
+from obligor.bootstrap.people import open_administration, open_identity
 from obligor.bootstrap.privacy import open_keys, open_sealer
 from obligor.bootstrap.releases import demonstration, put_in_force, read_run
 from obligor.bootstrap.reviews import open_review_service
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
-from obligor.bootstrap.webhooks import open_webhooks
+from obligor.bootstrap.webhooks import open_listeners, open_webhooks
 from obligor.core.errors import ObligorError
 from obligor.settings import TlsSettings, read_author, read_gate_settings, read_tls_settings
 
@@ -32,9 +33,12 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.releases import Made
     from obligor.bootstrap.store import Store
+    from obligor.core.profile import GateName
     from obligor.serving.anchoring import AnchorState
     from obligor.serving.authenticating import Authenticator
     from obligor.serving.deciding import DecisionService
+    from obligor.serving.events import Listeners
+    from obligor.serving.gates import Gate
     from obligor.serving.grpc.server import Server
     from obligor.serving.http import Door, Encryption, Seats
     from obligor.serving.journal import Telling
@@ -120,7 +124,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             store,
             releases,
             meter,
-            gates={"aml": screening.gate, **await stack.enter_async_context(open_gates(asked))},
+            gates={"aml": screening.gate, **await stack.enter_async_context(open_gates(asked, store))},
             gate_deadline_s=asked.deadline_s,
             listeners=webhooks.listeners,
             sealer=sealer,
@@ -151,6 +155,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             sign_in=identity.sign_in,
             reviews=reviews,
             alerts=screening.desk,
+            administration=open_administration(store),
         )
         allow_open_files()
         app = make_app(door) if telemetry.tracing is None else traced(make_app(door), telemetry.tracing)
@@ -194,12 +199,31 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             journal.tell("stopped")
 
 
-async def open_decisions(store: Store, settings: Settings) -> DecisionService:
-    """Build the use case of decisions for one command: as a service does, by the release in force."""
+@asynccontextmanager
+async def open_decisions(store: Store, settings: Settings) -> AsyncIterator[DecisionService]:
+    """Build the use case of decisions for one command: by the release in force, with the gates and the events of a service."""
     from obligor.serving.meter import NoMeter
 
+    asked, releases = read_gate_settings(os.environ), await open_releases(store)
     sealer = await open_sealer(store, settings)
-    return _decision_service(store, await open_releases(store), NoMeter(), sealer=sealer)
+    async with AsyncExitStack() as stack:
+        gates = dict(await stack.enter_async_context(open_gates(asked, store)))
+        if releases.newest and releases.current.profile.gate("aml").state != "off":
+            opened = open_screening(store, releases, sealer, asked, data=settings.data, failed=_held_without_a_list)
+            gates["aml"] = (await stack.enter_async_context(opened)).gate
+        yield _decision_service(
+            store,
+            releases,
+            NoMeter(),
+            gates=gates,
+            gate_deadline_s=asked.deadline_s,
+            listeners=await open_listeners(store.url),
+            sealer=sealer,
+        )
+
+
+def _held_without_a_list(_error: ObligorError) -> None:
+    """Tell nobody: the gate is pending then, and its record says so."""
 
 
 async def open_releases(store: Store) -> Releases:
@@ -212,7 +236,16 @@ async def open_releases(store: Store) -> Releases:
     return releases
 
 
-def _decision_service(store: Store, releases: Releases, meter: Meter, **beside: Any) -> DecisionService:
+def _decision_service(
+    store: Store,
+    releases: Releases,
+    meter: Meter,
+    *,
+    gates: Mapping[GateName, Gate],
+    gate_deadline_s: float,
+    listeners: Listeners,
+    sealer: Sealer,
+) -> DecisionService:
     from obligor.serving.auditing import AuditLog
     from obligor.serving.deciding import DecisionService
 
@@ -223,7 +256,10 @@ def _decision_service(store: Store, releases: Releases, meter: Meter, **beside: 
         receipts=AuditLog(store.log, store.key, store.sources),
         sources=store.sources,
         meter=meter,
-        **beside,
+        gates=gates,
+        gate_deadline_s=gate_deadline_s,
+        listeners=listeners,
+        sealer=sealer,
     )
 
 
@@ -238,7 +274,7 @@ async def _begin(store: Store, made: Made | None, say: Callable[[str], None]) ->
     newest = await store.archive.release()
     wanted = demonstration() if made is None and newest is None else made
     if wanted is not None and not _is_in_force(wanted, await _opened(store)):
-        await put_in_force(store, wanted)
+        await put_in_force(store, wanted, by=None if made is None else await acting(store, "release.activate"))
     if not await store.archive.api_keys():
         new = await issue(
             _FIRST_CLIENT,

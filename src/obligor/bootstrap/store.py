@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from obligor.adapters.store.archive import PostgresArchive
+    from obligor.adapters.store.evidences import PostgresEvidences
     from obligor.adapters.store.people import PostgresPeople
     from obligor.adapters.store.privacy import PostgresPrivacy
     from obligor.adapters.store.profile_changes import PostgresProfileChanges
@@ -40,6 +41,7 @@ class Store:
     reviews: PostgresReviews
     screening: PostgresScreening
     privacy: PostgresPrivacy
+    evidences: PostgresEvidences
 
 
 def service_settings() -> Settings:
@@ -105,6 +107,7 @@ async def open_store(
 ) -> AsyncIterator[Store]:
     """Open a store whose tables are in step; ``counted`` is told of each commit, its acts and its seconds."""
     from obligor.adapters.store.archive import PostgresArchive
+    from obligor.adapters.store.evidences import PostgresEvidences
     from obligor.adapters.store.people import PostgresPeople
     from obligor.adapters.store.pool import Pool
     from obligor.adapters.store.privacy import PostgresPrivacy
@@ -133,6 +136,7 @@ async def open_store(
                 privacy=PostgresPrivacy(pool),
                 reviews=PostgresReviews(pool),
                 screening=PostgresScreening(pool, url),
+                evidences=PostgresEvidences(pool),
             )
     finally:
         await pool.close()

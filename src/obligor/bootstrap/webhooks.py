@@ -11,12 +11,13 @@ from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from obligor.bootstrap.acting import acting
 from obligor.bootstrap.privacy import open_sealer
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.errors import InvalidInputError, NotFoundError, UnavailableError
 from obligor.core.leaves import time_text
 from obligor.security.webhooks import secret_text, signed_headers
-from obligor.settings import is_production, read_author
+from obligor.settings import is_production
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -80,6 +81,16 @@ async def open_webhooks(
         await running.look()
         yield running
         await delivering.close()
+
+
+async def open_listeners(url: str) -> Listeners:
+    """Know the endpoints that there are, for one command."""
+    from obligor.serving.events import Listeners
+
+    listeners = Listeners()
+    async with _opened(url) as (deliveries, _sender):
+        listeners.take(await deliveries.endpoints())
+    return listeners
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +193,7 @@ def add_endpoint(client: str, url: str, *, event_types: Sequence[str]) -> ShownE
     async def added(work: _Work) -> ShownEndpoint:
         return ShownEndpoint(*await (await work.webhooks()).add(client, url, event_types=event_types))
 
-    return _in_store(added)
+    return _in_store(added, permission="webhook.manage")
 
 
 def list_endpoints() -> ListedEndpoints:
@@ -201,7 +212,7 @@ def rotate_secret(endpoint_id: str, *, overlap: timedelta) -> ShownEndpoint:
         row = await work.deliveries.endpoint(endpoint_id)
         return ShownEndpoint(*await (await work.webhooks()).rotate(row, overlap=overlap))
 
-    return _in_store(rotated)
+    return _in_store(rotated, permission="webhook.manage")
 
 
 def disable_endpoint(endpoint_id: str) -> ShownEndpoint:
@@ -210,7 +221,7 @@ def disable_endpoint(endpoint_id: str) -> ShownEndpoint:
     async def disabled(work: _Work) -> ShownEndpoint:
         return ShownEndpoint(await (await work.webhooks()).disable(await work.deliveries.endpoint(endpoint_id)))
 
-    return _in_store(disabled)
+    return _in_store(disabled, permission="webhook.manage")
 
 
 def try_endpoint(endpoint_id: str) -> Said:
@@ -239,7 +250,7 @@ def try_endpoint(endpoint_id: str) -> Said:
             raise UnavailableError(f"endpoint {endpoint_id}: answered {status}; wanted 2xx")
         return Said(f"endpoint {endpoint_id} answered {status}", {"endpoint_id": endpoint_id, "status": status})
 
-    return _in_store(tested)
+    return _in_store(tested, permission="webhook.manage")
 
 
 def list_dead() -> DeadLetters:
@@ -269,7 +280,7 @@ def replay_events(endpoint_id: str, *, since: datetime | None, until: datetime |
         )
         return Said(f"{count:,} events will be sent again", {"endpoint_id": endpoint_id, "events": count})
 
-    return _in_store(replayed)
+    return _in_store(replayed, permission="webhook.replay")
 
 
 def plain(row: WebhookRow) -> dict[str, Any]:
@@ -291,6 +302,8 @@ class _Work:
     deliveries: PostgresDeliveries
     sender: WebhookSender
     settings: Settings
+    by: str
+    """Who acts; empty where nothing is done."""
 
     async def webhooks(self) -> Webhooks:
         """Give what changes endpoints, with what seals their secrets."""
@@ -301,7 +314,7 @@ class _Work:
 
         check = partial(check_address, what=WHAT, production=is_production(os.environ), ports=PORTS)
         keeper = SecretKeeper(await open_sealer(self.store, self.settings))
-        return Webhooks(self.store.recorder, self.store.sources, check, read_author(os.environ), keeper)
+        return Webhooks(self.store.recorder, self.store.sources, check, self.by, keeper)
 
 
 @asynccontextmanager
@@ -318,12 +331,14 @@ async def _opened(url: str) -> AsyncIterator[tuple[PostgresDeliveries, WebhookSe
         await pool.close()
 
 
-def _in_store(work: Callable[[_Work], Awaitable[Done]]) -> Done:
+def _in_store(work: Callable[[_Work], Awaitable[Done]], *, permission: str | None = None) -> Done:
+    """Do some work; an act that is recorded, or sends something, names the permission that it asks for."""
     settings = service_settings()
 
     async def done(url: str) -> Done:
         async with open_store(url, settings) as store, _opened(url) as (deliveries, sender):
-            return await work(_Work(store, deliveries, sender, settings))
+            by = "" if permission is None else await acting(store, permission)
+            return await work(_Work(store, deliveries, sender, settings, by))
 
     with database(settings) as url:
         return asyncio.run(done(url))

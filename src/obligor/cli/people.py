@@ -77,12 +77,21 @@ def access() -> None:
 
 
 @access.command("review")
+@click.option(
+    "--csv", "as_csv", is_flag=True, help="Write a table for a spreadsheet; no text in it is taken for a formula."
+)
 @json_option
-def review(*, as_json: bool) -> None:
+def review(*, as_csv: bool, as_json: bool) -> None:
     """Show what each person may do, and what to look at: conflicts, stale accounts, roles that wait or that one person gave."""
     from obligor.bootstrap.people import review_access
 
-    show(review_access(), quiet=False, as_json=as_json)
+    if as_csv and as_json:
+        raise click.UsageError("wanted --csv or --json, not both")
+    reviewed = review_access()
+    if as_csv:
+        click.echo(reviewed.to_csv(), nl=False)
+    else:
+        show(reviewed, quiet=False, as_json=as_json)
 
 
 def _password() -> str:

@@ -234,6 +234,16 @@ class NoticeError(GateError):
 
 
 class UnavailableError(ObligorError):
-    """A database, an object store or a disk did not do its part."""
+    """A database, an object store or a disk did not do its part.
+
+    Parameters
+    ----------
+    told
+        Whether a client is told the message, too. It must then name nothing of how the service is built: no host, no path.
+    """
 
     kind = "unavailable"
+
+    def __init__(self, message: str, *, told: bool = False, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.told = told

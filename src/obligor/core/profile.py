@@ -127,10 +127,13 @@ def in_force(profile: Profile, at: datetime) -> Profile:
         Where it is not yet, or no longer: nothing may be decided by it.
     """
     if at < profile.effective_from:
-        raise UnavailableError(f"{_named(profile)} is not in force before {profile.effective_from.isoformat()}")
+        raise UnavailableError(
+            f"{_named(profile)} is not in force before {profile.effective_from.isoformat()}", told=True
+        )
     if profile.expires_at is not None and at >= profile.expires_at:
         raise UnavailableError(
             f"{_named(profile)} is no longer in force since {profile.expires_at.isoformat()}",
+            told=True,
             hint="activate a profile that is in force; until then nothing is decided",
         )
     return profile

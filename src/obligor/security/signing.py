@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from obligor.core.checkpoints import Note, Signature, VerifierKey
@@ -44,6 +46,12 @@ class SigningKey:
     def sign_statement(self, statement: bytes, *, purpose: str) -> bytes:
         """Sign a statement for one purpose, which is part of what is signed."""
         return self._private.sign(_statement(statement, purpose))
+
+    def derived(self, purpose: str) -> bytes:
+        """Derive a secret of 32 bytes for one purpose (HKDF-SHA256, RFC 5869): the same for as long as the key is."""
+        return HKDF(SHA256(), length=32, salt=None, info=f"obligor {purpose}".encode()).derive(
+            self._private.private_bytes_raw()
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from obligor.core.checkpoints import Checkpoint, parse_note
-from obligor.core.errors import NotFoundError
+from obligor.core.checkpoints import Checkpoint, parse_checkpoint, parse_note
+from obligor.core.errors import AuditError, IntegrityError, NotFoundError
 from obligor.governance.audit.receipts import Receipt
+from obligor.security.signing import verify_note
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,6 +52,8 @@ class AuditLog:
 
     def __init__(self, tree: Tree, key: SigningKey, sources: Sources) -> None:
         self._tree, self._key, self._sources = tree, key, sources
+        self._checked: tuple[int, bytes] | None = None
+        """The kept checkpoint that was found to be true last."""
 
     async def key(self) -> bytes:
         """Give the public key that checkpoints verify by, as ``name+id+base64``."""
@@ -62,15 +65,36 @@ class AuditLog:
         return note.encode()
 
     async def signed(self, *, covering: int | None = None) -> tuple[int, Note]:
-        """Give the size and the note of a checkpoint: of the log as it stands, or the newest that covers a leaf."""
+        """Give the size and the note of a checkpoint: of the log as it stands, or the newest that covers a leaf.
+
+        Raises
+        ------
+        IntegrityError
+            Where the one that is kept was not signed by this log's key, or is not of the log as it is kept.
+        """
         kept = await self._tree.checkpoint()
         wanted = await self._tree.size() if covering is None else covering + 1
         if kept is not None and kept[0] >= wanted:
-            return kept[0], parse_note(kept[1])
+            return kept[0], await self._true(*kept)
         frontier = await self._tree.frontier()
         note = self._key.sign_note(Checkpoint(self._key.name, frontier.size, frontier.root).text())
         await self._tree.keep_checkpoint(frontier.size, note.encode(), at=self._sources.now())
         return frontier.size, note
+
+    async def _true(self, size: int, data: bytes) -> Note:
+        """Read a kept checkpoint, and hold it against the key and the log: who writes into the store does not sign."""
+        try:
+            note = parse_note(data)
+            head = parse_checkpoint(note.text)
+        except AuditError:
+            raise _untrue() from None
+        if self._checked != (size, data):
+            if (head.origin, head.size) != (self._key.name, size) or not verify_note(note, self._key.verifier):
+                raise _untrue()
+            if size > await self._tree.size() or (await self._tree.frontier(size)).root != head.root:
+                raise _untrue()
+            self._checked = size, data
+        return note
 
     async def receipt(self, stored: StoredDecision) -> dict[str, Any]:
         """Prove that a decision is in the log: its leaf, its place, the way to a signed checkpoint, its record and salt."""
@@ -90,3 +114,9 @@ class AuditLog:
             raise NotFoundError("the log never had these sizes, in this order")
         proof = await self._tree.consistency(first, second)
         return {"from": first, "to": second, "proof": [it.hex() for it in proof]}
+
+
+def _untrue() -> IntegrityError:
+    return IntegrityError(
+        "the checkpoint that is kept was not signed by this log, or is of another", hint="obligor audit verify"
+    )

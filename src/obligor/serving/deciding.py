@@ -39,6 +39,7 @@ from obligor.serving.errors import problem_of
 from obligor.serving.events import DECISION_MADE, OUTCOME_REPORTED, Listeners, decision_made, outcome_reported
 from obligor.serving.gates import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating, hides_from_receipts
 from obligor.serving.opening import Opener
+from obligor.serving.pace import Pace
 from obligor.serving.records import gates_json, record_bytes, told_of
 from obligor.serving.reports import read_report, report_error
 from obligor.serving.sealed import Sealed, named, named_in_bulk
@@ -113,6 +114,8 @@ class DecisionService:
         self._sources = sources
         self._meter = meter
         self._listeners = listeners or Listeners()
+        self.tries = Pace()
+        """How often each client may simulate."""
         self.sealer = sealer
         self.opener = Opener(sealer, recorder, sources)
 
@@ -215,10 +218,11 @@ class DecisionService:
 
         Raises
         ------
-        ForbiddenError, ApplicationError, UnavailableError
+        ForbiddenError, ApplicationError, LimitedError, UnavailableError
             As they say.
         """
         allow(caller, "decision.simulate")
+        self.tries.take(caller.client_id)
         release = self._releases.current
         at = self._sources.now()
         assessment = release.assess(_read(release, application), at=at)  # no gate is asked of a try

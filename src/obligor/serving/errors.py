@@ -6,16 +6,25 @@ and nothing of how the service is built.
 
 from __future__ import annotations
 
+import logging
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from obligor.core.card_numbers import holds_card_number
-from obligor.core.errors import ApplicationError, KeyReusedError, LimitedError
+from obligor.core.errors import ApplicationError, KeyReusedError, LimitedError, UnavailableError
+from obligor.serving.journal import UNAVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from obligor.core.errors import Kind, ObligorError, Problem
 
+_LATER = "the service, or something that it stands on, cannot answer now; send the same request again"
+_EVERY_S = 1.0
+_MOST_LOGGED = 100
+_log = logging.getLogger(UNAVAILABLE)
+_logged: dict[str, float] = {}
+"""When each message was logged last."""
 _RETRY_AFTER = {"conflict": 1, "unavailable": 2, "broken": 30}
 
 
@@ -59,14 +68,28 @@ def type_of(error: ObligorError) -> str:
 
 
 def problem_of(error: ObligorError) -> dict[str, Any]:
-    """Tell an error as a problem; what broke inside is told in the log, not to the caller."""
+    """Tell an error as a problem; what broke inside, or does not answer, is told in the log, not to the caller."""
     answer = ANSWERS[error.kind]
     problem: dict[str, Any] = {"type": type_of(error), "title": answer.title, "status": answer.status}
-    if error.kind not in ("broken", "gate"):
+    if isinstance(error, UnavailableError) and not error.told:
+        problem["detail"] = _LATER
+        _tell_the_log(error)
+    elif error.kind not in ("broken", "gate"):
         problem["detail"] = error.message
     if isinstance(error, ApplicationError) and error.problems:
         problem["errors"] = [{"field": pointer(it), "message": it.message} for it in error.problems]
     return problem
+
+
+def _tell_the_log(error: UnavailableError) -> None:
+    """Tell the log what is kept from the client; the same not more than once a second, however many ask."""
+    now = time.monotonic()
+    if now - _logged.get(error.message, -_EVERY_S) < _EVERY_S:
+        return
+    if len(_logged) >= _MOST_LOGGED:
+        _logged.clear()
+    _logged[error.message] = now
+    _log.warning("%s", error.message, exc_info=error)
 
 
 def pointer(problem: Problem) -> str:

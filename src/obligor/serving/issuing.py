@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from obligor.core.errors import InvalidInputError, NotFoundError
+from obligor.core.errors import ClashError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
 from obligor.security.api_keys import RANDOM_BYTES, make_key
 from obligor.serving.acts import Act, ApiKeyRow, Submission
@@ -71,11 +71,13 @@ async def revoke(key: ApiKeyRow | None, *, by: str, recorder: Recorder, sources:
         Where there is no such key.
     InvalidInputError
         Where it was revoked before, or nobody is named.
+    ClashError
+        Where it was revoked since it was read.
     """
     _check_author(by)
     at = sources.now()
     revoked = replace(_usable(key), revoked_at=at)
-    await _record((_act("key.revoked", revoked, at=at, by=by, sources=sources),), recorder)
+    await _record_change((_act("key.revoked", revoked, at=at, by=by, sources=sources),), recorder)
     return revoked
 
 
@@ -86,7 +88,7 @@ async def rotate(
 
     Raises
     ------
-    NotFoundError, InvalidInputError
+    NotFoundError, InvalidInputError, ClashError
         As ``revoke`` does.
     """
     _check_author(by)
@@ -105,7 +107,7 @@ async def rotate(
         _act("key.rotated", ending, at=at, by=by, sources=sources, replaced_by=made.key_id),
         _act("key.created", made, at=at, by=by, sources=sources, replaces=old.key_id),
     )
-    await _record(acts, recorder)
+    await _record_change(acts, recorder)
     return new
 
 
@@ -151,6 +153,14 @@ def _act(kind: str, row: ApiKeyRow, *, at: datetime, by: str, sources: Sources, 
         **beside,
     }
     return Act(kind, at, f"person:{by}", row.key_id, encode(said), sources.salt(), (row,))
+
+
+async def _record_change(acts: tuple[Act, ...], recorder: Recorder) -> None:
+    """Record a change of a key, which the store refuses where somebody revoked it since it was read."""
+    try:
+        await _record(acts, recorder)
+    except IntegrityError:
+        raise ClashError(f"API key {acts[0].subject}: was revoked meanwhile, and stays so") from None
 
 
 async def _record(acts: tuple[Act, ...], recorder: Recorder) -> None:

@@ -85,7 +85,10 @@ FIELDS: Mapping[str, Field] = {
     "port": Field("where a door listens"),
     "version": Field("of Obligor", re.compile(r"[0-9A-Za-z.+]{1,40}")),
     "logger": Field("of a library", re.compile(r"[A-Za-z0-9_.]{1,80}", re.ASCII)),
-    "text": Field("the first line of a library's own words, without what it filled in", re.compile(r"[ -~]{0,200}")),
+    "text": Field(
+        "the first line of a library's own words, without what it filled in; of what does not answer, our own sentence",
+        re.compile(r"[ -~]{0,200}"),
+    ),
 }
 UNFIT = "?"
 
@@ -107,6 +110,8 @@ _KNOWN_WORDS = frozenset(  # of uvicorn: sentences that it fills nothing into
         "Invalid HTTP request received.",
     }
 )
+UNAVAILABLE = "obligor.unavailable"
+"""The logger of what does not answer."""
 _UNTOLD = ("uvicorn.access",)  # the doors tell of requests themselves
 _PLACES = re.compile(r"\w+ at [\w<>]+:[0-9]+(?: < [\w<>]+:[0-9]+)*", re.ASCII)  # of what a door did not foresee
 _UNPRINTABLE = re.compile(r"[^ -~]")
@@ -262,7 +267,8 @@ class LibraryHandler(logging.Handler):
     """Brings what libraries log into the journal: their template, never what they filled in.
 
     A record with arguments has a template. One without may have been filled in before it was logged: its words are told only
-    where they are known. A logger is named only where it is called as a module of the process is.
+    where they are known. A logger is named only where it is called as a module of the process is. What of ours does not answer
+    is told in whole: those messages name hosts and files, and nobody's data.
     """
 
     def __init__(self, journal: Telling) -> None:
@@ -277,6 +283,8 @@ class LibraryHandler(logging.Handler):
         fields: dict[str, object] = {"logger": record.name if library in sys.modules else None}
         if library in _WITH_WORDS and (record.args or words in _KNOWN_WORDS):
             fields["text"] = words
+        elif record.name == UNAVAILABLE:
+            fields["text"] = first_line(record.getMessage())
         elif library == "obligor" and _PLACES.fullmatch(said := record.getMessage()):
             fields["text"] = first_line(said)
         if record.exc_info and record.exc_info[1] is not None:

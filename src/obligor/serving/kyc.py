@@ -8,9 +8,9 @@ to come, and was not shown for another applicant. What is lacking or unclear is 
 
 from __future__ import annotations
 
+import hmac
 import re
 import unicodedata
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -34,7 +34,6 @@ EVIDENCE: Final = "evidence"
 OF_APPLICANT: Final = dict(zip((*ELEMENTS, EVIDENCE), (NAME, BIRTH_DATE, ADDRESS, ID_NUMBER, BROUGHT), strict=True))
 """The columns of the elements where nothing else is said: those that every application may have."""
 _SKEW: Final = timedelta(minutes=5)
-_MOST_SEEN: Final = 100_000
 _NO_WORD = re.compile(r"[\W_]+")
 _Word = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -94,6 +93,20 @@ class Kyc(Protocol):
         ...
 
 
+class Evidences(Protocol):
+    """Where it is kept for whom evidence was shown, for every process and beyond their lives."""
+
+    async def whose(self, evidence: bytes, subject: bytes, *, at: datetime) -> bytes:
+        """Keep for whom evidence is shown where nobody showed it before; give for whom it was shown first.
+
+        Raises
+        ------
+        UnavailableError
+            Where the store does not tell.
+        """
+        ...
+
+
 @dataclass(slots=True)
 class KycGate:
     """Judges by a provider's evidence."""
@@ -101,9 +114,11 @@ class KycGate:
     provider: Kyc
     subject: Mapping[str, str]
     """The columns of the application that hold the four elements, and the id of the evidence where it brings one."""
+    evidences: Evidences
+    """Where it is kept for whom evidence was shown."""
+    key: bytes = field(repr=False)
+    """Keys the hashes of evidence and applicants: whoever has the store alone cannot try names and numbers."""
     name: GateName = "kyc"
-    _shown: OrderedDict[str, str] = field(default_factory=OrderedDict)
-    """Of evidence that passed, for whom it did; of the last that this process saw."""
 
     def __post_init__(self) -> None:
         if set(ELEMENTS) - self.subject.keys() or self.subject.keys() - {*ELEMENTS, EVIDENCE}:
@@ -139,11 +154,11 @@ class KycGate:
         }
         if evidence.status == "failed":
             return GateResult("fail", shown)
-        if trouble := self._trouble(evidence, person, at=at):
+        if trouble := await self._trouble(evidence, person, at=at):
             return _pending(trouble, **shown)
         return GateResult("pass", shown)
 
-    def _trouble(self, evidence: KycEvidence, person: Person, *, at: datetime) -> str:
+    async def _trouble(self, evidence: KycEvidence, person: Person, *, at: datetime) -> str:
         if evidence.status != "verified":
             return "not verified yet"
         if evidence.expires_at <= at:
@@ -152,13 +167,12 @@ class KycGate:
             return "of another time"
         if person.evidence_id is not None and person.evidence_id != evidence.evidence_id:
             return "other evidence"
-        whose = sha256(repr((_words(person.name), person.date_of_birth, hashed(person.id_number))).encode()).hexdigest()
-        if self._shown.setdefault(evidence.evidence_id, whose) != whose:
-            return "shown for another applicant"
-        self._shown.move_to_end(evidence.evidence_id)
-        if len(self._shown) > _MOST_SEEN:
-            self._shown.popitem(last=False)
-        return ""
+        mine = self._hash(repr((_words(person.name), person.date_of_birth, hashed(person.id_number))))
+        first = await self.evidences.whose(self._hash(evidence.evidence_id), mine, at=at)
+        return "" if hmac.compare_digest(first, mine) else "shown for another applicant"
+
+    def _hash(self, text: str) -> bytes:
+        return hmac.digest(self.key, text.encode(), "sha256")
 
     def _person(self, application: Application) -> Person | str:
         """Give who applies, or the element that is not known."""

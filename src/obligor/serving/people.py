@@ -1,18 +1,19 @@
 """People and their roles: who may sign in, and who made them what they are. Each change is an act with a leaf of its own.
 
 A role is proposed by one person and granted by another, and neither is who gets it; a role that does not go with one that is
-held is refused. To take away is one person's act: it can only make somebody able to do less. The very first administrator is
-granted by one person, since there is nobody else yet; the record says so.
+held is refused. To take away is one person's act: it can only make somebody able to do less. The first two administrators that
+there ever are, are granted by one person each, since there is nobody else yet; the record says so.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from obligor.core.errors import ClashError, ForbiddenError, InvalidInputError, NotFoundError
+from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
 from obligor.security.passwords import hash_password
 from obligor.security.permissions import permissions
@@ -33,6 +34,7 @@ SIGN_IN_SCHEMA: Final = "obligor/sign-in/1"
 FIRST_ROLE: Final = "admin"
 SYSTEMS_ROLE: Final = "los"
 """The role of systems with tokens; a person is never given it."""
+_PAIR: Final = 2
 STALE_AFTER: Final = timedelta(days=90)
 
 
@@ -62,8 +64,8 @@ class PeopleArchive(Protocol):
         """Give everybody, by user id."""
         ...
 
-    async def anybody_is(self, role: str) -> bool:
-        """Tell whether somebody has a role."""
+    async def ever(self, role: str) -> int:
+        """Tell how many people have, or had, a role; who lost it counts."""
         ...
 
 
@@ -87,8 +89,10 @@ class People:
         check_user_id(by)
         if await self._archive.person(user_id) is not None:
             raise ClashError(f"user {user_id}: is there already, or was; an id is never given to another person")
+        # Hashing is slow on purpose; others wait for the loop.
+        kept = "" if password is None else await asyncio.to_thread(hash_password, password, user_id=user_id)
         at = self._sources.now()
-        row = UserRow(user_id, "" if password is None else hash_password(password, user_id=user_id), at, None)
+        row = UserRow(user_id, kept, at, None)
         await self._record("user.added", row, at=at, by=by)
         return row
 
@@ -121,8 +125,9 @@ class People:
         if conflict := permissions().conflict(held):
             raise ClashError(f"user {user_id}: the roles {conflict[0]} and {conflict[1]} are not held together")
         at = self._sources.now()
-        first = role == FIRST_ROLE and not await self._archive.anybody_is(FIRST_ROLE)
-        if not first and by == user_id:
+        before = await self._archive.ever(FIRST_ROLE) if role == FIRST_ROLE else _PAIR
+        first = before < _PAIR
+        if before and by == user_id:
             raise ForbiddenError("nobody proposes or grants a role to themselves")
         if known is None or known.state == "revoked":
             row = UserRoleRow(user_id, role, "granted" if first else "proposed", by, by, at)
@@ -164,7 +169,10 @@ class People:
     async def _record(self, kind: str, row: PeopleRow, *, at: datetime, by: str, **beside: object) -> None:
         said = _said(row) | beside
         act = Act(kind, at, f"person:{by}", row.user_id, encode(said), self._sources.salt(), (row,))
-        await self._recorder.record(Submission((act,), lambda _: b""))
+        try:
+            await self._recorder.record(Submission((act,), lambda _: b""))
+        except IntegrityError:
+            raise ClashError(f"user {row.user_id}: was changed by somebody else meanwhile; look again") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +186,51 @@ class Reviewed:
 def review(people: Sequence[Person], *, at: datetime) -> tuple[Reviewed, ...]:
     """Tell of everybody who may do what, and what somebody should look at: conflicts, stale accounts, open proposals."""
     return tuple(Reviewed(person, tuple(_concerns(person, at))) for person in people)
+
+
+def plain_user(user: UserRow) -> dict[str, Any]:
+    """Give what may be shown of a user."""
+    return {
+        "user": user.user_id,
+        "state": "enabled" if user.disabled_at is None else "disabled",
+        "signs_in": "here" if user.password else "elsewhere",
+        "created_at": time_text(user.created_at),
+        "disabled_at": None if user.disabled_at is None else time_text(user.disabled_at),
+    }
+
+
+def plain_role(row: UserRoleRow) -> dict[str, Any]:
+    """Give what may be shown of a role of a person."""
+    return {
+        "role": row.role,
+        "state": row.state,
+        "proposed_by": row.proposed_by,
+        "by": row.by,
+        "at": time_text(row.at),
+    }
+
+
+def plain_person(person: Person) -> dict[str, Any]:
+    """Give what may be shown of a person."""
+    seen = None if person.seen_at is None else time_text(person.seen_at)
+    return plain_user(person.user) | {"seen_at": seen, "roles": [plain_role(it) for it in person.roles]}
+
+
+def plain_review(reviewed: Reviewed) -> dict[str, Any]:
+    """Give what a review of access tells of a person."""
+    told = {"may": list(may_of(reviewed.person)), "concerns": list(reviewed.concerns)}
+    return plain_person(reviewed.person) | told
+
+
+def may_of(person: Person) -> tuple[str, ...]:
+    """Name what somebody may do, and how far."""
+    if person.user.disabled_at is not None or permissions().conflict(person.granted):
+        return ()
+    held = permissions().held(roles=person.granted, scopes=frozenset())
+    return tuple(
+        " ".join([name, *(f"({condition})" for condition, it in how._asdict().items() if it)])
+        for name, how in sorted(held.items())
+    )
 
 
 def check_user_id(user_id: str) -> None:

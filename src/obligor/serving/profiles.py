@@ -7,7 +7,7 @@ and so obeys one profile. Turning a gate down is for a while only: such a profil
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import ForbiddenError, InvalidInputError, NotFoundError, ProfileError, UnavailableError
@@ -128,7 +128,7 @@ class Changing:
     async def _in_force(self) -> StoredRelease:
         newest = await self.archive.release()
         if newest is None:
-            raise UnavailableError("no release is in force", hint="obligor releases activate RUN")
+            raise UnavailableError("no release is in force", told=True, hint="obligor releases activate RUN")
         return newest
 
     async def _proposed(self, change_id: str) -> ProfileChangeRow:
@@ -152,6 +152,12 @@ class Changing:
         }
         kind, subject = f"profile.{row.step}", row.change_id
         return Act(kind, row.at, f"person:{row.by}", subject, encode(said), self.sources.salt(), (row,))
+
+
+def plain_change(row: ProfileChangeRow) -> dict[str, Any]:
+    """Give what may be shown of a step of a change."""
+    names = ("change_id", "step", "profile_sha256", "replaces_sha256", "because", "by")
+    return {name: getattr(row, name) for name in names} | {"at": time_text(row.at)}
 
 
 def turned_down(profile: Profile, base: Profile) -> tuple[str, ...]:

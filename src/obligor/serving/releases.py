@@ -278,7 +278,7 @@ class Releases:
             Where there is none, or what it rests on is no longer kept.
         """
         if self._current is None:
-            raise UnavailableError("no release is in force", hint="obligor releases activate RUN")
+            raise UnavailableError("no release is in force", told=True, hint="obligor releases activate RUN")
         if self._trouble:
             raise UnavailableError(self._trouble, hint="obligor audit verify tells what was changed")
         return self._current

@@ -6,7 +6,8 @@ comes of a review is a record of its own that names it, with the factors that th
 application is decided again, as a decision of its own that the review names.
 
 What the applicant wrote stands in the record of the request, sealed under their key, and nowhere else: no list, answer, leaf or
-line of the journal repeats it. The factors of the reviewer are sealed alike.
+line of the journal repeats it. A person who may decide on the review is shown it, and that they looked is recorded. The
+factors of the reviewer are sealed alike.
 """
 
 from __future__ import annotations
@@ -30,12 +31,13 @@ from obligor.core.errors import (
 from obligor.core.leaves import time_text
 from obligor.core.reasons import MOST_REASONS
 from obligor.governance.law.packs import review_due
-from obligor.security.permissions import allow
+from obligor.security.permissions import allow, may
 from obligor.serving.acts import Act, Caller, Request, ReviewDecisionRow, ReviewRow, Submission
 from obligor.serving.answers import with_receipt
 from obligor.serving.card_data import refuse_card_data
 from obligor.serving.deciding import check_key
 from obligor.serving.encoding import encode, encode_in_order
+from obligor.serving.once import once, read_said
 from obligor.serving.review_requests import asked_error, read_asked
 from obligor.serving.sealed import SEALED_FINDING, SEALED_REVIEW
 
@@ -49,6 +51,9 @@ if TYPE_CHECKING:
     from obligor.serving.sources import Sources
 
 REVIEW_REQUESTS: Final = "review-requests"
+REVIEW_DECISIONS: Final = "review-decisions"
+MOST_FOUND_BYTES: Final = 1 << 13
+MOST_LISTED: Final = 200
 Verdict = Literal["kept", "changed"]
 HOUSE_DAYS: Final = 30
 """The lender's own period where no active pack sets one."""
@@ -229,7 +234,58 @@ class ReviewService:
         """Give the reviews that wait for an answer."""
         return await self._reviews.open_reviews()
 
-    async def decide(self, review_id: UUID, finding: Finding, *, by: str) -> StoredReview:
+    async def listed(self, caller: Caller) -> list[dict[str, Any]]:
+        """Tell which reviews wait for an answer, the one that is due first first; to a client its own."""
+        own, at = allow(caller, "review.read").own, self._sources.now()
+        found = [it for it in await self._reviews.open_reviews() if not own or it.client_id == caller.client_id]
+        return [plain(it, at) for it in found[:MOST_LISTED]]
+
+    async def read(self, caller: Caller, review_id: UUID) -> dict[str, Any]:
+        """Tell of a review; to a person who may decide on it, also what the applicant wrote, and that is an act of theirs.
+
+        Raises
+        ------
+        ForbiddenError, NotFoundError, UnavailableError
+            As they say; of another client's review there is none.
+        """
+        own = allow(caller, "review.read").own
+        review = await self._reviews.review(review_id)
+        if review is None or (own and review.client_id != caller.client_id):
+            raise NotFoundError("there is no such review")
+        told = plain(review, self._sources.now())
+        if caller.kind != "person" or not may(caller, "review.decide"):
+            return told | {"statement": None, "corrections": None}
+        kept = await self._reviews.request_of(review_id)
+        opened = await self._decisions.opener.open_of(review.decision_id, *(() if kept is None else (kept,)))
+        asked = {} if not opened or opened[0].erased else opened[0].whole()
+        await self._recorder.record(Submission((self._reading(caller, review),), lambda _: b""))
+        return told | {name: asked.get(name) for name in ("statement", "corrections")}
+
+    async def answer(self, caller: Caller, *, key: str, review_id: UUID, body: bytes) -> Recorded:
+        """Record what a person found, once for an idempotency key.
+
+        Raises
+        ------
+        ForbiddenError, NotFoundError, ClashError, InvalidInputError, KeyReusedError, InFlightError, UnavailableError
+            As ``decide`` does, and as they say.
+        """
+        allow(caller, "review.decide")
+        if caller.kind != "person":
+            raise ForbiddenError("a review is for a person, who signs in")
+        said = read_said(body, Found, most=MOST_FOUND_BYTES)
+        check_key(key)
+        finding = Finding(None if said.outcome == "again" else said.outcome, said.factors)
+        payload = sha256(encode([str(review_id), said.outcome, said.factors])).digest()
+        return await once(
+            *(self._archive, self._recorder),
+            self._decisions.request_of(caller, REVIEW_DECISIONS, key, payload),
+            lambda recorder: self.decide(review_id, finding, by=caller.subject, recorder=recorder),
+            told=_told_of_answer,
+        )
+
+    async def decide(
+        self, review_id: UUID, finding: Finding, *, by: str, recorder: Recorder | None = None
+    ) -> StoredReview:
         """Record what a person found; ``by`` names them.
 
         Raises
@@ -275,7 +331,8 @@ class ReviewService:
         body = encode(said | kept)
         act = Act("review.decided", at, f"person:{by}", str(review_id), body, self._sources.salt(), (row, *keys))
         try:
-            self._know_kept(await self._recorder.record(Submission((act,), lambda _: b"")), keys)
+            recorded = await (recorder or self._recorder).record(Submission((act,), lambda _: b""))
+            self._know_kept(recorded, keys)
         except IntegrityError:
             raise await self._why_not(review_id) from None
         return review._replace(
@@ -335,10 +392,28 @@ class ReviewService:
         if _person(by) in {_person(it) for it in took_part if it}:
             raise ForbiddenError("a review is for a person who took no part in the decision; wanted somebody else")
 
+    def _reading(self, caller: Caller, review: StoredReview) -> Act:
+        at = self._sources.now()
+        said = {
+            "schema": "obligor/review-read/1",
+            "review_id": str(review.review_id),
+            "by": caller.by,
+            "at": time_text(at),
+        }
+        return Act("review.read", at, caller.by, str(review.review_id), encode(said), self._sources.salt())
+
     async def _why_not(self, review_id: UUID) -> Exception:
         """Tell whether somebody else was quicker."""
         review = await self._reviews.review(review_id)
         return _decided() if review is not None and review.verdict is not None else IntegrityError("not recorded")
+
+
+class Found(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a reviewer says over a door."""
+
+    outcome: Literal["approve", "decline", "again"]
+    """`again`: the application is decided again, as the applicant corrected it."""
+    factors: tuple[str, ...] = ()
 
 
 class _Again(msgspec.Struct, frozen=True):
@@ -363,6 +438,12 @@ def plain(review: StoredReview, at: datetime) -> dict[str, Any]:
         "decided_at": None if review.decided_at is None else time_text(review.decided_at),
         "new_decision_id": None if review.new_decision_id is None else str(review.new_decision_id),
     }
+
+
+def _told_of_answer(submission: Submission) -> dict[str, Any]:
+    told = ("review_id", "verdict", "outcome", "decided_at", "new_decision_id")
+    said = msgspec.json.decode(submission.acts[0].record)
+    return {name: said[name] for name in told}
 
 
 def _check_factors(finding: Finding) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from msgspec import structs
 from tests.core.test_scorer import CARD
+from tests.lending import KEY
 
 from obligor.core.clauses import Economics
 from obligor.core.errors import (
@@ -27,17 +28,24 @@ from obligor.serving.acts import (
     DecisionRow,
     OutboxRow,
     OutcomeRow,
+    ProfileChangeRow,
     Recorded,
     Request,
     ReviewDecisionRow,
     ReviewRow,
     StoredDecision,
+    StoredRelease,
+    UserRoleRow,
+    UserRow,
 )
+from obligor.serving.administering import Administration
 from obligor.serving.clearing import AlertDesk, StoredAlert
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates import NO_GATES
 from obligor.serving.http import Door, Seats, make_app
 from obligor.serving.meter import NoMeter
+from obligor.serving.people import Person
+from obligor.serving.profiles import Changing
 from obligor.serving.releases import Releases, compile_release
 from obligor.serving.reviewing import ReviewService, StoredReview
 from obligor.serving.sources import live_sources
@@ -46,7 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from uuid import UUID
 
-    from obligor.serving.acts import Search, StoredRelease, Submission
+    from obligor.serving.acts import Act, Row, Search, Submission
     from obligor.serving.events import Listeners
     from obligor.serving.gates import Gate
     from obligor.serving.releases import Release
@@ -115,6 +123,11 @@ class MemoryStore:
     found: dict[UUID, ReviewDecisionRow] = field(default_factory=dict)
     answered: dict[tuple[str, str, str], tuple[bytes, Recorded]] = field(default_factory=dict)
     in_flight: set[tuple[str, str, str]] = field(default_factory=set)
+    users: dict[str, UserRow] = field(default_factory=dict)
+    roles: dict[tuple[str, str], UserRoleRow] = field(default_factory=dict)
+    steps: list[ProfileChangeRow] = field(default_factory=list)
+    artefacts: dict[str, bytes] = field(default_factory=dict)
+    in_force: StoredRelease | None = None
     down: bool = False
     hold: asyncio.Event | None = None
 
@@ -151,19 +164,30 @@ class MemoryStore:
         for act in submission.acts:
             self.leaves.append(act.kind)
             for row in act.rows:
-                if isinstance(row, DecisionRow):
-                    at = len(self.leaves) - 1
-                    self.rows.append(row)
-                    self.kept.append(StoredDecision(row.decision_id, row.client_id, at, b"{}", act.record, act.salt))
-                elif isinstance(row, OutboxRow):
-                    self.told.append(row)
-                elif isinstance(row, OutcomeRow):
-                    self.reports.append(row)
-                elif isinstance(row, ReviewRow):
-                    self.asked.append((row, act.record))
-                elif isinstance(row, ReviewDecisionRow):
-                    self.found[row.review_id] = row
+                self._keep_row(row, act)
         return Recorded(response, submission.status, replayed=False, leaf_index=first)
+
+    def _keep_row(self, row: Row, act: Act) -> None:
+        match row:
+            case DecisionRow():
+                at = len(self.leaves) - 1
+                self.rows.append(row)
+                self.kept.append(StoredDecision(row.decision_id, row.client_id, at, b"{}", act.record, act.salt))
+            case OutboxRow():
+                self.told.append(row)
+            case OutcomeRow():
+                self.reports.append(row)
+            case ReviewRow():
+                self.asked.append((row, act.record))
+            case ReviewDecisionRow():
+                self.found[row.review_id] = row
+            case UserRow():
+                self.users[row.user_id] = row
+            case UserRoleRow():
+                self.roles[row.user_id, row.role] = row
+            case ProfileChangeRow():
+                self.steps.insert(0, row)
+                self.artefacts |= {it.sha256: it.body for it in row.artefacts}
 
     async def decision(self, decision_id: UUID, *, client_id: str | None = None) -> StoredDecision | None:
         self._check()
@@ -188,10 +212,24 @@ class MemoryStore:
         return tuple(it for it in self.reports if it.decision_id == decision_id)
 
     async def artefact(self, sha256: str) -> bytes | None:
-        return None
+        return self.artefacts.get(sha256)
 
     async def release(self) -> StoredRelease | None:
-        return None
+        return self.in_force
+
+    async def person(self, user_id: str) -> Person | None:
+        user = self.users.get(user_id)
+        return user and Person(user, tuple(it for it in self.roles.values() if it.user_id == user_id))
+
+    async def people(self) -> tuple[Person, ...]:
+        found = [await self.person(it) for it in sorted(self.users)]
+        return tuple(it for it in found if it is not None)
+
+    async def ever(self, role: str) -> int:
+        return 2
+
+    async def changes(self) -> tuple[ProfileChangeRow, ...]:
+        return tuple(self.steps)
 
     async def answer(self, request: Request) -> tuple[bytes, Recorded] | None:
         return self.answered.get((request.client_id, request.route, request.key))
@@ -328,10 +366,18 @@ def house(
     keys = authenticating or KnownKeys()
     sources = live_sources()
     reviews = ReviewService(decisions=service, archive=store, reviews=store, recorder=store, sources=sources)
+    kept = releases.current
+    store.in_force = StoredRelease(
+        *(kept.number, b"", b""), kept.card.to_json(), kept.policy.to_json(), kept.profile.to_json()
+    )
+    administration = Administration(*(store, store, store, store, sources), Changing(store, store, store, KEY, sources))
     door = Door(
         *(service, keys, MemoryLog(), states, lambda: b"# HELP up\n"),
         seats=Seats(most_open),
-        **({"reviews": reviews, "alerts": AlertDesk(Alerts(), store, store, sources)} | of_door),
+        **(
+            {"reviews": reviews, "alerts": AlertDesk(Alerts(), store, store, sources), "administration": administration}
+            | of_door
+        ),
     )
     return House(store, releases, door, states, make_app(door))
 

@@ -13,6 +13,7 @@ from socket import socket
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import jsonschema_rs
 import pytest
 from hypothesis import given
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "reference" / "api.md").read_text()
+PASSWORD = "a long and quiet harbour"  # noqa: S105  of nobody
 FORM = form_of(small_release().scorer, small_release().policy_reader)
 SCHEMA = application_schema(FORM, small_card(), release=1)
 
@@ -148,7 +150,7 @@ def test_a_name_of_a_column_is_escaped_on_the_page() -> None:
     run(main())
 
 
-def test_the_reference_names_every_route_with_its_scope_and_statuses() -> None:
+def test_the_reference_names_every_route_with_its_scope_or_roles_and_statuses() -> None:
     rows = {
         (found["route"], found["scope"], found["statuses"])
         for found in re.finditer(
@@ -158,9 +160,9 @@ def test_the_reference_names_every_route_with_its_scope_and_statuses() -> None:
     wanted = set()
     for path, methods in document()["paths"].items():
         for method, operation in methods.items():
-            scope = re.search(r"(?:Scope|Permission): (`[a-z.]+`)", operation.get("description", ""))
+            needed = re.search(r"(?:Scope|Role|Permission): (.+)\.$", operation.get("description", ""))
             statuses = " ".join(sorted(operation["responses"]))
-            wanted.add((f"{method.upper()} {path}", scope[1] if scope else "open", statuses))
+            wanted.add((f"{method.upper()} {path}", needed[1] if needed else "open", statuses))
     assert rows == wanted
 
 
@@ -192,6 +194,15 @@ def running_service(tmp_path: Path) -> Iterator[tuple[str, str]]:
                 while "REST" not in (text := (tmp_path / "said").read_text()):
                     assert it.poll() is None, text
                     time.sleep(0.1)
+                for command in (("users", "add", "ada"), ("roles", "grant", "ada", "admin")):
+                    subprocess.run(
+                        [str(Path(sys.executable).parent / "obligor"), *command],
+                        env=environment | {"OBLIGOR_AUTHOR": "ada"},
+                        input=f"{PASSWORD}\n",
+                        text=True,
+                        check=True,
+                        stdout=subprocess.DEVNULL,
+                    )
                 yield f"http://127.0.0.1:{port}", re.findall(r"obl_\w+", text)[0]
             finally:
                 it.terminate()
@@ -200,14 +211,34 @@ def running_service(tmp_path: Path) -> Iterator[tuple[str, str]]:
 def test_the_running_service_keeps_to_its_document(tmp_path: Path, running_service: tuple[str, str]) -> None:
     """Schemathesis with all its checks: no 5xx, no answer that is not told, nobody let in without a key; links followed."""
     address, key = running_service
-    command = [
-        *(str(Path(sys.executable).parent / "schemathesis"), "run", f"{address}/openapi.json"),
-        *("--header", f"Authorization: Bearer {key}", "--checks", "all", "--max-examples", "5", "--seed", "1"),
-        *("--phases", "examples,coverage,fuzzing,stateful", "--no-color"),
-    ]
-    environment = os.environ | {"SCHEMATHESIS_HOOKS": str(Path(__file__).with_name("openapi_hooks.py"))}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280, check=False
+    done = explored(tmp_path, address, key, "--phases", "examples,coverage,fuzzing,stateful")
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert "Tested: 36" in done.stdout
+
+
+def test_the_running_service_keeps_to_its_document_for_an_administrator(
+    tmp_path: Path, running_service: tuple[str, str]
+) -> None:
+    """The same for the routes that no key opens; who is disabled or loses a role on the way is let in no more."""
+    address, _ = running_service
+    signed = httpx.post(f"{address}/v1/tokens", json={"user": "ada", "password": PASSWORD})
+    assert signed.status_code == 200
+    token = signed.json()["access_token"]
+    done = explored(
+        *(tmp_path, address, token, "--include-path-regex", "^/v1/(users|roles|access)"),
+        *("--phases", "examples,coverage,fuzzing"),
     )
     assert done.returncode == 0, done.stdout[-5000:]
-    assert "Tested: 24" in done.stdout
+    assert "Tested: 6" in done.stdout
+
+
+def explored(folder: Path, address: str, shown: str, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [
+        *(str(Path(sys.executable).parent / "schemathesis"), "run", f"{address}/openapi.json"),
+        *("--header", f"Authorization: Bearer {shown}", "--checks", "all", "--max-examples", "5", "--seed", "1"),
+        *("--no-color", *more),
+    ]
+    environment = os.environ | {"SCHEMATHESIS_HOOKS": str(Path(__file__).with_name("openapi_hooks.py"))}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=280, check=False
+    )

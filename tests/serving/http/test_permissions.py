@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 from fastapi.routing import APIRoute
@@ -12,8 +15,9 @@ from tests.serving.http.fakes import BODY, house, posting
 from tests.serving.http.serving import run
 
 from obligor.core.errors import UnauthenticatedError
+from obligor.core.profile import EVERYTHING_OFF
 from obligor.security.permissions import OPEN, may, permissions
-from obligor.serving.acts import Caller
+from obligor.serving.acts import Caller, ReviewRow, UserRow
 from obligor.serving.grpc.decisions_pb2 import DESCRIPTOR
 from obligor.serving.http.app import _ROUTERS
 from obligor.serving.http.hot import NAME
@@ -23,10 +27,15 @@ if TYPE_CHECKING:
 
     import httpx
     from fastapi.dependencies.models import Dependant
+    from tests.serving.http.fakes import House
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 ROUTES = [it for router in _ROUTERS for it in router.routes if isinstance(it, APIRoute)]
 SOMEBODYS = "somebody"
+STRICTER = EVERYTHING_OFF.model_dump(mode="json", by_alias=True) | {
+    "name": "stricter",
+    "gates": {"kyc": {"state": "off"}, "aml": {"state": "off"}, "pci": {"state": "enforce"}},
+}
 
 
 def caller_of(who: str) -> Caller:
@@ -94,15 +103,31 @@ async def ask(client: httpx.AsyncClient, name: str, who: str, decision_id: str) 
         "/v1/decisions/{decision_id}/outcomes": json.dumps(
             {"status": "good", "observed_on": datetime.now(UTC).date().isoformat()}
         ).encode(),
+        "/v1/review-requests/{review_id}/decision": b'{"outcome": "approve", "factors": ["Pay slips were shown"]}',
+        "/v1/users": b'{"user": "new-%b"}' % decision_id.encode(),
+        "/v1/users/disable": b'{"user": "old-%b"}' % decision_id.encode(),
+        "/v1/roles/grant": b'{"user": "%b", "role": "auditor"}' % decision_id.encode(),
+        "/v1/roles/revoke": b'{"user": "%b", "role": "auditor"}' % decision_id.encode(),
+        "/v1/profile/changes": json.dumps({"profile": STRICTER, "because": "The regulator asks"}).encode(),
     }.get(path, BODY)
     query = "?from=1&to=2" if path.endswith("consistency") else ""
     key = f"{who}-{name}-{decision_id}".replace(" ", "-")
     return await client.request(
         method,
-        path.replace("{decision_id}", decision_id).replace("{alert_id}", decision_id) + query,
+        re.sub(r"{\w+_id}", decision_id, path) + query,
         headers={"authorization": f"Bearer {who}"} | (posting(key) if method == "POST" else {}),
         content=body if method == "POST" else None,
     )
+
+
+async def prepare(of: House, id_: str, *, owner: str) -> None:
+    """Give an id not to a decision alone, but also to a review of it, to a user without a role, and to a proposal."""
+    of.store.users[id_] = UserRow(id_, "", LATER, None)
+    row = ReviewRow(UUID(id_), of.store.kept[2].decision_id, owner, LATER, LATER, "")
+    of.store.asked.append((row, b'{"statement": "A view", "corrections": {}}'))
+    changing = of.door.administration.changing
+    proposed = await changing.propose(json.dumps(STRICTER).encode(), because="The regulator asks", by="another officer")
+    of.store.steps[0] = replace(proposed, change_id=id_)
 
 
 def expected(name: str, who: str, *, own: bool) -> set[int]:
@@ -117,7 +142,7 @@ def expected(name: str, who: str, *, own: bool) -> set[int]:
     if "{alert_id}" in name:
         return {404}  # there is none here
     how = permissions().held(roles=caller.roles, scopes=caller.scopes)[permission]
-    if "{decision_id}" in name and how.own and not own:
+    if re.search(r"{(decision|review)_id}", name) and how.own and not own:
         return {404}
     return {200, 201}
 
@@ -139,6 +164,9 @@ def test_each_may_do_on_each_route_what_the_table_says_with_their_own_and_with_o
             of.store.kept[1] = type(owned)(
                 owned.decision_id, caller_of(who).client_id, owned.leaf_index, owned.leaf, owned.record, owned.salt
             )
+            await ask(client, "POST /v1/decisions", SOMEBODYS, "third")
+            for own, decision_id in made.items():
+                await prepare(of, decision_id, owner=caller_of(who).client_id if own else "another-client")
             for name in permissions().routes:
                 for own, decision_id in made.items():
                     answer = await ask(client, name, who, decision_id)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _USER: Final = "SELECT user_id, password, created_at, disabled_at FROM obligor.app_user"
 _ROLE: Final = "SELECT user_id, role, state, proposed_by, by, at FROM obligor.user_role"
 _SEEN: Final = "SELECT user_id, max(at) AS at FROM obligor.sign_in GROUP BY user_id"
-_ALL: Final = "SELECT EXISTS (SELECT FROM obligor.user_role WHERE role = %s AND state = 'granted') AS found"
+_EVER: Final = "SELECT count(*) AS many FROM obligor.user_role WHERE role = %s AND state <> 'proposed'"
 
 
 class PostgresPeople:
@@ -38,10 +38,10 @@ class PostgresPeople:
             for user in users
         )
 
-    async def anybody_is(self, role: str) -> bool:
-        """Tell whether somebody has a role."""
-        (row,) = await self._pool.rows(_ALL, (role,))
-        return bool(row["found"])
+    async def ever(self, role: str) -> int:
+        """Tell how many people have, or had, a role; who lost it counts."""
+        (row,) = await self._pool.rows(_EVER, (role,))
+        return int(row["many"])
 
 
 def _person(user: dict[str, Any], roles: list[dict[str, Any]], seen_at: Any = None) -> Person:

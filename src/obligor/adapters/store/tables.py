@@ -474,3 +474,14 @@ SCREENING_PROGRESS: Final = Table(
     PrimaryKeyConstraint("list_sha256", name="screening_progress_pkey"),
     comment="How far the decisions of the store were screened against a list: those of before it came, and those since.",
 )
+
+KYC_EVIDENCE: Final = Table(
+    "kyc_evidence",
+    METADATA,
+    Column("evidence_hash", LargeBinary),
+    Column("subject_hash", LargeBinary, nullable=False),
+    Column("at", _TIME, nullable=False),
+    PrimaryKeyConstraint("evidence_hash", name="kyc_evidence_pkey"),
+    comment="For whom evidence of an identity was shown first: hashes under a key of the deployment, which tell nothing "
+    "without it.",
+)

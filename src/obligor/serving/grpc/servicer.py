@@ -178,7 +178,7 @@ class Servicer(DecisionsServicer):
     def _seat(self) -> Iterator[None]:
         if self._seats.open >= self._seats.most:
             self._meter.refused("shed")
-            raise UnavailableError("too many requests are open; nothing was recorded")
+            raise UnavailableError("too many requests are open; nothing was recorded", told=True)
         self._seats.open += 1
         try:
             yield

@@ -25,6 +25,12 @@ _ABOUT = (
     "Parameters and fields that are not known are refused."
 )
 _MOST_AT_ONCE = 1000
+_BODIES = (
+    *(shapes.Problem, shapes.Report, shapes.ReviewAsked, shapes.ReviewFound, shapes.Credentials),
+    shapes.ClearanceAsked,
+    *(shapes.NewUser, shapes.NamedUser, shapes.NamedRole, shapes.NewProfile),
+)
+"""The models that no route returns."""
 
 
 class Document:
@@ -72,7 +78,7 @@ def _written(app: FastAPI, release: Release | None) -> dict[str, Any]:
     schemas = plain.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for model in (shapes.Problem, shapes.Report, shapes.ReviewAsked, shapes.ClearanceAsked, shapes.Credentials):
+    for model in _BODIES:
         made = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= made.pop("$defs", {}) | {model.__name__: made}
     schemas["Application"] = _application(release)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope
 
     from obligor.serving.acts import Caller, Recorded
+    from obligor.serving.administering import Administration
     from obligor.serving.clearing import AlertDesk
     from obligor.serving.deciding import DecisionService
     from obligor.serving.http.heads import Head
@@ -103,6 +104,8 @@ class Door:
     """Takes requests for reviews."""
     alerts: AlertDesk = field(kw_only=True)
     """Where alerts are looked at and cleared, by the few who may."""
+    administration: Administration = field(kw_only=True)
+    """Looks after people, their roles and the compliance profile."""
 
     async def caller(self, scope: Scope, head: Head) -> Caller:
         """Find the caller of a request."""

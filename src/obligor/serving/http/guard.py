@@ -65,7 +65,7 @@ class Guard:
             await self._run(scope, receive, out)
         elif seats.open >= seats.most:
             self._door.meter.refused("shed")
-            await out.answer(answer_of(UnavailableError("too many requests are open; nothing was recorded")))
+            await out.answer(answer_of(UnavailableError("too many requests are open; nothing was recorded", told=True)))
         else:
             seats.open += 1
             try:
@@ -83,7 +83,7 @@ class Guard:
         except CancelledError:  # the time to stop in is over, and the task ends here
             if not out.status:
                 await out.answer(
-                    answer_of(UnavailableError("the service stopped; the same request sent again finds out"))
+                    answer_of(UnavailableError("the service stopped; the same request sent again finds out", told=True))
                 )
         except (ObligorError, HttpProblemError) as error:
             await out.answer(answer_of(error))

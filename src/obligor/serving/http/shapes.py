@@ -11,6 +11,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from obligor.security.permissions import permissions
+from obligor.serving.people import SYSTEMS_ROLE
+
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 OutcomeName = Literal["approve", "refer", "decline", "hold"]
 ReportedStatus = Literal["good", "bad", "indeterminate"]
@@ -288,6 +291,168 @@ class ClearanceAnswer(Shape):
     at: Instant
     until: Instant
     receipt: ReceiptTold
+
+
+class ReviewRead(ReviewTold):
+    """A review, and what the applicant wrote where the caller may decide on it."""
+
+    statement: str | None
+    """Their own view; null for whoever may not decide."""
+    corrections: dict[str, Any] | None
+    """Fields of the application that were wrong, as they should be; null for whoever may not decide."""
+
+
+class ReviewFound(Shape):
+    """What a reviewer found."""
+
+    outcome: Literal["approve", "decline", "again"]
+    """What they decide; `again` decides on the application as it was corrected."""
+    factors: Annotated[list[Annotated[str, Field(max_length=300)]], Field(max_length=4)] = []
+    """What they looked at, in words for the applicant; at least one, and none with `again`."""
+
+
+class ReviewDecided(Shape):
+    """What came of a review, recorded."""
+
+    review_id: UUID
+    verdict: Literal["kept", "changed"]
+    outcome: OutcomeName
+    decided_at: Instant
+    new_decision_id: UUID | None
+    receipt: ReceiptTold
+
+
+UserId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._@+|:/=~-]{0,189}$")]
+RoleName = Annotated[str, Field(json_schema_extra={"enum": sorted(permissions().roles.keys() - {SYSTEMS_ROLE})})]
+RoleState = Literal["proposed", "granted", "revoked"]
+
+
+class NewUser(Shape):
+    """Somebody to let in."""
+
+    user: UserId
+    password: Annotated[str, Field(min_length=15, max_length=256)] | None = None
+    """Their password; without one they sign in at the identity provider."""
+
+
+class NamedUser(Shape):
+    """Somebody."""
+
+    user: UserId
+
+
+class NamedRole(Shape):
+    """A role of somebody."""
+
+    user: UserId
+    role: RoleName
+    """A role of the table of permissions, but `los`, which is for systems."""
+
+
+class RoleTold(Shape):
+    """A role of a person, and how far its grant has come."""
+
+    role: str
+    state: RoleState
+    proposed_by: str
+    by: str
+    """Who brought it to this state."""
+    at: Instant
+
+
+class UserShown(Shape):
+    """Somebody who may sign in, or could."""
+
+    user: str
+    state: Literal["enabled", "disabled"]
+    signs_in: Literal["here", "elsewhere"]
+    created_at: Instant
+    disabled_at: Instant | None
+
+
+class UserTold(UserShown):
+    """Somebody, with every role that was ever proposed for them."""
+
+    seen_at: Instant | None
+    """When they last signed in with a password."""
+    roles: list[RoleTold]
+
+
+class UsersTold(Shape):
+    """Everybody, by user id."""
+
+    users: list[UserTold]
+
+
+class UserReviewed(UserTold):
+    """Somebody, as a review of access sees them."""
+
+    may: list[str]
+    """Their permissions, and how far each goes."""
+    concerns: list[str]
+    """What somebody should look at."""
+
+
+class AccessTold(Shape):
+    """Who may do what."""
+
+    users: list[UserReviewed]
+
+
+class UserChanged(UserShown):
+    """Somebody, after something was done."""
+
+    receipt: ReceiptTold
+
+
+class RoleChanged(RoleTold):
+    """A role of somebody, after something was done."""
+
+    user: str
+    receipt: ReceiptTold
+
+
+class NewProfile(Shape):
+    """A compliance profile, and why."""
+
+    profile: dict[str, Any]
+    """The profile, as its file."""
+    because: Annotated[str, Field(min_length=1, max_length=500)]
+    """Why it is to change."""
+
+
+class ProfileChangeTold(Shape):
+    """A step of a change of the profile."""
+
+    change_id: UUID
+    step: Literal["proposed", "approved"]
+    profile_sha256: Sha256
+    replaces_sha256: Sha256
+    because: str
+    by: str
+    at: Instant
+
+
+class ProfileChangesTold(Shape):
+    """The profile in force, and every step of every change, the newest first."""
+
+    profile_sha256: Sha256
+    in_force: bool
+    """Whether it is: otherwise nothing is decided."""
+    changes: list[ProfileChangeTold]
+
+
+class ProfileProposed(ProfileChangeTold):
+    """A proposal, recorded."""
+
+    receipt: ReceiptTold
+
+
+class ProfileApproved(ProfileProposed):
+    """An approval, recorded."""
+
+    release: Annotated[int, Field(ge=1)]
+    """The number of the release that is in force from now on."""
 
 
 class ReleaseTold(Shape):

@@ -1,0 +1,207 @@
+"""What people do to the service over a door: they add others, give them roles, and change the compliance profile.
+
+Each act asks its permission (``security/permissions.yaml``), names the person who does it, and is done once for its idempotency
+key. It is the very act that the command line does: here it only gets its request and its answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+
+from obligor.core.errors import ForbiddenError, UnavailableError
+from obligor.core.profile import in_force, parse_profile
+from obligor.security.passwords import MOST_LENGTH
+from obligor.security.permissions import allow
+from obligor.serving.acts import ProfileChangeRow, ReleaseRow, UserRoleRow, UserRow
+from obligor.serving.encoding import encode_in_order
+from obligor.serving.once import once, read_said, request_of
+from obligor.serving.people import People, plain_person, plain_review, plain_role, plain_user, review
+from obligor.serving.profiles import plain_change
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from obligor.core.profile import Profile
+    from obligor.serving.acts import Archive, Caller, Recorded, Recorder, Submission
+    from obligor.serving.once import Answers
+    from obligor.serving.people import PeopleArchive
+    from obligor.serving.profiles import Changing
+    from obligor.serving.sources import Sources
+
+MOST_BYTES: Final = 1 << 12
+MOST_PROFILE_BYTES: Final = 64 << 10
+_UserId = Annotated[str, msgspec.Meta(min_length=1, max_length=190)]
+
+
+class NewUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody to let in."""
+
+    user: _UserId
+    password: Annotated[str, msgspec.Meta(max_length=MOST_LENGTH)] | None = None
+    """Without one they sign in at the identity provider."""
+
+
+class NamedUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody to let in no more."""
+
+    user: _UserId
+
+
+class NamedRole(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A role of somebody."""
+
+    user: _UserId
+    role: Annotated[str, msgspec.Meta(max_length=40)]
+
+
+class NewProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A compliance profile, and why it is proposed."""
+
+    profile: dict[str, Any]
+    because: Annotated[str, msgspec.Meta(max_length=500)]
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """Who may sign in and do what, and which compliance profile is in force, as a person may change it."""
+
+    people: PeopleArchive
+    archive: Archive
+    answers: Answers
+    recorder: Recorder
+    sources: Sources
+    changing: Changing
+
+    # People
+
+    async def users(self, caller: Caller) -> list[dict[str, Any]]:
+        """Tell of everybody who may sign in, or could."""
+        allow(caller, "user.read")
+        return [plain_person(it) for it in await self.people.people()]
+
+    async def access(self, caller: Caller) -> list[dict[str, Any]]:
+        """Tell who may do what, and what somebody should look at."""
+        allow(caller, "user.read")
+        return [plain_review(it) for it in review(await self.people.people(), at=self.sources.now())]
+
+    async def add(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
+        """Let somebody sign in. The key binds the name alone: what is kept of a request tells nothing of a password."""
+        by, said = _person(caller, "user.manage"), read_said(body, NewUser, most=MOST_BYTES)
+        return await once(
+            *(self.answers, self.recorder, request_of(caller, route="users", key=key, said=said.user)),
+            lambda recorder: self._people(recorder).add(said.user, password=said.password, by=by),
+            told=_told,
+        )
+
+    async def disable(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
+        """Let somebody in no more."""
+        by, said = _person(caller, "user.manage"), read_said(body, NamedUser, most=MOST_BYTES)
+        return await once(
+            *(self.answers, self.recorder, request_of(caller, route="users/disable", key=key, said=said.user)),
+            lambda recorder: self._people(recorder).disable(said.user, by=by),
+            told=_told,
+        )
+
+    async def grant(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
+        """Propose a role for somebody, or grant it where another person proposed it."""
+        by, said = _person(caller, "role.grant"), read_said(body, NamedRole, most=MOST_BYTES)
+        return await once(
+            *(
+                self.answers,
+                self.recorder,
+                request_of(caller, route="roles/grant", key=key, said=[said.user, said.role]),
+            ),
+            lambda recorder: self._people(recorder).grant(said.user, said.role, by=by),
+            told=_told,
+        )
+
+    async def revoke(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
+        """Take a role away, or a proposal of it."""
+        by, said = _person(caller, "role.grant"), read_said(body, NamedRole, most=MOST_BYTES)
+        return await once(
+            *(self.answers, self.recorder),
+            request_of(caller, route="roles/revoke", key=key, said=[said.user, said.role]),
+            lambda recorder: self._people(recorder).revoke(said.user, said.role, by=by),
+            told=_told,
+        )
+
+    def _people(self, recorder: Recorder) -> People:
+        return People(self.people, recorder, self.sources)
+
+    # The compliance profile
+
+    async def profile(self, caller: Caller) -> dict[str, Any]:
+        """Tell which profile is in force, and every step of every change."""
+        allow(caller, "profile.read")
+        newest = await self.archive.release()
+        if newest is None:
+            raise UnavailableError("no release is in force", told=True)
+        profile = parse_profile(newest.profile)
+        return {
+            "profile_sha256": profile.sha256,
+            "in_force": _is_in_force(profile, self.sources.now()),
+            "changes": [plain_change(it) for it in await self.changing.changes.changes()],
+        }
+
+    async def propose(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
+        """Propose a profile."""
+        by, said = _person(caller, "profile.propose"), read_said(body, NewProfile, most=MOST_PROFILE_BYTES)
+        data = encode_in_order(said.profile)
+        return await once(
+            *(self.answers, self.recorder),
+            request_of(caller, route="profile/changes", key=key, said=[said.profile, said.because]),
+            lambda recorder: replace(self.changing, recorder=recorder).propose(data, because=said.because, by=by),
+            told=_told,
+        )
+
+    async def approve(self, caller: Caller, *, key: str, change_id: UUID) -> Recorded:
+        """Approve a proposal of another person, and put its profile in force."""
+        by = _person(caller, "profile.approve")
+        return await once(
+            *(self.answers, self.recorder),
+            request_of(caller, route="profile/approval", key=key, said=str(change_id)),
+            lambda recorder: replace(self.changing, recorder=recorder).approve(str(change_id), by=by),
+            told=_told,
+        )
+
+
+def _person(caller: Caller, permission: str) -> str:
+    """Name the person who acts: what people do, no key and no system does.
+
+    Raises
+    ------
+    ForbiddenError
+        Where the caller has not the permission, or is nobody in person.
+    """
+    allow(caller, permission)
+    if caller.kind != "person":
+        raise ForbiddenError("this is for a person, who signs in")
+    return caller.subject
+
+
+def _told(submission: Submission) -> dict[str, Any]:
+    """Give the answer of an act: what may be shown of the rows that it leaves."""
+    told: dict[str, Any] = {}
+    for row in (row for act in submission.acts for row in act.rows):
+        match row:
+            case UserRow():
+                told |= plain_user(row)
+            case UserRoleRow():
+                told |= {"user": row.user_id} | plain_role(row)
+            case ProfileChangeRow():
+                told |= plain_change(row)
+            case ReleaseRow():
+                told["release"] = row.number
+    return told
+
+
+def _is_in_force(profile: Profile, at: datetime) -> bool:
+    try:
+        in_force(profile, at)
+    except UnavailableError:
+        return False
+    return True

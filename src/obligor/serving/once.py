@@ -1,0 +1,110 @@
+"""Acts that come over a door: done once for an idempotency key, and answered with the same bytes however often it is sent."""
+
+from __future__ import annotations
+
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
+
+from obligor.core.errors import ApplicationError, KeyReusedError, Problem, TooLargeError
+from obligor.core.strict_json import read_strict_json
+from obligor.serving.acts import Recorded, Request
+from obligor.serving.answers import with_receipt
+from obligor.serving.card_data import refuse_card_data
+from obligor.serving.deciding import check_key
+from obligor.serving.encoding import encode, encode_in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from obligor.serving.acts import Caller, Recorder, Submission
+
+Said = TypeVar("Said", bound=msgspec.Struct)
+_CREATED = 201
+
+
+class Answers(Protocol):
+    """Where the answers of requests are found again."""
+
+    async def answer(self, request: Request) -> tuple[bytes, Recorded] | None:
+        """Give the hash of the payload and the answer that a request was given, where it was recorded."""
+        ...
+
+
+class ForRequest:
+    """A recorder for one request: what a use case records is recorded under its key, with the answer that ``told`` gives."""
+
+    def __init__(self, recorder: Recorder, request: Request, told: Callable[[Submission], dict[str, Any]]) -> None:
+        self._recorder, self._request, self._told = recorder, request, told
+        self.recorded: Recorded | None = None
+
+    async def record(self, submission: Submission) -> Recorded:
+        """Record acts as :class:`obligor.serving.acts.Recorder` does."""
+        respond = partial(with_receipt, encode_in_order(self._told(submission)))
+        mine = msgspec.structs.replace(submission, request=self._request, respond=respond, status=_CREATED)
+        self.recorded = await self._recorder.record(mine)
+        return self.recorded
+
+
+def request_of(caller: Caller, *, route: str, key: str, said: object) -> Request:
+    """Bind an idempotency key to what a caller asks.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the key is none.
+    """
+    check_key(key)
+    return Request(caller.client_id, route, key, sha256(encode(said)).digest())
+
+
+async def once(
+    answers: Answers,
+    recorder: Recorder,
+    request: Request,
+    act: Callable[[ForRequest], Awaitable[object]],
+    *,
+    told: Callable[[Submission], dict[str, Any]],
+) -> Recorded:
+    """Do what a request asks, by the recorder that ``act`` is given; a request that was answered is answered again.
+
+    Raises
+    ------
+    KeyReusedError
+        Where the key was used for another request.
+    """
+    if (known := await answers.answer(request)) is not None:
+        payload, recorded = known
+        if payload != request.payload_sha256:
+            raise KeyReusedError("the idempotency key was used for another request")
+        return msgspec.structs.replace(recorded, replayed=True)
+    recorder_of_request = ForRequest(recorder, request, told)
+    await act(recorder_of_request)
+    if recorder_of_request.recorded is None:
+        raise AssertionError
+    return recorder_of_request.recorded
+
+
+def read_said(body: bytes, shape: type[Said], *, most: int) -> Said:
+    """Read what a request says strictly; a message names a field, and never what it says.
+
+    Raises
+    ------
+    ApplicationError, TooLargeError, CardDataError
+        As they say.
+    """
+    if len(body) > most:
+        raise TooLargeError(f"wanted a body of at most {most} bytes")
+    refuse_card_data(body)
+    said = read_strict_json(body, what="body", error=ApplicationError)
+    try:
+        encode(said)  # which half a character, or a number that no other reader takes, cannot be
+        return msgspec.convert(said, shape)
+    except (UnicodeEncodeError, OverflowError, RecursionError):
+        raise ApplicationError("body: holds half of a character, or a number that is too large") from None
+    except msgspec.ValidationError as fault:
+        wanted, _, place = str(fault).partition(" - at `$")
+        path = tuple(it for it in place.rstrip("`").split(".") if it)
+        raise ApplicationError(f"body: {wanted}", problems=(Problem(path, wanted),)) from None

@@ -1,0 +1,185 @@
+"""What was revoked or disabled stays so, though somebody who read it before writes after: two connections each."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from obligor.adapters.store.archive import PostgresArchive
+from obligor.adapters.store.people import PostgresPeople
+from obligor.adapters.store.pool import Pool
+from obligor.adapters.store.recorder import PostgresRecorder
+from obligor.core.errors import ClashError, IntegrityError, InvalidInputError
+from obligor.serving.acts import Act, Submission, WebhookRow
+from obligor.serving.issuing import issue, revoke, rotate, row_of
+from obligor.serving.people import People
+from obligor.serving.sources import live_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from obligor.serving.acts import ApiKeyRow
+    from obligor.serving.people import Person
+
+DAY = timedelta(days=1)
+SOURCES = live_sources()
+PASSWORD = "a long and quiet harbour"  # noqa: S105  of nobody
+
+
+def both(url: str, scene: Callable[[PostgresRecorder, PostgresRecorder, Pool], Awaitable[None]]) -> None:
+    """Play a scene with two writers, each on a connection of its own."""
+
+    async def run() -> None:
+        pool = Pool(url)
+        async with PostgresRecorder(url) as one, PostgresRecorder(url) as other:
+            await scene(one, other, pool)
+        await pool.close()
+
+    asyncio.run(run())
+
+
+def kinds(url: str) -> list[str]:
+    with psycopg.connect(url) as connection:
+        return [row[0] for row in connection.execute("SELECT kind FROM obligor.leaf ORDER BY index")]
+
+
+async def issued(recorder: PostgresRecorder) -> ApiKeyRow:
+    new = await issue("bank", scopes=["decide"], lasts=9 * DAY, by="ada", recorder=recorder, sources=SOURCES)
+    return row_of(new.kept)
+
+
+def test_a_key_that_was_read_before_and_is_rotated_after_it_was_revoked_stays_revoked(store_url: str) -> None:
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        seen = await issued(one)
+        await revoke(seen, by="ada", recorder=other, sources=SOURCES)
+        with pytest.raises(ClashError, match="revoked meanwhile"):
+            await rotate(seen, lasts=9 * DAY, overlap=DAY, by="eve", recorder=one, sources=SOURCES)
+        with pytest.raises(ClashError, match="revoked meanwhile"):
+            await revoke(seen, by="eve", recorder=one, sources=SOURCES)
+        (kept,) = await PostgresArchive(pool).api_keys()  # and nothing took its place
+        assert kept.revoked_at is not None
+
+    both(store_url, scene)
+    assert kinds(store_url) == ["key.created", "key.revoked"]
+
+
+def test_whoever_is_first_of_a_race_a_key_that_somebody_revoked_opens_nothing(store_url: str) -> None:
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        for turn in range(12):
+            seen = await issued(one)
+            work = [
+                rotate(seen, lasts=9 * DAY, overlap=DAY, by="eve", recorder=one, sources=SOURCES),
+                revoke(seen, by="ada", recorder=other, sources=SOURCES),
+            ]
+            told = await asyncio.gather(*(work if turn % 2 else reversed(work)), return_exceptions=True)
+            assert all(isinstance(it, ClashError) or not isinstance(it, BaseException) for it in told), told
+            kept = await PostgresArchive(pool).api_key(seen.key_id)
+            assert kept is not None
+            assert kept.revoked_at is not None
+
+    both(store_url, scene)
+
+
+def test_a_revoked_key_is_given_back_by_no_update_of_anybody(store_url: str) -> None:
+    async def scene(one: PostgresRecorder, _: PostgresRecorder, __: Pool) -> None:
+        await revoke(await issued(one), by="ada", recorder=one, sources=SOURCES)
+
+    both(store_url, scene)
+    with psycopg.connect(store_url) as connection, pytest.raises(psycopg.errors.RestrictViolation, match="stays so"):
+        connection.execute("UPDATE obligor.api_key SET revoked_at = NULL")
+
+
+class Before:
+    """Tells of people as they were, to who looked too early."""
+
+    def __init__(self, *people: Person, ever: int = 2) -> None:
+        self._people, self._ever = {it.user.user_id: it for it in people}, ever
+
+    async def person(self, user_id: str) -> Person | None:
+        return self._people.get(user_id)
+
+    async def people(self) -> tuple[Person, ...]:
+        return tuple(self._people.values())
+
+    async def ever(self, role: str) -> int:
+        return self._ever
+
+
+def test_a_role_that_was_taken_away_while_somebody_was_about_to_grant_it_is_not_granted(store_url: str) -> None:
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        people = People(PostgresPeople(pool), one, SOURCES)
+        await people.add("joan", password=None, by="ada")
+        await people.grant("joan", "analyst", by="ada")
+        seen = await PostgresPeople(pool).person("joan")
+        assert seen is not None
+        await people.revoke("joan", "analyst", by="ada")
+        with pytest.raises(ClashError, match="meanwhile"):
+            await People(Before(seen), other, SOURCES).grant("joan", "analyst", by="grace")
+        joan = await PostgresPeople(pool).person("joan")
+        assert joan is not None
+        assert joan.granted == frozenset()
+        assert (await people.grant("joan", "analyst", by="ada")).state == "proposed"
+        assert (await people.grant("joan", "analyst", by="grace")).state == "granted"
+        with pytest.raises(ClashError, match="meanwhile"):  # nor is what was granted only proposed again
+            await People(Before(replace(seen, roles=())), other, SOURCES).grant("joan", "analyst", by="ada")
+
+    both(store_url, scene)
+
+
+def test_a_user_who_was_disabled_while_somebody_was_about_to_add_them_stays_out(store_url: str) -> None:
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        await People(PostgresPeople(pool), one, SOURCES).disable("eve", by="ada")
+        with pytest.raises(ClashError, match="meanwhile"):
+            await People(Before(), other, SOURCES).add("eve", password=PASSWORD, by="grace")
+        eve = await PostgresPeople(pool).person("eve")
+        assert eve is not None
+        assert (eve.user.disabled_at is not None, eve.user.password) == (True, "")
+
+    both(store_url, scene)
+
+
+def test_of_two_who_add_one_user_at_once_one_does_and_the_password_is_theirs(store_url: str) -> None:
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, _: Pool) -> None:
+        told = await asyncio.gather(
+            *(
+                People(Before(), recorder, SOURCES).add("joan", password=f"a long and quiet harbour {by}", by=by)
+                for recorder, by in ((one, "ada"), (other, "grace"))
+            ),
+            return_exceptions=True,
+        )
+        assert sorted(type(it).__name__ for it in told) == ["ClashError", "UserRow"]
+
+    both(store_url, scene)
+    assert kinds(store_url) == ["user.added"]
+
+
+def test_an_endpoint_that_was_ended_is_told_nothing_again(store_url: str) -> None:
+    at = datetime.now(UTC)
+    row = WebhookRow(
+        *("ep_1", "bank", "https://bank.example/hooks", ("decision.made",), "disabled", b"s" * 32), None, None, at
+    )
+
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, _: Pool) -> None:
+        for recorder, state in ((one, "disabled"), (other, "active")):
+            act = Act("webhook.changed", at, "person:ada", "ep_1", b"{}", bytes(16), (replace(row, state=state),))
+            if state == "active":
+                with pytest.raises(IntegrityError, match="what_was_taken_away_stays_so"):
+                    await recorder.record(Submission((act,), lambda _: b""))
+            else:
+                await recorder.record(Submission((act,), lambda _: b""))
+
+    both(store_url, scene)
+
+
+def test_a_key_that_was_revoked_long_ago_is_refused_before_the_store_is_asked(store_url: str) -> None:
+    async def scene(one: PostgresRecorder, _: PostgresRecorder, pool: Pool) -> None:
+        seen = await revoke(await issued(one), by="ada", recorder=one, sources=SOURCES)
+        with pytest.raises(InvalidInputError, match="revoked before"):
+            await rotate(seen, lasts=9 * DAY, overlap=DAY, by="eve", recorder=one, sources=SOURCES)
+
+    both(store_url, scene)

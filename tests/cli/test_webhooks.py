@@ -1,0 +1,121 @@
+"""`obligor webhooks test` against a receiver on this machine that verifies what comes, and misbehaves as it is told."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from tests.serving.los import Los, drop, say
+
+from obligor import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def url(postgres_url: str) -> str:
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS webhooks WITH (FORCE)")
+        connection.execute("CREATE DATABASE webhooks TEMPLATE template0 ENCODING 'UTF8'")
+    return postgres_url.replace("/tests", "/webhooks", 1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one folder of the store's keys."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def call(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path) -> Call:
+    monkeypatch.setenv("OBLIGOR_DATA", str(folder))
+    monkeypatch.setenv("OBLIGOR_DATABASE_URL", url)
+    monkeypatch.setenv("OBLIGOR_AUTHOR", "olga")
+
+    def called(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["obligor", "webhooks", *arguments])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return called
+
+
+@pytest.fixture
+def los() -> Iterator[Los]:
+    with Los() as los:
+        yield los
+
+
+def added(call: Call, los: Los) -> str:
+    code, out, err = call("add", "bank", los.url, "--json")
+    assert (code, err) == (0, "")
+    said: dict[str, Any] = json.loads(out)
+    los.secret = said["secret"]
+    return str(said["endpoint_id"])
+
+
+def test_an_endpoint_takes_a_signed_message_that_tells_of_nothing(call: Call, los: Los) -> None:
+    endpoint = added(call, los)
+    code, out, err = call("test", endpoint, "--json")
+    assert (code, err, json.loads(out)) == (0, "", {"endpoint_id": endpoint, "status": 204})
+    (message,) = los.came  # verified by the receiver's own library
+    assert (message["type"], message["data"]) == ("webhook.test", {})
+    assert (los.refused, los.state) == (0, {})
+    assert call("test", endpoint)[1] == f"endpoint {endpoint} answered 204\n"
+    assert len({it["webhook-id"] for it in los.headers}) == 2
+
+
+def test_while_a_secret_is_replaced_the_old_and_the_new_one_verify_it(call: Call, los: Los) -> None:
+    endpoint = added(call, los)
+    old = los.secret
+    new = json.loads(call("rotate", endpoint, "--json")[1])["secret"]
+    for los.secret in (old, new):
+        assert call("test", endpoint)[0] == 0
+    assert (len(los.came), los.refused) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (say(500), "answered 500; wanted 2xx"),
+        (say(302, Location="http://127.0.0.1:1/elsewhere"), "answered 302; wanted 2xx"),
+        (drop, "did not answer"),
+    ],
+)
+def test_an_endpoint_that_does_not_take_it_is_told_of_without_its_address(
+    call: Call, los: Los, answer: Any, words: str
+) -> None:
+    endpoint = added(call, los)
+    los.answers.append(answer)
+    code, out, err = call("test", endpoint)
+    assert (code, out, words in err) == (1, "", True)
+    assert "hush" not in err
+    assert len(los.bodies) == 1
+
+
+def test_a_message_with_another_secret_is_refused_by_the_receiver_and_that_is_told(call: Call, los: Los) -> None:
+    endpoint = added(call, los)
+    los.secret = "whsec_" + "A" * 43 + "="  # of nobody
+    code, _, err = call("test", endpoint)
+    assert (code, "answered 401" in err, los.refused) == (1, True, 1)
+
+
+def test_a_receiver_that_is_down_and_an_endpoint_that_there_is_not_are_told_of(call: Call) -> None:
+    with Los() as gone:
+        endpoint = added(call, gone)
+    code, _, err = call("test", endpoint)
+    assert (code, "did not answer" in err, "hush" in err) == (1, True, False)
+    code, _, err = call("test", "ep_nobody")
+    assert (code, "no endpoint of this id" in err) == (1, True)
