@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from obligor.core.errors import NotFoundError, UnavailableError
+from obligor.serving.holding import Hold
 from obligor.serving.sources import Sources, live_sources
 from obligor.settings import Settings, read_settings, switch_telemetry_off
 
@@ -36,6 +37,8 @@ class Store:
     people: PostgresPeople
     changes: PostgresProfileChanges
     reviews: PostgresReviews
+    hold: Hold
+    """Why nothing may be written now."""
 
 
 def service_settings() -> Settings:
@@ -106,10 +109,10 @@ async def open_store(
     from obligor.security.signing import open_signing_key
 
     key = open_signing_key(settings.audit_key)
-    pool = Pool(url)
+    pool, hold = Pool(url), Hold()
     try:
-        async with PostgresRecorder(url, counted=counted) as recorder:
-            archive, log = PostgresArchive(pool), PostgresLog(pool)
+        async with PostgresRecorder(url, counted=counted, hold=hold) as recorder:
+            archive, log = PostgresArchive(pool), PostgresLog(pool, hold)
             people, changes = PostgresPeople(pool), PostgresProfileChanges(pool)
             yield Store(
                 url,
@@ -121,6 +124,7 @@ async def open_store(
                 people=people,
                 changes=changes,
                 reviews=PostgresReviews(pool),
+                hold=hold,
             )
     finally:
         await pool.close()

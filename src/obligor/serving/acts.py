@@ -231,7 +231,7 @@ class Act(msgspec.Struct, frozen=True):
 
     kind: str
     """As in the leaf: decision, outcome, release, key.created, key.revoked, key.rotated, export, profile.proposed,
-    profile.approved."""
+    profile.approved, restore.proposed, restore.acknowledged."""
     at: datetime
     by: str
     """``client:<id>`` or ``person:<name>``."""
