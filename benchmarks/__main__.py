@@ -9,7 +9,7 @@ import json
 from benchmarks.tables import RESULTS
 
 NAMES = ("accuracy", "short", "training", "single", "scoring", "engines", "policy", "thresholds", "rejects",
-         "serving", "telling", "torture", "screening")  # fmt: skip
+         "serving", "overload", "telling", "torture", "screening")  # fmt: skip
 
 
 def main() -> None:
