@@ -9,7 +9,7 @@ import json
 from benchmarks.tables import RESULTS
 
 NAMES = ("accuracy", "short", "training", "single", "scoring", "engines", "policy", "thresholds", "rejects",
-         "serving", "overload", "telling", "torture", "screening")  # fmt: skip
+         "serving", "overload", "telling", "torture", "screening", "rotation")  # fmt: skip
 
 
 def main() -> None:

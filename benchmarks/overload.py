@@ -1,8 +1,8 @@
 """How long admitted requests take while ten times as many are sent as have a place, and slow clients hold sockets.
 
-A client's *places* are half of all that a service works on at once; more are shed with 429 or 503. The load comes from wrk: first
-as many connections as there are places, then ten times as many, beside sockets that send a header a byte at a time. What is
-measured are requests of four connections beside it, of the same client: the 99th percentile of those that were admitted.
+A client's *places* are half of all that a service works on at once; more are shed with 429 or 503. The load comes from wrk:
+first as many connections as there are places, then ten times as many, beside sockets that send a header a byte at a time. What
+counts are requests of four connections beside it, of the same client: the 99th percentile of those that were admitted.
 """
 
 from __future__ import annotations

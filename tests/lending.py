@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from tests.keyrings import stored_keyring, write_master_key
 from tests.serving import golden_decisions as golden
 
 from obligor.adapters.anchors.file import FileAnchor
@@ -28,7 +29,8 @@ from obligor.serving.events import Listeners
 from obligor.serving.meter import NoMeter
 from obligor.serving.releases import Releases
 from obligor.serving.releasing import activate
-from obligor.serving.sources import Sources
+from obligor.serving.sealed import Sealer
+from obligor.serving.sources import Sources, live_sources
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -45,6 +47,7 @@ def write_key(path: Path) -> SigningKey:
 
     path.parent.mkdir(mode=0o700, parents=True)
     path.touch(mode=0o600)
+    write_master_key(path.parent / "data-master.key")
     path.write_bytes(PRIVATE.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return read_signing_key(path)
 
@@ -106,7 +109,7 @@ def caller(client: str) -> Caller:
 
 @asynccontextmanager
 async def lending(
-    url: str, *, clock: Callable[[], datetime] | None = None, key: SigningKey = KEY, seed: int = 1
+    url: str, *, clock: Callable[[], datetime] | None = None, key: SigningKey = KEY, seed: int = 1, sealed: bool = True
 ) -> AsyncIterator[Lender]:
     """Open a store for a lender; a store without a release gets one."""
     pool, chance = Pool(url), random.Random(seed)  # noqa: S311  salts and ids of tests
@@ -141,6 +144,7 @@ async def lending(
                 receipts=None,  # type: ignore[arg-type]  no receipts are asked for
                 sources=sources,
                 meter=NoMeter(),
+                sealer=Sealer(stored_keyring(url), archive, live_sources()) if sealed else None,
                 listeners=listeners,
             )
             yield Lender(service, recorder, archive, PostgresLog(pool), sources, key, listeners)

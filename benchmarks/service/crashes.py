@@ -22,9 +22,11 @@ import aiohttp
 from benchmarks.service.database import Database
 from benchmarks.service.lender import bodies, write_run
 from benchmarks.service.servers import HOST, OBLIGOR, Lender, free_port
+from obligor.serving.sealed import named
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 KILLED = ("service", "database", "both")
@@ -34,10 +36,9 @@ _REPEATED = 5
 _REPLAYED = "Idempotent-Replayed"
 _BREATH_S = 0.02
 _STORED = """
-    SELECT request.key, request.response, convert_from(record.body, 'UTF8')::jsonb ->> 'decision_id',
+    SELECT convert_from(record.body, 'UTF8')::jsonb ->> 'decision_id', request.response,
            (SELECT count(*) FROM obligor.decision WHERE decision.leaf_index = request.leaf_index)
-    FROM obligor.request LEFT JOIN obligor.record ON record.leaf_index = request.leaf_index
-    WHERE request.key LIKE %s
+    FROM obligor.request JOIN obligor.record ON record.leaf_index = request.leaf_index
 """
 _TWICE = """
     SELECT coalesce(sum(times - 1), 0) FROM (
@@ -223,8 +224,8 @@ class Victim:
 
     def verdict(self) -> Verdict:
         """Hold what clients saw against what is kept."""
-        stored = {key: rest for key, *rest in self.database.query(_STORED, ("key-%",))}
-        lost = [key for key, answer in self.seen.answers.items() if key not in stored or _differs(answer, *stored[key])]
+        stored = {decision_id: rest for decision_id, *rest in self.database.query(_STORED)}
+        lost = [key for key, answer in self.seen.answers.items() if _is_lost(answer, stored)]
         twice = int(self.database.query(_TWICE)[0][0])
         counts = self.database.query(_COUNTS)[0]
         wrong = [f"kept with other bytes, or not at all: {', '.join(lost[:5])}"] if lost else []
@@ -244,10 +245,14 @@ class Victim:
         return done.returncode == 0
 
 
-def _differs(answer: bytes, response: object, decision_id: str | None, decisions: int) -> bool:
-    """Whether an answer that was seen is not the one kept, or names another decision than the record."""
-    same = answer == bytes(response) and json.loads(answer)["decision_id"] == decision_id  # type: ignore[call-overload]
-    return not same or decisions != 1
+def _is_lost(answer: bytes, stored: Mapping[str, Sequence[object]]) -> bool:
+    """Whether an answer that was seen is not the one kept for its decision, or there is not one such decision.
+
+    The name of the application is not kept in the answer: whoever asks again brings it.
+    """
+    told = json.loads(answer)
+    response, decisions = stored.get(told["decision_id"], (b"", 0))
+    return answer != named(bytes(response), told.get("application_id")) or decisions != 1  # type: ignore[call-overload]
 
 
 def releases_since(database: Database, leaf: int) -> dict[str, int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.adapters.store.wire import Wire
 from obligor.bootstrap.releases import read_run
 from obligor.bootstrap.store import open_store
+from obligor.core.errors import UnavailableError
 from obligor.core.profile import Gate, Gates, Profile
 from obligor.serving.acts import Caller
 from obligor.serving.auditing import AuditLog
@@ -56,6 +58,7 @@ POINTS: Final = (
 _NOT_YET: Final = frozenset({"before insert", "after insert"})
 """The points at which nothing is committed; at those after the third all is; at the third nobody knows."""
 _CALLER: Final = Caller("bank", "key", frozenset({"decide"}), datetime.max.replace(tzinfo=UTC))
+_PATIENCE_S: Final = 60
 _ADDRESS: Final = "http://127.0.0.1:9/events"
 
 
@@ -83,9 +86,14 @@ class Ground:
 
     def __enter__(self) -> Self:
         self.database.start()
-        migrate(self.database.url)
-        self.lender.data.mkdir(parents=True)
-        self._runner.run(self._begin())
+        try:
+            migrate(self.database.url)
+            self.lender.data.mkdir(parents=True)
+            self._runner.run(self._begin())
+        except BaseException:
+            self._runner.close()
+            self.database.kill()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -147,7 +155,7 @@ class Ground:
                 )
             )  # fmt: skip
             hooks = Webhooks(store.recorder, store.sources, check=lambda _: None, by="benchmarks")
-            self._listeners.take([await hooks.add("bank", _ADDRESS, event_types=EVENT_TYPES)])
+            self._listeners.take([(await hooks.add("bank", _ADDRESS, event_types=EVENT_TYPES)).row])
             self._key = store.key
         self._pool = Pool(self.database.url)
         self._recorder = await PostgresRecorder(self.database.url).__aenter__()
@@ -162,8 +170,15 @@ class Ground:
         )  # fmt: skip
 
     async def _decide(self, service: DecisionService, key: str) -> Recorded:
-        number = int(key.removeprefix("key-"))
-        return await service.decide(_CALLER, key=key, application=self._bodies[number % len(self._bodies)])
+        body = self._bodies[int(key.removeprefix("key-")) % len(self._bodies)]
+        end = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return await service.decide(_CALLER, key=key, application=body)
+            except UnavailableError:  # a busy machine; a client comes again
+                if time.monotonic() > end:
+                    raise
+                await asyncio.sleep(0.1)
 
     async def _deliver(self, sender: _Heard | None = None) -> list[str]:
         """Tell the client's system of what is due; a claim of who died is over at once."""
@@ -255,13 +270,13 @@ def _arm(point: str) -> None:
 def kill_at_every_point(ground: Ground, times: int, *, tell: int = 100) -> dict[str, Killed]:
     """Let writers die at every point in turn, so many times each."""
     found = {point: Killed() for point in POINTS}
-    for time in range(1, times + 1):
+    for turn in range(1, times + 1):
         for point, killed in found.items():
             committed, wrong = ground.kill_at(point)
             killed.kills, killed.committed = killed.kills + 1, killed.committed + committed
             killed.wrong += [wrong] if wrong else []
-        if not time % tell:
-            print(f"{time:,} kills at each of {len(POINTS)} points; {sum(len(it.wrong) for it in found.values())} wrong",
+        if not turn % tell:
+            print(f"{turn:,} kills at each of {len(POINTS)} points; {sum(len(it.wrong) for it in found.values())} wrong",
                   flush=True)  # fmt: skip
     return found
 

@@ -39,6 +39,8 @@ class Settings:
     """The PostgreSQL of the decision service (``OBLIGOR_DATABASE_URL``); without it an embedded one under ``data``."""
     audit_key: Path
     """The file of the key that signs the audit log (``OBLIGOR_AUDIT_KEY``, by default under ``data``)."""
+    data_key: str = ""
+    """The master key of personal data (``OBLIGOR_DATA_KEY``): ``aws-kms:<key>``, or a file, by default under ``data``."""
 
     @property
     def postgres(self) -> Path:
@@ -172,6 +174,48 @@ def read_anchor_settings(environ: Mapping[str, str]) -> AnchorSettings:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """How both doors are encrypted; nothing of it where a proxy does that, or nothing is at stake."""
+
+    cert: Path | None
+    """The certificate, with those that lead to its root (``OBLIGOR_TLS_CERT``)."""
+    key: Path | None
+    """Its private key (``OBLIGOR_TLS_KEY``)."""
+    client_ca: Path | None
+    """Whose certificates a client must show one of (``OBLIGOR_TLS_CLIENT_CA``); without it none is asked for."""
+
+
+def read_tls_settings(environ: Mapping[str, str]) -> TlsSettings:
+    """Read how the doors are encrypted.
+
+    Raises
+    ------
+    InvalidInputError
+        Where only half of it is said; in production where nothing is, unless a proxy is declared.
+    """
+    cert, key, client_ca = (
+        Path(said) if (said := environ.get(name)) else None
+        for name in ("OBLIGOR_TLS_CERT", "OBLIGOR_TLS_KEY", "OBLIGOR_TLS_CLIENT_CA")
+    )
+    if (cert is None) != (key is None):
+        raise InvalidInputError("OBLIGOR_TLS_CERT and OBLIGOR_TLS_KEY: got one of them; wanted both or neither")
+    if client_ca is not None and cert is None:
+        raise InvalidInputError("OBLIGOR_TLS_CLIENT_CA: asks for certificates; wanted OBLIGOR_TLS_CERT with it")
+    for path in (cert, key, client_ca):
+        if path is not None and not path.is_file():
+            raise InvalidInputError(f"{path}: there is no such file; wanted one in PEM")
+    behind = environ.get("OBLIGOR_BEHIND_PROXY", "no")
+    if behind not in ("yes", "no"):
+        raise InvalidInputError(f"OBLIGOR_BEHIND_PROXY: got '{behind}', wanted yes or no")
+    if cert is None and behind == "no" and is_production(environ):
+        raise InvalidInputError(
+            "OBLIGOR_TLS_CERT: in production the doors are not opened in plain text",
+            hint="OBLIGOR_BEHIND_PROXY=yes where a proxy on this machine, or a mesh, does the encryption",
+        )
+    return TlsSettings(cert, key, client_ca)
+
+
 def is_production(environ: Mapping[str, str]) -> bool:
     """Tell whether this is no trial (``OBLIGOR_ENV``, by default ``development``)."""
     said = environ.get("OBLIGOR_ENV", "development")
@@ -218,7 +262,16 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         threads=_whole(environ, "OBLIGOR_THREADS", default=2, least=1),
         database_url=environ.get("OBLIGOR_DATABASE_URL") or None,
         audit_key=Path(environ.get("OBLIGOR_AUDIT_KEY") or data / "keys" / "audit-ed25519.pem").absolute(),
+        data_key=environ.get("OBLIGOR_DATA_KEY") or str(data / "keys" / "data-master.key"),
     )
+
+
+def read_retain_days(environ: Mapping[str, str]) -> int:
+    """Give for how many days after a decision its records are kept whatever the applicant asks (``OBLIGOR_RETAIN_DAYS``).
+
+    By default 762: the 25 months of Regulation B, 12 CFR 1002.12(b), at their longest.
+    """
+    return _whole(environ, "OBLIGOR_RETAIN_DAYS", default=762, least=0)
 
 
 def read_author(environ: Mapping[str, str]) -> str:

@@ -153,7 +153,7 @@ def test_a_decision_is_made_again_to_the_last_bit(decisions: list[str]) -> None:
 def test_all_decisions_are_made_again() -> None:
     done = _run("replay", "--all", "--json")
     assert done.exit_code == 0
-    assert json.loads(done.stdout) == {"decisions": 15, "same": True, "unlike": []}
+    assert json.loads(done.stdout) == {"decisions": 15, "same": True, "unlike": [], "erased": 0}
 
 
 def test_a_decision_whose_card_was_changed_by_a_byte_is_refused_by_the_hash(

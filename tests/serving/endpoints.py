@@ -74,7 +74,7 @@ class Office:
     told: list[Attempted] = field(default_factory=list)
 
     async def add(self, url: str, client: str = "bank") -> WebhookRow:
-        return await self.webhooks.add(client, url, event_types=EVENT_TYPES)
+        return (await self.webhooks.add(client, url, event_types=EVENT_TYPES)).row
 
     async def decide(self, *outcomes: str, application: str | None = "A-1", client: str = "bank") -> None:
         for outcome in outcomes:

@@ -238,7 +238,7 @@ def test_an_endpoint_that_fails_again_and_again_is_left_alone_until_one_attempt_
 
 def test_while_a_secret_is_replaced_both_verify_and_then_only_the_new_one(store_url: str, los: Los) -> None:
     async def scene(here: Office, row: WebhookRow) -> None:
-        new = await here.webhooks.rotate(row, overlap=timedelta(hours=1))
+        new = (await here.webhooks.rotate(row, overlap=timedelta(hours=1))).row
         await here.decide("refer")
         await here.work()
         body, headers = los.bodies[-1], los.headers[-1]

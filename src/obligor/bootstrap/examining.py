@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from obligor.security.signing import Verifier
     from obligor.serving.anchoring import Anchor
     from obligor.serving.replays import Remade
+    from obligor.serving.sealed import Unsealing
     from obligor.settings import Settings
     from obligor.telemetry import Progress
 
@@ -58,7 +59,7 @@ def examine_store(
     verifier = Verifier(parse_verifier_key(key) if key else read_signing_key(settings.audit_key).verifier)
     reached = _reach(settings)  # before the store is looked at, which may grow meanwhile
     with _opened(settings) as store:
-        replays = Replays(store.artefact)
+        replays = Replays(store.artefact, _unsealing(store, settings))
         around = Surroundings(
             signatures=verifier,
             anchors=reached,
@@ -84,19 +85,33 @@ def remake_decision(decision_id: UUID, *, progress: Progress) -> Remade:
     """
     from obligor.serving.replays import Replays, remake
 
-    with _opened(service_settings()) as store:
+    settings = service_settings()
+    with _opened(settings) as store:
         record = store.record(decision_id)
         if record is None:
             raise NotFoundError(f"decision {decision_id}: there is none")
-        return remake([record], Replays(store.artefact), total=1, progress=progress)
+        return remake([record], Replays(store.artefact, _unsealing(store, settings)), total=1, progress=progress)
 
 
 def remake_all(*, progress: Progress) -> Remade:
     """Make every decision again, in the order of the log."""
     from obligor.serving.replays import Replays, remake
 
-    with _opened(service_settings()) as store:
-        return remake(store.records(), Replays(store.artefact), total=store.decisions(), progress=progress)
+    settings = service_settings()
+    with _opened(settings) as store:
+        replays = Replays(store.artefact, _unsealing(store, settings))
+        return remake(store.records(), replays, total=store.decisions(), progress=progress)
+
+
+def _unsealing(store: PostgresExamination, settings: Settings) -> Unsealing:
+    """Open sealed records with the keys of the deployment, which are unwrapped when the first is met."""
+    from obligor.bootstrap.privacy import open_kms
+    from obligor.security.sealing import open_keyring
+    from obligor.serving.sealed import Unsealing
+
+    return Unsealing(
+        lambda: open_keyring(store.keyring(), open_kms(settings, anew=False), random=os.urandom), store.subject_key
+    )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from obligor.bootstrap.law import active_packs, open_stationery
+from obligor.bootstrap.privacy import open_sealer
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.errors import InvalidInputError, NotFoundError, NoticeError
 from obligor.files import whole_file
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.governance.law.packs import Due
     from obligor.governance.notices.writing import Notice, ScoreTold, Stationery
+    from obligor.serving.opening import Opener
+    from obligor.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ def write_notice_of(
                 score=score,
                 on=on or datetime.now(UTC).date(),
                 stationery=stationery,
+                settings=settings,
             )
 
     with database(settings) as url:
@@ -108,16 +112,19 @@ async def _write(
     score: Path | None,
     on: date,
     stationery: Stationery,
+    settings: Settings,
 ) -> Written:
     from obligor.governance.notices.factors import codes_of, standing
     from obligor.governance.notices.writing import write_notice
-    from obligor.serving.answers import record_of
+    from obligor.serving.opening import Opener
     from obligor.serving.releases import Releases
 
     stored = await store.archive.decision(decision_id)
     if stored is None:
         raise NotFoundError("there is no such decision")
-    record = record_of(stored)
+    opener = Opener(await open_sealer(store, settings), store.recorder, store.sources)
+    (opened,) = await opener.open(stored)
+    record = opened.record
     release = await Releases(store.archive).pinned(record["pins"])
     decided_on = datetime.fromisoformat(record["decided_at"]).date()
     kind = stationery.catalogue.find(template, language=language or stationery.particulars.language).kind
@@ -129,7 +136,7 @@ async def _write(
         told = _own(record, release.reasons.explain(record["bins"], most=len(record["bins"])), decided_on, stationery)
     notice = write_notice(
         template,
-        standing=standing(record, await _review(store, decision_id)),
+        standing=standing(record, await _review(store, decision_id, opener)),
         codes=codes_of(release.card, release.policy),
         reference=record["application_id"] or str(decision_id),
         decided_on=decided_on,
@@ -150,10 +157,8 @@ async def _write(
     return Written(notice, out, tuple(it for it in due if it.what == template))
 
 
-async def _review(store: Store, decision_id: UUID) -> Mapping[str, Any] | None:
+async def _review(store: Store, decision_id: UUID, opener: Opener) -> Mapping[str, Any] | None:
     """Give what came of the last review; while one is open, or where another decision took its place, no notice goes out."""
-    import msgspec
-
     reviews = await store.reviews.reviews_of(decision_id)
     if not reviews:
         return None
@@ -164,8 +169,9 @@ async def _review(store: Store, decision_id: UUID) -> Mapping[str, Any] | None:
         raise NoticeError(
             f"notice: this was decided again; write the notice of {last.new_decision_id}", refusal="decided_again"
         )
-    found: Mapping[str, Any] = msgspec.json.decode(await store.reviews.decision_of(last.review_id) or b"{}")
-    return found
+    (found,) = await opener.open_of(decision_id, await store.reviews.decision_of(last.review_id) or b"{}")
+    said: Mapping[str, Any] = found.whole()
+    return said
 
 
 def _vendors(path: Path, stationery: Stationery) -> tuple[ScoreTold, str]:

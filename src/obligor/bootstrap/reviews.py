@@ -99,7 +99,7 @@ def decide_review(review_id: str, *, outcome: str | None, factors: Sequence[str]
         from obligor.serving.reviewing import Finding
 
         async with open_store(url, settings) as store, anchored(store, settings):
-            service = open_review_service(store, await open_decisions(store))
+            service = open_review_service(store, await open_decisions(store, settings))
             found = await service.decide(wanted, Finding(outcome, tuple(factors)), by=by)  # type: ignore[arg-type]  # of the command's choices
             return Decided(found.review_id, found.verdict or "kept", found.outcome or "", found.new_decision_id)
 

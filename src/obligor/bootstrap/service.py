@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,17 +15,20 @@ from obligor import __version__
 from obligor.bootstrap.anchors import held_up
 from obligor.bootstrap.gates import open_gates
 from obligor.bootstrap.people import open_identity
+from obligor.bootstrap.privacy import open_keys, open_sealer
 from obligor.bootstrap.releases import demonstration, put_in_force, read_run
 from obligor.bootstrap.reviews import open_review_service
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
 from obligor.bootstrap.webhooks import open_webhooks
 from obligor.core.errors import ObligorError
-from obligor.settings import read_author, read_gate_settings
+from obligor.settings import TlsSettings, read_author, read_gate_settings, read_tls_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from pathlib import Path
+
+    from grpc import ServerCredentials
 
     from obligor.bootstrap.releases import Made
     from obligor.bootstrap.store import Store
@@ -33,10 +36,11 @@ if TYPE_CHECKING:
     from obligor.serving.authenticating import Authenticator
     from obligor.serving.deciding import DecisionService
     from obligor.serving.grpc.server import Server
-    from obligor.serving.http import Door, Seats
+    from obligor.serving.http import Door, Encryption, Seats
     from obligor.serving.journal import Telling
     from obligor.serving.meter import Meter
     from obligor.serving.releases import Release, Releases
+    from obligor.serving.sealed import Sealer
     from obligor.serving.tracing import Tracing
     from obligor.settings import Settings
     from obligor.telemetry import Progress
@@ -45,6 +49,8 @@ _FIRST_CLIENT = "first-client"
 _FIRST_LASTS = timedelta(days=90)
 _LOOK_SECONDS = 1.0
 _GRACE_SECONDS = 26.0
+_PLAIN = TlsSettings(None, None, None)
+_CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,7 @@ class Doors:
     host: str
     port: int
     grpc_port: int | None
+    tls: TlsSettings = _PLAIN
 
 
 def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None], progress: Progress) -> None:
@@ -69,6 +76,7 @@ def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None
     import uvloop
 
     settings = service_settings()
+    doors = replace(doors, tls=read_tls_settings(os.environ))
     made = None if run is None else read_run(run)
     with progress.step("opening the store"):
         opened = database(settings)
@@ -80,10 +88,10 @@ def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None
 
 
 async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, say: Callable[[str], None]) -> None:
-    from obligor.adapters.store.notices import API_KEYS, RELEASES, WEBHOOKS, follow
+    from obligor.adapters.store.notices import API_KEYS, ERASURES, KEYRINGS, RELEASES, WEBHOOKS, follow
     from obligor.serving.auditing import AuditLog
     from obligor.serving.authenticating import Authenticator
-    from obligor.serving.http import Door, Seats, allow_open_files, make_app, make_server
+    from obligor.serving.http import Door, Hot, Seats, allow_open_files, make_app, make_server
     from obligor.serving.refusals import Refusals
     from obligor.serving.releases import Releases
     from obligor.serving.review_clock import ReviewClock
@@ -98,9 +106,10 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         anchoring = await stack.enter_async_context(
             held_up(store, settings, meter=meter, told=partial(_tell_of_anchor, journal))
         )
+        sealer = await open_sealer(store, settings)
         await _begin(store, made, say)
         await _take_newest(store, releases, meter)
-        webhooks = await stack.enter_async_context(open_webhooks(url, store, meter, journal))
+        webhooks = await stack.enter_async_context(open_webhooks(url, store, sealer, meter, journal))
         log = AuditLog(store.log, store.key, store.sources)
         asked = read_gate_settings(os.environ)
         service = _decision_service(
@@ -110,6 +119,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             gates=await stack.enter_async_context(open_gates(asked)),
             gate_deadline_s=asked.deadline_s,
             listeners=webhooks.listeners,
+            sealer=sealer,
         )
         reviews = open_review_service(store, service)
         clock = ReviewClock(store.reviews, now=store.sources.now, meter=meter, journal=journal)
@@ -139,11 +149,20 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         )
         allow_open_files()
         app = make_app(door) if telemetry.tracing is None else traced(make_app(door), telemetry.tracing)
-        server = make_server(app, seats=seats, host=doors.host, port=doors.port)
+        server = make_server(
+            app,
+            seats=seats,
+            host=doors.host,
+            port=doors.port,
+            encryption=_encryption(doors.tls),
+            hot=None if telemetry.tracing else Hot(door),  # whoever wants spans has every request go through them
+        )
         grpc = await _open_grpc(door, doors, telemetry.tracing)
         asides = [
             asyncio.create_task(_follow(follow(url, RELEASES), lambda: _take_newest(store, releases, meter), journal)),
             asyncio.create_task(_follow(follow(url, API_KEYS), _forgetting(authenticator), journal)),
+            asyncio.create_task(_follow(follow(url, ERASURES), _forgetting_erased(store, sealer), journal)),
+            asyncio.create_task(_follow(follow(url, KEYRINGS), _turning(store, settings, sealer), journal)),
             asyncio.create_task(_follow(follow(url, WEBHOOKS), webhooks.look, journal)),
             asyncio.create_task(anchoring.run()),
             asyncio.create_task(refusals.run()),
@@ -167,14 +186,14 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             journal.tell("stopped")
 
 
-async def open_decisions(store: Store) -> DecisionService:
+async def open_decisions(store: Store, settings: Settings) -> DecisionService:
     """Build the use case of decisions for one command: as a service does, by the release in force."""
     from obligor.serving.meter import NoMeter
     from obligor.serving.releases import Releases
 
     releases = Releases(store.archive)
     await _take_newest(store, releases, NoMeter())
-    return _decision_service(store, releases, NoMeter())
+    return _decision_service(store, releases, NoMeter(), sealer=await open_sealer(store, settings))
 
 
 def _decision_service(store: Store, releases: Releases, meter: Meter, **beside: Any) -> DecisionService:
@@ -278,6 +297,48 @@ def _forgetting(authenticator: Authenticator) -> Callable[[], Awaitable[None]]:
     return forget
 
 
+def _forgetting_erased(store: Store, sealer: Sealer) -> Callable[[], Awaitable[None]]:
+    """Let go of the keys of whoever was erased since the last time, and a while before, as clocks differ."""
+    since = store.sources.now() - _CLOCKS_DIFFER
+
+    async def forget() -> None:
+        nonlocal since
+        begun = store.sources.now() - _CLOCKS_DIFFER
+        for subject in await store.privacy.erased_since(since):
+            sealer.forget(subject)
+        since = begun
+
+    return forget
+
+
+def _turning(store: Store, settings: Settings, sealer: Sealer) -> Callable[[], Awaitable[None]]:
+    """Take up the keys of the deployment when there is a newer one, or an older one was retired."""
+
+    async def turn() -> None:
+        kept = {it.version for it in await store.privacy.keyring() if it.purpose == "data" and it.wrapped}
+        if kept != set(sealer.keyring.versions):
+            sealer.turn(await open_keys(store, settings))
+
+    return turn
+
+
+def _encryption(tls: TlsSettings) -> Encryption | None:
+    from obligor.serving.http import Encryption
+
+    return None if tls.cert is None or tls.key is None else Encryption(tls.cert, tls.key, tls.client_ca)
+
+
+def _credentials(tls: TlsSettings) -> ServerCredentials | None:
+    """Give gRPC the same certificate; a client is asked for one where REST asks."""
+    from grpc import ssl_server_credentials
+
+    if tls.cert is None or tls.key is None:
+        return None
+    asked = None if tls.client_ca is None else tls.client_ca.read_bytes()
+    pair = (tls.key.read_bytes(), tls.cert.read_bytes())
+    return ssl_server_credentials([pair], root_certificates=asked, require_client_auth=asked is not None)
+
+
 async def _open_grpc(door: Door, doors: Doors, tracing: Tracing | None) -> Server | None:
     if doors.grpc_port is None:
         return None
@@ -289,7 +350,11 @@ async def _open_grpc(door: Door, doors: Doors, tracing: Tracing | None) -> Serve
     from obligor.serving.tracing import grpc_interceptor
 
     servicer = Servicer(door.service, door.authenticator, seats=door.seats, meter=door.meter, refusals=door.refusals)
-    server = GrpcServer(servicer, interceptors=() if tracing is None else (grpc_interceptor(tracing),))
+    server = GrpcServer(
+        servicer,
+        credentials=_credentials(doors.tls),
+        interceptors=() if tracing is None else (grpc_interceptor(tracing),),
+    )
     await server.start(doors.host, doors.grpc_port)
     return server
 
@@ -326,9 +391,10 @@ async def _run_beside(grpc: Server, readiness: _Readiness, seats: Seats) -> None
 
 
 def _welcome(doors: Doors, release: Release) -> str:
+    scheme = "http" if doors.tls.cert is None else "https"
     lines = [
         f"Release {release.number} is in force: card {release.card.name} {release.card.sha256[:12]}",
-        f"REST  http://{doors.host}:{doors.port}  (its routes: http://{doors.host}:{doors.port}/docs)",
+        f"REST  {scheme}://{doors.host}:{doors.port}  (its routes: {scheme}://{doors.host}:{doors.port}/docs)",
     ]
     if doors.grpc_port is not None:
         lines.append(f"gRPC  {doors.host}:{doors.grpc_port}")

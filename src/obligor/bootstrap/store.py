@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from obligor.core.errors import NotFoundError, UnavailableError
 from obligor.serving.holding import Hold
 from obligor.serving.sources import Sources, live_sources
-from obligor.settings import Settings, read_settings, switch_telemetry_off
+from obligor.settings import Settings, is_production, read_settings, switch_telemetry_off
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from obligor.adapters.store.archive import PostgresArchive
     from obligor.adapters.store.people import PostgresPeople
+    from obligor.adapters.store.privacy import PostgresPrivacy
     from obligor.adapters.store.profile_changes import PostgresProfileChanges
     from obligor.adapters.store.proofs import PostgresLog
     from obligor.adapters.store.recorder import PostgresRecorder
@@ -37,6 +38,7 @@ class Store:
     people: PostgresPeople
     changes: PostgresProfileChanges
     reviews: PostgresReviews
+    privacy: PostgresPrivacy
     hold: Hold
     """Why nothing may be written now."""
 
@@ -62,6 +64,10 @@ def database(settings: Settings) -> Iterator[str]:
     except ImportError as error:
         raise UnavailableError("the decision service is not installed", hint="install obligor[serve]") from error
     if settings.database_url is not None:
+        if is_production(os.environ):
+            from obligor.adapters.store.address import check_encrypted
+
+            check_encrypted(settings.database_url)
         migrate(settings.database_url)
         yield settings.database_url
         return
@@ -102,6 +108,7 @@ async def open_store(
     from obligor.adapters.store.archive import PostgresArchive
     from obligor.adapters.store.people import PostgresPeople
     from obligor.adapters.store.pool import Pool
+    from obligor.adapters.store.privacy import PostgresPrivacy
     from obligor.adapters.store.profile_changes import PostgresProfileChanges
     from obligor.adapters.store.proofs import PostgresLog
     from obligor.adapters.store.recorder import PostgresRecorder
@@ -123,6 +130,7 @@ async def open_store(
                 live_sources(),
                 people=people,
                 changes=changes,
+                privacy=PostgresPrivacy(pool),
                 reviews=PostgresReviews(pool),
                 hold=hold,
             )

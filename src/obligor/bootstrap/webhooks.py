@@ -11,6 +11,7 @@ from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from obligor.bootstrap.privacy import open_sealer
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.errors import InvalidInputError, NotFoundError, UnavailableError
 from obligor.core.leaves import time_text
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     from obligor.serving.events import Listeners
     from obligor.serving.journal import Telling
     from obligor.serving.meter import Meter
+    from obligor.serving.sealed import Sealer
+    from obligor.serving.secrets import Revealer
     from obligor.serving.webhooks import DeadLetter, Webhooks
+    from obligor.settings import Settings
 
 Done = TypeVar("Done")
 _TEST = "webhook.test"
@@ -49,7 +53,9 @@ class RunningWebhooks:
 
 
 @asynccontextmanager
-async def open_webhooks(url: str, store: Store, meter: Meter, journal: Telling) -> AsyncIterator[RunningWebhooks]:
+async def open_webhooks(
+    url: str, store: Store, sealer: Sealer, meter: Meter, journal: Telling
+) -> AsyncIterator[RunningWebhooks]:
     """Open what tells the systems of clients; ``delivering.run`` is still to be called."""
     from obligor.serving.delivering import Delivering
     from obligor.serving.events import Listeners
@@ -67,6 +73,7 @@ async def open_webhooks(url: str, store: Store, meter: Meter, journal: Telling) 
             clock=store.sources.now,
             chance=random.random,
             meter=meter,
+            reveals=_revealer(store, sealer),
             told=told,
         )
         running = RunningWebhooks(Listeners(), delivering, deliveries)
@@ -80,11 +87,11 @@ class ShownEndpoint:
     """An endpoint just made or changed, whose secret is shown this once."""
 
     row: WebhookRow
-    secret: bool = False
+    secret: bytes | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``; the one place that shows the secret."""
-        return ({"secret": secret_text(self.row.secret)} if self.secret else {}) | plain(self.row)
+        return ({} if self.secret is None else {"secret": secret_text(self.secret)}) | plain(self.row)
 
     def lines(self) -> list[str]:
         """Say all but the secret, in lines for a person."""
@@ -173,7 +180,7 @@ def add_endpoint(client: str, url: str, *, event_types: Sequence[str]) -> ShownE
     """Tell a client of events at an address."""
 
     async def added(work: _Work) -> ShownEndpoint:
-        return ShownEndpoint(await work.webhooks.add(client, url, event_types=event_types), secret=True)
+        return ShownEndpoint(*await (await work.webhooks()).add(client, url, event_types=event_types))
 
     return _in_store(added)
 
@@ -192,7 +199,7 @@ def rotate_secret(endpoint_id: str, *, overlap: timedelta) -> ShownEndpoint:
 
     async def rotated(work: _Work) -> ShownEndpoint:
         row = await work.deliveries.endpoint(endpoint_id)
-        return ShownEndpoint(await work.webhooks.rotate(row, overlap=overlap), secret=True)
+        return ShownEndpoint(*await (await work.webhooks()).rotate(row, overlap=overlap))
 
     return _in_store(rotated)
 
@@ -201,7 +208,7 @@ def disable_endpoint(endpoint_id: str) -> ShownEndpoint:
     """End an endpoint."""
 
     async def disabled(work: _Work) -> ShownEndpoint:
-        return ShownEndpoint(await work.webhooks.disable(await work.deliveries.endpoint(endpoint_id)))
+        return ShownEndpoint(await (await work.webhooks()).disable(await work.deliveries.endpoint(endpoint_id)))
 
     return _in_store(disabled)
 
@@ -224,7 +231,9 @@ def try_endpoint(endpoint_id: str) -> Said:
         at = work.store.sources.now()
         body = encode_in_order({"type": _TEST, "timestamp": time_text(at), "data": {}})
         name = message_id(work.store.sources.new_id(at))
-        headers = signed_headers(body, message_id=name, at=at, secrets=live_secrets(row, at))
+        reveals = _revealer(work.store, await open_sealer(work.store, work.settings))
+        secrets = await live_secrets(row, at, reveals=reveals)
+        headers = signed_headers(body, message_id=name, at=at, secrets=secrets)
         status = await work.sender.send(row.url, headers=headers, body=body)
         if not took(status):
             raise UnavailableError(f"endpoint {endpoint_id}: answered {status}; wanted 2xx")
@@ -250,7 +259,7 @@ def replay_events(endpoint_id: str, *, since: datetime | None, until: datetime |
 
     async def replayed(work: _Work) -> Said:
         row = await work.deliveries.endpoint(endpoint_id)
-        await work.webhooks.replayed(row, since=since, until=until)
+        await (await work.webhooks()).replayed(row, since=since, until=until)
         count = await work.deliveries.replay(
             endpoint_id,
             at=work.store.sources.now(),
@@ -281,7 +290,18 @@ class _Work:
     store: Store
     deliveries: PostgresDeliveries
     sender: WebhookSender
-    webhooks: Webhooks
+    settings: Settings
+
+    async def webhooks(self) -> Webhooks:
+        """Give what changes endpoints, with what seals their secrets."""
+        from obligor.adapters.outgoing import check_address
+        from obligor.adapters.webhooks import PORTS, WHAT
+        from obligor.serving.secrets import SecretKeeper
+        from obligor.serving.webhooks import Webhooks
+
+        check = partial(check_address, what=WHAT, production=is_production(os.environ), ports=PORTS)
+        keeper = SecretKeeper(await open_sealer(self.store, self.settings))
+        return Webhooks(self.store.recorder, self.store.sources, check, read_author(os.environ), keeper)
 
 
 @asynccontextmanager
@@ -299,20 +319,21 @@ async def _opened(url: str) -> AsyncIterator[tuple[PostgresDeliveries, WebhookSe
 
 
 def _in_store(work: Callable[[_Work], Awaitable[Done]]) -> Done:
-    from obligor.adapters.outgoing import check_address
-    from obligor.adapters.webhooks import PORTS, WHAT
-    from obligor.serving.webhooks import Webhooks
-
     settings = service_settings()
-    check = partial(check_address, what=WHAT, production=is_production(os.environ), ports=PORTS)
 
     async def done(url: str) -> Done:
         async with open_store(url, settings) as store, _opened(url) as (deliveries, sender):
-            webhooks = Webhooks(store.recorder, store.sources, check, read_author(os.environ))
-            return await work(_Work(store, deliveries, sender, webhooks))
+            return await work(_Work(store, deliveries, sender, settings))
 
     with database(settings) as url:
         return asyncio.run(done(url))
+
+
+def _revealer(store: Store, sealer: Sealer) -> Revealer:
+    from obligor.serving.opening import Opener
+    from obligor.serving.secrets import Revealer, SecretKeeper
+
+    return Revealer(SecretKeeper(sealer), store.archive, Opener(sealer, store.recorder, store.sources))
 
 
 def _host(row: WebhookRow) -> str:

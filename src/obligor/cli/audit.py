@@ -116,7 +116,7 @@ def export(
 ) -> None:
     """Write BUNDLE, a zip of all acts of a period, with their records, which a regulator can verify offline.
 
-    The export is an act itself, and is recorded first. The bundle holds personal data.
+    The export is an act itself, and is recorded first. Personal fields are in it as they are kept: sealed.
     """
     with _installed():
         from obligor.bootstrap.audit import export_audit

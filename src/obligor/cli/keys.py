@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from obligor.cli.options import json_option, show
+from obligor.cli.options import json_option, show, telling
 from obligor.security.api_keys import SCOPES
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def revoke(key_id: str, *, as_json: bool) -> None:
 
 
 @keys.command()
-@click.argument("key_id")
+@click.argument("key_id", required=False)
+@click.option("--data", is_flag=True, help="Instead of an API key: the key that wraps the keys of personal data.")
 @click.option(
     "--overlap",
     type=click.IntRange(0, _MOST_HOURS),
@@ -77,9 +78,23 @@ def revoke(key_id: str, *, as_json: bool) -> None:
 )
 @days_option
 @json_option
-def rotate(key_id: str, *, overlap: int, days: int, as_json: bool) -> None:
-    """Make a key that takes the place of KEY_ID, with its client, name and scopes, and print it, this once."""
+def rotate(key_id: str | None, *, data: bool, overlap: int, days: int, as_json: bool) -> None:
+    """Make a key that takes the place of KEY_ID, with its client, name and scopes, and print it, this once.
+
+    With --data instead: wrap the keys of all personal data by a new key, while the service goes on, and retire the old
+    one. Killed in the middle, it goes on where it was when it is run again.
+    """
     from obligor.bootstrap.keys import rotate_key
+
+    if data == (key_id is not None):
+        raise click.UsageError("wanted either KEY_ID or --data")
+    if key_id is None:
+        from obligor.bootstrap.privacy import rotate_data_keys
+
+        with telling(quiet=as_json) as progress:
+            told = rotate_data_keys(progress)
+        show(told, quiet=False, as_json=as_json)
+        return
 
     _show_once(rotate_key(key_id, lasts=timedelta(days=days), overlap=timedelta(hours=overlap)), as_json=as_json)
 

@@ -27,6 +27,8 @@
      +-- IntegrityError           kind broken       exit 1   what is kept is not what was signed or hashed
      |    +-- SplitViewError      an anchor has another root for a size of the audit log
      |    +-- RollbackError       an anchor has a checkpoint of a longer audit log
+     |    +-- SealError           what was sealed does not open
+     +-- ErasedError              kind erased       exit 1   the personal data of it were erased
      +-- GateError                kind gate         exit 1   a check that the lender set was not passed
      |    +-- NoticeError         a notice to an applicant that would be wrong, and was not written
      +-- UnavailableError         kind unavailable  exit 1   something outside did not answer, or is full
@@ -49,6 +51,7 @@ Kind = Literal[
     "limited",
     "too_large",
     "broken",
+    "erased",
     "gate",
     "unavailable",
 ]
@@ -192,6 +195,16 @@ class IntegrityError(ObligorError):
     """What is kept is not what was signed or hashed: nothing may rest on it."""
 
     kind = "broken"
+
+
+class SealError(IntegrityError):
+    """What was sealed does not open: it was changed or moved, or the key is another."""
+
+
+class ErasedError(ObligorError):
+    """The personal data of this were erased: the key that opened them was destroyed."""
+
+    kind = "erased"
 
 
 class SplitViewError(IntegrityError):

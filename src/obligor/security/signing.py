@@ -8,13 +8,8 @@ which no note may hold.
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -23,9 +18,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from obligor.core.checkpoints import Note, Signature, VerifierKey
 from obligor.core.errors import InvalidInputError
 from obligor.files import disk_trouble
+from obligor.security.private_files import private_file
 
-_MOST_KEY_BYTES: Final = 4096
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +86,7 @@ def open_signing_key(path: Path, *, name: str | None = None) -> SigningKey:
         Where the file is not an Ed25519 key, or others than its owner may read it.
     """
     with disk_trouble(str(path)):
-        if not path.exists():
-            _make(path)
-        private = _read(path)
+        private = _parsed(path, private_file(path, _new))
     fingerprint = hashlib.sha256(private.public_key().public_bytes_raw()).hexdigest()
     return SigningKey(name or f"obligor-{fingerprint[:16]}", private)
 
@@ -104,28 +98,11 @@ def read_signing_key(path: Path, *, name: str | None = None) -> SigningKey:
     return open_signing_key(path, name=name)
 
 
-def _make(path: Path) -> None:
-    """Write a new key whole under another name, and give it its own only where nobody else was quicker."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            key = Ed25519PrivateKey.generate()
-            file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(name, path)
-    finally:
-        Path(name).unlink()
+def _new() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _read(path: Path) -> Ed25519PrivateKey:
-    with path.open("rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        data = file.read(_MOST_KEY_BYTES)
-    if mode & _OTHERS:
-        raise InvalidInputError(f"{path}: others may read this key (mode {mode & 0o777:04o})", hint=f"chmod 600 {path}")
+def _parsed(path: Path, data: bytes) -> Ed25519PrivateKey:
     try:
         key = load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -15,6 +15,7 @@ import msgspec
 from obligor.core.leaves import actor
 
 if TYPE_CHECKING:
+    from asyncio import Future
     from collections.abc import Callable
     from datetime import date, datetime
     from uuid import UUID
@@ -54,6 +55,8 @@ class DecisionRow(msgspec.Struct, frozen=True):
     band: str
     score: int
     """In thousandths."""
+    subject: bytes | None = None
+    """Whom it is about, by a name that tells nothing; None where its record is in the clear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +215,54 @@ class ReviewDecisionRow:
     new_decision_id: UUID | None
 
 
+# Keys of subjects
+
+
+class SubjectKeyRow(msgspec.Struct, frozen=True):
+    """The key of a subject, wrapped; one that is there already stays as it is."""
+
+    key_id: bytes
+    subject: bytes
+    version: int
+    """Of the key that wraps it; one that was retired is refused."""
+    wrapped: bytes
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedRow:
+    """A subject whose keys are destroyed; refused while a hold stands."""
+
+    subject: bytes
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRow:
+    """A legal hold on a subject: it may not be erased; one that is there already is replaced."""
+
+    subject: bytes
+    because: str
+    placed_at: datetime
+    by: str
+    released_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyringRow:
+    """A key of the deployment, wrapped by the KMS; without ``wrapped`` it is retired, which is refused while it is needed."""
+
+    purpose: str
+    version: int
+    wrapped: bytes | None
+    proof: bytes
+    created_at: datetime
+    retired_at: datetime | None = None
+
+
+PrivacyRow = SubjectKeyRow | ErasedRow | HoldRow | KeyringRow
+
+
 Row = (
     DecisionRow
     | OutcomeRow
@@ -223,6 +274,7 @@ Row = (
     | WebhookRow
     | ReviewRow
     | ReviewDecisionRow
+    | PrivacyRow
 )
 
 
@@ -231,7 +283,8 @@ class Act(msgspec.Struct, frozen=True):
 
     kind: str
     """As in the leaf: decision, outcome, release, key.created, key.revoked, key.rotated, export, profile.proposed,
-    profile.approved, restore.proposed, restore.acknowledged."""
+    profile.approved, erased, hold.placed, hold.released, revealed, datakey.created, datakey.retired, seal.broken,
+    restore.proposed, restore.acknowledged, and more."""
     at: datetime
     by: str
     """``client:<id>`` or ``person:<name>``."""
@@ -294,6 +347,20 @@ class Recorder(Protocol):
         ...
 
 
+class PromptRecorder(Recorder, Protocol):
+    """A recorder that need not be awaited by a task."""
+
+    def submit(self, submission: Submission) -> Future[Recorded]:
+        """Begin to record acts; the future is done once they are durable, and fails as ``record`` does.
+
+        Raises
+        ------
+        InFlightError, UnavailableError
+            As ``record``, where it is known at once.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class StoredDecision:
     """A decision as it is kept."""
@@ -308,12 +375,24 @@ class StoredDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredSubjectKey:
+    """The key of a subject as it is kept; without ``version`` and ``wrapped`` where it was destroyed."""
+
+    key_id: bytes
+    subject: bytes
+    version: int | None
+    wrapped: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
     """Which decisions are looked for; newest first."""
 
     client_id: str | None = None
     """None: of every client."""
     application_id: str | None = None
+    application_tag: str | None = None
+    """The same under the name that sealed records are searched by; either is found."""
     outcome: str | None = None
     band: str | None = None
     since: datetime | None = None

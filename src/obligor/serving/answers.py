@@ -16,11 +16,10 @@ if TYPE_CHECKING:
 _THOUSANDTHS = 1000
 
 
-def answer_of(stored: StoredDecision) -> dict[str, Any]:
+def answer_of(record: Mapping[str, Any], leaf_index: int) -> dict[str, Any]:
     """Give the answer of a decision from its record: what was answered when it was made."""
-    record = record_of(stored)
     head = {name: record[name] for name in ("decision_id", "application_id", "decided_at")}
-    receipt = {"leaf_index": stored.leaf_index, "tree_size": stored.leaf_index + 1}
+    receipt = {"leaf_index": leaf_index, "tree_size": leaf_index + 1}
     return head | answered(record) | {"pins": record["pins"], "receipt": receipt}
 
 

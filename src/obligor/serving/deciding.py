@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -38,19 +38,22 @@ from obligor.serving.encoding import encode, encode_application, encode_in_order
 from obligor.serving.errors import problem_of
 from obligor.serving.events import DECISION_MADE, OUTCOME_REPORTED, Listeners, decision_made, outcome_reported
 from obligor.serving.gates import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating, hides_from_receipts
+from obligor.serving.opening import Opener
 from obligor.serving.reports import read_report, report_error
+from obligor.serving.sealed import Sealed, named, named_in_bulk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
     from obligor.core.application import Application
     from obligor.core.profile import GateName
-    from obligor.serving.acts import Archive, Caller, Recorder, Row, Search, StoredDecision
+    from obligor.serving.acts import Archive, Caller, PromptRecorder, Row, Search, StoredDecision, SubjectKeyRow
     from obligor.serving.gates import Gate, Judged
     from obligor.serving.meter import Meter
     from obligor.serving.releases import Assessment, Release, Releases
+    from obligor.serving.sealed import Sealer
     from obligor.serving.sources import Sources
 
 MOST_AT_ONCE = 1000
@@ -64,6 +67,14 @@ class SearchPage:
 
     decisions: tuple[dict[str, Any], ...]
     before: int | None
+
+
+class Recording(NamedTuple):
+    """A decision that is made, and becomes durable."""
+
+    recorded: asyncio.Future[Recorded]
+    done: Callable[[Recorded], Recorded]
+    """To be called once it is durable, with what came of it, which is given back."""
 
 
 class Receipts(Protocol):
@@ -81,7 +92,7 @@ class DecisionService:
         self,
         *,
         releases: Releases,
-        recorder: Recorder,
+        recorder: PromptRecorder,
         archive: Archive,
         receipts: Receipts,
         sources: Sources,
@@ -89,7 +100,9 @@ class DecisionService:
         gates: Mapping[GateName, Gate] = NO_GATES,
         gate_deadline_s: float = DEADLINE_S,
         listeners: Listeners | None = None,
+        sealer: Sealer | None = None,
     ) -> None:
+        """Without a ``sealer`` records hold personal fields in the clear, as they once did; ``obligor serve`` has one."""
         self._gating = Gating({"pci": CardData(), **gates}, deadline_s=gate_deadline_s)
         self._releases = releases
         self._recorder = recorder
@@ -98,6 +111,8 @@ class DecisionService:
         self._sources = sources
         self._meter = meter
         self._listeners = listeners or Listeners()
+        self.sealer = sealer
+        self.opener = Opener(sealer, recorder, sources)
 
     @property
     def release(self) -> Release:
@@ -119,22 +134,34 @@ class DecisionService:
             As they say.
         """
         started = perf_counter()
-        allow(caller, "decision.decide")
-        check_key(key)
-        release, at = self._releases.current, self._sources.now()
-        read = self._read(release, application)
+        release, at, read = self._begin(caller, key, application)
+        was_read = perf_counter()
         judged = await self._gating.judge(read, release.profile, at=at) if release.asks else NOT_JUDGED
         decided = self._decide(caller, release, read, at=at, key=key, judged=judged)
-        thought = perf_counter()
-        request = Request(caller.client_id, DECISIONS, key, decided.input_sha256)
-        submission = Submission((decided.act,), partial(with_receipt, decided.answer), request, 201)
-        recorded = await self._recorder.record(submission)
-        done = perf_counter()
-        self._meter.stage("record", done - thought)
-        self._meter.stage("whole", done - started)
-        if not recorded.replayed:
-            self._count(decided.assessment)
-        return recorded
+        times = _Times(started, was_read, perf_counter())
+        return self._done(decided, times, await self._recorder.record(self._submission(caller, key, decided)))
+
+    def decide_at_once(
+        self, caller: Caller, *, key: str, application: bytes | Mapping[str, object]
+    ) -> Recording | None:
+        """Decide as ``decide`` does, with nothing to wait for but the recorder; none where a gate must be waited for.
+
+        Raises
+        ------
+        ForbiddenError, ApplicationError, InFlightError, UnavailableError
+            As they say. Nothing was done then, nor counted.
+        """
+        started = perf_counter()
+        release, at, read = self._begin(caller, key, application)
+        was_read = perf_counter()
+        judged = self._gating.at_once(read, release.profile, at=at) if release.asks else NOT_JUDGED
+        if judged is None:
+            return None
+        decided = self._decide(caller, release, read, at=at, key=key, judged=judged)
+        times = _Times(started, was_read, perf_counter())
+        return Recording(
+            self._recorder.submit(self._submission(caller, key, decided)), partial(self._done, decided, times)
+        )
 
     async def decide_many(
         self, caller: Caller, *, key: str, applications: Sequence[bytes | Mapping[str, object]]
@@ -163,20 +190,23 @@ class DecisionService:
             if isinstance(judged, ObligorError):
                 results.append(judged)
                 continue
-            results.append(self._decide(caller, release, read, at=at, key=key, route=BULK, judged=judged))
+            one = self._decide(caller, release, read, at=at, key=key, route=BULK, judged=judged)
+            self._meter.stage("score", one.score_s)
+            results.append(one)
             await asyncio.sleep(0)
         acts = tuple(it.act for it in results if isinstance(it, _Decided))
         respond = partial(_results_bytes, results)
         if not acts:
             return Recorded(respond(0), 200, replayed=False, leaf_index=-1)
-        payload = sha256(b"".join(map(_fingerprint, applications, reads, results)))
-        request = Request(caller.client_id, BULK, key, payload.digest())
+        decided = [it for it in results if isinstance(it, _Decided)]
+        payload = sha256(b"".join(map(_fingerprint, applications, reads, results))).digest()
+        request = self.request_of(caller, BULK, key, payload)
         recorded = await self._recorder.record(Submission(acts, respond, request))
         if not recorded.replayed:
-            for it in results:
-                if isinstance(it, _Decided):
-                    self._count(it.assessment)
-        return recorded
+            for it in decided:
+                self._count(it.assessment)
+                self._know_kept(it)
+        return _answering(recorded, named_in_bulk(recorded.response, [it.application_id for it in decided]))
 
     def simulate(self, caller: Caller, application: bytes | Mapping[str, object]) -> dict[str, Any]:
         """Tell what would be decided; nothing is recorded, and the answer says so.
@@ -189,7 +219,7 @@ class DecisionService:
         allow(caller, "decision.simulate")
         release = self._releases.current
         at = self._sources.now()
-        assessment = release.assess(self._read(release, application), at=at)  # no gate is asked of a try
+        assessment = release.assess(_read(release, application), at=at)  # no gate is asked of a try
         told = answered(assessment.to_plain())
         return {"simulated": True, "decided_at": time_text(at)} | told | {"pins": release.pins}
 
@@ -201,20 +231,34 @@ class DecisionService:
         ForbiddenError, NotFoundError, UnavailableError
             As they say; of another client's decision there is none.
         """
-        return answer_of(await self._found(caller, decision_id))
+        stored = await self._found(caller, decision_id)
+        (opened,) = await self.opener.open(stored)
+        return answer_of(opened.record, stored.leaf_index)
 
     async def search(self, caller: Caller, search: Search) -> SearchPage:
         """Find decisions of the caller, or of everybody for an auditor, the newest first."""
         own = allow(caller, "decision.read").own
         wanted = replace(search, client_id=caller.client_id) if own else search
+        if self.sealer is not None and wanted.application_id is not None:
+            wanted = replace(wanted, application_tag=self.sealer.keyring.tag(wanted.application_id))
         found = await self._archive.search(wanted)
         more = len(found) == wanted.limit
-        return SearchPage(tuple(answer_of(it) for it in found), found[-1].leaf_index if more else None)
+        told = (
+            answer_of(it.record, stored.leaf_index)
+            for it, stored in zip(await self.opener.open(*found), found, strict=True)
+        )
+        return SearchPage(tuple(told), found[-1].leaf_index if more else None)
 
     async def explanation(self, caller: Caller, decision_id: UUID) -> dict[str, Any]:
-        """Explain a decision by the card that made it: contributions, and the nearest changes that would be approved."""
-        stored = await self._found(caller, decision_id)
-        record = record_of(stored)
+        """Explain a decision by the card that made it: contributions, and the nearest changes that would be approved.
+
+        Raises
+        ------
+        ErasedError
+            Where what it was decided on was erased.
+        """
+        (opened,) = await self.opener.open(await self._found(caller, decision_id))
+        record = opened.whole()
         release = await self._releases.pinned(record["pins"])
         return await asyncio.to_thread(release.explain, record)
 
@@ -272,7 +316,7 @@ class DecisionService:
             rows,
         )
         payload = sha256(encode([str(decision_id), told.status, body["observed_on"]])).digest()
-        request = Request(caller.client_id, OUTCOMES, key, payload)
+        request = self.request_of(caller, OUTCOMES, key, payload)
         return await self._recorder.record(
             Submission((act,), partial(with_receipt, encode_in_order(answer)), request, 201)
         )
@@ -291,8 +335,10 @@ class DecisionService:
     ) -> list[Application | ObligorError]:
         reads: list[Application | ObligorError] = []
         for application in applications:
+            started = perf_counter()
             try:
-                reads.append(self._read(release, application, place=len(reads)))
+                reads.append(_read(release, application, place=len(reads)))
+                self._meter.stage("read", perf_counter() - started)
             except CardDataError:
                 raise  # it refuses the whole request
             except InvalidInputError as error:
@@ -300,15 +346,14 @@ class DecisionService:
             await asyncio.sleep(0)  # others wait for the loop
         return reads
 
-    def _read(
-        self, release: Release, application: bytes | Mapping[str, object], *, place: int | None = None
-    ) -> Application:
-        started = perf_counter()
-        refuse_card_data(application, place=place)
-        read = release.read(application)
-        refuse_split_card_data(read, release.texts, place=place)
-        self._meter.stage("read", perf_counter() - started)
-        return read
+    def _begin(
+        self, caller: Caller, key: str, application: bytes | Mapping[str, object]
+    ) -> tuple[Release, datetime, Application]:
+        """Let a caller in, and read what they ask a decision on, by the release in force."""
+        allow(caller, "decision.decide")
+        check_key(key)
+        release = self._releases.current
+        return release, self._sources.now(), _read(release, application)
 
     def _decide(
         self,
@@ -323,7 +368,7 @@ class DecisionService:
     ) -> _Decided:
         started = perf_counter()
         assessment = release.assess(read, at=at, results=judged.results)
-        self._meter.stage("score", perf_counter() - started)
+        score_s = perf_counter() - started
         decision_id = self._sources.new_id(at)
         application_id = release.application_id(read)
         head: dict[str, Any] = {
@@ -336,42 +381,97 @@ class DecisionService:
         plain = assessment.to_plain()
         for name, evidence in judged.evidence.items():
             plain["gates"][name]["evidence"] = evidence
-        record = (
-            head
-            | {
-                "schema": "obligor/decision/1",
-                "client_id": caller.client_id,
-                "idempotency_key": key,
-                "route": route,
-                "input": msgspec.Raw(input_json),
-                "input_sha256": input_sha256.hexdigest(),
-                "pins": release.pins,
-            }
-            | plain
-        )
+        kept = self._kept(release, read, input_json, input_sha256.hexdigest(), head, decision_id=decision_id, at=at)
+        tag = kept.record["application_id"]
         row = DecisionRow(
             decision_id,
             caller.client_id,
-            application_id,
+            tag,
             at,
             assessment.decision.outcome,
             assessment.score.band,
             assessment.score.score,
+            kept.subject,
         )
         told = head | answered(plain) | {"pins": release.pins}
-        rows: tuple[Row, ...] = (row,)
+        if kept.subject is not None:
+            told["application_id"] = None  # in what is kept of the answer; see ``named``
+        rows: tuple[Row, ...] = (row, *kept.rows)
         if self._listeners.want(caller.client_id, DECISION_MADE):
-            rows += (decision_made(told, event_id=self._sources.new_id(at), client_id=caller.client_id, at=at),)
+            event = told | {"application_id": tag}
+            rows += (decision_made(event, event_id=self._sources.new_id(at), client_id=caller.client_id, at=at),)
+        said = {
+            "client_id": caller.client_id,
+            "idempotency_key": self._key_kept(key),
+            "route": route,
+            "pins": release.pins,
+        }
         act = Act(
             "decision",
             at,
             caller.by,
             head["decision_id"],
-            encode(record),
+            encode(head | said | plain | kept.record),
             self._sources.salt(),
             rows,
         )
-        return _Decided(act, encode_in_order(told), input_sha256.digest(), assessment)
+        return _Decided(
+            act, encode_in_order(told), input_sha256.digest(), assessment, score_s, head["application_id"], kept.rows
+        )
+
+    def _done(self, decided: _Decided, times: _Times, recorded: Recorded) -> Recorded:
+        """Count a decision that is durable, and give what is answered of it."""
+        done, meter = perf_counter(), self._meter
+        meter.stage("read", times.read - times.started)
+        meter.stage("score", decided.score_s)
+        meter.stage("record", done - times.decided)
+        meter.stage("whole", done - times.started)
+        if not recorded.replayed:
+            self._count(decided.assessment)
+            self._know_kept(decided)
+        return _answering(recorded, named(recorded.response, decided.application_id))
+
+    def _submission(self, caller: Caller, key: str, decided: _Decided) -> Submission:
+        request = self.request_of(caller, DECISIONS, key, decided.input_sha256)
+        return Submission((decided.act,), partial(with_receipt, decided.answer), request, 201)
+
+    def _kept(
+        self,
+        release: Release,
+        read: Application,
+        input_json: bytes,
+        input_sha256: str,
+        head: Mapping[str, Any],
+        *,
+        decision_id: UUID,
+        at: datetime,
+    ) -> Sealed:
+        """Give what a record keeps of an application: sealed, where any of it is personal."""
+        if self.sealer is None or not release.personal.any:
+            plain = {"input": msgspec.Raw(input_json), "input_sha256": input_sha256}
+            return Sealed({"schema": "obligor/decision/1", "application_id": head["application_id"], **plain}, None, ())
+        return self.sealer.seal(
+            read,
+            release.personal,
+            decision_id=decision_id,
+            application_id=head["application_id"],
+            input_sha256=input_sha256,
+            at=at,
+        )
+
+    def request_of(self, caller: Caller, route: str, key: str, payload_sha256: bytes) -> Request:
+        """Bind an idempotency key to a payload; neither can be tried against what is kept where there is a sealer."""
+        if self.sealer is None:
+            return Request(caller.client_id, route, key, payload_sha256)
+        ring = self.sealer.keyring
+        return Request(caller.client_id, route, ring.request(key), ring.fingerprint(payload_sha256))
+
+    def _key_kept(self, key: str) -> str:
+        return key if self.sealer is None else self.sealer.keyring.request(key)
+
+    def _know_kept(self, decided: _Decided) -> None:
+        if decided.keys and self.sealer is not None:
+            self.sealer.kept(decided.keys)
 
     def _count(self, assessment: Assessment) -> None:
         score, decision = assessment.score, assessment.decision
@@ -391,13 +491,30 @@ class DecisionService:
         return stored
 
 
-@dataclass(frozen=True, slots=True)
-class _Decided:
+class _Times(NamedTuple):
+    """When a decision was asked for, when it was read, and when it was decided; of a clock of its own."""
+
+    started: float
+    read: float
+    decided: float
+
+
+class _Decided(NamedTuple):
     act: Act
     answer: bytes
-    """Without its receipt."""
+    """Without its receipt, and without the application's name where the record is sealed."""
     input_sha256: bytes
     assessment: Assessment
+    score_s: float
+    application_id: str | None
+    keys: tuple[SubjectKeyRow, ...]
+
+
+def _read(release: Release, application: bytes | Mapping[str, object], *, place: int | None = None) -> Application:
+    refuse_card_data(application, place=place)
+    read = release.read(application)
+    refuse_split_card_data(read, release.texts, place=place)
+    return read
 
 
 def _fingerprint(
@@ -420,6 +537,13 @@ def _results_bytes(results: Sequence[_Decided | ObligorError], leaf_index: int) 
         else:
             parts.append(b'{"problem":%b}' % encode_in_order(problem_of(it)))
     return b'{"results":[%b]}' % b",".join(parts)
+
+
+def _answering(recorded: Recorded, response: bytes) -> Recorded:
+    """Give what was recorded with the answer as it is told."""
+    if response is recorded.response:
+        return recorded
+    return Recorded(response, recorded.status, recorded.replayed, recorded.leaf_index)
 
 
 def check_key(key: str) -> None:

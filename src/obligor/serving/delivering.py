@@ -20,6 +20,7 @@ from obligor.core.leaves import time_text
 from obligor.security.webhooks import signed_headers
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.retrying import Breaker, next_attempt
+from obligor.serving.secrets import AS_KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -104,6 +105,24 @@ class Sender(Protocol):
         ...
 
 
+class Reveals(Protocol):
+    """Opens what is sealed of an endpoint and of an event."""
+
+    async def secret(self, kept: bytes, *, of: str) -> bytes:
+        """Give a secret of an endpoint, named by its id."""
+        ...
+
+    async def payload(self, due: Due) -> bytes:
+        """Give what is told.
+
+        Raises
+        ------
+        SealError, UnavailableError
+            As they say.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Attempted:
     """How an attempt ended, for the journal; no address and no application is in it."""
@@ -130,6 +149,7 @@ class Delivering:
     clock: Callable[[], datetime]
     chance: Callable[[], float]
     meter: Meter
+    reveals: Reveals = AS_KEPT
     told: Callable[[Attempted], None] = lambda _: None
     """Called when an attempt failed."""
     every_s: float = EVERY_S
@@ -212,9 +232,10 @@ class Delivering:
 
     async def _attempt(self, endpoint: WebhookRow, due: Due) -> tuple[int | None, ObligorError | None]:
         """Send an event; give the status of the answer, and what was wrong with it."""
-        body, at = body_of(due), self.clock()
-        headers = signed_headers(body, message_id=message_id(due.event_id), at=at, secrets=live_secrets(endpoint, at))
         try:
+            body, at = body_of(due, await self.reveals.payload(due)), self.clock()
+            secrets = await live_secrets(endpoint, at, reveals=self.reveals)
+            headers = signed_headers(body, message_id=message_id(due.event_id), at=at, secrets=secrets)
             status = await self.sender.send(endpoint.url, headers=headers, body=body)
         except ObligorError as error:
             return None, error
@@ -238,14 +259,14 @@ def took(status: int) -> bool:
     return 200 <= status < 300  # noqa: PLR2004  success, as HTTP has it
 
 
-def body_of(due: Due) -> bytes:
-    """Write the message of an event; it is the same at every attempt.
+def body_of(due: Due, payload: bytes) -> bytes:
+    """Write the message of an event; it is the same at every attempt, unless the person was erased in between.
 
     ``sequence`` is the event's place among those of its application: a receiver that keeps the highest it has seen is right
     whatever comes twice, late, or in another order.
     """
     head = {"type": due.type, "timestamp": time_text(due.created_at), "sequence": due.sequence}
-    return b'%b,"data":%b}' % (encode_in_order(head)[:-1], due.payload)
+    return b'%b,"data":%b}' % (encode_in_order(head)[:-1], payload)
 
 
 def message_id(event_id: UUID) -> str:
@@ -253,9 +274,8 @@ def message_id(event_id: UUID) -> str:
     return f"msg_{event_id.hex}"
 
 
-def live_secrets(endpoint: WebhookRow, at: datetime) -> list[bytes]:
+async def live_secrets(endpoint: WebhookRow, at: datetime, *, reveals: Reveals) -> list[bytes]:
     """Give the secrets that sign: the present one, and the one before while the receiver may still have it."""
     previous, until = endpoint.previous_secret, endpoint.previous_until
-    if previous is None or until is None or at >= until:
-        return [endpoint.secret]
-    return [endpoint.secret, previous]
+    live = [endpoint.secret] if previous is None or until is None or at >= until else [endpoint.secret, previous]
+    return [await reveals.secret(it, of=endpoint.endpoint_id) for it in live]

@@ -39,6 +39,7 @@ ANSWERS: Mapping[Kind, Answer] = {
     "limited": Answer(429, "RESOURCE_EXHAUSTED", "Too many requests"),
     "too_large": Answer(413, "INVALID_ARGUMENT", "The request is too large"),
     "broken": Answer(503, "UNAVAILABLE", "The service cannot answer"),
+    "erased": Answer(410, "FAILED_PRECONDITION", "Its personal data were erased"),
     "gate": Answer(503, "UNAVAILABLE", "The service cannot answer"),
     "unavailable": Answer(503, "UNAVAILABLE", "The service cannot answer"),
 }

@@ -19,9 +19,10 @@ from obligor.core.scorecard import parse_card
 from obligor.core.strict_json import read_strict_json
 from obligor.serving.encoding import encode_application
 from obligor.serving.releases import compile_release
+from obligor.serving.sealed import SEALED_SCHEMA, is_sealed, without_seal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from obligor.serving.releases import Release
 
@@ -92,20 +93,35 @@ def replay(record: Mapping[str, Any], release: Release) -> tuple[Difference, ...
     )
 
 
-def read_record(data: bytes) -> dict[str, Any]:
+def _stays_sealed(record: Mapping[str, Any]) -> dict[str, Any]:
+    raise IntegrityError(f"decision {record.get('decision_id')}: its personal data are sealed, and no key is at hand")
+
+
+def read_record(
+    data: bytes, *, unseal: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _stays_sealed
+) -> dict[str, Any]:
     """Read the record of a decision from its bytes.
+
+    Parameters
+    ----------
+    unseal
+        Opens what is personal in a record that has it sealed.
 
     Raises
     ------
     IntegrityError
-        Where it is none.
+        Where it is none, or was tampered with.
+    ErasedError
+        Where what was personal was erased.
     """
     try:
         record = read_strict_json(data, what="record", error=InvalidInputError)
     except InvalidInputError as error:
         raise IntegrityError(error.message) from None
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise IntegrityError(f"record: wanted one of the schema {SCHEMA}")
+    if not isinstance(record, dict) or record.get("schema") not in (SCHEMA, SEALED_SCHEMA):
+        raise IntegrityError(f"record: wanted one of the schema {SCHEMA} or {SEALED_SCHEMA}")
+    if is_sealed(record):
+        record = without_seal(unseal(record))
     lacking = [name for name in ("decision_id", "decided_at", "input", "pins", *_THOUGHT) if name not in record]
     if lacking:
         raise IntegrityError(f"record: lacks {lacking[0]!r}")

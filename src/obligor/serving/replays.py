@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from obligor.core.errors import IntegrityError, ObligorError
+from obligor.core.errors import ErasedError, IntegrityError, ObligorError
 from obligor.serving.replaying import PINNED, Difference, pinned_release, read_record, replay
 
 if TYPE_CHECKING:
@@ -29,9 +29,10 @@ _TOLD: Final = frozenset({"score", "pd", "band", "cutoff", "outcome", "because"}
 
 @dataclass(slots=True)
 class Replays:
-    """Makes decisions again; ``artefact`` gives the bytes that are kept under a hash."""
+    """Makes decisions again; ``artefact`` gives the bytes that are kept under a hash, ``unseal`` opens a sealed record."""
 
     artefact: Callable[[str], bytes | None]
+    unseal: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     _releases: OrderedDict[tuple[str, ...], Release] = field(init=False, default_factory=OrderedDict)
 
     def again(self, record: bytes) -> tuple[Mapping[str, Any], tuple[Difference, ...]]:
@@ -41,8 +42,10 @@ class Replays:
         ------
         IntegrityError
             Where the record is none that can be followed, or what it pins is gone or is not what the hash says.
+        ErasedError, UnavailableError
+            Where what it was decided on was erased, or the keys that open it are not at hand.
         """
-        said = read_record(record)
+        said = read_record(record) if self.unseal is None else read_record(record, unseal=self.unseal)
         try:
             return said, replay(said, self._release(said))
         except IntegrityError:
@@ -90,6 +93,8 @@ class Remade:
 
     decisions: int
     unlike: tuple[Unlike, ...]
+    erased: int = 0
+    """Those among them whose personal data were erased, so that nobody can make them again."""
 
     @property
     def same(self) -> bool:
@@ -99,29 +104,34 @@ class Remade:
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
         told = [{"decision_id": it.decision_id, "why": it.why, "fields": list(it.fields)} for it in self.unlike]
-        return {"decisions": self.decisions, "same": self.same, "unlike": told}
+        return {"decisions": self.decisions, "same": self.same, "unlike": told, "erased": self.erased}
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
         told = [f"{it.decision_id}: {it.why}" for it in self.unlike[:_MOST_TOLD]]
         more = len(self.unlike) - len(told)
-        same = self.decisions - len(self.unlike)
+        same = self.decisions - len(self.unlike) - self.erased
         return [
             *told,
             *([f"and {more:,} more"] if more else []),
             f"{same:,} of {self.decisions:,} decisions follow to the last bit",
+            *([f"{self.erased:,} cannot be made again: their personal data were erased"] if self.erased else []),
         ]
 
 
 def remake(records: Iterable[bytes], replays: Replays, *, total: int, progress: Progress) -> Remade:
     """Make decisions again, one after the other."""
-    unlike, count = [], 0
+    unlike: list[Unlike] = []
+    count = erased = 0
     with progress.step("making decisions again", total=total) as advance:
         for count, record in enumerate(records, start=1):
-            unlike += _unlike(record, replays)
+            try:
+                unlike += _unlike(record, replays)
+            except ErasedError:
+                erased += 1
             if not count % _EVERY:
                 advance(_EVERY)
-    return Remade(count, tuple(unlike))
+    return Remade(count, tuple(unlike), erased)
 
 
 def _unlike(record: bytes, replays: Replays) -> list[Unlike]:
@@ -136,7 +146,7 @@ def _unlike(record: bytes, replays: Replays) -> list[Unlike]:
 
 def _id_of(record: bytes) -> str:
     try:
-        return str(read_record(record)["decision_id"])
+        return str(read_record(record, unseal=dict)["decision_id"])
     except IntegrityError:
         return "a record that cannot be read"
 

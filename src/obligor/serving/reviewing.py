@@ -5,8 +5,8 @@ by the card, not the one who put its release in force, nor the one who submitted
 comes of a review is a record of its own that names it, with the factors that the reviewer looked at as its reasons; a corrected
 application is decided again, as a decision of its own that the review names.
 
-What the applicant wrote stands in the record of the request and nowhere else: no list, answer, leaf or line of the journal
-repeats it.
+What the applicant wrote stands in the record of the request, sealed under their key, and nowhere else: no list, answer, leaf or
+line of the journal repeats it. The factors of the reviewer are sealed alike.
 """
 
 from __future__ import annotations
@@ -32,18 +32,20 @@ from obligor.core.reasons import MOST_REASONS
 from obligor.governance.law.packs import review_due
 from obligor.security.permissions import allow
 from obligor.serving.acts import Act, Caller, Request, ReviewDecisionRow, ReviewRow, Submission
-from obligor.serving.answers import record_of, with_receipt
+from obligor.serving.answers import with_receipt
 from obligor.serving.card_data import refuse_card_data
 from obligor.serving.deciding import check_key
 from obligor.serving.encoding import encode, encode_in_order
 from obligor.serving.review_requests import asked_error, read_asked
+from obligor.serving.sealed import SEALED_FINDING, SEALED_REVIEW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from obligor.governance.law.packs import Pack
-    from obligor.serving.acts import Recorded, Recorder, StoredDecision
+    from obligor.serving.acts import Recorded, Recorder, StoredDecision, SubjectKeyRow
     from obligor.serving.deciding import DecisionService
+    from obligor.serving.sealed import Opened
     from obligor.serving.sources import Sources
 
 REVIEW_REQUESTS: Final = "review-requests"
@@ -164,10 +166,11 @@ class ReviewService:
         refuse_card_data(body)
         asked = read_asked(body)
         stored = await self._found(caller, decision_id, own=own)
-        record = record_of(stored)
-        self._corrected(record, asked.corrections)
+        (opened,) = await self._decisions.opener.open(stored)
+        record = opened.record
+        self._corrected(opened, asked.corrections)
         payload = sha256(encode([str(decision_id), asked.statement, asked.corrections])).digest()
-        request = Request(caller.client_id, REVIEW_REQUESTS, key, payload)
+        request = self._decisions.request_of(caller, REVIEW_REQUESTS, key, payload)
         earlier = await self._reviews.reviews_of(decision_id)
         at = self._sources.now()
         review_id = self._sources.new_id(at)
@@ -189,8 +192,9 @@ class ReviewService:
             "pack": row.pack or None,
             "state": "open",
         }
+        wrote = {"statement": asked.statement, "corrections": asked.corrections}
+        kept, keys = self._kept("obligor/review/1", SEALED_REVIEW, wrote, of=record, row=review_id, at=at)
         said = {
-            "schema": "obligor/review/1",
             "review_id": str(review_id),
             "decision_id": str(decision_id),
             "client_id": stored.client_id,
@@ -198,22 +202,22 @@ class ReviewService:
             "due_at": time_text(row.due_at),
             "pack": row.pack,
             "rule": due.rule if due else None,
-            "statement": asked.statement,
-            "corrections": asked.corrections,
         }
         act = Act(
             "review.requested",
             at,
             caller.by,
             str(review_id),
-            encode(said),
+            encode(said | kept),
             self._sources.salt(),
-            (row,),
+            (row, *keys),
         )
         if any(it.verdict is None for it in earlier) and await self._archive.answer(request) is None:
             raise ClashError("a review of this decision is open; its answer comes first")
         respond = partial(with_receipt, encode_in_order(told))
-        return await self._recorder.record(Submission((act,), respond, request, 201))
+        recorded = await self._recorder.record(Submission((act,), respond, request, 201))
+        self._know_kept(recorded, keys)
+        return recorded
 
     async def reviews(self, caller: Caller, decision_id: UUID) -> list[dict[str, Any]]:
         """Tell which reviews of a decision were asked for, and what came of them; never what the applicant wrote."""
@@ -247,29 +251,31 @@ class ReviewService:
         stored = await self._archive.decision(review.decision_id)
         if stored is None:
             raise IntegrityError("the decision of this review is not kept")
-        record = record_of(stored)
+        (opened,) = await self._decisions.opener.open(stored)
+        record = opened.record
         await self._check_reviewer(by, record)
         _check_factors(finding)
-        again = await self._decide_again(review, record) if finding.outcome is None else None
+        again = await self._decide_again(review, opened) if finding.outcome is None else None
         outcome = again.outcome if again else finding.outcome or ""
         at = self._sources.now()
         verdict: Verdict = "kept" if outcome == record["outcome"] else "changed"
         row = ReviewDecisionRow(review_id, verdict, outcome, at, by, again.decision_id if again else None)
+        named = {"factors": [{"code": "review", "text": it} for it in finding.factors]}
+        kept, keys = self._kept("obligor/review-decision/1", SEALED_FINDING, named, of=record, row=review_id, at=at)
         said = {
-            "schema": "obligor/review-decision/1",
             "review_id": str(review_id),
             "decision_id": str(review.decision_id),
             "client_id": review.client_id,
             "verdict": verdict,
             "outcome": outcome,
-            "factors": [{"code": "review", "text": it} for it in finding.factors],
             "decided_at": time_text(at),
             "by": by,
             "new_decision_id": str(again.decision_id) if again else None,
         }
-        act = Act("review.decided", at, f"person:{by}", str(review_id), encode(said), self._sources.salt(), (row,))
+        body = encode(said | kept)
+        act = Act("review.decided", at, f"person:{by}", str(review_id), body, self._sources.salt(), (row, *keys))
         try:
-            await self._recorder.record(Submission((act,), lambda _: b""))
+            self._know_kept(await self._recorder.record(Submission((act,), lambda _: b"")), keys)
         except IntegrityError:
             raise await self._why_not(review_id) from None
         return review._replace(
@@ -284,26 +290,41 @@ class ReviewService:
             raise NotFoundError("there is no such decision")
         return stored
 
-    def _corrected(self, record: Mapping[str, Any], corrections: Mapping[str, Any]) -> dict[str, Any]:
+    def _kept(
+        self, plain: str, sealed: str, said: dict[str, Any], *, of: Mapping[str, Any], row: UUID, at: datetime
+    ) -> tuple[dict[str, Any], tuple[SubjectKeyRow, ...]]:
+        """Give what a record keeps of what somebody wrote: sealed for whom the decision is about, where there is a sealer."""
+        sealer = self._decisions.sealer
+        if sealer is None:
+            return {"schema": plain, **said}, ()
+        kept = sealer.seal_of(of, sealed, said, row=row, at=at)
+        return kept.record, kept.rows
+
+    def _know_kept(self, recorded: Recorded, keys: tuple[SubjectKeyRow, ...]) -> None:
+        if self._decisions.sealer is not None and not recorded.replayed:
+            self._decisions.sealer.kept(keys)
+
+    def _corrected(self, opened: Opened, corrections: Mapping[str, Any]) -> dict[str, Any]:
         """Put corrections into an application, which must be one that can be read, and of the same name."""
         if not corrections:
-            return dict(record["input"])
-        release = self._decisions.release
+            return {}
+        record, release = opened.whole(), self._decisions.release
         corrected = {**record["input"], **corrections}
         read = release.read(corrected)
         if release.application_id(read) != record["application_id"]:
             raise asked_error("corrections", "may not change what the application is called")
         return corrected
 
-    async def _decide_again(self, review: StoredReview, record: Mapping[str, Any]) -> _Again:
+    async def _decide_again(self, review: StoredReview, opened: Opened) -> _Again:
         """Decide on the corrected application as its client's; asked twice, it is decided once."""
         kept = await self._reviews.request_of(review.review_id)
-        corrections = {} if kept is None else msgspec.json.decode(kept)["corrections"]
+        said = await self._decisions.opener.open_of(review.decision_id, *(() if kept is None else (kept,)))
+        corrections = said[0].whole()["corrections"] if said else {}
         if not corrections:
             raise InvalidInputError("the applicant corrected nothing; wanted what the reviewer decides")
         client = Caller(review.client_id, "", frozenset({"decide"}), datetime.max.replace(tzinfo=UTC))
         recorded = await self._decisions.decide(
-            client, key=f"review:{review.review_id}", application=self._corrected(record, corrections)
+            client, key=f"review:{review.review_id}", application=self._corrected(opened, corrections)
         )
         return msgspec.json.decode(recorded.response, type=_Again)
 

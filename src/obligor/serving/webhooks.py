@@ -1,8 +1,8 @@
 """Telling a client's systems of events: adding an endpoint, changing its secret, ending it; each an act with a leaf.
 
-The record of an act holds all that is kept of the endpoint, and of its secrets the SHA-256: the secret itself is shown once, to
-who asked for it. A row that was put into the store by another way, whose address or secret was exchanged, is not what the log
-says.
+The record of an act holds all that is kept of the endpoint; of its secrets, which are kept sealed, the SHA-256 of what is kept.
+The secret itself is shown once, to who asked for it. A row that was put into the store by another way, whose address or secret
+was exchanged, is not what the log says.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from obligor.core.errors import InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
@@ -21,17 +21,19 @@ from obligor.serving.encoding import encode
 from obligor.serving.events import check_event_types
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime, timedelta
     from uuid import UUID
 
-    from obligor.serving.acts import Recorder
+    from obligor.serving.acts import Recorder, SubjectKeyRow
+    from obligor.serving.secrets import SecretKeeper
     from obligor.serving.sources import Sources
 
 SCHEMA: Final = "obligor/webhook/1"
 _ID_BYTES: Final = 10
 _LONGEST_AUTHOR: Final = 100
 _LONGEST_URL: Final = 2000
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,13 @@ class DeadLetter:
     settled_at: datetime
 
 
+class NewSecret(NamedTuple):
+    """An endpoint as it is kept, and its new secret, which is shown this once."""
+
+    row: WebhookRow
+    secret: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Webhooks:
     """What adding and changing endpoints needs."""
@@ -57,8 +66,10 @@ class Webhooks:
     """Refuses an address that must not be reached."""
     by: str = field(default="")
     """Who does it: a person's name."""
+    keeper: SecretKeeper | None = None
+    """Seals secrets; without one they are kept as they are."""
 
-    async def add(self, client_id: str, url: str, *, event_types: Iterable[str]) -> WebhookRow:
+    async def add(self, client_id: str, url: str, *, event_types: Iterable[str]) -> NewSecret:
         """Tell a client of events at an address from now on.
 
         Raises
@@ -74,31 +85,34 @@ class Webhooks:
         if len(url) > _LONGEST_URL:
             raise InvalidInputError(f"a webhook's address has {len(url)} characters; wanted at most {_LONGEST_URL}")
         self.check(url)
+        endpoint_id = f"ep_{base64.b32encode(self.sources.random(_ID_BYTES)).decode().lower()}"
+        secret, kept, keys = self._new_secret(endpoint_id)
         row = WebhookRow(
-            endpoint_id=f"ep_{base64.b32encode(self.sources.random(_ID_BYTES)).decode().lower()}",
+            endpoint_id=endpoint_id,
             client_id=client_id,
             url=url,
             event_types=wanted,
             state="active",
-            secret=self.sources.random(SECRET_BYTES),
+            secret=kept,
             previous_secret=None,
             previous_until=None,
             created_at=self.sources.now(),
         )
-        await self._record("webhook.added", row)
-        return row
+        await self._record("webhook.added", row, keys=keys)
+        return NewSecret(row, secret)
 
-    async def rotate(self, row: WebhookRow | None, *, overlap: timedelta) -> WebhookRow:
+    async def rotate(self, row: WebhookRow | None, *, overlap: timedelta) -> NewSecret:
         """Give an endpoint another secret; both sign for the overlap."""
         old = _active(row)
+        secret, kept, keys = self._new_secret(old.endpoint_id)
         new = replace(
             old,
-            secret=self.sources.random(SECRET_BYTES),
+            secret=kept,
             previous_secret=old.secret if overlap else None,
             previous_until=self.sources.now() + overlap if overlap else None,
         )
-        await self._record("webhook.changed", new)
-        return new
+        await self._record("webhook.changed", new, keys=keys)
+        return NewSecret(new, secret)
 
     async def disable(self, row: WebhookRow | None) -> WebhookRow:
         """End an endpoint: nothing more is sent there."""
@@ -109,9 +123,25 @@ class Webhooks:
     async def replayed(self, row: WebhookRow | None, *, since: datetime | None, until: datetime | None) -> None:
         """Note that somebody wants events sent again."""
         wanted = {"since": _time(since), "until": _time(until)}
-        await self._record("webhook.replayed", _active(row), keep=False, **wanted)
+        await self._record("webhook.replayed", _active(row), keep=False, beside=wanted)
 
-    async def _record(self, kind: str, row: WebhookRow, *, keep: bool = True, **beside: Any) -> None:
+    def _new_secret(self, endpoint_id: str) -> tuple[bytes, bytes, tuple[SubjectKeyRow, ...]]:
+        """Make a secret; give it, what is kept of it, and the key to keep with it."""
+        secret = self.sources.random(SECRET_BYTES)
+        if self.keeper is None:
+            return secret, secret, ()
+        kept, key = self.keeper.seal(secret, of=endpoint_id, at=self.sources.now())
+        return secret, kept, (key,)
+
+    async def _record(
+        self,
+        kind: str,
+        row: WebhookRow,
+        *,
+        keep: bool = True,
+        keys: tuple[SubjectKeyRow, ...] = (),
+        beside: Mapping[str, Any] = _NOTHING,
+    ) -> None:
         if not self.by or len(self.by) > _LONGEST_AUTHOR or not self.by.isprintable():
             wanted = f"a name of at most {_LONGEST_AUTHOR} printable characters"
             raise InvalidInputError(f"an endpoint is somebody's act; wanted {wanted}", hint="set OBLIGOR_AUTHOR")
@@ -120,9 +150,9 @@ class Webhooks:
             self.sources.now(),
             f"person:{self.by}",
             row.endpoint_id,
-            encode(_said(row) | beside),
+            encode({**_said(row), **beside}),
             self.sources.salt(),
-            (row,) if keep else (),
+            (row, *keys) if keep else (),
         )
         await self.recorder.record(Submission((act,), lambda _: b""))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.keyrings import stored_keyring
 from tests.lending import NOON, Clock, lending
 from tests.stores import submission
 
@@ -32,7 +33,11 @@ def _log(url: str) -> list[tuple[datetime, datetime, str]]:
     """
     with psycopg.connect(url) as connection:
         found = [(parse_leaf(leaf), json.loads(record)) for leaf, record in connection.execute(query)]
-    return [(leaf.at, datetime.fromisoformat(said["decided_at"]), said["application_id"]) for leaf, said in found]
+    applications = {stored_keyring(url).tag(f"c{at}"): f"c{at}" for at in range(100)}
+    return [
+        (leaf.at, datetime.fromisoformat(said["decided_at"]), applications[said["application_id"]])
+        for leaf, said in found
+    ]
 
 
 def _decide_at(url: str, offsets: Sequence[timedelta], *, first: int = 0) -> list[tuple[datetime, datetime, str]]:

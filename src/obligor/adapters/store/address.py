@@ -48,6 +48,23 @@ def connection_info(url: str, *, name: str, session: Mapping[str, str] = _NONE, 
     return make_conninfo("", **{**usual, **settings, **given, "options": options.strip()})
 
 
+def check_encrypted(url: str) -> None:
+    """Refuse an address in production over which what is sent could be read, or where anybody could answer.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the server is reached over a network without its certificate being checked.
+    """
+    given = conninfo_to_dict(connection_info(url, name="check"))
+    hosts = str(given.get("host") or "").split(",")
+    if any(host and not host.startswith(("/", "@")) for host in hosts) and given.get("sslmode") != "verify-full":
+        raise InvalidInputError(
+            f"{_NAMED}: in production wanted sslmode=verify-full, so that the server is known and what is sent is encrypted",
+            hint="postgresql://user@host/database?sslmode=verify-full&sslrootcert=/path/ca.pem",
+        )
+
+
 def told(url: str) -> str:
     """Name a database without its password."""
     try:

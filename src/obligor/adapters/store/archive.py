@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from obligor.adapters.store.privacy import SUBJECT_KEYS
 from obligor.adapters.store.rows import check_artefact
 from obligor.core.errors import IntegrityError
-from obligor.serving.acts import ApiKeyRow, OutcomeRow, Recorded, StoredDecision, StoredRelease
+from obligor.serving.acts import ApiKeyRow, OutcomeRow, Recorded, StoredDecision, StoredRelease, StoredSubjectKey
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     from obligor.adapters.store.pool import Pool
@@ -56,7 +58,7 @@ class PostgresArchive:
         """Find decisions, the newest first."""
         asked: dict[str, object] = {
             "client_id = %s": search.client_id,
-            "application_id = %s": search.application_id,
+            "application_id = ANY(%s)": _names(search),
             "outcome = %s": search.outcome,
             "band = %s": search.band,
             "decided_at >= %s": search.since,
@@ -124,6 +126,11 @@ class PostgresArchive:
         """Give every API key, by client and age."""
         return tuple(map(_api_key, await self._pool.rows(f"{_API_KEY} ORDER BY client_id, created_at, key_id")))
 
+    async def subject_keys(self, key_ids: Sequence[bytes]) -> dict[bytes, StoredSubjectKey]:
+        """Find the keys of subjects by their ids."""
+        found = await self._pool.rows(f"{SUBJECT_KEYS} WHERE key_id = ANY(%s)", (list(key_ids),))
+        return {row["key_id"]: StoredSubjectKey(**row) for row in found}
+
     async def answer(self, request: Request) -> tuple[bytes, Recorded] | None:
         """Give the hash of the payload and the answer that a request was given, where it was recorded."""
         found = await self._pool.rows_of(request.client_id, _REQUEST, (request.client_id, request.route, request.key))
@@ -133,6 +140,11 @@ class PostgresArchive:
         return row["payload_sha256"], Recorded(
             row["response"], row["status"], replayed=True, leaf_index=row["leaf_index"]
         )
+
+
+def _names(search: Search) -> list[str] | None:
+    """Give the names by which an application is looked for: the client's own in records of before, and that of sealed ones."""
+    return [it for it in (search.application_id, search.application_tag) if it is not None] or None
 
 
 def _checked(row: dict[str, Any], kind: str) -> bytes:

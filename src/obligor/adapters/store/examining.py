@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 from psycopg import sql
 
 from obligor.adapters.store.log_source import PostgresLogSource, one_moment
+from obligor.adapters.store.privacy import KEYRING, SUBJECT_KEYS
 from obligor.governance.audit.doctor import Hit
 from obligor.governance.audit.told import StoredEvent
-from obligor.serving.acts import StoredRelease
+from obligor.security.sealing import KeptKey
+from obligor.serving.acts import StoredRelease, StoredSubjectKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -113,6 +115,21 @@ class PostgresExamination(PostgresLogSource):
         """Give the record of a decision."""
         row = self._connection.execute(_RECORD, (decision_id,)).fetchone()
         return None if row is None else bytes(row[0])
+
+    def keyring(self) -> tuple[KeptKey, ...]:
+        """Give the keys of the deployment, as they are kept; none in a store of before there were any."""
+        if self._lacks("keyring"):
+            return ()
+        return tuple(KeptKey(*row) for row in self._connection.execute(KEYRING.encode()))
+
+    def subject_key(self, key_id: bytes) -> StoredSubjectKey | None:
+        """Find the key of a subject."""
+        row = self._connection.execute(f"{SUBJECT_KEYS} WHERE key_id = %s".encode(), (key_id,)).fetchone()
+        return None if row is None else StoredSubjectKey(*row)
+
+    def _lacks(self, table: str) -> bool:
+        found = self._connection.execute("SELECT to_regclass(%s)", (f"obligor.{table}",)).fetchone()
+        return found is None or found[0] is None
 
     def records(self) -> Iterator[bytes]:
         """Give the records of all decisions, in the order of the log."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 RELEASES: Final = "obligor_release"
 API_KEYS: Final = "obligor_api_key"
 WEBHOOKS: Final = "obligor_webhook"
+ERASURES: Final = "obligor_erasure"
+KEYRINGS: Final = "obligor_keyring"
 _EVERY_S: Final = 5.0
 _PAUSE_S: Final = 1.0
 

@@ -50,7 +50,7 @@ class Pool:
         while self._idle:
             await self._idle.pop().close()
 
-    async def rows(self, query: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
+    async def rows(self, query: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, Any]]:
         """Ask one question; each row by the names of its columns."""
         async with self.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(query.encode(), parameters)

@@ -32,6 +32,9 @@ from obligor.serving.acts import (
     ApiKeyRow,
     ArtefactRow,
     DecisionRow,
+    ErasedRow,
+    HoldRow,
+    KeyringRow,
     OutboxRow,
     OutcomeRow,
     ProfileChangeRow,
@@ -39,6 +42,7 @@ from obligor.serving.acts import (
     ReviewDecisionRow,
     ReviewRow,
     SignInRow,
+    SubjectKeyRow,
     UserRoleRow,
     UserRow,
     WebhookRow,
@@ -100,6 +104,7 @@ _DECISION = _insert(
         "outcome": TEXT,
         "band": TEXT,
         "score": INT4,
+        "subject": BYTEA,
     },
 )
 _OUTCOME = _insert(
@@ -248,13 +253,57 @@ _REVIEW_DECISION = _insert(
         "new_decision_id": UUID,
     },
 )
+_SUBJECT_KEY = Insert(
+    "subject_key",
+    (BYTEA, BYTEA, INT4, BYTEA, TIME),
+    """INSERT INTO obligor.subject_key (key_id, subject, version, wrapped, created_at)
+    SELECT key_id, subject,
+        (SELECT keyring.version FROM obligor.keyring
+         WHERE purpose = 'data' AND keyring.version = given.version AND keyring.wrapped IS NOT NULL),
+        wrapped, created_at
+    FROM unnest($1, $2, $3, $4, $5) AS given (key_id, subject, version, wrapped, created_at)
+    ON CONFLICT (key_id) DO NOTHING""",
+)  # a key under a version that was retired has none, which the table refuses: nothing is recorded that nobody could read
+_ERASED = Insert(
+    "erased",
+    (BYTEA, TIME),
+    """WITH given AS (SELECT * FROM unnest($1, $2) AS given (subject, at)),
+    free AS (
+        INSERT INTO obligor.erasure (subject, at)
+        SELECT CASE WHEN (
+            SELECT released_at IS NULL FROM obligor.legal_hold WHERE legal_hold.subject = given.subject
+        ) THEN NULL ELSE subject END, at FROM given
+        ON CONFLICT (subject) DO UPDATE SET at = excluded.at
+        RETURNING subject, at, pg_notify('obligor_erasure', encode(subject, 'hex'))
+    )
+    UPDATE obligor.subject_key SET version = NULL, wrapped = NULL, destroyed_at = free.at
+    FROM free WHERE subject_key.subject = free.subject AND destroyed_at IS NULL""",
+)  # under a hold the subject is null, which the table refuses
+_HOLD = _insert(
+    "legal_hold",
+    {"subject": BYTEA, "because": TEXT, "placed_at": TIME, "by": TEXT, "released_at": TIME},
+    then="""ON CONFLICT (subject) DO UPDATE SET (because, placed_at, by, released_at)
+        = (excluded.because, excluded.placed_at, excluded.by, excluded.released_at)""",
+)
+_KEYRING = Insert(
+    "keyring",
+    (TEXT, INT4, BYTEA, BYTEA, TIME, TIME),
+    """INSERT INTO obligor.keyring (purpose, version, wrapped, proof, created_at, retired_at)
+    SELECT purpose, CASE WHEN wrapped IS NULL AND 0 < (
+            SELECT count(*) FROM obligor.subject_key WHERE subject_key.version = given.version
+        ) THEN NULL ELSE version END, wrapped, proof, created_at, retired_at
+    FROM unnest($1, $2, $3, $4, $5, $6) AS given (purpose, version, wrapped, proof, created_at, retired_at)
+    ON CONFLICT (purpose, version) DO UPDATE SET wrapped = NULL, retired_at = excluded.retired_at
+        WHERE excluded.wrapped IS NULL
+    RETURNING pg_notify('obligor_keyring', version::text)""",
+)  # a version that still wraps a key is null, which the table refuses
 
 
 def _decision(row: DecisionRow, leaf: bytes) -> Values:
     application = None if row.application_id is None else row.application_id.encode()
     return (
         *(row.decision_id.bytes, leaf, row.client_id.encode(), application, time(row.decided_at)),
-        *(row.outcome.encode(), row.band.encode(), int4(row.score)),
+        *(row.outcome.encode(), row.band.encode(), int4(row.score), row.subject),
     )
 
 
@@ -334,6 +383,24 @@ def _review_decision(row: ReviewDecisionRow, leaf: bytes) -> Values:
     return row.review_id.bytes, leaf, *said, None if row.new_decision_id is None else row.new_decision_id.bytes
 
 
+def _subject_key(row: SubjectKeyRow, _: bytes) -> Values:
+    return row.key_id, row.subject, int4(row.version), row.wrapped, time(row.created_at)
+
+
+def _erased(row: ErasedRow, _: bytes) -> Values:
+    return row.subject, time(row.at)
+
+
+def _hold(row: HoldRow, _: bytes) -> Values:
+    released = None if row.released_at is None else time(row.released_at)
+    return row.subject, row.because.encode(), time(row.placed_at), row.by.encode(), released
+
+
+def _keyring(row: KeyringRow, _: bytes) -> Values:
+    retired = None if row.retired_at is None else time(row.retired_at)
+    return row.purpose.encode(), int4(row.version), row.wrapped, row.proof, time(row.created_at), retired
+
+
 _KEPT: Final[dict[type, tuple[Insert, Callable[[Any, bytes], Values]]]] = {
     DecisionRow: (_DECISION, _decision),
     OutcomeRow: (_OUTCOME, _outcome),
@@ -348,6 +415,10 @@ _KEPT: Final[dict[type, tuple[Insert, Callable[[Any, bytes], Values]]]] = {
     WebhookRow: (_WEBHOOK, _webhook),
     ReviewRow: (_REVIEW, _review),
     ReviewDecisionRow: (_REVIEW_DECISION, _review_decision),
+    SubjectKeyRow: (_SUBJECT_KEY, _subject_key),
+    ErasedRow: (_ERASED, _erased),
+    HoldRow: (_HOLD, _hold),
+    KeyringRow: (_KEYRING, _keyring),
 }
 INSERTS: Final = (*(insert for insert, _ in _KEPT.values()), REQUEST, NODE)
 

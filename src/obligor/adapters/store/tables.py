@@ -106,10 +106,12 @@ DECISION: Final = Table(
     Column("outcome", Text, nullable=False),
     Column("band", Text, nullable=False),
     Column("score", Integer, nullable=False),
+    Column("subject", LargeBinary),
     PrimaryKeyConstraint("decision_id", name="decision_pkey"),
     UniqueConstraint("leaf_index", name="decision_leaf_index_key"),
     Index("decision_client", "client_id", "leaf_index"),
     Index("decision_application", "application_id", "leaf_index"),
+    Index("decision_subject", "subject", "leaf_index"),
     comment="What a decision is searched by; the score is in thousandths.",
 )
 
@@ -215,6 +217,60 @@ REVIEW_DECISION: Final = Table(
     PrimaryKeyConstraint("review_id", name="review_decision_pkey"),
     UniqueConstraint("leaf_index", name="review_decision_leaf_index_key"),
     comment="What came of a review: once, as the key says.",
+)
+
+KEYRING: Final = Table(
+    "keyring",
+    METADATA,
+    Column("purpose", Text),
+    Column("version", Integer, autoincrement=False),
+    Column("wrapped", LargeBinary),
+    Column("proof", LargeBinary, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("retired_at", _TIME),
+    PrimaryKeyConstraint("purpose", "version", name="keyring_pkey"),
+    CheckConstraint("(wrapped IS NULL) = (retired_at IS NOT NULL)", name="retired_is_gone"),
+    comment="The keys that wrap the keys of subjects, and the one that names them, wrapped by the KMS.",
+)
+
+SUBJECT_KEY: Final = Table(
+    "subject_key",
+    METADATA,
+    Column("key_id", LargeBinary),
+    Column("subject", LargeBinary, nullable=False),
+    Column("version", Integer),
+    Column("wrapped", LargeBinary),
+    Column("created_at", _TIME, nullable=False),
+    Column("destroyed_at", _TIME),
+    PrimaryKeyConstraint("key_id", name="subject_key_pkey"),
+    CheckConstraint(
+        "(destroyed_at IS NULL) = (version IS NOT NULL) AND (destroyed_at IS NULL) = (wrapped IS NOT NULL)",
+        name="destroyed_is_gone",
+    ),
+    Index("subject_key_subject", "subject"),
+    Index("subject_key_version", "version"),
+    comment="The keys that personal data are sealed by, wrapped. One that was destroyed stays as a row without a key.",
+)
+
+ERASURE: Final = Table(
+    "erasure",
+    METADATA,
+    Column("subject", LargeBinary),
+    Column("at", _TIME, nullable=False),
+    PrimaryKeyConstraint("subject", name="erasure_pkey"),
+    comment="When the keys of a subject were destroyed, the last time.",
+)
+
+LEGAL_HOLD: Final = Table(
+    "legal_hold",
+    METADATA,
+    Column("subject", LargeBinary),
+    Column("because", Text, nullable=False),
+    Column("placed_at", _TIME, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("released_at", _TIME),
+    PrimaryKeyConstraint("subject", name="legal_hold_pkey"),
+    comment="Who may not be erased, and why.",
 )
 
 CHECKPOINT: Final = Table(

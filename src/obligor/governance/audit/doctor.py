@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from obligor.core.errors import AuditError, IntegrityError, ObligorError
+from obligor.core.errors import AuditError, ErasedError, IntegrityError, ObligorError, UnavailableError
 from obligor.core.leaves import actor, parse_leaf, parse_time
 from obligor.core.strict_json import read_strict_json
 from obligor.governance.audit.anchored import AnchoredNote
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 SAMPLE: Final = 500
 SEALED_NOWHERE_YET: Final = frozenset({("record", "body")})
-"""Where an applicant's data stand: in the records of decisions, and nowhere else. They are not encrypted in this version."""
+"""Where an applicant's data stand: in the records of decisions, and nowhere else; there, what has a privacy class is sealed."""
 _TOLERATED: Final = timedelta(minutes=1)
 _EVERY: Final = 1000
 _REQUESTS: Final = frozenset({Kind.REQUEST_MISSING, Kind.REQUEST_CHANGED})
@@ -113,7 +113,8 @@ class Surroundings:
     signatures: Signatures
     anchors: tuple[Reached, ...]
     replay: Callable[[bytes], Sequence[str]]
-    """Makes a decision again from its record; gives the fields that do not follow. IntegrityError: it is not what is pinned."""
+    """Makes a decision again from its record; gives the fields that do not follow. IntegrityError: it is not what is pinned.
+    ErasedError: what it was decided on was erased. UnavailableError: the keys that open it are not here."""
     release: Callable[[], str]
     """Opens the release in force and says which it is; empty where there is none. ObligorError: it cannot be trusted."""
     key: Callable[[], str] | None
@@ -230,6 +231,10 @@ class _Walk:
         self.counts["made again"] += 1
         try:
             fields = self.around.replay(record)
+        except ErasedError:
+            self.counts["erased"] += 1
+        except UnavailableError:
+            self.counts["sealed"] += 1
         except IntegrityError as error:
             self.changed.add(f"{where}: {error.message}")
         else:
@@ -279,6 +284,7 @@ def _whole_and_repeatable(log: LogVerdict, walk: _Walk, *, strict: bool) -> Chec
             faults.add(found.told())
     note = "" if strict else "a sample; --strict makes all again"
     counts = {name: walk.counts[name] for name in ("decisions", "made again")}
+    counts |= {name: walk.counts[name] for name in ("erased", "sealed") if walk.counts[name]}
     return judged(
         "I2", "every decision has its leaf, record, request and event, and follows again", faults, counts, note=note
     )
@@ -297,7 +303,7 @@ def _anchored(log: LogVerdict, anchors: Sequence[Reached]) -> Check:
 
 
 def _canaries(store: Examined, canaries: Sequence[str]) -> Check:
-    claim = "no personal data outside the records of decisions, which are not encrypted in this version"
+    claim = "no personal data outside the records of decisions"
     if not canaries:
         return Check("I6", claim, "not applicable", "no canaries were given (--canary FILE)")
     hits = [hit for hit in store.search(canaries) if (hit.table, hit.column) not in SEALED_NOWHERE_YET]

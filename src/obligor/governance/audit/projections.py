@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 RELEASE_PURPOSE: Final = "release"
 _PINNED: Final = ("card_sha256", "policy_sha256", "profile_sha256")
 _HELD: Final[Mapping[str, tuple[str, ...]]] = {
-    "decision": ("decision_id", "client_id", "application_id", "decided_at", "outcome", "band", "score"),
+    "decision": ("decision_id", "client_id", "application_id", "decided_at", "outcome", "band", "score", "subject"),
     "outcome": ("report_id", "decision_id", "status", "observed_on"),
     "review": ("review_id", "decision_id", "client_id", "requested_at", "due_at", "pack"),
     "review_decision": ("review_id", "verdict", "outcome", "decided_at", "by", "new_decision_id"),
@@ -63,6 +63,8 @@ _LAST: Final[Mapping[Kind, tuple[str, tuple[str, ...]]]] = {
     Kind.WEBHOOK: ("endpoint_id", _WEBHOOK_COLUMNS),
 }
 _ABSENT: Final = object()
+_OPTIONAL: Final[Mapping[str, object]] = {"subject": None}
+"""Columns that records of before do not tell, and what then stands in the row."""
 
 
 class _AtLeaf(Protocol):
@@ -176,7 +178,7 @@ class Projections:
 
     def _hold_row(self, table: str, row: StoredRow, act: Act) -> None:
         for column in _HELD[table]:
-            if not _same(act.said.get(column, _ABSENT), row.values[column]):
+            if not _same(act.said.get(column, _OPTIONAL.get(column, _ABSENT)), row.values.get(column)):
                 said = f"table {table}: {column} is not what the record of this {table} says"
                 self._findings.add(Kind.ROW_CHANGED, act.index, said, about=table)
                 break

@@ -27,7 +27,7 @@ Reader = Annotated[Caller, Depends(caller_with("review.read"))]
     "when it is due. Scope: `report`.",
     status_code=201,
     response_model=shapes.ReviewAnswer,
-    responses=recorded(404, ok=201, told="The request, recorded."),
+    responses=recorded(404, 410, ok=201, told="The request, recorded."),
     openapi_extra={"parameters": [KEY_HEADER], "requestBody": body_of("ReviewAsked", described="At most 64 KiB.")},
     dependencies=[Depends(only())],
     tags=["Reviews"],

@@ -31,6 +31,7 @@ _WHY: Mapping[int, str] = {
     404: "There is none, or none that the caller may see.",
     408: "The request did not come whole in time.",
     409: "A request with this Idempotency-Key is being recorded; send it again.",
+    410: "Its personal data were erased.",
     413: "The body is too large.",
     415: "The body is not plain application/json.",
     422: "Something in the request is wrong; nothing was recorded.",

@@ -9,21 +9,25 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
+import ssl
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from obligor.core.errors import UnavailableError
+from obligor.core.errors import InvalidInputError, UnavailableError
+from obligor.serving.http.prompt import prompt_protocol
 from obligor.serving.http.wire import WireLimits, wire_protocol
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
+    from pathlib import Path
 
     from starlette.types import ASGIApp
 
+    from obligor.serving.http.hot import Hot
     from obligor.serving.seats import Seats
 
 BACKLOG = 2048
@@ -90,14 +94,40 @@ class HttpServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def make_server(app: ASGIApp, *, seats: Seats, host: str, port: int, limits: RunLimits = RunLimits()) -> HttpServer:
-    """Make the server of an application; ``await server.serve()`` runs it until SIGTERM or SIGINT."""
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """The certificate of the door with its key, and whose certificates clients must show one of."""
+
+    cert: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+def make_server(
+    app: ASGIApp,
+    *,
+    seats: Seats,
+    host: str,
+    port: int,
+    limits: RunLimits = RunLimits(),
+    encryption: Encryption | None = None,
+    hot: Hot | None = None,
+) -> HttpServer:
+    """Make the server of an application; ``await server.serve()`` runs it until SIGTERM or SIGINT.
+
+    Decisions are made where they arrive by ``hot``, and go to the application only where there is none, or where it cannot.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the certificate and the key cannot be read, or do not go together.
+    """
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="uvloop",
-        http=wire_protocol(limits.wire),
+        http=wire_protocol(limits.wire) if hot is None else prompt_protocol(limits.wire, hot),
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -109,8 +139,25 @@ def make_server(app: ASGIApp, *, seats: Seats, host: str, port: int, limits: Run
         backlog=BACKLOG,
         timeout_keep_alive=limits.keep_alive_seconds,
         timeout_graceful_shutdown=limits.drain_seconds,
+        **_encrypted(encryption),
     )
+    try:
+        config.load()
+    except (ssl.SSLError, OSError) as error:
+        raise InvalidInputError(f"TLS: certificate and key cannot be used ({type(error).__name__})") from None
     return HttpServer(config, seats=seats, notice_seconds=limits.notice_seconds)
+
+
+def _encrypted(encryption: Encryption | None) -> dict[str, Any]:
+    if encryption is None:
+        return {}
+    asked = encryption.client_ca is not None
+    return {
+        "ssl_certfile": encryption.cert,
+        "ssl_keyfile": encryption.key,
+        "ssl_ca_certs": str(encryption.client_ca) if asked else None,
+        "ssl_cert_reqs": ssl.CERT_REQUIRED if asked else ssl.CERT_NONE,
+    }
 
 
 def allow_open_files() -> None:

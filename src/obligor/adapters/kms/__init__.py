@@ -1,0 +1,1 @@
+"""Key management services: what holds the master key of personal data."""

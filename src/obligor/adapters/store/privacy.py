@@ -1,0 +1,132 @@
+"""Reads what is kept of subjects and of their keys, and wraps keys anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+
+from obligor.adapters.store.address import connection_info, unavailable
+from obligor.security.sealing import KeptKey, Wrapped
+from obligor.serving.acts import StoredDecision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from obligor.adapters.store.pool import Pool
+    from obligor.security.sealing import Keyring
+
+SUBJECT_KEYS: Final = "SELECT key_id, subject, version, wrapped FROM obligor.subject_key"
+KEYRING: Final = "SELECT purpose, version, wrapped, proof FROM obligor.keyring ORDER BY purpose, version"
+_DECISIONS: Final = """
+    SELECT decision_id, client_id, leaf_index, leaf.body AS leaf, record.body AS record, record.salt
+    FROM obligor.decision
+    JOIN obligor.leaf ON leaf.index = leaf_index
+    JOIN obligor.record USING (leaf_index)
+    WHERE subject = %s ORDER BY leaf_index
+"""
+_REVIEWS: Final = """
+    SELECT record.body FROM (
+        SELECT review_id, leaf_index, decision_id FROM obligor.review
+        UNION ALL SELECT review_id, review_decision.leaf_index, decision_id
+        FROM obligor.review_decision JOIN obligor.review USING (review_id)
+    ) AS said JOIN obligor.decision USING (decision_id) JOIN obligor.record ON record.leaf_index = said.leaf_index
+    WHERE subject = %s ORDER BY said.leaf_index
+"""
+_STANDING: Final = """
+    SELECT
+        (SELECT count(*) FROM obligor.decision WHERE subject = %(subject)s) AS decisions,
+        (SELECT max(decided_at) FROM obligor.decision WHERE subject = %(subject)s) AS latest,
+        (SELECT count(*) FROM obligor.subject_key WHERE subject = %(subject)s AND destroyed_at IS NULL) AS keys,
+        (SELECT at FROM obligor.erasure WHERE subject = %(subject)s) AS erased_at,
+        (SELECT because FROM obligor.legal_hold WHERE subject = %(subject)s AND released_at IS NULL) AS held_because
+"""
+_ERASED_SINCE: Final = "SELECT subject FROM obligor.erasure WHERE at >= %s"
+_OLD: Final = """
+    SELECT key_id, subject, version, wrapped FROM obligor.subject_key
+    WHERE version < %s ORDER BY version LIMIT %s FOR UPDATE SKIP LOCKED
+"""
+_ANEW: Final = """
+    UPDATE obligor.subject_key SET version = given.version, wrapped = given.wrapped
+    FROM unnest(%s::bytea[], %s::int[], %s::bytea[]) AS given (key_id, version, wrapped)
+    WHERE subject_key.key_id = given.key_id AND destroyed_at IS NULL
+"""
+
+
+class PostgresPrivacy:
+    """Fulfils :class:`obligor.serving.erasing.Subjects`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def keyring(self) -> tuple[KeptKey, ...]:
+        """Give the keys of the deployment, as they are kept."""
+        return tuple(KeptKey(**row) for row in await self._pool.rows(KEYRING))
+
+    async def standing(self, subject: bytes) -> dict[str, Any]:
+        """Tell how many decisions and keys a subject has, when it was last decided on or erased, and whether it is held."""
+        (row,) = await self._pool.rows(_STANDING, {"subject": subject})
+        return row
+
+    async def decisions(self, subject: bytes) -> tuple[StoredDecision, ...]:
+        """Give the decisions on a subject, in the order of the log."""
+        return tuple(StoredDecision(**row) for row in await self._pool.rows(_DECISIONS, (subject,)))
+
+    async def reviews(self, subject: bytes) -> tuple[bytes, ...]:
+        """Give the records of reviews of those decisions, what was asked for and what was found, in the order of the log."""
+        return tuple(row["body"] for row in await self._pool.rows(_REVIEWS, (subject,)))
+
+    async def subjects(self, tag: str) -> tuple[bytes, ...]:
+        """Give the subjects of an application, by the name it is searched by."""
+        query = "SELECT DISTINCT subject FROM obligor.decision WHERE application_id = %s AND subject IS NOT NULL"
+        return tuple(row["subject"] for row in await self._pool.rows(query, (tag,)))
+
+    async def erased_since(self, at: datetime) -> tuple[bytes, ...]:
+        """Give the subjects that were erased since a time."""
+        return tuple(it["subject"] for it in await self._pool.rows(_ERASED_SINCE, (at,)))
+
+    async def behind(self, version: int) -> int:
+        """Count the keys that are wrapped by a version before."""
+        (row,) = await self._pool.rows("SELECT count(*) AS n FROM obligor.subject_key WHERE version < %s", (version,))
+        return int(row["n"])
+
+
+def wrap_anew(
+    url: str, keyring: Keyring, *, at_once: int = 2000, advance: Callable[[int], None] = lambda _: None
+) -> int:
+    """Wrap every key of a subject that an older version wraps by the newest, some thousands in a transaction.
+
+    Whoever decides meanwhile waits for none of it, and what was done stays done when it is killed. Gives how many there were.
+
+    Raises
+    ------
+    SealError
+        Where a key is not what was wrapped; those before it stay done.
+    UnavailableError
+        Where the store does not answer.
+    """
+    done = 0
+    try:
+        with psycopg.connect(connection_info(url, name="rotation"), autocommit=True) as connection:
+            while True:
+                with connection.transaction():
+                    old = connection.execute(_OLD, (keyring.current, at_once)).fetchall()
+                    if old:
+                        connection.execute(_ANEW, _columns(old, keyring))
+                if not old:
+                    return done
+                done += len(old)
+                advance(len(old))
+    except psycopg.Error as error:
+        raise unavailable(url, error) from error
+
+
+def _columns(rows: Iterable[Sequence[Any]], keyring: Keyring) -> tuple[list[bytes], list[int], list[bytes]]:
+    ids, versions, keys = [], [], []
+    for key_id, subject, version, wrapped in rows:
+        anew = keyring.wrap(keyring.unwrap(Wrapped(version, wrapped), key_id=key_id, subject=subject))
+        ids.append(key_id)
+        versions.append(anew.version)
+        keys.append(anew.wrapped)
+    return ids, versions, keys

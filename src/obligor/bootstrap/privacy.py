@@ -1,0 +1,238 @@
+"""Opens the keys of personal data, and does from the command line what people may ask of their data."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from obligor.bootstrap.anchors import anchored
+from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.core.canonical import readable_json
+from obligor.core.errors import IntegrityError, InvalidInputError, UnavailableError
+from obligor.settings import is_production, read_author, read_retain_days
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from obligor.bootstrap.store import Store
+    from obligor.security.sealing import KeptKey, Keyring, Kms
+    from obligor.serving.erasing import Office, Standing
+    from obligor.serving.sealed import Sealer
+    from obligor.settings import Settings
+    from obligor.telemetry import Progress
+
+Done = TypeVar("Done")
+_AWS = "aws-kms:"
+_PATIENCE = 20
+_PAUSE_S = 1.0
+
+
+def open_kms(settings: Settings, *, anew: bool = True) -> Kms:
+    """Open what holds the master key, as the settings name it; ``anew`` makes the file where there is none.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it is a file in production, or a file that is no master key.
+    UnavailableError
+        Where there is none.
+    """
+    said = settings.data_key
+    if not said.startswith(_AWS):
+        from obligor.adapters.kms.file import open_file_kms
+
+        if not anew and not Path(said).exists():
+            raise UnavailableError(f"{said}: there is no such master key", hint="set OBLIGOR_DATA_KEY")
+        return open_file_kms(Path(said), production=is_production(os.environ))
+    try:
+        from obligor.adapters.kms.aws import AwsKms
+    except ImportError as error:
+        raise UnavailableError("AWS KMS needs botocore", hint="install obligor[s3]") from error
+    return AwsKms(said.removeprefix(_AWS))
+
+
+async def open_keys(store: Store, settings: Settings) -> Keyring:
+    """Unwrap the keys of the deployment; a new store gets its first.
+
+    Raises
+    ------
+    SealError
+        Where the KMS gives other keys than were wrapped.
+    UnavailableError
+        Where the KMS does not answer.
+    """
+    from obligor.security.sealing import DATA, NAMES, make_kept, open_keyring
+    from obligor.serving.erasing import record_keys
+
+    kms = await asyncio.to_thread(open_kms, settings)
+    kept = await store.privacy.keyring()
+    if not kept:
+        made = [await asyncio.to_thread(make_kept, purpose, 1, kms) for purpose in (DATA, NAMES)]
+        by = read_author(os.environ) or "obligor"
+        await record_keys(made, kind="datakey.created", by=by, recorder=store.recorder, sources=store.sources)
+        kept = await store.privacy.keyring()  # another process may have been quicker: its keys are those
+    return await asyncio.to_thread(lambda: open_keyring(kept, kms, random=store.sources.random))
+
+
+async def open_sealer(store: Store, settings: Settings) -> Sealer:
+    """Make what seals and opens records."""
+    from obligor.serving.sealed import Sealer
+
+    return Sealer(await open_keys(store, settings), store.archive, store.sources)
+
+
+# From the command line
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of it: lines for a person, plain data for ``--json``."""
+
+    plain: dict[str, Any]
+    said: tuple[str, ...]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return self.plain
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        return list(self.said)
+
+    def encode(self) -> bytes:
+        """Write it as a file."""
+        return readable_json(self.plain)
+
+
+def erase(subject: str | None, *, application: str | None) -> Told:
+    """Erase a person, or those whom an application is about."""
+
+    async def done(store: Store, sealer: Sealer, office: Office) -> Told:
+        erased = [await office.erase(it, key=store.key) for it in await _subjects(store, sealer, subject, application)]
+        lines = [f"erased: {it['decisions']} decisions, {it['keys_destroyed']} keys destroyed" for it in erased]
+        return Told({"certificates": erased}, tuple(lines))
+
+    return _in_office(done)
+
+
+def export(subject: str | None, *, application: str | None) -> Told:
+    """Give all that is kept of a person."""
+
+    async def done(store: Store, sealer: Sealer, office: Office) -> Told:
+        told = [await office.export(it, sealer=sealer) for it in await _subjects(store, sealer, subject, application)]
+        return Told({"subjects": told}, ())
+
+    return _in_office(done)
+
+
+def hold(subject: str | None, *, application: str | None, because: str) -> Told:
+    """Place a legal hold."""
+
+    async def done(store: Store, sealer: Sealer, office: Office) -> Told:
+        held = [await office.hold(it, because=because) for it in await _subjects(store, sealer, subject, application)]
+        return _standing(held, "held: it is not erased until the hold is released")
+
+    return _in_office(done)
+
+
+def release(subject: str | None, *, application: str | None) -> Told:
+    """Release a legal hold."""
+
+    async def done(store: Store, sealer: Sealer, office: Office) -> Told:
+        free = [await office.release(it) for it in await _subjects(store, sealer, subject, application)]
+        return _standing(free, "released: it may be erased once it need not be kept")
+
+    return _in_office(done)
+
+
+def rotate_data_keys(progress: Progress) -> Told:
+    """Wrap the keys of all subjects by a new key, and retire the old ones; begun before, it goes on."""
+    from obligor.adapters.store.privacy import wrap_anew
+    from obligor.security.sealing import DATA, make_kept, open_keyring
+    from obligor.serving.erasing import record_keys
+
+    async def done(store: Store, settings: Settings) -> Told:
+        by = read_author(os.environ)
+        if not by:
+            raise InvalidInputError("a rotation is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
+        ring = await open_keys(store, settings)
+        kms = open_kms(settings)
+        if ring.min_version == ring.current:  # else one was begun and not ended
+            made = make_kept(DATA, ring.current + 1, kms)
+            await record_keys((made,), kind="datakey.created", by=by, recorder=store.recorder, sources=store.sources)
+        kept = await store.privacy.keyring()
+        ring = open_keyring(kept, kms, random=store.sources.random)
+        old = [it for it in kept if it.purpose == DATA and it.wrapped and it.version < ring.current]
+        count = 0
+        with progress.step("wrapping keys", total=await store.privacy.behind(ring.current)) as advance:
+            for _ in range(_PATIENCE):
+                count += await asyncio.to_thread(wrap_anew, store.url, ring, advance=advance)
+                if await _retired(store, old, by=by):
+                    break
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                raise UnavailableError("a service still makes keys under the old version; run it again")
+        plain = {"version": ring.current, "wrapped": count, "retired": [it.version for it in old]}
+        return Told(plain, (f"version {ring.current}: {count:,} keys wrapped anew; older versions open nothing",))
+
+    return _in_store(done)
+
+
+async def _retired(store: Store, old: list[KeptKey], *, by: str) -> bool:
+    """Retire versions in one step with the check that they wrap nothing; whoever decides under one then is refused."""
+    from obligor.serving.erasing import record_keys
+
+    if await store.privacy.behind(max(it.version for it in old) + 1):
+        return False
+    gone = [replace(it, wrapped=None) for it in old]
+    try:
+        await record_keys(gone, kind="datakey.retired", by=by, recorder=store.recorder, sources=store.sources)
+    except IntegrityError:
+        return False
+    return True
+
+
+async def _subjects(store: Store, sealer: Sealer, subject: str | None, application: str | None) -> tuple[bytes, ...]:
+    """Name the subjects that are meant: by a person's identifier, or by an application's."""
+    from obligor.serving.personal import APPLICATION, PERSON
+
+    if (subject is None) == (application is None):
+        raise InvalidInputError("wanted either SUBJECT or --application")
+    ring = sealer.keyring
+    if subject is not None:
+        return (ring.subject(PERSON, subject),)
+    found = await store.privacy.subjects(ring.tag(str(application)))
+    return found or (ring.subject(APPLICATION, str(application)),)
+
+
+def _standing(found: list[Standing], said: str) -> Told:
+    plain = [
+        {"subject": it.subject.hex(), "decisions": it.decisions, "held": it.held_because is not None} for it in found
+    ]
+    return Told({"subjects": plain}, tuple(f"{it.subject.hex()[:12]}: {said}" for it in found))
+
+
+def _in_office(work: Callable[[Store, Sealer, Office], Awaitable[Done]]) -> Done:
+    from obligor.serving.erasing import Office
+
+    retain_days = read_retain_days(os.environ)
+
+    async def done(store: Store, settings: Settings) -> Done:
+        office = Office(store.privacy, store.recorder, store.sources, read_author(os.environ), retain_days)
+        return await work(store, await open_sealer(store, settings), office)
+
+    return _in_store(done)
+
+
+def _in_store(work: Callable[[Store, Settings], Awaitable[Done]]) -> Done:
+    settings = service_settings()
+
+    async def done(url: str) -> Done:
+        async with open_store(url, settings) as store, anchored(store, settings):
+            return await work(store, settings)
+
+    with database(settings) as url:
+        return asyncio.run(done(url))

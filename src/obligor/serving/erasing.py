@@ -1,0 +1,215 @@
+"""What people may ask of their data: to be forgotten, to be told all, and, for the lender, to hold what a court may need.
+
+Erasing destroys every key of a subject; the records and their leaves stay, and verify as before, but nobody reads what they
+hold. It is refused while a legal hold stands, and while records must be kept. Every one of these is an act with a leaf.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from obligor.core.canonical import canonical_json
+from obligor.core.errors import GateError, IntegrityError, InvalidInputError, NotFoundError
+from obligor.core.leaves import time_text
+from obligor.serving.acts import Act, ErasedRow, HoldRow, KeyringRow, Submission
+from obligor.serving.encoding import encode
+from obligor.serving.sealed import without_seal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from obligor.security.sealing import KeptKey
+    from obligor.security.signing import SigningKey
+    from obligor.serving.acts import Recorder, Row, StoredDecision
+    from obligor.serving.sealed import Sealer
+    from obligor.serving.sources import Sources
+
+PURPOSE: Final = "erasure"
+_SCHEMA: Final = "obligor/erasure/1"
+_LONGEST: Final = 500
+
+
+class Subjects(Protocol):
+    """Where it is kept what is known of a subject."""
+
+    async def standing(self, subject: bytes) -> dict[str, Any]:
+        """Tell ``decisions``, ``latest``, ``keys``, ``erased_at`` and ``held_because``."""
+        ...
+
+    async def decisions(self, subject: bytes) -> Sequence[StoredDecision]:
+        """Give the decisions on a subject, in the order of the log."""
+        ...
+
+    async def reviews(self, subject: bytes) -> Sequence[bytes]:
+        """Give the records of the reviews of those decisions, in the order of the log."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is kept of a subject, and what stands against erasing it."""
+
+    subject: bytes
+    decisions: int
+    latest: datetime | None
+    """When the last decision was made."""
+    keys: int
+    """Keys that are not destroyed."""
+    erased_at: datetime | None
+    held_because: str | None
+
+    def kept_until(self, retain_days: int) -> date | None:
+        """Give the day before which a record may not be erased."""
+        return None if self.latest is None else self.latest.date() + timedelta(days=retain_days)
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Does what people may ask of their data, in somebody's name."""
+
+    subjects: Subjects
+    recorder: Recorder
+    sources: Sources
+    by: str
+    retain_days: int
+
+    def __post_init__(self) -> None:
+        if not self.by or not self.by.isprintable():
+            raise InvalidInputError("this is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
+
+    async def standing(self, subject: bytes) -> Standing:
+        """Look at a subject.
+
+        Raises
+        ------
+        NotFoundError
+            Where nothing is kept of it.
+        """
+        found = Standing(subject, **await self.subjects.standing(subject))
+        if not found.decisions:
+            raise NotFoundError("nothing is kept of this subject; wanted the identifier as the applications give it")
+        return found
+
+    async def erase(self, subject: bytes, *, key: SigningKey) -> dict[str, Any]:
+        """Destroy the keys of a subject, and give the certificate; of one that was erased before, a certificate of that.
+
+        Raises
+        ------
+        NotFoundError
+            Where nothing is kept of the subject.
+        GateError
+            Where a hold stands, or records must be kept still.
+        """
+        found = await self.standing(subject)
+        at = self.sources.now()
+        if not found.keys:
+            return self._certificate(found, key, at=found.erased_at or at)
+        self._refuse(found, at)
+        said = {"decisions": found.decisions, "keys": found.keys}
+        try:
+            await self._record("erased", subject, said, (ErasedRow(subject, at),), at=at)
+        except IntegrityError:  # a hold was placed in this moment, and the store refused
+            raise GateError(f"subject {_short(subject)}: a legal hold stands; nothing was erased") from None
+        return self._certificate(found, key, at=at)
+
+    async def export(self, subject: bytes, *, sealer: Sealer) -> dict[str, Any]:
+        """Give all that is kept of a subject, opened; that it was given is an act.
+
+        Raises
+        ------
+        NotFoundError
+            Where nothing is kept of the subject.
+        """
+        found = await self.standing(subject)
+        opened = await sealer.open(await self.subjects.decisions(subject))
+        reviews = await sealer.open_bodies(await self.subjects.reviews(subject))
+        at = self.sources.now()
+        await self._record(
+            "revealed", subject, {"decisions": found.decisions, "purpose": "request of the subject"}, (), at=at
+        )
+        return {
+            "schema": "obligor/subject/1",
+            "subject": subject.hex(),
+            "at": time_text(at),
+            "decisions": [without_seal(it.record) | {"erased": it.erased} for it in opened],
+            "reviews": [without_seal(it.record) | {"erased": it.erased} for it in reviews],
+        }
+
+    async def hold(self, subject: bytes, *, because: str) -> Standing:
+        """Place a legal hold: what is kept of a subject is not erased until it is released."""
+        if not because.strip() or len(because) > _LONGEST or not because.isprintable():
+            raise InvalidInputError(f"a hold needs its reason; wanted 1 to {_LONGEST} printable characters")
+        await self.standing(subject)
+        at = self.sources.now()
+        row = HoldRow(subject, because, at, self.by, None)
+        await self._record("hold.placed", subject, {"because": because}, (row,), at=at)
+        return await self.standing(subject)
+
+    async def release(self, subject: bytes) -> Standing:
+        """Release a hold.
+
+        Raises
+        ------
+        InvalidInputError
+            Where none stands.
+        """
+        found = await self.standing(subject)
+        if found.held_because is None:
+            raise InvalidInputError(f"subject {_short(subject)}: no hold stands")
+        at = self.sources.now()
+        row = HoldRow(subject, found.held_because, at, self.by, at)
+        await self._record("hold.released", subject, {"because": found.held_because}, (row,), at=at)
+        return await self.standing(subject)
+
+    def _refuse(self, found: Standing, at: datetime) -> None:
+        if found.held_because is not None:
+            raise GateError(f"subject {_short(found.subject)}: a legal hold stands; nothing was erased")
+        until = found.kept_until(self.retain_days)
+        if until is not None and at.date() < until:
+            raise GateError(
+                f"subject {_short(found.subject)}: the last decision must be kept until {until}; nothing was erased",
+                hint=f"OBLIGOR_RETAIN_DAYS is {self.retain_days}",
+            )
+
+    def _certificate(self, found: Standing, key: SigningKey, *, at: datetime) -> dict[str, Any]:
+        said = {
+            "schema": _SCHEMA,
+            "subject": found.subject.hex(),
+            "erased_at": time_text(at),
+            "decisions": found.decisions,
+            "keys_destroyed": found.keys,
+        }
+        statement = canonical_json(said)
+        signature = key.sign_statement(statement, purpose=PURPOSE).hex()
+        return said | {"signature": signature, "key": key.verifier.text()}
+
+    async def _record(
+        self, kind: str, subject: bytes, said: dict[str, Any], rows: tuple[Row, ...], *, at: datetime
+    ) -> None:
+        body = {"schema": "obligor/privacy/1", "subject": subject.hex(), "by": self.by, "at": time_text(at)} | said
+        act = Act(kind, at, f"person:{self.by}", subject.hex(), encode(body), self.sources.salt(), rows)
+        await self.recorder.record(Submission((act,), lambda _: b""))
+
+
+async def record_keys(keys: Sequence[KeptKey], *, kind: str, by: str, recorder: Recorder, sources: Sources) -> None:
+    """Record keys of the deployment that were made, or retired (those without what is wrapped).
+
+    Raises
+    ------
+    IntegrityError
+        Where one is to be retired that still wraps the key of a subject.
+    """
+    at = sources.now()
+    acts = []
+    for it in keys:
+        name = f"{it.purpose}-{it.version}"
+        said = {"schema": "obligor/data-key/1", "purpose": it.purpose, "version": it.version, "at": time_text(at)}
+        row = KeyringRow(it.purpose, it.version, it.wrapped, it.proof, at, at if it.wrapped is None else None)
+        acts.append(Act(kind, at, f"person:{by}", name, encode(said), sources.salt(), (row,)))
+    await recorder.record(Submission(tuple(acts), lambda _: b""))
+
+
+def _short(subject: bytes) -> str:
+    return subject.hex()[:12]

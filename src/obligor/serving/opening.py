@@ -1,0 +1,67 @@
+"""Opens records for whoever may read them; one that was tampered with is refused, and told in the audit log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from obligor.core.errors import SealError
+from obligor.core.leaves import time_text
+from obligor.serving.acts import Act, Submission
+from obligor.serving.encoding import encode
+from obligor.serving.sealed import Opened
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from uuid import UUID
+
+    from obligor.serving.acts import Recorder, StoredDecision
+    from obligor.serving.sealed import Sealer
+    from obligor.serving.sources import Sources
+
+BROKEN: Final = "seal.broken"
+_MOST_TOLD: Final = 1000
+
+
+class Opener:
+    """Opens records by a sealer; without one they are as they stand."""
+
+    def __init__(self, sealer: Sealer | None, recorder: Recorder, sources: Sources) -> None:
+        self._sealer, self._recorder, self._sources = sealer, recorder, sources
+        self._told: set[str] = set()
+
+    async def open(self, *stored: StoredDecision) -> list[Opened]:
+        """Open the records of decisions.
+
+        Raises
+        ------
+        SealError
+            Where one was tampered with; the log tells so, once by each process.
+        """
+        if self._sealer is None:
+            return [Opened(msgspec.json.decode(it.record), erased=False) for it in stored]
+        names = tuple(str(it.decision_id) for it in stored)
+        return await self._telling(self._sealer.open(stored), names)
+
+    async def open_of(self, decision_id: UUID, *bodies: bytes) -> list[Opened]:
+        """Open what is kept beside a decision, such as the request for its review."""
+        if self._sealer is None:
+            return [Opened(msgspec.json.decode(it), erased=False) for it in bodies]
+        return await self._telling(self._sealer.open_bodies(bodies), (str(decision_id),))
+
+    async def _telling(self, opening: Awaitable[list[Opened]], names: tuple[str, ...]) -> list[Opened]:
+        try:
+            return await opening
+        except SealError as error:
+            await self._tell(next((it for it in names if it in error.message), names[0]), error)
+            raise
+
+    async def _tell(self, decision_id: str, error: SealError) -> None:
+        if decision_id in self._told or len(self._told) >= _MOST_TOLD:
+            return
+        self._told.add(decision_id)
+        at = self._sources.now()
+        said = {"schema": "obligor/seal/1", "decision_id": decision_id, "at": time_text(at), "why": error.message}
+        act = Act(BROKEN, at, "person:obligor", decision_id, encode(said), self._sources.salt())
+        await self._recorder.record(Submission((act,), lambda _: b""))

@@ -1,0 +1,442 @@
+"""What an applicant says is kept under a key of their own: found again, and forgotten when that is destroyed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+import pytest
+from psycopg import sql
+from tests.keyrings import KMS, stored_keyring
+from tests.lending import KEY, NOON, caller, lending
+from tests.serving import golden_decisions as golden
+
+from obligor.adapters.store.log_source import open_log
+from obligor.adapters.store.pool import Pool
+from obligor.adapters.store.privacy import PostgresPrivacy, wrap_anew
+from obligor.core.errors import ErasedError, GateError, IntegrityError, InvalidInputError, NotFoundError, SealError
+from obligor.governance.audit.findings import Findings
+from obligor.governance.audit.verifying import verify_log
+from obligor.security.sealing import DATA, make_kept, open_keyring
+from obligor.security.signing import Verifier, verify_statement
+from obligor.serving.acts import Search
+from obligor.serving.erasing import PURPOSE, Office, record_keys
+from obligor.serving.sealed import named, named_in_bulk
+from obligor.telemetry import Silence
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.lending import Lender
+
+    from obligor.security.sealing import KeptKey
+    from obligor.serving.sealed import Sealer
+
+_SEEDS = count(100)
+CANARY = "Zoë-Canary-7731"
+
+
+def _application(name: str = CANARY, **changes: Any) -> dict[str, Any]:
+    (given,) = golden.applications(1)
+    return given | {"customer": name, "bureau": [{"at": "2026-01-01", "balance": 987654.25}]} | changes
+
+
+class House:
+    """A lender, and what its office needs."""
+
+    def __init__(self, lender: Lender, url: str, pool: Pool, *, retain_days: int = 0) -> None:
+        self.lender, self.url = lender, url
+        self.service, self.subjects = lender.service, PostgresPrivacy(pool)
+        self.office = Office(self.subjects, lender.recorder, lender.sources, "ada", retain_days)
+
+    @property
+    def sealer(self) -> Sealer:
+        assert self.service.sealer is not None
+        return self.service.sealer
+
+    async def decide(self, name: str = CANARY, *, key: str = "k1", client: str = "bank") -> dict[str, Any]:
+        return await self.lender.decide_one(_application(name), client=client, key=key)
+
+    async def subject(self, decision_id: str) -> bytes:
+        stored = await self.lender.archive.decision(UUID(decision_id))
+        assert stored is not None
+        return bytes.fromhex(json.loads(stored.record)["subject"])
+
+    async def keep_key(self, kept: KeptKey) -> None:
+        lender, kind = self.lender, "datakey.created" if kept.wrapped else "datakey.retired"
+        await record_keys([kept], kind=kind, by="ada", recorder=lender.recorder, sources=lender.sources)
+
+    async def erase(self, subject: bytes) -> dict[str, Any]:
+        certificate = await self.office.erase(subject, key=KEY)
+        for each in await self.subjects.erased_since(NOON - timedelta(days=1)):
+            self.sealer.forget(each)
+        return certificate
+
+
+def at_work(url: str, work: Callable[[House], Awaitable[None]], **of_office: Any) -> None:
+    async def run() -> None:
+        pool = Pool(url)
+        try:
+            async with lending(url, seed=next(_SEEDS)) as lender:
+                await work(House(lender, url, pool, **of_office))
+        finally:
+            await pool.close()
+
+    asyncio.run(run())
+
+
+def everything(url: str) -> bytes:
+    """All that the database holds, bytes as they are."""
+    with psycopg.connect(url) as connection:
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'obligor'").fetchall()
+        rows = [
+            row[0].encode()
+            for (table,) in tables
+            for row in connection.execute(
+                sql.SQL("SELECT it::text FROM obligor.{} AS it").format(sql.Identifier(table))
+            )
+        ]
+    bare = [bytes.fromhex(it.decode()) for row in rows for it in re.findall(rb"\\x((?:[0-9a-f]{2})+)", row)]
+    return b"\n".join((*rows, *bare))
+
+
+def verified(url: str) -> list[str]:
+    findings = Findings()
+    with open_log(url) as source:
+        verify_log(source, signatures=Verifier(KEY.verifier), anchors=(), findings=findings, progress=Silence())
+    return [str(it) for it in findings.all()]
+
+
+def test_what_an_applicant_says_is_nowhere_in_the_database_and_is_answered_all_the_same(store_url: str) -> None:
+    async def work(house: House) -> None:
+        answer = await house.decide()
+        assert answer["application_id"] == CANARY
+        asked = UUID(answer["decision_id"])
+        assert await house.service.decision(caller("bank"), asked) == answer
+        page = await house.service.search(caller("bank"), Search(application_id=CANARY))
+        assert page.decisions == (answer,)
+        assert (await house.service.search(caller("bank"), Search(application_id="other"))).decisions == ()
+        explained = await house.service.explanation(caller("bank"), asked)
+        assert explained["application_id"] == CANARY
+
+    at_work(store_url, work)
+    found = everything(store_url)
+    assert b"obligor/decision/2" in found
+    assert CANARY.encode() not in found
+    assert b"987654.25" not in found
+    assert verified(store_url) == []
+
+
+def test_the_same_request_is_answered_with_the_same_bytes_though_the_name_is_not_kept(store_url: str) -> None:
+    async def work(house: House) -> None:
+        service, who = house.service, caller("bank")
+        one, other = _application(), _application("Bob")
+        first = await service.decide(who, key="k", application=one)
+        again = await service.decide(who, key="k", application=one)
+        assert again.replayed
+        assert again.response == first.response
+        many = await service.decide_many(who, key="m", applications=[one, {"customer": 3}, other])
+        more = await service.decide_many(who, key="m", applications=[one, {"customer": 3}, other])
+        assert more.replayed
+        assert more.response == many.response
+        results = msgspec.json.decode(many.response)["results"]
+        assert [it["decision"]["application_id"] if "decision" in it else None for it in results] == [
+            CANARY,
+            None,
+            "Bob",
+        ]
+        await house.erase(await house.subject(json.loads(first.response)["decision_id"]))
+        assert (await service.decide(who, key="k", application=one)).response == first.response
+
+    at_work(store_url, work)
+    assert CANARY.encode() not in everything(store_url)
+
+
+def test_after_erasing_the_log_verifies_and_nobody_reads_what_was_said(store_url: str) -> None:
+    async def work(house: House) -> None:
+        service, who = house.service, caller("bank")
+        answer, bobs = await house.decide(), await house.decide("Bob", key="k2")
+        asked = UUID(answer["decision_id"])
+        await house.lender.report(answer["decision_id"])
+        subject = await house.subject(answer["decision_id"])
+        certificate = await house.erase(subject)
+        assert (certificate["decisions"], certificate["keys_destroyed"]) == (1, 1)
+        told = await service.decision(who, asked)
+        assert told == answer | {"application_id": None}
+        with pytest.raises(ErasedError, match="were erased"):
+            await service.explanation(who, asked)
+        assert (await service.search(who, Search(application_id=CANARY))).decisions == (told,)
+        assert (await service.decision(who, UUID(bobs["decision_id"])))["application_id"] == "Bob"
+        again = await house.erase(subject)  # twice is harmless
+        assert again["keys_destroyed"] == 0
+        assert again["erased_at"] == certificate["erased_at"]
+        fresh = await house.decide(key="k3")  # who was forgotten may apply again
+        assert (await service.decision(who, UUID(fresh["decision_id"])))["application_id"] == CANARY
+
+    at_work(store_url, work)
+    assert verified(store_url) == []
+    with psycopg.connect(store_url) as connection:
+        kinds = [row[0] for row in connection.execute("SELECT kind FROM obligor.leaf ORDER BY index")]
+    assert kinds == ["release", "decision", "decision", "outcome", "erased", "decision"]
+
+
+def test_a_certificate_is_signed_by_the_deployment(store_url: str) -> None:
+    async def work(house: House) -> None:
+        answer = await house.decide()
+        said = await house.erase(await house.subject(answer["decision_id"]))
+        signature = bytes.fromhex(said.pop("signature"))
+        assert said.pop("key") == KEY.verifier.text()
+        statement = msgspec.json.encode(said, order="sorted")
+        assert verify_statement(statement, signature, purpose=PURPOSE, key=KEY.verifier)
+        assert not verify_statement(statement, signature, purpose="release", key=KEY.verifier)
+
+    at_work(store_url, work)
+
+
+def test_who_is_held_is_not_erased_until_the_hold_is_released(store_url: str) -> None:
+    async def work(house: House) -> None:
+        subject = await house.subject((await house.decide())["decision_id"])
+        assert (await house.office.hold(subject, because="case 7")).held_because == "case 7"
+        with pytest.raises(GateError, match="a legal hold stands"):
+            await house.erase(subject)
+        assert (await house.office.standing(subject)).keys == 1
+        await house.office.release(subject)
+        with pytest.raises(InvalidInputError, match="no hold stands"):
+            await house.office.release(subject)
+        await house.erase(subject)
+
+    at_work(store_url, work)
+    assert verified(store_url) == []
+
+
+def test_the_store_itself_refuses_to_erase_who_is_held(store_url: str) -> None:
+    """A hold that is placed between the look and the act is kept all the same."""
+
+    async def work(house: House) -> None:
+        subject = await house.subject((await house.decide())["decision_id"])
+        before = await house.subjects.standing(subject)
+        await house.office.hold(subject, because="case 7")
+
+        async def as_before(_: bytes) -> dict[str, Any]:
+            return before
+
+        house.subjects.standing = as_before  # type: ignore[method-assign]
+        with pytest.raises(GateError, match="nothing was erased"):
+            await house.erase(subject)
+
+    at_work(store_url, work)
+    with psycopg.connect(store_url) as connection:
+        assert connection.execute("SELECT count(*) FROM obligor.leaf WHERE kind = 'erased'").fetchone() == (0,)
+        assert connection.execute("SELECT count(wrapped) FROM obligor.subject_key").fetchone() == (1,)
+
+
+def test_what_a_law_says_is_kept_is_not_erased_before_its_day(store_url: str) -> None:
+    async def work(house: House) -> None:
+        subject = await house.subject((await house.decide())["decision_id"])
+        with pytest.raises(GateError, match=r"must be kept until 2028-12-27; nothing was erased"):
+            await house.erase(subject)
+        with pytest.raises(NotFoundError, match="nothing is kept"):
+            await house.erase(bytes(32))
+
+    at_work(store_url, work, retain_days=762)
+
+
+def test_a_person_is_told_all_that_is_kept_and_that_is_an_act(store_url: str) -> None:
+    async def work(house: House) -> None:
+        subject = await house.subject((await house.decide())["decision_id"])
+        told = await house.office.export(subject, sealer=house.sealer)
+        (decision,) = told["decisions"]
+        assert decision["input"]["customer"] == CANARY
+        assert decision["input"]["bureau"] == [{"at": "2026-01-01", "balance": 987654.25}]
+        assert "sealed" not in decision
+
+    at_work(store_url, work)
+    with psycopg.connect(store_url) as connection:
+        assert connection.execute("SELECT count(*) FROM obligor.leaf WHERE kind = 'revealed'").fetchone() == (1,)
+
+
+_TAMPERED = {
+    "ciphertexts swapped": """UPDATE obligor.record SET body = convert_to(replace(convert_from(body, 'UTF8'),
+        (SELECT convert_from(body, 'UTF8')::jsonb ->> 'sealed' FROM obligor.record WHERE leaf_index = 1),
+        (SELECT convert_from(body, 'UTF8')::jsonb ->> 'sealed' FROM obligor.record WHERE leaf_index = 2)), 'UTF8')
+        WHERE leaf_index = 1""",
+    "records swapped": """UPDATE obligor.record SET body = (SELECT body FROM obligor.record WHERE leaf_index = 2)
+        WHERE leaf_index = 1""",
+    "keys swapped": """UPDATE obligor.subject_key SET wrapped = other.wrapped FROM obligor.subject_key AS other
+        WHERE other.key_id <> subject_key.key_id""",
+    "a tag cut off": "UPDATE obligor.subject_key SET wrapped = substring(wrapped FOR 60)",
+    "a version told wrongly": "UPDATE obligor.subject_key SET version = 7",
+    "a key deleted": "DELETE FROM obligor.subject_key",
+}
+
+
+@pytest.mark.parametrize("tampered", _TAMPERED)
+def test_what_was_tampered_with_is_not_opened_and_the_log_tells_once(store_url: str, tampered: str) -> None:
+    async def work(house: House) -> None:
+        answer, _ = await house.decide(), await house.decide("Bob", key="k2")
+        with psycopg.connect(store_url) as connection:
+            connection.execute("ALTER TABLE obligor.record DISABLE TRIGGER append_only")
+            connection.execute(_TAMPERED[tampered].encode())
+        for _ in range(2):
+            with pytest.raises(SealError) as refused:
+                await house.service.decision(caller("bank"), UUID(answer["decision_id"]))
+        assert CANARY not in str(refused.value)
+
+    at_work(store_url, work)
+    with psycopg.connect(store_url) as connection:
+        assert connection.execute("SELECT count(*) FROM obligor.leaf WHERE kind = 'seal.broken'").fetchone() == (1,)
+
+
+def test_a_record_of_before_is_found_and_explained_beside_sealed_ones(store_url: str) -> None:
+    async def before() -> dict[str, Any]:
+        async with lending(store_url, sealed=False) as lender:
+            return await lender.decide_one(_application("Old"), client="bank", key="old")
+
+    answer = asyncio.run(before())
+
+    async def work(house: House) -> None:
+        await house.decide("Old", key="new")
+        found = (await house.service.search(caller("bank"), Search(application_id="Old"))).decisions
+        assert [it["application_id"] for it in found] == ["Old", "Old"]
+        assert found[1] == answer
+        assert await house.service.explanation(caller("bank"), UUID(answer["decision_id"]))
+
+    at_work(store_url, work)
+    assert verified(store_url) == []
+
+
+def _turned(url: str, version: int) -> None:
+    """Make the next version of the key that wraps."""
+
+    async def run() -> None:
+        async with lending(url) as lender:
+            await record_keys(
+                [make_kept(DATA, version, KMS)],
+                kind="datakey.created",
+                by="ada",
+                recorder=lender.recorder,
+                sources=lender.sources,
+            )
+
+    asyncio.run(run())
+
+
+def test_every_key_is_wrapped_anew_and_the_old_version_opens_nothing(store_url: str) -> None:
+    async def work(house: House) -> None:
+        for at in range(7):
+            await house.decide(f"Ann {at}", key=f"k{at}")
+
+    at_work(store_url, work)
+    _turned(store_url, 2)
+    ring = stored_keyring(store_url)
+    assert (ring.min_version, ring.current) == (1, 2)
+    assert wrap_anew(store_url, ring, at_once=3) == 7
+    assert wrap_anew(store_url, ring) == 0
+
+    async def retire(house: House) -> None:
+        assert await house.subjects.behind(2) == 0
+        first = next(it for it in await house.subjects.keyring() if (it.purpose, it.version) == (DATA, 1))
+        await house.keep_key(replace(first, wrapped=None))
+        late = await house.lender.decide_one(_application("Ann 3"), client="bank", key="late")
+        assert (await house.service.decision(caller("bank"), UUID(late["decision_id"])))["application_id"] == "Ann 3"
+
+    _refused_while_needed(store_url)
+    at_work(store_url, lambda house: _with(house, ring, retire))
+    kept = stored_keyring(store_url)
+    assert (kept.min_version, kept.current) == (2, 2)
+
+
+async def _with(house: House, ring: Any, work: Callable[[House], Awaitable[None]]) -> None:
+    house.sealer.turn(ring)
+    await work(house)
+
+
+def _refused_while_needed(url: str) -> None:
+    """A version that still wraps a key is not retired, whoever asks."""
+
+    async def work(house: House) -> None:
+        newest = next(it for it in await house.subjects.keyring() if (it.purpose, it.version) == (DATA, 2))
+        with pytest.raises(IntegrityError):
+            await house.keep_key(replace(newest, wrapped=None))
+
+    at_work(url, work)
+
+
+def test_whoever_still_makes_keys_under_a_retired_version_is_refused_and_nothing_is_recorded(store_url: str) -> None:
+    _turned(store_url, 2)
+
+    async def work(house: House) -> None:
+        kept = await house.subjects.keyring()
+        old = open_keyring([it for it in kept if it.version == 1], KMS, random=house.lender.sources.random)
+        house.sealer.turn(old)
+        first = next(it for it in kept if (it.purpose, it.version) == (DATA, 1))
+        await house.keep_key(replace(first, wrapped=None))
+        with pytest.raises(IntegrityError):
+            await house.decide()
+        house.sealer.turn(open_keyring(await house.subjects.keyring(), KMS, random=house.lender.sources.random))
+        assert (await house.decide())["application_id"] == CANARY
+
+    at_work(store_url, work)
+    assert verified(store_url) == []
+
+
+def test_keys_are_wrapped_anew_while_decisions_are_made(store_url: str) -> None:
+    async def work(house: House) -> None:
+        for at in range(20):
+            await house.decide(f"Ann {at}", key=f"k{at}")
+        await house.keep_key(make_kept(DATA, 2, KMS))
+        ring = open_keyring(await house.subjects.keyring(), KMS, random=house.lender.sources.random)
+        rotating = asyncio.create_task(asyncio.to_thread(wrap_anew, store_url, ring, at_once=2))
+        answers = [await house.decide(f"Bob {at}", key=f"b{at}") for at in range(30)]
+        house.sealer.turn(ring)
+        await rotating
+        wrap_anew(store_url, ring)
+        assert await house.subjects.behind(2) == 0
+        for at, answer in enumerate(answers):
+            told = await house.service.decision(caller("bank"), UUID(answer["decision_id"]))
+            assert told["application_id"] == f"Bob {at}"
+
+    at_work(store_url, work)
+
+
+def test_a_rotation_that_was_killed_goes_on_and_nothing_is_lost(store_url: str) -> None:
+    async def work(house: House) -> None:
+        for at in range(9):
+            await house.decide(f"Ann {at}", key=f"k{at}")
+
+    at_work(store_url, work)
+    _turned(store_url, 2)
+    ring = stored_keyring(store_url)
+
+    def killed(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        wrap_anew(store_url, ring, at_once=4, advance=killed)
+    assert wrap_anew(store_url, ring, at_once=4) == 5
+
+    async def read(house: House) -> None:
+        found = (await house.service.search(caller("bank"), Search())).decisions
+        assert sorted(it["application_id"] for it in found) == [f"Ann {at}" for at in range(9)]
+
+    at_work(store_url, read)
+
+
+def test_a_name_is_put_where_it_was_left_out_and_nowhere_else() -> None:
+    kept = b'{"decision_id":"%b","application_id":null,"x":"\\"application_id\\":null"}' % (b"0" * 36)
+    assert json.loads(named(kept, 'A"1'))["application_id"] == 'A"1'
+    assert named(kept, None) == kept
+    old = kept.replace(b"null,", b'"A-1",', 1)
+    assert named(old, "A-1") == old
+    bulk = b'{"results":[{"decision":%b},{"problem":{}},{"decision":%b}]}' % (kept, kept)
+    told = json.loads(named_in_bulk(bulk, ["A", "B"]))["results"]
+    assert [it.get("decision", {}).get("application_id") for it in told] == ["A", None, "B"]
+    assert json.loads(named_in_bulk(bulk, [None, None])) == json.loads(bulk)

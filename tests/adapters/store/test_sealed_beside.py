@@ -1,0 +1,201 @@
+"""What is kept beside decisions holds nothing of an applicant in the clear: reviews, events, keys of requests, secrets."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+from tests.adapters.store.test_privacy import CANARY, House, at_work, everything, verified
+from tests.lending import NOON, caller
+
+from obligor.adapters.store.deliveries import PostgresDeliveries
+from obligor.adapters.store.pool import Pool
+from obligor.adapters.store.reviews import PostgresReviews
+from obligor.core.errors import ErasedError, SealError
+from obligor.serving.events import DECISION_MADE, EVENT_TYPES
+from obligor.serving.opening import Opener
+from obligor.serving.reviewing import Finding, ReviewService
+from obligor.serving.secrets import Revealer, SecretKeeper
+from obligor.serving.webhooks import Webhooks
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from obligor.serving.acts import WebhookRow
+
+STATEMENT = "Statement-Canary-5512: I was ill that year"
+CORRECTION = "Corrected-Canary-8841"
+FACTOR = "Factor-Canary-1207: the income of the spouse was shown"
+WHOLE_DAY = {"at": NOON, "until": NOON + timedelta(days=1)}
+
+
+def _reviews(house: House, pool: Pool) -> ReviewService:
+    lender = house.lender
+    return ReviewService(
+        decisions=house.service,
+        archive=lender.archive,
+        reviews=PostgresReviews(pool),
+        recorder=lender.recorder,
+        sources=lender.sources,
+    )
+
+
+async def _asked(house: House, reviews: ReviewService, decision: str, **body: Any) -> UUID:
+    who = replace(caller("bank"), scopes=frozenset({"report", "read"}))
+    said = json.dumps(body).encode()
+    recorded = await reviews.request(who, key=f"r-{decision}", decision_id=UUID(decision), body=said)
+    return UUID(json.loads(recorded.response)["review_id"])
+
+
+def test_what_is_written_in_a_review_is_sealed_told_to_the_person_and_forgotten_with_them(store_url: str) -> None:
+    async def work(house: House) -> None:
+        pool = Pool(store_url)
+        try:
+            reviews = _reviews(house, pool)
+            answer = await house.decide()
+            review = await _asked(house, reviews, answer["decision_id"], statement=STATEMENT)
+            await reviews.decide(review, Finding("decline", (FACTOR,)), by="Grace")
+            subject = await house.subject(answer["decision_id"])
+            told = await house.office.export(subject, sealer=house.sealer)
+            asked, found = told["reviews"]
+            assert asked["statement"] == STATEMENT
+            assert found["factors"] == [{"code": "review", "text": FACTOR}]
+            await house.erase(subject)
+            after = (await house.office.export(subject, sealer=house.sealer))["reviews"]
+            assert [(it["erased"], "statement" in it, "factors" in it) for it in after] == [(True, False, False)] * 2
+        finally:
+            await pool.close()
+
+    at_work(store_url, work)
+    found = everything(store_url)
+    for canary in (STATEMENT, FACTOR, CANARY):
+        assert canary.encode() not in found
+    assert verified(store_url) == []
+
+
+def test_a_correction_is_decided_again_and_after_erasure_only_the_reviewer_may_still_answer(store_url: str) -> None:
+    async def work(house: House) -> None:
+        pool = Pool(store_url)
+        try:
+            reviews = _reviews(house, pool)
+            first, second = await house.decide(), await house.decide("Bob", key="k2")
+            for decision in (first, second):
+                await _asked(house, reviews, decision["decision_id"], statement=STATEMENT, corrections={"income": 5000})
+            one, other = await reviews.waiting()
+            again = await reviews.decide(one.review_id, Finding(None), by="Grace")
+            assert again.new_decision_id is not None
+            assert (await house.service.decision(caller("bank"), again.new_decision_id))["application_id"] == CANARY
+            await house.erase(await house.subject(second["decision_id"]))
+            with pytest.raises(ErasedError):
+                await reviews.decide(other.review_id, Finding(None), by="Grace")
+            assert (await reviews.decide(other.review_id, Finding("decline", (FACTOR,)), by="Grace")).verdict
+        finally:
+            await pool.close()
+
+    at_work(store_url, work)
+    assert STATEMENT.encode() not in everything(store_url)
+    assert verified(store_url) == []
+
+
+def test_the_idempotency_key_of_a_client_is_not_kept_and_is_known_again(store_url: str) -> None:
+    async def work(house: House) -> None:
+        first, again = await house.decide(key="Key-Canary-33"), await house.decide(key="Key-Canary-33")
+        assert first == again
+
+    at_work(store_url, work)
+    assert b"Key-Canary-33" not in everything(store_url)
+    assert verified(store_url) == []
+
+
+async def _endpoint(house: House) -> tuple[WebhookRow, bytes]:
+    lender = house.lender
+    webhooks = Webhooks(lender.recorder, lender.sources, lambda _: None, "ada", SecretKeeper(house.sealer))
+    row, secret = await webhooks.add("bank", "https://los.example/hook", event_types=EVENT_TYPES)
+    lender.listeners.take([row])
+    return row, secret
+
+
+def _revealer(house: House) -> Revealer:
+    opener = Opener(house.sealer, house.lender.recorder, house.lender.sources)
+    return Revealer(SecretKeeper(house.sealer), house.lender.archive, opener)
+
+
+def test_a_secret_that_signs_is_sealed_for_its_endpoint_alone(store_url: str) -> None:
+    secrets = []
+
+    async def work(house: House) -> None:
+        (one, secret), (other, _) = await _endpoint(house), await _endpoint(house)
+        secrets.append(secret)
+        reveals = _revealer(house)
+        assert await reveals.secret(one.secret, of=one.endpoint_id) == secret
+        assert await reveals.secret(secret, of=one.endpoint_id) == secret  # as it was kept before secrets were sealed
+        for kept, name in ((other.secret, one.endpoint_id), (one.secret[:-1], one.endpoint_id), (b"", one.endpoint_id)):
+            with pytest.raises(SealError):
+                await reveals.secret(kept, of=name)
+
+    at_work(store_url, work)
+    assert secrets[0] not in everything(store_url)
+    assert secrets[0].hex().encode() not in everything(store_url)
+    assert verified(store_url) == []
+
+
+def test_an_event_is_kept_without_the_name_and_sent_with_it_until_the_person_is_erased(store_url: str) -> None:
+    async def work(house: House) -> None:
+        pool = Pool(store_url)
+        try:
+            row, _ = await _endpoint(house)
+            answer = await house.decide()
+            await house.lender.report(answer["decision_id"])
+            deliveries, reveals = PostgresDeliveries(pool), _revealer(house)
+            later = house.lender.sources.now() + timedelta(hours=1)
+            seen = []
+            async for due in _claimed(deliveries, row, later):
+                seen.append((due.type, json.loads(await reveals.payload(due))["application_id"]))
+                await deliveries.delivered(due, status=200, at=later)
+                if due.type == DECISION_MADE:
+                    await house.erase(await house.subject(answer["decision_id"]))
+            assert seen == [(DECISION_MADE, CANARY), ("outcome.reported", None)]
+        finally:
+            await pool.close()
+
+    at_work(store_url, work)
+    assert CANARY.encode() not in everything(store_url)
+    assert verified(store_url) == []
+
+
+async def _claimed(deliveries: PostgresDeliveries, row: WebhookRow, later: Any) -> AsyncIterator[Any]:
+    while found := await deliveries.claim(row.endpoint_id, 1, at=later, until=later + timedelta(minutes=1)):
+        yield found[0]
+
+
+def test_where_nothing_is_personal_nothing_is_sealed(store_url: str) -> None:
+    async def work(house: House) -> None:
+        assert house.sealer._held == {}
+        personal = house.service.release.personal
+        assert personal.any
+        object.__setattr__(house.service.release, "personal", replace(personal, any=False))
+        try:
+            await house.lender.decide(1)
+            assert house.sealer._held == {}
+        finally:
+            object.__setattr__(house.service.release, "personal", personal)
+
+    at_work(store_url, work)
+    assert b"obligor/decision/1" in everything(store_url)
+    assert verified(store_url) == []
+
+
+def test_nothing_waits_for_a_key_that_is_known_to_be_kept(store_url: str) -> None:
+    """A key goes with the first record of a subject, and not with the next."""
+
+    async def work(house: House) -> None:
+        for at in range(3):
+            await house.decide(key=f"k{at}")
+        (held,) = house.sealer._held.values()
+        assert held.row is None
+
+    at_work(store_url, work)

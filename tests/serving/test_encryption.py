@@ -1,0 +1,161 @@
+"""Both doors are opened with a certificate, ask clients for theirs where told so, and never in plain text in production."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+import grpc
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tests.serving.http.fakes import house
+
+from obligor.adapters.store.address import check_encrypted
+from obligor.bootstrap.service import _credentials, _encryption
+from obligor.core.errors import InvalidInputError
+from obligor.serving.grpc.server import Server
+from obligor.serving.grpc.servicer import Servicer
+from obligor.serving.http import RunLimits, make_server
+from obligor.serving.meter import NoMeter
+from obligor.settings import TlsSettings, read_tls_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIMITS = RunLimits(notice_seconds=0.0, drain_seconds=1)
+NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsSettings:
+    """A certificate for this machine, which is its own root, and passes for a client's as well."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+    names = [x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(NAME)
+        .issuer_name(NAME)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("tls")
+    cert, private = folder / "cert.pem", folder / "key.pem"
+    cert.write_bytes(made.public_bytes(Encoding.PEM))
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return TlsSettings(cert, private, cert)
+
+
+async def _ask(tls: TlsSettings, *, shown: bool) -> int:
+    """Ask for health over HTTPS, with a certificate of the client's or without one."""
+    home = house()
+    server = make_server(
+        home.app, seats=home.door.seats, host="127.0.0.1", port=0, limits=LIMITS, encryption=_encryption(tls)
+    )
+    running = asyncio.create_task(server.serve())
+    try:
+        while not server.started:
+            await asyncio.sleep(0.01)
+        context = ssl.create_default_context(cafile=str(tls.cert))
+        if shown:
+            context.load_cert_chain(str(tls.cert), str(tls.key))
+        async with httpx.AsyncClient(verify=context) as client:
+            with pytest.raises(httpx.HTTPError):
+                await client.get(f"http://127.0.0.1:{server.port}/health/live")
+            return (await client.get(f"https://127.0.0.1:{server.port}/health/live")).status_code
+    finally:
+        server.should_exit = True
+        await running
+
+
+def test_rest_answers_over_tls_and_nothing_in_plain_text(tls: TlsSettings) -> None:
+    assert asyncio.run(_ask(TlsSettings(tls.cert, tls.key, None), shown=False)) == 200
+
+
+def test_rest_asks_a_client_for_its_certificate(tls: TlsSettings) -> None:
+    assert asyncio.run(_ask(tls, shown=True)) == 200
+    with pytest.raises(httpx.TransportError):
+        asyncio.run(_ask(tls, shown=False))
+
+
+async def _health(tls: TlsSettings, *, shown: bool) -> int:
+    assert tls.cert is not None
+    assert tls.key is not None
+    home = house()
+    servicer = Servicer(home.door.service, home.door.authenticator, seats=home.door.seats, meter=NoMeter())
+    server = Server(servicer, credentials=_credentials(tls))
+    port = await server.start("127.0.0.1", 0)
+    mine = (tls.key.read_bytes(), tls.cert.read_bytes()) if shown else (None, None)
+    credentials = grpc.ssl_channel_credentials(tls.cert.read_bytes(), *mine)
+    try:
+        async with grpc.aio.secure_channel(f"localhost:{port}", credentials) as channel:
+            told = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+            return int(told.status)
+    finally:
+        await server.stop(grace=0.0)
+
+
+def test_grpc_answers_over_tls_and_asks_a_client_for_its_certificate(tls: TlsSettings) -> None:
+    assert asyncio.run(_health(TlsSettings(tls.cert, tls.key, None), shown=False)) == 1
+    assert asyncio.run(_health(tls, shown=True)) == 1
+    with pytest.raises(grpc.aio.AioRpcError):
+        asyncio.run(_health(tls, shown=False))
+
+
+def test_a_key_of_another_certificate_is_refused(tls: TlsSettings, tmp_path: Path) -> None:
+    other = tmp_path / "other.pem"
+    private = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    other.write_bytes(private)
+    home = house()
+    with pytest.raises(InvalidInputError, match="cannot be used"):
+        make_server(
+            home.app,
+            seats=home.door.seats,
+            host="127.0.0.1",
+            port=0,
+            encryption=_encryption(TlsSettings(tls.cert, other, None)),
+        )
+
+
+def test_in_production_nothing_is_served_in_plain_text_unless_a_proxy_is_declared(tls: TlsSettings) -> None:
+    production = {"OBLIGOR_ENV": "production"}
+    with pytest.raises(InvalidInputError, match="not opened in plain text"):
+        read_tls_settings(production)
+    assert read_tls_settings(production | {"OBLIGOR_BEHIND_PROXY": "yes"}).cert is None
+    assert read_tls_settings({}).cert is None
+    whole = {"OBLIGOR_TLS_CERT": str(tls.cert), "OBLIGOR_TLS_KEY": str(tls.key)}
+    assert read_tls_settings(production | whole).key == tls.key
+    for wrong in (
+        {"OBLIGOR_TLS_CERT": str(tls.cert)},
+        {"OBLIGOR_TLS_CLIENT_CA": str(tls.cert)},
+        whole | {"OBLIGOR_TLS_KEY": "/nowhere"},
+        {"OBLIGOR_BEHIND_PROXY": "perhaps"},
+    ):
+        with pytest.raises(InvalidInputError, match="wanted"):
+            read_tls_settings(wrong)
+
+
+@pytest.mark.parametrize("mode", ["", "?sslmode=disable", "?sslmode=prefer", "?sslmode=require", "?sslmode=verify-ca"])
+def test_in_production_the_database_is_reached_with_its_certificate_checked(mode: str) -> None:
+    with pytest.raises(InvalidInputError, match="sslmode=verify-full") as refused:
+        check_encrypted(f"postgresql://bank:secret@db.example/decisions{mode}")
+    assert "secret" not in str(refused.value)
+
+
+def test_a_database_on_this_machine_or_with_its_certificate_checked_is_let_in() -> None:
+    check_encrypted("postgresql://bank@db.example/decisions?sslmode=verify-full")
+    check_encrypted("postgresql://bank@/decisions?host=/run/postgresql")
