@@ -27,7 +27,7 @@ from obligor.serving.acts import Recorded
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PATIENT, QUICK = Bounds(patience_s=20), Bounds(patience_s=2)
+PATIENT, QUICK = Bounds(patience_s=60), Bounds(patience_s=2)
 
 
 async def record(recorder: PostgresRecorder, *keys: str) -> list[Recorded | BaseException]:
