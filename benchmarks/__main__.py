@@ -9,7 +9,7 @@ import json
 from benchmarks.tables import RESULTS
 
 NAMES = ("accuracy", "short", "training", "single", "scoring", "engines", "policy", "thresholds", "rejects",
-         "serving", "telling", "torture", "screening", "rotation")  # fmt: skip
+         "serving", "overload", "telling", "torture", "screening", "rotation")  # fmt: skip
 
 
 def main() -> None:
@@ -22,10 +22,15 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, help="of torture")
     parser.add_argument("--seed", type=int, help="of torture")
+    parser.add_argument(
+        "--points", type=int, help="of torture: kills at each named point around a commit, and no rounds"
+    )
     chosen = parser.parse_args()
-    told = {name: getattr(chosen, name) for name in ("rounds", "seed") if getattr(chosen, name) is not None}
+    told = {name: getattr(chosen, name) for name in ("rounds", "seed", "points") if getattr(chosen, name) is not None}
     if told and chosen.name != "torture":
         parser.error(f"--{next(iter(told))} is for torture")
+    if chosen.keep and chosen.points:
+        parser.error("--keep is for the rounds of torture")
     if chosen.keep and chosen.quick:
         parser.error("--keep is for full runs")
     result = importlib.import_module(f"benchmarks.{chosen.name}").run(quick=chosen.quick, **told)

@@ -2,15 +2,15 @@
 
 ``python -m tests.serving.golden_decisions`` adds those of this version.
 
-A folder for each version holds its card, policy and profile, and the records of decisions as the service wrote them. A folder
-that is there is never written again.
+A folder for each version holds its card, policy and profile, and the records of 10,000 decisions as the service wrote them, in
+less than a megabyte. A folder that is there is never written again.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
+import lzma
 import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +31,8 @@ from obligor.serving.releases import Release, compile_release
 from obligor.serving.sources import Sources
 
 FOLDER = Path(__file__).parent / "decisions"
+DECISIONS = 10_000
+_FILE = "decisions.jsonl.xz"
 START = datetime(2026, 11, 26, 20, tzinfo=UTC)
 _TEXTS = {
     "income": ("Income is low", "Income was not stated"),
@@ -148,17 +150,17 @@ def records(release: Release, count: int) -> list[bytes]:
     ]
 
 
-def write(folder: Path, count: int = 300) -> None:
+def write(folder: Path, count: int = DECISIONS) -> None:
     release = release_of()
     folder.mkdir(parents=True)
     for name in ("card", "policy", "profile"):
         (folder / f"{name}.json").write_bytes(getattr(release, name).to_json())
-    with (folder / "decisions.jsonl.gz").open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as file:
-        file.write(b"\n".join(records(release, count)))
+    lines = b"\n".join(records(release, count))
+    (folder / _FILE).write_bytes(lzma.compress(lines, preset=9 | lzma.PRESET_EXTREME))
 
 
 def read(folder: Path) -> list[bytes]:
-    return gzip.decompress((folder / "decisions.jsonl.gz").read_bytes()).split(b"\n")
+    return lzma.decompress((folder / _FILE).read_bytes()).split(b"\n")
 
 
 def digest(lines: list[bytes]) -> str:

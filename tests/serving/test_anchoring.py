@@ -16,8 +16,10 @@ from obligor.adapters.anchors.following import follows, head_of
 from obligor.core.checkpoints import Checkpoint, parse_checkpoint, parse_note
 from obligor.core.errors import IntegrityError, RollbackError, SplitViewError, UnavailableError
 from obligor.core.merkle import Frontier
+from obligor.governance.audit.restores import LostTree, Tree
 from obligor.security.signing import SigningKey, verify_note
 from obligor.serving.anchoring import Anchoring, AnchorState
+from obligor.serving.holding import Hold
 from obligor.serving.meter import NoMeter
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Log:
         self.checkpoints: dict[int, bytes] = {}
         self.anchorings: dict[tuple[str, int], datetime] = {}
         self.down = False
+        self.known_to_be_lost: frozenset[Tree] = frozenset()
 
     def append(self, leaves: int, history: str = "true") -> None:
         first = len(self.hashes)
@@ -63,6 +66,9 @@ class Log:
 
     async def keep_anchoring(self, anchor: str, size: int, *, at: datetime) -> None:
         self.anchorings.setdefault((anchor, size), at)
+
+    async def acknowledged(self) -> frozenset[Tree]:
+        return self.known_to_be_lost
 
     async def anchored(self) -> dict[str, tuple[int, datetime]]:
         newest: dict[str, tuple[int, datetime]] = {}
@@ -413,3 +419,88 @@ def test_two_processes_of_one_service_share_an_anchor_and_the_slower_one_raises_
 
     asyncio.run(rounds(tells=True))
     asyncio.run(rounds(tells=False))
+
+
+# A service over a log that was set back
+
+
+def _tree(log: Log) -> Tree:
+    return Tree(len(log.hashes), Frontier().extend(log.hashes).root)
+
+
+@pytest.mark.parametrize("log", [Log(6), Log(), Log(12, "forged")], ids=["cut", "empty", "rewritten"])
+def test_a_service_begins_over_a_log_that_was_set_back_and_holds_every_act_until_that_is_acknowledged(log: Log) -> None:
+    async def served() -> None:
+        anchor, before, hold = Memory(), Log(9), Hold()
+        await _anchoring(before, anchor).start()
+        anchoring = _anchoring(log, anchor, Memory("new"), hold=hold)
+        await anchoring.begin()
+        assert anchoring.lost == (LostTree("memory", _tree(before)),)
+        with pytest.raises(UnavailableError, match="memory: keeps a log of 9 leaves, which this one does not continue"):
+            hold.refuse()
+        log.append(2, "people who take note")
+        await anchoring.round()
+        assert (bool(hold.because), log.checkpoints) == (True, {})  # nothing is signed either
+        log.known_to_be_lost = frozenset({_tree(before)})
+        await anchoring.round()
+        assert (hold.because, anchoring.lost) == ("", ())
+        await anchoring.round()
+        assert list(log.checkpoints) == [len(log.hashes)]
+        assert anchoring.unanchored == 0  # by the new one
+
+    asyncio.run(served())
+
+
+def test_an_anchor_of_a_lost_log_takes_nothing_until_the_log_has_outgrown_it() -> None:
+    async def served() -> None:
+        anchor, before, log = Memory(), Log(9), Log(6)
+        await _anchoring(before, anchor).start()
+        log.known_to_be_lost = frozenset({_tree(before)})
+        log.append(2, "later")
+        anchoring = _anchoring(log, anchor)
+        await anchoring.start()
+        assert not anchoring.well
+        assert _sizes(anchor.kept) == [9]
+        log.append(2, "later")
+        for _ in range(3):
+            await anchoring.round()
+        assert anchoring.well
+        assert _sizes(anchor.kept) == [9, 10]
+
+    asyncio.run(served())
+
+
+def test_another_loss_than_was_acknowledged_holds_the_service_again() -> None:
+    async def served() -> None:
+        anchor, before, log, hold = Memory(), Log(9), Log(6), Hold()
+        await _anchoring(before, anchor).start()
+        log.known_to_be_lost = frozenset({_tree(before)})
+        anchoring = _anchoring(log, anchor, hold=hold)
+        await anchoring.begin()
+        assert not hold.because
+        before.append(3)
+        anchor.kept.append(KEY.sign_note(Checkpoint(KEY.name, 12, _tree(before).root).text()).encode())
+        log.append(5, "later")
+        for _ in range(3):
+            await anchoring.round()
+        assert "12 leaves" in hold.because
+
+    asyncio.run(served())
+
+
+def test_a_longer_log_that_turns_up_while_the_service_runs_holds_it() -> None:
+    async def served() -> None:
+        anchor, log, hold = Memory(), Log(6), Hold()
+        anchoring = _anchoring(log, anchor, hold=hold)
+        await anchoring.begin()
+        assert not hold.because
+        longer = Log(30)
+        anchor.kept.append(KEY.sign_note(Checkpoint(KEY.name, 30, _tree(longer).root).text()).encode())
+        log.append(1)
+        await anchoring.round()
+        assert "30 leaves" in hold.because
+        anchor.trouble = UnavailableError("memory: did not answer")
+        await anchoring.round()
+        assert "30 leaves" in hold.because  # an anchor that is silent takes nothing back
+
+    asyncio.run(served())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from obligor.core.errors import UnavailableError
 from obligor.serving.meter import NoMeter
@@ -21,13 +21,7 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def anchored(
-    store: Store,
-    settings: Settings,
-    *,
-    meter: Meter | None = None,
-    told: Callable[[AnchorState], None] = lambda _: None,
-) -> AsyncIterator[Anchoring]:
+async def anchored(store: Store, settings: Settings) -> AsyncIterator[Anchoring]:
     """Hold a store against its anchors before anything is written to it, and hand them at the end what was.
 
     Raises
@@ -35,6 +29,32 @@ async def anchored(
     RollbackError, SplitViewError, IntegrityError
         Where an anchor knows a longer log or another one: nothing may be written.
     """
+    async with opened(store, settings) as anchoring:
+        await anchoring.start()
+        yield anchoring
+        await anchoring.round()
+
+
+@asynccontextmanager
+async def held_up(
+    store: Store, settings: Settings, *, meter: Meter, told: Callable[[AnchorState], None]
+) -> AsyncIterator[Anchoring]:
+    """Hold a store against its anchors, as :func:`anchored`; where one knows a longer log or another one, there is a hold.
+
+    Raises
+    ------
+    IntegrityError
+        Where what an anchor has is no checkpoint of this log.
+    """
+    async with opened(store, settings, meter=meter, told=told, hold=store.hold) as anchoring:
+        await anchoring.begin()
+        yield anchoring
+        await anchoring.round()
+
+
+@asynccontextmanager
+async def opened(store: Store, settings: Settings, **beside: Any) -> AsyncIterator[Anchoring]:
+    """Open the anchors that are set, and hold nothing against them yet."""
     from obligor.serving.anchoring import Anchoring
 
     given = read_anchor_settings(os.environ)
@@ -43,14 +63,11 @@ async def anchored(
         key=store.key,
         anchors=open_anchors(given, s3_endpoint=settings.s3_endpoint),
         clock=store.sources.now,
-        meter=meter or NoMeter(),
-        told=told,
         every_s=given.every_s,
+        **{"meter": NoMeter()} | beside,
     )
     try:
-        await anchoring.start()
         yield anchoring
-        await anchoring.round()
     finally:
         anchoring.close()
 

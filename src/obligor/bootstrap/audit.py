@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from obligor.bootstrap.acting import acting
-from obligor.bootstrap.anchors import anchored
+from obligor.bootstrap.anchors import anchored, opened
 from obligor.bootstrap.store import database, existing_database, open_store, service_settings
 from obligor.core.canonical import canonical_json, readable_json
 from obligor.core.checkpoints import parse_verifier_key
@@ -17,6 +17,7 @@ from obligor.core.leaves import time_text
 from obligor.governance.audit.anchored import read_anchors
 from obligor.governance.audit.bundle import Period, leaves_of, write_bundle
 from obligor.governance.audit.findings import Findings
+from obligor.governance.audit.restores import PROPOSED
 from obligor.governance.audit.verifying import verify_log
 from obligor.security.signing import Verifier, open_signing_key, read_signing_key
 from obligor.serving.acts import Act, Submission
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.governance.audit.bundle import BundleSummary
     from obligor.governance.audit.findings import Verdict
+    from obligor.governance.audit.restores import Restore
     from obligor.settings import Settings
     from obligor.telemetry import Progress
 
@@ -53,13 +55,63 @@ class ReceiptText:
         return readable_json(self.plain)
 
 
-def verify_audit(*, anchors: Sequence[Path], key: str | None, progress: Progress) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A proposal to go on with a log that was set back, or its confirmation."""
+
+    restore: Restore
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        it = self.restore
+        return {
+            "restore_id": it.restore_id,
+            "kind": it.kind,
+            "leaf_index": it.index,
+            "size": it.present.size,
+            "lost": [{"anchor": one.anchor, "size": one.tree.size, "root": one.tree.root.hex()} for one in it.lost],
+            "proposed_by": it.proposed_by,
+            "by": it.by,
+        }
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        it = self.restore
+        told = [
+            f"{one.anchor} keeps a log of {one.tree.size:,} leaves; this one has {it.present.size:,}" for one in it.lost
+        ]
+        if it.kind == PROPOSED:
+            return [*told, f"proposed; another person confirms it: obligor audit acknowledge {it.restore_id}"]
+        return [*told, f"acknowledged by {it.proposed_by} and {it.by}, at leaf {it.index:,}; the service goes on"]
+
+
+def acknowledge_restore(restore_id: str | None, *, because: str) -> Noted:
+    """Propose to go on with a log that was set back, or confirm a proposal of another person."""
+    settings, by = service_settings(), read_author(os.environ)
+
+    async def noted(url: str) -> Noted:
+        from obligor.serving.restoring import Restoring
+
+        async with open_store(url, settings) as store, opened(store, settings) as anchoring:
+            await anchoring.look()
+            restoring = Restoring(store.log, store.people, store.recorder, store.sources)
+            if restore_id is None:
+                return Noted(await restoring.propose(anchoring.lost, because=because, by=by))
+            return Noted(await restoring.confirm(restore_id, anchoring.lost, by=by))
+
+    with database(settings) as url:
+        return asyncio.run(noted(url))
+
+
+def verify_audit(*, anchors: Sequence[Path], key: str | None, known: Sequence[int] = (), progress: Progress) -> Verdict:
     """Verify the whole log, against checkpoints of anchors where some are given; nothing is written.
 
     Parameters
     ----------
     key
         The public key of the log, where the verifier knows it; by default that of the deployment's own key.
+    known
+        The leaves of acknowledged losses that the verifier knows of.
     """
     from obligor.adapters.store.log_source import open_log
 
@@ -68,7 +120,14 @@ def verify_audit(*, anchors: Sequence[Path], key: str | None, progress: Progress
     given = read_anchors(anchors, findings)
     public = parse_verifier_key(key) if key else read_signing_key(settings.audit_key).verifier
     with existing_database(settings) as url, open_log(url) as source:
-        return verify_log(source, signatures=Verifier(public), anchors=given, findings=findings, progress=progress)
+        return verify_log(
+            source,
+            signatures=Verifier(public),
+            anchors=given,
+            findings=findings,
+            known=frozenset(known),
+            progress=progress,
+        )
 
 
 def export_audit(

@@ -16,7 +16,7 @@ from obligor.core.errors import InvalidInputError, NotFoundError, ObligorError, 
 from obligor.settings import read_anchor_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from uuid import UUID
 
@@ -35,7 +35,9 @@ _MOST_CANARIES = 10_000
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
-def examine_store(*, strict: bool, canary: Path | None, key: str | None, progress: Progress) -> Examination:
+def examine_store(
+    *, strict: bool, canary: Path | None, key: str | None, known: Sequence[int] = (), progress: Progress
+) -> Examination:
     """Examine the store; what is wrong is told, not raised.
 
     Parameters
@@ -44,6 +46,8 @@ def examine_store(*, strict: bool, canary: Path | None, key: str | None, progres
         A file with strings, one in each line, that may stand nowhere but in records.
     key
         The public key of the log, where the store is a copy that lies apart from its signing key.
+    known
+        The leaves of acknowledged losses that whoever examines knows of.
     """
     from obligor.adapters.store.migrating import NEWEST
     from obligor.governance.audit.doctor import Surroundings, examine
@@ -66,6 +70,7 @@ def examine_store(*, strict: bool, canary: Path | None, key: str | None, progres
             now=datetime.now(UTC),
             canaries=canaries,
             strict=strict,
+            known=frozenset(known),
         )
         return examine(store, around, progress=progress)
 

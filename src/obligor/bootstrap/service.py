@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from obligor import __version__
 from obligor.bootstrap.acting import acting
-from obligor.bootstrap.anchors import anchored
+from obligor.bootstrap.anchors import held_up
 from obligor.bootstrap.gates import open_gates, open_screening
 from obligor.bootstrap.people import open_administration, open_identity
 from obligor.bootstrap.privacy import open_keys, open_sealer
@@ -108,7 +108,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         meter.watch("audit_queue", lambda: store.recorder.waiting)
         releases = Releases(store.archive)
         anchoring = await stack.enter_async_context(
-            anchored(store, settings, meter=meter, told=partial(_tell_of_anchor, journal))
+            held_up(store, settings, meter=meter, told=partial(_tell_of_anchor, journal))
         )
         sealer = await open_sealer(store, settings)
         await _begin(store, made, say)
@@ -272,6 +272,9 @@ async def _begin(store: Store, made: Made | None, say: Callable[[str], None]) ->
     from obligor.serving.issuing import issue
 
     newest = await store.archive.release()
+    if store.hold.because and newest is not None:
+        say(f"NOTHING IS RECORDED: {store.hold.because}\nTwo people decide: obligor audit acknowledge\n")
+        return
     wanted = demonstration() if made is None and newest is None else made
     if wanted is not None and not _is_in_force(wanted, await _opened(store)):
         await put_in_force(store, wanted, by=None if made is None else await acting(store, "release.activate"))
@@ -416,12 +419,15 @@ class _Readiness:
 
     async def states(self) -> Mapping[str, bool]:
         """Tell of each dependency whether it answers, and of the compliance profile whether one is in force."""
-        profile = self._releases.has_profile(self._store.sources.now())
+        found = {
+            "log_is_that_of_its_anchors": not self._store.hold.because,
+            "profile": self._releases.has_profile(self._store.sources.now()),
+        }
         try:
             await self._store.log.size()
         except ObligorError:
-            return {"database": False, "profile": profile}
-        return {"database": True, "profile": profile}
+            return {"database": False} | found
+        return {"database": True} | found
 
 
 async def _run_beside(grpc: Server, readiness: _Readiness, seats: Seats) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from obligor.core.errors import NotFoundError, UnavailableError
+from obligor.serving.holding import Hold
 from obligor.serving.sources import Sources, live_sources
 from obligor.settings import Settings, is_production, read_settings, switch_telemetry_off
 
@@ -42,6 +43,8 @@ class Store:
     screening: PostgresScreening
     privacy: PostgresPrivacy
     evidences: PostgresEvidences
+    hold: Hold
+    """Why nothing may be written now."""
 
 
 def service_settings() -> Settings:
@@ -119,10 +122,10 @@ async def open_store(
     from obligor.security.signing import open_signing_key
 
     key = open_signing_key(settings.audit_key)
-    pool = Pool(url)
+    pool, hold = Pool(url), Hold()
     try:
-        async with PostgresRecorder(url, counted=counted) as recorder:
-            archive, log = PostgresArchive(pool), PostgresLog(pool)
+        async with PostgresRecorder(url, counted=counted, hold=hold) as recorder:
+            archive, log = PostgresArchive(pool), PostgresLog(pool, hold)
             people, changes = PostgresPeople(pool), PostgresProfileChanges(pool)
             yield Store(
                 url,
@@ -137,6 +140,7 @@ async def open_store(
                 reviews=PostgresReviews(pool),
                 screening=PostgresScreening(pool, url),
                 evidences=PostgresEvidences(pool),
+                hold=hold,
             )
     finally:
         await pool.close()

@@ -24,6 +24,15 @@ anchors_option = click.option(
     help="A folder or file of checkpoints that was kept outside the database; may be given several times.",
 )
 
+acknowledged_option = click.option(
+    "--acknowledged",
+    "known",
+    multiple=True,
+    type=click.IntRange(min=0),
+    metavar="LEAF",
+    help="A leaf by which two people acknowledged that the log was set back, and of which you know.",
+)
+
 
 def _time(ctx: click.Context, param: click.Parameter, value: str) -> datetime:  # noqa: ARG001  click's shape
     """Read a day, which begins at midnight UTC, or a time with its offset from UTC."""
@@ -55,18 +64,36 @@ def audit() -> None:
 @audit.command()
 @anchors_option
 @click.option("--key", help="The public key of the log, name+id+base64; by default that of this deployment.")
+@acknowledged_option
 @quiet_option
 @json_option
-def verify(*, anchors: tuple[Path, ...], key: str | None, quiet: bool, as_json: bool) -> None:
+def verify(*, anchors: tuple[Path, ...], key: str | None, known: tuple[int, ...], quiet: bool, as_json: bool) -> None:
     """Verify the whole log, everything kept beside it, and its anchors; exit 1 where anything is wrong."""
     with _installed():
         from obligor.bootstrap.audit import verify_audit
 
     with telling(quiet=quiet or as_json) as progress:
-        verdict = verify_audit(anchors=anchors, key=key, progress=progress)
+        verdict = verify_audit(anchors=anchors, key=key, known=known, progress=progress)
     show(verdict, quiet=quiet and verdict.sound, as_json=as_json)
     if not verdict.sound:
         sys.exit(1)
+
+
+@audit.command()
+@click.argument("restore_id", metavar="[ID]", required=False)
+@click.option("--because", help="Why the log goes on without what is lost; it stands in the audit log's record.")
+@json_option
+def acknowledge(restore_id: str | None, *, because: str | None, as_json: bool) -> None:
+    """Take note that the log was set back: propose to go on without what is lost, or confirm the proposal ID of another.
+
+    Where an anchor keeps a longer log than the store, or another one, the service records nothing until two people have.
+    """
+    if (restore_id is None) == (because is None):
+        raise click.UsageError("wanted --because TEXT, to propose, or an ID, to confirm")
+    with _installed():
+        from obligor.bootstrap.audit import acknowledge_restore
+
+    show(acknowledge_restore(restore_id, because=because or ""), quiet=False, as_json=as_json)
 
 
 @audit.command()

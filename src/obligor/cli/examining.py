@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from obligor.cli.audit import acknowledged_option
 from obligor.cli.options import FILE, json_option, quiet_option, show, telling
 
 if TYPE_CHECKING:
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Make every decision again, and not a sample.")
 @click.option("--canary", type=FILE, help="A file of strings, one a line, that may stand nowhere but in records.")
 @click.option("--key", help="The public key of the log, name+id+base64; by default that of this deployment.")
+@acknowledged_option
 @quiet_option
 @json_option
-def doctor(*, strict: bool, canary: Path | None, key: str | None, quiet: bool, as_json: bool) -> None:
+def doctor(
+    *, strict: bool, canary: Path | None, key: str | None, known: tuple[int, ...], quiet: bool, as_json: bool
+) -> None:
     """Check what must hold in the store of the decision service, whatever happened to it; exit 1 where something does not.
 
     Nothing is written. It may run beside the service, and on a copy of the store.
@@ -28,7 +32,7 @@ def doctor(*, strict: bool, canary: Path | None, key: str | None, quiet: bool, a
     from obligor.bootstrap.examining import examine_store
 
     with telling(quiet=quiet or as_json) as progress:
-        examination = examine_store(strict=strict, canary=canary, key=key, progress=progress)
+        examination = examine_store(strict=strict, canary=canary, key=key, known=known, progress=progress)
     show(examination, quiet=quiet and examination.sound, as_json=as_json)
     if not examination.sound:
         sys.exit(1)

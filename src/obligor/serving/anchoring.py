@@ -5,8 +5,10 @@ the way of a decision: an anchor that is down, slow or lying is counted, told an
 go on. What is not anchored yet could be rewritten unseen by somebody with the database and the signing key; so its extent is
 a metric.
 
-One thing stops a service, and only when it starts: an anchor that signed for a longer log than the store has, or for another
-root. Then the store is an older backup or was rewritten, and nothing may be written after it.
+One thing holds a service up: an anchor with a checkpoint, signed by the key of this log, of a longer log than the store has, or
+of another root. Then the store is an older backup or was rewritten, and nothing is written or signed until two people took note
+of what is lost (``restoring``); the anchor is asked in every round until then. It takes no checkpoint before the log outgrew
+what it keeps: another one stands beside it meanwhile.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ from obligor.core.errors import (
     SplitViewError,
     UnavailableError,
 )
+from obligor.governance.audit.restores import LostTree, Tree
 from obligor.security.signing import verify_note
+from obligor.serving.holding import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -41,8 +45,8 @@ START_S = 30.0
 _CHECKPOINTS = "checkpoints"
 _MOST_DOUBLINGS = 5
 _ADVICE = (
-    "is the store an older backup? Restore the newest one. A new log begins at places of its own: "
-    "name others in OBLIGOR_ANCHORS, and keep these"
+    "is the store an older backup? Restore the newest one. Where there is none, two people take note of what is lost "
+    "(obligor audit acknowledge); a new log begins at places of its own in OBLIGOR_ANCHORS"
 )
 Answer = TypeVar("Answer")
 
@@ -109,6 +113,10 @@ class AnchoredLog(Protocol):
         """Give for each anchor the size of the newest checkpoint that it keeps, and since when."""
         ...
 
+    async def acknowledged(self) -> frozenset[Tree]:
+        """Give the trees of anchors that are lost, as two people acknowledged."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class AnchorState:
@@ -132,6 +140,10 @@ class _Follower:
     at: datetime | None = None
     met: bool = False
     """Whether what it had was held against the log."""
+    against: Tree | None = None
+    """What it has of a longer log, or of another, as long as nobody acknowledged that."""
+    lost: int = 0
+    """The size of what it has of a log that is lost, as two people acknowledged."""
     sent: int = 0
     """The size of what it was handed last."""
     failures: int = 0
@@ -170,6 +182,8 @@ class Anchoring:
     """Called when an anchor fails, and when it does its part again."""
     every_s: float = EVERY_S
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    hold: Hold = field(default_factory=Hold)
+    """What holds all acts of the service up while an anchor shows that the log was set back."""
     _followers: list[_Follower] = field(init=False)
     _signed: _Signed = field(init=False, default=_Signed())
     _size: int = field(init=False, default=0)
@@ -197,10 +211,13 @@ class Anchoring:
         """How many leaves no anchor covers, as of the last round."""
         return max(0, self._size - max((follower.size for follower in self._followers), default=0))
 
-    async def start(self) -> None:
-        """Hold the log against what every anchor has, and hand each the present checkpoint; an anchor may be down.
+    @property
+    def lost(self) -> tuple[LostTree, ...]:
+        """What anchors have of a longer log, or of another, and nobody acknowledged."""
+        return tuple(LostTree(it.anchor.name, it.against) for it in self._followers if it.against is not None)
 
-        Nothing is signed before every anchor that answers agrees: a store that was set back must not get a signature.
+    async def start(self) -> None:
+        """Begin as :meth:`begin` does, and refuse a log that was set back.
 
         Raises
         ------
@@ -210,14 +227,42 @@ class Anchoring:
         UnavailableError
             Where the store does not answer.
         """
+        await self.begin()
+        for follower in self._followers:
+            if follower.against is not None and follower.trouble is not None:
+                raise follower.trouble
+
+    async def begin(self) -> None:
+        """Hold the log against what every anchor has, and hand each the present checkpoint; an anchor may be down.
+
+        Nothing is signed before every anchor that answers agrees: a store that was set back must not get a signature. There
+        is a hold then, and :meth:`round` looks whether it ends.
+
+        Raises
+        ------
+        IntegrityError
+            Where what an anchor has is no checkpoint of this log.
+        UnavailableError
+            Where the store does not answer.
+        """
+        await self.look()
+        await self._sign()
+        met = [follower for follower in self._followers if follower.met]
+        await self._work(met, self._follow, patience_s=START_S)
+        self._refuse_broken()
+
+    async def look(self) -> None:
+        """Hold the log against what every anchor has; write nothing, and hand them nothing.
+
+        Raises
+        ------
+        IntegrityError, UnavailableError
+            As :meth:`begin`.
+        """
         before = await self.log.anchored()
         for follower in self._followers:
             _, follower.at = before.get(follower.anchor.name, (0, None))
         await self._work(self._followers, self._meet, patience_s=START_S)
-        self._refuse_broken()
-        await self._sign()
-        met = [follower for follower in self._followers if follower.met]
-        await self._work(met, self._follow, patience_s=START_S)
         self._refuse_broken()
 
     async def run(self) -> None:
@@ -248,7 +293,7 @@ class Anchoring:
     async def _sign(self) -> None:
         """Sign a checkpoint and keep it in the store, where the log has grown."""
         self._size = await self.log.size()
-        if self._size > self._signed.size:
+        if self._size > self._signed.size and not self.hold.because:
             frontier = await self.log.frontier(self._size)
             note = self.key.sign_note(Checkpoint(self.key.name, frontier.size, frontier.root).text()).encode()
             await self.log.keep_checkpoint(frontier.size, note, at=self.clock())
@@ -278,42 +323,67 @@ class Anchoring:
         was_well = follower.trouble is None
         follower.trouble = trouble
         follower.failures = follower.failures + 1 if trouble else 0
-        follower.pause = (1 << min(follower.failures - 1, _MOST_DOUBLINGS)) - 1 if trouble else 0
+        waits = trouble is not None and follower.against is None  # who may end the hold is asked in every round
+        follower.pause = (1 << min(follower.failures - 1, _MOST_DOUBLINGS)) - 1 if waits else 0
+        self.hold.because = "; ".join(
+            f"{it.anchor}: keeps a log of {it.tree.size:,} leaves, which this one does not continue" for it in self.lost
+        )
         self.meter.healthy(f"anchor {follower.anchor.name}", well=trouble is None)
         if trouble is not None or not was_well:
             self.told(follower.state())
 
     def _refuse_broken(self) -> None:
         for follower in self._followers:
-            if isinstance(follower.trouble, IntegrityError):
+            if isinstance(follower.trouble, IntegrityError) and follower.against is None:
                 raise follower.trouble
 
     async def _meet(self, follower: _Follower) -> None:
-        follower.size = await self._hold_against(follower.anchor)
+        follower.size = await self._hold_against(follower)
         follower.met = True
 
     async def _follow(self, follower: _Follower) -> None:
         """Bring an anchor up to date."""
-        if not follower.met:
+        if not follower.met or follower.against is not None:
             await self._meet(follower)
         anchor, signed = follower.anchor, self._signed
         if signed.size <= follower.sent:
             return
+        if signed.size <= follower.lost:
+            raise UnavailableError(
+                f"{anchor.name}: keeps a lost log of {follower.lost} leaves, and takes nothing before this one has more",
+                hint="name another place in OBLIGOR_ANCHORS, beside this one",
+            )
         try:
             await self._in_thread(lambda: anchor.publish(signed.note))
-        except RollbackError as error:
-            follower.size = await self._overtaken(anchor, error)
+        except (RollbackError, SplitViewError) as error:
+            follower.size = await self._overtaken(follower, error)
             return
+        follower.lost = 0
         follower.size = follower.sent = signed.size
         follower.at = self.clock()
         await self.log.keep_anchoring(anchor.name, signed.size, at=follower.at)
 
-    async def _hold_against(self, anchor: Anchor) -> int:
-        """Hold the log against the newest checkpoint of an anchor; give the size that it has."""
+    async def _hold_against(self, follower: _Follower) -> int:
+        """Hold the log against the newest checkpoint of an anchor; give the size of this log that it has."""
+        anchor = follower.anchor
         note = await self._in_thread(anchor.latest)
         if note is None:
             return 0
         told = self._read(note, anchor)
+        try:
+            await self._require_known(told, anchor)
+        except (RollbackError, SplitViewError):
+            tree = Tree(told.size, told.root)
+            if tree not in await self.log.acknowledged():
+                follower.against = tree
+                raise
+            follower.against, follower.lost = None, told.size
+            return 0
+        follower.against = None
+        return told.size
+
+    async def _require_known(self, told: Checkpoint, anchor: Anchor) -> None:
+        """Refuse a checkpoint of a longer log than this, or of another."""
         size = (
             await self.log.size()
         )  # after the anchor was asked: another process may write and anchor at the same time
@@ -332,7 +402,6 @@ class Anchoring:
                 f"{anchor.name}: has another root for the log of {told.size} leaves: the log was rewritten",
                 hint=_ADVICE,
             )
-        return told.size
 
     def _read(self, data: bytes, anchor: Anchor) -> Checkpoint:
         """Read what an anchor has, which must be signed by the key of this log."""
@@ -348,10 +417,10 @@ class Anchoring:
             )
         return told
 
-    async def _overtaken(self, anchor: Anchor, error: RollbackError) -> int:
+    async def _overtaken(self, follower: _Follower, error: RollbackError | SplitViewError) -> int:
         """Tell a store that was set back from another process of this service that was quicker."""
-        has = await self._hold_against(anchor)
-        if not has and error.size > await self.log.size():
+        has = await self._hold_against(follower)
+        if not has and (isinstance(error, SplitViewError) or error.size > await self.log.size()):
             raise error
         return has
 

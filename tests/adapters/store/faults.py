@@ -22,7 +22,7 @@ class Proxy:
     """
 
     def __init__(self, url: str, folder: Path) -> None:
-        self._to = f"{parse_qs(urlsplit(url).query)['host'][0]}/.s.PGSQL.5432"
+        self.lead_to(url)
         self._socket = folder / ".s.PGSQL.5432"
         self.url = f"{url.partition('?')[0]}?host={folder}"
         self.fault: Fault = "none"
@@ -40,6 +40,10 @@ class Proxy:
         self.cut()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def lead_to(self, url: str) -> None:
+        """Lead who comes from now on to a server."""
+        self._to = f"{parse_qs(urlsplit(url).query)['host'][0]}/.s.PGSQL.5432"
+
     def cut(self) -> None:
         """Break every connection off."""
         for task in self._tasks:
@@ -50,7 +54,7 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        with suppress(asyncio.CancelledError, ConnectionError):
+        with suppress(asyncio.CancelledError, OSError):
             if self.fault != "down":
                 await self._pass(reader, writer)
         writer.transport.abort()

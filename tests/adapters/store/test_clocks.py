@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import psycopg
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from tests.stores import submission
 
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.leaves import parse_leaf
+from obligor.serving.acts import Search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,3 +117,48 @@ def test_two_recorders_five_minutes_apart_keep_one_order(store_url: str) -> None
         times = [parse_leaf(row[0]).at for row in connection.execute("SELECT body FROM obligor.leaf ORDER BY index")]
     assert times == sorted(times)
     assert times[1] == times[0] == NOON + timedelta(minutes=5)
+
+
+LEAP = datetime(2027, 6, 30, 23, 59, 59, tzinfo=UTC)
+"""The last second of a half-year, which a clock that knows leap seconds shows twice."""
+
+
+def _decide_when(url: str, times: Sequence[datetime]) -> list[tuple[datetime, datetime, str]]:
+    async def decided() -> None:
+        clock = Clock(START)
+        async with lending(url, clock=clock) as lender:
+            for at, time in enumerate(times):
+                clock.now = time - timedelta(
+                    seconds=1
+                )  # it goes a second at the first look, which is the decision's time
+                await lender.decide(1, first=at)
+
+    asyncio.run(decided())
+    return _log(url)
+
+
+def test_a_second_that_comes_twice_does_not_take_the_log_back(store_url: str) -> None:
+    milli = timedelta(milliseconds=1)
+    shown = [LEAP + 100 * milli, LEAP + 900 * milli, LEAP + 100 * milli, LEAP + 950 * milli, LEAP + 1000 * milli]
+    log = _decide_when(store_url, shown)
+    assert [said for _, said, _ in log] == shown
+    assert [at for at, _, _ in log] == [*shown[:2], shown[1], *shown[3:]]
+
+
+def test_the_hour_that_summer_time_shows_twice_is_two_hours_in_the_log(store_url: str) -> None:
+    """Half past two of 31 October 2027 in Berlin comes twice; the server speaks Berlin's time to everybody."""
+    name, zone = store_url.partition("?")[0].rpartition("/")[2], ZoneInfo("Europe/Berlin")
+    with psycopg.connect(store_url, autocommit=True) as owner:
+        owner.execute(f"ALTER DATABASE {name} SET timezone = 'Europe/Berlin'".encode())
+    twice = [datetime(2027, 10, 31, 2, 30, tzinfo=zone, fold=fold) for fold in (0, 1)]
+    log = _decide_when(store_url, [time.astimezone(UTC) for time in twice])
+    assert [said.isoformat() for _, said, _ in log] == ["2027-10-31T00:30:00+00:00", "2027-10-31T01:30:00+00:00"]
+    assert [at for at, _, _ in log] == [said for _, said, _ in log]
+
+    async def found(since: datetime, until: datetime) -> int:
+        async with lending(store_url) as lender:
+            return len(await lender.archive.search(Search(since=since, until=until)))
+
+    half = timedelta(minutes=30)
+    for time in (it.astimezone(UTC) for it in twice):
+        assert asyncio.run(found(time - half, time + half)) == 1

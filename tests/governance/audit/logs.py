@@ -223,6 +223,9 @@ class MemoryLog:
     def leaves(self, start: int = 0, stop: int | None = None) -> Iterator[StoredLeaf]:
         return (leaf for leaf in self.kept if start <= leaf.index and (stop is None or leaf.index < stop))
 
+    def restores(self) -> Iterator[StoredLeaf]:
+        return (leaf for leaf in self.leaves() if leaf.kind.startswith("restore."))
+
     def hashes(self, level: int, start: int, stop: int) -> Sequence[bytes]:
         rows = self.kept if level == 0 else [node for node in self.nodes_kept if node.level == level]
         return [row.hash for row in rows if start <= row.index < stop]

@@ -77,6 +77,50 @@ def test_a_full_service_refuses_what_is_asked_next_with_a_problem() -> None:
     run(main())
 
 
+GET = b"GET /v1/card HTTP/1.1\r\nhost: x\r\nauthorization: Bearer one\r\n\r\n"
+
+
+@pytest.mark.parametrize("heeded", [True, False], ids=["for a moment", "for an hour"])
+def test_a_connection_whose_request_was_shed_rests_and_others_are_served(heeded: bool) -> None:  # noqa: FBT001
+    async def main() -> None:
+        of = house(most_open=1)
+        limits = RunLimits(notice_seconds=0.0, wire=WireLimits(shed_seconds=0.01 if heeded else 3600.0))
+        async with served(of.app, seats=of.door.seats, limits=limits) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            of.door.seats.open = 1
+            writer.write(GET)
+            assert (await reader.read(1 << 16)).startswith(b"HTTP/1.1 503 ")
+            of.door.seats.open = 0
+            writer.write(GET)
+            if heeded:
+                assert (await reader.read(1 << 16)).startswith(b"HTTP/1.1 200 ")
+            else:
+                another = GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+                assert (await say(server.port, another)).startswith(b"HTTP/1.1 200 ")
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(reader.read(1), 0.2)
+            writer.close()
+
+    run(main())
+
+
+def test_one_client_that_takes_more_than_its_seats_rests_too() -> None:
+    async def main() -> None:
+        of = house(most_open=2)
+        limits = RunLimits(notice_seconds=0.0, wire=WireLimits(shed_seconds=3600.0))
+        async with served(of.app, seats=of.door.seats, limits=limits) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            with of.door.seats.of("lender-one"):
+                writer.write(GET)
+                assert (await reader.read(1 << 16)).startswith(b"HTTP/1.1 429 ")
+            writer.write(GET)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(reader.read(1), 0.2)
+            writer.close()
+
+    run(main())
+
+
 def test_a_seat_is_given_back_however_a_request_ends() -> None:
     async def main() -> None:
         of = house()

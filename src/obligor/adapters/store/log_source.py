@@ -12,6 +12,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from obligor.adapters.store.address import check_server, connection_info, unavailable
+from obligor.adapters.store.proofs import RESTORES
 from obligor.core.leaves import time_text
 from obligor.core.merkle import StoredNode
 from obligor.governance.audit.source import StoredArtefact, StoredLeaf, StoredNote, StoredRequest, StoredRow
@@ -64,6 +65,10 @@ class PostgresLogSource:
     def leaves(self, start: int = 0, stop: int | None = None) -> Iterator[StoredLeaf]:
         """Give leaves from an index (closed) to another (open) or to the end, by index."""
         return (StoredLeaf(**row) for row in self._stream(_LEAVES, (start, stop)))
+
+    def restores(self) -> Iterator[StoredLeaf]:
+        """Give the leaves by which people took note that the log was set back, by index."""
+        return (StoredLeaf(**row) for row in self._stream(RESTORES))
 
     def hashes(self, level: int, start: int, stop: int) -> Sequence[bytes]:
         """Give stored hashes of a level: of leaves (0), or of nodes."""

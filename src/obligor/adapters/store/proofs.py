@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from obligor.core.merkle import Frontier, consistency_proof, frontier_of, inclusion_proof
+from obligor.governance.audit.restores import acknowledgements, read_restores
+from obligor.governance.audit.source import StoredLeaf
+from obligor.serving.holding import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -12,18 +15,27 @@ if TYPE_CHECKING:
 
     from obligor.adapters.store.pool import Pool
     from obligor.core.merkle import Stored
+    from obligor.governance.audit.restores import Restore, Tree
 
 Proof = TypeVar("Proof")
 
 _HASHES: Final = "SELECT hash FROM obligor.leaf WHERE index >= %s AND index < %s ORDER BY index"
 _NODES: Final = "SELECT hash FROM obligor.node WHERE level = %s AND index >= %s AND index < %s ORDER BY index"
 
+RESTORES: Final = """
+    SELECT index, kind, leaf.body, hash, record.body AS record, salt
+    FROM obligor.leaf LEFT JOIN obligor.record ON leaf_index = index
+    WHERE kind IN ('restore.proposed', 'restore.acknowledged') ORDER BY index
+"""
+"""By an index of its own, which holds these few leaves alone."""
+
 
 class PostgresLog:
-    """The audit log of a running service."""
+    """The audit log of a running service; while there is a hold, no new checkpoint of it is kept."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, hold: Hold | None = None) -> None:
         self._pool = pool
+        self._hold = hold or Hold()
 
     async def size(self) -> int:
         """Give the number of leaves."""
@@ -72,6 +84,7 @@ class PostgresLog:
 
     async def keep_checkpoint(self, size: int, note: bytes, *, at: datetime) -> None:
         """Keep a checkpoint; the first of a size stays."""
+        self._hold.refuse()
         await self._pool.write(
             "INSERT INTO obligor.checkpoint (size, at, note) VALUES (%s, %s, %s) ON CONFLICT (size) DO NOTHING",
             (size, at, note),
@@ -90,6 +103,14 @@ class PostgresLog:
             "SELECT DISTINCT ON (anchor) anchor, size, at FROM obligor.anchoring ORDER BY anchor, size DESC"
         )
         return {row["anchor"]: (row["size"], row["at"]) for row in found}
+
+    async def restores(self) -> tuple[Restore, ...]:
+        """Give the acts by which people took note that the log was set back, by index."""
+        return read_restores(StoredLeaf(**row) for row in await self._pool.rows(RESTORES))
+
+    async def acknowledged(self) -> frozenset[Tree]:
+        """Give the trees of anchors that are lost, as two people acknowledged."""
+        return frozenset().union(*(it.names for it in acknowledgements(await self.restores())))
 
     async def _proved(self, make: Callable[[Stored], Proof]) -> Proof:
         """Make a proof out of tiles, each read when it turns out to be needed; a proof takes a handful."""

@@ -41,6 +41,7 @@ from obligor.core.errors import (
 )
 from obligor.core.merkle import Frontier, frontier_of
 from obligor.serving.acts import Recorded
+from obligor.serving.holding import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -128,10 +129,16 @@ class PostgresRecorder:
     """Records acts in PostgreSQL; ``async with`` starts and ends it."""
 
     def __init__(
-        self, url: str, *, bounds: Bounds | None = None, counted: Callable[[int, float], None] = lambda *_: None
+        self,
+        url: str,
+        *,
+        bounds: Bounds | None = None,
+        counted: Callable[[int, float], None] = lambda *_: None,
+        hold: Hold | None = None,
     ) -> None:
         """``counted`` is told of each commit: how many acts shared it, and how many seconds it took."""
         self._url = url
+        self._hold = hold or Hold()
         self._counted = counted
         self._bounds = bounds or Bounds()
         patience_ms = int(self._bounds.patience_s * 1000)
@@ -198,6 +205,7 @@ class PostgresRecorder:
     def _enqueue(self, submission: Submission) -> _Waiting:
         if not submission.acts:
             raise InvalidInputError("a submission without an act; wanted one or more")
+        self._hold.refuse()
         if self._closing or self._writer is None:
             raise UnavailableError("the recorder is not running")
         if self._queued and self._queued + len(submission.acts) > self._bounds.waiting:

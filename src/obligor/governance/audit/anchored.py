@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Final
 from obligor.core.checkpoints import MOST_NOTE_BYTES, Checkpoint, parse_checkpoint, parse_note
 from obligor.core.errors import AuditError, InvalidInputError
 from obligor.governance.audit.findings import Findings, Kind
+from obligor.governance.audit.restores import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from obligor.governance.audit.restores import Restore
     from obligor.governance.audit.source import Signatures
 
 SUFFIX: Final = ".checkpoint"
@@ -28,6 +30,8 @@ class AnchoredNote:
 
     place: str
     note: bytes
+    keeper: str = ""
+    """The anchor: what keeps the checkpoints of one log, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class AnchoredHead:
 
     place: str
     checkpoint: Checkpoint
+    keeper: str = ""
 
 
 def read_anchors(places: Iterable[Path], findings: Findings) -> tuple[AnchoredNote, ...]:
@@ -49,18 +54,58 @@ def read_anchors(places: Iterable[Path], findings: Findings) -> tuple[AnchoredNo
     return tuple(note for place in places for note in _read_place(place, findings))
 
 
-def heads_of(notes: Iterable[AnchoredNote], signatures: Signatures, findings: Findings) -> tuple[AnchoredHead, ...]:
-    """Give the tree heads of notes whose form and signature are right, by size; two roots for one size are a split view."""
-    heads: dict[int, AnchoredHead] = {}
-    for each in notes:
-        checkpoint = _signed_head(each, signatures, findings)
-        if checkpoint is None:
-            continue
-        known = heads.setdefault(checkpoint.size, AnchoredHead(each.place, checkpoint))
-        if known.checkpoint.root != checkpoint.root:
-            said = f"{known.place} and {each.place} keep different roots for {checkpoint.size} leaves, both signed"
-            findings.add(Kind.SPLIT_VIEW, _last_known(heads, checkpoint.size), said)
-    return tuple(heads[size] for size in sorted(heads))
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """Tree heads that the log must go on from, and those that it lost, with who acknowledged that."""
+
+    heads: tuple[AnchoredHead, ...]
+    lost: tuple[tuple[AnchoredHead, Restore], ...]
+
+
+def signed_heads(notes: Iterable[AnchoredNote], signatures: Signatures, findings: Findings) -> tuple[AnchoredHead, ...]:
+    """Give the tree heads of notes whose form and signature are right."""
+    found = ((each, _signed_head(each, signatures, findings)) for each in notes)
+    return tuple(AnchoredHead(each.place, head, each.keeper) for each, head in found if head is not None)
+
+
+def part_lost(heads: Iterable[AnchoredHead], acknowledged: Iterable[Restore]) -> Parted:
+    """Part heads of a log that was lost, as two people acknowledged, from those that must be of this one.
+
+    The two named the newest head of an anchor. An anchor takes no shorter log than it has: so what else it keeps above the
+    log that was there then, and up to that head, is of the lost one. What other anchors keep is not; and where the log had
+    grown past that head before anybody looked, what lies below it cannot be told from a rewrite, and stays wrong.
+    """
+    given, known = tuple(heads), tuple(acknowledged)
+    names = {(head.keeper, Tree(head.checkpoint.size, head.checkpoint.root)) for head in given}
+    kept, lost = [], []
+    for head in given:
+        restore = next((it for it in known if _is_lost(head, it, names)), None)
+        if restore is None:
+            kept.append(head)
+        else:
+            lost.append((head, restore))
+    return Parted(tuple(kept), tuple(lost))
+
+
+def _is_lost(head: AnchoredHead, restore: Restore, names: set[tuple[str, Tree]]) -> bool:
+    size = head.checkpoint.size
+    if Tree(size, head.checkpoint.root) in restore.names:
+        return True
+    return size > restore.present.size and any(
+        size <= tree.size and (head.keeper, tree) in names for tree in restore.names
+    )
+
+
+def one_for_each_size(heads: Iterable[AnchoredHead], findings: Findings) -> tuple[AnchoredHead, ...]:
+    """Give heads by size; two roots for one size are a split view."""
+    known: dict[int, AnchoredHead] = {}
+    for head in heads:
+        size = head.checkpoint.size
+        first = known.setdefault(size, head)
+        if first.checkpoint.root != head.checkpoint.root:
+            said = f"{first.place} and {head.place} keep different roots for {size} leaves, both signed"
+            findings.add(Kind.SPLIT_VIEW, _last_known(known, size), said)
+    return tuple(known[size] for size in sorted(known))
 
 
 def _last_known(heads: dict[int, AnchoredHead], size: int) -> int:
@@ -96,7 +141,7 @@ def _read_place(place: Path, findings: Findings) -> Sequence[AnchoredNote]:
 def _read(path: Path) -> AnchoredNote:
     try:
         with path.open("rb") as file:
-            return AnchoredNote(str(path), file.read(MOST_NOTE_BYTES + 1))
+            return AnchoredNote(str(path), file.read(MOST_NOTE_BYTES + 1), str(path.parent))
     except OSError as error:
         raise InvalidInputError(f"{path}: cannot be read ({error.strerror})") from None
 

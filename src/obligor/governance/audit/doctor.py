@@ -24,6 +24,7 @@ from obligor.governance.audit.anchored import AnchoredNote
 from obligor.governance.audit.examination import Check, Examination, Faults, judged
 from obligor.governance.audit.findings import Kind
 from obligor.governance.audit.projections import AtLeaves
+from obligor.governance.audit.restores import ACKNOWLEDGED, are_one_person
 from obligor.governance.audit.source import LogSource
 from obligor.governance.audit.told import Told
 from obligor.governance.audit.verifying import verify_log
@@ -123,6 +124,8 @@ class Surroundings:
     now: datetime
     canaries: tuple[str, ...] = ()
     strict: bool = False
+    known: frozenset[int] = frozenset()
+    """The leaves by which two people acknowledged that the log was set back, as far as is known here."""
 
 
 def examine(store: Examined, around: Surroundings, *, progress: Progress) -> Examination:
@@ -131,8 +134,8 @@ def examine(store: Examined, around: Surroundings, *, progress: Progress) -> Exa
     schema = _schema(found, around.newest)
     if found is None:
         return Examination((schema,))
-    notes = [AnchoredNote(each.name, each.note) for each in around.anchors if each.note is not None]
-    log = verify_log(store, signatures=around.signatures, anchors=notes, progress=progress)
+    notes = [AnchoredNote(each.name, each.note, each.name) for each in around.anchors if each.note is not None]
+    log = verify_log(store, signatures=around.signatures, anchors=notes, known=around.known, progress=progress)
     walk = _Walk(around, size=log.size, told=Told(AtLeaves(store.events())))
     with progress.step("reading every decision", total=log.size) as advance:
         for count, leaf in enumerate(store.leaves(), start=1):
@@ -187,7 +190,12 @@ class _Walk:
             return  # what cannot be read is found where the log is verified
         if leaf.kind == "role.granted":
             self._take_grant(leaf, said)
-            return  # what cannot be read is found where the log is verified
+            return
+        if leaf.kind == ACKNOWLEDGED:
+            self.counts["restores"] += 1
+            if are_one_person(str(said.get("by")), str(said.get("proposed_by"))):
+                self.alone.add(f"restore {leaf.subject}: proposed and acknowledged by one person")
+            return
         self.told.take(stored.index, leaf, said)
         if leaf.kind not in ("decision", "outcome"):
             return
@@ -284,13 +292,14 @@ def _whole_and_repeatable(log: LogVerdict, walk: _Walk, *, strict: bool) -> Chec
 
 def _anchored(log: LogVerdict, anchors: Sequence[Reached]) -> Check:
     faults = [str(finding) for finding in log.findings]
+    note = "; ".join(str(finding) for finding in log.acknowledged)
     faults += [f"{each.name}: {each.trouble}" for each in anchors if each.trouble]
     if not anchors:
         faults.append("no anchor is set: a rewrite by somebody with the database and the signing key would not be seen")
     elif log.size and not log.anchored:
         faults.append("no anchor that tells what it has confirms the log")
     counts = {"leaves": log.size, "anchors": len(anchors), "leaves after the newest anchored": log.size - log.anchored}
-    return judged("I4", "the audit log verifies and is anchored", Faults(faults), counts)
+    return judged("I4", "the audit log verifies and is anchored", Faults(faults), counts, note=note)
 
 
 def _canaries(store: Examined, canaries: Sequence[str]) -> Check:
@@ -304,10 +313,11 @@ def _canaries(store: Examined, canaries: Sequence[str]) -> Check:
 
 def _by_two(walk: _Walk) -> Check:
     claim = "nobody approves their own work"
-    if not walk.counts["granted"]:
+    counts = {"roles granted": walk.counts["granted"], "losses acknowledged": walk.counts["restores"]}
+    if not any(counts.values()):
         return Check("I5", claim, "not applicable", "no role was granted")
     note = "by the names that people gave themselves on the command line"
-    return judged("I5", claim, walk.alone, {"roles granted": walk.counts["granted"]}, note=note)
+    return judged("I5", claim, walk.alone, {what: count for what, count in counts.items() if count}, note=note)
 
 
 def _apart(store: Examined, walk: _Walk) -> Check:

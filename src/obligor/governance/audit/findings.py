@@ -127,6 +127,8 @@ class Verdict:
     findings: tuple[Finding, ...]
     cautions: tuple[str, ...]
     """What this verdict cannot exclude."""
+    acknowledged: tuple[Finding, ...] = ()
+    """What was wrong, as two people acknowledged and whoever verifies knows."""
 
     @property
     def sound(self) -> bool:
@@ -143,6 +145,7 @@ class Verdict:
             "anchored": self.anchored,
             "findings": [finding.to_plain() for finding in self.findings],
             "cautions": list(self.cautions),
+            "acknowledged": [finding.to_plain() for finding in self.acknowledged],
         }
 
     def lines(self) -> list[str]:
@@ -150,5 +153,6 @@ class Verdict:
         read = ", ".join(f"{count:,} {name}" for name, count in self.counts.items() if count)
         told = [f"log: {self.size:,} leaves, root {self.root.hex()[:_MOST_HEX]}…; read {read or 'nothing'}"]
         told += [f"WRONG  {finding}" for finding in self.findings]
+        told += [f"KNOWN  {finding}" for finding in self.acknowledged]
         told += [f"note   {caution}" for caution in self.cautions]
         return [*told, "sound" if self.sound else f"NOT SOUND: {len(self.findings)} kinds of findings"]

@@ -76,6 +76,10 @@ class LogSource(Protocol):
         """Give leaves from an index (closed) to another (open) or to the end, by index."""
         ...
 
+    def restores(self) -> Iterator[StoredLeaf]:
+        """Give the leaves by which people took note that the log was set back, by index."""
+        ...
+
     def hashes(self, level: int, start: int, stop: int) -> Sequence[bytes]:
         """Give stored hashes of a level: of leaves (0), or of nodes."""
         ...

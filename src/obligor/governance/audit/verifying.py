@@ -18,16 +18,18 @@ import msgspec
 from obligor.core.errors import AuditError
 from obligor.core.leaves import actor, is_committed, parse_leaf
 from obligor.core.merkle import Frontier, StoredNode, leaf_hash
-from obligor.governance.audit.anchored import AnchoredHead, AnchoredNote, heads_of
-from obligor.governance.audit.findings import Findings, Kind, Verdict
+from obligor.governance.audit.anchored import AnchoredHead, AnchoredNote, one_for_each_size, part_lost, signed_heads
+from obligor.governance.audit.findings import Finding, Findings, Kind, Verdict
 from obligor.governance.audit.heads import Heads
 from obligor.governance.audit.projections import Act, Projections
+from obligor.governance.audit.restores import acknowledgements, read_restores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from obligor.core.leaves import Leaf
+    from obligor.governance.audit.restores import Restore
     from obligor.governance.audit.source import LogSource, Signatures, StoredLeaf
     from obligor.telemetry import Progress
 
@@ -44,6 +46,7 @@ def verify_log(
     signatures: Signatures,
     anchors: Iterable[AnchoredNote] = (),
     findings: Findings | None = None,
+    known: frozenset[int] = frozenset(),
     progress: Progress,
 ) -> Verdict:
     """Verify a log, and tell everything that is wrong.
@@ -54,12 +57,17 @@ def verify_log(
         Checkpoints that were kept outside the store.
     findings
         What was found before, while the anchors were read.
+    known
+        The leaves by which two people acknowledged that the log was set back, as far as whoever verifies knows of them. The
+        log itself cannot vouch for them: whoever holds the database and the key could have written them.
     """
     found = findings or Findings()
     for said in source.unguarded():
         found.add(Kind.UNGUARDED, None, said, about=said)
     given = tuple(anchors)
-    walk = _Walk(source, signatures, heads_of(given, signatures, found), found)
+    parted = part_lost(signed_heads(given, signatures, found), acknowledgements(read_restores(source.restores())))
+    acknowledged = _tell_lost(parted.lost, known, found)
+    walk = _Walk(source, signatures, one_for_each_size(parted.heads, found), found)
     with progress.step("verifying the log", total=source.head()) as advance:
         for count, leaf in enumerate(source.leaves(), start=1):
             walk.take(leaf)
@@ -73,7 +81,21 @@ def verify_log(
         anchored=walk.anchored,
         findings=found.all(),
         cautions=_cautions(walk, given=bool(given)),
+        acknowledged=acknowledged,
     )
+
+
+def _tell_lost(
+    lost: Iterable[tuple[AnchoredHead, Restore]], known: frozenset[int], findings: Findings
+) -> tuple[Finding, ...]:
+    """Tell of logs that were lost and acknowledged: as known, or as wrong where whoever verifies does not know of it."""
+    told = Findings()
+    for head, it in sorted(lost, key=lambda pair: -pair[0].checkpoint.size):
+        size, who = head.checkpoint.size, f"{it.proposed_by} and {it.by} acknowledged that at leaf {it.index:,}"
+        said = f"{head.place} keeps a log of {size:,} leaves, lost from leaf {it.present.size:,} on; {who}"
+        into, more = (told, "") if it.index in known else (findings, f" (--acknowledged {it.index}: you know of it)")
+        into.add(Kind.ROLLED_BACK, it.present.size, said + more, about=f"acknowledged {it.index}")
+    return told.all()
 
 
 def _cautions(walk: _Walk, *, given: bool) -> tuple[str, ...]:

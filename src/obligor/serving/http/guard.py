@@ -18,6 +18,7 @@ from obligor.serving.http.bodies import ClientGoneError
 from obligor.serving.http.door import CALLER, peer_of
 from obligor.serving.http.heads import HEADERS_WANTED, NO_PAGE, PAGE, POLICY, are_too_large
 from obligor.serving.http.problems import CLOSE, FAULT, HEADERS, HttpProblemError, answer_of, places
+from obligor.serving.http.wire import SHED
 from obligor.serving.refusals import TOLD_OF
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from obligor.serving.http.problems import Answer
 
 _OTHER = "other"
+_TOO_MANY = 429
 _log = logging.getLogger("obligor.http")
 
 
@@ -48,6 +50,8 @@ class Guard:
             await self._seat(scope, receive, out)
         finally:
             meter.left(_route_of(scope), out.status, perf_counter() - started)
+            if out.status == _TOO_MANY:
+                _shed(scope)
             if out.status in TOLD_OF:
                 self._tell_of_refusal(scope, out.status)
 
@@ -66,6 +70,7 @@ class Guard:
         elif seats.open >= seats.most:
             self._door.meter.refused("shed")
             await out.answer(answer_of(UnavailableError("too many requests are open; nothing was recorded", told=True)))
+            _shed(scope)
         else:
             seats.open += 1
             try:
@@ -91,6 +96,12 @@ class Guard:
             _log.error("%s at %s", type(error).__name__, places(error))
             if not out.status:
                 await out.answer(answer_of(FAULT))
+
+
+def _shed(scope: Scope) -> None:
+    """Let the connection of a request that was shed rest, where it can."""
+    if (shed := scope.get(SHED)) is not None:
+        shed()
 
 
 class Outgoing:

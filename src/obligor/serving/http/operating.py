@@ -40,8 +40,9 @@ async def live() -> Response:
     "/health/ready",
     operation_id="ready",
     summary="Whether the service can decide",
-    description="503 where something that it stands on is down, where nothing is in force, or where it is about to stop; "
-    "degraded, and still 200, where an anchor of the audit log is down.",
+    description="503 where something that it stands on is down, where nothing is in force, where an anchor shows that the "
+    "audit log was set back and nobody acknowledged that, or where it is about to stop; degraded, and still 200, where an "
+    "anchor of the audit log is down.",
     response_model=shapes.ReadinessTold,
     responses=_OPEN | {503: {"description": "It cannot, and why.", "model": shapes.ReadinessTold}},
     dependencies=[Depends(only())],

@@ -3,10 +3,14 @@
 Uvicorn waits for a request for ever and keeps all of its head. Here a head has a size, a head and a body have a time, and
 where there are more sockets than the service may hold, one that waits idle gives way, the longest idle first: those who ask
 are served. Times are looked at a few times a second for all connections together, which costs a request nothing.
+
+A connection whose request was shed is not read for as long as its client was told to stay away: to refuse costs as much as to
+decide, and who comes again at once would take the time of those who were let in.
 """
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -17,6 +21,8 @@ from obligor.serving.http.problems import HEADERS, MALFORMED, PROBLEM_JSON, SLOW
 if TYPE_CHECKING:
     import asyncio
 
+SHED = "obligor.shed"
+"""Where a request's scope has what lets its connection rest."""
 _LOOKS = 5
 _LONGEST_LOOK_SECONDS = 1.0
 
@@ -30,6 +36,8 @@ class WireLimits:
     request_seconds: float = 30.0
     """To the end of its body."""
     head_bytes: int = 32 << 10
+    shed_seconds: float = 1.0
+    """For how long nothing is read after a request was shed, at least: what Retry-After says. At most it is twice that."""
     connections: int = 4000
 
     @property
@@ -89,6 +97,7 @@ class WireProtocol(HttpToolsProtocol):
         """Let the request go on."""
         self.end_head()
         super().on_headers_complete()
+        cast("dict[str, Any]", self.scope)[SHED] = self.shed  # for the guard, which knows no connections
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
@@ -110,6 +119,17 @@ class WireProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if not self.transport.is_closing() and not self.pipeline:
             self._rest()
+
+    def shed(self) -> None:
+        """Read nothing for a while: a request was shed."""
+        if not self.transport.is_closing():
+            self.flow.pause_reading()
+            seconds = random.uniform(1, 2) * self.limits.shed_seconds  # noqa: S311  so that they do not all come at once
+            self.loop.call_later(seconds, self._listen)
+
+    def _listen(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection that nobody uses, but not while its client still takes an answer, however slowly."""

@@ -1,0 +1,141 @@
+"""How long admitted requests take while ten times as many are sent as have a place, and slow clients hold sockets.
+
+A client's *places* are half of all that a service works on at once; more are shed with 429 or 503. The load comes from wrk:
+first as many connections as there are places, then ten times as many, beside sockets that send a header a byte at a time. What
+counts are requests of four connections beside it, of the same client: the 99th percentile of those that were admitted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import tempfile
+import time
+from collections import Counter
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.service import wrk
+from benchmarks.service.crashes import PATH, Victim
+from benchmarks.service.lender import bodies
+from benchmarks.service.servers import HOST
+from obligor.serving.seats import Seats
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import aiohttp
+
+TIMES = 10
+PROBES, SLOW_CLIENTS = 4, 200
+SECONDS, QUICK_SECONDS = 30, 6
+PLACES = Seats().most_of_one
+_SHED = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+
+
+@dataclass
+class Probed:
+    """What the requests beside a load saw: the seconds of those admitted, and how many had which status."""
+
+    seconds: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    ready: Counter[int] = field(default_factory=Counter)
+    load: wrk.Figures | None = None
+
+    @property
+    def p99_ms(self) -> float:
+        """The 99th percentile of those admitted, by the nearest rank."""
+        return 1000 * sorted(self.seconds)[math.ceil(0.99 * len(self.seconds)) - 1]
+
+
+def run(*, quick: bool) -> dict[str, object]:
+    """Measure; ``quick`` is short."""
+    wrk.require_wrk()
+    seconds = QUICK_SECONDS if quick else SECONDS
+    with tempfile.TemporaryDirectory(prefix="obligor-overload-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        with Victim(folder) as victim:
+            asyncio.run(_beside(victim, PLACES // 2, seconds=2, slow=0))  # warm
+            full = asyncio.run(_beside(victim, PLACES - PROBES, seconds=seconds, slow=0))
+            over = asyncio.run(_beside(victim, TIMES * PLACES, seconds=seconds, slow=SLOW_CLIENTS))
+            left = asyncio.run(_beside(victim, PLACES // 2, seconds=2, slow=0))
+    for what, it in (("every place taken", full), (f"{TIMES} times the load", over)):
+        print(
+            f"{what}: admitted {len(it.seconds):,}, p99 {it.p99_ms:.1f} ms; statuses {dict(it.statuses)}; {it.load}",
+            flush=True,
+        )
+    strange = set(over.statuses) - {HTTPStatus.CREATED} - _SHED
+    return {
+        "places": PLACES,
+        "overload_p99_ratio": round(over.p99_ms / full.p99_ms, 2),
+        "p99_ms": {"full": round(full.p99_ms, 1), "overload": round(over.p99_ms, 1)},
+        "admitted": {"full": len(full.seconds), "overload": len(over.seconds)},
+        "shed": sum(over.statuses[it] for it in _SHED),
+        "strange": sum(over.statuses[it] for it in strange),
+        "ready_while_overrun": over.ready == Counter({HTTPStatus.OK: sum(over.ready.values())}),
+        "admitted_after": set(left.statuses) == {HTTPStatus.CREATED},
+    }
+
+
+async def _beside(victim: Victim, connections: int, *, seconds: int, slow: int) -> Probed:
+    """Load with so many connections, and give what requests beside them saw."""
+    headers = (("Authorization", f"Bearer {victim.key}"),)
+    load, probed = wrk.Load(f"http://{HOST}:{victim.port}", PATH, tuple(bodies()), headers), Probed()
+    async with _slow_clients(victim.port, slow):
+        with wrk.start(load, connections=connections, seconds=seconds + 1) as running:
+            await asyncio.sleep(0.5)
+            end = time.monotonic() + seconds
+            async with victim.client(connections=PROBES + 1) as client:
+                await asyncio.gather(
+                    _watch(client, probed, end), *(_probe(victim, client, probed, end) for _ in range(PROBES))
+                )
+            probed.load = await asyncio.to_thread(running.figures, strict=False)
+    return probed
+
+
+async def _probe(victim: Victim, client: aiohttp.ClientSession, probed: Probed, end: float) -> None:
+    while time.monotonic() < end:
+        key, body = victim.request()
+        began = time.perf_counter()
+        async with client.post(PATH, data=body, headers={"Idempotency-Key": key}) as answer:
+            await answer.read()
+        probed.statuses[answer.status] += 1
+        if answer.status == HTTPStatus.CREATED:
+            probed.seconds.append(time.perf_counter() - began)
+        await asyncio.sleep(0.005)
+
+
+async def _watch(client: aiohttp.ClientSession, probed: Probed, end: float) -> None:
+    """Ask whether the service is ready, as who runs it does."""
+    while time.monotonic() < end:
+        async with client.get("/health/ready") as answer:
+            probed.ready[answer.status] += 1
+        await asyncio.sleep(0.25)
+
+
+@asynccontextmanager
+async def _slow_clients(port: int, count: int) -> AsyncIterator[None]:
+    """Hold sockets that send a request a byte at a time; who is cut off comes again."""
+
+    async def crawl() -> None:
+        while True:
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection(HOST, port)
+                writer.write(b"POST /v1/decisions HTTP/1.1\r\nx-slow: ")
+                while not writer.is_closing():
+                    await asyncio.sleep(1)
+                    writer.write(b"x")
+                    await writer.drain()
+            await asyncio.sleep(1)
+
+    crawling = [asyncio.create_task(crawl()) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for task in crawling:
+            task.cancel()
+        await asyncio.gather(*crawling, return_exceptions=True)
