@@ -56,6 +56,9 @@ EVERYBODY = [*(f"role:{it}" for it in permissions().roles), *(f"scope:{it}" for 
 class Named:
     """Lets everybody in under the name that they show."""
 
+    def known(self, header: str) -> Caller | None:
+        return None
+
     async def authenticate(self, header: str | None, *, peer: str) -> Caller:
         who = (header or "").removeprefix("Bearer ")
         if who == SOMEBODYS:
@@ -262,6 +265,9 @@ def test_what_a_caller_claims_to_be_counts_for_nothing() -> None:
 
 def test_who_holds_roles_that_conflict_may_not_even_look() -> None:
     class Both:
+        def known(self, header: str) -> Caller | None:
+            return None
+
         async def authenticate(self, header: str | None, *, peer: str) -> Caller:
             roles = frozenset({"analyst", "auditor"})
             return Caller("person:ada", "", frozenset(), LATER, kind="person", roles=roles, subject="ada")

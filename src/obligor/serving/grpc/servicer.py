@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from contextlib import contextmanager
 from contextvars import ContextVar
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -41,7 +40,7 @@ from obligor.serving.grpc.replies import decided, decided_many, found, simulated
 from obligor.serving.refusals import TOLD_OF, NoRefusals
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from google.protobuf.struct_pb2 import Struct
     from google.rpc.status_pb2 import Status
@@ -56,6 +55,8 @@ if TYPE_CHECKING:
 
 _DONE, _GONE, _FAILED = 200, 499, 500
 _READ = frozenset({"authorization", "idempotency-key"})
+_ROUTES = {name: f"grpc/{name}" for name in ("Decide", "DecideMany", "Simulate", "GetDecision", "GetReceipt")}
+"""What each call is counted as."""
 _UNTOLD = NoRefusals()
 _CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
 """Who was let in, of the call at work."""
@@ -77,6 +78,10 @@ class Authenticates(Protocol):
         UnauthenticatedError, LimitedError, UnavailableError
             As they say.
         """
+        ...
+
+    def known(self, header: str) -> Caller | None:
+        """Find the caller by a header that was checked a moment ago; none where it must be looked at."""
         ...
 
 
@@ -147,12 +152,16 @@ class Servicer(DecisionsServicer):
         self, name: str, work: Callable[[Ask, Context], Awaitable[Told]], request: Ask | None, context: Context
     ) -> Told:
         """Do the work of a call, and tell what went wrong; no request is one that could not be read."""
-        begun, status = perf_counter(), _GONE
+        begun, status, seats = perf_counter(), _GONE, self._seats
         _CALLER.set(None)
         self._meter.entered()
         try:
-            with self._seat():
+            self._need_seat()
+            seats.open += 1
+            try:
                 told = await work(_readable(request), context)
+            finally:
+                seats.open -= 1
         except ObligorError as error:
             status = ANSWERS[error.kind].status
             if isinstance(error, ForbiddenError):
@@ -171,22 +180,19 @@ class Servicer(DecisionsServicer):
             status = _DONE
             return told
         finally:
-            self._meter.left(f"grpc/{name}", status, perf_counter() - begun)
+            self._meter.left(_ROUTES[name], status, perf_counter() - begun)
         raise AssertionError  # a refusal does not return
 
-    @contextmanager
-    def _seat(self) -> Iterator[None]:
+    def _need_seat(self) -> None:
         if self._seats.open >= self._seats.most:
             self._meter.refused("shed")
             raise UnavailableError("too many requests are open; nothing was recorded", told=True)
-        self._seats.open += 1
-        try:
-            yield
-        finally:
-            self._seats.open -= 1
 
     async def _caller(self, heads: dict[str, str], context: Context) -> Caller:
-        caller = await self._authenticator.authenticate(heads.get("authorization"), peer=context.peer())
+        shown = heads.get("authorization")
+        caller = None if shown is None else self._authenticator.known(shown)
+        if caller is None:
+            caller = await self._authenticator.authenticate(shown, peer=context.peer())
         _CALLER.set(caller)
         left = context.time_remaining()
         if left is not None and left <= 0:
