@@ -200,3 +200,17 @@ def test_a_port_that_is_taken_is_told_by_its_number() -> None:
                 await other.serve()
 
     run(main())
+
+
+def test_a_connection_that_rests_too_long_is_closed_and_one_that_asks_again_in_time_is_not() -> None:
+    async def main() -> None:
+        limits = RunLimits(notice_seconds=0.0, drain_seconds=5, keep_alive_seconds=1, wire=WireLimits(head_seconds=1.0))
+        async with served(APP, limits=limits) as server:
+            again = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+            began = asyncio.get_running_loop().time()
+            found = await say(server.port, again, again, again, pause=0.6, wait=8.0)
+            rested = asyncio.get_running_loop().time() - began - 2 * 0.6
+            assert found.count(b"HTTP/1.1 200 ") == 3
+            assert 1.0 <= rested < 6.0
+
+    run(main())

@@ -50,8 +50,8 @@ class WireProtocol(HttpToolsProtocol):
     """One connection."""
 
     limits: ClassVar[WireLimits]
-    idle: ClassVar[dict[WireProtocol, None]]
-    """The connections of the service that wait for a request, the longest first."""
+    idle: ClassVar[dict[WireProtocol, float]]
+    """The connections of the service that wait for a request, the longest first, with the time since when."""
     arriving: ClassVar[dict[WireProtocol, float]]
     """Those whose request is not whole yet, with the time at which it began."""
     looking: ClassVar[bool]
@@ -115,9 +115,17 @@ class WireProtocol(HttpToolsProtocol):
         self.arriving.pop(self, None)
 
     def on_response_complete(self) -> None:
-        """Rest; what is still to come of a body has its time all the same."""
-        super().on_response_complete()
-        if not self.transport.is_closing() and not self.pipeline:
+        """Begin the next request that waits on the connection, or rest.
+
+        Uvicorn sets a timer for each rest, and takes it back; here ``look`` finds who rests too long.
+        """
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
             self._rest()
 
     def shed(self) -> None:
@@ -131,31 +139,34 @@ class WireProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.flow.resume_reading()
 
-    def timeout_keep_alive_handler(self) -> None:
-        """Close a connection that nobody uses, but not while its client still takes an answer, however slowly."""
-        unsent = self.transport.get_write_buffer_size()
-        if unsent and unsent != self._unsent:
-            self._unsent = unsent
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
-        elif unsent:
-            self.transport.abort()
-        else:
-            super().timeout_keep_alive_handler()
-
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's own text
         """Refuse what is not HTTP."""
         self._refuse(MALFORMED, "wanted an HTTP/1.1 request")
 
     def look(self) -> None:
-        """Give up every request that took too long to arrive, and look again while any arrives."""
+        """Give up every request that takes too long to arrive and every rest that lasts; look again while there is any."""
         now = self.loop.time()
         for it, began in list(self.arriving.items()):
             it.give_up_after(now - began)
-        type(self).looking = bool(self.arriving)
+        for it, began in list(self.idle.items()):
+            if now - began < self.timeout_keep_alive:
+                break  # the others rest for less
+            if it not in self.arriving:
+                it.rest_no_more()
+        type(self).looking = bool(self.arriving or self.idle)
         if self.looking:
             self.loop.call_later(self.limits.look_seconds, self.look)
+
+    def rest_no_more(self) -> None:
+        """Close a connection that nobody uses, but not while its client still takes an answer, however slowly."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent and unsent != self._unsent:
+            self._unsent = unsent
+            self._rest()
+        elif unsent:
+            self.transport.abort()
+        else:
+            self.transport.close()
 
     def give_up_after(self, took: float) -> None:
         """Give the request up that has taken so many seconds, where that is too long."""
@@ -170,13 +181,17 @@ class WireProtocol(HttpToolsProtocol):
 
     def _begin(self) -> None:
         self.arriving[self] = self.loop.time()
-        if not self.looking:
-            type(self).looking = True
-            self.loop.call_later(self.limits.look_seconds, self.look)
+        self._look_on()
 
     def _rest(self) -> None:
         self.idle.pop(self, None)
-        self.idle[self] = None
+        self.idle[self] = self.loop.time()
+        self._look_on()
+
+    def _look_on(self) -> None:
+        if not self.looking:
+            type(self).looking = True
+            self.loop.call_later(self.limits.look_seconds, self.look)
 
     def _refuse(self, type_: ProblemType, detail: str) -> None:
         """Write a problem where no answer is under way, and close."""
