@@ -144,7 +144,7 @@ class DecisionService:
         judged = await self._gating.judge(read, release.profile, at=at) if release.asks else NOT_JUDGED
         decided = self._decide(caller, release, read, at=at, key=key, judged=judged)
         times = _Times(started, was_read, perf_counter())
-        return self._done(decided, times, await self._recorder.record(self._submission(caller, key, decided)))
+        return self._done(decided, times, await self._recorder.record(self._submission(caller, decided)))
 
     def decide_at_once(
         self, caller: Caller, *, key: str, application: bytes | Mapping[str, object]
@@ -164,9 +164,7 @@ class DecisionService:
             return None
         decided = self._decide(caller, release, read, at=at, key=key, judged=judged)
         times = _Times(started, was_read, perf_counter())
-        return Recording(
-            self._recorder.submit(self._submission(caller, key, decided)), partial(self._done, decided, times)
-        )
+        return Recording(self._recorder.submit(self._submission(caller, decided)), partial(self._done, decided, times))
 
     async def decide_many(
         self, caller: Caller, *, key: str, applications: Sequence[bytes | Mapping[str, object]]
@@ -389,6 +387,7 @@ class DecisionService:
             decided_at=time_text(at),
             pins=release.pins_json,
         )
+        key_kept = self._key_kept(key)
         record = record_bytes(
             assessment,
             gates=gates_json(assessment.decision, judged.evidence) if judged.results else release.unasked_json,
@@ -396,13 +395,13 @@ class DecisionService:
             told=told,
             kept=kept.record,
             client_id=caller.client_id,
-            idempotency_key=self._key_kept(key),
+            idempotency_key=key_kept,
             route=route,
         )
         rows = self._rows(caller, kept, told, row_id, assessment, at)
         act = Act("decision", at, caller.by, decision_id, record, self._sources.salt(), rows)
         return _Decided(
-            act, encode_in_order(told), input_sha256.digest(), assessment, score_s, application_id, kept.rows
+            act, encode_in_order(told), key_kept, input_sha256.digest(), assessment, score_s, application_id, kept.rows
         )
 
     def _rows(
@@ -438,8 +437,8 @@ class DecisionService:
             self._know_kept(decided)
         return _answering(recorded, named(recorded.response, decided.application_id))
 
-    def _submission(self, caller: Caller, key: str, decided: _Decided) -> Submission:
-        request = self.request_of(caller, DECISIONS, key, decided.input_sha256)
+    def _submission(self, caller: Caller, decided: _Decided) -> Submission:
+        request = self._bound(caller, DECISIONS, decided.key_kept, decided.input_sha256)
         return Submission((decided.act,), partial(with_receipt, decided.answer), request, 201)
 
     def _kept(
@@ -468,10 +467,11 @@ class DecisionService:
 
     def request_of(self, caller: Caller, route: str, key: str, payload_sha256: bytes) -> Request:
         """Bind an idempotency key to a payload; neither can be tried against what is kept where there is a sealer."""
-        if self.sealer is None:
-            return Request(caller.client_id, route, key, payload_sha256)
-        ring = self.sealer.keyring
-        return Request(caller.client_id, route, ring.request(key), ring.fingerprint(payload_sha256))
+        return self._bound(caller, route, self._key_kept(key), payload_sha256)
+
+    def _bound(self, caller: Caller, route: str, key_kept: str, payload_sha256: bytes) -> Request:
+        payload = payload_sha256 if self.sealer is None else self.sealer.keyring.fingerprint(payload_sha256)
+        return Request(caller.client_id, route, key_kept, payload)
 
     def _key_kept(self, key: str) -> str:
         return key if self.sealer is None else self.sealer.keyring.request(key)
@@ -510,6 +510,8 @@ class _Decided(NamedTuple):
     act: Act
     answer: bytes
     """Without its receipt, and without the application's name where the record is sealed."""
+    key_kept: str
+    """The idempotency key as it is kept."""
     input_sha256: bytes
     assessment: Assessment
     score_s: float
