@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from obligor.serving.journal import Telling
     from obligor.serving.meter import Meter
     from obligor.serving.releases import Release, Releases
+    from obligor.serving.revealing import RevealService
     from obligor.serving.sealed import Sealer
     from obligor.serving.tracing import Tracing
     from obligor.settings import Settings
@@ -146,6 +147,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             refusals=refusals,
             sign_in=identity.sign_in,
             reviews=reviews,
+            reveals=_reveals(store, service),
         )
         allow_open_files()
         app = make_app(door) if telemetry.tracing is None else traced(make_app(door), telemetry.tracing)
@@ -177,6 +179,12 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
                 aside.cancel()
             await asyncio.gather(*asides, return_exceptions=True)
             journal.tell("stopped")
+
+
+def _reveals(store: Store, decisions: DecisionService) -> RevealService:
+    from obligor.serving.revealing import RevealService
+
+    return RevealService(decisions=decisions, archive=store.archive, recorder=store.recorder, sources=store.sources)
 
 
 async def open_decisions(store: Store, settings: Settings) -> DecisionService:

@@ -35,7 +35,7 @@ class Subjects(Protocol):
     """Where it is kept what is known of a subject."""
 
     async def standing(self, subject: bytes) -> dict[str, Any]:
-        """Tell ``decisions``, ``latest``, ``keys``, ``erased_at`` and ``held_because``."""
+        """Tell ``decisions``, ``latest``, ``keys``, ``erased_at``, ``held_because`` and ``held_since``."""
         ...
 
     async def decisions(self, subject: bytes) -> Sequence[StoredDecision]:
@@ -59,6 +59,7 @@ class Standing:
     """Keys that are not destroyed."""
     erased_at: datetime | None
     held_because: str | None
+    held_since: datetime | None = None
 
     def kept_until(self, retain_days: int) -> date | None:
         """Give the day before which a record may not be erased."""
@@ -144,7 +145,7 @@ class Office:
         await self.standing(subject)
         at = self.sources.now()
         row = HoldRow(subject, because, at, self.by, None)
-        await self._record("hold.placed", subject, {"because": because}, (row,), at=at)
+        await self._record("hold.placed", subject, _of_hold(row), (row,), at=at)
         return await self.standing(subject)
 
     async def release(self, subject: bytes) -> Standing:
@@ -159,8 +160,8 @@ class Office:
         if found.held_because is None:
             raise InvalidInputError(f"subject {_short(subject)}: no hold stands")
         at = self.sources.now()
-        row = HoldRow(subject, found.held_because, at, self.by, at)
-        await self._record("hold.released", subject, {"because": found.held_because}, (row,), at=at)
+        row = HoldRow(subject, found.held_because, found.held_since or at, self.by, at)
+        await self._record("hold.released", subject, _of_hold(row), (row,), at=at)
         return await self.standing(subject)
 
     def _refuse(self, found: Standing, at: datetime) -> None:
@@ -205,10 +206,22 @@ async def record_keys(keys: Sequence[KeptKey], *, kind: str, by: str, recorder: 
     acts = []
     for it in keys:
         name = f"{it.purpose}-{it.version}"
-        said = {"schema": "obligor/data-key/1", "purpose": it.purpose, "version": it.version, "at": time_text(at)}
+        said = {
+            "schema": "obligor/data-key/1",
+            "purpose": it.purpose,
+            "version": it.version,
+            "proof": it.proof.hex(),
+            "at": time_text(at),
+            "retired_at": time_text(at) if it.wrapped is None else None,
+        }
         row = KeyringRow(it.purpose, it.version, it.wrapped, it.proof, at, at if it.wrapped is None else None)
         acts.append(Act(kind, at, f"person:{by}", name, encode(said), sources.salt(), (row,)))
     await recorder.record(Submission(tuple(acts), lambda _: b""))
+
+
+def _of_hold(row: HoldRow) -> dict[str, Any]:
+    released = None if row.released_at is None else time_text(row.released_at)
+    return {"because": row.because, "placed_at": time_text(row.placed_at), "released_at": released}
 
 
 def _short(subject: bytes) -> str:

@@ -35,6 +35,7 @@ from obligor.serving.deciding import DecisionService
 from obligor.serving.http import Door, Seats, make_app
 from obligor.serving.meter import NoMeter
 from obligor.serving.releases import Releases, compile_release
+from obligor.serving.revealing import RevealService
 from obligor.serving.reviewing import ReviewService, StoredReview
 from obligor.serving.sources import live_sources
 
@@ -291,10 +292,11 @@ def house(*, release: Release | None = None, most_open: int = 64, authenticating
     keys = authenticating or KnownKeys()
     sources = live_sources()
     reviews = ReviewService(decisions=service, archive=store, reviews=store, recorder=store, sources=sources)
+    reveals = RevealService(decisions=service, archive=store, recorder=store, sources=sources)
     door = Door(
         *(service, keys, MemoryLog(), states, lambda: b"# HELP up\n"),
         seats=Seats(most_open),
-        **({"reviews": reviews} | of_door),
+        **({"reviews": reviews, "reveals": reveals} | of_door),
     )
     return House(store, releases, door, states, make_app(door))
 

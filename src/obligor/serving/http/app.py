@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from obligor.core.errors import ApplicationError, NotFoundError, ObligorError, Problem
-from obligor.serving.http import decisions, inspecting, operating, reviews, tokens
+from obligor.serving.http import decisions, inspecting, operating, revealing, reviews, tokens
 from obligor.serving.http.document import Document
 from obligor.serving.http.guard import Guard
 from obligor.serving.http.problems import FAULT, MALFORMED, METHOD, HttpProblemError, answer_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from obligor.serving.http.door import Door
 
-_ROUTERS = (decisions.router, reviews.router, inspecting.router, operating.router, tokens.router)
+_ROUTERS = (decisions.router, revealing.router, reviews.router, inspecting.router, operating.router, tokens.router)
 _WANTED = {
     "application_id": "a text of at most 255 characters",
     "band": "a text of at most 100 characters",

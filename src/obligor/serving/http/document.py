@@ -73,7 +73,7 @@ def _written(app: FastAPI, release: Release | None) -> dict[str, Any]:
     schemas = plain.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for model in (shapes.Problem, shapes.Report, shapes.ReviewAsked, shapes.Credentials):
+    for model in (shapes.Problem, shapes.Report, shapes.ReviewAsked, shapes.RevealAsked, shapes.Credentials):
         made = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= made.pop("$defs", {}) | {model.__name__: made}
     schemas["Application"] = _application(release)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from obligor.serving.http.heads import Head
     from obligor.serving.meter import Meter
     from obligor.serving.refusals import Refuses
+    from obligor.serving.revealing import RevealService
     from obligor.serving.reviewing import ReviewService
     from obligor.serving.signing_in import SignIn
 
@@ -96,6 +97,8 @@ class Door:
     """Gives tokens for passwords, where people are those of the store."""
     reviews: ReviewService = field(kw_only=True)
     """Takes requests for reviews."""
+    reveals: RevealService = field(kw_only=True)
+    """Tells what applications say."""
 
     async def caller(self, scope: Scope, head: Head) -> Caller:
         """Find the caller of a request."""
