@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from obligor.bootstrap.anchors import anchored
+from obligor.bootstrap.law import active_packs
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.canonical import readable_json
 from obligor.core.errors import IntegrityError, InvalidInputError, UnavailableError
@@ -16,6 +17,7 @@ from obligor.settings import is_production, read_author, read_retain_days
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import date
 
     from obligor.bootstrap.store import Store
     from obligor.security.sealing import KeptKey, Keyring, Kms
@@ -28,6 +30,8 @@ Done = TypeVar("Done")
 _AWS = "aws-kms:"
 _PATIENCE = 20
 _PAUSE_S = 1.0
+_HEARD_S = 6.0
+"""Within which every service has heard of a new key: it looks every five seconds, whatever notice it got."""
 
 
 def open_kms(settings: Settings, *, anew: bool = True) -> Kms:
@@ -107,11 +111,14 @@ class Told:
         return readable_json(self.plain)
 
 
-def erase(subject: str | None, *, application: str | None) -> Told:
+def erase(subject: str | None, *, application: str | None, account_closed: date | None = None) -> Told:
     """Erase a person, or those whom an application is about."""
 
     async def done(store: Store, sealer: Sealer, office: Office) -> Told:
-        erased = [await office.erase(it, key=store.key) for it in await _subjects(store, sealer, subject, application)]
+        erased = [
+            await office.erase(it, key=store.key, account_closed=account_closed)
+            for it in await _subjects(store, sealer, subject, application)
+        ]
         lines = [f"erased: {it['decisions']} decisions, {it['keys_destroyed']} keys destroyed" for it in erased]
         return Told({"certificates": erased}, tuple(lines))
 
@@ -166,6 +173,8 @@ def rotate_data_keys(progress: Progress) -> Told:
         kept = await store.privacy.keyring()
         ring = open_keyring(kept, kms, random=store.sources.random)
         old = [it for it in kept if it.purpose == DATA and it.wrapped and it.version < ring.current]
+        if await store.privacy.behind(ring.current + 1):
+            await asyncio.sleep(_HEARD_S)  # so that no service makes a key under a version that is retired meanwhile
         count = 0
         with progress.step("wrapping keys", total=await store.privacy.behind(ring.current)) as advance:
             for _ in range(_PATIENCE):
@@ -221,7 +230,9 @@ def _in_office(work: Callable[[Store, Sealer, Office], Awaitable[Done]]) -> Done
     retain_days = read_retain_days(os.environ)
 
     async def done(store: Store, settings: Settings) -> Done:
-        office = Office(store.privacy, store.recorder, store.sources, read_author(os.environ), retain_days)
+        office = Office(
+            store.privacy, store.recorder, store.sources, read_author(os.environ), retain_days, active_packs(os.environ)
+        )
         return await work(store, await open_sealer(store, settings), office)
 
     return _in_store(done)

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import GateError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
+from obligor.governance.law.packs import keep_until
 from obligor.serving.acts import Act, ErasedRow, HoldRow, KeyringRow, Submission
+from obligor.serving.answers import record_of
 from obligor.serving.encoding import encode
 from obligor.serving.sealed import without_seal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from obligor.governance.law.packs import Day, Kept, Pack
     from obligor.security.sealing import KeptKey
     from obligor.security.signing import SigningKey
     from obligor.serving.acts import Recorder, Row, StoredDecision
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 PURPOSE: Final = "erasure"
 _SCHEMA: Final = "obligor/erasure/1"
 _LONGEST: Final = 500
+NOTIFIED_WITHIN: Final = timedelta(days=30)
+"""After a decision: the last day on which its notice is due, from which the longest clock may run."""
 
 
 class Subjects(Protocol):
@@ -75,6 +80,8 @@ class Office:
     sources: Sources
     by: str
     retain_days: int
+    packs: Sequence[Pack] = ()
+    """The rule packs that are active: what they ask to be kept is not erased before."""
 
     def __post_init__(self) -> None:
         if not self.by or not self.by.isprintable():
@@ -93,22 +100,29 @@ class Office:
             raise NotFoundError("nothing is kept of this subject; wanted the identifier as the applications give it")
         return found
 
-    async def erase(self, subject: bytes, *, key: SigningKey) -> dict[str, Any]:
+    async def erase(self, subject: bytes, *, key: SigningKey, account_closed: date | None = None) -> dict[str, Any]:
         """Destroy the keys of a subject, and give the certificate; of one that was erased before, a certificate of that.
+
+        Parameters
+        ----------
+        account_closed
+            When the account of an approved applicant was closed, as whoever erases knows; rules on identity count from it.
 
         Raises
         ------
         NotFoundError
             Where nothing is kept of the subject.
         GateError
-            Where a hold stands, or records must be kept still.
+            Where a hold stands, or a rule or the lender asks that records are kept still.
         """
         found = await self.standing(subject)
         at = self.sources.now()
         if not found.keys:
             return self._certificate(found, key, at=found.erased_at or at)
         self._refuse(found, at)
-        said = {"decisions": found.decisions, "keys": found.keys}
+        await self._refuse_by_law(found, at.date(), account_closed)
+        closed = None if account_closed is None else account_closed.isoformat()
+        said = {"decisions": found.decisions, "keys": found.keys, "account_closed": closed}
         try:
             await self._record("erased", subject, said, (ErasedRow(subject, at),), at=at)
         except IntegrityError:  # a hold was placed in this moment, and the store refused
@@ -173,6 +187,39 @@ class Office:
                 f"subject {_short(found.subject)}: the last decision must be kept until {until}; nothing was erased",
                 hint=f"OBLIGOR_RETAIN_DAYS is {self.retain_days}",
             )
+
+    async def _refuse_by_law(self, found: Standing, on: date, account_closed: date | None) -> None:
+        """Refuse what a rule pack asks to be kept, and name the rule."""
+        if found.latest is None or not self.packs:
+            return
+        decided = found.latest.date()
+        days: dict[Day, date] = {"applied": decided, "decided": decided, "notified": decided + NOTIFIED_WITHIN}
+        if account_closed is not None:
+            days["account_closed"] = account_closed
+        kinds: list[Kept] = ["decision"]
+        if await self._identified(found.subject):
+            kinds.append("identity")
+        for kind in kinds:
+            keeping = keep_until(self.packs, of=kind, days=days, on=on)
+            if keeping.until is None:
+                raise GateError(
+                    f"subject {_short(found.subject)}: a rule keeps their {kind} since {keeping.because}, a day that is not "
+                    "known; nothing was erased",
+                    hint="tell it with --account-closed" if keeping.because == "account_closed" else None,
+                )
+            if keeping.because != "nothing" and on <= keeping.until:
+                raise GateError(
+                    f"subject {_short(found.subject)}: {keeping.because} asks that their {kind} is kept until "
+                    f"{keeping.until}; nothing was erased"
+                )
+
+    async def _identified(self, subject: bytes) -> bool:
+        """Tell whether an approval of the subject rests on evidence of identity."""
+        for stored in await self.subjects.decisions(subject):
+            record = record_of(stored)
+            if record["outcome"] == "approve" and record["gates"].get("kyc", {}).get("state", "off") != "off":
+                return True
+        return False
 
     def _certificate(self, found: Standing, key: SigningKey, *, at: datetime) -> dict[str, Any]:
         said = {
