@@ -19,7 +19,7 @@ def test_libraries_are_told_by_the_journal_while_it_is_open_and_as_before_afterw
     stream, root = io.BytesIO(), logging.getLogger()
     handlers, hook = root.handlers, sys.excepthook
     with open_telemetry({}, stream=stream) as telemetry:
-        logging.getLogger("uvicorn.error").warning("Started server process [%d]", 7)
+        logging.getLogger("uvicorn.other").warning("Started server process [%d]", 7)
         telemetry.meter.refused("wrong")
         assert b'obligor_refusals_total{why="wrong"} 1.0' in telemetry.metrics()
         assert b"obligor_journal_dropped_total 0.0" in telemetry.metrics()

@@ -92,7 +92,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
     from obligor.adapters.store.notices import API_KEYS, ERASURES, KEYRINGS, RELEASES, WEBHOOKS, follow
     from obligor.serving.auditing import AuditLog
     from obligor.serving.authenticating import Authenticator
-    from obligor.serving.http import Door, Seats, allow_open_files, make_app, make_server
+    from obligor.serving.http import Door, Hot, Seats, allow_open_files, make_app, make_server
     from obligor.serving.refusals import Refusals
     from obligor.serving.releases import Releases
     from obligor.serving.review_clock import ReviewClock
@@ -151,7 +151,14 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         )
         allow_open_files()
         app = make_app(door) if telemetry.tracing is None else traced(make_app(door), telemetry.tracing)
-        server = make_server(app, seats=seats, host=doors.host, port=doors.port, encryption=_encryption(doors.tls))
+        server = make_server(
+            app,
+            seats=seats,
+            host=doors.host,
+            port=doors.port,
+            encryption=_encryption(doors.tls),
+            hot=None if telemetry.tracing else Hot(door),  # whoever wants spans has every request go through them
+        )
         grpc = await _open_grpc(door, doors, telemetry.tracing)
         asides = [
             asyncio.create_task(_follow(follow(url, RELEASES), lambda: _take_newest(store, releases, meter), journal)),

@@ -15,6 +15,7 @@ import msgspec
 from obligor.core.leaves import actor
 
 if TYPE_CHECKING:
+    from asyncio import Future
     from collections.abc import Callable
     from datetime import date, datetime
     from uuid import UUID
@@ -341,6 +342,20 @@ class Recorder(Protocol):
         UnavailableError
             Where the store is down, full or slow, or too many wait. Nothing was recorded, unless the answer of the store was
             lost; the same request sent again finds out.
+        """
+        ...
+
+
+class PromptRecorder(Recorder, Protocol):
+    """A recorder that need not be awaited by a task."""
+
+    def submit(self, submission: Submission) -> Future[Recorded]:
+        """Begin to record acts; the future is done once they are durable, and fails as ``record`` does.
+
+        Raises
+        ------
+        InFlightError, UnavailableError
+            As ``record``, where it is known at once.
         """
         ...
 

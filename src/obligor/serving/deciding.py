@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -43,13 +43,13 @@ from obligor.serving.reports import read_report, report_error
 from obligor.serving.sealed import Sealed, named, named_in_bulk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
     from obligor.core.application import Application
     from obligor.core.profile import GateName
-    from obligor.serving.acts import Archive, Caller, Recorder, Row, Search, StoredDecision, SubjectKeyRow
+    from obligor.serving.acts import Archive, Caller, PromptRecorder, Row, Search, StoredDecision, SubjectKeyRow
     from obligor.serving.gates import Gate, Judged
     from obligor.serving.meter import Meter
     from obligor.serving.releases import Assessment, Release, Releases
@@ -69,6 +69,14 @@ class SearchPage:
     before: int | None
 
 
+class Recording(NamedTuple):
+    """A decision that is made, and becomes durable."""
+
+    recorded: asyncio.Future[Recorded]
+    done: Callable[[Recorded], Recorded]
+    """To be called once it is durable, with what came of it, which is given back."""
+
+
 class Receipts(Protocol):
     """Where a decision is proved to be in the audit log."""
 
@@ -84,7 +92,7 @@ class DecisionService:
         self,
         *,
         releases: Releases,
-        recorder: Recorder,
+        recorder: PromptRecorder,
         archive: Archive,
         receipts: Receipts,
         sources: Sources,
@@ -126,23 +134,34 @@ class DecisionService:
             As they say.
         """
         started = perf_counter()
-        allow(caller, "decision.decide")
-        check_key(key)
-        release, at = self._releases.current, self._sources.now()
-        read = self._read(release, application)
+        release, at, read = self._begin(caller, key, application)
+        was_read = perf_counter()
         judged = await self._gating.judge(read, release.profile, at=at) if release.asks else NOT_JUDGED
         decided = self._decide(caller, release, read, at=at, key=key, judged=judged)
-        thought = perf_counter()
-        request = self.request_of(caller, DECISIONS, key, decided.input_sha256)
-        submission = Submission((decided.act,), partial(with_receipt, decided.answer), request, 201)
-        recorded = await self._recorder.record(submission)
-        done = perf_counter()
-        self._meter.stage("record", done - thought)
-        self._meter.stage("whole", done - started)
-        if not recorded.replayed:
-            self._count(decided.assessment)
-            self._know_kept(decided)
-        return _answering(recorded, named(recorded.response, decided.application_id))
+        times = _Times(started, was_read, perf_counter())
+        return self._done(decided, times, await self._recorder.record(self._submission(caller, key, decided)))
+
+    def decide_at_once(
+        self, caller: Caller, *, key: str, application: bytes | Mapping[str, object]
+    ) -> Recording | None:
+        """Decide as ``decide`` does, with nothing to wait for but the recorder; none where a gate must be waited for.
+
+        Raises
+        ------
+        ForbiddenError, ApplicationError, InFlightError, UnavailableError
+            As they say. Nothing was done then, nor counted.
+        """
+        started = perf_counter()
+        release, at, read = self._begin(caller, key, application)
+        was_read = perf_counter()
+        judged = self._gating.at_once(read, release.profile, at=at) if release.asks else NOT_JUDGED
+        if judged is None:
+            return None
+        decided = self._decide(caller, release, read, at=at, key=key, judged=judged)
+        times = _Times(started, was_read, perf_counter())
+        return Recording(
+            self._recorder.submit(self._submission(caller, key, decided)), partial(self._done, decided, times)
+        )
 
     async def decide_many(
         self, caller: Caller, *, key: str, applications: Sequence[bytes | Mapping[str, object]]
@@ -171,7 +190,9 @@ class DecisionService:
             if isinstance(judged, ObligorError):
                 results.append(judged)
                 continue
-            results.append(self._decide(caller, release, read, at=at, key=key, route=BULK, judged=judged))
+            one = self._decide(caller, release, read, at=at, key=key, route=BULK, judged=judged)
+            self._meter.stage("score", one.score_s)
+            results.append(one)
             await asyncio.sleep(0)
         acts = tuple(it.act for it in results if isinstance(it, _Decided))
         respond = partial(_results_bytes, results)
@@ -198,7 +219,7 @@ class DecisionService:
         allow(caller, "decision.simulate")
         release = self._releases.current
         at = self._sources.now()
-        assessment = release.assess(self._read(release, application), at=at)  # no gate is asked of a try
+        assessment = release.assess(_read(release, application), at=at)  # no gate is asked of a try
         told = answered(assessment.to_plain())
         return {"simulated": True, "decided_at": time_text(at)} | told | {"pins": release.pins}
 
@@ -327,8 +348,10 @@ class DecisionService:
     ) -> list[Application | ObligorError]:
         reads: list[Application | ObligorError] = []
         for application in applications:
+            started = perf_counter()
             try:
-                reads.append(self._read(release, application, place=len(reads)))
+                reads.append(_read(release, application, place=len(reads)))
+                self._meter.stage("read", perf_counter() - started)
             except CardDataError:
                 raise  # it refuses the whole request
             except InvalidInputError as error:
@@ -336,15 +359,14 @@ class DecisionService:
             await asyncio.sleep(0)  # others wait for the loop
         return reads
 
-    def _read(
-        self, release: Release, application: bytes | Mapping[str, object], *, place: int | None = None
-    ) -> Application:
-        started = perf_counter()
-        refuse_card_data(application, place=place)
-        read = release.read(application)
-        refuse_split_card_data(read, release.texts, place=place)
-        self._meter.stage("read", perf_counter() - started)
-        return read
+    def _begin(
+        self, caller: Caller, key: str, application: bytes | Mapping[str, object]
+    ) -> tuple[Release, datetime, Application]:
+        """Let a caller in, and read what they ask a decision on, by the release in force."""
+        allow(caller, "decision.decide")
+        check_key(key)
+        release = self._releases.current
+        return release, self._sources.now(), _read(release, application)
 
     def _decide(
         self,
@@ -359,7 +381,7 @@ class DecisionService:
     ) -> _Decided:
         started = perf_counter()
         assessment = release.assess(read, at=at, results=judged.results)
-        self._meter.stage("score", perf_counter() - started)
+        score_s = perf_counter() - started
         decision_id = self._sources.new_id(at)
         application_id = release.application_id(read)
         head: dict[str, Any] = {
@@ -407,8 +429,24 @@ class DecisionService:
             rows,
         )
         return _Decided(
-            act, encode_in_order(told), input_sha256.digest(), assessment, head["application_id"], kept.rows
+            act, encode_in_order(told), input_sha256.digest(), assessment, score_s, head["application_id"], kept.rows
         )
+
+    def _done(self, decided: _Decided, times: _Times, recorded: Recorded) -> Recorded:
+        """Count a decision that is durable, and give what is answered of it."""
+        done, meter = perf_counter(), self._meter
+        meter.stage("read", times.read - times.started)
+        meter.stage("score", decided.score_s)
+        meter.stage("record", done - times.decided)
+        meter.stage("whole", done - times.started)
+        if not recorded.replayed:
+            self._count(decided.assessment)
+            self._know_kept(decided)
+        return _answering(recorded, named(recorded.response, decided.application_id))
+
+    def _submission(self, caller: Caller, key: str, decided: _Decided) -> Submission:
+        request = self.request_of(caller, DECISIONS, key, decided.input_sha256)
+        return Submission((decided.act,), partial(with_receipt, decided.answer), request, 201)
 
     def _kept(
         self,
@@ -466,15 +504,30 @@ class DecisionService:
         return stored
 
 
-@dataclass(frozen=True, slots=True)
-class _Decided:
+class _Times(NamedTuple):
+    """When a decision was asked for, when it was read, and when it was decided; of a clock of its own."""
+
+    started: float
+    read: float
+    decided: float
+
+
+class _Decided(NamedTuple):
     act: Act
     answer: bytes
     """Without its receipt, and without the application's name where the record is sealed."""
     input_sha256: bytes
     assessment: Assessment
+    score_s: float
     application_id: str | None
     keys: tuple[SubjectKeyRow, ...]
+
+
+def _read(release: Release, application: bytes | Mapping[str, object], *, place: int | None = None) -> Application:
+    refuse_card_data(application, place=place)
+    read = release.read(application)
+    refuse_split_card_data(read, release.texts, place=place)
+    return read
 
 
 def _fingerprint(

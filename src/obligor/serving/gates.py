@@ -106,30 +106,42 @@ class Gating:
         UnavailableError
             Where the profile is not in force: then nobody is asked.
         """
+        said, waited_for = self._ask(application, profile, at)
+        if waited_for:
+            waiting = {it.name: asyncio.ensure_future(it.evaluate(application, at=at)) for it in waited_for}
+            said |= await self._wait(waiting)
+        return _judged(said, profile)
+
+    def at_once(self, application: Application, profile: Profile, *, at: datetime) -> Judged | None:
+        """Ask as ``judge`` does; none where a gate must be waited for.
+
+        Raises
+        ------
+        ApplicationError, UnavailableError
+            As ``judge`` does.
+        """
+        said, waited_for = self._ask(application, profile, at)
+        return None if waited_for else _judged(said, profile)
+
+    def _ask(
+        self, application: Application, profile: Profile, at: datetime
+    ) -> tuple[dict[GateName, _Said], list[Gate]]:
+        """Ask those that tell at once, and give the others."""
         in_force(profile, at)
         said: dict[GateName, _Said] = {}
-        waiting: dict[GateName, asyncio.Future[GateResult]] = {}
+        waited_for: list[Gate] = []
         for name in asked_by(profile):
             gate = self._gates.get(name)
             if gate is None:
                 continue
             prompt = _said(partial(gate.at_once, application, at=at)) if isinstance(gate, PromptGate) else None
             if prompt is None:
-                waiting[name] = asyncio.ensure_future(gate.evaluate(application, at=at))
+                waited_for.append(gate)
             else:
                 said[name] = prompt
-        said |= await self._wait(waiting)
-        for name, it in said.items():
-            if it.refusal is not None and profile.gate(name).state == "enforce":
-                raise it.refusal
-        return Judged(
-            {name: it.result for name, it in said.items()},
-            {name: msgspec.Raw(it.evidence) for name, it in said.items()},
-        )
+        return said, waited_for
 
     async def _wait(self, waiting: Mapping[GateName, asyncio.Future[GateResult]]) -> dict[GateName, _Said]:
-        if not waiting:
-            return {}
         try:
             await asyncio.wait(waiting.values(), timeout=self._deadline_s)
         finally:
@@ -158,6 +170,16 @@ class Gating:
                     return error
 
         return await asyncio.gather(*map(one, applications))
+
+
+def _judged(said: Mapping[GateName, _Said], profile: Profile) -> Judged:
+    for name, it in said.items():
+        if it.refusal is not None and profile.gate(name).state == "enforce":
+            raise it.refusal
+    return Judged(
+        {name: it.result for name, it in said.items()},
+        {name: msgspec.Raw(it.evidence) for name, it in said.items()},
+    )
 
 
 def told_outside(because: str, outcome: str) -> str:

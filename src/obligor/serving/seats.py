@@ -33,14 +33,28 @@ class Seats:
         LimitedError
             Where the client holds half of all.
         """
+        self.take(client_id)
+        try:
+            yield
+        finally:
+            self.give_back(client_id)
+
+    def take(self, client_id: str) -> None:
+        """Take a seat of a client, who is to give it back.
+
+        Raises
+        ------
+        LimitedError
+            Where the client holds half of all.
+        """
         taken = self._of.get(client_id, 0)
         if taken >= self.most_of_one:
             raise LimitedError(f"wanted at most {self.most_of_one} requests of one client at a time")
         self._of[client_id] = taken + 1
-        try:
-            yield
-        finally:
-            if self._of[client_id] == 1:
-                del self._of[client_id]
-            else:
-                self._of[client_id] -= 1
+
+    def give_back(self, client_id: str) -> None:
+        """Give a seat of a client back."""
+        if self._of[client_id] == 1:
+            del self._of[client_id]
+        else:
+            self._of[client_id] -= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -40,7 +41,6 @@ from obligor.serving.reviewing import ReviewService, StoredReview
 from obligor.serving.sources import live_sources
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterator, Mapping
     from uuid import UUID
 
@@ -137,6 +137,9 @@ class MemoryStore:
         self.answered[named] = (request.payload_sha256, recorded)
         return recorded
 
+    def submit(self, submission: Submission) -> asyncio.Future[Recorded]:
+        return asyncio.ensure_future(self.record(submission))
+
     def _keep(self, submission: Submission) -> Recorded:
         first = len(self.leaves)
         response = submission.respond(first)
@@ -230,6 +233,9 @@ class KnownKeys:
         if found is None:
             raise UnauthenticatedError("no API key that is known here")
         return found
+
+    def known(self, header: str) -> Caller | None:
+        return KEYS.get(header.removeprefix("Bearer "))
 
 
 class MemoryLog:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from obligor.serving.http import Hot
+
 QUICK = RunLimits(notice_seconds=0.0, drain_seconds=5)
 
 
@@ -23,9 +25,11 @@ def run(main: Coroutine[None, None, None]) -> None:
 
 
 @asynccontextmanager
-async def served(app: ASGIApp, *, seats: Seats | None = None, limits: RunLimits = QUICK) -> AsyncIterator[HttpServer]:
+async def served(
+    app: ASGIApp, *, seats: Seats | None = None, limits: RunLimits = QUICK, hot: Hot | None = None
+) -> AsyncIterator[HttpServer]:
     """Serve an application while the block lasts."""
-    server = make_server(app, seats=seats or Seats(), host="127.0.0.1", port=0, limits=limits)
+    server = make_server(app, seats=seats or Seats(), host="127.0.0.1", port=0, limits=limits, hot=hot)
     running = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)

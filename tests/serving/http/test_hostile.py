@@ -17,7 +17,7 @@ from tests.serving.http.serving import run, say, served
 
 from obligor.serving.http import shapes
 from obligor.serving.http.bodies import MOST_BULK_BYTES, MOST_BYTES
-from obligor.serving.http.guard import MOST_HEADER_BYTES, MOST_HEADERS
+from obligor.serving.http.heads import MOST_HEADER_BYTES, MOST_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

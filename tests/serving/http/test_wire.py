@@ -29,7 +29,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await Outgoing(send, closing=False).answer(Answer(200, body + said))
 
 
-APP = Guard(echo, house().door, hot=False)
+APP = Guard(echo, house().door)
 
 
 def quick(**limits: float) -> RunLimits:

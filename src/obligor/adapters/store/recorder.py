@@ -181,6 +181,19 @@ class PostgresRecorder:
 
     async def record(self, submission: Submission) -> Recorded:
         """Record acts; return once they are durable. See :class:`obligor.serving.acts.Recorder`."""
+        waiting = self._enqueue(submission)
+        try:
+            return await waiting.answer
+        except asyncio.CancelledError:
+            if not waiting.begun:
+                self._forget(waiting)
+            raise
+
+    def submit(self, submission: Submission) -> asyncio.Future[Recorded]:
+        """Begin to record acts. See :class:`obligor.serving.acts.Recorder`."""
+        return self._enqueue(submission).answer
+
+    def _enqueue(self, submission: Submission) -> _Waiting:
         if not submission.acts:
             raise InvalidInputError("a submission without an act; wanted one or more")
         if self._closing or self._writer is None:
@@ -193,12 +206,7 @@ class PostgresRecorder:
         self._queue.append(waiting)
         self._queued += len(submission.acts)
         self._arrived.set()
-        try:
-            return await waiting.answer
-        except asyncio.CancelledError:
-            if not waiting.begun:
-                self._forget(waiting)
-            raise
+        return waiting
 
     def _begin(self, submission: Submission) -> None:
         """Note that a request is being recorded."""

@@ -2,7 +2,18 @@
 
 from obligor.serving.http.app import make_app
 from obligor.serving.http.door import Door
+from obligor.serving.http.hot import Hot
 from obligor.serving.http.run import Encryption, HttpServer, RunLimits, allow_open_files, make_server
 from obligor.serving.seats import Seats
 
-__all__ = ["Door", "Encryption", "HttpServer", "RunLimits", "Seats", "allow_open_files", "make_app", "make_server"]
+__all__ = [
+    "Door",
+    "Encryption",
+    "Hot",
+    "HttpServer",
+    "RunLimits",
+    "Seats",
+    "allow_open_files",
+    "make_app",
+    "make_server",
+]

@@ -1,4 +1,4 @@
-"""The REST door: one ASGI application of three layers, the guard, the hot path, and FastAPI with every route."""
+"""The REST door: an ASGI application of two layers, the guard, and FastAPI with every route."""
 
 from __future__ import annotations
 

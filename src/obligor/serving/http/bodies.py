@@ -40,7 +40,17 @@ async def read_body(receive: Receive, *, most: int) -> bytes:
         if size > most:
             raise TooLargeError(f"wanted a body of at most {most} bytes")
         parts.append(part)
-    body: bytes = parts[0] if len(parts) == 1 else b"".join(parts)
+    return utf8_json(parts[0] if len(parts) == 1 else b"".join(parts))
+
+
+def utf8_json(body: bytes) -> bytes:
+    """Give a body back that is not in another encoding of Unicode.
+
+    Raises
+    ------
+    ApplicationError
+        Where it is in UTF-16 or UTF-32, which a lenient reader would read as JSON too.
+    """
     if 0 in body[:4] or body.startswith(_MARKS):
         raise ApplicationError("body: wanted JSON in UTF-8, without a byte order mark (RFC 8259, 8.1)")
     return body

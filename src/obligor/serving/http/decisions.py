@@ -11,11 +11,10 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from obligor.serving.acts import Caller, Search
 from obligor.serving.http import shapes
-from obligor.serving.http.bodies import MOST_BULK_BYTES
+from obligor.serving.http.bodies import MOST_BULK_BYTES, MOST_BYTES, read_body
 from obligor.serving.http.bulk import split_applications
-from obligor.serving.http.door import recorded_answer
+from obligor.serving.http.door import need_no_query, recorded_answer
 from obligor.serving.http.heads import read_head
-from obligor.serving.http.hot import decide_one
 from obligor.serving.http.routing import (
     BEARER,
     READS_BODY,
@@ -92,8 +91,17 @@ def recorded(
     tags=["Decisions"],
 )
 async def decide(request: Request, door: TheDoor, _shown: Annotated[object, Security(BEARER)]) -> Response:
-    """Decide on one application, where nothing faster stands in front (``hot``)."""
-    return respond(await decide_one(door, request.scope, request.receive))
+    """Decide on one application that was not decided on where it arrived (``hot``)."""
+    scope = request.scope
+    head = read_head(scope["headers"])
+    caller = await door.caller(scope, head)
+    door.allow(caller, "decision.decide")
+    need_no_query(scope)
+    head.check_body(most=MOST_BYTES)
+    key = head.key
+    with door.seats.of(caller.client_id):
+        application = await read_body(request.receive, most=MOST_BYTES)
+        return respond(recorded_answer(await door.service.decide(caller, key=key, application=application)))
 
 
 @router.post(

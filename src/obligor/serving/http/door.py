@@ -46,6 +46,10 @@ class Authenticates(Protocol):
         """
         ...
 
+    def known(self, header: str) -> Caller | None:
+        """Find the caller by a header that was checked a moment ago; none where it must be looked at."""
+        ...
+
 
 class Log(Protocol):
     """The audit log, as an auditor reads it."""

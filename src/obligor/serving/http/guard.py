@@ -1,14 +1,12 @@
 """What stands in front of every route: how many requests are open, how large headers are, and what every answer carries.
 
 A request that finds the service full is told so at once, which costs little, rather than late: those that were let in keep
-their pace. Health is asked beside that, so that a full service is not taken for a dead one. Decisions go straight to the use
-case (``hot``); everything else goes to the framework.
+their pace. Health is asked beside that, so that a full service is not taken for a dead one.
 """
 
 from __future__ import annotations
 
 import logging
-import traceback
 from asyncio import CancelledError
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -18,8 +16,8 @@ from obligor.serving.authenticating import network_of
 from obligor.serving.card_data import refuse_card_data_in_head
 from obligor.serving.http.bodies import ClientGoneError
 from obligor.serving.http.door import CALLER, peer_of
-from obligor.serving.http.hot import NAME, PATH, decide_one
-from obligor.serving.http.problems import CLOSE, FAULT, HEADERS, HttpProblemError, answer_of
+from obligor.serving.http.heads import HEADERS_WANTED, NO_PAGE, PAGE, POLICY, are_too_large
+from obligor.serving.http.problems import CLOSE, FAULT, HEADERS, HttpProblemError, answer_of, places
 from obligor.serving.refusals import TOLD_OF
 
 if TYPE_CHECKING:
@@ -28,13 +26,6 @@ if TYPE_CHECKING:
     from obligor.serving.http.door import Door
     from obligor.serving.http.problems import Answer
 
-MOST_HEADERS = 64
-MOST_HEADER_BYTES = 16 << 10
-_HEADERS_WANTED = f"wanted at most {MOST_HEADERS} headers with {MOST_HEADER_BYTES} bytes"
-_ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
-_POLICY = b"content-security-policy"
-_PAGE = (*_ALWAYS, (b"referrer-policy", b"no-referrer"), (b"cross-origin-resource-policy", b"same-origin"))
-_NO_PAGE = (*_ALWAYS, (_POLICY, b"default-src 'none'; frame-ancestors 'none'"))
 _OTHER = "other"
 _log = logging.getLogger("obligor.http")
 
@@ -42,11 +33,9 @@ _log = logging.getLogger("obligor.http")
 class Guard:
     """The outermost ASGI application."""
 
-    def __init__(self, app: ASGIApp, door: Door, *, hot: bool = True) -> None:
+    def __init__(self, app: ASGIApp, door: Door) -> None:
         self._app = app
         self._door = door
-        self._hot = hot
-        """Whether decisions go past the framework."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or tell it why not."""
@@ -70,8 +59,8 @@ class Guard:
 
     async def _seat(self, scope: Scope, receive: Receive, out: Outgoing) -> None:
         seats = self._door.seats
-        if _are_too_large(scope["headers"]):
-            await out.answer(answer_of(HttpProblemError(HEADERS, _HEADERS_WANTED, CLOSE)))
+        if are_too_large(scope["headers"]):
+            await out.answer(answer_of(HttpProblemError(HEADERS, HEADERS_WANTED, CLOSE)))
         elif scope["path"].startswith("/health/"):
             await self._run(scope, receive, out)
         elif seats.open >= seats.most:
@@ -87,10 +76,7 @@ class Guard:
     async def _run(self, scope: Scope, receive: Receive, out: Outgoing) -> None:
         try:
             refuse_card_data_in_head(scope["raw_path"], scope["query_string"], scope["headers"])
-            if self._hot and _is_decision(scope):
-                await out.answer(await decide_one(self._door, scope, receive))
-            else:
-                await self._app(scope, receive, out.send)
+            await self._app(scope, receive, out.send)
         except ClientGoneError:
             return
         except CancelledError:  # the time to stop in is over, and the task ends here
@@ -101,7 +87,7 @@ class Guard:
         except (ObligorError, HttpProblemError) as error:
             await out.answer(answer_of(error))
         except Exception as error:  # noqa: BLE001  the last that can tell the client
-            _log.error("%s at %s", type(error).__name__, _places(error))
+            _log.error("%s at %s", type(error).__name__, places(error))
             if not out.status:
                 await out.answer(answer_of(FAULT))
 
@@ -121,8 +107,8 @@ class Outgoing:
         """Send a message of the framework."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            is_page = any(name == _POLICY for name, _ in message["headers"])
-            headers = [*message["headers"], *(_PAGE if is_page else _NO_PAGE), *self._closing]
+            is_page = any(name == POLICY for name, _ in message["headers"])
+            headers = [*message["headers"], *(PAGE if is_page else NO_PAGE), *self._closing]
             message = {**message, "headers": headers}
         await self._send(message)
 
@@ -130,28 +116,12 @@ class Outgoing:
         """Send a whole answer that is no page."""
         self.status = answer.status
         length = (b"content-length", b"%d" % len(answer.body))
-        headers = [*answer.headers, length, *_NO_PAGE, *self._closing]
+        headers = [*answer.headers, length, *NO_PAGE, *self._closing]
         await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": answer.body})
 
 
-def _is_decision(scope: Scope) -> bool:
-    return bool(scope["path"] == PATH and scope["method"] == "POST")
-
-
 def _route_of(scope: Scope) -> str:
     """Name the route that a request found; what was asked for is never a name."""
-    if _is_decision(scope):
-        return NAME
     route, method = scope.get("route"), scope["method"]
     return f"{method} {route.path_format}" if route is not None and method in route.methods else _OTHER
-
-
-def _are_too_large(headers: list[tuple[bytes, bytes]]) -> bool:
-    return len(headers) > MOST_HEADERS or sum([len(name) + len(value) for name, value in headers]) > MOST_HEADER_BYTES
-
-
-def _places(error: BaseException) -> str:
-    """Name where something failed; not the message of the failure, which may hold a person's value."""
-    places = traceback.extract_tb(error.__traceback__)[-5:]
-    return " < ".join(f"{it.name}:{it.lineno}" for it in reversed(places))

@@ -1,4 +1,4 @@
-"""The headers that this door reads, each at most once."""
+"""The headers that this door reads, each at most once, and those that every answer has."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ from obligor.serving.http.problems import CLOSE, KEY_MISSING, MALFORMED, MEDIA_T
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    Headers = list[tuple[bytes, bytes]]
+
+MOST_HEADERS = 64
+MOST_HEADER_BYTES = 16 << 10
+HEADERS_WANTED = f"wanted at most {MOST_HEADERS} headers with {MOST_HEADER_BYTES} bytes"
+_ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+POLICY = b"content-security-policy"
+PAGE = (*_ALWAYS, (b"referrer-policy", b"no-referrer"), (b"cross-origin-resource-policy", b"same-origin"))
+NO_PAGE = (*_ALWAYS, (POLICY, b"default-src 'none'; frame-ancestors 'none'"))
 _JSON = re.compile(rb'application/json[ \t]*(?:;[ \t]*charset="?utf-8"?[ \t]*)?', re.IGNORECASE)
 _LENGTH = re.compile(rb"[0-9]{1,19}")
 _KEY = re.compile(rb"[\x21-\x7e]{1,255}")
@@ -21,6 +30,11 @@ _PLACES = {
     b"content-encoding": 3,
     b"content-length": 4,
 }
+
+
+def are_too_large(headers: Headers) -> bool:
+    """Tell whether a request has more headers, or longer ones, than it may."""
+    return len(headers) > MOST_HEADERS or sum([len(name) + len(value) for name, value in headers]) > MOST_HEADER_BYTES
 
 
 class Head(NamedTuple):

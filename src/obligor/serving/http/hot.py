@@ -1,35 +1,103 @@
 """POST /v1/decisions, past the framework: the one route that is asked thousands of times a second.
 
-The framework takes longer to route and to check a request than the service to decide on it. The same function stands behind the
-route that the framework knows, so that the document tells of it and both ways give the same answer.
+The framework takes longer to route and to check a request than the service to decide on it. So a request that is whole, and
+needs nothing but a place in the next commit, is decided on where it arrives (``prompt``). Any other goes the long way, by the
+route that the framework knows, which gives the same answer; and so does one with anything wrong in it: only the long way
+refuses, tells and counts it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from asyncio import CancelledError
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple
 
-from obligor.serving.http.bodies import MOST_BYTES, read_body
-from obligor.serving.http.door import need_no_query, recorded_answer
-from obligor.serving.http.heads import read_head
+from obligor.core.errors import ObligorError, UnavailableError
+from obligor.serving.card_data import refuse_card_data_in_head
+from obligor.serving.http.bodies import utf8_json
+from obligor.serving.http.door import recorded_answer
+from obligor.serving.http.heads import are_too_large, read_head
+from obligor.serving.http.problems import FAULT, HttpProblemError, answer_of, places
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope
-
+    from obligor.serving.deciding import Recording
     from obligor.serving.http.door import Door
+    from obligor.serving.http.heads import Headers
     from obligor.serving.http.problems import Answer
 
 PATH = "/v1/decisions"
 NAME = f"POST {PATH}"
+MOST_BYTES = 64 << 10
+"""Of a body; a longer one goes the long way."""
+_PATH = PATH.encode()
+_log = logging.getLogger("obligor.http")
 
 
-async def decide_one(door: Door, scope: Scope, receive: Receive) -> Answer:
-    """Decide on the application in the body of a request."""
-    head = read_head(scope["headers"])
-    caller = await door.caller(scope, head)
-    door.allow(caller, "decision.decide")
-    need_no_query(scope)
-    head.check_body(most=MOST_BYTES)
-    key = head.key
-    with door.seats.of(caller.client_id):
-        application = await read_body(receive, most=MOST_BYTES)
-        return recorded_answer(await door.service.decide(caller, key=key, application=application))
+class Begun(NamedTuple):
+    """A decision that is made, and will be answered once it is durable."""
+
+    recording: Recording
+    client_id: str
+    started: float
+
+
+class Hot:
+    """Decides at once on what a door is asked."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    @property
+    def draining(self) -> bool:
+        """Whether the service is about to stop."""
+        return self._door.seats.draining
+
+    def begin(self, headers: Headers, body: bytes) -> Begun | None:
+        """Decide on a request that is whole; none where it must go the long way: then nothing was done."""
+        started, seats = perf_counter(), self._door.seats
+        if seats.draining or seats.open >= seats.most or are_too_large(headers):
+            return None
+        try:
+            begun = self._begin(headers, body, started)
+        except Exception:  # noqa: BLE001  the long way meets it again, and tells of it
+            return None
+        if begun is not None:
+            seats.open += 1
+            self._door.meter.entered()
+        return begun
+
+    def _begin(self, headers: Headers, body: bytes, started: float) -> Begun | None:
+        door = self._door
+        refuse_card_data_in_head(_PATH, b"", headers)
+        head = read_head(headers)
+        head.check_body(most=MOST_BYTES)
+        caller = None if head.authorization is None else door.authenticator.known(head.authorization.decode("latin-1"))
+        if caller is None:
+            return None
+        key, application, client_id = head.key, utf8_json(body), caller.client_id
+        recording = None
+        door.seats.take(client_id)
+        try:
+            recording = door.service.decide_at_once(caller, key=key, application=application)
+        finally:
+            if recording is None:
+                door.seats.give_back(client_id)
+        return None if recording is None else Begun(recording, client_id, started)
+
+    def end(self, begun: Begun) -> Answer:
+        """Answer for what was recorded, or was not."""
+        door, (recorded, done) = self._door, begun.recording
+        door.seats.open -= 1
+        door.seats.give_back(begun.client_id)
+        try:
+            answer = recorded_answer(done(recorded.result()))
+        except (ObligorError, HttpProblemError) as error:
+            answer = answer_of(error)
+        except CancelledError:
+            answer = answer_of(UnavailableError("the service stopped; the same request sent again finds out"))
+        except Exception as error:  # noqa: BLE001  the last that can tell the client
+            _log.error("%s at %s", type(error).__name__, places(error))
+            answer = answer_of(FAULT)
+        door.meter.left(NAME, answer.status, perf_counter() - begun.started)
+        return answer

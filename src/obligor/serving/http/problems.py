@@ -5,6 +5,7 @@ The kinds of errors of the service have their types in ``serving.errors``; here 
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -82,6 +83,12 @@ def answer_of(error: ObligorError | HttpProblemError) -> Answer:
     problem = problem_of(error)
     headers = ((b"content-type", PROBLEM_JSON), *_headers(error, problem["status"]))
     return Answer(problem["status"], encode_in_order(_bounded(problem)), headers)
+
+
+def places(error: BaseException) -> str:
+    """Name where something failed; not the message of the failure, which may hold a person's value."""
+    found = traceback.extract_tb(error.__traceback__)[-5:]
+    return " < ".join(f"{it.name}:{it.lineno}" for it in reversed(found))
 
 
 def _headers(error: ObligorError, status: int) -> Headers:

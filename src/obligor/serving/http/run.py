@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from obligor.core.errors import InvalidInputError, UnavailableError
+from obligor.serving.http.prompt import prompt_protocol
 from obligor.serving.http.wire import WireLimits, wire_protocol
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from obligor.serving.http.hot import Hot
     from obligor.serving.seats import Seats
 
 BACKLOG = 2048
@@ -109,8 +111,11 @@ def make_server(
     port: int,
     limits: RunLimits = RunLimits(),
     encryption: Encryption | None = None,
+    hot: Hot | None = None,
 ) -> HttpServer:
     """Make the server of an application; ``await server.serve()`` runs it until SIGTERM or SIGINT.
+
+    Decisions are made where they arrive by ``hot``, and go to the application only where there is none, or where it cannot.
 
     Raises
     ------
@@ -122,7 +127,7 @@ def make_server(
         host=host,
         port=port,
         loop="uvloop",
-        http=wire_protocol(limits.wire),
+        http=wire_protocol(limits.wire) if hot is None else prompt_protocol(limits.wire, hot),
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -87,15 +87,23 @@ class WireProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Let the request go on."""
-        self._in_head = False
-        self.idle.pop(self, None)
+        self.end_head()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
+        self.expect_head()
+        super().on_message_complete()
+
+    def end_head(self) -> None:
+        """Know that the head of a request is whole."""
+        self._in_head = False
+        self.idle.pop(self, None)
+
+    def expect_head(self) -> None:
+        """Know that a request is whole, and that another may begin."""
         self._in_head, self._head_bytes = True, 0
         self.arriving.pop(self, None)
-        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Rest; what is still to come of a body has its time all the same."""
