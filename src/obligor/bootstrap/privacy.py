@@ -12,7 +12,7 @@ from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.law import active_packs
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.canonical import readable_json
-from obligor.core.errors import IntegrityError, InvalidInputError, UnavailableError
+from obligor.core.errors import IntegrityError, InvalidInputError, SealError, UnavailableError
 from obligor.settings import is_production, read_author, read_retain_days
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def open_kms(settings: Settings, *, anew: bool = True) -> Kms:
     return AwsKms(said.removeprefix(_AWS))
 
 
-async def open_keys(store: Store, settings: Settings) -> Keyring:
-    """Unwrap the keys of the deployment; a new store gets its first.
+async def open_keys(store: Store, settings: Settings, *, tell: bool = True) -> Keyring:
+    """Unwrap the keys of the deployment; a new store gets its first. Where they do not open, ``tell`` has the log say so.
 
     Raises
     ------
@@ -78,7 +78,25 @@ async def open_keys(store: Store, settings: Settings) -> Keyring:
         by = read_author(os.environ) or "obligor"
         await record_keys(made, kind="datakey.created", by=by, recorder=store.recorder, sources=store.sources)
         kept = await store.privacy.keyring()  # another process may have been quicker: its keys are those
-    return await asyncio.to_thread(lambda: open_keyring(kept, kms, random=store.sources.random))
+    try:
+        return await asyncio.to_thread(lambda: open_keyring(kept, kms, random=store.sources.random))
+    except SealError as error:
+        if tell:
+            await _tell_of_keys(store, error)
+        raise
+
+
+async def _tell_of_keys(store: Store, error: SealError) -> None:
+    """Tell in the log that the keys of the deployment do not open."""
+    from obligor.core.leaves import time_text
+    from obligor.serving.acts import Act, Submission
+    from obligor.serving.encoding import encode
+    from obligor.serving.opening import BROKEN
+
+    at = store.sources.now()
+    said = {"schema": "obligor/seal/1", "decision_id": None, "at": time_text(at), "why": error.message}
+    act = Act(BROKEN, at, "person:obligor", "keyring", encode(said), store.sources.salt())
+    await store.recorder.record(Submission((act,), lambda _: b""))
 
 
 async def open_sealer(store: Store, settings: Settings) -> Sealer:

@@ -21,7 +21,7 @@ from obligor.bootstrap.reviews import open_review_service
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
 from obligor.bootstrap.webhooks import open_webhooks
-from obligor.core.errors import ObligorError
+from obligor.core.errors import ObligorError, SealError
 from obligor.settings import TlsSettings, read_author, read_gate_settings, read_tls_settings
 
 if TYPE_CHECKING:
@@ -318,11 +318,19 @@ def _forgetting_erased(store: Store, sealer: Sealer) -> Callable[[], Awaitable[N
 
 def _turning(store: Store, settings: Settings, sealer: Sealer) -> Callable[[], Awaitable[None]]:
     """Take up the keys of the deployment when there is a newer one, or an older one was retired."""
+    told = False
 
     async def turn() -> None:
+        nonlocal told
         kept = {it.version for it in await store.privacy.keyring() if it.purpose == "data" and it.wrapped}
         if kept != set(sealer.keyring.versions):
-            sealer.turn(await open_keys(store, settings))
+            try:
+                ring = await open_keys(store, settings, tell=not told)
+            except SealError:
+                told = True  # once, for this is looked at every few seconds
+                raise
+            told = False
+            sealer.turn(ring)
 
     return turn
 
