@@ -10,6 +10,8 @@ from benchmarks.tables import RESULTS
 
 NAMES = ("accuracy", "short", "training", "single", "scoring", "engines", "policy", "thresholds", "rejects",
          "serving", "overload", "telling", "torture", "screening", "rotation")  # fmt: skip
+_OF = {"rounds": "torture", "seed": "torture", "points": "torture", "rows": "rotation", "rate": "rotation"}
+"""The benchmark that an option is of."""
 
 
 def main() -> None:
@@ -25,10 +27,13 @@ def main() -> None:
     parser.add_argument(
         "--points", type=int, help="of torture: kills at each named point around a commit, and no rounds"
     )
+    parser.add_argument("--rows", type=int, help="of rotation: how many keys there are before")
+    parser.add_argument("--rate", type=int, help="of rotation: decisions in a second")
     chosen = parser.parse_args()
-    told = {name: getattr(chosen, name) for name in ("rounds", "seed", "points") if getattr(chosen, name) is not None}
-    if told and chosen.name != "torture":
-        parser.error(f"--{next(iter(told))} is for torture")
+    told = {name: getattr(chosen, name) for name in _OF if getattr(chosen, name) is not None}
+    for name in told:
+        if chosen.name != _OF[name]:
+            parser.error(f"--{name} is for {_OF[name]}")
     if chosen.keep and chosen.points:
         parser.error("--keep is for the rounds of torture")
     if chosen.keep and chosen.quick:

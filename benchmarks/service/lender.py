@@ -10,15 +10,21 @@ import pandas as pd
 
 from benchmarks.service.fields import LEVELS, NUMBERS
 from benchmarks.single import card_of
-from obligor.core.clauses import Economics
+from obligor.core.clauses import Column, Economics
 from obligor.core.policy import Evidence, Policy, Threshold
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from obligor.core.scorecard import Characteristic, Scorecard
 
 _ROWS = 4000
+_PERSONAL = {
+    "customer_id": Column(type="text", role=["identifier"], privacy="direct", required=True),
+    "application_id": Column(type="text", role=["identifier"], required=True, unique=True),
+    "born_on": Column(type="date", role=["input"], privacy="quasi"),
+}
 
 
 def tape(*, seed: int = 7) -> tuple[pd.DataFrame, np.ndarray]:
@@ -47,9 +53,25 @@ def bodies(count: int = 64) -> list[bytes]:
     return [json.dumps(application, separators=(",", ":")).encode() for application in applications(count)]
 
 
-def write_run(folder: Path, *, cutoff: int = 506_000) -> Path:
-    """Write a run with a card and a policy; another cut-off is another release."""
+def personal_bodies() -> Callable[[int], bytes]:
+    """Give bodies for the card with personal fields, by number: each of another person."""
+    given = [body[:-1] for body in bodies()]
+
+    def body(number: int) -> bytes:
+        said = b',"customer_id":"C-%08d","application_id":"A-%08d","born_on":"1970-05-01"}' % (number, number)
+        return given[number % len(given)] + said
+
+    return body
+
+
+def write_run(folder: Path, *, cutoff: int = 506_000, personal: bool = False) -> Path:
+    """Write a run with a card and a policy; another cut-off is another release, ``personal`` adds three personal fields."""
     card = _worded(card_of(tape()[0]), cutoff)
+    if personal:
+        columns = card.applications.columns | _PERSONAL
+        card = card.model_copy(
+            update={"applications": card.applications.model_copy(update={"columns": columns})},
+        )
     folder.mkdir(parents=True)
     (folder / "scorecard.json").write_bytes(card.to_json())
     (folder / "policy.json").write_bytes(_policy(card).to_json())

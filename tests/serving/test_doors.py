@@ -25,6 +25,7 @@ from obligor.serving.grpc import decisions_pb2 as pb
 from obligor.serving.grpc.decisions_pb2_grpc import DecisionsStub
 from obligor.serving.grpc.server import Server
 from obligor.serving.grpc.servicer import Servicer
+from obligor.serving.masking import HIDDEN
 from obligor.serving.meter import NoMeter
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ def test_a_decision_is_found_at_both_doors_by_its_client_and_the_auditor_alone()
         request = pb.GetDecisionRequest(decision_id=made["decision_id"])
         for caller, expected in (
             ("one", Said(made)),
-            ("auditor", Said(made)),
+            ("auditor", Said(made | {"application_id": HIDDEN})),  # which is the client's name for it
             ("two", Said(refusal="not-found")),
             ("scraper", Said(refusal="forbidden")),
         ):

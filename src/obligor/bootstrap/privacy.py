@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import anchored
+from obligor.bootstrap.law import active_packs
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.canonical import readable_json
-from obligor.core.errors import IntegrityError, InvalidInputError, UnavailableError
+from obligor.core.errors import IntegrityError, InvalidInputError, SealError, UnavailableError
 from obligor.settings import is_production, read_author, read_retain_days
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import date
 
     from obligor.bootstrap.store import Store
     from obligor.security.sealing import KeptKey, Keyring, Kms
@@ -29,6 +31,8 @@ Done = TypeVar("Done")
 _AWS = "aws-kms:"
 _PATIENCE = 20
 _PAUSE_S = 1.0
+_HEARD_S = 6.0
+"""Within which every service has heard of a new key: it looks every five seconds, whatever notice it got."""
 
 
 def open_kms(settings: Settings, *, anew: bool = True) -> Kms:
@@ -55,8 +59,8 @@ def open_kms(settings: Settings, *, anew: bool = True) -> Kms:
     return AwsKms(said.removeprefix(_AWS))
 
 
-async def open_keys(store: Store, settings: Settings) -> Keyring:
-    """Unwrap the keys of the deployment; a new store gets its first.
+async def open_keys(store: Store, settings: Settings, *, tell: bool = True) -> Keyring:
+    """Unwrap the keys of the deployment; a new store gets its first. Where they do not open, ``tell`` has the log say so.
 
     Raises
     ------
@@ -75,7 +79,25 @@ async def open_keys(store: Store, settings: Settings) -> Keyring:
         by = read_author(os.environ) or "obligor"
         await record_keys(made, kind="datakey.created", by=by, recorder=store.recorder, sources=store.sources)
         kept = await store.privacy.keyring()  # another process may have been quicker: its keys are those
-    return await asyncio.to_thread(lambda: open_keyring(kept, kms, random=store.sources.random))
+    try:
+        return await asyncio.to_thread(lambda: open_keyring(kept, kms, random=store.sources.random))
+    except SealError as error:
+        if tell:
+            await _tell_of_keys(store, error)
+        raise
+
+
+async def _tell_of_keys(store: Store, error: SealError) -> None:
+    """Tell in the log that the keys of the deployment do not open."""
+    from obligor.core.leaves import time_text
+    from obligor.serving.acts import Act, Submission
+    from obligor.serving.encoding import encode
+    from obligor.serving.opening import BROKEN
+
+    at = store.sources.now()
+    said = {"schema": "obligor/seal/1", "decision_id": None, "at": time_text(at), "why": error.message}
+    act = Act(BROKEN, at, "person:obligor", "keyring", encode(said), store.sources.salt())
+    await store.recorder.record(Submission((act,), lambda _: b""))
 
 
 async def open_sealer(store: Store, settings: Settings) -> Sealer:
@@ -108,11 +130,14 @@ class Told:
         return readable_json(self.plain)
 
 
-def erase(subject: str | None, *, application: str | None) -> Told:
+def erase(subject: str | None, *, application: str | None, account_closed: date | None = None) -> Told:
     """Erase a person, or those whom an application is about."""
 
     async def done(store: Store, sealer: Sealer, office: Office) -> Told:
-        erased = [await office.erase(it, key=store.key) for it in await _subjects(store, sealer, subject, application)]
+        erased = [
+            await office.erase(it, key=store.key, account_closed=account_closed)
+            for it in await _subjects(store, sealer, subject, application)
+        ]
         lines = [f"erased: {it['decisions']} decisions, {it['keys_destroyed']} keys destroyed" for it in erased]
         return Told({"certificates": erased}, tuple(lines))
 
@@ -167,6 +192,8 @@ def rotate_data_keys(progress: Progress) -> Told:
         kept = await store.privacy.keyring()
         ring = open_keyring(kept, kms, random=store.sources.random)
         old = [it for it in kept if it.purpose == DATA and it.wrapped and it.version < ring.current]
+        if await store.privacy.behind(ring.current + 1):
+            await asyncio.sleep(_HEARD_S)  # so that no service makes a key under a version that is retired meanwhile
         count = 0
         with progress.step("wrapping keys", total=await store.privacy.behind(ring.current)) as advance:
             for _ in range(_PATIENCE):
@@ -223,7 +250,7 @@ def _in_office(work: Callable[[Store, Sealer, Office], Awaitable[Done]], *, perm
 
     async def done(store: Store, settings: Settings) -> Done:
         by = await acting(store, permission)
-        office = Office(store.privacy, store.recorder, store.sources, by, retain_days)
+        office = Office(store.privacy, store.recorder, store.sources, by, retain_days, active_packs(os.environ))
         return await work(store, await open_sealer(store, settings), office)
 
     return _in_store(done)

@@ -22,7 +22,7 @@ from obligor.bootstrap.reviews import open_review_service
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
 from obligor.bootstrap.webhooks import open_listeners, open_webhooks
-from obligor.core.errors import ObligorError
+from obligor.core.errors import ObligorError, SealError
 from obligor.settings import TlsSettings, read_author, read_gate_settings, read_tls_settings
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from obligor.serving.journal import Telling
     from obligor.serving.meter import Meter
     from obligor.serving.releases import Release, Releases
+    from obligor.serving.revealing import RevealService
     from obligor.serving.sealed import Sealer
     from obligor.serving.tracing import Tracing
     from obligor.settings import Settings
@@ -156,6 +157,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             reviews=reviews,
             alerts=screening.desk,
             administration=open_administration(store),
+            reveals=_reveals(store, service),
         )
         allow_open_files()
         app = make_app(door) if telemetry.tracing is None else traced(make_app(door), telemetry.tracing)
@@ -197,6 +199,12 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
                 aside.cancel()
             await asyncio.gather(*asides, return_exceptions=True)
             journal.tell("stopped")
+
+
+def _reveals(store: Store, decisions: DecisionService) -> RevealService:
+    from obligor.serving.revealing import RevealService
+
+    return RevealService(decisions=decisions, archive=store.archive, recorder=store.recorder, sources=store.sources)
 
 
 @asynccontextmanager
@@ -365,11 +373,19 @@ def _forgetting_erased(store: Store, sealer: Sealer) -> Callable[[], Awaitable[N
 
 def _turning(store: Store, settings: Settings, sealer: Sealer) -> Callable[[], Awaitable[None]]:
     """Take up the keys of the deployment when there is a newer one, or an older one was retired."""
+    told = False
 
     async def turn() -> None:
+        nonlocal told
         kept = {it.version for it in await store.privacy.keyring() if it.purpose == "data" and it.wrapped}
         if kept != set(sealer.keyring.versions):
-            sealer.turn(await open_keys(store, settings))
+            try:
+                ring = await open_keys(store, settings, tell=not told)
+            except SealError:
+                told = True  # once, for this is looked at every few seconds
+                raise
+            told = False
+            sealer.turn(ring)
 
     return turn
 

@@ -10,6 +10,7 @@ from obligor.cli.options import FILE, json_option, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from pathlib import Path
 
 _application = click.option("--application", help="What the client calls an application, instead of SUBJECT.")
@@ -29,12 +30,18 @@ def privacy() -> None:
 
 @privacy.command()
 @_about
+@click.option(
+    "--account-closed",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="When their account was closed, where a rule keeps evidence of identity from then.",
+)
 @click.option("--out", type=FILE, help="A file for the signed certificate, instead of printing it.")
-def erase(subject: str | None, *, application: str | None, out: Path | None) -> None:
+def erase(subject: str | None, *, application: str | None, account_closed: datetime | None, out: Path | None) -> None:
     """Destroy the keys of SUBJECT, so that nobody reads what is kept of it, and print a signed certificate."""
     from obligor.bootstrap.privacy import erase as erased
 
-    _write(erased(subject, application=application).encode(), out)
+    closed = None if account_closed is None else account_closed.date()
+    _write(erased(subject, application=application, account_closed=closed).encode(), out)
 
 
 @privacy.command()

@@ -237,7 +237,7 @@ class DecisionService:
         """
         stored = await self._found(caller, decision_id)
         (opened,) = await self.opener.open(stored)
-        return answer_of(opened.record, stored.leaf_index)
+        return await self._told(caller, stored, opened.record, answer_of(opened.record, stored.leaf_index))
 
     async def search(self, caller: Caller, search: Search) -> SearchPage:
         """Find decisions of the caller, or of everybody for an auditor, the newest first."""
@@ -247,10 +247,10 @@ class DecisionService:
             wanted = replace(wanted, application_tag=self.sealer.keyring.tag(wanted.application_id))
         found = await self._archive.search(wanted)
         more = len(found) == wanted.limit
-        told = (
-            answer_of(it.record, stored.leaf_index)
+        told = [
+            await self._told(caller, stored, it.record, answer_of(it.record, stored.leaf_index))
             for it, stored in zip(await self.opener.open(*found), found, strict=True)
-        )
+        ]
         return SearchPage(tuple(told), found[-1].leaf_index if more else None)
 
     async def explanation(self, caller: Caller, decision_id: UUID) -> dict[str, Any]:
@@ -261,10 +261,23 @@ class DecisionService:
         ErasedError
             Where what it was decided on was erased.
         """
-        (opened,) = await self.opener.open(await self._found(caller, decision_id))
+        stored = await self._found(caller, decision_id)
+        (opened,) = await self.opener.open(stored)
         record = opened.whole()
-        release = await self._releases.pinned(record["pins"])
-        return await asyncio.to_thread(release.explain, record)
+        release = await self.pinned(record)
+        return await self._told(caller, stored, record, await asyncio.to_thread(release.explain, record))
+
+    async def pinned(self, record: Mapping[str, Any]) -> Release:
+        """Give the release by which a decision was made."""
+        return await self._releases.pinned(record["pins"])
+
+    async def _told(
+        self, caller: Caller, stored: StoredDecision, record: Mapping[str, Any], answer: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Tell an answer whole to whoever submitted the application, and masked to others."""
+        if stored.client_id == caller.client_id:
+            return answer
+        return (await self.pinned(record)).masks.told(answer, "masked")
 
     async def receipt(self, caller: Caller, decision_id: UUID) -> dict[str, Any]:
         """Prove that a decision is in the audit log: its leaf, its place, the way to a signed checkpoint.

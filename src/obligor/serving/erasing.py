@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import GateError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
+from obligor.governance.law.packs import keep_until
 from obligor.serving.acts import Act, ErasedRow, HoldRow, KeyringRow, Submission
+from obligor.serving.answers import record_of
 from obligor.serving.encoding import encode
 from obligor.serving.gates import told_to_the_subject
 from obligor.serving.sealed import without_seal
@@ -21,6 +23,7 @@ from obligor.serving.sealed import without_seal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from obligor.governance.law.packs import Day, Kept, Pack
     from obligor.security.sealing import KeptKey
     from obligor.security.signing import SigningKey
     from obligor.serving.acts import Recorder, Row, StoredDecision
@@ -30,13 +33,15 @@ if TYPE_CHECKING:
 PURPOSE: Final = "erasure"
 _SCHEMA: Final = "obligor/erasure/1"
 _LONGEST: Final = 500
+NOTIFIED_WITHIN: Final = timedelta(days=30)
+"""After a decision: the last day on which its notice is due, from which the longest clock may run."""
 
 
 class Subjects(Protocol):
     """Where it is kept what is known of a subject."""
 
     async def standing(self, subject: bytes) -> dict[str, Any]:
-        """Tell ``decisions``, ``latest``, ``keys``, ``erased_at`` and ``held_because``."""
+        """Tell ``decisions``, ``latest``, ``keys``, ``erased_at``, ``held_because`` and ``held_since``."""
         ...
 
     async def decisions(self, subject: bytes) -> Sequence[StoredDecision]:
@@ -60,6 +65,7 @@ class Standing:
     """Keys that are not destroyed."""
     erased_at: datetime | None
     held_because: str | None
+    held_since: datetime | None = None
 
     def kept_until(self, retain_days: int) -> date | None:
         """Give the day before which a record may not be erased."""
@@ -75,6 +81,8 @@ class Office:
     sources: Sources
     by: str
     retain_days: int
+    packs: Sequence[Pack] = ()
+    """The rule packs that are active: what they ask to be kept is not erased before."""
 
     def __post_init__(self) -> None:
         if not self.by or not self.by.isprintable():
@@ -93,22 +101,29 @@ class Office:
             raise NotFoundError("nothing is kept of this subject; wanted the identifier as the applications give it")
         return found
 
-    async def erase(self, subject: bytes, *, key: SigningKey) -> dict[str, Any]:
+    async def erase(self, subject: bytes, *, key: SigningKey, account_closed: date | None = None) -> dict[str, Any]:
         """Destroy the keys of a subject, and give the certificate; of one that was erased before, a certificate of that.
+
+        Parameters
+        ----------
+        account_closed
+            When the account of an approved applicant was closed, as whoever erases knows; rules on identity count from it.
 
         Raises
         ------
         NotFoundError
             Where nothing is kept of the subject.
         GateError
-            Where a hold stands, or records must be kept still.
+            Where a hold stands, or a rule or the lender asks that records are kept still.
         """
         found = await self.standing(subject)
         at = self.sources.now()
         if not found.keys:
             return self._certificate(found, key, at=found.erased_at or at)
         self._refuse(found, at)
-        said = {"decisions": found.decisions, "keys": found.keys}
+        await self._refuse_by_law(found, at.date(), account_closed)
+        closed = None if account_closed is None else account_closed.isoformat()
+        said = {"decisions": found.decisions, "keys": found.keys, "account_closed": closed}
         try:
             await self._record("erased", subject, said, (ErasedRow(subject, at),), at=at)
         except IntegrityError:  # a hold was placed in this moment, and the store refused
@@ -145,7 +160,7 @@ class Office:
         await self.standing(subject)
         at = self.sources.now()
         row = HoldRow(subject, because, at, self.by, None)
-        await self._record("hold.placed", subject, {"because": because}, (row,), at=at)
+        await self._record("hold.placed", subject, _of_hold(row), (row,), at=at)
         return await self.standing(subject)
 
     async def release(self, subject: bytes) -> Standing:
@@ -160,8 +175,8 @@ class Office:
         if found.held_because is None:
             raise InvalidInputError(f"subject {_short(subject)}: no hold stands")
         at = self.sources.now()
-        row = HoldRow(subject, found.held_because, at, self.by, at)
-        await self._record("hold.released", subject, {"because": found.held_because}, (row,), at=at)
+        row = HoldRow(subject, found.held_because, found.held_since or at, self.by, at)
+        await self._record("hold.released", subject, _of_hold(row), (row,), at=at)
         return await self.standing(subject)
 
     def _refuse(self, found: Standing, at: datetime) -> None:
@@ -173,6 +188,39 @@ class Office:
                 f"subject {_short(found.subject)}: the last decision must be kept until {until}; nothing was erased",
                 hint=f"OBLIGOR_RETAIN_DAYS is {self.retain_days}",
             )
+
+    async def _refuse_by_law(self, found: Standing, on: date, account_closed: date | None) -> None:
+        """Refuse what a rule pack asks to be kept, and name the rule."""
+        if found.latest is None or not self.packs:
+            return
+        decided = found.latest.date()
+        days: dict[Day, date] = {"applied": decided, "decided": decided, "notified": decided + NOTIFIED_WITHIN}
+        if account_closed is not None:
+            days["account_closed"] = account_closed
+        kinds: list[Kept] = ["decision"]
+        if await self._identified(found.subject):
+            kinds.append("identity")
+        for kind in kinds:
+            keeping = keep_until(self.packs, of=kind, days=days, on=on)
+            if keeping.until is None:
+                raise GateError(
+                    f"subject {_short(found.subject)}: a rule keeps their {kind} since {keeping.because}, a day that is not "
+                    "known; nothing was erased",
+                    hint="tell it with --account-closed" if keeping.because == "account_closed" else None,
+                )
+            if keeping.because != "nothing" and on <= keeping.until:
+                raise GateError(
+                    f"subject {_short(found.subject)}: {keeping.because} asks that their {kind} is kept until "
+                    f"{keeping.until}; nothing was erased"
+                )
+
+    async def _identified(self, subject: bytes) -> bool:
+        """Tell whether an approval of the subject rests on evidence of identity."""
+        for stored in await self.subjects.decisions(subject):
+            record = record_of(stored)
+            if record["outcome"] == "approve" and record["gates"].get("kyc", {}).get("state", "off") != "off":
+                return True
+        return False
 
     def _certificate(self, found: Standing, key: SigningKey, *, at: datetime) -> dict[str, Any]:
         said = {
@@ -206,10 +254,22 @@ async def record_keys(keys: Sequence[KeptKey], *, kind: str, by: str, recorder: 
     acts = []
     for it in keys:
         name = f"{it.purpose}-{it.version}"
-        said = {"schema": "obligor/data-key/1", "purpose": it.purpose, "version": it.version, "at": time_text(at)}
+        said = {
+            "schema": "obligor/data-key/1",
+            "purpose": it.purpose,
+            "version": it.version,
+            "proof": it.proof.hex(),
+            "at": time_text(at),
+            "retired_at": time_text(at) if it.wrapped is None else None,
+        }
         row = KeyringRow(it.purpose, it.version, it.wrapped, it.proof, at, at if it.wrapped is None else None)
         acts.append(Act(kind, at, f"person:{by}", name, encode(said), sources.salt(), (row,)))
     await recorder.record(Submission(tuple(acts), lambda _: b""))
+
+
+def _of_hold(row: HoldRow) -> dict[str, Any]:
+    released = None if row.released_at is None else time_text(row.released_at)
+    return {"because": row.because, "placed_at": time_text(row.placed_at), "released_at": released}
 
 
 def _short(subject: bytes) -> str:

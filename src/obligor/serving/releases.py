@@ -33,6 +33,7 @@ from obligor.core.strict_json import read_strict_json
 from obligor.core.unusual import Watch
 from obligor.serving.encoding import encode
 from obligor.serving.gates import told_outside
+from obligor.serving.masking import Masks
 from obligor.serving.personal import Personal
 from obligor.serving.reading import ApplicationReader
 
@@ -111,6 +112,8 @@ class Release:
     """The columns of text, in the order of the form."""
     asks: bool
     """Whether any gate is asked before a decision: the profile has not all of them off."""
+    masks: Masks
+    """How what it says is masked."""
     personal: Personal
     """What of an application is personal, and whom it is about."""
     pins_json: msgspec.Raw
@@ -218,6 +221,7 @@ def compile_release(number: int, *, card: Scorecard, policy: Policy, profile: Pr
         lru_cache(_MOST_CUTOFFS)(partial(_explaining, card)),
         tuple(name for name, it in form.columns.items() if it.type == "text"),
         any(profile.gate(name).state != "off" for name in GATES),
+        Masks.of(form, card),
         Personal.of(form),
         msgspec.Raw(encode(pins)),
         msgspec.Raw(encode({name: it._asdict() for name, it in profile.unasked.items()})),

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -25,6 +25,7 @@ from obligor.adapters.store.privacy import PostgresPrivacy, wrap_anew
 from obligor.core.errors import ErasedError, GateError, IntegrityError, InvalidInputError, NotFoundError, SealError
 from obligor.governance.audit.findings import Findings
 from obligor.governance.audit.verifying import verify_log
+from obligor.governance.law.packs import the_packs
 from obligor.security.sealing import DATA, make_kept, open_keyring
 from obligor.security.signing import Verifier, verify_statement
 from obligor.serving.acts import Search
@@ -52,10 +53,14 @@ def _application(name: str = CANARY, **changes: Any) -> dict[str, Any]:
 class House:
     """A lender, and what its office needs."""
 
-    def __init__(self, lender: Lender, url: str, pool: Pool, *, retain_days: int = 0) -> None:
+    def __init__(
+        self, lender: Lender, url: str, pool: Pool, *, retain_days: int = 0, packs: tuple[str, ...] = ()
+    ) -> None:
         self.lender, self.url = lender, url
         self.service, self.subjects = lender.service, PostgresPrivacy(pool)
-        self.office = Office(self.subjects, lender.recorder, lender.sources, "ada", retain_days)
+        self.office = Office(
+            self.subjects, lender.recorder, lender.sources, "ada", retain_days, [the_packs()[it] for it in packs]
+        )
 
     @property
     def sealer(self) -> Sealer:
@@ -247,6 +252,59 @@ def test_what_a_law_says_is_kept_is_not_erased_before_its_day(store_url: str) ->
             await house.erase(bytes(32))
 
     at_work(store_url, work, retain_days=762)
+
+
+@pytest.mark.parametrize(
+    ("packs", "told"),
+    [
+        (("US-FED",), "us.reg-b.1002.12 asks that their decision is kept until 2029-01-26"),
+        (("NY-500",), "us-ny.500.6 asks that their decision is kept until 2031-11-26"),
+        (("US-FED", "NY-500"), "us-ny.500.6 asks"),
+        (("GDPR",), ""),
+        (("EU-CCD2",), ""),
+    ],
+)
+def test_what_a_rule_pack_keeps_is_not_erased_and_the_rule_is_named(
+    store_url: str, packs: tuple[str, ...], told: str
+) -> None:
+    async def work(house: House) -> None:
+        subject = await house.subject((await house.decide())["decision_id"])
+        if not told:
+            assert (await house.erase(subject))["keys_destroyed"] == 1
+            return
+        with pytest.raises(GateError, match=told):
+            await house.erase(subject)
+        assert (await house.office.standing(subject)).keys == 1
+
+    at_work(store_url, work, packs=packs)
+
+
+def test_evidence_of_identity_is_kept_from_the_day_on_which_the_account_was_closed(store_url: str) -> None:
+    """31 CFR 1020.220(a)(3): five years; the rule on decisions is over by then."""
+
+    async def work(house: House) -> None:
+        subject = await house.subject((await house.decide())["decision_id"])
+        stored = await house.subjects.decisions(subject)
+        record = json.loads(stored[0].record) | {"outcome": "approve"}
+        record["gates"]["kyc"] = {"state": "enforce", "result": "pass"}
+        approved = [replace(stored[0], record=json.dumps(record).encode())]
+        latest = (await house.subjects.standing(subject)) | {"latest": NOON - timedelta(days=365 * 10)}
+
+        async def those(_: bytes) -> list[Any]:
+            return approved
+
+        async def long_ago(_: bytes) -> dict[str, Any]:
+            return latest
+
+        house.subjects.decisions, house.subjects.standing = those, long_ago  # type: ignore[method-assign,assignment]
+        with pytest.raises(GateError, match="account_closed, a day that is not known"):
+            await house.office.erase(subject, key=KEY)
+        with pytest.raises(GateError, match=r"us\.cip asks that their identity is kept until 2029-11-26"):
+            await house.office.erase(subject, key=KEY, account_closed=date(2024, 11, 26))
+        closed = date(2021, 11, 24)
+        assert (await house.office.erase(subject, key=KEY, account_closed=closed))["keys_destroyed"] == 1
+
+    at_work(store_url, work, packs=("US-FED",))
 
 
 def test_a_person_is_told_all_that_is_kept_and_that_is_an_act(store_url: str) -> None:

@@ -254,6 +254,12 @@ class MemoryLog:
     def people(self, table: str) -> Iterator[Mapping[str, object]]:
         return iter(())
 
+    def privacy(self, table: str) -> Iterator[Mapping[str, object]]:
+        return iter(())
+
+    def key_faults(self) -> list[str]:
+        return []
+
     def webhooks(self) -> Iterator[Mapping[str, object]]:
         return iter(())
 

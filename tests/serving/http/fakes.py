@@ -47,6 +47,7 @@ from obligor.serving.meter import NoMeter
 from obligor.serving.people import Person
 from obligor.serving.profiles import Changing
 from obligor.serving.releases import Releases, compile_release
+from obligor.serving.revealing import RevealService
 from obligor.serving.reviewing import ReviewService, StoredReview
 from obligor.serving.sources import live_sources
 
@@ -371,13 +372,14 @@ def house(
         *(kept.number, b"", b""), kept.card.to_json(), kept.policy.to_json(), kept.profile.to_json()
     )
     administration = Administration(*(store, store, store, store, sources), Changing(store, store, store, KEY, sources))
+    beside = {
+        "reviews": reviews,
+        "reveals": RevealService(decisions=service, archive=store, recorder=store, sources=sources),
+        "alerts": AlertDesk(Alerts(), store, store, sources),
+        "administration": administration,
+    }
     door = Door(
-        *(service, keys, MemoryLog(), states, lambda: b"# HELP up\n"),
-        seats=Seats(most_open),
-        **(
-            {"reviews": reviews, "alerts": AlertDesk(Alerts(), store, store, sources), "administration": administration}
-            | of_door
-        ),
+        *(service, keys, MemoryLog(), states, lambda: b"# HELP up\n"), seats=Seats(most_open), **(beside | of_door)
     )
     return House(store, releases, door, states, make_app(door))
 

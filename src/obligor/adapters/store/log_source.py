@@ -47,6 +47,26 @@ _WEBHOOKS: Final = """
         encode(sha256(previous_secret), 'hex') AS previous_sha256, previous_until, created_at
     FROM obligor.webhook_endpoint ORDER BY endpoint_id
 """
+_PRIVACY: Final = {
+    "erasure": "SELECT subject, at FROM obligor.erasure ORDER BY subject",
+    "legal_hold": "SELECT subject, because, placed_at, by, released_at FROM obligor.legal_hold ORDER BY subject",
+    "keyring": "SELECT purpose, version, proof, retired_at FROM obligor.keyring ORDER BY purpose, version",
+}
+_KEY_FAULTS: Final = {
+    "keys of subjects are destroyed without an erasure": """
+        SELECT count(*) FROM obligor.subject_key
+        WHERE destroyed_at IS NOT NULL AND NOT EXISTS (SELECT FROM obligor.erasure WHERE erasure.subject = subject_key.subject)
+    """,
+    "keys of subjects that were erased are there again": """
+        SELECT count(*) FROM obligor.subject_key JOIN obligor.erasure USING (subject)
+        WHERE destroyed_at IS NULL AND created_at < at - interval '5 minutes'
+    """,
+    "decisions are on subjects of whom there is no key, nor a trace of one": """
+        SELECT count(*) FROM obligor.decision
+        WHERE subject IS NOT NULL AND NOT EXISTS (
+            SELECT FROM obligor.subject_key WHERE subject_key.subject = decision.subject)
+    """,
+}
 _PATIENCE: Final = "10min"
 
 
@@ -119,6 +139,17 @@ class PostgresLogSource:
     def webhooks(self) -> Iterator[Mapping[str, object]]:
         """Give the endpoints of clients as they stand; of their secrets the SHA-256."""
         return (_plain(row) for row in self._stream(_WEBHOOKS)) if self._has("webhook_endpoint") else iter(())
+
+    def privacy(self, table: str) -> Iterator[Mapping[str, object]]:
+        """Give the rows of ``erasure``, ``legal_hold`` or ``keyring`` as they stand; none where the store is older."""
+        return (_plain(row) for row in self._stream(_PRIVACY[table])) if self._has(table) else iter(())
+
+    def key_faults(self) -> Sequence[str]:
+        """Tell, in a sentence each, which keys of subjects are gone without an erasure, or there in spite of one."""
+        if not self._has("subject_key"):
+            return ()
+        rows = ((said, self._connection.execute(query.encode()).fetchone()) for said, query in _KEY_FAULTS.items())
+        return [f"{row[0]:,} {said}" for said, row in rows if row and row[0]]
 
     def artefacts(self) -> Iterator[StoredArtefact]:
         """Give every card, policy and profile, by hash."""

@@ -40,7 +40,8 @@ _STANDING: Final = """
         (SELECT max(decided_at) FROM obligor.decision WHERE subject = %(subject)s) AS latest,
         (SELECT count(*) FROM obligor.subject_key WHERE subject = %(subject)s AND destroyed_at IS NULL) AS keys,
         (SELECT at FROM obligor.erasure WHERE subject = %(subject)s) AS erased_at,
-        (SELECT because FROM obligor.legal_hold WHERE subject = %(subject)s AND released_at IS NULL) AS held_because
+        (SELECT because FROM obligor.legal_hold WHERE subject = %(subject)s AND released_at IS NULL) AS held_because,
+        (SELECT placed_at FROM obligor.legal_hold WHERE subject = %(subject)s AND released_at IS NULL) AS held_since
 """
 _ERASED_SINCE: Final = "SELECT subject FROM obligor.erasure WHERE at >= %s"
 _OLD: Final = """

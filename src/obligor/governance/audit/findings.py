@@ -54,6 +54,8 @@ class Kind(StrEnum):
     """A person, or a role of theirs, does not stand as its events leave it."""
     WEBHOOK = "webhook"
     """An endpoint of a client does not stand as its events leave it."""
+    PRIVACY = "privacy"
+    """An erasure, a hold or a key of personal data does not stand as its acts leave it."""
     CHECKPOINT_FORM = "checkpoint-form"
     CHECKPOINT_SIGNATURE = "checkpoint-signature"
     CHECKPOINT_ROOT = "checkpoint-root"

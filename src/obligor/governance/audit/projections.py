@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import AuditError
+from obligor.core.leaves import actor
 from obligor.core.strict_json import read_strict_json
 from obligor.governance.audit.findings import Findings, Kind
+from obligor.governance.audit.kept_keys import KeptKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -147,6 +149,7 @@ class Projections:
         self._people: dict[tuple[str, ...], tuple[int, Mapping[str, Any]]] = {}
         self._webhooks: dict[str, tuple[int, Mapping[str, Any]]] = {}
         self._pinned: dict[str, int] = {}
+        self._kept_keys = KeptKeys(source, findings)
 
     def hold(self, act: Act) -> None:
         """Hold the rows of a leaf against its record."""
@@ -163,6 +166,7 @@ class Projections:
             if len(found) > wanted:
                 self._stray(table, act.index)
         self._follow_requests(act.index, by=act.leaf.by)
+        self._kept_keys.take(act.leaf.kind, act.index, act.said)
         if names := _NAMED.get(act.leaf.kind):
             self._pin(act.said.get("pins", act.said), names, act.index)
         if act.leaf.kind == "decision":
@@ -198,6 +202,7 @@ class Projections:
         self._hold_last("endpoint", Kind.WEBHOOK, self._source.webhooks(), self._webhooks)
         self._hold_people()
         self._hold_artefacts()
+        self._kept_keys.finish()
 
     # Rows
 
@@ -237,7 +242,7 @@ class Projections:
         found = list(self._requests.at(index))
         if found:
             self._request, self._told = found[0], {}
-        if len(found) > 1 or (found and by is not None and by != f"client:{found[0].client_id}"):
+        if len(found) > 1 or (found and by is not None and by != actor(found[0].client_id)):
             self._stray("request", index)
 
     def _hold_request(self, act: Act) -> None:

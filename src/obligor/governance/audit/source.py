@@ -116,6 +116,14 @@ class LogSource(Protocol):
         """Give the endpoints of clients as they stand; of their secrets the SHA-256."""
         ...
 
+    def privacy(self, table: str) -> Iterator[Mapping[str, object]]:
+        """Give the rows of ``erasure``, ``legal_hold`` or ``keyring`` as they stand."""
+        ...
+
+    def key_faults(self) -> Sequence[str]:
+        """Tell, in a sentence each, which keys of subjects are gone without an erasure, or there in spite of one."""
+        ...
+
     def artefacts(self) -> Iterator[StoredArtefact]:
         """Give every card, policy and profile, by hash."""
         ...

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from obligor.core.errors import ApplicationError, NotFoundError, ObligorError, Problem
-from obligor.serving.http import administering, alerts, decisions, inspecting, operating, reviews, tokens
+from obligor.serving.http import administering, alerts, decisions, inspecting, operating, revealing, reviews, tokens
 from obligor.serving.http.document import Document
 from obligor.serving.http.guard import Guard
 from obligor.serving.http.problems import FAULT, MALFORMED, METHOD, HttpProblemError, answer_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from obligor.serving.http.door import Door
 
 _ROUTERS = (
-    *(decisions.router, reviews.router, alerts.router, inspecting.router, administering.router),
+    *(decisions.router, revealing.router, reviews.router, alerts.router, inspecting.router, administering.router),
     *(operating.router, tokens.router),
 )
 _WANTED = {

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from obligor.serving.http.heads import Head
     from obligor.serving.meter import Meter
     from obligor.serving.refusals import Refuses
+    from obligor.serving.revealing import RevealService
     from obligor.serving.reviewing import ReviewService
     from obligor.serving.signing_in import SignIn
 
@@ -106,6 +107,8 @@ class Door:
     """Where alerts are looked at and cleared, by the few who may."""
     administration: Administration = field(kw_only=True)
     """Looks after people, their roles and the compliance profile."""
+    reveals: RevealService = field(kw_only=True)
+    """Tells what applications say."""
 
     async def caller(self, scope: Scope, head: Head) -> Caller:
         """Find the caller of a request."""

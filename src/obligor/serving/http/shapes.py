@@ -180,6 +180,35 @@ class TokenGiven(Shape):
     """Seconds for which it opens."""
 
 
+class ApplicationTold(Shape):
+    """What an application says, each field by the class of its column."""
+
+    decision_id: UUID
+    masked: Literal["masked", "pseudonymised"]
+    application: dict[str, Any]
+    classes: dict[str, Literal["none", "quasi", "direct", "card", "identifier", "protected", "history"]]
+
+
+class RevealAsked(Shape):
+    """Which fields are to be revealed, and what for."""
+
+    fields: Annotated[list[str], Field(min_length=1, max_length=50)]
+    purpose: Annotated[str, Field(min_length=3, max_length=300)]
+    """It is kept as it is: name the case, and not the person."""
+
+
+class Revealed(Shape):
+    """Fields of an application, in the clear."""
+
+    reveal_id: UUID
+    decision_id: UUID
+    revealed_at: Instant
+    fields: list[str]
+    purpose: str
+    receipt: ReceiptTold
+    values: dict[str, Any]
+
+
 class ReviewAsked(Shape):
     """What an applicant asks of a review."""
 

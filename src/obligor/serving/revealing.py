@@ -1,0 +1,152 @@
+"""What an application says, told back: masked to those who may read it, and in the clear, field by field, for a purpose.
+
+To reveal is an act: the leaf tells who did, its record which fields of which decision and why, and never a value. It is
+recorded before anybody sees anything, and the values are in no answer that is kept.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+
+from obligor.core.errors import ApplicationError, ForbiddenError, NotFoundError, Problem, TooLargeError
+from obligor.core.leaves import time_text
+from obligor.core.strict_json import read_strict_json
+from obligor.security.permissions import allow
+from obligor.serving.acts import Act, Recorded, Submission
+from obligor.serving.answers import with_receipt
+from obligor.serving.card_data import refuse_card_data
+from obligor.serving.deciding import check_key
+from obligor.serving.encoding import encode, encode_in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from obligor.serving.acts import Archive, Caller, Recorder, StoredDecision
+    from obligor.serving.deciding import DecisionService
+    from obligor.serving.masking import View
+    from obligor.serving.releases import Release
+    from obligor.serving.sources import Sources
+
+REVEALS: Final = "reveals"
+MOST_BYTES: Final = 1 << 14
+_MOST_FIELDS: Final = 50
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+
+
+class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which fields somebody wants to see, and what for."""
+
+    fields: Annotated[tuple[_Name, ...], msgspec.Meta(min_length=1, max_length=_MOST_FIELDS)]
+    purpose: Annotated[str, msgspec.Meta(min_length=3, max_length=300)]
+    """Kept as it is: it names the case, and not the person."""
+
+
+class RevealService:
+    """Tells what applications say."""
+
+    def __init__(self, *, decisions: DecisionService, archive: Archive, recorder: Recorder, sources: Sources) -> None:
+        self._decisions, self._archive = decisions, archive
+        self._recorder, self._sources = recorder, sources
+
+    async def application(self, caller: Caller, decision_id: UUID, *, view: View = "masked") -> dict[str, Any]:
+        """Give what an application says, masked or pseudonymised by the class of each field.
+
+        Raises
+        ------
+        ForbiddenError, NotFoundError, ErasedError
+            As they say.
+        """
+        needed = "application.read_pseudonymised" if view == "pseudonymised" else "application.read"
+        stored = await self._found(caller, decision_id, needed=needed)
+        record, release = await self._opened(stored)
+        masks, sealer = release.masks, self._decisions.sealer
+        tag = {} if sealer is None else {"tag": sealer.keyring.tag}
+        return {
+            "decision_id": str(decision_id),
+            "masked": view,
+            "application": masks.said(record["input"], view, **tag),
+            "classes": {name: masks.class_of(name) for name in record["input"]},
+        }
+
+    async def reveal(self, caller: Caller, *, key: str, decision_id: UUID, body: bytes | Mapping[str, Any]) -> Recorded:
+        """Record that fields are revealed, and then give them.
+
+        Raises
+        ------
+        ForbiddenError, NotFoundError, ApplicationError, ErasedError, KeyReusedError, InFlightError, UnavailableError
+            As they say.
+        """
+        if allow(caller, "personal.reveal").second:
+            raise ForbiddenError("this role reveals only together with a second person; ask a privacy officer")
+        check_key(key)
+        refuse_card_data(body)
+        wanted = read_wanted(body)
+        stored = await self._found(caller, decision_id, needed="personal.reveal")
+        record, _ = await self._opened(stored)
+        for name in wanted.fields:
+            if name not in record["input"]:
+                raise _error("fields", "wanted names of fields that this application has")
+        at = self._sources.now()
+        reveal_id = str(self._sources.new_id(at))
+        told = {
+            "reveal_id": reveal_id,
+            "decision_id": str(decision_id),
+            "revealed_at": time_text(at),
+            "fields": wanted.fields,
+            "purpose": wanted.purpose,
+        }
+        said = {"schema": "obligor/reveal/1", "client_id": stored.client_id, "by": caller.by, **told}
+        act = Act("revealed", at, caller.by, str(decision_id), encode(said), self._sources.salt())
+        payload = sha256(encode([str(decision_id), wanted.fields, wanted.purpose])).digest()
+        request = self._decisions.request_of(caller, REVEALS, key, payload)
+        recorded = await self._recorder.record(
+            Submission((act,), partial(with_receipt, encode_in_order(told)), request, 201)
+        )
+        values = encode_in_order({name: record["input"][name] for name in wanted.fields})
+        shown = b'%b,"values":%b}' % (recorded.response[:-1], values)
+        return Recorded(shown, recorded.status, recorded.replayed, recorded.leaf_index)
+
+    async def _found(self, caller: Caller, decision_id: UUID, *, needed: str) -> StoredDecision:
+        own = allow(caller, needed).own
+        stored = await self._archive.decision(decision_id, client_id=caller.client_id if own else None)
+        if stored is None or (own and stored.client_id != caller.client_id):
+            raise NotFoundError("there is no such decision")
+        return stored
+
+    async def _opened(self, stored: StoredDecision) -> tuple[dict[str, Any], Release]:
+        (opened,) = await self._decisions.opener.open(stored)
+        record = opened.whole()
+        return record, await self._decisions.pinned(record)
+
+
+def read_wanted(body: bytes | Mapping[str, Any]) -> Wanted:
+    """Read what somebody wants revealed, strictly; a message names a field, and never what it says.
+
+    Raises
+    ------
+    ApplicationError, TooLargeError
+        As they say.
+    """
+    said: object = body
+    if isinstance(body, bytes):
+        if len(body) > MOST_BYTES:
+            raise TooLargeError(f"reveal: wanted at most {MOST_BYTES} bytes")
+        said = read_strict_json(body, what="reveal", error=ApplicationError)
+    try:
+        wanted = msgspec.convert(said, Wanted)
+    except msgspec.ValidationError:
+        raise _error("fields", f"wanted fields (1 to {_MOST_FIELDS} names) and purpose (3 to 300 characters)") from None
+    if not wanted.purpose.strip() or not wanted.purpose.isprintable():
+        raise _error("purpose", "wanted 3 to 300 printable characters")
+    if len(set(wanted.fields)) < len(wanted.fields):
+        raise _error("fields", "one stands twice")
+    return wanted
+
+
+def _error(field: str, message: str) -> ApplicationError:
+    return ApplicationError(f"reveal: {field}: {message}", problems=(Problem((field,), message),))

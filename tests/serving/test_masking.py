@@ -1,0 +1,123 @@
+"""Every field that anything tells has a class, and by it is masked to everybody but whoever sent it."""
+
+from __future__ import annotations
+
+import inspect
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.serving.http.fakes import small_release
+
+from obligor.adapters.store.tables import METADATA
+from obligor.serving.grpc.decisions_pb2 import DESCRIPTOR
+from obligor.serving.http import shapes
+from obligor.serving.journal import FIELDS as TOLD_IN_THE_JOURNAL
+from obligor.serving.masking import FIELDS, HIDDEN, Masks, masked
+from obligor.serving.tracing import ATTRIBUTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MASKS = small_release().masks
+PRIVATE = Masks({"age": "quasi", "name": "direct", "pan": "card", "id": "identifier", "sex": "protected"}, frozenset())
+
+
+def of_answers() -> Iterator[tuple[str, str]]:
+    for name, model in inspect.getmembers(shapes, inspect.isclass):
+        if issubclass(model, shapes.Shape):
+            yield from ((f"{name}.{field}", field) for field in model.model_fields)
+
+
+def of_calls() -> Iterator[tuple[str, str]]:
+    for message in DESCRIPTOR.message_types_by_name.values():
+        yield from ((f"{message.name}.{it.name}", it.name) for it in message.fields)
+
+
+def of_exports() -> Iterator[tuple[str, str]]:
+    """A dump of the store, and whatever is read of it, has these columns."""
+    for table in METADATA.tables.values():
+        yield from ((f"{table.name}.{it.name}", it.name) for it in table.columns)
+
+
+@pytest.mark.parametrize(
+    ("place", "field"), [*of_answers(), *of_calls(), *of_exports()], ids=lambda it: it if "." in str(it) else ""
+)
+def test_every_field_of_an_answer_and_every_column_of_the_store_is_classified(place: str, field: str) -> None:
+    assert field.rstrip("_") in FIELDS, f"{place}: add it to the table in serving/masking.py"
+
+
+def test_the_table_names_no_field_that_there_is_not() -> None:
+    in_records = (
+        "bins commitment erased erased_at factors gates idempotency_key input input_sha256 keys_destroyed leaf record"
+    )
+    known = {field.rstrip("_") for _, field in (*of_answers(), *of_calls(), *of_exports())}
+    assert set(FIELDS) - known == {*in_records.split(), "rule", "schema", "sealed"}
+
+
+def test_what_is_logged_and_traced_tells_of_no_person() -> None:
+    """The journal and the traces have lists of their own, of fields and of their shapes; none is a field that is masked."""
+    for name in (*TOLD_IN_THE_JOURNAL, *ATTRIBUTES):
+        assert FIELDS.get(name, "open") in ("open", "sealed") or name == "key_id"
+
+
+def test_a_field_that_is_in_no_table_is_masked_rather_than_told() -> None:
+    assert MASKS.told({"decision_id": "d", "maiden_name": "Byron"}, "masked") == {
+        "decision_id": "d",
+        "maiden_name": HIDDEN,
+    }
+
+
+def test_what_the_client_calls_an_application_is_whole_to_the_client_and_masked_to_others() -> None:
+    answer = {"application_id": "A-2026-0007-XK", "score": 520.5, "reasons": [{"code": "c", "text": "t"}]}
+    assert MASKS.told(answer, "own") == answer
+    assert MASKS.told(answer, "masked") == answer | {"application_id": "***-XK"}
+    assert MASKS.told({"application_id": "A-17"}, "masked") == {"application_id": HIDDEN}
+    assert MASKS.told({"application_id": None}, "masked") == {"application_id": None}
+
+
+def test_a_bin_is_told_only_of_what_is_not_personal() -> None:
+    personal = next(iter(MASKS.personal), None)
+    assert personal is not None
+    told = MASKS.told(
+        {"contributions": [{"feature": personal, "bin": "[1, 2)"}, {"feature": "none such", "bin": "x"}]}, "masked"
+    )
+    assert [it["bin"] for it in told["contributions"]] == [HIDDEN, "x"]
+
+
+@pytest.mark.parametrize(
+    ("value", "of", "told"),
+    [
+        (42.0, "quasi", "about 4e+01"),
+        ("1970-05-01", "quasi", "1970"),
+        (date(1970, 5, 1), "quasi", "1970"),
+        ("Hamburg", "quasi", HIDDEN),
+        (True, "quasi", HIDDEN),
+        ("Zoë Canary-Byron", "direct", "***ron"),
+        ("Zoë", "direct", HIDDEN),
+        ("4111 1111 1111 1111", "card", "***1111"),
+        ("tok_1", "card", HIDDEN),
+        ("female", "protected", HIDDEN),
+        ("C-1042", "identifier", HIDDEN),
+        (None, "direct", None),
+        ("car", "none", "car"),
+    ],
+)
+def test_a_value_is_masked_by_its_class(value: object, of: Any, told: object) -> None:
+    assert masked(value, of) == told
+
+
+@given(name=st.text(min_size=9, max_size=40))
+def test_of_a_name_no_more_than_three_characters_are_told(name: str) -> None:
+    assert str(masked(name, "direct")).removeprefix(HIDDEN) == name[-3:]
+
+
+def test_who_builds_models_sees_of_one_person_one_tag_and_no_name() -> None:
+    said = {"age": 42.0, "name": "Zoë Canary", "pan": "4111111111111111", "id": "C-1042", "sex": "f", "past": [{}, {}]}
+    told = PRIVATE.said(said, "pseudonymised", tag=lambda it: f"tag:{hash(it)}")
+    assert told["id"] == PRIVATE.said({"id": "C-1042"}, "pseudonymised", tag=lambda it: f"tag:{hash(it)}")["id"]
+    assert {told[it][:4] for it in ("name", "pan", "id")} == {"tag:"}
+    assert (told["age"], told["sex"], told["past"]) == ("about 4e+01", HIDDEN, {"rows": 2})
+    assert "Canary" not in str(told)
