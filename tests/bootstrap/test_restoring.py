@@ -15,10 +15,13 @@ from tests.lending import Lender, a_day, lending, write_key
 from tests.stores import new_store, of_database
 
 from obligor.bootstrap.anchors import held_up
-from obligor.bootstrap.service import _decision_service, _Readiness, _take_newest
+from obligor.bootstrap.decisions import decision_service, take_newest
+from obligor.bootstrap.privacy import open_sealer
+from obligor.bootstrap.service import _Readiness
 from obligor.bootstrap.store import open_store
 from obligor.cli.main import cli
 from obligor.core.errors import ClashError, ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
+from obligor.serving.events import Listeners
 from obligor.serving.meter import NoMeter
 from obligor.serving.releases import Releases
 from obligor.settings import read_settings
@@ -108,8 +111,14 @@ def test_a_service_on_an_old_backup_refuses_until_two_people_took_note(
             held_up(store, settings, meter=NoMeter(), told=lambda it: troubles.append(str(it.trouble))) as anchoring,
         ):
             releases = Releases(store.archive)
-            await _take_newest(store, releases, NoMeter())
-            service = _decision_service(store, releases, NoMeter())
+            await take_newest(store, releases, NoMeter())
+            service = decision_service(
+                *(store, releases, NoMeter()),
+                gates={},
+                gate_deadline_s=1.0,
+                listeners=Listeners(),
+                sealer=await open_sealer(store, settings),
+            )
             lender = Lender(service, store.recorder, store.archive, store.log, store.sources, store.key, None)  # type: ignore[arg-type]
             ready = _Readiness(store, releases)
             with pytest.raises(UnavailableError, match="two people decide: obligor audit acknowledge"):

@@ -21,8 +21,8 @@ from tests.serving import golden_decisions as golden
 from tests.serving.gated import good_application, profile_of
 
 from obligor import cli
+from obligor.bootstrap.decisions import open_decisions
 from obligor.bootstrap.releases import Made, put_in_force
-from obligor.bootstrap.service import open_decisions
 from obligor.bootstrap.store import open_store
 from obligor.serving.acts import Caller
 from obligor.settings import read_settings

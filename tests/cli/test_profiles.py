@@ -16,8 +16,9 @@ from tests.lending import caller
 from tests.serving import golden_decisions as golden
 
 from obligor import cli
+from obligor.bootstrap.decisions import open_newest, take_newest
 from obligor.bootstrap.releases import Made, put_in_force
-from obligor.bootstrap.service import _opened, _Readiness, _take_newest
+from obligor.bootstrap.service import _Readiness
 from obligor.bootstrap.store import open_store
 from obligor.core.errors import ForbiddenError, UnavailableError
 from obligor.core.profile import GATES, parse_profile
@@ -214,7 +215,7 @@ def test_a_flip_during_load_leaves_every_decision_with_one_profile_and_its_rules
 
     async def flips(store: Store) -> list[dict[str, Any]]:
         releases = Releases(store.archive)
-        await _take_newest(store, releases, NoMeter())
+        await take_newest(store, releases, NoMeter())
         service = _service(store, releases, {"kyc": Passes()})
         changing = Changing(store.archive, store.changes, store.recorder, store.key, store.sources)
         records: list[dict[str, Any]] = []
@@ -234,7 +235,7 @@ def test_a_flip_during_load_leaves_every_decision_with_one_profile_and_its_rules
             row = await changing.propose(saying(2, aml="enforce", kyc="monitor"), because="F14", by="Ada")
             await asyncio.sleep(0.05)
             await changing.approve(row.change_id, by="Grace")
-            await _take_newest(store, releases, NoMeter())
+            await take_newest(store, releases, NoMeter())
 
         await asyncio.gather(load(), flip())
         await asyncio.gather(*(decide(it) for it in range(1000, 1008)))
@@ -259,7 +260,7 @@ def test_a_profile_that_is_gone_or_changed_or_over_decides_nothing_and_is_not_re
 
     async def works(store: Store) -> None:
         releases = Releases(store.archive)
-        await _take_newest(store, releases, NoMeter())
+        await take_newest(store, releases, NoMeter())
         service, ready = _service(store, releases), _Readiness(store, releases)
         sha256 = releases.current.profile.sha256
         application = golden.applications(1)[0]
@@ -269,15 +270,15 @@ def test_a_profile_that_is_gone_or_changed_or_over_decides_nothing_and_is_not_re
             assert body is not None
             for change in ("DELETE FROM obligor.artefact", "UPDATE obligor.artefact SET body = '{}'"):
                 connection.execute(f"{change} WHERE sha256 = %s", (sha256,))
-                await _take_newest(store, releases, NoMeter())
+                await take_newest(store, releases, NoMeter())
                 assert not (await ready.states())["profile"]
                 with pytest.raises(UnavailableError, match="no longer kept"):
                     await service.decide(caller("bank"), key="k", application=application)
                 with pytest.raises(Exception, match=r"artefact|profile"):
-                    await _opened(store)  # nor does a service begin
+                    await open_newest(store)  # nor does a service begin
                 connection.execute("DELETE FROM obligor.artefact WHERE sha256 = %s", (sha256,))
                 connection.execute("INSERT INTO obligor.artefact VALUES (%s, 'profile', %s)", (sha256, body[0]))
-                await _take_newest(store, releases, NoMeter())
+                await take_newest(store, releases, NoMeter())
                 assert (await ready.states())["profile"]
         assert not releases.has_profile(datetime(2025, 1, 1, tzinfo=UTC))
         assert (await store.log.size()) == 1

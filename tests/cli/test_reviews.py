@@ -15,9 +15,9 @@ import pytest
 from tests.serving import golden_decisions as golden
 
 from obligor import cli
+from obligor.bootstrap.decisions import open_decisions
 from obligor.bootstrap.releases import Made, put_in_force
 from obligor.bootstrap.reviews import open_review_service
-from obligor.bootstrap.service import open_decisions
 from obligor.bootstrap.store import open_store
 from obligor.serving.acts import Caller
 from obligor.serving.kyc import hashed

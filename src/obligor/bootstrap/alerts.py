@@ -152,7 +152,7 @@ def screen_again(*, progress: Progress) -> Queue:
     settings, asked = service_settings(), read_gate_settings(os.environ)
 
     async def screened(store: Store) -> Queue:
-        from obligor.bootstrap.service import open_releases
+        from obligor.bootstrap.decisions import open_releases
 
         releases = await open_releases(store)
         sealer = await open_sealer(store, settings)

@@ -94,7 +94,7 @@ def decide_review(review_id: str, *, outcome: str | None, factors: Sequence[str]
     settings = service_settings()
 
     async def decided(url: str) -> Decided:
-        from obligor.bootstrap.service import open_decisions
+        from obligor.bootstrap.decisions import open_decisions
         from obligor.serving.reviewing import Finding
 
         async with (

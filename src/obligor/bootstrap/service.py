@@ -5,44 +5,45 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from obligor import __version__
-from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import held_up
+from obligor.bootstrap.decisions import begin, decision_service, take_newest
 from obligor.bootstrap.gates import open_gates, open_screening
 from obligor.bootstrap.people import open_administration, open_identity
 from obligor.bootstrap.privacy import open_keys, open_sealer
-from obligor.bootstrap.releases import demonstration, put_in_force, read_run
+from obligor.bootstrap.releases import read_run
 from obligor.bootstrap.reviews import open_review_service
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
-from obligor.bootstrap.webhooks import open_listeners, open_webhooks
+from obligor.bootstrap.webhooks import open_webhooks
 from obligor.core.errors import ObligorError, SealError
-from obligor.settings import TlsSettings, read_author, read_gate_settings, read_tls_settings
+from obligor.settings import TlsSettings, read_gate_settings, read_tls_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
     from pathlib import Path
 
     from grpc import ServerCredentials
 
+    from obligor.bootstrap.gates import Screening
+    from obligor.bootstrap.people import Identity
     from obligor.bootstrap.releases import Made
     from obligor.bootstrap.store import Store
-    from obligor.core.profile import GateName
-    from obligor.serving.anchoring import AnchorState
+    from obligor.bootstrap.telemetry import Telemetry
+    from obligor.bootstrap.webhooks import RunningWebhooks
+    from obligor.serving.anchoring import Anchoring, AnchorState
     from obligor.serving.authenticating import Authenticator
     from obligor.serving.deciding import DecisionService
-    from obligor.serving.events import Listeners
-    from obligor.serving.gates import Gate
     from obligor.serving.grpc.server import Server
-    from obligor.serving.http import Door, Encryption, Seats
+    from obligor.serving.http import Door, Encryption, HttpServer, Seats
     from obligor.serving.journal import Telling
-    from obligor.serving.meter import Meter
+    from obligor.serving.refusals import Refusals
     from obligor.serving.releases import Release, Releases
     from obligor.serving.revealing import RevealService
     from obligor.serving.sealed import Sealer
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
     from obligor.settings import Settings
     from obligor.telemetry import Progress
 
-_FIRST_CLIENT = "first-client"
-_FIRST_LASTS = timedelta(days=90)
 _LOOK_SECONDS = 1.0
 _GRACE_SECONDS = 26.0
 _PLAIN = TlsSettings(None, None, None)
@@ -93,241 +92,160 @@ def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None
 
 
 async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, say: Callable[[str], None]) -> None:
-    from obligor.adapters.store.notices import ALERTS, API_KEYS, ERASURES, KEYRINGS, LISTS, RELEASES, WEBHOOKS, follow
-    from obligor.serving.auditing import AuditLog
-    from obligor.serving.authenticating import Authenticator
-    from obligor.serving.http import Door, Hot, Seats, allow_open_files, make_app, make_server
-    from obligor.serving.refusals import Refusals
-    from obligor.serving.releases import Releases
-    from obligor.serving.review_clock import ReviewClock
-    from obligor.serving.tracing import traced
-
     async with AsyncExitStack() as stack:
         telemetry = stack.enter_context(open_telemetry(os.environ, stream=sys.stderr.buffer))
-        meter, journal = telemetry.meter, telemetry.journal
-        store = await stack.enter_async_context(open_store(url, settings, counted=meter.committed))
-        meter.watch("audit_queue", lambda: store.recorder.waiting)
-        releases = Releases(store.archive)
-        anchoring = await stack.enter_async_context(
-            held_up(store, settings, meter=meter, told=partial(_tell_of_anchor, journal))
-        )
-        sealer = await open_sealer(store, settings)
-        await _begin(store, made, say)
-        await _take_newest(store, releases, meter)
-        webhooks = await stack.enter_async_context(open_webhooks(url, store, sealer, meter, journal))
-        asked = read_gate_settings(os.environ)
-        screening = await stack.enter_async_context(
-            open_screening(
-                store, releases, sealer, asked, data=settings.data, failed=partial(journal.failed, "list_failed")
-            )
-        )
-        service = _decision_service(
-            store,
-            releases,
-            meter,
-            gates={"aml": screening.gate, **await stack.enter_async_context(open_gates(asked, store))},
-            gate_deadline_s=asked.deadline_s,
-            listeners=webhooks.listeners,
-            sealer=sealer,
-        )
-        reviews = open_review_service(store, service)
-        clock = ReviewClock(store.reviews, now=store.sources.now, meter=meter, journal=journal)
-        identity = open_identity(store, os.environ)
-        authenticator = Authenticator(
-            store.archive, now=store.sources.now, refused=meter.refused, journal=journal, tokens=identity.tokens
-        )
-        refusals = Refusals(
-            store.recorder,
-            store.sources,
-            failed=lambda error: journal.failed("refusals_failed", error, level="warning"),
-        )
-        stack.push_async_callback(refusals.record)
-        seats, readiness = Seats(), _Readiness(store, releases)
-        door = Door(
-            service,
-            authenticator,
-            AuditLog(store.log, store.key, store.sources),
-            readiness,
-            telemetry.metrics,
-            meter,
-            seats,
-            beside=lambda: {"anchors": anchoring.well},
-            refusals=refusals,
-            sign_in=identity.sign_in,
-            reviews=reviews,
-            alerts=screening.desk,
-            administration=open_administration(store),
-            reveals=_reveals(store, service),
-        )
-        allow_open_files()
-        app = make_app(door) if telemetry.tracing is None else traced(make_app(door), telemetry.tracing)
-        server = make_server(
-            app,
-            seats=seats,
-            host=doors.host,
-            port=doors.port,
-            encryption=_encryption(doors.tls),
-            hot=None if telemetry.tracing else Hot(door),  # whoever wants spans has every request go through them
-        )
+        parts = await _open_parts(stack, url, settings, telemetry, beginning=partial(begin, made=made, say=say))
+        door, readiness = _open_door(parts, telemetry), _Readiness(parts.store, parts.releases)
+        server = _open_server(door, doors, telemetry.tracing)
         grpc = await _open_grpc(door, doors, telemetry.tracing)
-        asides = [
-            asyncio.create_task(_follow(follow(url, RELEASES), lambda: _take_newest(store, releases, meter), journal)),
-            asyncio.create_task(_follow(follow(url, API_KEYS), _forgetting(authenticator), journal)),
-            asyncio.create_task(_follow(follow(url, ERASURES), _forgetting_erased(store, sealer), journal)),
-            asyncio.create_task(_follow(follow(url, KEYRINGS), _turning(store, settings, sealer), journal)),
-            asyncio.create_task(_follow(follow(url, WEBHOOKS), webhooks.look, journal)),
-            asyncio.create_task(_follow(follow(url, LISTS), screening.lists.look, journal)),
-            asyncio.create_task(_follow(follow(url, ALERTS), screening.look_at_clearances, journal)),
-            asyncio.create_task(screening.again.run(journal)),
-            asyncio.create_task(anchoring.run()),
-            asyncio.create_task(refusals.run()),
-            asyncio.create_task(webhooks.delivering.run()),
-            asyncio.create_task(clock.run()),
-        ]
-        beside = None if grpc is None else asyncio.create_task(_run_beside(grpc, readiness, seats))
-        say(_welcome(doors, releases.current))
-        journal.tell("started", version=__version__, port=doors.port, release=releases.current.number)
+        asides = [asyncio.create_task(it) for it in _asides(url, settings, parts, telemetry)]
+        beside = None if grpc is None else asyncio.create_task(_run_beside(grpc, readiness, door.seats))
+        release = parts.releases.current
+        say(_welcome(doors, release))
+        telemetry.journal.tell("started", version=__version__, port=doors.port, release=release.number)
         try:
             await server.serve()
         finally:
             if grpc is not None and beside is not None:
-                if server.force_exit or not seats.draining:
+                if server.force_exit or not door.seats.draining:
                     beside.cancel()
                 await asyncio.gather(beside, return_exceptions=True)
                 await grpc.stop(grace=0.0)
             for aside in asides:
                 aside.cancel()
             await asyncio.gather(*asides, return_exceptions=True)
-            journal.tell("stopped")
+            telemetry.journal.tell("stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a service is made of, beneath its doors."""
+
+    store: Store
+    releases: Releases
+    anchoring: Anchoring
+    sealer: Sealer
+    webhooks: RunningWebhooks
+    screening: Screening
+    decisions: DecisionService
+    identity: Identity
+    authenticator: Authenticator
+    refusals: Refusals
+
+
+async def _open_parts(
+    stack: AsyncExitStack,
+    url: str,
+    settings: Settings,
+    telemetry: Telemetry,
+    *,
+    beginning: Callable[[Store], Awaitable[None]],
+) -> _Parts:
+    """Open the store and all that works on it; ``beginning`` is called once it is open, before anything is taken up."""
+    from obligor.serving.authenticating import Authenticator
+    from obligor.serving.refusals import Refusals
+    from obligor.serving.releases import Releases
+
+    meter, journal = telemetry.meter, telemetry.journal
+    store = await stack.enter_async_context(open_store(url, settings, counted=meter.committed))
+    meter.watch("audit_queue", lambda: store.recorder.waiting)
+    releases = Releases(store.archive)
+    told = partial(_tell_of_anchor, journal)
+    anchoring = await stack.enter_async_context(held_up(store, settings, meter=meter, told=told))
+    sealer = await open_sealer(store, settings)
+    await beginning(store)
+    await take_newest(store, releases, meter)
+    webhooks = await stack.enter_async_context(open_webhooks(url, store, sealer, meter, journal))
+    asked, failed = read_gate_settings(os.environ), partial(journal.failed, "list_failed")
+    opened = open_screening(store, releases, sealer, asked, data=settings.data, failed=failed)
+    screening = await stack.enter_async_context(opened)
+    decisions = decision_service(
+        store,
+        releases,
+        meter,
+        gates={"aml": screening.gate, **await stack.enter_async_context(open_gates(asked, store))},
+        gate_deadline_s=asked.deadline_s,
+        listeners=webhooks.listeners,
+        sealer=sealer,
+    )
+    identity = open_identity(store, os.environ)
+    authenticator = Authenticator(
+        store.archive, now=store.sources.now, refused=meter.refused, journal=journal, tokens=identity.tokens
+    )
+    unrecorded = partial(journal.failed, "refusals_failed", level="warning")
+    refusals = Refusals(store.recorder, store.sources, failed=unrecorded)
+    stack.push_async_callback(refusals.record)
+    return _Parts(store, releases, anchoring, sealer, webhooks, screening, decisions, identity, authenticator, refusals)
+
+
+def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
+    from obligor.serving.auditing import AuditLog
+    from obligor.serving.http import Door, Seats
+
+    store, decisions = parts.store, parts.decisions
+    return Door(
+        decisions,
+        parts.authenticator,
+        AuditLog(store.log, store.key, store.sources),
+        _Readiness(store, parts.releases),
+        telemetry.metrics,
+        telemetry.meter,
+        Seats(),
+        beside=lambda: {"anchors": parts.anchoring.well},
+        refusals=parts.refusals,
+        sign_in=parts.identity.sign_in,
+        reviews=open_review_service(store, decisions),
+        alerts=parts.screening.desk,
+        administration=open_administration(store),
+        reveals=_reveals(store, decisions),
+    )
+
+
+def _open_server(door: Door, doors: Doors, tracing: Tracing | None) -> HttpServer:
+    """Make the REST door; where somebody wants spans, every request goes through them, and none past the framework."""
+    from obligor.serving.http import Hot, allow_open_files, make_app, make_server
+    from obligor.serving.tracing import traced
+
+    allow_open_files()
+    return make_server(
+        make_app(door) if tracing is None else traced(make_app(door), tracing),
+        seats=door.seats,
+        host=doors.host,
+        port=doors.port,
+        encryption=_encryption(doors.tls),
+        hot=Hot(door) if tracing is None else None,
+    )
+
+
+def _asides(url: str, settings: Settings, parts: _Parts, telemetry: Telemetry) -> Iterator[Coroutine[Any, Any, None]]:
+    """Give all that goes on beside the doors: what follows changes by others, and what runs by itself."""
+    from obligor.adapters.store.notices import ALERTS, API_KEYS, ERASURES, KEYRINGS, LISTS, RELEASES, WEBHOOKS, follow
+    from obligor.serving.review_clock import ReviewClock
+
+    store, screening, webhooks = parts.store, parts.screening, parts.webhooks
+    meter, journal = telemetry.meter, telemetry.journal
+    followed: Mapping[str, Callable[[], Awaitable[None]]] = {
+        RELEASES: partial(take_newest, store, parts.releases, meter),
+        API_KEYS: _forgetting(parts.authenticator),
+        ERASURES: _forgetting_erased(store, parts.sealer),
+        KEYRINGS: _turning(store, settings, parts.sealer),
+        WEBHOOKS: webhooks.look,
+        LISTS: screening.lists.look,
+        ALERTS: screening.look_at_clearances,
+    }
+    for channel, look in followed.items():
+        yield _follow(follow(url, channel), look, journal)
+    yield screening.again.run(journal)
+    yield parts.anchoring.run()
+    yield parts.refusals.run()
+    yield webhooks.delivering.run()
+    yield ReviewClock(store.reviews, now=store.sources.now, meter=meter, journal=journal).run()
 
 
 def _reveals(store: Store, decisions: DecisionService) -> RevealService:
     from obligor.serving.revealing import RevealService
 
     return RevealService(decisions=decisions, archive=store.archive, recorder=store.recorder, sources=store.sources)
-
-
-@asynccontextmanager
-async def open_decisions(store: Store, settings: Settings) -> AsyncIterator[DecisionService]:
-    """Build the use case of decisions for one command: by the release in force, with the gates and the events of a service."""
-    from obligor.serving.meter import NoMeter
-
-    asked, releases = read_gate_settings(os.environ), await open_releases(store)
-    sealer = await open_sealer(store, settings)
-    async with AsyncExitStack() as stack:
-        gates = dict(await stack.enter_async_context(open_gates(asked, store)))
-        if releases.newest and releases.current.profile.gate("aml").state != "off":
-            opened = open_screening(store, releases, sealer, asked, data=settings.data, failed=_held_without_a_list)
-            gates["aml"] = (await stack.enter_async_context(opened)).gate
-        yield _decision_service(
-            store,
-            releases,
-            NoMeter(),
-            gates=gates,
-            gate_deadline_s=asked.deadline_s,
-            listeners=await open_listeners(store.url),
-            sealer=sealer,
-        )
-
-
-def _held_without_a_list(_error: ObligorError) -> None:
-    """Tell nobody: the gate is pending then, and its record says so."""
-
-
-async def open_releases(store: Store) -> Releases:
-    """Give the release in force, for one command."""
-    from obligor.serving.meter import NoMeter
-    from obligor.serving.releases import Releases
-
-    releases = Releases(store.archive)
-    await _take_newest(store, releases, NoMeter())
-    return releases
-
-
-def _decision_service(
-    store: Store,
-    releases: Releases,
-    meter: Meter,
-    *,
-    gates: Mapping[GateName, Gate],
-    gate_deadline_s: float,
-    listeners: Listeners,
-    sealer: Sealer,
-) -> DecisionService:
-    from obligor.serving.auditing import AuditLog
-    from obligor.serving.deciding import DecisionService
-
-    return DecisionService(
-        releases=releases,
-        recorder=store.recorder,
-        archive=store.archive,
-        receipts=AuditLog(store.log, store.key, store.sources),
-        sources=store.sources,
-        meter=meter,
-        gates=gates,
-        gate_deadline_s=gate_deadline_s,
-        listeners=listeners,
-        sealer=sealer,
-    )
-
-
-# What is in force
-
-
-async def _begin(store: Store, made: Made | None, say: Callable[[str], None]) -> None:
-    """Put in force what was asked for; begin a new store with the demonstration card, and with a first key."""
-    from obligor.security.api_keys import SCOPES
-    from obligor.serving.issuing import issue
-
-    newest = await store.archive.release()
-    if store.hold.because and newest is not None:
-        say(f"NOTHING IS RECORDED: {store.hold.because}\nTwo people decide: obligor audit acknowledge\n")
-        return
-    wanted = demonstration() if made is None and newest is None else made
-    if wanted is not None and not _is_in_force(wanted, await _opened(store)):
-        await put_in_force(store, wanted, by=None if made is None else await acting(store, "release.activate"))
-    if not await store.archive.api_keys():
-        new = await issue(
-            _FIRST_CLIENT,
-            scopes=SCOPES,
-            lasts=_FIRST_LASTS,
-            by=read_author(os.environ) or "obligor",
-            recorder=store.recorder,
-            sources=store.sources,
-        )
-        say(f"The first API key, shown this once, open to everything for {_FIRST_LASTS.days} days:\n\n    {new.text}\n")
-
-
-def _is_in_force(made: Made, release: Release | None) -> bool:
-    wanted = (made.card.sha256, made.policy.sha256)
-    return release is not None and (release.card.sha256, release.policy.sha256) == wanted
-
-
-async def _opened(store: Store) -> Release | None:
-    """Open the newest release that is kept, and check what was signed."""
-    from obligor.security.signing import verify_statement
-    from obligor.serving.releases import PURPOSE, open_release
-
-    stored = await store.archive.release()
-    if stored is None:
-        return None
-    key = store.key.verifier
-    return open_release(stored, signed=lambda said, by: verify_statement(said, by, purpose=PURPOSE, key=key))
-
-
-async def _take_newest(store: Store, releases: Releases, meter: Meter) -> None:
-    """Take the newest release up; what is in force stays where it cannot be trusted."""
-    from obligor.serving.meter import InForce
-
-    if await store.archive.newest_release() <= releases.newest:
-        await releases.look_after_profile()
-        return
-    release = await _opened(store)
-    if release is not None and releases.take(release):
-        pins = release.pins
-        meter.in_force(
-            InForce(release.number, release.card, pins["card_sha256"], pins["policy_sha256"], pins["profile_sha256"])
-        )
 
 
 # Beside the doors

@@ -1,0 +1,154 @@
+"""Builds the use case of decisions, for a service or for one command, by the release in force."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from obligor.bootstrap.acting import acting
+from obligor.bootstrap.gates import open_gates, open_screening
+from obligor.bootstrap.privacy import open_sealer
+from obligor.bootstrap.releases import demonstration, put_in_force
+from obligor.bootstrap.webhooks import open_listeners
+from obligor.settings import read_author, read_gate_settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from obligor.bootstrap.releases import Made
+    from obligor.bootstrap.store import Store
+    from obligor.core.errors import ObligorError
+    from obligor.core.profile import GateName
+    from obligor.serving.deciding import DecisionService
+    from obligor.serving.events import Listeners
+    from obligor.serving.gates import Gate
+    from obligor.serving.meter import Meter
+    from obligor.serving.releases import Release, Releases
+    from obligor.serving.sealed import Sealer
+    from obligor.settings import Settings
+
+_FIRST_CLIENT = "first-client"
+_FIRST_LASTS = timedelta(days=90)
+
+
+@asynccontextmanager
+async def open_decisions(store: Store, settings: Settings) -> AsyncIterator[DecisionService]:
+    """Build the use case of decisions for one command: by the release in force, with the gates and the events of a service."""
+    from obligor.serving.meter import NoMeter
+
+    asked, releases = read_gate_settings(os.environ), await open_releases(store)
+    sealer = await open_sealer(store, settings)
+    async with AsyncExitStack() as stack:
+        gates = dict(await stack.enter_async_context(open_gates(asked, store)))
+        if releases.newest and releases.current.profile.gate("aml").state != "off":
+            opened = open_screening(store, releases, sealer, asked, data=settings.data, failed=_held_without_a_list)
+            gates["aml"] = (await stack.enter_async_context(opened)).gate
+        yield decision_service(
+            store,
+            releases,
+            NoMeter(),
+            gates=gates,
+            gate_deadline_s=asked.deadline_s,
+            listeners=await open_listeners(store.url),
+            sealer=sealer,
+        )
+
+
+def _held_without_a_list(_error: ObligorError) -> None:
+    """Tell nobody: the gate is pending then, and its record says so."""
+
+
+async def open_releases(store: Store) -> Releases:
+    """Give the release in force, for one command."""
+    from obligor.serving.meter import NoMeter
+    from obligor.serving.releases import Releases
+
+    releases = Releases(store.archive)
+    await take_newest(store, releases, NoMeter())
+    return releases
+
+
+def decision_service(
+    store: Store,
+    releases: Releases,
+    meter: Meter,
+    *,
+    gates: Mapping[GateName, Gate],
+    gate_deadline_s: float,
+    listeners: Listeners,
+    sealer: Sealer,
+) -> DecisionService:
+    """Build the use case over an open store."""
+    from obligor.serving.auditing import AuditLog
+    from obligor.serving.deciding import DecisionService
+
+    return DecisionService(
+        releases=releases,
+        recorder=store.recorder,
+        archive=store.archive,
+        receipts=AuditLog(store.log, store.key, store.sources),
+        sources=store.sources,
+        meter=meter,
+        gates=gates,
+        gate_deadline_s=gate_deadline_s,
+        listeners=listeners,
+        sealer=sealer,
+    )
+
+
+async def begin(store: Store, made: Made | None, say: Callable[[str], None]) -> None:
+    """Put in force what was asked for; begin a new store with the demonstration card, and with a first key."""
+    from obligor.security.api_keys import SCOPES
+    from obligor.serving.issuing import issue
+
+    newest = await store.archive.release()
+    if store.hold.because and newest is not None:
+        say(f"NOTHING IS RECORDED: {store.hold.because}\nTwo people decide: obligor audit acknowledge\n")
+        return
+    wanted = demonstration() if made is None and newest is None else made
+    if wanted is not None and not _is_in_force(wanted, await open_newest(store)):
+        await put_in_force(store, wanted, by=None if made is None else await acting(store, "release.activate"))
+    if not await store.archive.api_keys():
+        new = await issue(
+            _FIRST_CLIENT,
+            scopes=SCOPES,
+            lasts=_FIRST_LASTS,
+            by=read_author(os.environ) or "obligor",
+            recorder=store.recorder,
+            sources=store.sources,
+        )
+        say(f"The first API key, shown this once, open to everything for {_FIRST_LASTS.days} days:\n\n    {new.text}\n")
+
+
+def _is_in_force(made: Made, release: Release | None) -> bool:
+    wanted = (made.card.sha256, made.policy.sha256)
+    return release is not None and (release.card.sha256, release.policy.sha256) == wanted
+
+
+async def open_newest(store: Store) -> Release | None:
+    """Open the newest release that is kept, and check what was signed."""
+    from obligor.security.signing import verify_statement
+    from obligor.serving.releases import PURPOSE, open_release
+
+    stored = await store.archive.release()
+    if stored is None:
+        return None
+    key = store.key.verifier
+    return open_release(stored, signed=lambda said, by: verify_statement(said, by, purpose=PURPOSE, key=key))
+
+
+async def take_newest(store: Store, releases: Releases, meter: Meter) -> None:
+    """Take the newest release up; what is in force stays where it cannot be trusted."""
+    from obligor.serving.meter import InForce
+
+    if await store.archive.newest_release() <= releases.newest:
+        await releases.look_after_profile()
+        return
+    release = await open_newest(store)
+    if release is not None and releases.take(release):
+        pins = release.pins
+        meter.in_force(
+            InForce(release.number, release.card, pins["card_sha256"], pins["policy_sha256"], pins["profile_sha256"])
+        )
