@@ -43,7 +43,9 @@ _FIELDS: Final[Mapping[Tells, str]] = {
         released_at created_at retired_at destroyed_at key_id expires_at revoked_at scopes user_id role proposed_by
         disabled_at change_id step replaces_sha256 event_id sequence event_types endpoint_id attempts due_since tried_since
         next_at claim last_status last_trouble settled_at previous_until anchor note number signature sha256 user token_type
-        expires_in application applications
+        expires_in application applications alert_id alerts algorithm began born cleared_by concerns days entries entry
+        entry_sha256 fresh in_force list_sha256 loaded_at may needs_second not_comparable opened opened_at past programmes
+        published roles rules_sha256 screened seen_at signs_in source strength until users why
     """,
     "name": "application_id",
     "bin": "bin from_bin to_bin",
@@ -51,7 +53,7 @@ _FIELDS: Final[Mapping[Tells, str]] = {
     "words": "statement factors",
     "sealed": """
         sealed subject key payload_sha256 input_sha256 idempotency_key response record salt body leaf payload wrapped proof
-        commitment
+        commitment evidence_hash subject_hash
     """,
     "secret": "access_token password secret previous_secret secret_sha256 url",
 }
