@@ -14,8 +14,10 @@ from obligor.core.clauses import Economics
 from obligor.core.policy import Evidence, Policy, Threshold
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from obligor.core.clauses import Column
     from obligor.core.scorecard import Characteristic, Scorecard
 
 _ROWS = 4000
@@ -47,9 +49,13 @@ def bodies(count: int = 64) -> list[bytes]:
     return [json.dumps(application, separators=(",", ":")).encode() for application in applications(count)]
 
 
-def write_run(folder: Path, *, cutoff: int = 506_000) -> Path:
-    """Write a run with a card and a policy; another cut-off is another release."""
+def write_run(folder: Path, *, cutoff: int = 506_000, identifiers: Mapping[str, Column] | None = None) -> Path:
+    """Write a run with a card and a policy; another cut-off is another release. The card may name its applications."""
     card = _worded(card_of(tape()[0]), cutoff)
+    if identifiers:
+        table = card.applications
+        columns = {**table.columns, **identifiers}
+        card = card.model_copy(update={"applications": table.model_copy(update={"columns": columns})})
     folder.mkdir(parents=True)
     (folder / "scorecard.json").write_bytes(card.to_json())
     (folder / "policy.json").write_bytes(_policy(card).to_json())

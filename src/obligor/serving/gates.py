@@ -95,6 +95,7 @@ class Gating:
 
     def __init__(self, gates: Mapping[GateName, Gate], *, deadline_s: float = DEADLINE_S) -> None:
         self._gates, self._deadline_s = gates, deadline_s
+        self._prompt = {name: it for name, it in gates.items() if isinstance(it, PromptGate)}
 
     async def judge(self, application: Application, profile: Profile, *, at: datetime) -> Judged:
         """Ask every gate that a profile does not have off; one that the service has not says nothing.
@@ -134,11 +135,12 @@ class Gating:
             gate = self._gates.get(name)
             if gate is None:
                 continue
-            prompt = _said(partial(gate.at_once, application, at=at)) if isinstance(gate, PromptGate) else None
-            if prompt is None:
+            prompt = self._prompt.get(name)
+            told = None if prompt is None else _said(partial(prompt.at_once, application, at=at))
+            if told is None:
                 waited_for.append(gate)
             else:
-                said[name] = prompt
+                said[name] = told
         return said, waited_for
 
     async def _wait(self, waiting: Mapping[GateName, asyncio.Future[GateResult]]) -> dict[GateName, _Said]:
