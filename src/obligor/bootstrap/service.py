@@ -113,7 +113,10 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         sealer = await open_sealer(store, settings)
         await _begin(store, made, say)
         await _take_newest(store, releases, meter)
-        webhooks = await stack.enter_async_context(open_webhooks(url, store, sealer, meter, journal))
+        seats = Seats()
+        webhooks = await stack.enter_async_context(
+            open_webhooks(url, store, sealer, meter, journal, under_way=lambda: seats.open)
+        )
         asked = read_gate_settings(os.environ)
         screening = await stack.enter_async_context(
             open_screening(
@@ -141,7 +144,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             failed=lambda error: journal.failed("refusals_failed", error, level="warning"),
         )
         stack.push_async_callback(refusals.record)
-        seats, readiness = Seats(), _Readiness(store, releases)
+        readiness = _Readiness(store, releases)
         door = Door(
             service,
             authenticator,

@@ -14,7 +14,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -96,7 +96,7 @@ class Kyc(Protocol):
 
 @runtime_checkable
 class PromptKyc(Kyc, Protocol):
-    """One that knows without asking anybody."""
+    """One that knows without asking anybody, and says the same of a person for as long as it lives."""
 
     def known(self, person: Person) -> KycEvidence | None:
         """Give the evidence of a person; none where there is none yet."""
@@ -117,6 +117,14 @@ class Evidences(Protocol):
         ...
 
 
+class _Passed(NamedTuple):
+    """That somebody passed, and between which instants their evidence holds."""
+
+    since: datetime
+    until: datetime
+    told: GateResult
+
+
 @dataclass(slots=True)
 class KycGate:
     """Judges by a provider's evidence."""
@@ -130,8 +138,8 @@ class KycGate:
     """Keys the hashes of evidence and applicants: whoever has the store alone cannot try names and numbers."""
     name: GateName = "kyc"
     _prompt: PromptKyc | None = field(init=False)
-    _first: dict[bytes, bytes] = field(init=False, default_factory=dict, repr=False)
-    """For whom evidence was shown first, as the store said: that never changes."""
+    _passed: dict[Person, _Passed] = field(init=False, default_factory=dict, repr=False)
+    """Who passed lately by evidence that is at hand. For whom it was shown first never changes, nor does the evidence."""
 
     def __post_init__(self) -> None:
         self._prompt = self.provider if isinstance(self.provider, PromptKyc) else None
@@ -141,7 +149,7 @@ class KycGate:
             )
 
     def at_once(self, application: Application, *, at: datetime) -> GateResult | None:
-        """Judge an applicant whose evidence is at hand, and was shown before; none where somebody must be asked.
+        """Judge an applicant whose evidence is at hand; none where the provider or the store must be asked.
 
         Raises
         ------
@@ -153,13 +161,11 @@ class KycGate:
         person = self._person(application)
         if isinstance(person, str):
             return _pending("lacks", element=person)
-        evidence = self._prompt.known(person)
-        told = self._judge(person, evidence, at=at)
-        if evidence is None or told.result != "pass":
-            return told
-        shown, mine = self._hashes(evidence, person)
-        first = self._first.get(shown)
-        return None if first is None else _unless_anothers(told, first, mine)
+        passed = self._passed.get(person)
+        if passed is not None and passed.since <= at < passed.until:
+            return passed.told
+        told = self._judge(person, self._prompt.known(person), at=at)
+        return None if told.result == "pass" else told
 
     async def evaluate(self, application: Application, *, at: datetime) -> GateResult:
         """Judge an applicant.
@@ -176,11 +182,13 @@ class KycGate:
         told = self._judge(person, evidence, at=at)
         if evidence is None or told.result != "pass":
             return told
-        shown, mine = self._hashes(evidence, person)
-        first = self._first[shown] = await self.evidences.whose(shown, mine, at=at)
-        if len(self._first) > _MOST_HELD:
-            del self._first[next(iter(self._first))]
-        return _unless_anothers(told, first, mine)
+        mine = self._hash(repr((_words(person.name), person.date_of_birth, hashed(person.id_number))))
+        first = await self.evidences.whose(self._hash(evidence.evidence_id), mine, at=at)
+        if not hmac.compare_digest(first, mine):
+            return _pending("shown for another applicant", **told.evidence)
+        if self._prompt is not None:
+            self._remember(person, _Passed(evidence.verified_at - _SKEW, evidence.expires_at, told))
+        return told
 
     def _judge(self, person: Person, evidence: KycEvidence | None, *, at: datetime) -> GateResult:
         """Give what the gate says, but for whether the evidence was shown for another applicant."""
@@ -204,10 +212,10 @@ class KycGate:
             return _pending(trouble, **shown)
         return GateResult("pass", shown)
 
-    def _hashes(self, evidence: KycEvidence, person: Person) -> tuple[bytes, bytes]:
-        """Name the evidence and the applicant by what tells nothing of them."""
-        mine = repr((_words(person.name), person.date_of_birth, hashed(person.id_number)))
-        return self._hash(evidence.evidence_id), self._hash(mine)
+    def _remember(self, person: Person, passed: _Passed) -> None:
+        self._passed[person] = passed
+        if len(self._passed) > _MOST_HELD:
+            del self._passed[next(iter(self._passed))]
 
     def _hash(self, text: str) -> bytes:
         return hmac.digest(self.key, text.encode(), "sha256")
@@ -257,11 +265,6 @@ def _trouble(evidence: KycEvidence, person: Person, *, at: datetime) -> str:
     if person.evidence_id is not None and person.evidence_id != evidence.evidence_id:
         return "other evidence"
     return ""
-
-
-def _unless_anothers(told: GateResult, first: bytes, mine: bytes) -> GateResult:
-    """Give what was said, unless the evidence was shown for another applicant first."""
-    return told if hmac.compare_digest(first, mine) else _pending("shown for another applicant", **told.evidence)
 
 
 def _pending(trouble: str, **shown: object) -> GateResult:
