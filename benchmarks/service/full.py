@@ -1,7 +1,7 @@
 """The decision service with everything on, beside the endpoint that decides nothing and is sent the same bodies.
 
 A token of an identity provider, personal fields that are sealed, all three gates enforced, and a webhook whose events are
-written with each decision, to a system in a process of its own that takes them; metrics count. Afterwards the rows must say
+written with each decision, and sent to a system in a process of its own that takes them; metrics count. Afterwards the rows must say
 that all of this was so: sealed records, gates that passed, an event for each decision, and outcomes of a lender who lends.
 """
 
@@ -60,7 +60,7 @@ class Everything:
             self.database.url,
             settings=(*self.provider.settings.items(), ("OBLIGOR_KYC", str(evidence)), *settings),
         )
-        self.server = self.lender.service(self.port, "--no-grpc")
+        self.server = self.lender.service(self.port, "--grpc-port", free_port())
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -95,11 +95,17 @@ class Everything:
                 given.raise_for_status()
         return given.content
 
-    def press(self, port: int, connections: int, seconds: int) -> wrk.Figures:
-        """Load a port with a new token."""
+    def press(self, port: int, connections: int, seconds: int, *, aside: bool = False) -> wrk.Figures:
+        """Load a port with a new token; the service stands still where it is ``aside``, for it has events to send."""
         headers = (("Authorization", f"Bearer {self.provider.token()}"),)
         load = wrk.Load(f"http://{HOST}:{port}", PATH, bodies(), headers)
-        return wrk.press(load, connections=connections, seconds=seconds)
+        if aside:
+            self.server.pause()
+        try:
+            return wrk.press(load, connections=connections, seconds=seconds)
+        finally:
+            if aside:
+                self.server.resume()
 
     def side(self, name: str = OURS) -> Side:
         """Give the service as one that is loaded in turns."""
@@ -132,7 +138,7 @@ def measured(folder: Path, effort: Effort) -> dict[str, object]:
     with Everything(folder) as service:
         answer, port = service.answer(), free_port()
         with noop(port, answer=answer, log=folder / "noop.log", more=FIELDS) as server:
-            anchor = Side("noop", lambda c, s: service.press(port, c, s), server.cpu_s)
+            anchor = Side("noop", lambda c, s: service.press(port, c, s, aside=True), server.cpu_s)
             fast = in_turns((anchor, service.side()), service.database, effort, CONNECTIONS)
             service.database.delay_flushes(SLOW_FLUSH_US)
             slow = in_turns((anchor, service.side()), service.database, effort, CONNECTIONS)

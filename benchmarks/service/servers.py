@@ -84,6 +84,16 @@ class Server:
         self._process.wait()
         self._process = None
 
+    def pause(self) -> None:
+        """Let it stand still; ``resume`` lets it go on."""
+        for process in family(self._running.pid):
+            process.suspend()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        for process in family(self._running.pid):
+            process.resume()
+
     def rss_mb(self) -> float:
         """The resident memory of it and of all that it started, in MB."""
         return rss_mb(self._running.pid)

@@ -88,6 +88,11 @@ class Profile(CardModel):
         """What a decision keeps of the gates where none was asked."""
         return MappingProxyType({name: _record(self.gate(name).state, "not_evaluated") for name in GATES})
 
+    @cached_property
+    def asked(self) -> tuple[GateName, ...]:
+        """The gates that are not off."""
+        return tuple(name for name in GATES if self.gate(name).state != "off")
+
     def gate(self, name: GateName) -> Gate:
         """Give a gate by its name."""
         gate: Gate = getattr(self.gates, name)

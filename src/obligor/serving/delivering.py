@@ -181,9 +181,14 @@ class Delivering:
                 self.meter.healthy(_WEBHOOKS, well=True)
             if begun := self._begun():
                 await asyncio.wait(begun, timeout=self.every_s, return_when=asyncio.FIRST_COMPLETED)
-                await asyncio.sleep(min(_REST_S * self.under_way(), self.every_s))
+                await asyncio.sleep(self.rest_s)
             else:
                 await asyncio.sleep(self.every_s)
+
+    @property
+    def rest_s(self) -> float:
+        """For how long to claim nothing, so that decisions go first."""
+        return min(_REST_S * self.under_way(), self.every_s)
 
     async def round(self) -> int:
         """Claim what is due, as far as there are places, and begin to send it; give how many events that was."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, runtime_chec
 import msgspec
 
 from obligor.core.errors import ApplicationError, ObligorError
-from obligor.core.profile import GATES, RESULTS, in_force
+from obligor.core.profile import RESULTS, in_force
 from obligor.serving.encoding import encode
 
 if TYPE_CHECKING:
@@ -85,11 +85,6 @@ NOT_JUDGED: Final = Judged({}, {})
 NO_GATES: Final[Mapping[GateName, Gate]] = {}
 
 
-def asked_by(profile: Profile) -> tuple[GateName, ...]:
-    """Name the gates that a profile does not have off."""
-    return tuple(name for name in GATES if profile.gate(name).state != "off")
-
-
 class Gating:
     """Asks the gates of a service."""
 
@@ -131,7 +126,7 @@ class Gating:
         in_force(profile, at)
         said: dict[GateName, _Said] = {}
         waited_for: list[Gate] = []
-        for name in asked_by(profile):
+        for name in profile.asked:
             gate = self._gates.get(name)
             if gate is None:
                 continue
@@ -158,7 +153,7 @@ class Gating:
         self, applications: Sequence[Application | ObligorError], profile: Profile, *, at: datetime
     ) -> list[Judged | ObligorError]:
         """Ask the gates of several applications, so many at a time; what is an error already stays one."""
-        if not asked_by(profile):
+        if not profile.asked:
             return [it if isinstance(it, ObligorError) else NOT_JUDGED for it in applications]
         seats = asyncio.Semaphore(_MOST_AT_ONCE)
 
