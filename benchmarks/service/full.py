@@ -109,9 +109,7 @@ class Everything:
 
     def side(self, name: str = OURS) -> Side:
         """Give the service as one that is loaded in turns."""
-        return Side(
-            name, lambda c, s: self.press(self.port, c, s), lambda: self.server.cpu_s() + self.database.cpu_s()
-        )
+        return Side(name, lambda c, s: self.press(self.port, c, s), lambda: self.server.cpu_s() + self.database.cpu_s())
 
     def outcomes(self) -> dict[str, int]:
         """Count the outcomes, once the rows say that everything was on.
@@ -125,7 +123,7 @@ class Everything:
         found = {name: int(count) for name, count in self.database.query(_OUTCOMES)}
         held = found.get("hold", 0)
         wrong = sealed < records or known < records or passed + hits < records or not hits or events < decisions
-        if wrong or held > decisions // 100 or len(found) < 3:  # noqa: PLR2004  approve, decline, refer
+        if wrong or held > decisions // 100 or len(found) < 3:  # approve, decline, refer
             raise RuntimeError(
                 f"of {records} records {sealed} are sealed, {known} passed kyc, {passed} passed aml, {hits} hit; "
                 f"{events} events for {decisions} decisions; {found}"

@@ -195,7 +195,12 @@ def test_who_passed_by_evidence_at_hand_passes_at_once_until_it_expires() -> Non
 def test_what_one_passed_by_does_not_pass_another_at_once() -> None:
     gate = gate_of(AtHand(evidence()))
     judged(None, gate=gate)
-    for element, value in (("who", "Grace Hopper"), ("born", "1906-12-09"), ("lives", "Arlington"), ("document", "Y 1")):
+    for element, value in (
+        ("who", "Grace Hopper"),
+        ("born", "1906-12-09"),
+        ("lives", "Arlington"),
+        ("document", "Y 1"),
+    ):
         told = gate.at_once(Application({**ADA, element: value}, {}), at=NOW)
         assert told is not None
         assert told.evidence["trouble"] == "another person"

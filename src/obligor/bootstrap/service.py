@@ -106,14 +106,13 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         meter, journal = telemetry.meter, telemetry.journal
         store = await stack.enter_async_context(open_store(url, settings, counted=meter.committed))
         meter.watch("audit_queue", lambda: store.recorder.waiting)
-        releases = Releases(store.archive)
+        releases, seats = Releases(store.archive), Seats()
         anchoring = await stack.enter_async_context(
             held_up(store, settings, meter=meter, told=partial(_tell_of_anchor, journal))
         )
         sealer = await open_sealer(store, settings)
         await _begin(store, made, say)
         await _take_newest(store, releases, meter)
-        seats = Seats()
         webhooks = await stack.enter_async_context(
             open_webhooks(url, store, sealer, meter, journal, under_way=lambda: seats.open)
         )

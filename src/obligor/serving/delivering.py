@@ -40,7 +40,7 @@ AT_ONCE: Final = 8
 _COUNT_EVERY_S: Final = 15.0
 _CLOSING_S: Final = 5.0
 _REST_S: Final = 0.004
-"""Between claims, for each request that is under way: with 64 of them, some thirty events a second, and with none as many as go."""
+"""Between claims, for each request that is under way: with 64 of them some thirty events a second go out."""
 _WEBHOOKS: Final = "webhooks"
 
 
