@@ -1,4 +1,4 @@
-"""A lender with everything on: tokens of an identity provider, personal fields that are sealed, gates that are enforced, and webhooks.
+"""A lender with everything on: tokens of an identity provider, sealed personal fields, enforced gates, and webhooks.
 
 The applicants are so many that repeat, so that a screening is mostly found among those that were done. The list has twenty
 thousand invented names, and some applicants bear one of them.
@@ -154,7 +154,7 @@ class Provider:
         said = json.dumps({"keys": [self._key.as_dict(private=False)]}).encode()
 
         class Answers(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 - the library's name
+            def do_GET(self) -> None:
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(said)))

@@ -1,8 +1,9 @@
 """The decision service with everything on, beside the endpoint that decides nothing and is sent the same bodies.
 
 A token of an identity provider, personal fields that are sealed, all three gates enforced, and a webhook whose events are
-written with each decision, and sent to a system in a process of its own that takes them; metrics count. Afterwards the rows must say
-that all of this was so: sealed records, gates that passed, an event for each decision, and outcomes of a lender who lends.
+written with each decision, and sent to a system in a process of its own that takes them; metrics count. Afterwards the rows
+must say that all of this was so: sealed records, gates that passed, an event for each decision, and outcomes of a lender
+who lends.
 """
 
 from __future__ import annotations
