@@ -21,7 +21,7 @@ import aiohttp
 import psycopg
 
 from benchmarks.service.database import Database
-from benchmarks.service.lender import personal_bodies, write_run
+from benchmarks.service.lender import PERSONAL, personal_bodies, write_run
 from benchmarks.service.servers import HOST, Lender, free_port
 from obligor.adapters.kms.file import open_file_kms
 from obligor.adapters.store.privacy import KEYRING, SUBJECT_KEYS
@@ -57,7 +57,7 @@ def run(*, quick: bool, rows: int | None = None, rate: int = _RATE) -> dict[str,
         folder = Path(name)
         folder.chmod(0o755)
         with Database(folder / "database") as database:
-            lender = Lender(folder / "data", write_run(folder / "run", personal=True), database.url)
+            lender = Lender(folder / "data", write_run(folder / "run", identifiers=PERSONAL), database.url)
             service = lender.service(port := free_port(), "--no-grpc")
             service.start()
             try:

@@ -7,55 +7,29 @@ on) has flushed. Both sides of a ratio run in one window, in turns; the load com
 from __future__ import annotations
 
 import json
-import statistics
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 
-from benchmarks.service import grpc_load, wrk
+from benchmarks.service import full, grpc_load, wrk
 from benchmarks.service.crashes import releases_since
 from benchmarks.service.database import Database
 from benchmarks.service.lender import bodies, write_run
 from benchmarks.service.machine import flush_ms
 from benchmarks.service.peers import Peers, environment
 from benchmarks.service.servers import HOST, Lender, Server, free_port, noop, noop_grpc
+from benchmarks.service.turns import PATH, SLOW_FLUSH_US, Effort, Side, in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.service.wrk import Figures
-
 CONNECTIONS = (1, 16, 64)
-SLOW_FLUSH_US = 4000
-PATH = "/v1/decisions"
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How long to load, in seconds, and how often."""
-
-    seconds: int
-    rounds: int
-    warm: int
-
-
 FULL, QUICK = Effort(seconds=8, rounds=3, warm=3), Effort(seconds=2, rounds=1, warm=1)
-
-
-@dataclass(frozen=True)
-class Side:
-    """A server with its load; the first of two sides is the anchor."""
-
-    name: str
-    press: Callable[[int, int], Figures]
-    """The load, from connections and seconds."""
-    cpu_s: Callable[[], float]
 
 
 def run(*, quick: bool) -> dict[str, object]:
@@ -74,6 +48,7 @@ def run(*, quick: bool) -> dict[str, object]:
                 raise
             finally:
                 service.server.kill()
+        result |= full.measured(folder / "everything", effort)
         result |= _embedded_starts(folder)
     return result
 
@@ -104,10 +79,6 @@ class _Service:
         """The CPU of the service and its database."""
         return self.server.cpu_s() + self.database.cpu_s()
 
-    def decisions(self) -> int:
-        """Count what is durable."""
-        return int(self.database.query("SELECT count(*) FROM obligor.decision")[0][0])
-
 
 def _measured(service: _Service, folder: Path, effort: Effort, *, with_peers: bool) -> dict[str, object]:
     ours = Side("obligor", lambda c, s: wrk.press(service.load, connections=c, seconds=s), service.cpu_s)
@@ -115,11 +86,11 @@ def _measured(service: _Service, folder: Path, effort: Effort, *, with_peers: bo
     port = free_port()
     with noop(port, answer=answer, log=folder / "noop.log") as server:
         anchor = Side("noop", lambda c, s: wrk.press(service.load_on(port), connections=c, seconds=s), server.cpu_s)
-        fast = _rounds((anchor, ours), service, effort, CONNECTIONS)
+        fast = in_turns((anchor, ours), service.database, effort, CONNECTIONS)
         flushed = {"flush_ms": round(flush_ms(folder), 3), "commit_ms": round(service.database.commit_ms(), 3)}
         service.database.delay_flushes(SLOW_FLUSH_US)
         flushed["slow_commit_ms"] = round(service.database.commit_ms(), 3)
-        slow = _rounds((anchor, ours), service, effort, CONNECTIONS[1:])
+        slow = in_turns((anchor, ours), service.database, effort, CONNECTIONS[1:])
         service.database.delay_flushes(0)
     rss_mb = round(service.server.rss_mb())
     grpc = _over_grpc(service, answer, folder, effort)
@@ -145,56 +116,6 @@ def _measured(service: _Service, folder: Path, effort: Effort, *, with_peers: bo
     }
 
 
-def _rounds(
-    sides: tuple[Side, Side], service: _Service, effort: Effort, connections: tuple[int, ...]
-) -> dict[str, dict]:
-    """Load two sides in turns, and give what each did and the median ratio of the second to the first."""
-    before, answered = service.decisions(), 0
-    for side in sides:
-        answered += _counted(side, side.press(16, effort.warm))
-    seen: dict[tuple[str, int], list[Figures]] = {}
-    spent: dict[tuple[str, int], list[float]] = {}
-    for number in range(effort.rounds):
-        for at in connections:
-            for side in sides:
-                began = side.cpu_s()
-                figures = side.press(at, effort.seconds)
-                spent.setdefault((side.name, at), []).append(1e6 * (side.cpu_s() - began) / figures.requests)
-                seen.setdefault((side.name, at), []).append(figures)
-                answered += _counted(side, figures)
-                print(f"round {number + 1}, {at} at once, {side.name}: {_told(figures)}", flush=True)
-            service.database.query("CHECKPOINT")  # of what one side wrote, so that the other does not run beside it
-    kept = service.decisions() - before
-    if kept < answered:
-        raise RuntimeError(f"{answered} decisions were answered, {kept} were kept")
-    return {
-        str(at): {
-            **{side.name: _median(seen[side.name, at], spent[side.name, at]) for side in sides},
-            "ratio": _ratio(*(seen[side.name, at] for side in sides)),
-        }
-        for at in connections
-    }
-
-
-def _counted(side: Side, figures: Figures) -> int:
-    return figures.requests if side.name == "obligor" else 0
-
-
-def _median(figures: list[Figures], spent: list[float]) -> dict[str, float]:
-    told = [it.plain() for it in figures]
-    return {name: statistics.median(it[name] for it in told) for name in told[0]} | {
-        "cpu_us": round(statistics.median(spent))
-    }
-
-
-def _ratio(theirs: list[Figures], ours: list[Figures]) -> float:
-    return round(statistics.median(b.per_s / a.per_s for a, b in zip(theirs, ours, strict=True)), 3)
-
-
-def _told(it: Figures) -> str:
-    return f"{it.per_s:,.0f} a second, p50 {it.p50_ms:.2f} ms, p99 {it.p99_ms:.2f} ms"
-
-
 def _over_grpc(service: _Service, answer: bytes, folder: Path, effort: Effort) -> dict[str, dict]:
     port = free_port()
 
@@ -203,7 +124,7 @@ def _over_grpc(service: _Service, answer: bytes, folder: Path, effort: Effort) -
 
     with noop_grpc(port, answer=_as_message(answer), log=folder / "noop-grpc.log") as server:
         sides = side("noop", port, server.cpu_s), side("obligor", service.grpc_port, service.cpu_s)
-        return _rounds(sides, service, effort, CONNECTIONS)
+        return in_turns(sides, service.database, effort, CONNECTIONS)
 
 
 def _as_message(answer: bytes) -> str:
@@ -220,7 +141,7 @@ def _beside_peers(service: _Service, ours: Side, folder: Path, effort: Effort) -
         start_s = server.start()
         try:
             theirs = _peer(name, load, server)
-            at_64 = _rounds((theirs, ours), service, effort, (64,))["64"]
+            at_64 = in_turns((theirs, ours), service.database, effort, (64,))["64"]
             found[name] = at_64 | {"start_s": round(start_s, 1), "rss_mb": round(server.rss_mb())}
         finally:
             server.kill()

@@ -136,6 +136,8 @@ def _serving(result: dict) -> list[Rows]:
     rest = [_in_turns(at, it, "noop") for at, it in result["rest"].items()]
     slow = [_in_turns(f"{at}, slow disk", it, "noop") for at, it in result["rest_slow_disk"].items()]
     grpc = [_in_turns(at, it, "noop") for at, it in result["grpc"].items()]
+    full = [_in_turns(at, it, "noop") for at, it in result["full"].items()]
+    full += [_in_turns(f"{at}, slow disk", it, "noop") for at, it in result["full_slow_disk"].items()]
     peers = [
         [PEERS[name], *_in_turns("64", it, name)[1:], f"{it['start_s']:.1f} s", f"{it['rss_mb']} MB"]
         for name, it in result["peers"].items()
@@ -146,6 +148,7 @@ def _serving(result: dict) -> list[Rows]:
         [["64 at once", "peer", "obligor", "ratio", "start", "memory"], *peers,
          ["Obligor", "", "", "", starts, f"{result['rss_mb']} MB"]],
         [sides, *grpc],
+        [[*sides, "memory"], *([*line, f"{result['rss_full_mb']} MB"] for line in full)],
     ]  # fmt: skip
 
 

@@ -14,13 +14,13 @@ from obligor.core.clauses import Column, Economics
 from obligor.core.policy import Evidence, Policy, Threshold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from obligor.core.scorecard import Characteristic, Scorecard
 
 _ROWS = 4000
-_PERSONAL = {
+PERSONAL = {
     "customer_id": Column(type="text", role=["identifier"], privacy="direct", required=True),
     "application_id": Column(type="text", role=["identifier"], required=True, unique=True),
     "born_on": Column(type="date", role=["input"], privacy="quasi"),
@@ -64,14 +64,13 @@ def personal_bodies() -> Callable[[int], bytes]:
     return body
 
 
-def write_run(folder: Path, *, cutoff: int = 506_000, personal: bool = False) -> Path:
-    """Write a run with a card and a policy; another cut-off is another release, ``personal`` adds three personal fields."""
+def write_run(folder: Path, *, cutoff: int = 506_000, identifiers: Mapping[str, Column] | None = None) -> Path:
+    """Write a run with a card and a policy; another cut-off is another release. The card may name its applications."""
     card = _worded(card_of(tape()[0]), cutoff)
-    if personal:
-        columns = card.applications.columns | _PERSONAL
-        card = card.model_copy(
-            update={"applications": card.applications.model_copy(update={"columns": columns})},
-        )
+    if identifiers:
+        table = card.applications
+        columns = {**table.columns, **identifiers}
+        card = card.model_copy(update={"applications": table.model_copy(update={"columns": columns})})
     folder.mkdir(parents=True)
     (folder / "scorecard.json").write_bytes(card.to_json())
     (folder / "policy.json").write_bytes(_policy(card).to_json())

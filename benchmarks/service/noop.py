@@ -1,6 +1,6 @@
 """The anchor: a FastAPI endpoint that reads an application with pydantic, and answers with a decision's fields.
 
-``NOOP_ANSWER`` holds the answer: one that the service itself gave.
+``NOOP_ANSWER`` holds the answer: one that the service itself gave; ``NOOP_MORE`` names texts that an application has beside.
 """
 
 import os
@@ -48,7 +48,7 @@ class Answer(BaseModel):
 Application = create_model(
     "Application",
     **dict.fromkeys(NUMBERS, (float | None, ...)),
-    **dict.fromkeys(LEVELS, (str | None, ...)),
+    **dict.fromkeys((*LEVELS, *os.environ.get("NOOP_MORE", "").split()), (str | None, ...)),
 )
 ANSWER = Answer.model_validate_json(os.environ["NOOP_ANSWER"])
 app = FastAPI()

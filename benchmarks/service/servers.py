@@ -84,6 +84,16 @@ class Server:
         self._process.wait()
         self._process = None
 
+    def pause(self) -> None:
+        """Let it stand still; ``resume`` lets it go on."""
+        for process in family(self._running.pid):
+            process.suspend()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        for process in family(self._running.pid):
+            process.resume()
+
     def rss_mb(self) -> float:
         """The resident memory of it and of all that it started, in MB."""
         return rss_mb(self._running.pid)
@@ -108,6 +118,8 @@ class Lender:
     database_url: str | None
     """None: the embedded one."""
     command: tuple[str, ...] = OBLIGOR
+    settings: tuple[tuple[str, str], ...] = ()
+    """More of the environment."""
 
     @property
     def environ(self) -> dict[str, str]:
@@ -116,7 +128,7 @@ class Lender:
         if self.database_url is not None:
             own["OBLIGOR_DATABASE_URL"] = self.database_url
         outer = {name: value for name, value in os.environ.items() if not name.startswith("OBLIGOR_")}
-        return outer | own
+        return outer | own | dict(self.settings)
 
     def obligor(self, *words: object, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command of Obligor for this lender."""
@@ -137,16 +149,22 @@ class Lender:
         )
 
 
-def noop(port: int, *, answer: bytes, log: Path) -> Server:
-    """The anchor over HTTP, which gives one answer to all."""
+def noop(port: int, *, answer: bytes, log: Path, more: Sequence[str] = ()) -> Server:
+    """The anchor over HTTP, which gives one answer to all; it reads more texts where an application has them."""
     return Server(
         [sys.executable, "-m", "uvicorn", "benchmarks.service.noop:app", "--host", HOST, "--port", port,
          "--loop", "uvloop", "--http", "httptools", "--workers", "1", "--no-access-log", "--log-level", "warning"],
         ready=lambda: answers(f"http://{HOST}:{port}/openapi.json"),
         log=log,
-        environ=os.environ | {"NOOP_ANSWER": answer.decode()},
+        environ=os.environ | {"NOOP_ANSWER": answer.decode(), "NOOP_MORE": " ".join(more)},
         folder=ROOT,
     )  # fmt: skip
+
+
+def receiver(port: int, *, log: Path) -> Server:
+    """A client's own system that takes every event."""
+    command = [sys.executable, "-m", "benchmarks.service.receiver", port]
+    return Server(command, ready=lambda: listens(port), log=log, environ=os.environ, folder=ROOT)
 
 
 def noop_grpc(port: int, *, answer: str, log: Path) -> Server:

@@ -1,4 +1,7 @@
-"""Load by wrk: a new idempotency key with each request, and no answer but 2xx."""
+"""Load by wrk: a new idempotency key with each request, and no answer but 2xx.
+
+A body that holds ``SERIAL`` has the number of its request there instead.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HINT = "wrk is not installed; on Debian: apt-get install wrk"
+SERIAL = "########"
 _SCRIPT = """
-local heads, tails, at, thread = {}, {}, 0, 0
+local heads, tails, ends, at, thread = {}, {}, {}, 0, 0
 local threads = 0
 function setup(it) it:set("number", threads); threads = threads + 1 end
 function init()
@@ -26,12 +30,17 @@ function init()
     heads[place] = "POST " .. path .. " HTTP/1.1\\r\\nHost: " .. host .. "\\r\\n" .. extra
       .. "Content-Type: application/json\\r\\nContent-Length: " .. #body
       .. "\\r\\nIdempotency-Key: " .. run .. "-" .. number .. "-"
-    tails[place] = "\\r\\n\\r\\n" .. body
+    local first, last = body:find(serial, 1, true)
+    tails[place] = "\\r\\n\\r\\n" .. body:sub(1, (first or #body + 1) - 1)
+    ends[place] = first and body:sub(last + 1)
   end
 end
 function request()
   at = at + 1
   local place = at % #heads + 1
+  if ends[place] then
+    return heads[place] .. at .. tails[place] .. string.format("%08d", at) .. ends[place]
+  end
   return heads[place] .. at .. tails[place]
 end
 function done(summary, latency)
@@ -132,7 +141,7 @@ def _script(load: Load) -> str:
     extra = "".join(f"{name}: {value}\r\n" for name, value in load.headers)
     given = [
         f"bodies = {{{', '.join(_lua(body.decode()) for body in load.bodies)}}}",
-        f"path, run, extra = {_lua(load.path)}, {_lua(uuid.uuid4().hex)}, {_lua(extra)}",
+        f"path, run, extra, serial = {_lua(load.path)}, {_lua(uuid.uuid4().hex)}, {_lua(extra)}, {_lua(SERIAL)}",
     ]
     return "\n".join(given) + _SCRIPT
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import httpx
 import pytest
-from benchmarks.service.lender import bodies, write_run
+from benchmarks.service.lender import PERSONAL, bodies, write_run
 from benchmarks.service.servers import HOST, Lender, Server, answers, free_port
 from google.protobuf.struct_pb2 import Struct
 from tests.adapters.store.test_privacy import everything
@@ -159,7 +159,7 @@ class Place:
 def place(store_url: str, tmp_path: Path) -> Iterator[Place]:
     port, grpc_port = free_port(), free_port()
     command = (sys.executable, "-m", "tests.serving.faulty")
-    lender = Lender(tmp_path / "data", write_run(tmp_path / "run", personal=True), store_url, command)
+    lender = Lender(tmp_path / "data", write_run(tmp_path / "run", identifiers=PERSONAL), store_url, command)
     lender.data.mkdir()
     with collector() as (kept, endpoint):
         environ = lender.environ | {

@@ -19,7 +19,7 @@ from tests.serving.endpoints import decided, office, shown
 from tests.serving.los import Los, drop, hang, pour, say
 
 from obligor.core.errors import IntegrityError, InvalidInputError, NotFoundError
-from obligor.serving.delivering import AT_ONCE, LEASE
+from obligor.serving.delivering import AT_ONCE, EVERY_S, LEASE
 from obligor.serving.events import EVENT_TYPES
 from obligor.serving.retrying import GIVEN_UP_AFTER
 
@@ -314,6 +314,18 @@ def test_what_waits_is_counted(store_url: str, los: Los) -> None:
 
     run(store_url, los, scene)
     assert json.loads(los.bodies[0])["sequence"] == 1
+
+
+def test_the_more_requests_are_under_way_the_longer_events_wait(store_url: str, los: Los) -> None:
+    async def scene(here: Office, _: WebhookRow) -> None:
+        rests = []
+        for busy in (0, 1, 64, 10_000):
+            here.delivering.under_way = lambda busy=busy: busy  # type: ignore[misc]  # a loop's variable
+            rests.append(here.delivering.rest_s)
+        assert rests == sorted(rests)
+        assert 0 == rests[0] < rests[1] < rests[2] < rests[3] == EVERY_S, "and no longer than until the next look"
+
+    run(store_url, los, scene)
 
 
 SERVICE = """

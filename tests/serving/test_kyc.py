@@ -167,6 +167,59 @@ def test_evidence_that_was_not_verified_is_kept_for_nobody() -> None:
     assert memory.kept == {}
 
 
+@dataclass
+class AtHand(Shows):
+    """A provider that asks nobody, as a file of evidence."""
+
+    def known(self, person: Person) -> KycEvidence | None:
+        return self.found
+
+
+def test_who_passed_by_evidence_at_hand_passes_at_once_until_it_expires() -> None:
+    memory = Memory()
+    gate = gate_of(AtHand(evidence()), memory=memory)
+    ada = Application(ADA, {})
+    assert gate.at_once(ada, at=NOW) is None, "the store must say for whom it was shown first"
+    told = asyncio.run(gate.evaluate(ada, at=NOW))
+    memory.down = True
+    assert gate.at_once(ada, at=NOW) == told
+    assert told.result == "pass"
+    late = gate.at_once(ada, at=NOW + timedelta(days=30))
+    assert late is not None
+    assert late.evidence["trouble"] == "expired"
+    early = gate.at_once(ada, at=NOW - timedelta(days=2))
+    assert early is not None
+    assert early.evidence["trouble"] == "of another time"
+
+
+def test_what_one_passed_by_does_not_pass_another_at_once() -> None:
+    gate = gate_of(AtHand(evidence()))
+    judged(None, gate=gate)
+    for element, value in (
+        ("who", "Grace Hopper"),
+        ("born", "1906-12-09"),
+        ("lives", "Arlington"),
+        ("document", "Y 1"),
+    ):
+        told = gate.at_once(Application({**ADA, element: value}, {}), at=NOW)
+        assert told is not None
+        assert told.evidence["trouble"] == "another person"
+    gate.provider = gate._prompt = AtHand(evidence(name="Grace Hopper"))
+    grace = Application({**ADA, "who": "Grace Hopper"}, {})
+    assert gate.at_once(grace, at=NOW) is None
+    assert asyncio.run(gate.evaluate(grace, at=NOW)).evidence["trouble"] == "shown for another applicant"
+    assert gate.at_once(grace, at=NOW) is None, "it is asked again, and never remembered as passed"
+
+
+def test_of_a_provider_that_must_be_asked_nothing_is_remembered() -> None:
+    shows = Shows(evidence())
+    gate = gate_of(shows)
+    assert judged(None, gate=gate).result == "pass"
+    assert gate.at_once(Application(ADA, {}), at=NOW) is None
+    shows.found = evidence(status="failed")
+    assert judged(None, gate=gate).result == "fail"
+
+
 def test_where_the_store_does_not_tell_for_whom_evidence_was_shown_the_decision_holds() -> None:
     subject = {"name": "purpose", "date_of_birth": "applied_on", "address": "purpose", "id_number": "customer"}
     found = evidence(name="car", date_of_birth="2024-05-01", address="car", id_number_sha256=hashed("A-17"))

@@ -131,6 +131,7 @@ class _Parts:
     identity: Identity
     authenticator: Authenticator
     refusals: Refusals
+    seats: Seats
 
 
 async def _open_parts(
@@ -143,19 +144,22 @@ async def _open_parts(
 ) -> _Parts:
     """Open the store and all that works on it; ``beginning`` is called once it is open, before anything is taken up."""
     from obligor.serving.authenticating import Authenticator
+    from obligor.serving.http import Seats
     from obligor.serving.refusals import Refusals
     from obligor.serving.releases import Releases
 
     meter, journal = telemetry.meter, telemetry.journal
     store = await stack.enter_async_context(open_store(url, settings, counted=meter.committed))
     meter.watch("audit_queue", lambda: store.recorder.waiting)
-    releases = Releases(store.archive)
+    releases, seats = Releases(store.archive), Seats()
     told = partial(_tell_of_anchor, journal)
     anchoring = await stack.enter_async_context(held_up(store, settings, meter=meter, told=told))
     sealer = await open_sealer(store, settings)
     await beginning(store)
     await take_newest(store, releases, meter)
-    webhooks = await stack.enter_async_context(open_webhooks(url, store, sealer, meter, journal))
+    webhooks = await stack.enter_async_context(
+        open_webhooks(url, store, sealer, meter, journal, under_way=lambda: seats.open)
+    )
     asked, failed = read_gate_settings(os.environ), partial(journal.failed, "list_failed")
     opened = open_screening(store, releases, sealer, asked, data=settings.data, failed=failed)
     screening = await stack.enter_async_context(opened)
@@ -175,12 +179,14 @@ async def _open_parts(
     unrecorded = partial(journal.failed, "refusals_failed", level="warning")
     refusals = Refusals(store.recorder, store.sources, failed=unrecorded)
     stack.push_async_callback(refusals.record)
-    return _Parts(store, releases, anchoring, sealer, webhooks, screening, decisions, identity, authenticator, refusals)
+    return _Parts(
+        store, releases, anchoring, sealer, webhooks, screening, decisions, identity, authenticator, refusals, seats
+    )
 
 
 def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
     from obligor.serving.auditing import AuditLog
-    from obligor.serving.http import Door, Seats
+    from obligor.serving.http import Door
 
     store, decisions = parts.store, parts.decisions
     return Door(
@@ -190,7 +196,7 @@ def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
         _Readiness(store, parts.releases),
         telemetry.metrics,
         telemetry.meter,
-        Seats(),
+        parts.seats,
         beside=lambda: {"anchors": parts.anchoring.well},
         refusals=parts.refusals,
         sign_in=parts.identity.sign_in,

@@ -55,9 +55,15 @@ class RunningWebhooks:
 
 @asynccontextmanager
 async def open_webhooks(
-    url: str, store: Store, sealer: Sealer, meter: Meter, journal: Telling
+    url: str, store: Store, sealer: Sealer, meter: Meter, journal: Telling, *, under_way: Callable[[], int]
 ) -> AsyncIterator[RunningWebhooks]:
-    """Open what tells the systems of clients; ``delivering.run`` is still to be called."""
+    """Open what tells the systems of clients; ``delivering.run`` is still to be called.
+
+    Parameters
+    ----------
+    under_way
+        Tells how many requests the service is working on, which go first.
+    """
     from obligor.serving.delivering import Delivering
     from obligor.serving.events import Listeners
 
@@ -76,6 +82,7 @@ async def open_webhooks(
             meter=meter,
             reveals=_revealer(store, sealer),
             told=told,
+            under_way=under_way,
         )
         running = RunningWebhooks(Listeners(), delivering, deliveries)
         await running.look()

@@ -98,10 +98,11 @@ def holds_card_number(text: str) -> bool:
 
 def find_split(texts: Sequence[str]) -> bool:
     """Tell whether texts that follow each other hold a number between them, and nothing else: four digits in each, or eight."""
-    if all(text.isascii() and text[:1].isalpha() for text in texts):
-        return False  # none has nothing but digits
     alone: list[str] = []
     for text in texts:
+        if text.isascii() and text[:1].isalpha():  # it has something but digits
+            alone = []
+            continue
         folded = _folded(text[:_LONGEST])
         if not _ALONE.fullmatch(folded) or _DAY.fullmatch(folded):
             alone = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, Self, get_args
 
 from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
@@ -87,6 +87,18 @@ class Profile(CardModel):
     def unasked(self) -> Mapping[GateName, GateRecord]:
         """What a decision keeps of the gates where none was asked."""
         return MappingProxyType({name: _record(self.gate(name).state, "not_evaluated") for name in GATES})
+
+    @cached_property
+    def asked(self) -> tuple[GateName, ...]:
+        """The gates that are not off."""
+        return tuple(name for name in GATES if self.gate(name).state != "off")
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Give a copy; what was worked out of this one is worked out anew, which pydantic would copy as it is."""
+        made = super().model_copy(update=update, deep=deep)
+        for name in ("asked", "unasked"):
+            made.__dict__.pop(name, None)
+        return made
 
     def gate(self, name: GateName) -> Gate:
         """Give a gate by its name."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, runtime_chec
 import msgspec
 
 from obligor.core.errors import ApplicationError, ObligorError
-from obligor.core.profile import GATES, RESULTS, in_force
+from obligor.core.profile import RESULTS, in_force
 from obligor.serving.encoding import encode
 
 if TYPE_CHECKING:
@@ -85,16 +85,12 @@ NOT_JUDGED: Final = Judged({}, {})
 NO_GATES: Final[Mapping[GateName, Gate]] = {}
 
 
-def asked_by(profile: Profile) -> tuple[GateName, ...]:
-    """Name the gates that a profile does not have off."""
-    return tuple(name for name in GATES if profile.gate(name).state != "off")
-
-
 class Gating:
     """Asks the gates of a service."""
 
     def __init__(self, gates: Mapping[GateName, Gate], *, deadline_s: float = DEADLINE_S) -> None:
         self._gates, self._deadline_s = gates, deadline_s
+        self._prompt = {name: it for name, it in gates.items() if isinstance(it, PromptGate)}
 
     async def judge(self, application: Application, profile: Profile, *, at: datetime) -> Judged:
         """Ask every gate that a profile does not have off; one that the service has not says nothing.
@@ -130,15 +126,16 @@ class Gating:
         in_force(profile, at)
         said: dict[GateName, _Said] = {}
         waited_for: list[Gate] = []
-        for name in asked_by(profile):
+        for name in profile.asked:
             gate = self._gates.get(name)
             if gate is None:
                 continue
-            prompt = _said(partial(gate.at_once, application, at=at)) if isinstance(gate, PromptGate) else None
-            if prompt is None:
+            prompt = self._prompt.get(name)
+            told = None if prompt is None else _said(partial(prompt.at_once, application, at=at))
+            if told is None:
                 waited_for.append(gate)
             else:
-                said[name] = prompt
+                said[name] = told
         return said, waited_for
 
     async def _wait(self, waiting: Mapping[GateName, asyncio.Future[GateResult]]) -> dict[GateName, _Said]:
@@ -156,7 +153,7 @@ class Gating:
         self, applications: Sequence[Application | ObligorError], profile: Profile, *, at: datetime
     ) -> list[Judged | ObligorError]:
         """Ask the gates of several applications, so many at a time; what is an error already stays one."""
-        if not asked_by(profile):
+        if not profile.asked:
             return [it if isinstance(it, ObligorError) else NOT_JUDGED for it in applications]
         seats = asyncio.Semaphore(_MOST_AT_ONCE)
 

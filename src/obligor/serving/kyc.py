@@ -14,7 +14,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -34,6 +34,7 @@ EVIDENCE: Final = "evidence"
 OF_APPLICANT: Final = dict(zip((*ELEMENTS, EVIDENCE), (NAME, BIRTH_DATE, ADDRESS, ID_NUMBER, BROUGHT), strict=True))
 """The columns of the elements where nothing else is said: those that every application may have."""
 _SKEW: Final = timedelta(minutes=5)
+_MOST_HELD: Final = 1 << 12
 _NO_WORD = re.compile(r"[\W_]+")
 _Word = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -93,6 +94,15 @@ class Kyc(Protocol):
         ...
 
 
+@runtime_checkable
+class PromptKyc(Kyc, Protocol):
+    """One that knows without asking anybody, and says the same of a person for as long as it lives."""
+
+    def known(self, person: Person) -> KycEvidence | None:
+        """Give the evidence of a person; none where there is none yet."""
+        ...
+
+
 class Evidences(Protocol):
     """Where it is kept for whom evidence was shown, for every process and beyond their lives."""
 
@@ -107,6 +117,14 @@ class Evidences(Protocol):
         ...
 
 
+class _Passed(NamedTuple):
+    """That somebody passed, and between which instants their evidence holds."""
+
+    since: datetime
+    until: datetime
+    told: GateResult
+
+
 @dataclass(slots=True)
 class KycGate:
     """Judges by a provider's evidence."""
@@ -119,12 +137,35 @@ class KycGate:
     key: bytes = field(repr=False)
     """Keys the hashes of evidence and applicants: whoever has the store alone cannot try names and numbers."""
     name: GateName = "kyc"
+    _prompt: PromptKyc | None = field(init=False)
+    _passed: dict[Person, _Passed] = field(init=False, default_factory=dict, repr=False)
+    """Who passed lately by evidence that is at hand. For whom it was shown first never changes, nor does the evidence."""
 
     def __post_init__(self) -> None:
+        self._prompt = self.provider if isinstance(self.provider, PromptKyc) else None
         if set(ELEMENTS) - self.subject.keys() or self.subject.keys() - {*ELEMENTS, EVIDENCE}:
             raise InvalidInputError(
                 f"kyc: wanted a column for each of {', '.join(ELEMENTS)}, and for {EVIDENCE} if any"
             )
+
+    def at_once(self, application: Application, *, at: datetime) -> GateResult | None:
+        """Judge an applicant whose evidence is at hand; none where the provider or the store must be asked.
+
+        Raises
+        ------
+        ApplicationError
+            As ``evaluate`` does.
+        """
+        if self._prompt is None:
+            return None
+        person = self._person(application)
+        if isinstance(person, str):
+            return _pending("lacks", element=person)
+        passed = self._passed.get(person)
+        if passed is not None and passed.since <= at < passed.until:
+            return passed.told
+        told = self._judge(person, self._prompt.known(person), at=at)
+        return None if told.result == "pass" else told
 
     async def evaluate(self, application: Application, *, at: datetime) -> GateResult:
         """Judge an applicant.
@@ -138,6 +179,19 @@ class KycGate:
         if isinstance(person, str):
             return _pending("lacks", element=person)
         evidence = await self.provider.check(person)
+        told = self._judge(person, evidence, at=at)
+        if evidence is None or told.result != "pass":
+            return told
+        mine = self._hash(repr((_words(person.name), person.date_of_birth, hashed(person.id_number))))
+        first = await self.evidences.whose(self._hash(evidence.evidence_id), mine, at=at)
+        if not hmac.compare_digest(first, mine):
+            return _pending("shown for another applicant", **told.evidence)
+        if self._prompt is not None:
+            self._remember(person, _Passed(evidence.verified_at - _SKEW, evidence.expires_at, told))
+        return told
+
+    def _judge(self, person: Person, evidence: KycEvidence | None, *, at: datetime) -> GateResult:
+        """Give what the gate says, but for whether the evidence was shown for another applicant."""
         if evidence is None:
             return _pending("none")
         if not person.is_of(evidence):
@@ -154,22 +208,14 @@ class KycGate:
         }
         if evidence.status == "failed":
             return GateResult("fail", shown)
-        if trouble := await self._trouble(evidence, person, at=at):
+        if trouble := _trouble(evidence, person, at=at):
             return _pending(trouble, **shown)
         return GateResult("pass", shown)
 
-    async def _trouble(self, evidence: KycEvidence, person: Person, *, at: datetime) -> str:
-        if evidence.status != "verified":
-            return "not verified yet"
-        if evidence.expires_at <= at:
-            return "expired"
-        if evidence.verified_at > at + _SKEW or evidence.expires_at <= evidence.verified_at:
-            return "of another time"
-        if person.evidence_id is not None and person.evidence_id != evidence.evidence_id:
-            return "other evidence"
-        mine = self._hash(repr((_words(person.name), person.date_of_birth, hashed(person.id_number))))
-        first = await self.evidences.whose(self._hash(evidence.evidence_id), mine, at=at)
-        return "" if hmac.compare_digest(first, mine) else "shown for another applicant"
+    def _remember(self, person: Person, passed: _Passed) -> None:
+        self._passed[person] = passed
+        if len(self._passed) > _MOST_HELD:
+            del self._passed[next(iter(self._passed))]
 
     def _hash(self, text: str) -> bytes:
         return hmac.digest(self.key, text.encode(), "sha256")
@@ -207,6 +253,18 @@ def hashed(id_number: str) -> str:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(_NO_WORD.sub(" ", unicodedata.normalize("NFKC", text)).casefold().split())
+
+
+def _trouble(evidence: KycEvidence, person: Person, *, at: datetime) -> str:
+    if evidence.status != "verified":
+        return "not verified yet"
+    if evidence.expires_at <= at:
+        return "expired"
+    if evidence.verified_at > at + _SKEW or evidence.expires_at <= evidence.verified_at:
+        return "of another time"
+    if person.evidence_id is not None and person.evidence_id != evidence.evidence_id:
+        return "other evidence"
+    return ""
 
 
 def _pending(trouble: str, **shown: object) -> GateResult:

@@ -24,7 +24,7 @@ from obligor.core.explanation import Explaining
 from obligor.core.leaves import time_text
 from obligor.core.policy import check_policy, parse_policy
 from obligor.core.policy_reader import compile_policy
-from obligor.core.profile import GATES, in_force, parse_profile
+from obligor.core.profile import in_force, parse_profile
 from obligor.core.reasons import compile_reasons
 from obligor.core.recourse import rescoring
 from obligor.core.scorecard import CardCutoff, parse_card
@@ -220,7 +220,7 @@ def compile_release(number: int, *, card: Scorecard, policy: Policy, profile: Pr
         next(iter((*unique, *identifiers)), None),
         lru_cache(_MOST_CUTOFFS)(partial(_explaining, card)),
         tuple(name for name, it in form.columns.items() if it.type == "text"),
-        any(profile.gate(name).state != "off" for name in GATES),
+        bool(profile.asked),
         Masks.of(form, card),
         Personal.of(form),
         msgspec.Raw(encode(pins)),
