@@ -112,6 +112,7 @@ def test_a_profile_is_proposed_by_one_person_and_approved_by_another(
 ) -> None:
     change = proposed(with_release, tmp_path, saying(kyc="enforce"))
     before = json.loads(with_release("Ada", "profile", "show", "--json")[1])
+    assert with_release("Ada", "audit", "verify")[0] == 0, "a profile that waits is named by its proposal"
     assert before["profile"]["gates"]["kyc"]["state"] == "off"
     for own in ("Ada", " ada ", "ADA"):
         code, _, err = with_release(own, "profile", "approve", change)
