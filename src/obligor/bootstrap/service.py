@@ -165,6 +165,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             host=doors.host,
             port=doors.port,
             encryption=_encryption(doors.tls),
+            listening=partial(_greet, say, journal, doors, releases),
             hot=None if telemetry.tracing else Hot(door),  # whoever wants spans has every request go through them
         )
         grpc = await _open_grpc(door, doors, telemetry.tracing)
@@ -183,8 +184,6 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             asyncio.create_task(clock.run()),
         ]
         beside = None if grpc is None else asyncio.create_task(_run_beside(grpc, readiness, seats))
-        say(_welcome(doors, releases.current))
-        journal.tell("started", version=__version__, port=doors.port, release=releases.current.number)
         try:
             await server.serve()
         finally:
@@ -197,6 +196,11 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
                 aside.cancel()
             await asyncio.gather(*asides, return_exceptions=True)
             journal.tell("stopped")
+
+
+def _greet(say: Callable[[str], None], journal: Telling, doors: Doors, releases: Releases) -> None:
+    say(_welcome(doors, releases.current))
+    journal.tell("started", version=__version__, port=doors.port, release=releases.current.number)
 
 
 @asynccontextmanager
