@@ -7,6 +7,7 @@ A ``console`` block is run line by line; what stands under a command must be amo
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import subprocess
@@ -132,18 +133,50 @@ def check_fragment(said: dict[str, object]) -> None:
         TypeAdapter(kind).validate_python(one, strict=False)
 
 
+README = ROOT / "README.md"
 SERVED = ("decide.md", "notices.md", "reviews.md")
 """Pages that run a service."""
 
 
 @pytest.mark.parametrize(
-    "page", [p for p in PAGES if p.name not in (*SERVED, "lendingclub.md", "sources.md")], ids=lambda p: p.stem
+    "page",
+    [p for p in PAGES if p.name not in (*SERVED, "README.md", "lendingclub.md", "sources.md")],
+    ids=lambda p: p.stem,
 )
 def test_the_examples_of_a_page_hold(page: Path, shell: Shell) -> None:
+    check_blocks(page, shell=shell)
+
+
+def check_blocks(page: Path, *, shell: Shell) -> None:
     found = list(blocks(page))
     assert len(found) * 2 == page.read_text().count("```")
     for kind, text in found:
         check(kind, text, shell=shell)
+
+
+def test_the_readme_makes_a_card_serves_it_and_proves_what_it_decided(shell: Shell, data: Path) -> None:
+    """The block of the service is run as it stands, but for the ports, and what a reader fills in."""
+    check_blocks(README, shell=shell)
+    block = README.read_text().partition("## Decisions in real time\n\n")[2].partition("\n\n")[0]
+    lines = re.sub(r" +# .*", "", block.replace("\\\n", "")).splitlines()
+    serve, decide, verify, export, replay = (line.strip().removeprefix("uv run ") for line in lines)
+    rest, grpc = free_port(), free_port()
+    (shell.folder / "data").symlink_to(data)
+    try:
+        shell.run(f"{serve} --port {rest} --grpc-port {grpc} > serve.log 2>&1 & echo $! > serve.pid")
+        shell.run("until grep -q gRPC serve.log; do kill -0 $(cat serve.pid); sleep 0.2; done")
+        shell.environment["KEY"] = re.findall(r"obl_\w+", (shell.folder / "serve.log").read_text())[0]
+        shell.run(f"curl -sf localhost:{rest}/openapi.json")
+        example = json.loads(shell.said)["components"]["schemas"]["Application"]["examples"][0]
+        (shell.folder / "application.json").write_text(json.dumps(example))
+        shell.run(decide.replace("curl", "curl -sS").replace(":8000", f":{rest}"))
+        decision = json.loads(shell.said)
+        assert {"outcome", "score", "pd", "band", "reasons", "receipt"} <= decision.keys()
+        for command, said in ((verify, "sound"), (export, "checked"), (replay, "1 of 1 decisions follow")):
+            shell.run(command.replace("DECISION_ID", decision["decision_id"]))
+            assert said in shell.said
+    finally:
+        stop(shell)
 
 
 def test_the_tutorial_holds_on_the_real_tape(shell: Shell, datasets: Path) -> None:
@@ -154,9 +187,7 @@ def test_the_tutorial_holds_on_the_real_tape(shell: Shell, datasets: Path) -> No
 
 @pytest.mark.parametrize("page", SERVED)
 def test_a_service_does_as_its_page_says(shell: Shell, page: str) -> None:
-    with socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     # The embedded server runs as a user of its own, who cannot enter the folders of pytest.
     with TemporaryDirectory(prefix="obligor-tests-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
@@ -166,9 +197,19 @@ def test_a_service_does_as_its_page_says(shell: Shell, page: str) -> None:
                 here = text.replace(":8000", f":{port}").replace("obligor serve", f"obligor serve --port {port}")
                 check(kind, here, shell=shell)
         finally:
-            shell.run(
-                "kill $(cat serve.pid) 2> kill.log || true; while kill -0 $(cat serve.pid) 2> kill.log; do sleep 0.2; done"
-            )
+            stop(shell)
+
+
+def free_port() -> int:
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def stop(shell: Shell) -> None:
+    shell.run(
+        "kill $(cat serve.pid) 2> kill.log || true; while kill -0 $(cat serve.pid) 2> kill.log; do sleep 0.2; done"
+    )
 
 
 def test_the_sources_hold_on_a_real_database_and_a_real_endpoint(shell: Shell, postgres_url: str) -> None:

@@ -125,6 +125,7 @@ def test_a_receipt_is_checked_without_our_code(
     assert deployment.run("audit", "receipt", str(decision), "--out", whole).exit_code == 0
     assert "annual_income" in whole.read_text()
     assert verify.main([str(whole), "--key", deployment.key.verifier.text()]) == 0
+    assert verify.main([str(tmp_path / "mistyped.zip")]) == 1, "a file that is not there is no receipt without a key"
     assert f"decision {decision}" in capsys.readouterr().out
     public = deployment.said("audit", "receipt", str(decision), "--public")
     assert public.keys() == {"schema", "index", "leaf", "proof", "checkpoint"}

@@ -113,6 +113,7 @@ def test_a_profile_is_proposed_by_one_person_and_approved_by_another(
 ) -> None:
     change = proposed(with_release, tmp_path, saying(kyc="enforce"))
     before = json.loads(with_release("Ada", "profile", "show", "--json")[1])
+    assert with_release("Ada", "audit", "verify")[0] == 0, "a profile that waits is named by its proposal"
     assert before["profile"]["gates"]["kyc"]["state"] == "off"
     for own in ("Ada", " ada ", "ADA"):
         code, _, err = with_release(own, "profile", "approve", change)
@@ -138,7 +139,8 @@ def test_a_profile_is_proposed_by_one_person_and_approved_by_another(
 @pytest.mark.parametrize(
     ("profile", "words"),
     [
-        (saying(kyc="enforce").replace(b'"kyc"', b'"kyk"', 1), "gates"),
+        (saying(kyc="enforce").replace(b'"kyc"', b'"kyk"', 1), "gates.kyk"),
+        (saying(kyc="enforce").replace(b'"version"', b'"versoin"', 1), "versoin"),
         (saying(kyc="enforce").replace(b'"name"', b'"colour": 1, "name"', 1), "colour"),
         (saying(kyc="enforce", until=datetime.now(UTC) - timedelta(hours=1)), "is over"),
         (saying(1, name="everything-off"), "wanted more than 1"),
@@ -148,7 +150,7 @@ def test_a_profile_is_proposed_by_one_person_and_approved_by_another(
             "hold or refer",
         ),
     ],
-    ids=["unknown gate", "unknown key", "over", "no new version", "nothing", "tipping off"],
+    ids=["unknown gate", "mistyped key", "unknown key", "over", "no new version", "nothing", "tipping off"],
 )
 def test_a_profile_that_says_nonsense_is_not_proposed(
     with_release: Call, tmp_path: Path, profile: bytes, words: str
@@ -171,6 +173,9 @@ def test_turning_a_gate_down_needs_an_end_and_a_base_that_still_holds(with_relea
     assert with_release("Grace", "profile", "approve", up)[0] == 0
     code, _, err = with_release("Grace", "profile", "approve", other)
     assert (code, "propose it again" in str(err)) == (2, True)
+    shown = with_release("Ada", "profile", "show")[1].splitlines()
+    assert ["lapsed" in line for line in shown if other in line] == [True]
+    assert not any("waits" in line for line in shown)
     code, _, err = with_release(
         "Ada", "profile", "propose", written(tmp_path, saying(4, kyc="monitor")), "--because", "too slow"
     )

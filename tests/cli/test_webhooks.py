@@ -119,3 +119,11 @@ def test_a_receiver_that_is_down_and_an_endpoint_that_there_is_not_are_told_of(c
     assert (code, "did not answer" in err, "hush" in err) == (1, True, False)
     code, _, err = call("test", "ep_nobody")
     assert (code, "no endpoint of this id" in err) == (1, True)
+
+
+def test_an_endpoint_that_was_disabled_is_sent_nothing_not_even_a_test(call: Call, los: Los) -> None:
+    endpoint = added(call, los)
+    assert call("disable", endpoint)[0] == 0
+    code, out, err = call("test", endpoint)
+    assert (code, out, "was disabled" in err) == (2, "", True)
+    assert los.bodies == []

@@ -55,7 +55,7 @@ class Shown:
         return [
             f"profile {self.profile.name} version {self.profile.version} {self.profile.sha256[:_DIGITS]}, {word}",
             *(f"  {name}  {self.profile.gate(name).state}" for name in GATES),
-            *(_line(it, approved) for it in self.changes),
+            *(_line(it, approved, base=self.profile.sha256) for it in self.changes),
         ]
 
     def _is_in_force(self) -> bool:
@@ -153,8 +153,9 @@ def _with_store(work: Callable[[Store], Awaitable[Told]]) -> Told:
         return asyncio.run(main(url))
 
 
-def _line(row: ProfileChangeRow, approved: set[str]) -> str:
-    step = row.step if row.step == "approved" or row.change_id in approved else "waits"
+def _line(row: ProfileChangeRow, approved: set[str], *, base: str) -> str:
+    waits = "waits" if row.replaces_sha256 == base else "lapsed"  # another profile came into force since
+    step = row.step if row.change_id in approved else waits
     said = f"{row.profile_sha256[:_DIGITS]}  {row.change_id}  by {row.by}: {row.because}"
     return f"{row.at:%Y-%m-%d %H:%M:%S}Z  {step:<8}  {said}"
 

@@ -236,6 +236,8 @@ def try_endpoint(endpoint_id: str) -> Said:
 
     Raises
     ------
+    InvalidInputError
+        Where it was disabled.
     UnavailableError
         Where it was not taken.
     """
@@ -246,6 +248,8 @@ def try_endpoint(endpoint_id: str) -> Said:
         row = await work.deliveries.endpoint(endpoint_id)
         if row is None:
             raise NotFoundError("there is no endpoint of this id", hint="obligor webhooks list")
+        if row.state != "active":
+            raise InvalidInputError(f"endpoint {endpoint_id}: was disabled, and is told nothing any more")
         at = work.store.sources.now()
         body = encode_in_order({"type": _TEST, "timestamp": time_text(at), "data": {}})
         name = message_id(work.store.sources.new_id(at))

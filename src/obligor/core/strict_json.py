@@ -31,7 +31,8 @@ def read_model(data: bytes, model: type[Model], *, what: str, error: type[Invali
     try:
         return model.model_validate_json(data)
     except ValidationError as fault:
-        first = fault.errors()[0]
+        # What is not known comes first: a key that was mistyped is lacking, too.
+        first = min(fault.errors(), key=lambda it: it["type"] != "extra_forbidden")
         place = ".".join(str(part) for part in first["loc"])
         raise error(f"{what}: {place}: {first['msg']}") from None
 

@@ -328,13 +328,48 @@ def test_a_decline_against_an_enforced_gate_is_none(store: str, tmp_path: Path) 
     assert "I3" not in _broken(_examined(store, tmp_path))
 
 
+FIRST_TWO: tuple[dict[str, object], ...] = (
+    {"user_id": "root", "role": "admin", "proposed_by": "root", "by": "root", "first_of_all": True},
+    {"user_id": "grace", "role": "admin", "proposed_by": "root", "by": "root", "first_of_all": True},
+)
+
+
+def test_the_first_administrator_and_the_one_whom_they_name_are_no_fault(store: str, tmp_path: Path) -> None:
+    told = _check(_granted(store, tmp_path, FIRST_TWO), "I5")
+    assert (told.verdict, told.counts) == ("ok", {"roles granted": 2})
+
+
+@pytest.mark.parametrize(
+    ("grants", "why"),
+    [
+        ((FIRST_TWO[0], FIRST_TWO[1] | {"by": "grace", "proposed_by": "grace"}), "granted by themselves"),
+        ((*FIRST_TWO, FIRST_TWO[1] | {"user_id": "eve"}), "admin of eve: proposed and granted by one person"),
+        ((FIRST_TWO[0], FIRST_TWO[1] | {"role": "analyst"}), "analyst of grace: proposed and granted by one person"),
+        ((FIRST_TWO[0], FIRST_TWO[1] | {"first_of_all": False}), "admin of grace: proposed and granted by one person"),
+    ],
+)
+def test_nobody_else_is_given_a_role_by_one_person(
+    store: str, tmp_path: Path, grants: tuple[dict[str, object], ...], why: str
+) -> None:
+    told = _check(_granted(store, tmp_path, grants), "I5")
+    assert told.verdict == "broken"
+    assert why in told.why
+
+
 def test_a_role_that_one_person_gave_is_told_unless_it_was_the_very_first(store: str, tmp_path: Path) -> None:
     grants: tuple[dict[str, object], ...] = (
-        {"user_id": "root", "role": "admin", "proposed_by": "root", "by": "root", "first_of_all": True},
+        FIRST_TWO[0],
         {"user_id": "ada", "role": "analyst", "proposed_by": "root", "by": "grace", "first_of_all": False},
         {"user_id": "bob", "role": "analyst", "proposed_by": "root", "by": "root", "first_of_all": False},
         {"user_id": "eve", "role": "admin", "proposed_by": "root", "by": "eve", "first_of_all": True},
     )
+    told = _check(_granted(store, tmp_path, grants), "I5")
+    assert (told.verdict, told.counts) == ("broken", {"roles granted": 4})
+    assert "bob: proposed and granted by one person" in told.why or "role analyst of bob" in told.why
+
+
+def _granted(store: str, folder: Path, grants: tuple[dict[str, object], ...]) -> Examination:
+    """Examine a store whose log says that these roles were granted."""
 
     async def run() -> None:
         async with PostgresRecorder(store) as recorder:
@@ -343,9 +378,7 @@ def test_a_role_that_one_person_gave_is_told_unless_it_was_the_very_first(store:
                 await recorder.record(Submission((act,), lambda _: b""))
 
     asyncio.run(run())
-    told = _check(_examined(store, tmp_path), "I5")
-    assert (told.verdict, told.counts) == ("broken", {"roles granted": 4})
-    assert "bob: proposed and granted by one person" in told.why or "role analyst of bob" in told.why
+    return _examined(store, folder)
 
 
 def test_a_decision_that_the_log_gives_to_another_client_is_told(store: str, tmp_path: Path) -> None:

@@ -195,9 +195,30 @@ async def gone(reader: asyncio.StreamReader) -> bool:
 def test_a_port_that_is_taken_is_told_by_its_number() -> None:
     async def main() -> None:
         async with served(APP) as server:
-            other = make_server(APP, seats=Seats(), host="127.0.0.1", port=server.port)
+            told: list[str] = []
+            other = make_server(
+                APP, seats=Seats(), host="127.0.0.1", port=server.port, listening=lambda: told.append("listening")
+            )
             with pytest.raises(UnavailableError, match=f"127.0.0.1:{server.port}"):
                 await other.serve()
+            assert told == [], "nobody is told of a door that never opened"
+
+    run(main())
+
+
+def test_whoever_waits_for_the_door_is_told_once_it_is_open() -> None:
+    async def main() -> None:
+        told: list[int] = []
+        server = make_server(
+            APP, seats=Seats(), host="127.0.0.1", port=0, listening=lambda: told.append(server.port),
+            limits=RunLimits(notice_seconds=0.0),
+        )  # fmt: skip
+        task = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        assert told == [server.port]
+        server.should_exit = True
+        await task
 
     run(main())
 

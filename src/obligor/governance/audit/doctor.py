@@ -45,6 +45,8 @@ SEALED_NOWHERE_YET: Final = frozenset({("record", "body")})
 """Where an applicant's data stand: in the records of decisions, and nowhere else; there, what has a privacy class is sealed."""
 _TOLERATED: Final = timedelta(minutes=1)
 _EVERY: Final = 1000
+_FOUNDERS: Final = 2
+"""How many administrators one person makes: themselves, and whoever agrees with them from then on."""
 _REQUESTS: Final = frozenset({Kind.REQUEST_MISSING, Kind.REQUEST_CHANGED})
 _WHOLENESS: Final = frozenset(
     {
@@ -180,6 +182,8 @@ class _Walk:
     foreign: Faults = field(default_factory=Faults)
     alone: Faults = field(default_factory=Faults)
     changed: Faults = field(default_factory=Faults)
+    founders: set[str] = field(default_factory=set)
+    """Who was made an administrator so far."""
     latest: datetime | None = None
     due: int = 0
 
@@ -208,12 +212,14 @@ class _Walk:
 
     def _take_grant(self, leaf: Leaf, said: Mapping[str, Any]) -> None:
         self.counts["granted"] += 1
-        if said.get("first_of_all") is True and self.counts["granted"] == 1:
-            return  # there was nobody else yet
+        before = len(self.founders)
+        founding = said.get("first_of_all") is True and said.get("role") == "admin" and before < _FOUNDERS
+        if said.get("role") == "admin":
+            self.founders.add(str(said.get("user_id")))
         where = f"role {said.get('role')} of {leaf.subject}"
-        if said.get("by") == said.get("proposed_by"):
+        if said.get("by") == said.get("proposed_by") and not founding:
             self.alone.add(f"{where}: proposed and granted by one person")
-        if said.get("user_id") in (said.get("by"), said.get("proposed_by")):
+        if said.get("user_id") in (said.get("by"), said.get("proposed_by")) and not (founding and not before):
             self.alone.add(f"{where}: proposed or granted by themselves")
 
     def _take_decision(self, stored: StoredLeaf, leaf: Leaf, said: Mapping[str, Any], where: str) -> None:

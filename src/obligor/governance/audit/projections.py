@@ -66,6 +66,8 @@ _NAMED: Final[Mapping[str, tuple[str, ...]]] = {
     "decision": _PINNED,
     "release": _PINNED,
     "list.loaded": ("list_sha256",),
+    "profile.proposed": ("profile_sha256",),
+    "profile.approved": ("profile_sha256",),
 }
 """Which artefacts an act names."""
 _STATED: Final = ("number", *_PINNED, "at", "by")

@@ -22,7 +22,7 @@ from obligor.serving.http.wire import WireLimits, wire_protocol
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from starlette.types import ASGIApp
@@ -49,8 +49,11 @@ class RunLimits:
 class HttpServer(uvicorn.Server):
     """Uvicorn, which says that it will stop before it stops."""
 
-    def __init__(self, config: uvicorn.Config, *, seats: Seats, notice_seconds: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, seats: Seats, notice_seconds: float, listening: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._listening = listening
         self._seats = seats
         self._notice_seconds = notice_seconds
 
@@ -73,6 +76,7 @@ class HttpServer(uvicorn.Server):
         except SystemExit:  # Uvicorn's word for a port that it cannot have
             where = f"{self.config.host}:{self.config.port}"
             raise UnavailableError(f"nothing can listen on {where}; wanted a port that is free") from None
+        self._listening()
         gc.collect()
         gc.freeze()
         gc.set_threshold(_NEW_OBJECTS, 20, 100)
@@ -112,10 +116,12 @@ def make_server(
     limits: RunLimits = RunLimits(),
     encryption: Encryption | None = None,
     hot: Hot | None = None,
+    listening: Callable[[], None] = lambda: None,
 ) -> HttpServer:
     """Make the server of an application; ``await server.serve()`` runs it until SIGTERM or SIGINT.
 
     Decisions are made where they arrive by ``hot``, and go to the application only where there is none, or where it cannot.
+    ``listening`` is called once the port is open.
 
     Raises
     ------
@@ -145,7 +151,7 @@ def make_server(
         config.load()
     except (ssl.SSLError, OSError) as error:
         raise InvalidInputError(f"TLS: certificate and key cannot be used ({type(error).__name__})") from None
-    return HttpServer(config, seats=seats, notice_seconds=limits.notice_seconds)
+    return HttpServer(config, seats=seats, notice_seconds=limits.notice_seconds, listening=listening)
 
 
 def _encrypted(encryption: Encryption | None) -> dict[str, Any]:

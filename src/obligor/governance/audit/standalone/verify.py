@@ -470,10 +470,10 @@ def main(arguments: list[str]) -> int:
         if zipfile.is_zipfile(asked.file):
             told = check_bundle(asked.file, asked.key)
         else:
-            if not asked.key:
-                parser.error("a receipt needs --key")
             with Path(asked.file).open("rb") as file:
                 data = file.read(MOST_LINE + 1)
+            if not asked.key:
+                parser.error("this is no bundle, and a receipt needs --key")
             require(len(data) <= MOST_LINE, "form", "the receipt is too large")
             leaf, index, size = check_receipt(read_json(data, "the receipt"), Key(asked.key))
             told = [f"leaf {index} of {size}: {leaf['kind']} {leaf['subject']} at {leaf['at']} by {leaf['by']}"]
