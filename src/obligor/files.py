@@ -39,10 +39,21 @@ def disk_trouble(what: str) -> Iterator[None]:
 
 
 @contextmanager
+def _room_for(path: Path) -> Iterator[None]:
+    """Make the folder of a path, and tell where none can be."""
+    with disk_trouble(str(path)):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield
+        except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
+            raise InvalidInputError(f"{path}: no folder can be there ({error.strerror})") from error
+
+
+@contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Lend a path beside the wanted one; what stands there at the end takes its place in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    with _room_for(path):
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     os.close(handle)
     partial = Path(name)
     try:
@@ -64,8 +75,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
         Where the wanted folder holds something that is not the output of a run.
     """
     refuse_strangers(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    with _room_for(path):
+        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     try:
         with disk_trouble(str(path)):
             yield partial
