@@ -57,8 +57,7 @@ async def users(door: TheDoor, caller: UserReader) -> Response:
 )
 async def add_user(request: Request, door: TheDoor, caller: UserManager) -> Response:
     """Let somebody sign in."""
-    key = read_head(request.scope["headers"]).key
-    body = await door.body(request.scope, request.receive, most=MOST_BYTES)
+    key, body = await door.act(request.scope, request.receive, most=MOST_BYTES)
     return respond(recorded_answer(await door.administration.add(caller, key=key, body=body)))
 
 
@@ -76,8 +75,7 @@ async def add_user(request: Request, door: TheDoor, caller: UserManager) -> Resp
 )
 async def disable_user(request: Request, door: TheDoor, caller: UserManager) -> Response:
     """Let somebody in no more."""
-    key = read_head(request.scope["headers"]).key
-    body = await door.body(request.scope, request.receive, most=MOST_BYTES)
+    key, body = await door.act(request.scope, request.receive, most=MOST_BYTES)
     return respond(recorded_answer(await door.administration.disable(caller, key=key, body=body)))
 
 
@@ -95,8 +93,7 @@ async def disable_user(request: Request, door: TheDoor, caller: UserManager) -> 
 )
 async def grant_role(request: Request, door: TheDoor, caller: RoleGranter) -> Response:
     """Propose a role, or grant it where another person proposed it."""
-    key = read_head(request.scope["headers"]).key
-    body = await door.body(request.scope, request.receive, most=MOST_BYTES)
+    key, body = await door.act(request.scope, request.receive, most=MOST_BYTES)
     return respond(recorded_answer(await door.administration.grant(caller, key=key, body=body)))
 
 
@@ -114,8 +111,7 @@ async def grant_role(request: Request, door: TheDoor, caller: RoleGranter) -> Re
 )
 async def revoke_role(request: Request, door: TheDoor, caller: RoleGranter) -> Response:
     """Take a role away."""
-    key = read_head(request.scope["headers"]).key
-    body = await door.body(request.scope, request.receive, most=MOST_BYTES)
+    key, body = await door.act(request.scope, request.receive, most=MOST_BYTES)
     return respond(recorded_answer(await door.administration.revoke(caller, key=key, body=body)))
 
 
@@ -165,8 +161,7 @@ async def profile_changes(door: TheDoor, caller: ProfileReader) -> Response:
 )
 async def propose_profile(request: Request, door: TheDoor, caller: Proposer) -> Response:
     """Propose a profile."""
-    key = read_head(request.scope["headers"]).key
-    body = await door.body(request.scope, request.receive, most=MOST_PROFILE_BYTES)
+    key, body = await door.act(request.scope, request.receive, most=MOST_PROFILE_BYTES)
     return respond(recorded_answer(await door.administration.propose(caller, key=key, body=body)))
 
 

@@ -12,7 +12,6 @@ from obligor.serving.clearing import MOST_BYTES
 from obligor.serving.http import shapes
 from obligor.serving.http.decisions import KEY_HEADER, body_of, recorded
 from obligor.serving.http.door import recorded_answer
-from obligor.serving.http.heads import read_head
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
 
 router = APIRouter()
@@ -68,6 +67,5 @@ async def alert(door: TheDoor, caller: Reader, alert_id: AlertId) -> Response:
 )
 async def clear(request: Request, door: TheDoor, caller: Clearer, alert_id: AlertId) -> Response:
     """Clear an alert, or propose to."""
-    key = read_head(request.scope["headers"]).key
-    body = await door.body(request.scope, request.receive, most=MOST_BYTES)
+    key, body = await door.act(request.scope, request.receive, most=MOST_BYTES)
     return respond(recorded_answer(await door.alerts.clear(caller, key=key, alert_id=alert_id, body=body)))

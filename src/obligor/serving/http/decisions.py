@@ -118,8 +118,7 @@ async def decide(request: Request, door: TheDoor, _shown: Annotated[object, Secu
 )
 async def decide_many(request: Request, door: TheDoor, caller: Decider) -> Response:
     """Decide on many applications."""
-    key = read_head(request.scope["headers"]).key
-    body = await door.body(request.scope, request.receive, most=MOST_BULK_BYTES)
+    key, body = await door.act(request.scope, request.receive, most=MOST_BULK_BYTES)
     applications = split_applications(body)
     return respond(recorded_answer(await door.service.decide_many(caller, key=key, applications=applications)))
 
@@ -261,8 +260,7 @@ async def receipt(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Res
 )
 async def report_outcome(request: Request, door: TheDoor, caller: Reporter, decision_id: DecisionId) -> Response:
     """Record what became of a loan."""
-    key = read_head(request.scope["headers"]).key
-    body = await door.body(request.scope, request.receive, most=MOST_REPORT_BYTES)
+    key, body = await door.act(request.scope, request.receive, most=MOST_REPORT_BYTES)
     return respond(
         recorded_answer(await door.service.report_outcome(caller, key=key, decision_id=decision_id, report=body))
     )

@@ -124,6 +124,11 @@ class Door:
         read_head(scope["headers"]).check_body(most=most)
         return await read_body(receive, most=most)
 
+    async def act(self, scope: Scope, receive: Receive, *, most: int = MOST_BYTES) -> tuple[str, bytes]:
+        """Read what a request that records has: its idempotency key, and its body."""
+        key = read_head(scope["headers"]).key
+        return key, await self.body(scope, receive, most=most)
+
     def allow(self, caller: Caller, permission: str) -> None:
         """Refuse a caller without a permission.
 

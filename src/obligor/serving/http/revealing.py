@@ -10,7 +10,6 @@ from obligor.serving.acts import Caller
 from obligor.serving.http import shapes
 from obligor.serving.http.decisions import KEY_HEADER, DecisionId, body_of, recorded
 from obligor.serving.http.door import recorded_answer
-from obligor.serving.http.heads import read_head
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
 from obligor.serving.revealing import MOST_BYTES
 
@@ -65,6 +64,5 @@ async def pseudonymised(door: TheDoor, caller: Modeller, decision_id: DecisionId
 )
 async def reveal(request: Request, door: TheDoor, caller: Revealer, decision_id: DecisionId) -> Response:
     """Reveal fields."""
-    key = read_head(request.scope["headers"]).key
-    body = await door.body(request.scope, request.receive, most=MOST_BYTES)
+    key, body = await door.act(request.scope, request.receive, most=MOST_BYTES)
     return respond(recorded_answer(await door.reveals.reveal(caller, key=key, decision_id=decision_id, body=body)))

@@ -11,7 +11,6 @@ from obligor.serving.acts import Caller
 from obligor.serving.http import shapes
 from obligor.serving.http.decisions import KEY_HEADER, DecisionId, body_of, recorded
 from obligor.serving.http.door import recorded_answer
-from obligor.serving.http.heads import read_head
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
 from obligor.serving.review_requests import MOST_BYTES
 from obligor.serving.reviewing import MOST_FOUND_BYTES
@@ -38,8 +37,7 @@ ReviewId = Annotated[UUID, Path(description="The id of the review.")]
 )
 async def request_review(request: Request, door: TheDoor, caller: Asker, decision_id: DecisionId) -> Response:
     """Record that an applicant asks for a review."""
-    key = read_head(request.scope["headers"]).key
-    body = await door.body(request.scope, request.receive, most=MOST_BYTES)
+    key, body = await door.act(request.scope, request.receive, most=MOST_BYTES)
     return respond(recorded_answer(await door.reviews.request(caller, key=key, decision_id=decision_id, body=body)))
 
 
@@ -104,6 +102,5 @@ async def review(door: TheDoor, caller: Reader, review_id: ReviewId) -> Response
 )
 async def decide_review(request: Request, door: TheDoor, caller: Reviewer, review_id: ReviewId) -> Response:
     """Record what a person found."""
-    key = read_head(request.scope["headers"]).key
-    body = await door.body(request.scope, request.receive, most=MOST_FOUND_BYTES)
+    key, body = await door.act(request.scope, request.receive, most=MOST_FOUND_BYTES)
     return respond(recorded_answer(await door.reviews.answer(caller, key=key, review_id=review_id, body=body)))
