@@ -240,7 +240,7 @@ async def serve():
     while not server.started:
         await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=None, trust_env=False) as client:
         headers = {"authorization": "Bearer " + CANARY, "x-applicant": CANARY}
         answer = await client.post(f"http://127.0.0.1:{port}/v1/decisions?name={CANARY}", json={"n": CANARY}, headers=headers)
         assert answer.status_code == 500, answer
