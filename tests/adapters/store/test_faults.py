@@ -283,7 +283,7 @@ def test_a_server_without_a_free_connection_is_told_as_unavailable(store_url: st
     async def run() -> None:
         with psycopg.connect(store_url, autocommit=True) as owner:
             role = f"few_{os.urandom(4).hex()}"
-            owner.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 1")
+            owner.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 2")
             owner.execute(f"GRANT ALL ON SCHEMA obligor TO {role}")
             owner.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA obligor TO {role}")
             as_few = store_url.replace("://obligor@", f"://{role}@").replace("://postgres@", f"://{role}@")

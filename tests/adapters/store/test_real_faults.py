@@ -42,7 +42,7 @@ def deadlocks(connection: psycopg.Connection) -> int:
 
 
 def test_a_writer_that_loses_a_deadlock_records_everything_all_the_same(store_url: str) -> None:
-    """Another session holds the decisions and wants the head, which the writer holds while it waits for the decisions."""
+    """Another session holds the decisions and wants the leaves, which the writer holds while it waits for the decisions."""
 
     async def run() -> list[Recorded | BaseException]:
         async with PostgresRecorder(store_url, bounds=PATIENT) as recorder:
@@ -52,7 +52,7 @@ def test_a_writer_that_loses_a_deadlock_records_everything_all_the_same(store_ur
                 other.execute("LOCK obligor.decision IN EXCLUSIVE MODE")
                 asked = asyncio.create_task(record(recorder, "one", "other", "third"))
                 await asyncio.sleep(0.3)
-                await asyncio.to_thread(other.execute, "SELECT size FROM obligor.tree_head FOR UPDATE")
+                await asyncio.to_thread(other.execute, "LOCK obligor.leaf IN EXCLUSIVE MODE")
             return await asked
 
     with psycopg.connect(store_url, autocommit=True) as watching:

@@ -30,7 +30,7 @@ def test_a_decision_whose_recording_had_begun_stands_and_one_that_waited_was_nev
         await decide(channel, "first")
         await lock.execute("LOCK TABLE obligor.leaf IN SHARE MODE")  # the transaction begins, and waits to insert
         begun = asyncio.ensure_future(decide(channel, "begun"))
-        await until(lambda: recorder._doubt is not None)
+        await until(lambda: bool(recorder._flights or recorder._doubts))
         waiting = asyncio.ensure_future(decide(channel, "waiting"))
         await until(lambda: bool(recorder._queue))
         begun.cancel()
@@ -56,7 +56,8 @@ def test_a_decision_whose_recording_had_begun_stands_and_one_that_waited_was_nev
 
 
 def given_up(recorder: PostgresRecorder) -> bool:
-    return recorder._doubt is not None and all(waiting.answer.done() for waiting, _ in recorder._doubt.answers)
+    flights = recorder._flights or recorder._doubts
+    return bool(flights) and all(waiting.answer.done() for flight in flights for waiting in flight.batch)
 
 
 def service_of(recorder: PostgresRecorder) -> DecisionService:

@@ -35,28 +35,39 @@ _RECORDS: Final = Statement(
     SELECT $1 + place - 1, body, salt FROM unnest($2, $3) WITH ORDINALITY AS given (body, salt, place)""",
     (INT8, ARRAYS[BYTEA], ARRAYS[BYTEA]),
 )
+_LOCK: Final = Statement("lock", "SELECT size, at FROM obligor.tree_head WHERE one FOR UPDATE")
 _MOVE: Final = Statement(
-    "move",  # and fail where the head stands elsewhere: nothing that follows in the round is done then
-    """WITH moved AS (UPDATE obligor.tree_head SET size = $2, at = $3 WHERE one AND size = $1 RETURNING one)
-    SELECT 1 / count(*) FROM moved""",
-    (INT8, INT8, TIME),
+    "move",  # once it is locked, and fail where it stands elsewhere: nothing that follows in the round is done then
+    """WITH moved AS (
+        UPDATE obligor.tree_head SET size = $2, at = $3
+        WHERE one AND size = $1 AND ($4 IS NULL OR $4 = (SELECT hash FROM obligor.leaf WHERE index = $1 - 1))
+        RETURNING one
+    ) SELECT 1 / count(*) FROM moved""",
+    (INT8, INT8, TIME, BYTEA),
 )
 STATEMENTS: Final = (
     _LEAVES,
     _RECORDS,
+    _LOCK,
     _MOVE,
     *(Statement(insert.name, insert.sql, insert.parameters) for insert in INSERTS),
 )
+LOCK: Final[Call] = (b"lock", None)
+"""Wait for the head, and give where it stands."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]{1,200}").fullmatch
 _quoted: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(slots=True)
 class Draft:
-    """What a batch adds to the log after a frontier whose last leaf is of a time (None: the log is empty)."""
+    """What a batch adds to the log after a frontier whose last leaf is of a time (None: the log is empty).
+
+    ``last`` is the hash of that leaf, where it must be looked at again: others may have written as many in the meantime.
+    """
 
     frontier: Frontier
     at: datetime | None
+    last: bytes | None = None
     _kinds: list[bytes] = field(default_factory=list)
     _bodies: list[bytes] = field(default_factory=list)
     _hashes: list[bytes] = field(default_factory=list)
@@ -110,10 +121,11 @@ class Draft:
         self._put([(NODE, (int2(node.level), int8(node.index), node.hash)) for node in growth.nodes])
         first = int8(self.frontier.size)
         calls: list[Call] = [
-            (b"move", [first, int8(growth.frontier.size), None if self.at is None else time(self.at)]),
             (b"leaf", [first, array(TEXT, self._kinds), array(BYTEA, self._bodies), array(BYTEA, self._hashes)]),
             (b"record", [first, array(BYTEA, self._records), array(BYTEA, self._salts)]),
             *((insert.name.encode(), _columns(insert, rows)) for insert, rows in self._rows.values()),
+            LOCK,
+            (b"move", [first, int8(growth.frontier.size), None if self.at is None else time(self.at), self.last]),
         ]
         return growth.frontier, calls
 

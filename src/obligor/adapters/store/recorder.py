@@ -2,11 +2,16 @@
 
 Who submits waits in a queue. One task takes what waits, up to a bound, and commits it as one transaction. The head of the log
 is the single sequencer, whatever number of processes write, and nearly always it stands where this process left it and no
-idempotency key was used before. So all of it goes in one round trip: move the head from there, insert leaves, records, rows and
-answers, commit. Where the head moved, or a key is taken, the server refuses, and the same is done in two:
+idempotency key was used before. So all of it goes in one round trip: insert leaves, records, rows and answers, move the head
+from there, commit. A second transaction is sent on another connection before the first is answered, from where that one leaves
+the head: it inserts while the disk writes the first, and waits to move the head. Where the head moved, or a key is taken, the
+server refuses, whatever was sent after it fails too, and each is done again, one after the other, in two round trips:
 
 1. lock the head, and look up the idempotency keys;
 2. insert, move the head, and commit.
+
+Who inserts holds the turn, an advisory lock, until the head is theirs. So no two processes wait for each other: whoever has
+inserted and is out of turn has the head too, and waits for nothing but the disk.
 
 A transaction that the server refused for what passes (a deadlock, a full disk, a standby) is tried again within the deadline
 of who waits longest. One that it refused for what a submission *is* is tried again one by one, so that nobody fails for
@@ -23,13 +28,13 @@ from collections import deque
 from copy import copy
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import psycopg
 
 from obligor.adapters.store.address import check_server, connection_info, told
 from obligor.adapters.store.arrays import ARRAYS, INT8, TEXT, array, int8, read_int, read_time
-from obligor.adapters.store.drafting import STATEMENTS, Draft
+from obligor.adapters.store.drafting import LOCK, STATEMENTS, Draft
 from obligor.adapters.store.wire import LostError, RefusedError, Statement, Wire
 from obligor.core.errors import (
     InFlightError,
@@ -50,6 +55,7 @@ if TYPE_CHECKING:
     from obligor.adapters.store.wire import Call, Result
     from obligor.serving.acts import Request, Submission
 
+_TURN: Final = "1868720487, 1"
 _FIND = Statement(
     "find",
     """SELECT place, payload_sha256, status, response, leaf_index
@@ -59,7 +65,9 @@ _FIND = Statement(
 )
 _STATEMENTS: Final = (
     Statement("begin", "BEGIN ISOLATION LEVEL READ COMMITTED"),
-    Statement("lock", "SELECT size, at FROM obligor.tree_head WHERE one FOR UPDATE"),
+    Statement("turn", f"SELECT pg_advisory_lock({_TURN})"),
+    Statement("pass", f"SELECT pg_advisory_unlock({_TURN})"),
+    Statement("leave", "SELECT pg_advisory_unlock_all()"),
     _FIND,
     Statement("tail", "SELECT hash FROM obligor.leaf WHERE index >= $1 AND index < $2 ORDER BY index", (INT8, INT8)),
     Statement(
@@ -72,9 +80,9 @@ _STATEMENTS: Final = (
     Statement("rollback", "ROLLBACK"),
 )
 _BEGIN: Final[Call] = (b"begin", None)
-_LOCK: Final[Call] = (b"lock", None)
-_COMMIT: Final[Call] = (b"commit", None)
-_ROLLBACK: Final[Call] = (b"rollback", None)
+_TAKE_TURN: Final[Call] = (b"turn", None)
+_COMMIT: Final[tuple[Call, ...]] = ((b"pass", None), (b"commit", None))
+_ROLLBACK: Final[tuple[Call, ...]] = ((b"rollback", None), (b"leave", None))
 _PASSING: Final = ("08", "40", "53", "55", "57", "58", "XX", "25")
 """Classes of SQLSTATE that may be gone at the next try: connection, rollback, resources, lock, operator, system, read-only."""
 _SAME_SERVER: Final = ("40", "55")
@@ -86,6 +94,8 @@ _PLANS: Final = {
 """Every look-up is by an index: a plan made while a table was empty would read all of it once it is long."""
 _QUIET_TURNS: Final = 2
 """Turns of the loop without a new act after which nobody is about to come: in one a request is read, in the next decided."""
+_LANES: Final = 2
+"""Transactions that may be in flight together."""
 _TILE: Final = 256
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 1.0
@@ -103,6 +113,8 @@ class Bounds:
     """Acts that go together although more wait. Of many, half go: while they are committed, the others are made."""
     together: int = 16
     """Acts from which on a commit does not wait for others that come in the same turns of the loop."""
+    ahead: int = 20
+    """Acts from which on a commit follows another that is not answered yet."""
     patience_s: float = 5.0
     """How long a submission is tried."""
 
@@ -116,13 +128,31 @@ class _Waiting:
     settled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Doubt:
-    """A commit whose outcome is not known: the first leaf that it wrote, and what it answers if it was done."""
+class _Tip(NamedTuple):
+    """Where the log ends: its tree, and the time and the hash of its last leaf; no hash where nobody else can write."""
+
+    frontier: Frontier
+    at: datetime | None
+    last: bytes | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """A transaction whose outcome is not known yet: its first leaf, what it answers if it is done, and the log after it."""
 
     index: int
     hash: bytes
-    answers: tuple[tuple[_Waiting, Recorded], ...]
+    answers: list[tuple[_Waiting, Recorded]]
+    tip: _Tip
+    calls: list[Call]
+    begun: float
+    trouble: Exception | None = None
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def batch(self) -> list[_Waiting]:
+        """Who waits for it."""
+        return [waiting for waiting, _ in self.answers]
 
 
 class PostgresRecorder:
@@ -159,14 +189,22 @@ class PostgresRecorder:
         self._queue: deque[_Waiting] = deque()
         self._queued = 0
         self._in_flight: set[tuple[str, str, str]] = set()
-        self._arrived = asyncio.Event()
+        self._stirred = asyncio.Event()
+        self._wanted = 1
+        """Acts in the queue at which the writer stirs."""
         self._closing = False
         self._writer: asyncio.Task[None] | None = None
-        self._wire: Wire | None = None
-        self._frontier = Frontier()
-        self._at: datetime | None = None
-        """The time of the last leaf, where this process wrote it and the head may stand there still."""
-        self._doubt: _Doubt | None = None
+        self._wires: list[Wire] = []
+        self._free: list[Wire] = []
+        """Those on which nothing is in flight."""
+        self._known = Frontier()
+        """The log, as far as it is known to be durable."""
+        self._tip: _Tip | None = None
+        """Where the last transaction that was sent leaves the log; none where that must be looked up."""
+        self._flights: list[_Flight] = []
+        """Sent and not answered, and those that failed until they are done again; in order."""
+        self._doubts: list[_Flight] = []
+        """Those that may have been done although their connection was lost."""
 
     async def __aenter__(self) -> Self:
         self._writer = asyncio.create_task(self._write(), name="recorder")
@@ -183,7 +221,7 @@ class PostgresRecorder:
     async def close(self) -> None:
         """Take no more, record what waits, and end."""
         self._closing = True
-        self._arrived.set()
+        self._stirred.set()
         if self._writer is not None:
             await self._writer
         self._drop()
@@ -215,7 +253,8 @@ class PostgresRecorder:
         waiting = _Waiting(submission, loop.create_future(), loop.time() + self._bounds.patience_s)
         self._queue.append(waiting)
         self._queued += len(submission.acts)
-        self._arrived.set()
+        if self._queued >= self._wanted:
+            self._stirred.set()
         return waiting
 
     def _begin(self, submission: Submission) -> None:
@@ -234,22 +273,83 @@ class PostgresRecorder:
     # The writer
 
     async def _write(self) -> None:
-        while self._queue or not self._closing:
-            if not self._queue:
-                self._arrived.clear()
-                await self._arrived.wait()
-                continue
-            await self._gather()
+        try:
+            while self._queue or self._flights or not self._closing:
+                await self._step()
+        finally:  # at a sudden end
+            for flight in self._flights:
+                if flight.task is not None:
+                    flight.task.cancel()
+                self._refuse(flight.batch, UnavailableError("the recorder was ended"))
+
+    async def _step(self) -> None:
+        """Do again what failed, or send a batch, or wait until there is something to do."""
+        if any(flight.trouble for flight in self._flights):
+            await self._redo()
+        elif self._queue and (not self._flights or (self._free and self._queued >= self._bounds.ahead)):
+            if not self._flights:
+                await self._gather()
             batch = self._take()
-            try:
-                await self._settle(batch)
-            except Exception as error:  # noqa: BLE001  whatever it is, nobody may wait for ever
-                self._drop()
-                self._refuse(batch, error)
-            finally:
-                self._refuse(
-                    batch, UnavailableError("the recorder was ended")
-                )  # those who gave up, or all at a sudden end
+            if not self._send(batch):
+                await self._settle_all(batch)
+        else:
+            self._wanted = self._bounds.ahead if self._flights else 1
+            self._stirred.clear()
+            await self._stirred.wait()
+
+    def _send(self, batch: list[_Waiting]) -> bool:
+        """Send a batch from where the head should stand; False where that must be looked up."""
+        if not batch:
+            return True
+        if self._tip is None or not all(wire.is_open for wire in self._wires):
+            return False
+        flight = self._drafted(self._tip, batch)
+        if flight is not None:
+            self._tip = flight.tip
+            self._flights.append(flight)
+            flight.task = asyncio.create_task(self._fly(flight, self._free.pop(), batch[0].deadline))
+        return True
+
+    async def _fly(self, flight: _Flight, wire: Wire, deadline: float) -> None:
+        """Bring a transaction to its end, good or bad."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._round(wire, [_BEGIN, _TAKE_TURN, *flight.calls, *_COMMIT])
+        except Exception as error:  # noqa: BLE001  it is done again, and told then
+            flight.trouble, self._tip = error, None
+        else:
+            self._flights.remove(flight)
+            self._free.append(wire)
+            self._land(flight)
+        self._stirred.set()
+
+    def _land(self, flight: _Flight) -> None:
+        """Answer for what is durable."""
+        if flight.tip.frontier.size > self._known.size:
+            self._known = flight.tip.frontier
+        self._tell(flight.answers)
+        self._counted(flight.tip.frontier.size - flight.index, perf_counter() - flight.begun)
+
+    async def _redo(self) -> None:
+        """Do again what failed, in order and one at a time, once nothing is in flight."""
+        await asyncio.gather(*(flight.task for flight in self._flights if flight.task is not None))
+        failed, self._flights = self._flights, []
+        self._doubts = [flight for flight in failed if not isinstance(flight.trouble, RefusedError)]
+        if self._doubts:
+            self._drop()
+        self._free = list(self._wires)
+        for flight in failed:
+            await self._settle_all(flight.batch)
+
+    async def _settle_all(self, batch: list[_Waiting]) -> None:
+        """Commit a batch, or tell everybody in it why not."""
+        try:
+            await self._settle(batch)
+        except Exception as error:  # noqa: BLE001  whatever it is, nobody may wait for ever
+            self._drop()
+            self._refuse(batch, error)
+        finally:
+            self._refuse(batch, UnavailableError("the recorder was ended"))  # those who gave up, or all at a sudden end
 
     async def _gather(self) -> None:
         """Let those come along who are about to: a commit costs nearly the same for thirty as for three."""
@@ -313,83 +413,61 @@ class PostgresRecorder:
                 await self._settle([waiting])
 
     async def _attempt(self, batch: list[_Waiting]) -> None:
-        """Do one transaction; where it fails, nothing of it stays but what COMMIT may have done."""
+        """Do one transaction from where the head stands; where it fails, nothing of it stays but what COMMIT may have done."""
         wire = await self._connected()
-        try:
-            await self._transact(wire, batch)
-        except RefusedError:
-            await wire.round([_ROLLBACK])
-            raise
-
-    async def _transact(self, wire: Wire, batch: list[_Waiting]) -> None:
-        begun = perf_counter()
-        if self._at is not None and self._doubt is None and await self._at_once(wire, batch, self._at):
-            return
         asked = [(waiting, request) for waiting in batch if (request := waiting.submission.request) is not None]
-        _, ((size, at),), *found = await wire.round([_BEGIN, _LOCK, *_finding(asked)])
-        if self._doubt is not None and await self._was_done(wire, self._doubt):
-            await wire.round([_ROLLBACK])
+        _, _, ((size, at),), *found = await self._round(wire, [_BEGIN, _TAKE_TURN, LOCK, *_finding(asked)])
+        if self._doubts and await self._were_done(wire):
+            await wire.round(_ROLLBACK)
             return
         await self._see(wire, read_int(size or b""))
         self._answer_known(asked, found[0] if found else [])
-        draft = Draft(self._frontier, None if at is None else read_time(at))
-        answers = self._drafted(draft, batch)
-        if not answers:
-            await wire.round([_ROLLBACK])
+        flight = self._drafted(_Tip(self._known, None if at is None else read_time(at)), batch)
+        if flight is None:
+            await wire.round(_ROLLBACK)
             return
-        await self._commit(wire, draft, answers, [], begun=begun)
-
-    async def _at_once(self, wire: Wire, batch: list[_Waiting], at: datetime) -> bool:
-        """Commit in one round trip, where the head stands as this process left it; False where it must be looked at."""
-        begun, draft = perf_counter(), Draft(self._frontier, at)
-        answers = self._drafted(draft, batch)
-        if not answers:
-            return True
-        self._at = None
+        self._doubts.append(flight)
         try:
-            await self._commit(wire, draft, answers, [_BEGIN], begun=begun)
-        except RefusedError:  # for whatever reason: it is found again, or is gone
-            await wire.round([_ROLLBACK])
-            return False
-        return True
-
-    async def _commit(
-        self, wire: Wire, draft: Draft, answers: list[tuple[_Waiting, Recorded]], opening: list[Call], *, begun: float
-    ) -> None:
-        """Move the head, insert what was drafted, commit, and answer."""
-        frontier, calls = draft.calls()
-        self._doubt = _Doubt(self._frontier.size, draft.hashes[0], tuple(answers))
-        try:
-            await wire.round([*opening, *calls, _COMMIT])
+            await self._round(wire, [*flight.calls, *_COMMIT])
         except RefusedError:
-            self._doubt = None  # it did not come to the COMMIT, or that was refused
+            self._doubts.remove(flight)  # it did not come to the COMMIT, or that was refused
             raise
-        self._frontier, self._doubt, self._at = frontier, None, draft.at
-        self._tell(answers)
-        self._counted(len(draft.hashes), perf_counter() - begun)
+        self._doubts, self._tip = [], flight.tip  # the head moved: what was not done by now never will be
+        self._land(flight)
 
-    async def _was_done(self, wire: Wire, doubt: _Doubt) -> bool:
+    async def _round(self, wire: Wire, calls: Sequence[Call]) -> list[Result]:
+        """Send calls of a transaction together; where the server refuses one, undo all of it."""
+        try:
+            return await wire.round(calls)
+        except RefusedError:
+            await wire.round(_ROLLBACK)
+            raise
+
+    async def _were_done(self, wire: Wire) -> bool:
         """Find out whether a commit that nobody answered for was done: whoever made it has ended, for we hold the head."""
-        (rows,) = await wire.round([(b"tail", [int8(doubt.index), int8(doubt.index + 1)])])
-        self._doubt = None
-        if [row[0] for row in rows] != [doubt.hash]:
-            return False
-        self._tell(doubt.answers)
-        return True
+        done = []
+        for doubt in self._doubts:
+            (rows,) = await wire.round([(b"tail", [int8(doubt.index), int8(doubt.index + 1)])])
+            if [row[0] for row in rows] == [doubt.hash]:
+                done.append(doubt)
+        for doubt in done:
+            self._doubts.remove(doubt)
+            self._tell(doubt.answers)
+        return bool(done)
 
     async def _see(self, wire: Wire, size: int) -> None:
         """Know the right edge of the tree; others may have written since."""
-        if size == self._frontier.size:
+        if size == self._known.size:
             return
         if not size:
-            self._frontier = Frontier()
+            self._known = Frontier()
             return
         ends = [size >> 8 * level for level in range((size.bit_length() + 7) // 8)]
         starts = [(end - 1) // _TILE * _TILE for end in ends]
         spans = [[int8(start), int8(end)] for start, end in zip(starts, ends, strict=True)]
         nodes: list[Call] = [(b"nodes", [int8(level), *span]) for level, span in enumerate(spans[1:], start=1)]
         tails = await wire.round([(b"tail", spans[0]), *nodes])
-        self._frontier = frontier_of(
+        self._known = frontier_of(
             size, lambda level, start, stop: _hashes(tails[level], start - starts[level], stop - starts[level])
         )
 
@@ -403,8 +481,9 @@ class PostgresRecorder:
             else:
                 self._refuse([waiting], KeyReusedError("the idempotency key was used for another request"))
 
-    def _drafted(self, draft: Draft, batch: list[_Waiting]) -> list[tuple[_Waiting, Recorded]]:
-        """Write down what is new; what cannot be written down fails by itself."""
+    def _drafted(self, tip: _Tip, batch: list[_Waiting]) -> _Flight | None:
+        """Write down what is new after a tip, if anything is; what cannot be written down fails by itself."""
+        begun, draft = perf_counter(), Draft(*tip)
         answers = []
         for waiting in batch:
             if not waiting.answer.done():
@@ -412,21 +491,30 @@ class PostgresRecorder:
                     answers.append((waiting, draft.add(waiting.submission)))
                 except Exception as error:  # noqa: BLE001  the submission's own fault, and its own answer
                     self._refuse([waiting], error)
-        return answers
+        if not answers:
+            return None
+        frontier, calls = draft.calls()
+        return _Flight(
+            tip.frontier.size, draft.hashes[0], answers, _Tip(frontier, draft.at, draft.hashes[-1]), calls, begun
+        )
 
-    # The connection
+    # The connections
 
     async def _connected(self) -> Wire:
-        if self._wire is None or not self._wire.is_open:
-            self._frontier, self._at = Frontier(), None  # another server may answer, with another log
-            self._wire = await Wire.connect(self._info, _STATEMENTS)
-            check_server(self._wire.server_version, self._url)
-        return self._wire
+        if not self._wires or not all(wire.is_open for wire in self._wires):
+            self._drop()
+            self._known, self._tip = Frontier(), None  # another server may answer, with another log
+            for _ in range(_LANES):
+                self._wires.append(await Wire.connect(self._info, _STATEMENTS))
+                check_server(self._wires[-1].server_version, self._url)
+            self._free = list(self._wires)
+        return self._wires[0]
 
     def _drop(self) -> None:
-        wire, self._wire = self._wire, None
-        if wire is not None:
+        for wire in self._wires:
             wire.close()
+        self._wires, self._free = [], []
+        self._tip = None
 
     # Answers
 

@@ -58,6 +58,7 @@ class Wire:
         self._socket = connection.socket
         self._answer: asyncio.Future[list[PGresult]] | None = None
         self._results: list[PGresult] = []
+        self._lost: LostError | None = None
         connection.nonblocking = 1
         connection.enter_pipeline_mode()
         self._loop.add_reader(self._socket, self._read)
@@ -85,17 +86,13 @@ class Wire:
     @property
     def is_open(self) -> bool:
         """Whether it can still be used."""
-        return self._keep is not None
+        return self._keep is not None and self._lost is None
 
     def close(self) -> None:
         """Break the connection off; a transaction that is open ends with it."""
-        keep, self._keep = self._keep, None
-        if keep is not None:
-            self._loop.remove_reader(self._socket)
-            self._loop.remove_writer(self._socket)
-            self._connection.finish()
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(LostError("closed"))
+        self._keep = None
+        self._lose(LostError("closed"))
+        self._connection.finish()
 
     async def round(self, calls: Sequence[Call]) -> list[Result]:
         """Send calls together, and give the rows of each.
@@ -112,7 +109,7 @@ class Wire:
             for name, parameters in calls:
                 send(name, parameters, None if parameters is None else [_BINARY] * len(parameters), _BINARY)
         except psycopg.Error as error:
-            raise LostError(type(error).__name__) from error
+            raise self._lose(error) from error
         return [_rows(result) for result in _checked(await self._sync())]
 
     async def _prepare(self, statements: Iterable[Statement]) -> None:
@@ -121,12 +118,18 @@ class Wire:
         _checked(await self._sync())
 
     async def _sync(self) -> list[PGresult]:
+        if self._lost is not None:  # while nobody waited; what is sent to nobody is not always refused
+            raise self._lost
         try:
             self._connection.pipeline_sync()
             if self._connection.flush():
                 self._loop.add_writer(self._socket, self._write)
         except psycopg.Error as error:
-            raise LostError(type(error).__name__) from error
+            raise self._lose(error) from error
+        if (
+            self._connection.status != pq.ConnStatus.OK
+        ):  # libpq found it closed while it sent, says nothing, and reads no more
+            raise self._lose(LostError("closed by the server"))
         self._answer = self._loop.create_future()  # nothing is read before this task waits
         return await self._answer
 
@@ -135,7 +138,10 @@ class Wire:
             if not self._connection.flush():
                 self._loop.remove_writer(self._socket)
         except psycopg.Error as error:
-            self._fail(error)
+            self._lose(error)
+            return
+        if self._connection.status != pq.ConnStatus.OK:
+            self._lose(LostError("closed by the server"))
 
     def _read(self) -> None:
         """Take what came; a round is over when the mark of its end comes."""
@@ -156,23 +162,26 @@ class Wire:
                     break
                 self._results.append(result)
         except psycopg.Error as error:
-            self._fail(error)
+            self._lose(error)
             return
         if connection.status != pq.ConnStatus.OK:
-            self._fail(LostError("closed by the server"))
+            self._lose(LostError("closed by the server"))
 
     def _finish(self) -> None:
         results, self._results = self._results, []
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(results)
 
-    def _fail(self, error: Exception) -> None:
-        self._loop.remove_reader(self._socket)
-        self._loop.remove_writer(self._socket)
+    def _lose(self, error: Exception) -> LostError:
+        """Give up the connection at once: libpq may have closed its socket, whose number the next one that is opened gets."""
+        if self._lost is None:
+            self._lost = LostError(type(error).__name__)
+            self._lost.__cause__ = error
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
         if self._answer is not None and not self._answer.done():
-            lost = LostError(type(error).__name__)
-            lost.__cause__ = error
-            self._answer.set_exception(lost)
+            self._answer.set_exception(self._lost)
+        return self._lost
 
 
 def _checked(results: list[PGresult]) -> list[PGresult]:
