@@ -90,9 +90,9 @@ class Wire:
 
     def close(self) -> None:
         """Break the connection off; a transaction that is open ends with it."""
-        self._keep = None
         self._lose(LostError("closed"))
         self._connection.finish()
+        self._keep = None
 
     async def round(self, calls: Sequence[Call]) -> list[Result]:
         """Send calls together, and give the rows of each.
