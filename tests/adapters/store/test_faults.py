@@ -40,7 +40,7 @@ rounds, done, told = Wire.round, 0, 0
 def die():
     sys.stdout.flush()
     os.kill(os.getpid(), signal.SIGKILL)
-async def round(self, calls):
+async def round(self, calls, **more):
     global done
     names = [name for name, _ in calls]
     if names[-1] == b"commit":
@@ -50,7 +50,7 @@ async def round(self, calls):
             if point == "before the transaction":
                 die()
             if point == "holding the head":
-                await rounds(self, calls[:2])
+                await rounds(self, [*calls[:2], (b"lock", None)])
                 die()
             if point == "before COMMIT":
                 await rounds(self, calls[:-1])
@@ -60,7 +60,7 @@ async def round(self, calls):
             if point == "after COMMIT":
                 await rounds(self, calls)
                 die()
-    return await rounds(self, calls)
+    return await rounds(self, calls, **more)
 Wire.round = round
 async def main():
     async with recorder.PostgresRecorder(url, bounds=recorder.Bounds(batch=8)) as each:

@@ -27,6 +27,7 @@ import random
 from collections import deque
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from obligor.adapters.store.wire import Call, Result
+    from obligor.adapters.store.wire import Call, Early, Result
     from obligor.serving.acts import Request, Submission
 
 _TURN: Final = "1868720487, 1"
@@ -146,6 +147,7 @@ class _Flight:
     tip: _Tip
     calls: list[Call]
     begun: float
+    has_turn: bool = False
     trouble: Exception | None = None
     task: asyncio.Task[None] | None = None
 
@@ -286,7 +288,7 @@ class PostgresRecorder:
         """Do again what failed, or send a batch, or wait until there is something to do."""
         if any(flight.trouble for flight in self._flights):
             await self._redo()
-        elif self._queue and (not self._flights or (self._free and self._queued >= self._bounds.ahead)):
+        elif self._queue and (not self._flights or self._may_follow()):
             if not self._flights:
                 await self._gather()
             batch = self._take()
@@ -296,6 +298,10 @@ class PostgresRecorder:
             self._wanted = self._bounds.ahead if self._flights else 1
             self._stirred.clear()
             await self._stirred.wait()
+
+    def _may_follow(self) -> bool:
+        """Tell whether a transaction may be sent while another is in flight."""
+        return bool(self._free) and self._flights[-1].has_turn and self._queued >= self._bounds.ahead
 
     def _send(self, batch: list[_Waiting]) -> bool:
         """Send a batch from where the head should stand; False where that must be looked up."""
@@ -314,7 +320,9 @@ class PostgresRecorder:
         """Bring a transaction to its end, good or bad."""
         try:
             async with asyncio.timeout_at(deadline):
-                await self._round(wire, [_BEGIN, _TAKE_TURN, *flight.calls, *_COMMIT])
+                await self._round(
+                    wire, [_BEGIN, _TAKE_TURN, *flight.calls, *_COMMIT], early=(2, partial(self._go_on, flight))
+                )
         except Exception as error:  # noqa: BLE001  it is done again, and told then
             flight.trouble, self._tip = error, None
         else:
@@ -322,6 +330,12 @@ class PostgresRecorder:
             self._free.append(wire)
             self._land(flight)
         self._stirred.set()
+
+    def _go_on(self, flight: _Flight) -> None:
+        """Let the next transaction be sent: it cannot get ahead of one that has the turn."""
+        flight.has_turn = True
+        if self._queued >= self._bounds.ahead:
+            self._stirred.set()
 
     def _land(self, flight: _Flight) -> None:
         """Answer for what is durable."""
@@ -435,10 +449,10 @@ class PostgresRecorder:
         self._doubts, self._tip = [], flight.tip  # the head moved: what was not done by now never will be
         self._land(flight)
 
-    async def _round(self, wire: Wire, calls: Sequence[Call]) -> list[Result]:
+    async def _round(self, wire: Wire, calls: Sequence[Call], *, early: Early | None = None) -> list[Result]:
         """Send calls of a transaction together; where the server refuses one, undo all of it."""
         try:
-            return await wire.round(calls)
+            return await wire.round(calls, early=early)
         except RefusedError:
             await wire.round(_ROLLBACK)
             raise

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import pq
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from psycopg.pq.abc import PGconn, PGresult
 
@@ -47,6 +47,7 @@ class Statement:
 Call = tuple[bytes, "Sequence[bytes | None] | None"]
 """The name of a prepared statement, and its parameters in binary."""
 Result = list[tuple[bytes | None, ...]]
+Early = tuple[int, "Callable[[], object]"]
 
 
 class Wire:
@@ -59,6 +60,7 @@ class Wire:
         self._answer: asyncio.Future[list[PGresult]] | None = None
         self._results: list[PGresult] = []
         self._lost: LostError | None = None
+        self._early: Early | None = None
         connection.nonblocking = 1
         connection.enter_pipeline_mode()
         self._loop.add_reader(self._socket, self._read)
@@ -94,8 +96,8 @@ class Wire:
         self._connection.finish()
         self._keep = None
 
-    async def round(self, calls: Sequence[Call]) -> list[Result]:
-        """Send calls together, and give the rows of each.
+    async def round(self, calls: Sequence[Call], *, early: Early | None = None) -> list[Result]:
+        """Send calls together, and give the rows of each; ``early``: of how many to be told as soon as they are done.
 
         Raises
         ------
@@ -105,9 +107,12 @@ class Wire:
             Where the connection broke.
         """
         send = self._connection.send_query_prepared
+        self._early = early
         try:
-            for name, parameters in calls:
+            for place, (name, parameters) in enumerate(calls, start=1):
                 send(name, parameters, None if parameters is None else [_BINARY] * len(parameters), _BINARY)
+                if early is not None and place == early[0]:
+                    self._connection.send_flush_request()
         except psycopg.Error as error:
             raise self._lose(error) from error
         return [_rows(result) for result in _checked(await self._sync())]
@@ -161,6 +166,8 @@ class Wire:
                     self._finish()
                     break
                 self._results.append(result)
+                if self._early is not None and len(self._results) == self._early[0]:
+                    self._early[1]()
         except psycopg.Error as error:
             self._lose(error)
             return
