@@ -106,10 +106,10 @@ def test_alerts_are_found_shown_and_cleared_by_two_people(call: Call, url: str) 
     with_store(url, gated)
 
     async def decide(store: Store) -> None:
-        async with open_decisions(store, read_settings(os.environ)) as service:
+        async with open_decisions(store, read_settings(os.environ)) as decisions:
             for at, name in enumerate(("Oleg Petrovich Korvand", "Jane Example", None)):
                 application = good_application() | {"customer": f"c{at}", "applicant_name": name}
-                await service.decide(CLIENT, key=f"k{at}", application=application)
+                await decisions.service.decide(CLIENT, key=f"k{at}", application=application)
 
     with_store(url, decide)
     code, _, err = call("Ada", "alerts", "rescreen")

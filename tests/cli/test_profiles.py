@@ -207,8 +207,6 @@ def _service(store: Store, releases: Releases, gates: Any = NO_GATES) -> Decisio
     return DecisionService(
         releases=releases,
         recorder=store.recorder,
-        archive=store.archive,
-        receipts=None,  # type: ignore[arg-type]  # none is asked for
         sources=store.sources,
         meter=NoMeter(),
         gates=gates,

@@ -86,7 +86,7 @@ async def asked_for() -> tuple[UUID, str]:
         card = golden.whole_card()
         await put_in_force(store, Made(card, golden.policy_of(card)))
         async with open_decisions(store, read_settings(os.environ)) as decisions:
-            made = await decisions.decide(LENDER, key="d-1", application=APPLICATION)
+            made = await decisions.service.decide(LENDER, key="d-1", application=APPLICATION)
             decision_id = UUID(json.loads(made.response)["decision_id"])
             asked = await open_review_service(store, decisions).request(
                 LENDER, key="r-1", decision_id=decision_id, body={"corrections": {"income": 2900}}

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from obligor.bootstrap.decisions import Decisions
     from obligor.bootstrap.store import Store
-    from obligor.serving.deciding import DecisionService
     from obligor.serving.reviewing import ReviewService, StoredReview, Verdict
 
 
@@ -112,7 +112,7 @@ def decide_review(review_id: str, *, outcome: str | None, factors: Sequence[str]
         return asyncio.run(decided(url))
 
 
-def open_review_service(store: Store, decisions: DecisionService) -> ReviewService:
+def open_review_service(store: Store, decisions: Decisions) -> ReviewService:
     """Build the use case of reviews under the rule packs that are active.
 
     Raises
@@ -123,7 +123,8 @@ def open_review_service(store: Store, decisions: DecisionService) -> ReviewServi
     from obligor.serving.reviewing import ReviewService
 
     return ReviewService(
-        decisions=decisions,
+        decisions=decisions.service,
+        register=decisions.register,
         archive=store.archive,
         reviews=store.reviews,
         recorder=store.recorder,

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from obligor.serving.deciding import DecisionService
     from obligor.serving.meter import Meter
     from obligor.serving.refusals import Refuses
+    from obligor.serving.register import Register
     from obligor.serving.seats import Seats
 
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -91,13 +92,15 @@ class Servicer(DecisionsServicer):
     def __init__(
         self,
         service: DecisionService,
+        register: Register,
         authenticator: Authenticates,
         *,
         seats: Seats,
         meter: Meter,
         refusals: Refuses = _UNTOLD,
     ) -> None:
-        self._service, self._authenticator, self._refusals = service, authenticator, refusals
+        self._service, self._register = service, register
+        self._authenticator, self._refusals = authenticator, refusals
         self._seats, self._meter = seats, meter
 
     async def Decide(self, request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
@@ -141,11 +144,11 @@ class Servicer(DecisionsServicer):
 
     async def _get_decision(self, request: pb.GetDecisionRequest, context: Context) -> pb.GetDecisionResponse:
         caller = await self._caller(_heads(context), context)
-        return found(await self._service.decision(caller, _id(request.decision_id)))
+        return found(await self._register.decision(caller, _id(request.decision_id)))
 
     async def _get_receipt(self, request: pb.GetReceiptRequest, context: Context) -> pb.GetReceiptResponse:
         caller = await self._caller(_heads(context), context)
-        receipt = await self._service.receipt(caller, _id(request.decision_id))
+        receipt = await self._register.receipt(caller, _id(request.decision_id))
         return pb.GetReceiptResponse(receipt=encode_in_order(receipt).decode())
 
     async def _answer(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from obligor.serving.http.heads import Head
     from obligor.serving.meter import Meter
     from obligor.serving.refusals import Refuses
+    from obligor.serving.register import Register
     from obligor.serving.revealing import RevealService
     from obligor.serving.reviewing import ReviewService
     from obligor.serving.signing_in import SignIn
@@ -88,6 +89,7 @@ class Door:
     """What the routes are made of."""
 
     service: DecisionService
+    register: Register
     authenticator: Authenticates
     log: Log
     readiness: Readiness
