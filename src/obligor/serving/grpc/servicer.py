@@ -11,7 +11,7 @@ import logging
 import traceback
 from contextvars import ContextVar
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import grpc
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from google.rpc.status_pb2 import Status
 
     from obligor.serving.acts import Caller
+    from obligor.serving.authenticating import Authenticator
     from obligor.serving.deciding import DecisionService
     from obligor.serving.meter import Meter
     from obligor.serving.refusals import Refuses
@@ -68,24 +69,6 @@ Ask = TypeVar("Ask")
 Told = TypeVar("Told")
 
 
-class Authenticates(Protocol):
-    """Who finds the caller of a request."""
-
-    async def authenticate(self, header: str | None, *, peer: str) -> Caller:
-        """Find the caller by the Authorization header; ``peer`` is the other end of the connection.
-
-        Raises
-        ------
-        UnauthenticatedError, LimitedError, UnavailableError
-            As they say.
-        """
-        ...
-
-    def known(self, header: str) -> Caller | None:
-        """Find the caller by a header that was checked a moment ago; none where it must be looked at."""
-        ...
-
-
 class Servicer(DecisionsServicer):
     """Answers the calls of `decisions.proto`; belongs to one event loop, and shares its seats with the REST door."""
 
@@ -93,7 +76,7 @@ class Servicer(DecisionsServicer):
         self,
         service: DecisionService,
         register: Register,
-        authenticator: Authenticates,
+        authenticator: Authenticator,
         *,
         seats: Seats,
         meter: Meter,
