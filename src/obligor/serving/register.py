@@ -26,10 +26,12 @@ from obligor.serving.reports import read_report, report_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
     from uuid import UUID
 
     from obligor.serving.acts import Archive, Caller, Recorded, Recorder, Row, Search, StoredDecision
     from obligor.serving.releases import Release, Releases
+    from obligor.serving.reports import Report
     from obligor.serving.sealed import Sealer
     from obligor.serving.sources import Sources
 
@@ -158,34 +160,30 @@ class Register:
         decided_on = record_of(stored)["decided_at"][:10]
         if not decided_on <= told.observed_on.isoformat() <= at.date().isoformat():
             raise report_error("observed_on", "wanted a day from that of the decision to today")
-        report_id = self._sources.new_id(at)
-        body = {
-            "schema": "obligor/outcome/1",
-            "report_id": str(report_id),
-            "decision_id": str(decision_id),
-            "client_id": caller.client_id,
-            "reported_at": time_text(at),
-            "status": told.status,
-            "observed_on": told.observed_on.isoformat(),
-        }
-        answer = {name: body[name] for name in ("report_id", "decision_id", "status", "observed_on", "reported_at")}
-        rows: tuple[Row, ...] = (OutcomeRow(report_id, decision_id, told.status, told.observed_on),)
-        if self._listeners.want(stored.client_id, OUTCOME_REPORTED):
-            rows += (outcome_reported(answer, stored, event_id=self._sources.new_id(at), at=at),)
-        act = Act(
-            "outcome",
-            at,
-            caller.by,
-            str(report_id),
-            encode(body),
-            self._sources.salt(),
-            rows,
-        )
-        payload = sha256(encode([str(decision_id), told.status, body["observed_on"]])).digest()
+        act, answer = self._reported(caller, stored, told, at=at)
+        payload = sha256(encode([str(decision_id), told.status, told.observed_on.isoformat()])).digest()
         request = request_of(self.sealer, caller, OUTCOMES, key, payload)
         return await self._recorder.record(
             Submission((act,), partial(with_receipt, encode_in_order(answer)), request, 201)
         )
+
+    def _reported(
+        self, caller: Caller, stored: StoredDecision, told: Report, *, at: datetime
+    ) -> tuple[Act, dict[str, str]]:
+        """Give the act of a report, and what is answered of it."""
+        report_id = self._sources.new_id(at)
+        answer = {
+            "report_id": str(report_id),
+            "decision_id": str(stored.decision_id),
+            "status": told.status,
+            "observed_on": told.observed_on.isoformat(),
+            "reported_at": time_text(at),
+        }
+        body = {"schema": "obligor/outcome/1", "client_id": caller.client_id, **answer}
+        rows: tuple[Row, ...] = (OutcomeRow(report_id, stored.decision_id, told.status, told.observed_on),)
+        if self._listeners.want(stored.client_id, OUTCOME_REPORTED):
+            rows += (outcome_reported(answer, stored, event_id=self._sources.new_id(at), at=at),)
+        return Act("outcome", at, caller.by, str(report_id), encode(body), self._sources.salt(), rows), answer
 
     async def outcomes(self, caller: Caller, decision_id: UUID) -> list[dict[str, Any]]:
         """Give what was reported of a decision, in the order in which it was recorded."""
