@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pyspark.sql import SparkSession
+    from tests.serving.los import Los
 
     from obligor.pipeline.summaries import RunSummary
 
@@ -105,6 +106,15 @@ def store_url(embedded_postgres: str) -> Iterator[str]:
 
     with new_store(embedded_postgres) as url:
         yield url
+
+
+@pytest.fixture
+def los() -> Iterator[Los]:
+    """A loan origination system by plain HTTP, as in development on one machine."""
+    from tests.serving.los import Los
+
+    with Los() as los:
+        yield los
 
 
 @pytest.fixture(scope="session")

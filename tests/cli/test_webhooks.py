@@ -11,7 +11,7 @@ import pytest
 from tests.serving.los import Los, drop, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     Call = Callable[..., tuple[int, str, str]]
@@ -38,12 +38,6 @@ def call(url: str, run: Call, monkeypatch: pytest.MonkeyPatch, folder: Path) -> 
     monkeypatch.setenv("OBLIGOR_AUTHOR", "olga")
 
     return partial(run, "webhooks")
-
-
-@pytest.fixture
-def los() -> Iterator[Los]:
-    with Los() as los:
-        yield los
 
 
 def added(call: Call, los: Los) -> str:
