@@ -14,9 +14,10 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pyspark.sql import SparkSession
+    from tests.serving.los import Los
 
     from obligor.pipeline.summaries import RunSummary
 
@@ -42,6 +43,24 @@ def datasets() -> Path:
     if not (folder / "INDEX.md").is_file():
         lack("datasets", f"real credit data not found at {folder}; set OBLIGOR_DATASETS")
     return folder
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run `obligor` with arguments, and give its exit code, what it printed and what it told aside."""
+    from obligor import cli
+
+    def ran(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["obligor", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return ran
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +106,15 @@ def store_url(embedded_postgres: str) -> Iterator[str]:
 
     with new_store(embedded_postgres) as url:
         yield url
+
+
+@pytest.fixture
+def los() -> Iterator[Los]:
+    """A loan origination system by plain HTTP, as in development on one machine."""
+    from tests.serving.los import Los
+
+    with Los() as los:
+        yield los
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ from obligor.serving.deciding import DecisionService
 from obligor.serving.events import Listeners
 from obligor.serving.gates import NO_GATES
 from obligor.serving.meter import NoMeter
+from obligor.serving.register import Register
 from obligor.serving.releases import Releases
 from obligor.serving.releasing import activate
 from obligor.serving.sealed import Sealer
@@ -73,6 +74,7 @@ class Lender:
     """What a lender works with."""
 
     service: DecisionService
+    register: Register
     recorder: PostgresRecorder
     archive: PostgresArchive
     log: PostgresLog
@@ -95,7 +97,7 @@ class Lender:
     async def report(self, decision_id: str, *, client: str = "bank") -> None:
         """Report what became of a loan."""
         report = {"status": "good", "observed_on": date(2026, 11, 26).isoformat()}
-        await self.service.report_outcome(
+        await self.register.report_outcome(
             caller(client), key=f"r-{decision_id}", decision_id=UUID(decision_id), report=report
         )
 
@@ -149,18 +151,26 @@ async def lending(
                 stored = await archive.release()
                 assert stored is not None
                 releases.take(open_release(stored, signed=lambda *_: True))
+            sealer = Sealer(stored_keyring(url), archive, live_sources()) if sealed else None
             service = DecisionService(
                 releases=releases,
                 recorder=recorder,
-                archive=archive,
-                receipts=None,  # type: ignore[arg-type]  no receipts are asked for
                 sources=sources,
                 meter=NoMeter(),
-                sealer=Sealer(stored_keyring(url), archive, live_sources()) if sealed else None,
+                sealer=sealer,
                 listeners=listeners,
                 gates=gates,
             )
-            yield Lender(service, recorder, archive, PostgresLog(pool), sources, key, listeners)
+            register = Register(
+                archive=archive,
+                receipts=None,  # type: ignore[arg-type]  no receipts are asked for
+                releases=releases,
+                recorder=recorder,
+                sources=sources,
+                listeners=listeners,
+                sealer=sealer,
+            )
+            yield Lender(service, register, recorder, archive, PostgresLog(pool), sources, key, listeners)
     finally:
         await pool.close()
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from obligor import cli
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -56,21 +54,10 @@ def rows(count: int = 300, **changed: str) -> str:
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+def call(run: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
     monkeypatch.setenv("OBLIGOR_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("OBLIGOR_MLFLOW_URI", "off")
     monkeypatch.delenv("OBLIGOR_DEBUG", raising=False)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["obligor", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
     return run
 
 

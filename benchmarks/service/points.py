@@ -22,11 +22,9 @@ import msgspec
 from benchmarks.service.database import Database
 from benchmarks.service.lender import bodies, write_run
 from benchmarks.service.servers import Lender
-from obligor.adapters.store.archive import PostgresArchive
 from obligor.adapters.store.deliveries import PostgresDeliveries
 from obligor.adapters.store.migrating import migrate
 from obligor.adapters.store.pool import Pool
-from obligor.adapters.store.proofs import PostgresLog
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.adapters.store.wire import Wire
 from obligor.bootstrap.releases import read_run
@@ -34,7 +32,6 @@ from obligor.bootstrap.store import open_store
 from obligor.core.errors import UnavailableError
 from obligor.core.profile import Gate, Gates, Profile
 from obligor.serving.acts import Caller
-from obligor.serving.auditing import AuditLog
 from obligor.serving.deciding import DecisionService
 from obligor.serving.delivering import Delivering
 from obligor.serving.events import EVENT_TYPES, Listeners
@@ -99,7 +96,6 @@ class Ground:
 
     def __exit__(self, *_: object) -> None:
         self._runner.run(self._recorder.close())
-        self._runner.run(self._pool.close())
         self._runner.close()
         self.database.kill()
 
@@ -157,17 +153,13 @@ class Ground:
             )  # fmt: skip
             hooks = Webhooks(store.recorder, store.sources, check=lambda _: None, by="benchmarks")
             self._listeners.take([(await hooks.add("bank", _ADDRESS, event_types=EVENT_TYPES)).row])
-            self._key = store.key
-        self._pool = Pool(self.database.url)
         self._recorder = await PostgresRecorder(self.database.url).__aenter__()
-        self._service = self._open(self._recorder, self._pool)
+        self._service = self._open(self._recorder)
 
-    def _open(self, recorder: PostgresRecorder, pool: Pool) -> DecisionService:
-        sources = live_sources()  # of each process its own: forked ones would draw the same numbers
+    def _open(self, recorder: PostgresRecorder) -> DecisionService:
         return DecisionService(
-            releases=self._releases, recorder=recorder, archive=PostgresArchive(pool),
-            receipts=AuditLog(PostgresLog(pool), self._key, sources), sources=sources, meter=NoMeter(),
-            listeners=self._listeners,
+            releases=self._releases, recorder=recorder, meter=NoMeter(), listeners=self._listeners,
+            sources=live_sources(),  # of each process its own: forked ones would draw the same numbers
         )  # fmt: skip
 
     async def _decide(self, service: DecisionService, key: str) -> Recorded:
@@ -224,9 +216,8 @@ class Ground:
 
     async def _write(self, point: str, key: str, told: int) -> None:
         _arm(point)
-        pool = Pool(self.database.url)
         async with PostgresRecorder(self.database.url) as recorder:
-            await self._decide(self._open(recorder, pool), key)
+            await self._decide(self._open(recorder), key)
             if point == "before response":
                 _die()
             await self._deliver(_Heard(told))

@@ -221,10 +221,14 @@ class _Call(Generic[T]):
     key: str | None = None
     params: Mapping[str, str] | None = None
 
-    @property
-    def headers(self) -> dict[str, str]:
+    def request(self, http: httpx.Client | httpx.AsyncClient, seconds: float) -> httpx.Request:
+        """Build the request of one try, which waits so many seconds for each part of the answer."""
         headers = {} if self.key is None else {"Idempotency-Key": self.key}
-        return headers if self.body is None else {**headers, "Content-Type": "application/json"}
+        if self.body is not None:
+            headers["Content-Type"] = "application/json"
+        return http.build_request(
+            self.method, self.path, content=self.body, params=self.params, headers=headers, timeout=seconds
+        )
 
     def answer(self, came: httpx.Response) -> T:
         try:
@@ -267,16 +271,16 @@ class _Pace:
             # Full jitter: callers that failed together do not come back together.
             wait = _asked(came) + self.chance() * pause
             if self.clock() + wait >= end:
-                return call.answer(_answered(came))
+                return call.answer(_answered(came, " before the deadline"))
             yield _Pause(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-def _answered(came: httpx.Response | httpx.TransportError | None) -> httpx.Response:
+def _answered(came: httpx.Response | httpx.TransportError | None, when: str = "") -> httpx.Response:
     if isinstance(came, httpx.Response):
         return came
     what = type(came).__name__  # its message may hold an address
-    raise NoAnswerError(f"the service did not answer before the deadline ({what})") from came
+    raise NoAnswerError(f"the service did not answer{when} ({what})") from came
 
 
 def _asked(came: httpx.Response | httpx.TransportError | None) -> float:
@@ -385,10 +389,7 @@ class Client:
 
     def health(self) -> Health:
         """Ask whether the service is ready to decide; the answer is not waited for twice."""
-        try:
-            return _health(self._http.get("/health/ready", timeout=self._pace.timeout))
-        except _LOST as error:
-            raise NoAnswerError(f"the service did not answer ({type(error).__name__})") from error
+        return _HEALTH.answer(_answered(self._try(_HEALTH, self._pace.timeout)))
 
     def _run(self, call: _Call[T]) -> T:
         steps = self._pace.steps(call)
@@ -406,9 +407,7 @@ class Client:
 
     def _try(self, call: _Call[T], seconds: float) -> httpx.Response | httpx.TransportError:
         try:
-            return self._http.request(
-                call.method, call.path, content=call.body, params=call.params, headers=call.headers, timeout=seconds
-            )
+            return self._http.send(call.request(self._http, seconds))
         except _LOST as error:
             return error
 
@@ -495,10 +494,7 @@ class AsyncClient:
 
     async def health(self) -> Health:
         """Ask whether the service is ready to decide; the answer is not waited for twice."""
-        try:
-            return _health(await self._http.get("/health/ready", timeout=self._pace.timeout))
-        except _LOST as error:
-            raise NoAnswerError(f"the service did not answer ({type(error).__name__})") from error
+        return _HEALTH.answer(_answered(await self._try(_HEALTH, self._pace.timeout)))
 
     async def _run(self, call: _Call[T]) -> T:
         steps = self._pace.steps(call)
@@ -516,9 +512,7 @@ class AsyncClient:
 
     async def _try(self, call: _Call[T], seconds: float) -> httpx.Response | httpx.TransportError:
         try:
-            return await self._http.request(
-                call.method, call.path, content=call.body, params=call.params, headers=call.headers, timeout=seconds
-            )
+            return await self._http.send(call.request(self._http, seconds))
         except _LOST as error:
             return error
 
@@ -545,7 +539,7 @@ def _decide_many(
 
 
 def _simulate(application: Mapping[str, object]) -> _Call[Simulation]:
-    return _Call("POST", "/v1/simulations", lambda answer: _simulation(_object(answer)), _json(application))
+    return _Call("POST", "/v1/simulations", _read_simulation, _json(application))
 
 
 def _decision(decision_id: str) -> _Call[Decision]:
@@ -652,6 +646,10 @@ def _problem(plain: Mapping[str, Any]) -> Problem:
     return Problem(kind, title, int(plain["status"]), detail, errors)
 
 
+def _read_simulation(answer: httpx.Response) -> Simulation:
+    return Simulation(**_assessed(_object(answer)))
+
+
 def _read_decision(answer: httpx.Response) -> Decision:
     return _decided(_object(answer), replayed=_replayed(answer))
 
@@ -679,8 +677,11 @@ def _read_report(answer: httpx.Response) -> OutcomeReport:
     return OutcomeReport(plain["report_id"], plain["decision_id"], plain["status"], day)
 
 
-def _health(answer: httpx.Response) -> Health:
+def _read_health(answer: httpx.Response) -> Health:
     return Health(answer.is_success, _parsed(answer.content))
+
+
+_HEALTH = _Call("GET", "/health/ready", _read_health)
 
 
 def _decided(plain: Mapping[str, Any], *, replayed: bool = False) -> Decision:
@@ -692,10 +693,6 @@ def _decided(plain: Mapping[str, Any], *, replayed: bool = False) -> Decision:
         receipt=LogPlace(place["leaf_index"], place["tree_size"]),
         replayed=replayed,
     )
-
-
-def _simulation(plain: Mapping[str, Any]) -> Simulation:
-    return Simulation(**_assessed(plain))
 
 
 def _assessed(plain: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,12 +34,6 @@ def send(url: str, *, times: int = 1, **named: Any) -> list[int]:
     return asyncio.run(sent())
 
 
-@pytest.fixture
-def los() -> Iterator[Los]:
-    with Los() as los:
-        yield los
-
-
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate and key of ``los.example``, signed by itself."""

@@ -15,7 +15,7 @@ from tests.lending import Lender, a_day, lending, write_key
 from tests.stores import new_store, of_database
 
 from obligor.bootstrap.anchors import held_up
-from obligor.bootstrap.decisions import decision_service, take_newest
+from obligor.bootstrap.decisions import make_decisions, take_newest
 from obligor.bootstrap.privacy import open_sealer
 from obligor.bootstrap.service import _Readiness
 from obligor.bootstrap.store import open_store
@@ -112,14 +112,14 @@ def test_a_service_on_an_old_backup_refuses_until_two_people_took_note(
         ):
             releases = Releases(store.archive)
             await take_newest(store, releases, NoMeter())
-            service = decision_service(
+            decisions = make_decisions(
                 *(store, releases, NoMeter()),
                 gates={},
                 gate_deadline_s=1.0,
                 listeners=Listeners(),
                 sealer=await open_sealer(store, settings),
             )
-            lender = Lender(service, store.recorder, store.archive, store.log, store.sources, store.key, None)  # type: ignore[arg-type]
+            lender = Lender(*decisions, store.recorder, store.archive, store.log, store.sources, store.key, None)  # type: ignore[arg-type]
             ready = _Readiness(store, releases)
             with pytest.raises(UnavailableError, match="two people decide: obligor audit acknowledge"):
                 await lender.decide(1, first=50)

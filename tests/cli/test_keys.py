@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -35,22 +35,12 @@ def url(postgres_url: str) -> str:
 
 
 @pytest.fixture
-def call(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+def call(url: str, run: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
     monkeypatch.setenv("OBLIGOR_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("OBLIGOR_DATABASE_URL", url)
     monkeypatch.setenv("OBLIGOR_AUTHOR", "Vera")
 
-    def called(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["obligor", "keys", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return called
+    return partial(run, "keys")
 
 
 def made(call: Call, *arguments: str) -> dict[str, Any]:

@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import pytest
 from tests.screening.lists import EXAMPLE
 from tests.serving import golden_decisions as golden
 from tests.serving.gated import good_application, profile_of
 
-from obligor import cli
 from obligor.bootstrap.decisions import open_decisions
 from obligor.bootstrap.releases import Made, put_in_force
 from obligor.bootstrap.store import open_store
@@ -36,31 +34,6 @@ Call = Any
 TODAY = datetime.now(UTC).date()
 CARD = golden.whole_card()
 CLIENT = Caller("bank", "k", frozenset({"decide"}), datetime.max.replace(tzinfo=UTC))
-
-
-@pytest.fixture
-def url(store_url: str) -> str:
-    return store_url
-
-
-@pytest.fixture
-def call(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    monkeypatch.setenv("OBLIGOR_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("OBLIGOR_DATABASE_URL", url)
-
-    def called(by: str, *arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setenv("OBLIGOR_AUTHOR", by)
-        monkeypatch.setattr(sys, "argv", ["obligor", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    assert called("Vera", "lists", "list")[:2] == (0, "no list was loaded\n")
-    return called
 
 
 def with_store(url: str, work: Callable[[Store], Any]) -> Any:
@@ -81,6 +54,7 @@ def load(call: Call, day: Any, *more: str, by: str = "Ada") -> tuple[int, str, s
 
 
 def test_a_list_is_loaded_found_again_and_never_goes_to_an_older_day_by_itself(call: Call) -> None:
+    assert call("Vera", "lists", "list")[:2] == (0, "no list was loaded\n")
     assert call("Vera", "screen", "Oleg Korvand")[0] == 1
     code, out, _ = load(call, TODAY)
     assert (code, "of 2" in out, "by Ada" in out) == (0, True, True)
@@ -106,10 +80,10 @@ def test_alerts_are_found_shown_and_cleared_by_two_people(call: Call, url: str) 
     with_store(url, gated)
 
     async def decide(store: Store) -> None:
-        async with open_decisions(store, read_settings(os.environ)) as service:
+        async with open_decisions(store, read_settings(os.environ)) as decisions:
             for at, name in enumerate(("Oleg Petrovich Korvand", "Jane Example", None)):
                 application = good_application() | {"customer": f"c{at}", "applicant_name": name}
-                await service.decide(CLIENT, key=f"k{at}", application=application)
+                await decisions.service.decide(CLIENT, key=f"k{at}", application=application)
 
     with_store(url, decide)
     code, _, err = call("Ada", "alerts", "rescreen")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -12,8 +11,6 @@ import pytest
 from tests.lending import lending, write_key
 from tests.serving import golden_decisions as golden
 from tests.stores import new_store
-
-from obligor import cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +26,7 @@ def url(embedded_postgres: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def call(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+def call(url: str, run: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
     write_key(tmp_path / "data" / "keys" / "audit-ed25519.pem")
     for name, value in {
         "OBLIGOR_DATA": str(tmp_path / "data"),
@@ -39,17 +36,7 @@ def call(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     }.items():
         monkeypatch.setenv(name, value)
 
-    def called(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["obligor", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return called
+    return run
 
 
 def decide(url: str, *names: str, seed: int = 1) -> None:

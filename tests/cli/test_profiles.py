@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -15,7 +14,6 @@ import pytest
 from tests.lending import caller
 from tests.serving import golden_decisions as golden
 
-from obligor import cli
 from obligor.bootstrap.decisions import open_newest, take_newest
 from obligor.bootstrap.releases import Made, put_in_force
 from obligor.bootstrap.service import _Readiness
@@ -46,33 +44,6 @@ def saying(version: int = 2, *, until: datetime | None = None, name: str = "us",
     start = (datetime.now(UTC) - DAY).isoformat()
     said: dict[str, Any] = {"name": name, "version": version, "gates": gates, "effective_from": start}
     return json.dumps(said | ({"expires_at": until.isoformat()} if until else {})).encode()
-
-
-@pytest.fixture
-def url(postgres_url: str) -> str:
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("DROP DATABASE IF EXISTS profiles WITH (FORCE)")
-        connection.execute("CREATE DATABASE profiles TEMPLATE template0 ENCODING 'UTF8'")
-    return postgres_url.replace("/tests", "/profiles", 1)
-
-
-@pytest.fixture
-def call(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    monkeypatch.setenv("OBLIGOR_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("OBLIGOR_DATABASE_URL", url)
-
-    def called(by: str, *arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setenv("OBLIGOR_AUTHOR", by)
-        monkeypatch.setattr(sys, "argv", ["obligor", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return called
 
 
 @pytest.fixture
@@ -207,8 +178,6 @@ def _service(store: Store, releases: Releases, gates: Any = NO_GATES) -> Decisio
     return DecisionService(
         releases=releases,
         recorder=store.recorder,
-        archive=store.archive,
-        receipts=None,  # type: ignore[arg-type]  # none is asked for
         sources=store.sources,
         meter=NoMeter(),
         gates=gates,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -14,7 +13,6 @@ import psycopg
 import pytest
 from tests.serving import golden_decisions as golden
 
-from obligor import cli
 from obligor.bootstrap.decisions import open_decisions
 from obligor.bootstrap.releases import Made, put_in_force
 from obligor.bootstrap.reviews import open_review_service
@@ -32,33 +30,6 @@ if TYPE_CHECKING:
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 LENDER = Caller("lender", "k1", frozenset({"decide", "report"}), LATER)
 APPLICATION = golden.applications(1)[0] | {"purpose": "car", "channel": "branch", "income": 100, "customer": "c-77"}
-
-
-@pytest.fixture
-def url(postgres_url: str) -> str:
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("DROP DATABASE IF EXISTS reviews WITH (FORCE)")
-        connection.execute("CREATE DATABASE reviews TEMPLATE template0 ENCODING 'UTF8'")
-    return postgres_url.replace("/tests", "/reviews", 1)
-
-
-@pytest.fixture
-def call(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    monkeypatch.setenv("OBLIGOR_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("OBLIGOR_DATABASE_URL", url)
-
-    def called(*arguments: str, by: str = "Grace") -> tuple[int, str, str]:
-        monkeypatch.setenv("OBLIGOR_AUTHOR", by)
-        monkeypatch.setattr(sys, "argv", ["obligor", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return called
 
 
 def evidence(*, status: str = "verified") -> list[dict[str, Any]]:
@@ -86,7 +57,7 @@ async def asked_for() -> tuple[UUID, str]:
         card = golden.whole_card()
         await put_in_force(store, Made(card, golden.policy_of(card)))
         async with open_decisions(store, read_settings(os.environ)) as decisions:
-            made = await decisions.decide(LENDER, key="d-1", application=APPLICATION)
+            made = await decisions.service.decide(LENDER, key="d-1", application=APPLICATION)
             decision_id = UUID(json.loads(made.response)["decision_id"])
             asked = await open_review_service(store, decisions).request(
                 LENDER, key="r-1", decision_id=decision_id, body={"corrections": {"income": 2900}}
@@ -104,8 +75,8 @@ def enforced(call: Call, folder: Path) -> None:
     }
     file = folder / "profile.json"
     file.write_text(json.dumps(profile))
-    said = call("profile", "propose", str(file), "--because", "A rule changed", "--json", by="Carl")
-    assert call("profile", "approve", json.loads(said[1])["change_id"], by="Cora")[0] == 0
+    said = call("Carl", "profile", "propose", str(file), "--because", "A rule changed", "--json")
+    assert call("Cora", "profile", "approve", json.loads(said[1])["change_id"])[0] == 0
 
 
 @pytest.mark.parametrize(("status", "result"), [("verified", "pass"), ("pending", "pending"), ("failed", "fail")])
@@ -118,12 +89,12 @@ def test_a_second_decision_asks_the_gates_and_is_told_to_the_lenders_systems(
     monkeypatch.setenv(
         "OBLIGOR_KYC_SUBJECT", "name=purpose,date_of_birth=applied_on,address=channel,id_number=customer"
     )
-    assert call("releases", "list", by="Vera")[0] == 0  # makes the tables
+    assert call("Vera", "releases", "list")[0] == 0  # makes the tables
     monkeypatch.setenv("OBLIGOR_AUTHOR", "Vera")
     _, review_id = asyncio.run(asked_for())
     enforced(call, tmp_path)
-    assert call("webhooks", "add", "lender", "http://127.0.0.1:9/hooks", by="Olga")[0] == 0
-    code, out, err = call("reviews", "decide", review_id, "--again", "--json")
+    assert call("Olga", "webhooks", "add", "lender", "http://127.0.0.1:9/hooks")[0] == 0
+    code, out, err = call("Grace", "reviews", "decide", review_id, "--again", "--json")
     assert (code, err) == (0, "")
     found = json.loads(out)
     with psycopg.connect(url) as connection:

@@ -6,12 +6,11 @@ import io
 import json
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.screening.lists import EXAMPLE, PUBLISHED, SNAPSHOT
-
-from obligor import cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,18 +21,8 @@ TODAY = datetime.now(UTC).date().isoformat()
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    def called(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["obligor", "screen", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return called
+def call(run: Call) -> Call:
+    return partial(run, "screen")
 
 
 def test_a_hit_is_told_with_its_reasons_and_its_list(call: Call) -> None:

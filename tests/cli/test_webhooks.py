@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from tests.serving.los import Los, drop, say
 
-from obligor import cli
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     Call = Callable[..., tuple[int, str, str]]
@@ -34,28 +32,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def call(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path) -> Call:
+def call(url: str, run: Call, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Call:
     monkeypatch.setenv("OBLIGOR_DATA", str(folder))
     monkeypatch.setenv("OBLIGOR_DATABASE_URL", url)
     monkeypatch.setenv("OBLIGOR_AUTHOR", "olga")
 
-    def called(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["obligor", "webhooks", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return called
-
-
-@pytest.fixture
-def los() -> Iterator[Los]:
-    with Los() as los:
-        yield los
+    return partial(run, "webhooks")
 
 
 def added(call: Call, los: Los) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.test_cli import CONTRACT, HEADER, rows
 
-from obligor import cli
 from obligor.bootstrap import edit_bins, load_card, run_tape, score_tape
 from obligor.core.edits import parse_edits
 from obligor.core.errors import EditError, InvalidInputError, SourceError
@@ -71,21 +69,6 @@ def draft(kept: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def edit(run: Path, characteristic: str, **change: object) -> CardChange:
     return edit_bins(run, characteristic, change, author=None, reason=WHY, progress=Silence())
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["obligor", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 def test_an_edit_fits_again_stands_in_the_card_and_is_told_wherever_people_look(draft: Path) -> None:
@@ -154,13 +137,13 @@ def test_an_edit_may_go_to_another_folder_and_leave_the_draft(draft: Path, kept:
 
 
 def test_bins_are_shown_on_train_and_validation_and_never_on_the_test(
-    draft: Path, call: Callable[..., tuple[int, str, str]]
+    draft: Path, run: Callable[..., tuple[int, str, str]]
 ) -> None:
-    code, out, _ = call("bins", "show", draft)
+    code, out, _ = run("bins", "show", draft)
     assert code == 0
     assert load_card(draft / "scorecard.json").sha256[:12] in out
     assert "below 2836" in out
-    code, out, _ = call("bins", "show", draft, "purpose", "--json")
+    code, out, _ = run("bins", "show", draft, "purpose", "--json")
     plain = json.loads(out)
     assert [it["feature"] for it in plain["characteristics"]] == ["purpose"]
     bins = plain["characteristics"][0]["bins"]
@@ -168,14 +151,14 @@ def test_bins_are_shown_on_train_and_validation_and_never_on_the_test(
     assert set(bins[0]) == {"number", "label", "points", "woe", "train", "validation"}
 
 
-def test_an_edit_tells_bins_figures_and_what_else_moved(draft: Path, call: Callable[..., tuple[int, str, str]]) -> None:
-    code, out, err = call("bins", "merge", draft, "income", 1, 2, "--because", WHY, "--quiet", "--json")
+def test_an_edit_tells_bins_figures_and_what_else_moved(draft: Path, run: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, err = run("bins", "merge", draft, "income", 1, 2, "--because", WHY, "--quiet", "--json")
     assert (code, err) == (0, "")
     plain = json.loads(out)
     assert [len(plain[when]["bins"]) for when in ("before", "after")] == [4, 3]
     assert plain["figures"]["after"]["information_value"] < plain["figures"]["before"]["information_value"]
     assert plain["moved"]["purpose"] > 0
-    code, out, _ = call("bins", "split", draft, "income", "--at", 3500, "--because", WHY)
+    code, out, _ = run("bins", "split", draft, "income", "--at", 3500, "--because", WHY)
     assert code == 0
     for words in ("split bin 1 (below 4650) at 3500", "Gini, validation", "log loss, validation", "points of others"):
         assert words in out
@@ -229,57 +212,57 @@ def test_a_smooth_card_keeps_the_bins_of_its_editor(draft: Path, kept: Made, tmp
     ],
 )
 def test_a_mistaken_edit_exits_with_two_and_leaves_the_draft(
-    arguments: tuple[object, ...], message: str, draft: Path, kept: Made, call: Callable[..., tuple[int, str, str]]
+    arguments: tuple[object, ...], message: str, draft: Path, kept: Made, run: Callable[..., tuple[int, str, str]]
 ) -> None:
     command, *others = arguments
-    code, _, err = call("bins", command, draft, *others, "--because", WHY, "--quiet")
+    code, _, err = run("bins", command, draft, *others, "--because", WHY, "--quiet")
     assert code == 2
     assert message in err
     assert content(draft) == content(kept.run)
     assert [path.name for path in draft.parent.iterdir()] == ["run"]
 
 
-def test_an_edit_without_a_reason_is_refused(draft: Path, call: Callable[..., tuple[int, str, str]]) -> None:
-    code, _, err = call("bins", "merge", draft, "income", 1, 2)
+def test_an_edit_without_a_reason_is_refused(draft: Path, run: Callable[..., tuple[int, str, str]]) -> None:
+    code, _, err = run("bins", "merge", draft, "income", 1, 2)
     assert code == 2
     assert "--because" in err
-    code, _, err = call("bins", "merge", draft, "income", 1, 2, "--because", "  ")
+    code, _, err = run("bins", "merge", draft, "income", 1, 2, "--because", "  ")
     assert code == 2
     assert "edit: has no reason" in err
 
 
 def test_a_file_that_was_changed_by_hand_is_refused(
-    draft: Path, kept: Made, call: Callable[..., tuple[int, str, str]]
+    draft: Path, kept: Made, run: Callable[..., tuple[int, str, str]]
 ) -> None:
     plain = json.loads((draft / "scorecard.json").read_text())
     plain["characteristics"][0]["bins"][0]["points"] += 1
     (draft / "scorecard.json").write_text(json.dumps(plain))
-    code, _, err = call("bins", "show", draft)
+    code, _, err = run("bins", "show", draft)
     assert code == 2
     assert "scorecard.json: was changed after the run wrote it" in err
     del plain["characteristics"][0]["bins"][0]
     (draft / "scorecard.json").write_text(json.dumps(plain))
-    code, _, err = call("bins", "show", draft)
+    code, _, err = run("bins", "show", draft)
     assert code == 2
     assert "has a gap: 3 bins have points, wanted 4" in err
     shutil.copy(kept.run / "scorecard.json", draft)
     manifest = json.loads((draft / "manifest.json").read_text())
     manifest["contract"]["model"]["min_bads"] = 2
     (draft / "manifest.json").write_text(json.dumps(manifest))
-    code, _, err = call("bins", "show", draft)
+    code, _, err = run("bins", "show", draft)
     assert code == 2
     assert "the card was made by another contract" in err
     (draft / "manifest.json").write_text("{}")
-    code, _, err = call("bins", "show", draft)
+    code, _, err = run("bins", "show", draft)
     assert code == 2
     assert "is not the manifest of a run" in err
-    code, _, err = call("bins", "show", draft.parent)
+    code, _, err = run("bins", "show", draft.parent)
     assert code == 2
     assert "there is no such file; wanted the folder of a run" in err
 
 
 def test_an_interrupted_edit_leaves_the_old_run_whole(
-    draft: Path, kept: Made, monkeypatch: pytest.MonkeyPatch, call: Callable[..., tuple[int, str, str]]
+    draft: Path, kept: Made, monkeypatch: pytest.MonkeyPatch, run: Callable[..., tuple[int, str, str]]
 ) -> None:
     from obligor.pipeline import evidence
 
@@ -287,7 +270,7 @@ def test_an_interrupted_edit_leaves_the_old_run_whole(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(evidence, "write_quarantine", interrupted)
-    code, _, err = call("bins", "merge", draft, "income", 1, 2, "--because", WHY, "--quiet")
+    code, _, err = run("bins", "merge", draft, "income", 1, 2, "--because", WHY, "--quiet")
     assert code == 130
     assert "interrupted" in err
     assert content(draft) == content(kept.run)
@@ -344,32 +327,32 @@ def test_a_tape_that_is_no_longer_kept_is_told(draft: Path, tmp_path: Path, monk
     assert "OBLIGOR_DATA" in str(error.value)
 
 
-def test_a_file_that_the_run_did_not_write_is_not_lost(draft: Path, call: Callable[..., tuple[int, str, str]]) -> None:
+def test_a_file_that_the_run_did_not_write_is_not_lost(draft: Path, run: Callable[..., tuple[int, str, str]]) -> None:
     (draft / "notes.txt").write_text("mine")
-    code, _, err = call("bins", "merge", draft, "income", 1, 2, "--because", WHY, "--quiet")
+    code, _, err = run("bins", "merge", draft, "income", 1, 2, "--because", WHY, "--quiet")
     assert code == 2
     assert "holds notes.txt, which the run did not write" in err
     assert (draft / "notes.txt").read_text() == "mine"
 
 
 def test_edits_of_another_tape_are_taken_only_when_asked_and_the_report_says_so(
-    draft: Path, kept: Made, tmp_path: Path, call: Callable[..., tuple[int, str, str]]
+    draft: Path, kept: Made, tmp_path: Path, run: Callable[..., tuple[int, str, str]]
 ) -> None:
     edit(draft, "income", kind="merge", bins=[1, 2])
     (tmp_path / "later.csv").write_text(HEADER + rows(1200))
     told = ("run", tmp_path / "later.csv", "--contract", kept.contract, "--edits", draft / "edits.json", "--quiet")
-    code, _, err = call(*told, "--out", tmp_path / "later")
+    code, _, err = run(*told, "--out", tmp_path / "later")
     assert code == 2
     assert "edit 1, of 'income', was made on a draft of the tape" in err
     assert not (tmp_path / "later").exists()
-    code, _, err = call(*told, "--out", tmp_path / "later", "--carry-edits")
+    code, _, err = run(*told, "--out", tmp_path / "later", "--carry-edits")
     assert (code, err) == (0, "")
     assert "made on a draft of another contract or tape" in (tmp_path / "later" / "report.html").read_text()
     edit(tmp_path / "later", "income", kind="split", at=3000)
     made = json.loads((tmp_path / "later" / "evaluation.json").read_text())["edits"]["made"]
     assert [it["elsewhere"] for it in made] == [True, False]
     assert [it["after"] is None for it in made] == [True, False]
-    code, _, err = call(*told[:-2], tmp_path / "nowhere.json", "--out", tmp_path / "later")
+    code, _, err = run(*told[:-2], tmp_path / "nowhere.json", "--out", tmp_path / "later")
     assert code == 2
     assert "nowhere.json: there is no such file; wanted the edits.json of a run" in err
 

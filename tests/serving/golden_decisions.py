@@ -138,9 +138,7 @@ def records(release: Release, count: int) -> list[bytes]:
     chance = random.Random(2)  # noqa: S311 - the same every time
     sources = Sources(lambda: START, chance.randbytes)
     nobody = Mock()
-    service = DecisionService(
-        releases=nobody, recorder=nobody, archive=nobody, receipts=nobody, sources=sources, meter=NoMeter()
-    )
+    service = DecisionService(releases=nobody, recorder=nobody, sources=sources, meter=NoMeter())
     caller = Caller("lender", "key", frozenset({"decide"}), START)
     return [
         service._decide(

@@ -24,7 +24,7 @@ from obligor.serving.events import EVENT_TYPES
 from obligor.serving.retrying import GIVEN_UP_AFTER
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
 
     from tests.serving.endpoints import Office
     from tests.serving.los import Answer
@@ -32,13 +32,6 @@ if TYPE_CHECKING:
     from obligor.serving.acts import WebhookRow
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def los() -> Iterator[Los]:
-    """A loan origination system by plain HTTP, as in development on one machine."""
-    with Los() as los:
-        yield los
 
 
 def run(url: str, los: Los, scene: Callable[[Office, WebhookRow], Awaitable[None]], **named: Any) -> None:

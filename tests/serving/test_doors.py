@@ -150,7 +150,7 @@ def as_answered(decision: pb.Decision) -> dict[str, Any]:
 async def both(made: House | None = None) -> AsyncIterator[Doors]:
     made = made or house()
     door = made.door
-    server = Server(Servicer(door.service, door.authenticator, seats=door.seats, meter=NoMeter()))
+    server = Server(Servicer(door.service, door.register, door.authenticator, seats=door.seats, meter=NoMeter()))
     port = await server.start("127.0.0.1", 0)
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, made.client(None) as rest:

@@ -96,7 +96,9 @@ async def _health(tls: TlsSettings, *, shown: bool) -> int:
     assert tls.cert is not None
     assert tls.key is not None
     home = house()
-    servicer = Servicer(home.door.service, home.door.authenticator, seats=home.door.seats, meter=NoMeter())
+    servicer = Servicer(
+        home.door.service, home.door.register, home.door.authenticator, seats=home.door.seats, meter=NoMeter()
+    )
     server = Server(servicer, credentials=_credentials(tls))
     port = await server.start("127.0.0.1", 0)
     mine = (tls.key.read_bytes(), tls.cert.read_bytes()) if shown else (None, None)

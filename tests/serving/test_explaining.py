@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 from tests.core.test_explanation import lender
 
-from obligor import cli
 from obligor.bootstrap import load_card, score_tape
 from obligor.serving.explaining import explain_application
 from obligor.telemetry import Silence
@@ -30,19 +29,12 @@ PLAIN = {"income": 1.5, "amount": 4711.5, "purpose": "Jane Doe"}
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    def run(*arguments: object, said: bytes = b"") -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["obligor", "explain", *map(str, arguments)])
+def call(run: Call, monkeypatch: pytest.MonkeyPatch) -> Call:
+    def called(*arguments: object, said: bytes = b"") -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(said)))
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        heard = capsys.readouterr()
-        return code, heard.out, heard.err
+        return run("explain", *arguments)
 
-    return run
+    return called
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.serving.http.fakes import KEYS, PLAIN, MemoryStore, PlainReceipts, small_release
+from tests.serving.http.fakes import KEYS, PLAIN, MemoryStore, small_release
 
 from obligor.core.errors import ApplicationError, UnavailableError
 from obligor.core.profile import GATES, RESULTS, Gates, Profile
@@ -21,6 +21,7 @@ from obligor.serving.acts import Search
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates import GateResult, told_outside
 from obligor.serving.meter import NoMeter
+from obligor.serving.register import Register
 from obligor.serving.releases import Releases, compile_release
 from obligor.serving.replaying import replay
 from obligor.serving.sources import live_sources
@@ -79,14 +80,19 @@ def service_of(
     service = DecisionService(
         releases=releases,
         recorder=store,
-        archive=store,
-        receipts=PlainReceipts(),
         sources=live_sources(),
         meter=NoMeter(),
         gates=named,
         gate_deadline_s=deadline_s,
     )
     return service, store
+
+
+def register_of(service: DecisionService, store: MemoryStore) -> Register:
+    """Give a register of decisions that shows whole receipts."""
+    releases = Releases(store)
+    releases.take(service.release)
+    return Register(archive=store, receipts=ShowsAll(), releases=releases, recorder=store, sources=live_sources())
 
 
 def decided(
@@ -316,26 +322,28 @@ def test_nobody_is_tipped_off_by_anything_that_is_told_outside() -> None:
     of_result: dict[str, list[str]] = {}
     for result in ("pass", "fail", "pending"):
         service, store = service_of(profile_of(aml="enforce"), says("aml", result, snapshot="sdn-7", hits=["sdn-7"]))
-        service._receipts = ShowsAll()
+        register = register_of(service, store)
 
-        async def told(service: DecisionService = service, store: MemoryStore = store) -> list[str]:
+        async def told(
+            service: DecisionService = service, register: Register = register, store: MemoryStore = store
+        ) -> list[str]:
             answer = await _decide(service, GOOD)
             decision_id, own = store.kept[0].decision_id, KEYS["one"]
-            found = await service.search(own, Search())
+            found = await register.search(own, Search())
             return [
                 json.dumps(it)
                 for it in (
                     answer,
-                    await service.decision(own, decision_id),
+                    await register.decision(own, decision_id),
                     found.decisions,
-                    await service.explanation(own, decision_id),
-                    await service.receipt(own, decision_id),
+                    await register.explanation(own, decision_id),
+                    await register.receipt(own, decision_id),
                 )
             ]
 
         of_result[result] = asyncio.run(told())
         assert not [word for word in WORDS for it in of_result[result] if word in it.lower()]
-        audited = asyncio.run(service.receipt(OFFICER, store.kept[0].decision_id))
+        audited = asyncio.run(register.receipt(OFFICER, store.kept[0].decision_id))
         assert f"gate:aml:{result}" in audited["record"] or result == "pass"
         assert "record" not in json.loads(of_result[result][-1])
     held, late = (json.loads(of_result[it][0]) for it in ("fail", "pending"))
@@ -344,11 +352,11 @@ def test_nobody_is_tipped_off_by_anything_that_is_told_outside() -> None:
 
 def test_a_receipt_shows_the_record_where_nothing_is_screened() -> None:
     service, store = service_of(profile_of(kyc="enforce"), says("kyc", "pass"))
-    service._receipts = ShowsAll()
+    register = register_of(service, store)
 
     async def told() -> dict[str, Any]:
         await _decide(service, GOOD)
-        return await service.receipt(KEYS["one"], store.kept[0].decision_id)
+        return await register.receipt(KEYS["one"], store.kept[0].decision_id)
 
     assert "record" in asyncio.run(told())
 

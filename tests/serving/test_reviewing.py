@@ -38,6 +38,7 @@ from obligor.security.signing import Verifier, open_signing_key
 from obligor.serving.acts import Caller
 from obligor.serving.deciding import DecisionService
 from obligor.serving.meter import NoMeter
+from obligor.serving.register import Register
 from obligor.serving.releases import Releases
 from obligor.serving.releasing import activate
 from obligor.serving.review_clock import ReviewClock
@@ -66,6 +67,7 @@ class Desk:
     archive: PostgresArchive
     reviews: PostgresReviews
     decisions: DecisionService
+    register: Register
     service: ReviewService
     sources: Sources
     clock: list[datetime] = field(default_factory=list)
@@ -104,20 +106,26 @@ async def desk(url: str, folder: Path, *, packs: tuple[str, ...] = ("EU-CCD2", "
             decisions = DecisionService(
                 releases=releases,
                 recorder=recorder,
-                archive=archive,
-                receipts=PlainReceipts(),
                 sources=sources,
                 meter=NoMeter(),
             )
+            register = Register(
+                archive=archive,
+                receipts=PlainReceipts(),
+                releases=releases,
+                recorder=recorder,
+                sources=sources,
+            )
             service = ReviewService(
                 decisions=decisions,
+                register=register,
                 archive=archive,
                 reviews=reviews,
                 recorder=recorder,
                 sources=sources,
                 packs=[the_packs()[it] for it in packs],
             )
-            yield Desk(url, recorder, archive, reviews, decisions, service, sources, clock)
+            yield Desk(url, recorder, archive, reviews, decisions, register, service, sources, clock)
     finally:
         await pool.close()
 
@@ -250,9 +258,9 @@ def test_a_corrected_application_is_decided_again_and_both_decisions_stay(at_des
         found = await it.service.decide(review, Finding(None), by="Ben")
         assert (found.verdict, found.outcome) == ("changed", "approve")
         assert found.new_decision_id not in (None, decision)
-        told = await it.decisions.decision(ONE, found.new_decision_id or uuid4())
+        told = await it.register.decision(ONE, found.new_decision_id or uuid4())
         assert told["outcome"] == "approve"
-        assert (await it.decisions.decision(ONE, decision))["outcome"] == "decline"
+        assert (await it.register.decision(ONE, decision))["outcome"] == "decline"
         stored = await it.archive.decision(found.new_decision_id or uuid4())
         assert stored is not None
         assert msgspec.json.decode(stored.record)["idempotency_key"] == f"review:{review}"

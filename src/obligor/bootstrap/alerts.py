@@ -11,9 +11,8 @@ from uuid import UUID
 import msgspec
 
 from obligor.bootstrap.gates import open_screening
-from obligor.bootstrap.lists import with_store
 from obligor.bootstrap.privacy import open_sealer
-from obligor.bootstrap.store import service_settings
+from obligor.bootstrap.store import service_settings, with_store
 from obligor.core.errors import InvalidInputError, ObligorError, UnavailableError
 from obligor.settings import read_author, read_gate_settings
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import anchored, opened
-from obligor.bootstrap.store import database, existing_database, open_store, service_settings
+from obligor.bootstrap.store import database, existing_database, open_store, service_settings, with_store
 from obligor.core.canonical import canonical_json, readable_json
 from obligor.core.checkpoints import parse_verifier_key
 from obligor.core.errors import InvalidInputError, NotFoundError
@@ -89,18 +89,17 @@ def acknowledge_restore(restore_id: str | None, *, because: str) -> Noted:
     """Propose to go on with a log that was set back, or confirm a proposal of another person."""
     settings, by = service_settings(), read_author(os.environ)
 
-    async def noted(url: str) -> Noted:
+    async def noted(store: Store) -> Noted:
         from obligor.serving.restoring import Restoring
 
-        async with open_store(url, settings) as store, opened(store, settings) as anchoring:
+        async with opened(store, settings) as anchoring:
             await anchoring.look()
             restoring = Restoring(store.log, store.people, store.recorder, store.sources)
             if restore_id is None:
                 return Noted(await restoring.propose(anchoring.lost, because=because, by=by))
             return Noted(await restoring.confirm(restore_id, anchoring.lost, by=by))
 
-    with database(settings) as url:
-        return asyncio.run(noted(url))
+    return with_store(noted, settings)
 
 
 def verify_audit(*, anchors: Sequence[Path], key: str | None, known: Sequence[int] = (), progress: Progress) -> Verdict:
@@ -161,17 +160,14 @@ def export_audit(
 
 def decision_receipt(decision_id: UUID, *, private: bool) -> ReceiptText:
     """Give the receipt of a decision, with its record and salt where those are wanted."""
-    settings = service_settings()
 
-    async def given(url: str) -> dict[str, Any]:
-        async with open_store(url, settings) as store:
-            stored = await store.archive.decision(decision_id)
-            if stored is None:
-                raise NotFoundError("there is no such decision")
-            return await AuditLog(store.log, store.key, store.sources).receipt(stored)
+    async def given(store: Store) -> dict[str, Any]:
+        stored = await store.archive.decision(decision_id)
+        if stored is None:
+            raise NotFoundError("there is no such decision")
+        return await AuditLog(store.log, store.key, store.sources).receipt(stored)
 
-    with database(settings) as url:
-        told = asyncio.run(given(url))
+    told = with_store(given)
     kept = told if private else {name: value for name, value in told.items() if name not in ("record", "salt")}
     return ReceiptText(kept)
 

@@ -1,11 +1,11 @@
-"""Builds the use case of decisions, for a service or for one command, by the release in force."""
+"""Builds the use cases of decisions, for a service or for one command, by the release in force."""
 
 from __future__ import annotations
 
 import os
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from obligor.bootstrap.acting import acting
 from obligor.bootstrap.gates import open_gates, open_screening
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from obligor.serving.events import Listeners
     from obligor.serving.gates import Gate
     from obligor.serving.meter import Meter
+    from obligor.serving.register import Register
     from obligor.serving.releases import Release, Releases
     from obligor.serving.sealed import Sealer
     from obligor.settings import Settings
@@ -33,9 +34,16 @@ _FIRST_CLIENT = "first-client"
 _FIRST_LASTS = timedelta(days=90)
 
 
+class Decisions(NamedTuple):
+    """The two use cases of decisions: what makes them, and what tells of them."""
+
+    service: DecisionService
+    register: Register
+
+
 @asynccontextmanager
-async def open_decisions(store: Store, settings: Settings) -> AsyncIterator[DecisionService]:
-    """Build the use case of decisions for one command: by the release in force, with the gates and the events of a service."""
+async def open_decisions(store: Store, settings: Settings) -> AsyncIterator[Decisions]:
+    """Build the use cases of decisions for one command: by the release in force, with the gates and the events of a service."""
     from obligor.serving.meter import NoMeter
 
     asked, releases = read_gate_settings(os.environ), await open_releases(store)
@@ -45,7 +53,7 @@ async def open_decisions(store: Store, settings: Settings) -> AsyncIterator[Deci
         if releases.newest and releases.current.profile.gate("aml").state != "off":
             opened = open_screening(store, releases, sealer, asked, data=settings.data, failed=_held_without_a_list)
             gates["aml"] = (await stack.enter_async_context(opened)).gate
-        yield decision_service(
+        yield make_decisions(
             store,
             releases,
             NoMeter(),
@@ -70,7 +78,7 @@ async def open_releases(store: Store) -> Releases:
     return releases
 
 
-def decision_service(
+def make_decisions(
     store: Store,
     releases: Releases,
     meter: Meter,
@@ -79,16 +87,15 @@ def decision_service(
     gate_deadline_s: float,
     listeners: Listeners,
     sealer: Sealer,
-) -> DecisionService:
-    """Build the use case over an open store."""
+) -> Decisions:
+    """Build the use cases over an open store."""
     from obligor.serving.auditing import AuditLog
     from obligor.serving.deciding import DecisionService
+    from obligor.serving.register import Register
 
-    return DecisionService(
+    service = DecisionService(
         releases=releases,
         recorder=store.recorder,
-        archive=store.archive,
-        receipts=AuditLog(store.log, store.key, store.sources),
         sources=store.sources,
         meter=meter,
         gates=gates,
@@ -96,6 +103,16 @@ def decision_service(
         listeners=listeners,
         sealer=sealer,
     )
+    register = Register(
+        archive=store.archive,
+        receipts=AuditLog(store.log, store.key, store.sources),
+        releases=releases,
+        recorder=store.recorder,
+        sources=store.sources,
+        listeners=listeners,
+        sealer=sealer,
+    )
+    return Decisions(service, register)
 
 
 async def begin(store: Store, made: Made | None, say: Callable[[str], None]) -> None:

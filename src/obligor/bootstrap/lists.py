@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from obligor.bootstrap.screening import read_list
-from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.bootstrap.store import with_store
 from obligor.settings import read_author
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from datetime import date
     from pathlib import Path
 
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from obligor.serving.lists import LoadedList
 
 _DIGITS = 12
-Told = TypeVar("Told")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +101,6 @@ def known() -> Known:
         return Known(await store.screening.lists())
 
     return with_store(listed)
-
-
-def with_store(work: Callable[[Store], Awaitable[Told]]) -> Told:
-    """Do something with the store of the service."""
-    settings = service_settings()
-
-    async def main(url: str) -> Told:
-        async with open_store(url, settings) as store:
-            return await work(store)
-
-    with database(settings) as url:
-        return asyncio.run(main(url))
 
 
 def _check_comparable(snapshot: ListSnapshot) -> None:

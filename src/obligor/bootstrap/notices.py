@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from obligor.bootstrap.law import active_packs, open_stationery
 from obligor.bootstrap.privacy import open_sealer
-from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.bootstrap.store import service_settings, with_store
 from obligor.core.errors import InvalidInputError, NotFoundError, NoticeError
 from obligor.files import whole_file
 from obligor.governance.law.packs import notices_due
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from obligor.governance.law.packs import Due
     from obligor.governance.notices.writing import Notice, ScoreTold, Stationery
     from obligor.serving.opening import Opener
+    from obligor.serving.releases import Release
     from obligor.settings import Settings
 
 
@@ -79,32 +80,26 @@ def write_notice_of(
         wanted = UUID(decision_id)
     except ValueError:
         raise InvalidInputError("DECISION_ID: wanted the id of a decision") from None
-    stationery = open_stationery(os.environ)
-    settings = service_settings()
-
-    async def written(url: str) -> Written:
-        async with open_store(url, settings) as store:
-            return await _write(
-                store,
-                wanted,
-                template=template,
-                out=out,
-                language=language,
-                bureaus=bureaus,
-                score=score,
-                on=on or datetime.now(UTC).date(),
-                stationery=stationery,
-                settings=settings,
-            )
-
-    with database(settings) as url:
-        return asyncio.run(written(url))
+    stationery, settings = open_stationery(os.environ), service_settings()
+    writing = partial(
+        _write,
+        decision_id=wanted,
+        template=template,
+        out=out,
+        language=language,
+        bureaus=bureaus,
+        score=score,
+        on=on or datetime.now(UTC).date(),
+        stationery=stationery,
+        settings=settings,
+    )
+    return with_store(writing, settings)
 
 
 async def _write(
     store: Store,
-    decision_id: UUID,
     *,
+    decision_id: UUID,
     template: str,
     out: Path,
     language: str | None,
@@ -133,7 +128,7 @@ async def _write(
         told, bureau = _vendors(score, stationery)
         used = (*bureaus, bureau)
     elif kind == "score_disclosure":
-        told = _own(record, release.reasons.explain(record["bins"], most=len(record["bins"])), decided_on, stationery)
+        told = _own(record, release, decided_on, stationery)
     notice = write_notice(
         template,
         standing=standing(record, await _review(store, decision_id, opener)),
@@ -146,8 +141,8 @@ async def _write(
         bureaus=used,
         score=told,
     )
-    with whole_file(out) as partial:
-        partial.write_text(notice.html if out.suffix == ".html" else notice.text, encoding="utf-8")
+    with whole_file(out) as file:
+        file.write_text(notice.html if out.suffix == ".html" else notice.text, encoding="utf-8")
     due = notices_due(
         active_packs(os.environ, on=on),
         days={"applied": decided_on, "decided": decided_on},
@@ -182,7 +177,8 @@ def _vendors(path: Path, stationery: Stationery) -> tuple[ScoreTold, str]:
     return vendor_score(used, stationery.particulars), used.bureau
 
 
-def _own(record: Mapping[str, Any], ranked: Sequence[Any], made_on: date, stationery: Stationery) -> ScoreTold:
+def _own(record: Mapping[str, Any], release: Release, made_on: date, stationery: Stationery) -> ScoreTold:
     from obligor.governance.notices.writing import own_score
 
+    ranked = release.reasons.explain(record["bins"], most=len(record["bins"]))
     return own_score(record["score"], ranked, made_on=made_on, particulars=stationery.particulars)

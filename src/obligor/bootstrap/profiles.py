@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from obligor.bootstrap.acting import acting
-from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.bootstrap.store import with_store
 from obligor.core.errors import InvalidInputError, UnavailableError
 from obligor.core.profile import GATES, in_force, parse_profile
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from datetime import datetime
     from pathlib import Path
 
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 1 << 20
 _DIGITS = 12
-Told = TypeVar("Told")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +108,7 @@ def show_profile() -> Shown:
             raise UnavailableError("no release is in force", hint="obligor releases activate RUN")
         return Shown(parse_profile(newest.profile), store.sources.now(), await store.changes.changes())
 
-    return _with_store(shown)
+    return with_store(shown)
 
 
 def propose_profile(file: Path, *, because: str) -> Proposed:
@@ -123,7 +120,7 @@ def propose_profile(file: Path, *, because: str) -> Proposed:
             await _changing(store).propose(data, because=because, by=await acting(store, "profile.propose"))
         )
 
-    return _with_store(proposed)
+    return with_store(proposed)
 
 
 def approve_profile(change_id: str) -> Approved:
@@ -133,24 +130,13 @@ def approve_profile(change_id: str) -> Approved:
         release = await _changing(store).approve(change_id, by=await acting(store, "profile.approve"))
         return Approved(release.number, release.profile)
 
-    return _with_store(approved)
+    return with_store(approved)
 
 
 def _changing(store: Store) -> Changing:
     from obligor.serving.profiles import Changing
 
     return Changing(store.archive, store.changes, store.recorder, store.key, store.sources)
-
-
-def _with_store(work: Callable[[Store], Awaitable[Told]]) -> Told:
-    settings = service_settings()
-
-    async def main(url: str) -> Told:
-        async with open_store(url, settings) as store:
-            return await work(store)
-
-    with database(settings) as url:
-        return asyncio.run(main(url))
 
 
 def _line(row: ProfileChangeRow, approved: set[str], *, base: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from dataclasses import dataclass
 from importlib.resources import files
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import anchored
-from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.bootstrap.store import service_settings, with_store
 from obligor.core.errors import ForbiddenError, InvalidInputError
 from obligor.core.policy import check_policy, parse_policy
 from obligor.core.profile import EVERYTHING_OFF, parse_profile
@@ -95,14 +94,11 @@ def demonstration() -> Made:
 
 def list_releases() -> Listed:
     """Give every release, the newest first."""
-    settings = service_settings()
 
-    async def listed(url: str) -> Listed:
-        async with open_store(url, settings) as store:
-            return Listed(tuple(await store.archive.releases()))
+    async def listed(store: Store) -> Listed:
+        return Listed(tuple(await store.archive.releases()))
 
-    with database(settings) as url:
-        return asyncio.run(listed(url))
+    return with_store(listed)
 
 
 def activate_release(run: Path, *, profile: Path | None) -> Activated:
@@ -111,12 +107,11 @@ def activate_release(run: Path, *, profile: Path | None) -> Activated:
     made = read_run(run)
     given = None if profile is None else parse_profile(_bytes(profile))
 
-    async def activated(url: str) -> Release:
-        async with open_store(url, settings) as store, anchored(store, settings):
+    async def activated(store: Store) -> Release:
+        async with anchored(store, settings):
             return await put_in_force(store, made, given, by=await acting(store, "release.activate"))
 
-    with database(settings) as url:
-        release = asyncio.run(activated(url))
+    release = with_store(activated, settings)
     return Activated(release.number, release.card.name, release.card.sha256)
 
 

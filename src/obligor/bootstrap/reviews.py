@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,15 +11,15 @@ from uuid import UUID
 from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.law import active_packs
-from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.bootstrap.store import service_settings, with_store
 from obligor.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from obligor.bootstrap.decisions import Decisions
     from obligor.bootstrap.store import Store
-    from obligor.serving.deciding import DecisionService
     from obligor.serving.reviewing import ReviewService, StoredReview, Verdict
 
 
@@ -75,14 +74,11 @@ class Decided:
 
 def list_reviews() -> Waiting:
     """Give the reviews that wait for an answer, the one that is due first first."""
-    settings = service_settings()
 
-    async def listed(url: str) -> Waiting:
-        async with open_store(url, settings) as store:
-            return Waiting(await store.reviews.open_reviews(), store.sources.now())
+    async def listed(store: Store) -> Waiting:
+        return Waiting(await store.reviews.open_reviews(), store.sources.now())
 
-    with database(settings) as url:
-        return asyncio.run(listed(url))
+    return with_store(listed)
 
 
 def decide_review(review_id: str, *, outcome: str | None, factors: Sequence[str]) -> Decided:
@@ -93,26 +89,21 @@ def decide_review(review_id: str, *, outcome: str | None, factors: Sequence[str]
         raise InvalidInputError("REVIEW_ID: wanted the id of a review", hint="obligor reviews list") from None
     settings = service_settings()
 
-    async def decided(url: str) -> Decided:
+    async def decided(store: Store) -> Decided:
         from obligor.bootstrap.decisions import open_decisions
         from obligor.serving.reviewing import Finding
 
-        async with (
-            open_store(url, settings) as store,
-            anchored(store, settings),
-            open_decisions(store, settings) as decisions,
-        ):
+        async with anchored(store, settings), open_decisions(store, settings) as decisions:
             service = open_review_service(store, decisions)
             by = await acting(store, "review.decide")
             finding = Finding(outcome, tuple(factors))  # type: ignore[arg-type]  # of the command's choices
             found = await service.decide(wanted, finding, by=by)
             return Decided(found.review_id, found.verdict or "kept", found.outcome or "", found.new_decision_id)
 
-    with database(settings) as url:
-        return asyncio.run(decided(url))
+    return with_store(decided, settings)
 
 
-def open_review_service(store: Store, decisions: DecisionService) -> ReviewService:
+def open_review_service(store: Store, decisions: Decisions) -> ReviewService:
     """Build the use case of reviews under the rule packs that are active.
 
     Raises
@@ -123,7 +114,8 @@ def open_review_service(store: Store, decisions: DecisionService) -> ReviewServi
     from obligor.serving.reviewing import ReviewService
 
     return ReviewService(
-        decisions=decisions,
+        decisions=decisions.service,
+        register=decisions.register,
         archive=store.archive,
         reviews=store.reviews,
         recorder=store.recorder,

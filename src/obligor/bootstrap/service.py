@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from obligor import __version__
 from obligor.bootstrap.anchors import held_up
-from obligor.bootstrap.decisions import begin, decision_service, take_newest
+from obligor.bootstrap.decisions import begin, make_decisions, take_newest
 from obligor.bootstrap.gates import open_gates, open_screening
 from obligor.bootstrap.people import open_administration, open_identity
 from obligor.bootstrap.privacy import open_keys, open_sealer
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from grpc import ServerCredentials
 
+    from obligor.bootstrap.decisions import Decisions
     from obligor.bootstrap.gates import Screening
     from obligor.bootstrap.people import Identity
     from obligor.bootstrap.releases import Made
@@ -39,11 +40,11 @@ if TYPE_CHECKING:
     from obligor.bootstrap.webhooks import RunningWebhooks
     from obligor.serving.anchoring import Anchoring, AnchorState
     from obligor.serving.authenticating import Authenticator
-    from obligor.serving.deciding import DecisionService
     from obligor.serving.grpc.server import Server
     from obligor.serving.http import Door, Encryption, HttpServer, Seats
     from obligor.serving.journal import Telling
     from obligor.serving.refusals import Refusals
+    from obligor.serving.register import Register
     from obligor.serving.releases import Release, Releases
     from obligor.serving.revealing import RevealService
     from obligor.serving.sealed import Sealer
@@ -130,7 +131,7 @@ class _Parts:
     sealer: Sealer
     webhooks: RunningWebhooks
     screening: Screening
-    decisions: DecisionService
+    decisions: Decisions
     identity: Identity
     authenticator: Authenticator
     refusals: Refusals
@@ -166,7 +167,7 @@ async def _open_parts(
     asked, failed = read_gate_settings(os.environ), partial(journal.failed, "list_failed")
     opened = open_screening(store, releases, sealer, asked, data=settings.data, failed=failed)
     screening = await stack.enter_async_context(opened)
-    decisions = decision_service(
+    decisions = make_decisions(
         store,
         releases,
         meter,
@@ -193,7 +194,7 @@ def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
 
     store, decisions = parts.store, parts.decisions
     return Door(
-        decisions,
+        *decisions,
         parts.authenticator,
         AuditLog(store.log, store.key, store.sources),
         _Readiness(store, parts.releases),
@@ -206,7 +207,7 @@ def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
         reviews=open_review_service(store, decisions),
         alerts=parts.screening.desk,
         administration=open_administration(store),
-        reveals=_reveals(store, decisions),
+        reveals=_reveals(store, decisions.register),
     )
 
 
@@ -252,10 +253,10 @@ def _asides(url: str, settings: Settings, parts: _Parts, telemetry: Telemetry) -
     yield ReviewClock(store.reviews, now=store.sources.now, meter=meter, journal=journal).run()
 
 
-def _reveals(store: Store, decisions: DecisionService) -> RevealService:
+def _reveals(store: Store, register: Register) -> RevealService:
     from obligor.serving.revealing import RevealService
 
-    return RevealService(decisions=decisions, archive=store.archive, recorder=store.recorder, sources=store.sources)
+    return RevealService(register=register, recorder=store.recorder, sources=store.sources)
 
 
 # Beside the doors
@@ -345,7 +346,12 @@ async def _open_grpc(door: Door, doors: Doors, tracing: Tracing | None) -> Serve
     from obligor.serving.grpc.servicer import Servicer
     from obligor.serving.tracing import grpc_interceptor
 
-    servicer = Servicer(door.service, door.authenticator, seats=door.seats, meter=door.meter, refusals=door.refusals)
+    servicer = Servicer(
+        *(door.service, door.register, door.authenticator),
+        seats=door.seats,
+        meter=door.meter,
+        refusals=door.refusals,
+    )
     server = GrpcServer(
         servicer,
         credentials=_credentials(doors.tls),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from obligor.core.errors import NotFoundError, UnavailableError
 from obligor.serving.holding import Hold
@@ -13,7 +14,7 @@ from obligor.serving.sources import Sources, live_sources
 from obligor.settings import Settings, is_production, read_settings, switch_telemetry_off
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from obligor.adapters.store.archive import PostgresArchive
     from obligor.adapters.store.evidences import PostgresEvidences
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from obligor.adapters.store.reviews import PostgresReviews
     from obligor.adapters.store.screening import PostgresScreening
     from obligor.security.signing import SigningKey
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +147,15 @@ async def open_store(
             )
     finally:
         await pool.close()
+
+
+def with_store(work: Callable[[Store], Awaitable[Done]], settings: Settings | None = None) -> Done:
+    """Do the work of one command with the store of the service."""
+    settings = settings or service_settings()
+
+    async def done(url: str) -> Done:
+        async with open_store(url, settings) as store:
+            return await work(store)
+
+    with database(settings) as url:
+        return asyncio.run(done(url))

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import (
     AwareDatetime,
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
@@ -23,7 +21,7 @@ from obligor.core.bins import Bins, CategoryBins, NumericBins
 from obligor.core.canonical import canonical_json, readable_json, sha256
 from obligor.core.errors import CardError, EditError
 from obligor.core.rebinning import Change, Undo, describe, rebin
-from obligor.core.strict_json import read_model
+from obligor.core.strict_json import StrictModel, read_model
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,13 +31,7 @@ _MOST_EDITS = 10_000
 _FIRST = ""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-class Figures(_Model):
+class Figures(StrictModel):
     """What a draft was worth on validation, before the edit."""
 
     information_value: float | None
@@ -55,7 +47,7 @@ class Figures(_Model):
     """At the cut-off."""
 
 
-class Draft(_Model):
+class Draft(StrictModel):
     """The draft that an edit was made on."""
 
     card_sha256: str
@@ -76,7 +68,7 @@ class Draft(_Model):
         return NumericBins(feature, self.cuts, tuple(float(code) for code in self.specials))
 
 
-class Edit(_Model):
+class Edit(StrictModel):
     """One change of the bins of one characteristic, with its author and reason."""
 
     characteristic: Annotated[str, Field(min_length=1, max_length=200)]
@@ -112,7 +104,7 @@ class Edit(_Model):
         return describe(self.change, self.draft.bins(self.characteristic))
 
 
-class Edits(_Model):
+class Edits(StrictModel):
     """Every edit that led from the first draft to this one."""
 
     schema_: Literal["obligor/edits/1"] = Field(alias="schema", default="obligor/edits/1")

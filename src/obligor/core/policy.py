@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from obligor.core.canonical import canonical_json, readable_json, sha256
 from obligor.core.clauses import MOST_KNOCKOUTS, Column, Economics, Feature, History, Knockout, Share, barred_columns
 from obligor.core.errors import PolicyError
-from obligor.core.scorecard import CardBand, CardModel, faults_of_bands
-from obligor.core.strict_json import read_model
+from obligor.core.scorecard import CardBand, faults_of_bands
+from obligor.core.strict_json import Artefact, StrictModel, read_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +32,7 @@ _MOST_THRESHOLDS = 5000
 Outcome = Literal["approve", "refer", "decline"]
 
 
-class Evidence(CardModel):
+class Evidence(StrictModel):
     """What a cut-off did with the rows of validation that it is for."""
 
     rows: Annotated[int, Field(ge=0)]
@@ -50,7 +49,7 @@ class Evidence(CardModel):
     """What they would earn by their PDs."""
 
 
-class Threshold(CardModel):
+class Threshold(StrictModel):
     """One cut-off, and the applications that it is for."""
 
     segment: str | None = None
@@ -71,7 +70,7 @@ class Threshold(CardModel):
     """What it did on validation."""
 
 
-class Policy(CardModel):
+class Policy(Artefact):
     """From which score applications are approved, referred or declined."""
 
     schema_: Literal["obligor/policy/1"] = Field(alias="schema", default="obligor/policy/1")
@@ -118,15 +117,6 @@ class Policy(CardModel):
         for message in _faults(self):
             raise PolicyError(f"policy: {message}")
         return self
-
-    def to_json(self) -> bytes:
-        """Write the policy as readable JSON; the same policy gives the same bytes."""
-        return readable_json(self.model_dump(mode="json", by_alias=True))
-
-    @property
-    def sha256(self) -> str:
-        """The hash of all that the policy says, whatever the white space of its file."""
-        return sha256(canonical_json(self.model_dump(mode="json", by_alias=True)))
 
 
 def parse_policy(data: bytes) -> Policy:

@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, Se
 
 from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
-from obligor.core.canonical import canonical_json, readable_json, sha256
 from obligor.core.errors import ProfileError, UnavailableError
-from obligor.core.scorecard import CardModel
-from obligor.core.strict_json import read_model
+from obligor.core.strict_json import Artefact, StrictModel, read_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +31,7 @@ RESULTS: Final[tuple[GateResult, ...]] = get_args(GateResult)
 Instant = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
 
 
-class Gate(CardModel):
+class Gate(StrictModel):
     """One check outside the score."""
 
     state: GateState
@@ -50,7 +48,7 @@ class Gate(CardModel):
         return self
 
 
-class Gates(CardModel):
+class Gates(StrictModel):
     """Every gate that there is: a profile that leaves one out is refused, not taken for off."""
 
     kyc: Gate
@@ -61,7 +59,7 @@ class Gates(CardModel):
     """Payment cards: whether and how numbers of cards may enter."""
 
 
-class Profile(CardModel):
+class Profile(Artefact):
     """A version of a lender's compliance toggles."""
 
     schema_: Literal["obligor/profile/1"] = Field(alias="schema", default="obligor/profile/1")
@@ -104,15 +102,6 @@ class Profile(CardModel):
         """Give a gate by its name."""
         gate: Gate = getattr(self.gates, name)
         return gate
-
-    def to_json(self) -> bytes:
-        """Write the profile as readable JSON; the same profile gives the same bytes."""
-        return readable_json(self.model_dump(mode="json", by_alias=True))
-
-    @property
-    def sha256(self) -> str:
-        """The hash of all that the profile says, whatever the white space of its file and the offset of its instants."""
-        return sha256(canonical_json(self.model_dump(mode="json", by_alias=True)))
 
 
 def parse_profile(data: bytes) -> Profile:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from obligor.core.bins import Bins, CategoryBins, NumericBins
 from obligor.core.errors import CardError, EditError
+from obligor.core.strict_json import StrictModel
 
 _MOST_SHOWN = 60
 _FEWEST = 2
@@ -26,13 +27,7 @@ _KINDS = {
 }
 
 
-class _Change(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-class Merge(_Change):
+class Merge(StrictModel):
     """Join bins: neighbours where they are intervals, any where they are groups of levels."""
 
     kind: Literal["merge"] = "merge"
@@ -40,7 +35,7 @@ class Merge(_Change):
     """The numbers of the bins."""
 
 
-class Split(_Change):
+class Split(StrictModel):
     """Cut an interval in two."""
 
     kind: Literal["split"] = "split"
@@ -48,7 +43,7 @@ class Split(_Change):
     """The new cut: the lowest value of the upper bin."""
 
 
-class SplitLevels(_Change):
+class SplitLevels(StrictModel):
     """Give some levels of a group a group of their own, behind it."""
 
     kind: Literal["split_levels"] = "split_levels"
@@ -56,7 +51,7 @@ class SplitLevels(_Change):
     """Levels of one group; at least one other stays in it."""
 
 
-class MoveCut(_Change):
+class MoveCut(StrictModel):
     """Move a cut, but not past its neighbours."""
 
     kind: Literal["move_cut"] = "move_cut"
@@ -66,7 +61,7 @@ class MoveCut(_Change):
     """Where it goes."""
 
 
-class MoveLevel(_Change):
+class MoveLevel(StrictModel):
     """Move a level of a category to another group."""
 
     kind: Literal["move_level"] = "move_level"
@@ -76,7 +71,7 @@ class MoveLevel(_Change):
     """The number of the bin that it goes to."""
 
 
-class Undo(_Change):
+class Undo(StrictModel):
     """Take back the last change of the characteristic that was not taken back yet."""
 
     kind: Literal["undo"] = "undo"

@@ -11,8 +11,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -21,10 +19,9 @@ from pydantic import (
 
 from obligor.core.bins import MOST_BINS, Bins, CategoryBins, NumericBins
 from obligor.core.calibration import PdTable
-from obligor.core.canonical import canonical_json, readable_json, sha256
 from obligor.core.clauses import CardScale, Feature, History, Table, barred_columns
 from obligor.core.errors import CardError
-from obligor.core.strict_json import read_model
+from obligor.core.strict_json import Artefact, StrictModel, read_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,15 +30,7 @@ _MOST_BYTES = 64 << 20
 _MOST_POINTS = 10**9
 
 
-class CardModel(BaseModel):
-    """A part of a card, or of what stands beside it: frozen, exact in its types, nothing unknown."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-class CardBin(CardModel):
+class CardBin(StrictModel):
     """One bin of a characteristic."""
 
     label: str
@@ -64,7 +53,7 @@ class CardBin(CardModel):
         return {name: value for name, value in found.items() if name != "standard_error" or value is not None}
 
 
-class Characteristic(CardModel):
+class Characteristic(StrictModel):
     """A feature on the card: how its values fall into bins, and the points of each."""
 
     feature: str
@@ -124,7 +113,7 @@ class Characteristic(CardModel):
         return tuple(row.points for row in self.bins)
 
 
-class Pair(CardModel):
+class Pair(StrictModel):
     """Two characteristics whose bins together earn points: a small grid.
 
     A grid reads no value of its own: each of its rows and columns is one bin or several of a characteristic, so that its cuts
@@ -164,7 +153,7 @@ class Pair(CardModel):
         )
 
 
-class CardBand(CardModel):
+class CardBand(StrictModel):
     """A band of risk on the card."""
 
     name: str
@@ -175,7 +164,7 @@ class CardBand(CardModel):
     """The lowest score in it, in thousandths; the last band has none."""
 
 
-class CardCutoff(CardModel):
+class CardCutoff(StrictModel):
     """The score from which an application is approved."""
 
     score: int
@@ -184,7 +173,7 @@ class CardCutoff(CardModel):
     """What chose it."""
 
 
-class Origin(CardModel):
+class Origin(StrictModel):
     """Where a card comes from."""
 
     contract: str
@@ -208,7 +197,7 @@ class Origin(CardModel):
         return {name: value for name, value in write(self).items() if name != "edits_sha256" or value}
 
 
-class Scorecard(CardModel):
+class Scorecard(Artefact):
     """A finished scorecard."""
 
     schema_: Literal["obligor/scorecard/1"] = Field(alias="schema", default="obligor/scorecard/1")
@@ -249,15 +238,6 @@ class Scorecard(CardModel):
         for message in _faults(self):
             raise CardError(message)
         return self
-
-    def to_json(self) -> bytes:
-        """Write the card as readable JSON; the same card gives the same bytes."""
-        return readable_json(self.model_dump(mode="json", by_alias=True))
-
-    @property
-    def sha256(self) -> str:
-        """The hash of all that the card says, whatever the white space of its file."""
-        return sha256(canonical_json(self.model_dump(mode="json", by_alias=True)))
 
     def band_of(self, score: int) -> str:
         """Name the band of a score in thousandths."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from obligor.core.canonical import canonical_json, readable_json, sha256
 
 if TYPE_CHECKING:
     from obligor.core.errors import InvalidInputError
@@ -13,6 +15,27 @@ if TYPE_CHECKING:
 MOST_VALUES = 4_000_000
 _LONGEST = 80
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class StrictModel(BaseModel):
+    """A part of what is read from strict JSON: frozen, exact in its types, nothing unknown."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Artefact(StrictModel):
+    """What stands in a file of its own, and is named by its hash: a card, a policy, a compliance profile."""
+
+    def to_json(self) -> bytes:
+        """Write it as readable JSON; the same gives the same bytes."""
+        return readable_json(self.model_dump(mode="json", by_alias=True))
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all that it says, whatever the white space of its file and the offset of its instants."""
+        return sha256(canonical_json(self.model_dump(mode="json", by_alias=True)))
 
 
 def read_model(data: bytes, model: type[Model], *, what: str, error: type[InvalidInputError], most: int) -> Model:

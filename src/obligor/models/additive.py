@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import InvalidInputError
+from obligor.core.strict_json import StrictModel
 from obligor.models.inputs import CategoryInput, first_fault
 
 if TYPE_CHECKING:
@@ -29,13 +30,7 @@ if TYPE_CHECKING:
     from obligor.models.inputs import Inputs
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-class Axis(_Model):
+class Axis(StrictModel):
     """The cells of one input in a table; the last is for what is missing.
 
     A number lies in the first cell whose cut is not below it: cells are open on the left, closed on the right. Levels of a
@@ -63,7 +58,7 @@ class Axis(_Model):
         return np.where(missing, self.size - 1, np.searchsorted(np.array(self.cuts), values, side="left"))
 
 
-class EffectTable(_Model):
+class EffectTable(StrictModel):
     """What one input, or two together, add to the log-odds of bad."""
 
     axes: Annotated[tuple[Axis, ...], Field(min_length=1, max_length=2)]
@@ -84,7 +79,7 @@ class EffectTable(_Model):
         return np.asarray(grid[tuple(axis.cells(matrix[:, axis.input]) for axis in self.axes)])
 
 
-class AdditiveModel(_Model):
+class AdditiveModel(StrictModel):
     """Log-odds of bad as a sum of tables."""
 
     schema_: Literal["obligor/additive/1"] = Field("obligor/additive/1", alias="schema")

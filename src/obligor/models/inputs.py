@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from obligor.core.canonical import readable_json
 from obligor.core.errors import InvalidInputError
+from obligor.core.strict_json import StrictModel
 from obligor.core.trend import Trend
 from obligor.models.columns import TRAIN
 
@@ -27,13 +28,7 @@ if TYPE_CHECKING:
 _DIRECTIONS: Mapping[Trend, Literal[-1, 0, 1]] = {Trend.ASCENDING: 1, Trend.DESCENDING: -1}
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-class NumberInput(_Model):
+class NumberInput(StrictModel):
     """A number as it is, its special codes missing."""
 
     kind: Literal["number"] = "number"
@@ -52,7 +47,7 @@ class NumberInput(_Model):
         return values if self.fill is None else np.where(np.isnan(values), self.fill, values)
 
 
-class SpecialInput(_Model):
+class SpecialInput(StrictModel):
     """1 where a number has a special code, otherwise 0."""
 
     kind: Literal["special"] = "special"
@@ -66,7 +61,7 @@ class SpecialInput(_Model):
         return np.equal(columns.numbers(self.name), self.code).astype(np.float64)
 
 
-class CategoryInput(_Model):
+class CategoryInput(StrictModel):
     """The place of a level among those of train."""
 
     kind: Literal["category"] = "category"
@@ -86,7 +81,7 @@ class CategoryInput(_Model):
 Input = NumberInput | SpecialInput | CategoryInput
 
 
-class Inputs(_Model):
+class Inputs(StrictModel):
     """The columns of a challenger, in order."""
 
     schema_: Literal["obligor/challenger-inputs/1"] = Field("obligor/challenger-inputs/1", alias="schema")

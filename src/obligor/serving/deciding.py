@@ -8,40 +8,35 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from obligor.core.errors import (
     InvalidInputError,
-    NotFoundError,
     ObligorError,
     TooLargeError,
 )
 from obligor.core.leaves import time_text
-from obligor.security.permissions import allow, may
-from obligor.serving.acts import Act, DecisionRow, OutcomeRow, Recorded, Request, Submission
-from obligor.serving.answers import answer_of, answered, record_of, with_receipt
+from obligor.security.permissions import allow
+from obligor.serving.acts import Act, DecisionRow, Recorded, Submission
+from obligor.serving.answers import answered, with_receipt
 from obligor.serving.card_data import (
     CardData,
     CardDataError,
     refuse_card_data,
-    refuse_card_data_in,
     refuse_split_card_data,
 )
-from obligor.serving.encoding import encode, encode_application, encode_in_order
+from obligor.serving.encoding import encode_application, encode_in_order
 from obligor.serving.errors import problem_of
-from obligor.serving.events import DECISION_MADE, OUTCOME_REPORTED, Listeners, decision_made, outcome_reported
-from obligor.serving.gates import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating, hides_from_receipts
-from obligor.serving.opening import Opener
+from obligor.serving.events import DECISION_MADE, Listeners, decision_made
+from obligor.serving.gates import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating
+from obligor.serving.idempotency import bound, check_key, kept_as, request_of
 from obligor.serving.pace import Pace
 from obligor.serving.records import gates_json, record_bytes, told_of
-from obligor.serving.reports import read_report, report_error
 from obligor.serving.sealed import Sealed, named, named_in_bulk
 
 if TYPE_CHECKING:
@@ -51,7 +46,7 @@ if TYPE_CHECKING:
 
     from obligor.core.application import Application
     from obligor.core.profile import GateName
-    from obligor.serving.acts import Archive, Caller, PromptRecorder, Row, Search, StoredDecision, SubjectKeyRow
+    from obligor.serving.acts import Caller, PromptRecorder, Row, SubjectKeyRow
     from obligor.serving.gates import Gate, Judged
     from obligor.serving.meter import Meter
     from obligor.serving.records import Told
@@ -60,16 +55,7 @@ if TYPE_CHECKING:
     from obligor.serving.sources import Sources
 
 MOST_AT_ONCE = 1000
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-DECISIONS, BULK, OUTCOMES = "decisions", "decisions/bulk", "outcomes"
-
-
-@dataclass(frozen=True, slots=True)
-class SearchPage:
-    """Decisions that were found, the newest first, and the index before which the next page begins."""
-
-    decisions: tuple[dict[str, Any], ...]
-    before: int | None
+DECISIONS, BULK = "decisions", "decisions/bulk"
 
 
 class Recording(NamedTuple):
@@ -80,24 +66,14 @@ class Recording(NamedTuple):
     """To be called once it is durable, with what came of it, which is given back."""
 
 
-class Receipts(Protocol):
-    """Where a decision is proved to be in the audit log."""
-
-    async def receipt(self, stored: StoredDecision) -> dict[str, Any]:
-        """Give the leaf, its place, the way to a signed checkpoint, and the record with its salt."""
-        ...
-
-
 class DecisionService:
-    """Decides on applications, and tells what was decided."""
+    """Decides on applications."""
 
     def __init__(
         self,
         *,
         releases: Releases,
         recorder: PromptRecorder,
-        archive: Archive,
-        receipts: Receipts,
         sources: Sources,
         meter: Meter,
         gates: Mapping[GateName, Gate] = NO_GATES,
@@ -109,15 +85,12 @@ class DecisionService:
         self._gating = Gating({"pci": CardData(), **gates}, deadline_s=gate_deadline_s)
         self._releases = releases
         self._recorder = recorder
-        self._archive = archive
-        self._receipts = receipts
         self._sources = sources
         self._meter = meter
         self._listeners = listeners or Listeners()
         self.tries = Pace()
         """How often each client may simulate."""
         self.sealer = sealer
-        self.opener = Opener(sealer, recorder, sources)
 
     @property
     def release(self) -> Release:
@@ -203,7 +176,7 @@ class DecisionService:
             return Recorded(respond(0), 200, replayed=False, leaf_index=-1)
         decided = [it for it in results if isinstance(it, _Decided)]
         payload = sha256(b"".join(map(_fingerprint, applications, reads, results))).digest()
-        request = self.request_of(caller, BULK, key, payload)
+        request = request_of(self.sealer, caller, BULK, key, payload)
         recorded = await self._recorder.record(Submission(acts, respond, request))
         if not recorded.replayed:
             for it in decided:
@@ -226,126 +199,6 @@ class DecisionService:
         assessment = release.assess(_read(release, application), at=at)  # no gate is asked of a try
         told = answered(assessment.to_plain())
         return {"simulated": True, "decided_at": time_text(at)} | told | {"pins": release.pins}
-
-    async def decision(self, caller: Caller, decision_id: UUID) -> dict[str, Any]:
-        """Give what was answered of a decision.
-
-        Raises
-        ------
-        ForbiddenError, NotFoundError, UnavailableError
-            As they say; of another client's decision there is none.
-        """
-        stored = await self._found(caller, decision_id)
-        (opened,) = await self.opener.open(stored)
-        return await self._told(caller, stored, opened.record, answer_of(opened.record, stored.leaf_index))
-
-    async def search(self, caller: Caller, search: Search) -> SearchPage:
-        """Find decisions of the caller, or of everybody for an auditor, the newest first."""
-        own = allow(caller, "decision.read").own
-        wanted = replace(search, client_id=caller.client_id) if own else search
-        if self.sealer is not None and wanted.application_id is not None:
-            wanted = replace(wanted, application_tag=self.sealer.keyring.tag(wanted.application_id))
-        found = await self._archive.search(wanted)
-        more = len(found) == wanted.limit
-        told = [
-            await self._told(caller, stored, it.record, answer_of(it.record, stored.leaf_index))
-            for it, stored in zip(await self.opener.open(*found), found, strict=True)
-        ]
-        return SearchPage(tuple(told), found[-1].leaf_index if more else None)
-
-    async def explanation(self, caller: Caller, decision_id: UUID) -> dict[str, Any]:
-        """Explain a decision by the card that made it: contributions, and the nearest changes that would be approved.
-
-        Raises
-        ------
-        ErasedError
-            Where what it was decided on was erased.
-        """
-        stored = await self._found(caller, decision_id)
-        (opened,) = await self.opener.open(stored)
-        record = opened.whole()
-        release = await self.pinned(record)
-        return await self._told(caller, stored, record, await asyncio.to_thread(release.explain, record))
-
-    async def pinned(self, record: Mapping[str, Any]) -> Release:
-        """Give the release by which a decision was made."""
-        return await self._releases.pinned(record["pins"])
-
-    async def _told(
-        self, caller: Caller, stored: StoredDecision, record: Mapping[str, Any], answer: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Tell an answer whole to whoever submitted the application, and masked to others."""
-        if stored.client_id == caller.client_id:
-            return answer
-        return (await self.pinned(record)).masks.told(answer, "masked")
-
-    async def receipt(self, caller: Caller, decision_id: UUID) -> dict[str, Any]:
-        """Prove that a decision is in the audit log: its leaf, its place, the way to a signed checkpoint.
-
-        Its record is shown, but where the profile asks for screening only to those who may read alerts.
-        """
-        stored = await self._found(caller, decision_id)
-        told = await self._receipts.receipt(stored)
-        if hides_from_receipts(record_of(stored).get("gates", {})) and not may(caller, "alert.read"):
-            told = {name: it for name, it in told.items() if name not in ("record", "salt")}
-        return told
-
-    async def report_outcome(
-        self, caller: Caller, *, key: str, decision_id: UUID, report: bytes | Mapping[str, object]
-    ) -> Recorded:
-        """Record what became of a loan; a later report stands beside the earlier ones.
-
-        Raises
-        ------
-        ForbiddenError, NotFoundError, ApplicationError, KeyReusedError, InFlightError, UnavailableError
-            As they say.
-        """
-        allow(caller, "outcome.report")
-        check_key(key)
-        refuse_card_data(report)
-        told = read_report(report)
-        stored = await self._found(caller, decision_id, needed="outcome.report")
-        at = self._sources.now()
-        decided_on = record_of(stored)["decided_at"][:10]
-        if not decided_on <= told.observed_on.isoformat() <= at.date().isoformat():
-            raise report_error("observed_on", "wanted a day from that of the decision to today")
-        report_id = self._sources.new_id(at)
-        body = {
-            "schema": "obligor/outcome/1",
-            "report_id": str(report_id),
-            "decision_id": str(decision_id),
-            "client_id": caller.client_id,
-            "reported_at": time_text(at),
-            "status": told.status,
-            "observed_on": told.observed_on.isoformat(),
-        }
-        answer = {name: body[name] for name in ("report_id", "decision_id", "status", "observed_on", "reported_at")}
-        rows: tuple[Row, ...] = (OutcomeRow(report_id, decision_id, told.status, told.observed_on),)
-        if self._listeners.want(stored.client_id, OUTCOME_REPORTED):
-            rows += (outcome_reported(answer, stored, event_id=self._sources.new_id(at), at=at),)
-        act = Act(
-            "outcome",
-            at,
-            caller.by,
-            str(report_id),
-            encode(body),
-            self._sources.salt(),
-            rows,
-        )
-        payload = sha256(encode([str(decision_id), told.status, body["observed_on"]])).digest()
-        request = self.request_of(caller, OUTCOMES, key, payload)
-        return await self._recorder.record(
-            Submission((act,), partial(with_receipt, encode_in_order(answer)), request, 201)
-        )
-
-    async def outcomes(self, caller: Caller, decision_id: UUID) -> list[dict[str, Any]]:
-        """Give what was reported of a decision, in the order in which it was recorded."""
-        stored = await self._found(caller, decision_id)
-        rows = await self._archive.outcomes(decision_id, client_id=stored.client_id)
-        return [
-            {"report_id": str(it.report_id), "status": it.status, "observed_on": it.observed_on.isoformat()}
-            for it in rows
-        ]
 
     async def _read_all(
         self, release: Release, applications: Sequence[bytes | Mapping[str, object]]
@@ -400,7 +253,7 @@ class DecisionService:
             decided_at=time_text(at),
             pins=release.pins_json,
         )
-        key_kept = self._key_kept(key)
+        key_kept = kept_as(self.sealer, key)
         record = record_bytes(
             assessment,
             gates=gates_json(assessment.decision, judged.evidence) if judged.results else release.unasked_json,
@@ -451,7 +304,7 @@ class DecisionService:
         return _answering(recorded, named(recorded.response, decided.application_id))
 
     def _submission(self, caller: Caller, decided: _Decided) -> Submission:
-        request = self._bound(caller, DECISIONS, decided.key_kept, decided.input_sha256)
+        request = bound(self.sealer, caller, DECISIONS, decided.key_kept, decided.input_sha256)
         return Submission((decided.act,), partial(with_receipt, decided.answer), request, 201)
 
     def _kept(
@@ -478,17 +331,6 @@ class DecisionService:
             at=at,
         )
 
-    def request_of(self, caller: Caller, route: str, key: str, payload_sha256: bytes) -> Request:
-        """Bind an idempotency key to a payload; neither can be tried against what is kept where there is a sealer."""
-        return self._bound(caller, route, self._key_kept(key), payload_sha256)
-
-    def _bound(self, caller: Caller, route: str, key_kept: str, payload_sha256: bytes) -> Request:
-        payload = payload_sha256 if self.sealer is None else self.sealer.keyring.fingerprint(payload_sha256)
-        return Request(caller.client_id, route, key_kept, payload)
-
-    def _key_kept(self, key: str) -> str:
-        return key if self.sealer is None else self.sealer.keyring.request(key)
-
     def _know_kept(self, decided: _Decided) -> None:
         if decided.keys and self.sealer is not None:
             self.sealer.kept(decided.keys)
@@ -502,13 +344,6 @@ class DecisionService:
             bins=score.bins,
             unusual=assessment.unusual,
         )
-
-    async def _found(self, caller: Caller, decision_id: UUID, *, needed: str = "decision.read") -> StoredDecision:
-        own = allow(caller, needed).own
-        stored = await self._archive.decision(decision_id, client_id=caller.client_id if own else None)
-        if stored is None or (own and stored.client_id != caller.client_id):
-            raise NotFoundError("there is no such decision")
-        return stored
 
 
 class _Times(NamedTuple):
@@ -566,16 +401,3 @@ def _answering(recorded: Recorded, response: bytes) -> Recorded:
     if response is recorded.response:
         return recorded
     return Recorded(response, recorded.status, recorded.replayed, recorded.leaf_index)
-
-
-def check_key(key: str) -> None:
-    """Refuse what is no idempotency key.
-
-    Raises
-    ------
-    InvalidInputError
-        Where it is not of printable ASCII without blanks.
-    """
-    if not _KEY.fullmatch(key):
-        raise InvalidInputError("Idempotency-Key: wanted 1 to 255 printable ASCII characters without blanks")
-    refuse_card_data_in("idempotency-key", key)

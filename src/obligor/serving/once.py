@@ -13,8 +13,8 @@ from obligor.core.strict_json import read_strict_json
 from obligor.serving.acts import Recorded, Request
 from obligor.serving.answers import with_receipt
 from obligor.serving.card_data import refuse_card_data
-from obligor.serving.deciding import check_key
 from obligor.serving.encoding import encode, encode_in_order
+from obligor.serving.idempotency import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

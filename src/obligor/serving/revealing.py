@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
-from obligor.core.errors import ApplicationError, ForbiddenError, NotFoundError, Problem, TooLargeError
+from obligor.core.errors import ApplicationError, ForbiddenError, Problem, TooLargeError
 from obligor.core.leaves import time_text
 from obligor.core.strict_json import read_strict_json
 from obligor.security.permissions import allow
 from obligor.serving.acts import Act, Recorded, Submission
 from obligor.serving.answers import with_receipt
 from obligor.serving.card_data import refuse_card_data
-from obligor.serving.deciding import check_key
 from obligor.serving.encoding import encode, encode_in_order
+from obligor.serving.idempotency import check_key, request_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
-    from obligor.serving.acts import Archive, Caller, Recorder, StoredDecision
-    from obligor.serving.deciding import DecisionService
+    from obligor.serving.acts import Caller, Recorder, StoredDecision
     from obligor.serving.masking import View
+    from obligor.serving.register import Register
     from obligor.serving.releases import Release
     from obligor.serving.sources import Sources
 
@@ -49,9 +49,8 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RevealService:
     """Tells what applications say."""
 
-    def __init__(self, *, decisions: DecisionService, archive: Archive, recorder: Recorder, sources: Sources) -> None:
-        self._decisions, self._archive = decisions, archive
-        self._recorder, self._sources = recorder, sources
+    def __init__(self, *, register: Register, recorder: Recorder, sources: Sources) -> None:
+        self._register, self._recorder, self._sources = register, recorder, sources
 
     async def application(self, caller: Caller, decision_id: UUID, *, view: View = "masked") -> dict[str, Any]:
         """Give what an application says, masked or pseudonymised by the class of each field.
@@ -62,9 +61,9 @@ class RevealService:
             As they say.
         """
         needed = "application.read_pseudonymised" if view == "pseudonymised" else "application.read"
-        stored = await self._found(caller, decision_id, needed=needed)
+        stored = await self._register.found(caller, decision_id, needed=needed)
         record, release = await self._opened(stored)
-        masks, sealer = release.masks, self._decisions.sealer
+        masks, sealer = release.masks, self._register.sealer
         tag = {} if sealer is None else {"tag": sealer.keyring.tag}
         return {
             "decision_id": str(decision_id),
@@ -86,7 +85,7 @@ class RevealService:
         check_key(key)
         refuse_card_data(body)
         wanted = read_wanted(body)
-        stored = await self._found(caller, decision_id, needed="personal.reveal")
+        stored = await self._register.found(caller, decision_id, needed="personal.reveal")
         record, _ = await self._opened(stored)
         for name in wanted.fields:
             if name not in record["input"]:
@@ -103,7 +102,7 @@ class RevealService:
         said = {"schema": "obligor/reveal/1", "client_id": stored.client_id, "by": caller.by, **told}
         act = Act("revealed", at, caller.by, str(decision_id), encode(said), self._sources.salt())
         payload = sha256(encode([str(decision_id), wanted.fields, wanted.purpose])).digest()
-        request = self._decisions.request_of(caller, REVEALS, key, payload)
+        request = request_of(self._register.sealer, caller, REVEALS, key, payload)
         recorded = await self._recorder.record(
             Submission((act,), partial(with_receipt, encode_in_order(told)), request, 201)
         )
@@ -111,17 +110,10 @@ class RevealService:
         shown = b'%b,"values":%b}' % (recorded.response[:-1], values)
         return Recorded(shown, recorded.status, recorded.replayed, recorded.leaf_index)
 
-    async def _found(self, caller: Caller, decision_id: UUID, *, needed: str) -> StoredDecision:
-        own = allow(caller, needed).own
-        stored = await self._archive.decision(decision_id, client_id=caller.client_id if own else None)
-        if stored is None or (own and stored.client_id != caller.client_id):
-            raise NotFoundError("there is no such decision")
-        return stored
-
     async def _opened(self, stored: StoredDecision) -> tuple[dict[str, Any], Release]:
-        (opened,) = await self._decisions.opener.open(stored)
+        (opened,) = await self._register.opener.open(stored)
         record = opened.whole()
-        return record, await self._decisions.pinned(record)
+        return record, await self._register.pinned(record)
 
 
 def read_wanted(body: bytes | Mapping[str, Any]) -> Wanted:

@@ -35,8 +35,8 @@ from obligor.security.permissions import allow, may
 from obligor.serving.acts import Act, Caller, Request, ReviewDecisionRow, ReviewRow, Submission
 from obligor.serving.answers import with_receipt
 from obligor.serving.card_data import refuse_card_data
-from obligor.serving.deciding import check_key
 from obligor.serving.encoding import encode, encode_in_order
+from obligor.serving.idempotency import check_key, request_of
 from obligor.serving.once import once, read_said
 from obligor.serving.review_requests import asked_error, read_asked
 from obligor.serving.sealed import SEALED_FINDING, SEALED_REVIEW
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from obligor.governance.law.packs import Pack
     from obligor.serving.acts import Recorded, Recorder, StoredDecision, SubjectKeyRow
     from obligor.serving.deciding import DecisionService
+    from obligor.serving.register import Register
     from obligor.serving.sealed import Opened
     from obligor.serving.sources import Sources
 
@@ -141,6 +142,7 @@ class ReviewService:
         self,
         *,
         decisions: DecisionService,
+        register: Register,
         archive: Decisions,
         reviews: ReviewArchive,
         recorder: Recorder,
@@ -148,6 +150,7 @@ class ReviewService:
         packs: Sequence[Pack] = (),
     ) -> None:
         self._decisions = decisions
+        self._register = register
         self._archive = archive
         self._reviews = reviews
         self._recorder = recorder
@@ -166,16 +169,16 @@ class ReviewService:
         ClashError
             Where a review of this decision is open.
         """
-        own = allow(caller, "review.request").own
+        allow(caller, "review.request")
         check_key(key)
         refuse_card_data(body)
         asked = read_asked(body)
-        stored = await self._found(caller, decision_id, own=own)
-        (opened,) = await self._decisions.opener.open(stored)
+        stored = await self._register.found(caller, decision_id, needed="review.request")
+        (opened,) = await self._register.opener.open(stored)
         record = opened.record
         self._corrected(opened, asked.corrections)
         payload = sha256(encode([str(decision_id), asked.statement, asked.corrections])).digest()
-        request = self._decisions.request_of(caller, REVIEW_REQUESTS, key, payload)
+        request = request_of(self._register.sealer, caller, REVIEW_REQUESTS, key, payload)
         earlier = await self._reviews.reviews_of(decision_id)
         at = self._sources.now()
         review_id = self._sources.new_id(at)
@@ -226,7 +229,7 @@ class ReviewService:
 
     async def reviews(self, caller: Caller, decision_id: UUID) -> list[dict[str, Any]]:
         """Tell which reviews of a decision were asked for, and what came of them; never what the applicant wrote."""
-        await self._found(caller, decision_id, own=allow(caller, "review.read").own)
+        await self._register.found(caller, decision_id, needed="review.read")
         at = self._sources.now()
         return [plain(it, at) for it in await self._reviews.reviews_of(decision_id)]
 
@@ -256,7 +259,7 @@ class ReviewService:
         if caller.kind != "person" or not may(caller, "review.decide"):
             return told | {"statement": None, "corrections": None}
         kept = await self._reviews.request_of(review_id)
-        opened = await self._decisions.opener.open_of(review.decision_id, *(() if kept is None else (kept,)))
+        opened = await self._register.opener.open_of(review.decision_id, *(() if kept is None else (kept,)))
         asked = {} if not opened or opened[0].erased else opened[0].whole()
         await self._recorder.record(Submission((self._reading(caller, review),), lambda _: b""))
         return told | {name: asked.get(name) for name in ("statement", "corrections")}
@@ -278,7 +281,7 @@ class ReviewService:
         payload = sha256(encode([str(review_id), said.outcome, said.factors])).digest()
         return await once(
             *(self._archive, self._recorder),
-            self._decisions.request_of(caller, REVIEW_DECISIONS, key, payload),
+            request_of(self._register.sealer, caller, REVIEW_DECISIONS, key, payload),
             lambda recorder: self.decide(review_id, finding, by=caller.subject, recorder=recorder),
             told=_told_of_answer,
         )
@@ -307,7 +310,7 @@ class ReviewService:
         stored = await self._archive.decision(review.decision_id)
         if stored is None:
             raise IntegrityError("the decision of this review is not kept")
-        (opened,) = await self._decisions.opener.open(stored)
+        (opened,) = await self._register.opener.open(stored)
         record = opened.record
         await self._check_reviewer(by, record)
         _check_factors(finding)
@@ -341,25 +344,19 @@ class ReviewService:
 
     # The parts of it
 
-    async def _found(self, caller: Caller, decision_id: UUID, *, own: bool) -> StoredDecision:
-        stored = await self._archive.decision(decision_id, client_id=caller.client_id if own else None)
-        if stored is None or (own and stored.client_id != caller.client_id):
-            raise NotFoundError("there is no such decision")
-        return stored
-
     def _kept(
         self, plain: str, sealed: str, said: dict[str, Any], *, of: Mapping[str, Any], row: UUID, at: datetime
     ) -> tuple[dict[str, Any], tuple[SubjectKeyRow, ...]]:
         """Give what a record keeps of what somebody wrote: sealed for whom the decision is about, where there is a sealer."""
-        sealer = self._decisions.sealer
+        sealer = self._register.sealer
         if sealer is None:
             return {"schema": plain, **said}, ()
         kept = sealer.seal_of(of, sealed, said, row=row, at=at)
         return kept.record, kept.rows
 
     def _know_kept(self, recorded: Recorded, keys: tuple[SubjectKeyRow, ...]) -> None:
-        if self._decisions.sealer is not None and not recorded.replayed:
-            self._decisions.sealer.kept(keys)
+        if self._register.sealer is not None and not recorded.replayed:
+            self._register.sealer.kept(keys)
 
     def _corrected(self, opened: Opened, corrections: Mapping[str, Any]) -> dict[str, Any]:
         """Put corrections into an application, which must be one that can be read, and of the same name."""
@@ -375,7 +372,7 @@ class ReviewService:
     async def _decide_again(self, review: StoredReview, opened: Opened) -> _Again:
         """Decide on the corrected application as its client's; asked twice, it is decided once."""
         kept = await self._reviews.request_of(review.review_id)
-        said = await self._decisions.opener.open_of(review.decision_id, *(() if kept is None else (kept,)))
+        said = await self._register.opener.open_of(review.decision_id, *(() if kept is None else (kept,)))
         corrections = said[0].whole()["corrections"] if said else {}
         if not corrections:
             raise InvalidInputError("the applicant corrected nothing; wanted what the reviewer decides")

@@ -22,14 +22,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def cloud(aws_environment: None) -> Iterator[str]:
     """Make a key in a simulated AWS, and give its id."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "eu-central-1",
-    }.items():
-        monkeypatch.setenv(name, value)
     with mock_aws():
         from botocore.session import get_session
 

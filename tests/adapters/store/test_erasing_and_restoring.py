@@ -55,7 +55,7 @@ def test_a_backup_without_the_keys_restores_what_nobody_reads_and_the_log_verifi
 
     async def work(house: House) -> None:
         with pytest.raises(ErasedError):
-            await house.service.explanation(caller("bank"), decision)
+            await house.register.explanation(caller("bank"), decision)
 
     at_work(store_url, work)
     assert CANARY.encode() not in everything(store_url)
@@ -68,7 +68,7 @@ def test_a_backup_without_any_key_restores_what_is_refused_and_named(store_url: 
 
     async def work(house: House) -> None:
         with pytest.raises(SealError, match="is gone, and nobody destroyed it"):
-            await house.service.explanation(caller("bank"), decision)
+            await house.register.explanation(caller("bank"), decision)
 
     at_work(store_url, work)
     assert ["no key, nor a trace of one" in it for it in verified(store_url)] == [True]
@@ -155,7 +155,7 @@ def test_what_was_moved_to_another_subject_key_or_column_is_refused_and_is_a_lea
             connection.execute("ALTER TABLE obligor.record DISABLE TRIGGER append_only")
             connection.execute(_MOVED[moved].encode())
         with pytest.raises(SealError) as refused:
-            await house.service.explanation(caller("bank"), UUID(answer["decision_id"]))
+            await house.register.explanation(caller("bank"), UUID(answer["decision_id"]))
         assert CANARY not in str(refused.value)
 
     at_work(store_url, work)

@@ -57,7 +57,8 @@ class House:
         self, lender: Lender, url: str, pool: Pool, *, retain_days: int = 0, packs: tuple[str, ...] = ()
     ) -> None:
         self.lender, self.url = lender, url
-        self.service, self.subjects = lender.service, PostgresPrivacy(pool)
+        self.service, self.register = lender.service, lender.register
+        self.subjects = PostgresPrivacy(pool)
         self.office = Office(
             self.subjects, lender.recorder, lender.sources, "ada", retain_days, [the_packs()[it] for it in packs]
         )
@@ -125,11 +126,11 @@ def test_what_an_applicant_says_is_nowhere_in_the_database_and_is_answered_all_t
         answer = await house.decide()
         assert answer["application_id"] == CANARY
         asked = UUID(answer["decision_id"])
-        assert await house.service.decision(caller("bank"), asked) == answer
-        page = await house.service.search(caller("bank"), Search(application_id=CANARY))
+        assert await house.register.decision(caller("bank"), asked) == answer
+        page = await house.register.search(caller("bank"), Search(application_id=CANARY))
         assert page.decisions == (answer,)
-        assert (await house.service.search(caller("bank"), Search(application_id="other"))).decisions == ()
-        explained = await house.service.explanation(caller("bank"), asked)
+        assert (await house.register.search(caller("bank"), Search(application_id="other"))).decisions == ()
+        explained = await house.register.explanation(caller("bank"), asked)
         assert explained["application_id"] == CANARY
 
     at_work(store_url, work)
@@ -167,24 +168,24 @@ def test_the_same_request_is_answered_with_the_same_bytes_though_the_name_is_not
 
 def test_after_erasing_the_log_verifies_and_nobody_reads_what_was_said(store_url: str) -> None:
     async def work(house: House) -> None:
-        service, who = house.service, caller("bank")
+        register, who = house.register, caller("bank")
         answer, bobs = await house.decide(), await house.decide("Bob", key="k2")
         asked = UUID(answer["decision_id"])
         await house.lender.report(answer["decision_id"])
         subject = await house.subject(answer["decision_id"])
         certificate = await house.erase(subject)
         assert (certificate["decisions"], certificate["keys_destroyed"]) == (1, 1)
-        told = await service.decision(who, asked)
+        told = await register.decision(who, asked)
         assert told == answer | {"application_id": None}
         with pytest.raises(ErasedError, match="were erased"):
-            await service.explanation(who, asked)
-        assert (await service.search(who, Search(application_id=CANARY))).decisions == (told,)
-        assert (await service.decision(who, UUID(bobs["decision_id"])))["application_id"] == "Bob"
+            await register.explanation(who, asked)
+        assert (await register.search(who, Search(application_id=CANARY))).decisions == (told,)
+        assert (await register.decision(who, UUID(bobs["decision_id"])))["application_id"] == "Bob"
         again = await house.erase(subject)  # twice is harmless
         assert again["keys_destroyed"] == 0
         assert again["erased_at"] == certificate["erased_at"]
         fresh = await house.decide(key="k3")  # who was forgotten may apply again
-        assert (await service.decision(who, UUID(fresh["decision_id"])))["application_id"] == CANARY
+        assert (await register.decision(who, UUID(fresh["decision_id"])))["application_id"] == CANARY
 
     at_work(store_url, work)
     assert verified(store_url) == []
@@ -345,7 +346,7 @@ def test_what_was_tampered_with_is_not_opened_and_the_log_tells_once(store_url: 
             connection.execute(_TAMPERED[tampered].encode())
         for _ in range(2):
             with pytest.raises(SealError) as refused:
-                await house.service.decision(caller("bank"), UUID(answer["decision_id"]))
+                await house.register.decision(caller("bank"), UUID(answer["decision_id"]))
         assert CANARY not in str(refused.value)
 
     at_work(store_url, work)
@@ -362,10 +363,10 @@ def test_a_record_of_before_is_found_and_explained_beside_sealed_ones(store_url:
 
     async def work(house: House) -> None:
         await house.decide("Old", key="new")
-        found = (await house.service.search(caller("bank"), Search(application_id="Old"))).decisions
+        found = (await house.register.search(caller("bank"), Search(application_id="Old"))).decisions
         assert [it["application_id"] for it in found] == ["Old", "Old"]
         assert found[1] == answer
-        assert await house.service.explanation(caller("bank"), UUID(answer["decision_id"]))
+        assert await house.register.explanation(caller("bank"), UUID(answer["decision_id"]))
 
     at_work(store_url, work)
     assert verified(store_url) == []
@@ -404,7 +405,7 @@ def test_every_key_is_wrapped_anew_and_the_old_version_opens_nothing(store_url: 
         first = next(it for it in await house.subjects.keyring() if (it.purpose, it.version) == (DATA, 1))
         await house.keep_key(replace(first, wrapped=None))
         late = await house.lender.decide_one(_application("Ann 3"), client="bank", key="late")
-        assert (await house.service.decision(caller("bank"), UUID(late["decision_id"])))["application_id"] == "Ann 3"
+        assert (await house.register.decision(caller("bank"), UUID(late["decision_id"])))["application_id"] == "Ann 3"
 
     _refused_while_needed(store_url)
     at_work(store_url, lambda house: _with(house, ring, retire))
@@ -459,7 +460,7 @@ def test_keys_are_wrapped_anew_while_decisions_are_made(store_url: str) -> None:
         wrap_anew(store_url, ring)
         assert await house.subjects.behind(2) == 0
         for at, answer in enumerate(answers):
-            told = await house.service.decision(caller("bank"), UUID(answer["decision_id"]))
+            told = await house.register.decision(caller("bank"), UUID(answer["decision_id"]))
             assert told["application_id"] == f"Bob {at}"
 
     at_work(store_url, work)
@@ -482,7 +483,7 @@ def test_a_rotation_that_was_killed_goes_on_and_nothing_is_lost(store_url: str) 
     assert wrap_anew(store_url, ring, at_once=4) == 5
 
     async def read(house: House) -> None:
-        found = (await house.service.search(caller("bank"), Search())).decisions
+        found = (await house.register.search(caller("bank"), Search())).decisions
         assert sorted(it["application_id"] for it in found) == [f"Ann {at}" for at in range(9)]
 
     at_work(store_url, read)

@@ -36,9 +36,7 @@ def person(*roles: str, strong: bool = True) -> Caller:
 
 def _reveals(house: House) -> RevealService:
     lender = house.lender
-    return RevealService(
-        decisions=house.service, archive=lender.archive, recorder=lender.recorder, sources=lender.sources
-    )
+    return RevealService(register=house.register, recorder=lender.recorder, sources=lender.sources)
 
 
 def _revealed(url: str) -> list[dict[str, Any]]:
@@ -150,9 +148,9 @@ def test_an_application_is_read_back_masked_or_without_whose_it_is_and_not_at_al
             for it in (answer, other)
         ]
         assert tags[0] == tags[1] != CANARY
-        told = await house.service.decision(person("auditor"), decision)
+        told = await house.register.decision(person("auditor"), decision)
         assert told == answer | {"application_id": "***731"}
-        explained = await house.service.explanation(person("senior_officer"), decision)
+        explained = await house.register.explanation(person("senior_officer"), decision)
         assert explained["application_id"] == "***731"
         assert HIDDEN in {it["bin"] for it in explained["contributions"]}
         await house.erase(await house.subject(answer["decision_id"]))

@@ -16,8 +16,8 @@ from obligor.adapters.store.archive import PostgresArchive
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.errors import NotFoundError, ObligorError
-from obligor.serving import deciding
 from obligor.serving.acts import Act, Caller, OutcomeRow, Search, Submission
+from obligor.serving.register import Register
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -145,7 +145,7 @@ def test_with_the_check_of_the_service_taken_out_the_database_still_refuses(
             raise NotFoundError("there is no such decision")
         return stored
 
-    monkeypatch.setattr(deciding.DecisionService, "_found", unchecked)
+    monkeypatch.setattr(Register, "found", unchecked)
 
     async def run() -> None:
         async with lending(store_url) as lender:
@@ -153,8 +153,8 @@ def test_with_the_check_of_the_service_taken_out_the_database_still_refuses(
             theirs = Caller("broker", "k", frozenset({"read"}), NOW)
             mine = Caller("bank", "k", frozenset({"read"}), NOW)
             decision_id = UUID(answer["decision_id"])
-            assert (await lender.service.decision(theirs, decision_id))["decision_id"] == answer["decision_id"]
+            assert (await lender.register.decision(theirs, decision_id))["decision_id"] == answer["decision_id"]
             with pytest.raises(NotFoundError):
-                await lender.service.decision(mine, decision_id)
+                await lender.register.decision(mine, decision_id)
 
     asyncio.run(run())

@@ -37,6 +37,7 @@ def _reviews(house: House, pool: Pool) -> ReviewService:
     lender = house.lender
     return ReviewService(
         decisions=house.service,
+        register=house.register,
         archive=lender.archive,
         reviews=PostgresReviews(pool),
         recorder=lender.recorder,
@@ -88,7 +89,7 @@ def test_a_correction_is_decided_again_and_after_erasure_only_the_reviewer_may_s
             one, other = await reviews.waiting()
             again = await reviews.decide(one.review_id, Finding(None), by="Grace")
             assert again.new_decision_id is not None
-            assert (await house.service.decision(caller("bank"), again.new_decision_id))["application_id"] == CANARY
+            assert (await house.register.decision(caller("bank"), again.new_decision_id))["application_id"] == CANARY
             await house.erase(await house.subject(second["decision_id"]))
             with pytest.raises(ErasedError):
                 await reviews.decide(other.review_id, Finding(None), by="Grace")

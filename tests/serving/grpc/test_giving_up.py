@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import psycopg
 from google.protobuf.struct_pb2 import Struct
-from tests.serving.http.fakes import PLAIN, KnownKeys, PlainReceipts, house
+from tests.serving.http.fakes import PLAIN, KnownKeys, house
 from tests.stores import held
 
 from obligor.adapters.store.recorder import PostgresRecorder
@@ -44,7 +44,7 @@ def test_a_decision_whose_recording_had_begun_stands_and_one_that_waited_was_nev
 
     async def main() -> None:
         async with PostgresRecorder(store_url) as recorder, await psycopg.AsyncConnection.connect(store_url) as lock:
-            server = Server(Servicer(service_of(recorder), KnownKeys(), seats=Seats(), meter=NoMeter()))
+            server = Server(servicer_of(recorder))
             port = await server.start("127.0.0.1", 0)
             try:
                 async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -60,16 +60,10 @@ def given_up(recorder: PostgresRecorder) -> bool:
     return bool(flights) and all(waiting.answer.done() for flight in flights for waiting in flight.batch)
 
 
-def service_of(recorder: PostgresRecorder) -> DecisionService:
-    made = house()
-    return DecisionService(
-        releases=made.releases,
-        recorder=recorder,
-        archive=made.store,
-        receipts=PlainReceipts(),
-        sources=live_sources(),
-        meter=NoMeter(),
-    )
+def servicer_of(recorder: PostgresRecorder) -> Servicer:
+    made, meter = house(), NoMeter()
+    service = DecisionService(releases=made.releases, recorder=recorder, sources=live_sources(), meter=meter)
+    return Servicer(service, made.door.register, KnownKeys(), seats=Seats(), meter=meter)
 
 
 async def decide(channel: grpc.aio.Channel, key: str) -> Any:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def opened(told: Told) -> AsyncIterator[Any]:
     of = house()
-    server = Server(Servicer(of.door.service, Named(), seats=Seats(64), meter=NoMeter(), refusals=told))
+    server = Server(
+        Servicer(of.door.service, of.door.register, Named(), seats=Seats(64), meter=NoMeter(), refusals=told)
+    )
     port = await server.start("127.0.0.1", 0)
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -146,7 +146,7 @@ class Door:
 
 def servicer(lender: Lender, *, most: int = 64, meter: Meter | None = None) -> Servicer:
     # Of the use case, the scripted one has what a door calls.
-    return Servicer(lender, lender, seats=Seats(most), meter=meter or NoMeter())  # type: ignore[arg-type]
+    return Servicer(lender, lender, lender, seats=Seats(most), meter=meter or NoMeter())  # type: ignore[arg-type]
 
 
 @asynccontextmanager

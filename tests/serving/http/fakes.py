@@ -46,6 +46,7 @@ from obligor.serving.http import Door, Seats, make_app
 from obligor.serving.meter import NoMeter
 from obligor.serving.people import Person
 from obligor.serving.profiles import Changing
+from obligor.serving.register import Register
 from obligor.serving.releases import Releases, compile_release
 from obligor.serving.revealing import RevealService
 from obligor.serving.reviewing import ReviewService, StoredReview
@@ -354,19 +355,27 @@ def house(
     store, states = MemoryStore(), States()
     releases = Releases(store)
     releases.take(release or small_release())
+    sources = live_sources()
     service = DecisionService(
         releases=releases,
         recorder=store,
-        archive=store,
-        receipts=PlainReceipts(),
-        sources=live_sources(),
+        sources=sources,
         meter=NoMeter(),
         gates=gates,
         listeners=listeners,
     )
+    register = Register(
+        archive=store,
+        receipts=PlainReceipts(),
+        releases=releases,
+        recorder=store,
+        sources=sources,
+        listeners=listeners,
+    )
     keys = authenticating or KnownKeys()
-    sources = live_sources()
-    reviews = ReviewService(decisions=service, archive=store, reviews=store, recorder=store, sources=sources)
+    reviews = ReviewService(
+        decisions=service, register=register, archive=store, reviews=store, recorder=store, sources=sources
+    )
     kept = releases.current
     store.in_force = StoredRelease(
         *(kept.number, b"", b""), kept.card.to_json(), kept.policy.to_json(), kept.profile.to_json()
@@ -374,12 +383,14 @@ def house(
     administration = Administration(*(store, store, store, store, sources), Changing(store, store, store, KEY, sources))
     beside = {
         "reviews": reviews,
-        "reveals": RevealService(decisions=service, archive=store, recorder=store, sources=sources),
+        "reveals": RevealService(register=register, recorder=store, sources=sources),
         "alerts": AlertDesk(Alerts(), store, store, sources),
         "administration": administration,
     }
     door = Door(
-        *(service, keys, MemoryLog(), states, lambda: b"# HELP up\n"), seats=Seats(most_open), **(beside | of_door)
+        *(service, register, keys, MemoryLog(), states, lambda: b"# HELP up\n"),
+        seats=Seats(most_open),
+        **(beside | of_door),
     )
     return House(store, releases, door, states, make_app(door))
 

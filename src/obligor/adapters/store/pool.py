@@ -1,4 +1,8 @@
-"""A few connections for those who read: borrowed for one question, and given back."""
+"""A few connections for those who read: borrowed for one question, and given back.
+
+``psycopg_pool`` is one dependency more, and connects in tasks of its own: who borrows while the server is down waits out their
+patience there, and is not told why. Here the borrower connects, and hears at once what is wrong.
+"""
 
 from __future__ import annotations
 

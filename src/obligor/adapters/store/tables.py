@@ -1,11 +1,6 @@
 """The tables of the store, in the schema ``obligor``.
 
 The *log* is what the others rest on: a leaf for every act, its private record, the roots of complete subtrees, and one row
-with the size of it all. ``decision``, ``outcome``, ``release``, ``api_key`` and ``webhook_endpoint`` are projections of
-records, kept to be searched; ``obligor audit verify`` holds them against the records. Text compares byte by byte, times are in
-UTC, hashes are 32 bytes.
-)
-
 with the size of it all. ``decision``, ``outcome``, ``review``, ``release`` and others are projections of records, kept to be
 searched; ``obligor audit verify`` holds them against the records. Text compares byte by byte, times are in UTC, hashes are
 32 bytes.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from obligor.core.errors import GateError, LawError
-from obligor.core.scorecard import CardModel
+from obligor.core.strict_json import StrictModel
 from obligor.governance.law.rules import RuleId
 from obligor.governance.law.strict_yaml import read_yaml_file
 
@@ -35,7 +35,7 @@ Kept = Literal["decision", "identity", "documents", "audit_trail"]
 SetBy = Literal["rule", "lender"]
 
 
-class Period(CardModel):
+class Period(StrictModel):
     """A length of time: days, or calendar months."""
 
     days: Annotated[int | None, Field(ge=1, le=36500)] = None
@@ -56,7 +56,7 @@ class Period(CardModel):
         return date(year, month, min(day.day, calendar.monthrange(year, month)[1]))
 
 
-class NoticeDuty(CardModel):
+class NoticeDuty(StrictModel):
     """A notice that is due within a period."""
 
     template: str
@@ -71,7 +71,7 @@ class NoticeDuty(CardModel):
     """Whether it is due only where a credit score was used."""
 
 
-class Retention(CardModel):
+class Retention(StrictModel):
     """How long something is kept at least."""
 
     of: Kept
@@ -84,7 +84,7 @@ class Retention(CardModel):
     """What it rests on."""
 
 
-class ReviewRight(CardModel):
+class ReviewRight(StrictModel):
     """The right of an applicant to have a person look at a decision."""
 
     of: tuple[Literal["decline", "refer", "approve"], ...]
@@ -99,7 +99,7 @@ class ReviewRight(CardModel):
     """What it rests on."""
 
 
-class ForbiddenSource(CardModel):
+class ForbiddenSource(StrictModel):
     """A source of data that may not be used to judge creditworthiness."""
 
     name: Literal["social_network", "health"]
@@ -110,7 +110,7 @@ class ForbiddenSource(CardModel):
     """What it rests on."""
 
 
-class Fairness(CardModel):
+class Fairness(StrictModel):
     """Whether groups are compared."""
 
     compare: bool
@@ -121,7 +121,7 @@ class Fairness(CardModel):
     """What a reader must know beside it."""
 
 
-class Pack(CardModel):
+class Pack(StrictModel):
     """What one body of law asks."""
 
     schema_: Literal["obligor/pack/1"] = Field(alias="schema")

@@ -15,7 +15,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from obligor.core.errors import LawError
-from obligor.core.scorecard import CardModel
+from obligor.core.strict_json import StrictModel
 from obligor.governance.law.strict_yaml import read_yaml_file
 
 RULES_FILE: Final = Path(__file__).parent / "law.yaml"
@@ -24,7 +24,7 @@ RuleId = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]{2})?\.[a-z0-9.-]{1,60}$
 Status = Literal["in_force", "proposed", "withdrawn", "enjoined", "superseded"]
 
 
-class Rule(CardModel):
+class Rule(StrictModel):
     """One rule of law, guidance or supervisory practice."""
 
     id: RuleId
@@ -62,7 +62,7 @@ class Rule(CardModel):
         return on - self.last_verified > STALE_AFTER
 
 
-class Lawbook(CardModel):
+class Lawbook(StrictModel):
     """Every rule that the product knows, by id."""
 
     schema_: Literal["obligor/law/1"] = Field(alias="schema")

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from obligor.core.canonical import canonical_json, sha256
 from obligor.core.errors import LawError, NoticeError
-from obligor.core.scorecard import CardModel
+from obligor.core.strict_json import StrictModel
 from obligor.governance.law.rules import RuleId
 from obligor.governance.law.strict_yaml import read_yaml_file
 from obligor.governance.notices.particulars import Language
@@ -30,7 +30,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Person = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\S(.*\S)?$")]
 
 
-class Template(CardModel):
+class Template(StrictModel):
     """One template in one language."""
 
     id: TemplateId
@@ -45,12 +45,12 @@ class Template(CardModel):
     """The rules that it rests on."""
 
 
-class _Index(CardModel):
+class _Index(StrictModel):
     schema_: Literal["obligor/templates/1"] = Field(alias="schema")
     templates: tuple[Template, ...]
 
 
-class Approval(CardModel):
+class Approval(StrictModel):
     """That two people approved a template, told by its hash."""
 
     template: TemplateId
@@ -68,7 +68,7 @@ class Approval(CardModel):
         return self
 
 
-class Approvals(CardModel):
+class Approvals(StrictModel):
     """The templates that a lender has approved."""
 
     schema_: Literal["obligor/approvals/1"] = Field(alias="schema")

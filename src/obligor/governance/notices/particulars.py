@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from obligor.core.errors import LawError
-from obligor.core.scorecard import CardModel
+from obligor.core.strict_json import StrictModel
 
 Text = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
 """One line of text."""
@@ -16,7 +16,7 @@ Language = Annotated[str, Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")]
 MOST_KEY_FACTORS = 4
 
 
-class Party(CardModel):
+class Party(StrictModel):
     """Somebody with an address."""
 
     name: Text
@@ -34,7 +34,7 @@ class Bureau(Party):
     """Free of charge where the agency keeps files nationwide (FCRA, section 615(a))."""
 
 
-class OwnScore(CardModel):
+class OwnScore(StrictModel):
     """The lender's own card as a credit score, where its counsel holds it to be one."""
 
     lowest: Annotated[int, Field(ge=-10_000, le=10_000)]
@@ -45,7 +45,7 @@ class OwnScore(CardModel):
     """The reason family of the number of inquiries, which is told even where it is fifth."""
 
 
-class Particulars(CardModel):
+class Particulars(StrictModel):
     """What is the same in every notice of a lender."""
 
     schema_: Literal["obligor/particulars/1"] = Field(alias="schema")
@@ -71,7 +71,7 @@ class Particulars(CardModel):
         return self
 
 
-class ScoreUsed(CardModel):
+class ScoreUsed(StrictModel):
     """A credit score of a bureau that was used in a decision, as the bureau told it (FCRA, section 609(f))."""
 
     schema_: Literal["obligor/score-used/1"] = Field(alias="schema")

@@ -103,12 +103,7 @@ def write_notice(
         Where the notice would be wrong: it names the check.
     """
     particulars, catalogue = stationery.particulars, stationery.catalogue
-    template = catalogue.find(name, language=language or particulars.language)
-    if template.language != particulars.language:
-        told = f"the reason texts are {particulars.language}, the notice {template.language}"
-        raise NoticeError(f"notice: {told}; wanted one language", refusal="wrong_language")
-    catalogue.check_approved(template, stationery.approvals, on=on)
-    _check_rules(template, stationery.law, on)
+    template = _template(name, stationery, language=language, on=on)
     reasons = principal_reasons(standing, codes=codes)  # whatever it tells: there is no notice but of a decline
     _check_apart(reasons, score)
     used = _bureaus(particulars, bureaus)
@@ -139,6 +134,18 @@ def write_notice(
         _render(catalogue, template, said, form="form.txt.j2"),
         _render(catalogue, template, said, form="form.html.j2"),
     )
+
+
+def _template(name: str, stationery: Stationery, *, language: str | None, on: date) -> Template:
+    """Give the template of a name, which is in the language of the reason texts, approved, and of rules that apply."""
+    particulars, catalogue = stationery.particulars, stationery.catalogue
+    template = catalogue.find(name, language=language or particulars.language)
+    if template.language != particulars.language:
+        told = f"the reason texts are {particulars.language}, the notice {template.language}"
+        raise NoticeError(f"notice: {told}; wanted one language", refusal="wrong_language")
+    catalogue.check_approved(template, stationery.approvals, on=on)
+    _check_rules(template, stationery.law, on)
+    return template
 
 
 def vendor_score(used: ScoreUsed, particulars: Particulars) -> ScoreTold:

@@ -11,7 +11,7 @@ import logging
 import traceback
 from contextvars import ContextVar
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import grpc
@@ -46,9 +46,11 @@ if TYPE_CHECKING:
     from google.rpc.status_pb2 import Status
 
     from obligor.serving.acts import Caller
+    from obligor.serving.authenticating import Authenticator
     from obligor.serving.deciding import DecisionService
     from obligor.serving.meter import Meter
     from obligor.serving.refusals import Refuses
+    from obligor.serving.register import Register
     from obligor.serving.seats import Seats
 
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -67,37 +69,21 @@ Ask = TypeVar("Ask")
 Told = TypeVar("Told")
 
 
-class Authenticates(Protocol):
-    """Who finds the caller of a request."""
-
-    async def authenticate(self, header: str | None, *, peer: str) -> Caller:
-        """Find the caller by the Authorization header; ``peer`` is the other end of the connection.
-
-        Raises
-        ------
-        UnauthenticatedError, LimitedError, UnavailableError
-            As they say.
-        """
-        ...
-
-    def known(self, header: str) -> Caller | None:
-        """Find the caller by a header that was checked a moment ago; none where it must be looked at."""
-        ...
-
-
 class Servicer(DecisionsServicer):
     """Answers the calls of `decisions.proto`; belongs to one event loop, and shares its seats with the REST door."""
 
     def __init__(
         self,
         service: DecisionService,
-        authenticator: Authenticates,
+        register: Register,
+        authenticator: Authenticator,
         *,
         seats: Seats,
         meter: Meter,
         refusals: Refuses = _UNTOLD,
     ) -> None:
-        self._service, self._authenticator, self._refusals = service, authenticator, refusals
+        self._service, self._register = service, register
+        self._authenticator, self._refusals = authenticator, refusals
         self._seats, self._meter = seats, meter
 
     async def Decide(self, request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
@@ -141,11 +127,11 @@ class Servicer(DecisionsServicer):
 
     async def _get_decision(self, request: pb.GetDecisionRequest, context: Context) -> pb.GetDecisionResponse:
         caller = await self._caller(_heads(context), context)
-        return found(await self._service.decision(caller, _id(request.decision_id)))
+        return found(await self._register.decision(caller, _id(request.decision_id)))
 
     async def _get_receipt(self, request: pb.GetReceiptRequest, context: Context) -> pb.GetReceiptResponse:
         caller = await self._caller(_heads(context), context)
-        receipt = await self._service.receipt(caller, _id(request.decision_id))
+        receipt = await self._register.receipt(caller, _id(request.decision_id))
         return pb.GetReceiptResponse(receipt=encode_in_order(receipt).decode())
 
     async def _answer(

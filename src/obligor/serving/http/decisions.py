@@ -195,7 +195,7 @@ async def search(door: TheDoor, caller: Reader, query: Annotated[SearchQuery, Qu
         before=None if query.cursor is None else int(query.cursor),
         limit=query.limit,
     )
-    page = await door.service.search(caller, wanted)
+    page = await door.register.search(caller, wanted)
     cursor = None if page.before is None else str(page.before)
     return respond_plain({"decisions": page.decisions, "next_cursor": cursor})
 
@@ -212,7 +212,7 @@ async def search(door: TheDoor, caller: Reader, query: Annotated[SearchQuery, Qu
 )
 async def decision(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Response:
     """Give a decision."""
-    return respond_plain(await door.service.decision(caller, decision_id))
+    return respond_plain(await door.register.decision(caller, decision_id))
 
 
 @router.get(
@@ -228,7 +228,7 @@ async def decision(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Re
 )
 async def explanation(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Response:
     """Explain a decision."""
-    return respond_plain(await door.service.explanation(caller, decision_id))
+    return respond_plain(await door.register.explanation(caller, decision_id))
 
 
 @router.get(
@@ -243,7 +243,7 @@ async def explanation(door: TheDoor, caller: Reader, decision_id: DecisionId) ->
 )
 async def receipt(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Response:
     """Give the receipt of a decision."""
-    return respond_plain(await door.service.receipt(caller, decision_id))
+    return respond_plain(await door.register.receipt(caller, decision_id))
 
 
 @router.post(
@@ -262,5 +262,5 @@ async def report_outcome(request: Request, door: TheDoor, caller: Reporter, deci
     """Record what became of a loan."""
     key, body = await door.act(request.scope, request.receive, most=MOST_REPORT_BYTES)
     return respond(
-        recorded_answer(await door.service.report_outcome(caller, key=key, decision_id=decision_id, report=body))
+        recorded_answer(await door.register.report_outcome(caller, key=key, decision_id=decision_id, report=body))
     )

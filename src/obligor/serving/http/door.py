@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
     from obligor.serving.acts import Caller, Recorded
     from obligor.serving.administering import Administration
+    from obligor.serving.authenticating import Authenticator
     from obligor.serving.clearing import AlertDesk
     from obligor.serving.deciding import DecisionService
     from obligor.serving.http.heads import Head
     from obligor.serving.meter import Meter
     from obligor.serving.refusals import Refuses
+    from obligor.serving.register import Register
     from obligor.serving.revealing import RevealService
     from obligor.serving.reviewing import ReviewService
     from obligor.serving.signing_in import SignIn
@@ -33,24 +35,6 @@ if TYPE_CHECKING:
 CALLER = "obligor.caller"
 """Where a request keeps who was let in."""
 _REPLAYED = (*JSON, (b"idempotent-replayed", b"true"))
-
-
-class Authenticates(Protocol):
-    """Who finds the caller of a request."""
-
-    async def authenticate(self, header: str | None, *, peer: str) -> Caller:
-        """Find the caller by the Authorization header; ``peer`` is the other end of the connection.
-
-        Raises
-        ------
-        UnauthenticatedError, LimitedError, UnavailableError
-            As they say.
-        """
-        ...
-
-    def known(self, header: str) -> Caller | None:
-        """Find the caller by a header that was checked a moment ago; none where it must be looked at."""
-        ...
 
 
 class Log(Protocol):
@@ -88,7 +72,8 @@ class Door:
     """What the routes are made of."""
 
     service: DecisionService
-    authenticator: Authenticates
+    register: Register
+    authenticator: Authenticator
     log: Log
     readiness: Readiness
     metrics: Callable[[], bytes]

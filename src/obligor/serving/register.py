@@ -1,0 +1,209 @@
+"""The register of decisions: it tells what was decided, explains and proves it, and takes what became of a loan.
+
+A client is told of its own decisions and of no others; who reads those of everybody is told them masked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Protocol
+
+from obligor.core.errors import NotFoundError
+from obligor.core.leaves import time_text
+from obligor.security.permissions import allow, may
+from obligor.serving.acts import Act, OutcomeRow, Submission
+from obligor.serving.answers import answer_of, record_of, with_receipt
+from obligor.serving.card_data import refuse_card_data
+from obligor.serving.encoding import encode, encode_in_order
+from obligor.serving.events import OUTCOME_REPORTED, Listeners, outcome_reported
+from obligor.serving.gates import hides_from_receipts
+from obligor.serving.idempotency import check_key, request_of
+from obligor.serving.opening import Opener
+from obligor.serving.reports import read_report, report_error
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from uuid import UUID
+
+    from obligor.serving.acts import Archive, Caller, Recorded, Recorder, Row, Search, StoredDecision
+    from obligor.serving.releases import Release, Releases
+    from obligor.serving.reports import Report
+    from obligor.serving.sealed import Sealer
+    from obligor.serving.sources import Sources
+
+OUTCOMES = "outcomes"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """Decisions that were found, the newest first, and the index before which the next page begins."""
+
+    decisions: tuple[dict[str, Any], ...]
+    before: int | None
+
+
+class Receipts(Protocol):
+    """Where a decision is proved to be in the audit log."""
+
+    async def receipt(self, stored: StoredDecision) -> dict[str, Any]:
+        """Give the leaf, its place, the way to a signed checkpoint, and the record with its salt."""
+        ...
+
+
+class Register:
+    """Tells of decisions that were made."""
+
+    def __init__(
+        self,
+        *,
+        archive: Archive,
+        receipts: Receipts,
+        releases: Releases,
+        recorder: Recorder,
+        sources: Sources,
+        listeners: Listeners | None = None,
+        sealer: Sealer | None = None,
+    ) -> None:
+        """With the ``sealer`` of the service that decides, and its ``listeners``."""
+        self._archive = archive
+        self._receipts = receipts
+        self._releases = releases
+        self._recorder = recorder
+        self._sources = sources
+        self._listeners = listeners or Listeners()
+        self.sealer = sealer
+        self.opener = Opener(sealer, recorder, sources)
+
+    async def decision(self, caller: Caller, decision_id: UUID) -> dict[str, Any]:
+        """Give what was answered of a decision.
+
+        Raises
+        ------
+        ForbiddenError, NotFoundError, UnavailableError
+            As they say; of another client's decision there is none.
+        """
+        stored = await self.found(caller, decision_id)
+        (opened,) = await self.opener.open(stored)
+        return await self._told(caller, stored, opened.record, answer_of(opened.record, stored.leaf_index))
+
+    async def search(self, caller: Caller, search: Search) -> SearchPage:
+        """Find decisions of the caller, or of everybody for an auditor, the newest first."""
+        own = allow(caller, "decision.read").own
+        wanted = replace(search, client_id=caller.client_id) if own else search
+        if self.sealer is not None and wanted.application_id is not None:
+            wanted = replace(wanted, application_tag=self.sealer.keyring.tag(wanted.application_id))
+        found = await self._archive.search(wanted)
+        more = len(found) == wanted.limit
+        told = [
+            await self._told(caller, stored, it.record, answer_of(it.record, stored.leaf_index))
+            for it, stored in zip(await self.opener.open(*found), found, strict=True)
+        ]
+        return SearchPage(tuple(told), found[-1].leaf_index if more else None)
+
+    async def explanation(self, caller: Caller, decision_id: UUID) -> dict[str, Any]:
+        """Explain a decision by the card that made it: contributions, and the nearest changes that would be approved.
+
+        Raises
+        ------
+        ErasedError
+            Where what it was decided on was erased.
+        """
+        stored = await self.found(caller, decision_id)
+        (opened,) = await self.opener.open(stored)
+        record = opened.whole()
+        release = await self.pinned(record)
+        return await self._told(caller, stored, record, await asyncio.to_thread(release.explain, record))
+
+    async def pinned(self, record: Mapping[str, Any]) -> Release:
+        """Give the release by which a decision was made."""
+        return await self._releases.pinned(record["pins"])
+
+    async def _told(
+        self, caller: Caller, stored: StoredDecision, record: Mapping[str, Any], answer: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Tell an answer whole to whoever submitted the application, and masked to others."""
+        if stored.client_id == caller.client_id:
+            return answer
+        return (await self.pinned(record)).masks.told(answer, "masked")
+
+    async def receipt(self, caller: Caller, decision_id: UUID) -> dict[str, Any]:
+        """Prove that a decision is in the audit log: its leaf, its place, the way to a signed checkpoint.
+
+        Its record is shown, but where the profile asks for screening only to those who may read alerts.
+        """
+        stored = await self.found(caller, decision_id)
+        told = await self._receipts.receipt(stored)
+        if hides_from_receipts(record_of(stored).get("gates", {})) and not may(caller, "alert.read"):
+            told = {name: it for name, it in told.items() if name not in ("record", "salt")}
+        return told
+
+    async def report_outcome(
+        self, caller: Caller, *, key: str, decision_id: UUID, report: bytes | Mapping[str, object]
+    ) -> Recorded:
+        """Record what became of a loan; a later report stands beside the earlier ones.
+
+        Raises
+        ------
+        ForbiddenError, NotFoundError, ApplicationError, KeyReusedError, InFlightError, UnavailableError
+            As they say.
+        """
+        allow(caller, "outcome.report")
+        check_key(key)
+        refuse_card_data(report)
+        told = read_report(report)
+        stored = await self.found(caller, decision_id, needed="outcome.report")
+        at = self._sources.now()
+        decided_on = record_of(stored)["decided_at"][:10]
+        if not decided_on <= told.observed_on.isoformat() <= at.date().isoformat():
+            raise report_error("observed_on", "wanted a day from that of the decision to today")
+        act, answer = self._reported(caller, stored, told, at=at)
+        payload = sha256(encode([str(decision_id), told.status, told.observed_on.isoformat()])).digest()
+        request = request_of(self.sealer, caller, OUTCOMES, key, payload)
+        return await self._recorder.record(
+            Submission((act,), partial(with_receipt, encode_in_order(answer)), request, 201)
+        )
+
+    def _reported(
+        self, caller: Caller, stored: StoredDecision, told: Report, *, at: datetime
+    ) -> tuple[Act, dict[str, str]]:
+        """Give the act of a report, and what is answered of it."""
+        report_id = self._sources.new_id(at)
+        answer = {
+            "report_id": str(report_id),
+            "decision_id": str(stored.decision_id),
+            "status": told.status,
+            "observed_on": told.observed_on.isoformat(),
+            "reported_at": time_text(at),
+        }
+        body = {"schema": "obligor/outcome/1", "client_id": caller.client_id, **answer}
+        rows: tuple[Row, ...] = (OutcomeRow(report_id, stored.decision_id, told.status, told.observed_on),)
+        if self._listeners.want(stored.client_id, OUTCOME_REPORTED):
+            rows += (outcome_reported(answer, stored, event_id=self._sources.new_id(at), at=at),)
+        return Act("outcome", at, caller.by, str(report_id), encode(body), self._sources.salt(), rows), answer
+
+    async def outcomes(self, caller: Caller, decision_id: UUID) -> list[dict[str, Any]]:
+        """Give what was reported of a decision, in the order in which it was recorded."""
+        stored = await self.found(caller, decision_id)
+        rows = await self._archive.outcomes(decision_id, client_id=stored.client_id)
+        return [
+            {"report_id": str(it.report_id), "status": it.status, "observed_on": it.observed_on.isoformat()}
+            for it in rows
+        ]
+
+    async def found(self, caller: Caller, decision_id: UUID, *, needed: str = "decision.read") -> StoredDecision:
+        """Find a decision as it is kept, for a caller with the permission that is needed.
+
+        Raises
+        ------
+        ForbiddenError, NotFoundError
+            As they say; of another client's decision there is none.
+        """
+        own = allow(caller, needed).own
+        stored = await self._archive.decision(decision_id, client_id=caller.client_id if own else None)
+        if stored is None or (own and stored.client_id != caller.client_id):
+            raise NotFoundError("there is no such decision")
+        return stored
