@@ -174,6 +174,7 @@ async def _open_parts(
         gate_deadline_s=asked.deadline_s,
         listeners=webhooks.listeners,
         sealer=sealer,
+        journal=journal,
     )
     identity = open_identity(store, os.environ)
     authenticator = Authenticator(

@@ -19,6 +19,7 @@ import msgspec
 
 from obligor.core.errors import (
     InvalidInputError,
+    LimitedError,
     NotFoundError,
     ObligorError,
     TooLargeError,
@@ -40,6 +41,7 @@ from obligor.serving.events import DECISION_MADE, OUTCOME_REPORTED, Listeners, d
 from obligor.serving.gates import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating, hides_from_receipts
 from obligor.serving.opening import Opener
 from obligor.serving.pace import Pace
+from obligor.serving.probing import Probing
 from obligor.serving.records import gates_json, record_bytes, told_of
 from obligor.serving.reports import read_report, report_error
 from obligor.serving.sealed import Sealed, named, named_in_bulk
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from obligor.serving.acts import Archive, Caller, PromptRecorder, Row, Search, StoredDecision, SubjectKeyRow
     from obligor.serving.gates import Gate, Judged
     from obligor.serving.meter import Meter
+    from obligor.serving.probing import Asked
     from obligor.serving.records import Told
     from obligor.serving.releases import Assessment, Release, Releases
     from obligor.serving.sealed import Sealer
@@ -104,6 +107,7 @@ class DecisionService:
         gate_deadline_s: float = DEADLINE_S,
         listeners: Listeners | None = None,
         sealer: Sealer | None = None,
+        probing: Probing | None = None,
     ) -> None:
         """Without a ``sealer`` records hold personal fields in the clear, as they once did; ``obligor serve`` has one."""
         self._gating = Gating({"pci": CardData(), **gates}, deadline_s=gate_deadline_s)
@@ -116,6 +120,7 @@ class DecisionService:
         self._listeners = listeners or Listeners()
         self.tries = Pace()
         """How often each client may simulate."""
+        self.probing = probing or Probing()
         self.sealer = sealer
         self.opener = Opener(sealer, recorder, sources)
 
@@ -135,14 +140,16 @@ class DecisionService:
 
         Raises
         ------
-        ForbiddenError, ApplicationError, KeyReusedError, InFlightError, UnavailableError
+        ForbiddenError, ApplicationError, LimitedError, KeyReusedError, InFlightError, UnavailableError
             As they say.
         """
         started = perf_counter()
         release, at, read = self._begin(caller, key, application)
         was_read = perf_counter()
+        asked = self.probing.asked(caller.client_id, release, read)
+        self.probing.check(asked)
         judged = await self._gating.judge(read, release.profile, at=at) if release.asks else NOT_JUDGED
-        decided = self._decide(caller, release, read, at=at, key=key, judged=judged)
+        decided = self._decide(caller, release, asked, at=at, key=key, judged=judged)
         times = _Times(started, was_read, perf_counter())
         return self._done(decided, times, await self._recorder.record(self._submission(caller, decided)))
 
@@ -150,6 +157,8 @@ class DecisionService:
         self, caller: Caller, *, key: str, application: bytes | Mapping[str, object]
     ) -> Recording | None:
         """Decide as ``decide`` does, with nothing to wait for but the recorder; none where a gate must be waited for.
+
+        None as well where a limit is reached: the long way refuses then, and tells.
 
         Raises
         ------
@@ -159,10 +168,13 @@ class DecisionService:
         started = perf_counter()
         release, at, read = self._begin(caller, key, application)
         was_read = perf_counter()
+        asked = self.probing.asked(caller.client_id, release, read)
+        if self.probing.holds_up(asked):
+            return None  # the long way refuses it, or looks closely
         judged = self._gating.at_once(read, release.profile, at=at) if release.asks else NOT_JUDGED
         if judged is None:
             return None
-        decided = self._decide(caller, release, read, at=at, key=key, judged=judged)
+        decided = self._decide(caller, release, asked, at=at, key=key, judged=judged)
         times = _Times(started, was_read, perf_counter())
         return Recording(self._recorder.submit(self._submission(caller, decided)), partial(self._done, decided, times))
 
@@ -193,7 +205,14 @@ class DecisionService:
             if isinstance(judged, ObligorError):
                 results.append(judged)
                 continue
-            one = self._decide(caller, release, read, at=at, key=key, route=BULK, judged=judged)
+            asked = self.probing.asked(caller.client_id, release, read)
+            try:
+                self.probing.check(asked)
+            except LimitedError as error:
+                results.append(error)
+                continue
+            one = self._decide(caller, release, asked, at=at, key=key, route=BULK, judged=judged)
+            self.probing.made(asked)  # at once, or a thousand on one person would be let in together
             self._meter.stage("score", one.score_s)
             results.append(one)
             await asyncio.sleep(0)
@@ -204,11 +223,17 @@ class DecisionService:
         decided = [it for it in results if isinstance(it, _Decided)]
         payload = sha256(b"".join(map(_fingerprint, applications, reads, results))).digest()
         request = self.request_of(caller, BULK, key, payload)
-        recorded = await self._recorder.record(Submission(acts, respond, request))
-        if not recorded.replayed:
+        is_new = False
+        try:
+            recorded = await self._recorder.record(Submission(acts, respond, request))
+            is_new = not recorded.replayed
+        finally:
             for it in decided:
-                self._count(it.assessment)
-                self._know_kept(it)
+                if is_new:
+                    self._count(it.assessment)
+                    self._know_kept(it)
+                else:
+                    self.probing.unmade(it.asked)
         return _answering(recorded, named_in_bulk(recorded.response, [it.application_id for it in decided]))
 
     def simulate(self, caller: Caller, application: bytes | Mapping[str, object]) -> dict[str, Any]:
@@ -220,11 +245,13 @@ class DecisionService:
             As they say.
         """
         allow(caller, "decision.simulate")
-        self.tries.take(caller.client_id)
+        self.tries.take(caller.client_id, told="too many simulations of this client")
         release = self._releases.current
         at = self._sources.now()
-        assessment = release.assess(_read(release, application), at=at)  # no gate is asked of a try
-        told = answered(assessment.to_plain())
+        asked = self.probing.asked(caller.client_id, release, _read(release, application))
+        self.probing.check(asked)
+        told = answered(release.assess(asked.application, at=at).to_plain())  # no gate is asked of a try
+        self.probing.made(asked)
         return {"simulated": True, "decided_at": time_text(at)} | told | {"pins": release.pins}
 
     async def decision(self, caller: Caller, decision_id: UUID) -> dict[str, Any]:
@@ -376,14 +403,14 @@ class DecisionService:
         self,
         caller: Caller,
         release: Release,
-        read: Application,
+        asked: Asked,
         *,
         at: datetime,
         key: str,
         route: str = DECISIONS,
         judged: Judged = NOT_JUDGED,
     ) -> _Decided:
-        started = perf_counter()
+        started, read = perf_counter(), asked.application
         assessment = release.assess(read, at=at, results=judged.results)
         score_s = perf_counter() - started
         row_id, application_id = self._sources.new_id(at), release.application_id(read)
@@ -414,7 +441,15 @@ class DecisionService:
         rows = self._rows(caller, kept, told, row_id, assessment, at)
         act = Act("decision", at, caller.by, decision_id, record, self._sources.salt(), rows)
         return _Decided(
-            act, encode_in_order(told), key_kept, input_sha256.digest(), assessment, score_s, application_id, kept.rows
+            act,
+            encode_in_order(told),
+            key_kept,
+            input_sha256.digest(),
+            assessment,
+            score_s,
+            application_id,
+            kept.rows,
+            asked,
         )
 
     def _rows(
@@ -448,6 +483,7 @@ class DecisionService:
         if not recorded.replayed:
             self._count(decided.assessment)
             self._know_kept(decided)
+            self.probing.made(decided.asked)
         return _answering(recorded, named(recorded.response, decided.application_id))
 
     def _submission(self, caller: Caller, decided: _Decided) -> Submission:
@@ -530,6 +566,7 @@ class _Decided(NamedTuple):
     score_s: float
     application_id: str | None
     keys: tuple[SubjectKeyRow, ...]
+    asked: Asked
 
 
 def _read(release: Release, application: bytes | Mapping[str, object], *, place: int | None = None) -> Application:
