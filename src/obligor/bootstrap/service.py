@@ -235,9 +235,9 @@ def _asides(url: str, settings: Settings, parts: _Parts, telemetry: Telemetry) -
 
     store, screening, webhooks = parts.store, parts.screening, parts.webhooks
     meter, journal = telemetry.meter, telemetry.journal
+    yield _follow_keys(follow(url, API_KEYS), parts.authenticator)
     followed: Mapping[str, Callable[[], Awaitable[None]]] = {
         RELEASES: partial(take_newest, store, parts.releases, meter),
-        API_KEYS: _forgetting(parts.authenticator),
         ERASURES: _forgetting_erased(store, parts.sealer),
         KEYRINGS: _turning(store, settings, parts.sealer),
         WEBHOOKS: webhooks.look,
@@ -279,11 +279,13 @@ async def _follow(notices: AsyncIterator[str | None], look: Callable[[], Awaitab
             journal.failed("follow_failed", error, level="warning")
 
 
-def _forgetting(authenticator: Authenticator) -> Callable[[], Awaitable[None]]:
-    async def forget() -> None:
-        authenticator.forget()
-
-    return forget
+async def _follow_keys(notices: AsyncIterator[str | None], authenticator: Authenticator) -> None:
+    """Forget who was let in when a key has changed; look again, one request of each caller, where one may have."""
+    async for notice in notices:
+        if notice is None:
+            authenticator.doubt()
+        else:
+            authenticator.forget()
 
 
 def _forgetting_erased(store: Store, sealer: Sealer) -> Callable[[], Awaitable[None]]:

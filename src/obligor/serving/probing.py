@@ -4,9 +4,9 @@ Two things are counted of what was decided or simulated, by each process. Of one
 asks; a person is known here by a keyed hash alone. And of one client only so many applications in an hour may be alike: of what
 the card and the policy read, one or two fields differ, and nothing else. Copies are not alike: they tell nothing new.
 
-To compare costs more than to look a person up, so one application in sixteen is compared, by chance, and counts for sixteen. Once a
-client has none left, each of its applications is compared before it is decided on: those that are alike are refused, and all
-others go on.
+To compare costs more than to look a person up, so one application in sixteen is compared, by chance, and counts for sixteen.
+Once a client has none left, each of its applications is compared before it is decided on: those that are alike are refused, and
+all others go on.
 
 An explanation needs no limit of its own: there is one of each decision, and it says the same however often it is read.
 """
