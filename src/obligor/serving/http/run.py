@@ -53,7 +53,7 @@ class HttpServer(uvicorn.Server):
     """Uvicorn, which says that it will stop before it stops."""
 
     def __init__(
-        self, config: uvicorn.Config, *, seats: Seats, notice_seconds: float, listening: Callable[[], None]
+        self, config: uvicorn.Config, *, seats: Seats, notice_seconds: float, listening: Callable[[int], None]
     ) -> None:
         super().__init__(config)
         self._listening = listening
@@ -77,7 +77,7 @@ class HttpServer(uvicorn.Server):
         """
         self._sockets = sockets or self._bound()
         await super().startup(self._sockets)
-        self._listening()
+        self._listening(self.port)
         gc.collect()
         gc.freeze()
         gc.set_threshold(_NEW_OBJECTS, 20, 100)
@@ -126,12 +126,12 @@ def make_server(
     limits: RunLimits = RunLimits(),
     encryption: Encryption | None = None,
     hot: Hot | None = None,
-    listening: Callable[[], None] = lambda: None,
+    listening: Callable[[int], None] = lambda _: None,
 ) -> HttpServer:
     """Make the server of an application; ``await server.serve()`` runs it until SIGTERM or SIGINT.
 
     Decisions are made where they arrive by ``hot``, and go to the application only where there is none, or where it cannot.
-    ``listening`` is called once the port is open.
+    ``listening`` is called once the port is open, with its number.
 
     Raises
     ------
