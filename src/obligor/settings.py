@@ -158,6 +158,24 @@ def _columns(environ: Mapping[str, str], name: str, known: tuple[str, ...]) -> d
 
 
 @dataclass(frozen=True, slots=True)
+class ProbingSettings:
+    """How often one person may be decided on, and how many applications of one client may be alike; 0 lifts a limit."""
+
+    subject_daily: int
+    """Decisions and simulations of one person (``OBLIGOR_SUBJECT_DAILY``, by default 50)."""
+    alike_hourly: int
+    """Applications of one client that are alike (``OBLIGOR_ALIKE_HOURLY``, by default 1000)."""
+
+
+def read_probing_settings(environ: Mapping[str, str]) -> ProbingSettings:
+    """Read what the environment says of who tries too much."""
+    return ProbingSettings(
+        subject_daily=_whole(environ, "OBLIGOR_SUBJECT_DAILY", default=50, least=0),
+        alike_hourly=_whole(environ, "OBLIGOR_ALIKE_HOURLY", default=1000, least=0),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LawSettings:
     """What of the law binds this lender, and what its notices are written with."""
 

@@ -70,7 +70,7 @@ def test_verify_says_sound_and_what_it_cannot_see(deployment: Deployment) -> Non
     assert (done.exit_code, done.stdout) == (0, "")
     told = deployment.said("audit", "verify", "--json")
     assert (told["sound"], told["size"], told["findings"]) == (True, 30, [])
-    assert told["cautions"][0].startswith("no anchors were given")
+    assert told["cautions"][0].startswith("no checkpoint of an anchor was given")
 
 
 def test_verify_exits_1_and_names_the_first_wrong_leaf(deployment: Deployment) -> None:

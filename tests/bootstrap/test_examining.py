@@ -62,6 +62,19 @@ def test_the_doctor_says_a_line_for_each_check_and_exits_0() -> None:
 
 
 @pytest.mark.usefixtures("decisions")
+def test_a_signing_key_that_others_may_read_is_one_broken_check_among_all(day: tuple[Path, str, list[str]]) -> None:
+    path = day[0] / "keys" / "audit-ed25519.pem"
+    path.chmod(0o644)
+    try:
+        checks = _checks(done := _run("doctor", "--json"))
+    finally:
+        path.chmod(0o600)
+    assert done.exit_code == 1
+    assert [name for name, it in checks.items() if it["verdict"] == "broken"] == ["key"]
+    assert "others may read this key" in json.dumps(checks["key"])
+
+
+@pytest.mark.usefixtures("decisions")
 def test_the_doctor_says_the_same_as_json() -> None:
     done = _run("doctor", "--json")
     assert done.exit_code == 0

@@ -21,6 +21,7 @@ from obligor.bootstrap.service import _Readiness
 from obligor.bootstrap.store import open_store
 from obligor.cli.main import cli
 from obligor.core.errors import ClashError, ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
+from obligor.governance.audit.standalone.verify import check_bundle
 from obligor.serving.events import Listeners
 from obligor.serving.meter import NoMeter
 from obligor.serving.releases import Releases
@@ -152,6 +153,16 @@ def test_what_was_acknowledged_is_told_for_ever_and_wrong_for_whoever_does_not_k
     (told,) = known["acknowledged"]
     assert (told["kind"], told["first_index"], told["times"]) == ("rolled-back", restored.kept, 2)
     assert not restored.verify("--acknowledged", str(leaf - 1))["sound"]
+
+
+def test_a_bundle_of_a_log_that_was_set_back_tells_whoever_verifies_it_alone(restored: Restored) -> None:
+    leaf = restored.said("bob", "audit", "acknowledge", restored.proposal())["leaf_index"]
+    bundle = str(restored.folder / "acts.zip")
+    period = ("--from", "2020-01-01", "--to", "2036-01-01", "--purpose", "after the restore")
+    done = restored.run("ada", "audit", "export", bundle, *period)
+    assert done.exit_code == 0, done.output
+    told = "\n".join(check_bundle(bundle, restored.key.verifier.text()))
+    assert f"note   leaf {leaf}: person:bob acknowledged that the log was set back to {restored.kept} leaves" in told
 
 
 def test_the_log_that_goes_on_past_what_was_lost_still_verifies_and_a_rewrite_of_it_does_not(

@@ -110,7 +110,15 @@ def test_an_xml_list_says_its_own_day(tmp_path: Path) -> None:
         read_ofac(as_xml(tmp_path), published=date(2026, 11, 21))
     path = tmp_path / "other.xml"
     path.write_bytes(XML.encode("utf-16"))
-    with pytest.raises(ScreeningError, match="is not UTF-8"):
+    with pytest.raises(ScreeningError, match=r"^other\.xml: is not UTF-8"):
+        read_ofac(path)
+
+
+@pytest.mark.parametrize("content", [b"<a/>", b"<sdnList>", XML.replace("<uid>1005</uid>", "<uid>1001</uid>").encode()])
+def test_an_xml_list_that_is_refused_is_named_as_it_was_given(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.xml"
+    path.write_bytes(content)
+    with pytest.raises(ScreeningError, match=r"^broken\.xml: (?!list)"):
         read_ofac(path)
 
 

@@ -156,12 +156,50 @@ def test_a_checked_key_is_believed_for_half_a_minute_and_no_longer() -> None:
     async def run() -> None:
         for _ in range(100):
             await it.ask(new.text)
-        it.ticks += 29.9
+        it.ticks += 19.9
         await it.ask(new.text)
         assert len(it.store.asked) == 1
         it.store.rows[new.kept.key_id] = row_of(new, revoked_at=it.at)
-        it.ticks += 0.2
+        it.ticks += 10.2
+        assert it.inner.known(f"Bearer {new.text}") is None
         await refusal(it.ask(new.text))
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("doubted", [False, True], ids=["when it grows old", "when something may have changed"])
+def test_one_request_looks_again_while_the_others_go_on(doubted: bool) -> None:  # noqa: FBT001
+    """Or all that come together would, and each would be answered the slow way."""
+    new = new_key()
+    it, header = door(new), f"Bearer {new.text}"
+
+    async def run() -> None:
+        await it.ask(new.text)
+        if doubted:
+            it.inner.doubt()
+        else:
+            it.ticks += 20.1
+        known = [it.inner.known(header) for _ in range(100)]
+        assert [caller is None for caller in known] == [True] + [False] * 99
+        await it.ask(new.text)
+        assert len(it.store.asked) == 2
+        assert all(it.inner.known(header) for _ in range(100))
+        it.ticks += 19.8
+        assert all(it.inner.known(header) for _ in range(100))
+
+    asyncio.run(run())
+
+
+def test_whoever_looks_again_at_a_key_that_was_revoked_ends_it_for_all() -> None:
+    new = new_key()
+    it, header = door(new), f"Bearer {new.text}"
+
+    async def run() -> None:
+        await it.ask(new.text)
+        it.store.rows[new.kept.key_id] = row_of(new, revoked_at=it.at)
+        it.inner.doubt()
+        await refusal(it.ask(new.text))
+        assert it.inner.known(header) is None
 
     asyncio.run(run())
 

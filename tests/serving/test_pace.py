@@ -25,7 +25,7 @@ class Clock:
 def taken(pace: Pace, client: str = "one", *, most: int = 10_000) -> int:
     for count in range(most):
         try:
-            pace.take(client)
+            pace.take(client, told="too many")
         except LimitedError:
             return count
     return most
@@ -48,7 +48,7 @@ def test_who_waits_as_long_as_told_may_try_again_and_others_never_wait() -> None
     pace = Pace(5, 2.0, monotonic=clock)
     assert taken(pace) == 5
     with pytest.raises(LimitedError) as told:
-        pace.take("one")
+        pace.take("one", told="too many")
     assert taken(pace, "two") == 5
     clock.at += told.value.retry_after
     assert taken(pace) == 1
@@ -59,7 +59,7 @@ def test_who_waits_as_long_as_told_may_try_again_and_others_never_wait() -> None
 def test_a_flood_of_names_does_not_grow_the_memory() -> None:
     pace = Pace(5, 2.0, most_kept=10)
     for at in range(100):
-        pace.take(f"client-{at}")
+        pace.take(f"client-{at}", told="too many")
     assert len(pace._free_at) == 10
 
 
@@ -90,7 +90,7 @@ def test_ten_thousand_near_identical_simulations_of_one_client_are_held_up_whate
 def test_a_service_has_a_limit_unless_told_otherwise() -> None:
     service = house().door.service
     for _ in range(TRIES):
-        service.tries.take(KEYS["one"].client_id)
+        service.tries.take(KEYS["one"].client_id, told="too many")
 
     def go_on() -> None:
         for _ in range(TRIES):

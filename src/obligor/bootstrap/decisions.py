@@ -12,7 +12,7 @@ from obligor.bootstrap.gates import open_gates, open_screening
 from obligor.bootstrap.privacy import open_sealer
 from obligor.bootstrap.releases import demonstration, put_in_force
 from obligor.bootstrap.webhooks import open_listeners
-from obligor.settings import read_author, read_gate_settings
+from obligor.settings import read_author, read_gate_settings, read_probing_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from obligor.serving.deciding import DecisionService
     from obligor.serving.events import Listeners
     from obligor.serving.gates import Gate
+    from obligor.serving.journal import Telling
     from obligor.serving.meter import Meter
     from obligor.serving.register import Register
     from obligor.serving.releases import Release, Releases
@@ -87,11 +88,16 @@ def make_decisions(
     gate_deadline_s: float,
     listeners: Listeners,
     sealer: Sealer,
+    journal: Telling | None = None,
 ) -> Decisions:
     """Build the use cases over an open store."""
     from obligor.serving.auditing import AuditLog
     from obligor.serving.deciding import DecisionService
+    from obligor.serving.journal import NoJournal
+    from obligor.serving.probing import Probing
     from obligor.serving.register import Register
+
+    limits = read_probing_settings(os.environ)
 
     service = DecisionService(
         releases=releases,
@@ -102,6 +108,7 @@ def make_decisions(
         gate_deadline_s=gate_deadline_s,
         listeners=listeners,
         sealer=sealer,
+        probing=Probing(limits, meter, journal or NoJournal()),
     )
     register = Register(
         archive=store.archive,

@@ -51,12 +51,12 @@ def examine_store(
     """
     from obligor.adapters.store.migrating import NEWEST
     from obligor.governance.audit.doctor import Surroundings, examine
-    from obligor.security.signing import Verifier, read_signing_key
+    from obligor.security.signing import Verifier, read_verifier
     from obligor.serving.replays import Replays
 
     settings = service_settings()
     canaries = () if canary is None else _read_canaries(canary)
-    verifier = Verifier(parse_verifier_key(key) if key else read_signing_key(settings.audit_key).verifier)
+    verifier = Verifier(parse_verifier_key(key)) if key else read_verifier(settings.audit_key)
     reached = _reach(settings)  # before the store is looked at, which may grow meanwhile
     with _opened(settings) as store:
         replays = Replays(store.artefact, _unsealing(store, settings))
@@ -151,7 +151,10 @@ def _tell_release(store: PostgresExamination, verifier: Verifier) -> str:
 
 
 def _tell_key(path: Path, name: str) -> str:
-    """Name the signing key, which was read, and which only its owner may replace."""
+    """Name the signing key, which only its owner may read, or replace."""
+    from obligor.security.private_files import read_private
+
+    read_private(path)
     mode = path.parent.stat().st_mode
     if mode & _WRITABLE_BY_OTHERS:
         raise InvalidInputError(f"{path.parent}: others may write here (mode {mode & 0o777:04o}), and replace the key")

@@ -97,9 +97,11 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         telemetry = stack.enter_context(open_telemetry(os.environ, stream=sys.stderr.buffer))
         parts = await _open_parts(stack, url, settings, telemetry, beginning=partial(begin, made=made, say=say))
         door, readiness = _open_door(parts, telemetry), _Readiness(parts.store, parts.releases)
+        grpc = await _open_grpc(door, doors, telemetry.tracing)
+        if grpc is not None:
+            doors = replace(doors, grpc_port=grpc.port)
         greet = partial(_greet, say, telemetry.journal, doors, parts.releases)
         server = _open_server(door, doors, telemetry.tracing, listening=greet)
-        grpc = await _open_grpc(door, doors, telemetry.tracing)
         asides = [asyncio.create_task(it) for it in _asides(url, settings, parts, telemetry)]
         beside = None if grpc is None else asyncio.create_task(_run_beside(grpc, readiness, door.seats))
         try:
@@ -116,9 +118,10 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             telemetry.journal.tell("stopped")
 
 
-def _greet(say: Callable[[str], None], journal: Telling, doors: Doors, releases: Releases) -> None:
-    say(_welcome(doors, releases.current))
-    journal.tell("started", version=__version__, port=doors.port, release=releases.current.number)
+def _greet(say: Callable[[str], None], journal: Telling, doors: Doors, releases: Releases, port: int) -> None:
+    """Say where the doors are; ``port`` is the one that REST got."""
+    say(_welcome(replace(doors, port=port), releases.current))
+    journal.tell("started", version=__version__, port=port, release=releases.current.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +178,7 @@ async def _open_parts(
         gate_deadline_s=asked.deadline_s,
         listeners=webhooks.listeners,
         sealer=sealer,
+        journal=journal,
     )
     identity = open_identity(store, os.environ)
     authenticator = Authenticator(
@@ -211,7 +215,7 @@ def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
     )
 
 
-def _open_server(door: Door, doors: Doors, tracing: Tracing | None, *, listening: Callable[[], None]) -> HttpServer:
+def _open_server(door: Door, doors: Doors, tracing: Tracing | None, *, listening: Callable[[int], None]) -> HttpServer:
     """Make the REST door; where somebody wants spans, every request goes through them, and none past the framework."""
     from obligor.serving.http import Hot, allow_open_files, make_app, make_server
     from obligor.serving.tracing import traced
@@ -235,9 +239,9 @@ def _asides(url: str, settings: Settings, parts: _Parts, telemetry: Telemetry) -
 
     store, screening, webhooks = parts.store, parts.screening, parts.webhooks
     meter, journal = telemetry.meter, telemetry.journal
+    yield _follow_keys(follow(url, API_KEYS), parts.authenticator)
     followed: Mapping[str, Callable[[], Awaitable[None]]] = {
         RELEASES: partial(take_newest, store, parts.releases, meter),
-        API_KEYS: _forgetting(parts.authenticator),
         ERASURES: _forgetting_erased(store, parts.sealer),
         KEYRINGS: _turning(store, settings, parts.sealer),
         WEBHOOKS: webhooks.look,
@@ -279,11 +283,13 @@ async def _follow(notices: AsyncIterator[str | None], look: Callable[[], Awaitab
             journal.failed("follow_failed", error, level="warning")
 
 
-def _forgetting(authenticator: Authenticator) -> Callable[[], Awaitable[None]]:
-    async def forget() -> None:
-        authenticator.forget()
-
-    return forget
+async def _follow_keys(notices: AsyncIterator[str | None], authenticator: Authenticator) -> None:
+    """Forget who was let in when a key has changed; look again, one request of each caller, where one may have."""
+    async for notice in notices:
+        if notice is None:
+            authenticator.doubt()
+        else:
+            authenticator.forget()
 
 
 def _forgetting_erased(store: Store, sealer: Sealer) -> Callable[[], Awaitable[None]]:

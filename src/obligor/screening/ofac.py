@@ -52,7 +52,11 @@ def read_ofac(path: Path, *, published: date | None = None) -> ListSnapshot:
     """
     main = _main_file(path)
     if _stem(main)[1] == "xml":
-        return _from_xml(_content(main), published)
+        data = _content(main)
+        try:
+            return _from_xml(data, published)
+        except ScreeningError as error:
+            raise ScreeningError(f"{main.name}: {error.message.removeprefix('list: ')}", hint=error.hint) from error
     return _from_csv(main, published)
 
 
@@ -159,14 +163,14 @@ def _entry_of_row(row: list[str], aliases: Mapping[str, list[str]], more: Mappin
 def _from_xml(data: bytes, published: date | None) -> ListSnapshot:
     root = _parsed(data)
     if root.tag != "sdnList":
-        raise ScreeningError(f"sdn.xml: begins with <{root.tag[:40]}>; wanted <sdnList>")
+        raise ScreeningError(f"begins with <{root.tag[:40]}>; wanted <sdnList>")
     entries = tuple(_entry_of_node(node) for node in root.iter("sdnEntry"))
     said = _text(root.find("publshInformation"), "Record_Count")
     if said != str(len(entries)):
-        raise ScreeningError(f"sdn.xml: has {len(entries)} entries and says {said[:20]!r}; is it whole?")
+        raise ScreeningError(f"has {len(entries)} entries and says {said[:20]!r}; is it whole?")
     day = _day(_text(root.find("publshInformation"), "Publish_Date"))
     if published not in (None, day):
-        raise ScreeningError(f"sdn.xml: was published on {day}, not on {published}")
+        raise ScreeningError(f"was published on {day}, not on {published}")
     return ListSnapshot(SOURCE, day, entries)
 
 
@@ -175,13 +179,13 @@ def _parsed(data: bytes) -> ET.Element:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ScreeningError("sdn.xml: is not UTF-8") from error
+        raise ScreeningError("is not UTF-8") from error
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise ScreeningError("sdn.xml: declares a document type; wanted none")
+        raise ScreeningError("declares a document type; wanted none")
     try:
         root = ET.fromstring(text)  # noqa: S314  declares no entity, see above
     except ET.ParseError as error:
-        raise ScreeningError(f"sdn.xml: is no XML, line {error.position[0]}") from error
+        raise ScreeningError(f"is no XML, line {error.position[0]}") from error
     for node in root.iter():  # the address of the name space has changed over the years, the names in it have not
         node.tag = node.tag.rpartition("}")[2]
     return root
@@ -193,7 +197,7 @@ def _entry_of_node(node: ET.Element) -> Entry:
     for alias in node.iterfind("akaList/aka"):
         category = _text(alias, "category")
         if category not in ("strong", "weak"):
-            raise ScreeningError(f"sdn.xml: entry {uid[:20]}: an alias is {category[:20]!r}; wanted strong or weak")
+            raise ScreeningError(f"entry {uid[:20]}: an alias is {category[:20]!r}; wanted strong or weak")
         names.append((_whole_name(alias), category))
     born = tuple(parse_listed(_text(it, "dateOfBirth")) for it in node.iterfind("dateOfBirthList/dateOfBirthItem"))
     programmes = tuple(it.text.strip() for it in node.iterfind("programList/program") if it.text)
@@ -213,7 +217,7 @@ def _day(text: str) -> date:
     try:
         return datetime.strptime(text, "%m/%d/%Y").date()  # noqa: DTZ007  a day of publication has no zone
     except ValueError as error:
-        raise ScreeningError(f"sdn.xml: Publish_Date {text[:20]!r}; wanted one such as 11/24/2026") from error
+        raise ScreeningError(f"Publish_Date {text[:20]!r}; wanted one such as 11/24/2026") from error
 
 
 def _entry(

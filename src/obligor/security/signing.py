@@ -95,15 +95,36 @@ def open_signing_key(path: Path, *, name: str | None = None) -> SigningKey:
     """
     with disk_trouble(str(path)):
         private = _parsed(path, private_file(path, _new))
-    fingerprint = hashlib.sha256(private.public_key().public_bytes_raw()).hexdigest()
-    return SigningKey(name or f"obligor-{fingerprint[:16]}", private)
+    return _named(private, name)
+
+
+def read_verifier(path: Path) -> Verifier:
+    """Read what verifies by a signing key that must be there, whoever else may read its file: to look, and sign nothing.
+
+    Raises
+    ------
+    InvalidInputError
+        Where there is none, or it is not an Ed25519 key.
+    """
+    _need(path)
+    with disk_trouble(str(path)):
+        return Verifier(_named(_parsed(path, path.read_bytes())).verifier)
 
 
 def read_signing_key(path: Path, *, name: str | None = None) -> SigningKey:
     """Read a signing key that must be there."""
+    _need(path)
+    return open_signing_key(path, name=name)
+
+
+def _need(path: Path) -> None:
     if not path.exists():
         raise InvalidInputError(f"{path}: there is no such signing key", hint="where it is not kept here, name --key")
-    return open_signing_key(path, name=name)
+
+
+def _named(private: Ed25519PrivateKey, name: str | None = None) -> SigningKey:
+    fingerprint = hashlib.sha256(private.public_key().public_bytes_raw()).hexdigest()
+    return SigningKey(name or f"obligor-{fingerprint[:16]}", private)
 
 
 def _new() -> bytes:

@@ -99,6 +99,8 @@ class _Found:
 class _Verified:
     caller: Caller
     fresh_until: float
+    renew_from: float
+    """From when on one request looks again, while the others go on: or all would at once, and wait for it."""
 
 
 class Authenticator:
@@ -123,6 +125,7 @@ class Authenticator:
         self._known: dict[str, _Found] = {}
         self._nobody: dict[str, _Found] = {}  # apart, so that a flood of unknown ids pushes no known one out
         self._looking: dict[str, asyncio.Task[_Found]] = {}
+        self._renewing: set[bytes] = set()
         self._generation = 0
 
     async def authenticate(self, header: str | None, *, peer: str) -> Caller:
@@ -140,25 +143,49 @@ class Authenticator:
         if header is None or len(header) > _MOST_HEADER:
             raise self._refusal("malformed" if header else "missing")
         proof = sha256(header.encode("utf-8", "replace")).digest()
-        return self._seen(proof) or await self._verify(header, proof, peer=peer)
+        seen = self._seen(proof)
+        if seen is not None and self._monotonic() < seen.renew_from:
+            return seen.caller
+        try:
+            return await self._verify(header, proof, peer=peer)
+        finally:
+            self._renewing.discard(proof)
 
     def known(self, header: str) -> Caller | None:
         """Find the caller by a header that was checked a moment ago; none where it must be looked at."""
-        return self._seen(sha256(header.encode("utf-8", "replace")).digest())
+        proof = sha256(header.encode("utf-8", "replace")).digest()
+        seen = self._seen(proof)
+        if seen is None:
+            return None
+        if self._monotonic() >= seen.renew_from and proof not in self._renewing:
+            self._renewing.add(proof)
+            return None
+        return seen.caller
 
-    def _seen(self, proof: bytes) -> Caller | None:
+    def _seen(self, proof: bytes) -> _Verified | None:
         seen = self._verified.get(proof)
         if seen is not None and self._monotonic() < seen.fresh_until and self._now() < seen.caller.expires_at:
-            return seen.caller
+            return seen
         return None
 
     def forget(self) -> None:
         """Believe nothing any more that was checked: some key has changed."""
+        self.doubt()
+        self._verified = {proof: _Verified(it.caller, -inf, -inf) for proof, it in self._verified.items()}
+
+    def doubt(self) -> None:
+        """Look again at what was checked, at the next request of each caller: some key may have changed unheard."""
         self._generation += 1
         self._known.clear()
         self._nobody.clear()
         self._looking.clear()
-        self._verified = {proof: _Verified(it.caller, -inf) for proof, it in self._verified.items()}
+        self._verified = {proof: _Verified(it.caller, it.fresh_until, -inf) for proof, it in self._verified.items()}
+
+    def _verified_now(self, caller: Caller, fresh_until: float) -> _Verified:
+        return _Verified(caller, fresh_until, self._renew_from(fresh_until))
+
+    def _renew_from(self, fresh_until: float) -> float:
+        return fresh_until - self._limits.lifetime_s / 3
 
     async def _verify(self, header: str, proof: bytes, *, peer: str) -> Caller:
         text = header[len(_SCHEME) :] if header[: len(_SCHEME)].lower() == _SCHEME else ""
@@ -181,7 +208,7 @@ class Authenticator:
             raise self._refusal(why)
         caller = Caller(found.key.client_id, found.key.key_id, found.key.scopes, found.key.expires_at)
         if generation == self._generation:
-            _keep(self._verified, proof, _Verified(caller, found.fresh_until), most=self._limits.most_kept)
+            _keep(self._verified, proof, self._verified_now(caller, found.fresh_until), most=self._limits.most_kept)
         return caller
 
     async def _verify_token(self, tokens: Tokens, text: str, proof: bytes) -> Caller:
@@ -193,7 +220,7 @@ class Authenticator:
             self._verified.pop(proof, None)
             raise self._refusal(_known_reason(error.why)) from None
         if generation == self._generation:
-            _keep(self._verified, proof, _Verified(caller, fresh_until), most=self._limits.most_kept)
+            _keep(self._verified, proof, self._verified_now(caller, fresh_until), most=self._limits.most_kept)
         return caller
 
     def _hold_up(self, attempt: tuple[str, str]) -> None:
@@ -206,7 +233,7 @@ class Authenticator:
 
     async def _find(self, key_id: str) -> _Found:
         found = self._known.get(key_id) or self._nobody.get(key_id)
-        if found is not None and self._monotonic() < found.fresh_until:
+        if found is not None and self._monotonic() < self._renew_from(found.fresh_until):
             return found
         looking = self._looking.get(key_id)
         if looking is None:  # many requests of one client wait for one answer

@@ -17,6 +17,7 @@ import msgspec
 
 from obligor.core.errors import (
     InvalidInputError,
+    LimitedError,
     ObligorError,
     TooLargeError,
 )
@@ -36,6 +37,7 @@ from obligor.serving.events import DECISION_MADE, Listeners, decision_made
 from obligor.serving.gates import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating
 from obligor.serving.idempotency import bound, check_key, kept_as, request_of
 from obligor.serving.pace import Pace
+from obligor.serving.probing import Probing
 from obligor.serving.records import gates_json, record_bytes, told_of
 from obligor.serving.sealed import Sealed, named, named_in_bulk
 
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from obligor.serving.acts import Caller, PromptRecorder, Row, SubjectKeyRow
     from obligor.serving.gates import Gate, Judged
     from obligor.serving.meter import Meter
+    from obligor.serving.probing import Asked
     from obligor.serving.records import Told
     from obligor.serving.releases import Assessment, Release, Releases
     from obligor.serving.sealed import Sealer
@@ -80,6 +83,7 @@ class DecisionService:
         gate_deadline_s: float = DEADLINE_S,
         listeners: Listeners | None = None,
         sealer: Sealer | None = None,
+        probing: Probing | None = None,
     ) -> None:
         """Without a ``sealer`` records hold personal fields in the clear, as they once did; ``obligor serve`` has one."""
         self._gating = Gating({"pci": CardData(), **gates}, deadline_s=gate_deadline_s)
@@ -90,6 +94,7 @@ class DecisionService:
         self._listeners = listeners or Listeners()
         self.tries = Pace()
         """How often each client may simulate."""
+        self.probing = probing or Probing()
         self.sealer = sealer
 
     @property
@@ -108,14 +113,16 @@ class DecisionService:
 
         Raises
         ------
-        ForbiddenError, ApplicationError, KeyReusedError, InFlightError, UnavailableError
+        ForbiddenError, ApplicationError, LimitedError, KeyReusedError, InFlightError, UnavailableError
             As they say.
         """
         started = perf_counter()
         release, at, read = self._begin(caller, key, application)
         was_read = perf_counter()
+        asked = self.probing.asked(caller.client_id, release, read)
+        self.probing.check(asked)
         judged = await self._gating.judge(read, release.profile, at=at) if release.asks else NOT_JUDGED
-        decided = self._decide(caller, release, read, at=at, key=key, judged=judged)
+        decided = self._decide(caller, release, asked, at=at, key=key, judged=judged)
         times = _Times(started, was_read, perf_counter())
         return self._done(decided, times, await self._recorder.record(self._submission(caller, decided)))
 
@@ -123,6 +130,8 @@ class DecisionService:
         self, caller: Caller, *, key: str, application: bytes | Mapping[str, object]
     ) -> Recording | None:
         """Decide as ``decide`` does, with nothing to wait for but the recorder; none where a gate must be waited for.
+
+        None as well where a limit is reached: the long way refuses then, and tells.
 
         Raises
         ------
@@ -132,10 +141,13 @@ class DecisionService:
         started = perf_counter()
         release, at, read = self._begin(caller, key, application)
         was_read = perf_counter()
+        asked = self.probing.asked(caller.client_id, release, read)
+        if self.probing.holds_up(asked):
+            return None  # the long way refuses it, or looks closely
         judged = self._gating.at_once(read, release.profile, at=at) if release.asks else NOT_JUDGED
         if judged is None:
             return None
-        decided = self._decide(caller, release, read, at=at, key=key, judged=judged)
+        decided = self._decide(caller, release, asked, at=at, key=key, judged=judged)
         times = _Times(started, was_read, perf_counter())
         return Recording(self._recorder.submit(self._submission(caller, decided)), partial(self._done, decided, times))
 
@@ -166,7 +178,14 @@ class DecisionService:
             if isinstance(judged, ObligorError):
                 results.append(judged)
                 continue
-            one = self._decide(caller, release, read, at=at, key=key, route=BULK, judged=judged)
+            asked = self.probing.asked(caller.client_id, release, read)
+            try:
+                self.probing.check(asked)
+            except LimitedError as error:
+                results.append(error)
+                continue
+            one = self._decide(caller, release, asked, at=at, key=key, route=BULK, judged=judged)
+            self.probing.made(asked)  # at once, or a thousand on one person would be let in together
             self._meter.stage("score", one.score_s)
             results.append(one)
             await asyncio.sleep(0)
@@ -177,11 +196,17 @@ class DecisionService:
         decided = [it for it in results if isinstance(it, _Decided)]
         payload = sha256(b"".join(map(_fingerprint, applications, reads, results))).digest()
         request = request_of(self.sealer, caller, BULK, key, payload)
-        recorded = await self._recorder.record(Submission(acts, respond, request))
-        if not recorded.replayed:
+        is_new = False
+        try:
+            recorded = await self._recorder.record(Submission(acts, respond, request))
+            is_new = not recorded.replayed
+        finally:
             for it in decided:
-                self._count(it.assessment)
-                self._know_kept(it)
+                if is_new:
+                    self._count(it.assessment)
+                    self._know_kept(it)
+                else:
+                    self.probing.unmade(it.asked)
         return _answering(recorded, named_in_bulk(recorded.response, [it.application_id for it in decided]))
 
     def simulate(self, caller: Caller, application: bytes | Mapping[str, object]) -> dict[str, Any]:
@@ -193,11 +218,13 @@ class DecisionService:
             As they say.
         """
         allow(caller, "decision.simulate")
-        self.tries.take(caller.client_id)
+        self.tries.take(caller.client_id, told="too many simulations of this client")
         release = self._releases.current
         at = self._sources.now()
-        assessment = release.assess(_read(release, application), at=at)  # no gate is asked of a try
-        told = answered(assessment.to_plain())
+        asked = self.probing.asked(caller.client_id, release, _read(release, application))
+        self.probing.check(asked)
+        told = answered(release.assess(asked.application, at=at).to_plain())  # no gate is asked of a try
+        self.probing.made(asked)
         return {"simulated": True, "decided_at": time_text(at)} | told | {"pins": release.pins}
 
     async def _read_all(
@@ -229,14 +256,14 @@ class DecisionService:
         self,
         caller: Caller,
         release: Release,
-        read: Application,
+        asked: Asked,
         *,
         at: datetime,
         key: str,
         route: str = DECISIONS,
         judged: Judged = NOT_JUDGED,
     ) -> _Decided:
-        started = perf_counter()
+        started, read = perf_counter(), asked.application
         assessment = release.assess(read, at=at, results=judged.results)
         score_s = perf_counter() - started
         row_id, application_id = self._sources.new_id(at), release.application_id(read)
@@ -267,7 +294,15 @@ class DecisionService:
         rows = self._rows(caller, kept, told, row_id, assessment, at)
         act = Act("decision", at, caller.by, decision_id, record, self._sources.salt(), rows)
         return _Decided(
-            act, encode_in_order(told), key_kept, input_sha256.digest(), assessment, score_s, application_id, kept.rows
+            act,
+            encode_in_order(told),
+            key_kept,
+            input_sha256.digest(),
+            assessment,
+            score_s,
+            application_id,
+            kept.rows,
+            asked,
         )
 
     def _rows(
@@ -301,6 +336,7 @@ class DecisionService:
         if not recorded.replayed:
             self._count(decided.assessment)
             self._know_kept(decided)
+            self.probing.made(decided.asked)
         return _answering(recorded, named(recorded.response, decided.application_id))
 
     def _submission(self, caller: Caller, decided: _Decided) -> Submission:
@@ -365,6 +401,7 @@ class _Decided(NamedTuple):
     score_s: float
     application_id: str | None
     keys: tuple[SubjectKeyRow, ...]
+    asked: Asked
 
 
 def _read(release: Release, application: bytes | Mapping[str, object], *, place: int | None = None) -> Application:

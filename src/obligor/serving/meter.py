@@ -95,7 +95,10 @@ class Meter(Protocol):
         ...
 
 
-REFUSALS = ("missing", "malformed", "unknown", "wrong", "revoked", "expired", "limited", "scope", "shed")
+REFUSALS = (
+    *("missing", "malformed", "unknown", "wrong", "revoked", "expired", "limited", "scope", "shed"),
+    *("subject", "alike"),
+)
 
 
 class NoMeter:

@@ -1,7 +1,7 @@
-"""How often a client may try applications that are recorded nowhere: whoever could try without end could read the card off.
+"""How often something may be done by one who could go on without end: so many times at once, and then one every so often.
 
-A client has so many tries at once, and then one every so often (the generic cell rate algorithm, ITU-T I.371). It is the client
-that counts, by its own name: neither another address, nor another key, nor what a header claims gives it more.
+It is the generic cell rate algorithm (ITU-T I.371). Whoever does it counts by a name of their own: neither another address, nor
+another key, nor what a header claims gives them more.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from obligor.core.errors import LimitedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
 TRIES: Final = 600
 TRY_EVERY_S: Final = 0.1
@@ -21,7 +21,7 @@ _MOST_KEPT: Final = 10_000
 
 
 class Pace:
-    """Holds each client to its pace; belongs to one process."""
+    """Holds each name to its pace; belongs to one process. Where one comes every zero seconds, nobody ever waits."""
 
     def __init__(
         self,
@@ -31,27 +31,34 @@ class Pace:
         monotonic: Callable[[], float] = time.monotonic,
         most_kept: int = _MOST_KEPT,
     ) -> None:
-        self._burst, self._every_s, self._monotonic, self._most = burst, every_s, monotonic, most_kept
-        self._free_at: dict[str, float] = {}
-        """The instant at which a client has all its tries again."""
+        self._burst_s, self._every_s, self._monotonic, self._most = burst * every_s, every_s, monotonic, most_kept
+        self._free_at: dict[Hashable, float] = {}
+        """The instant at which a name has all its times again; those that came longest ago are forgotten first."""
 
-    def take(self, client_id: str) -> None:
-        """Take one try of a client.
+    def take(self, name: Hashable, *, told: str) -> None:
+        """Take one time of a name.
 
         Raises
         ------
         LimitedError
-            Where it has none left.
+            Where it has none left; ``told`` says of what.
         """
-        now = self._monotonic()
-        free_at = max(self._free_at.pop(client_id, -inf), now) + self._every_s
-        wait = free_at - now - self._burst * self._every_s
-        if wait > self._every_s / 1000:  # what rounding leaves is no reason
-            self._keep(client_id, free_at - self._every_s)
-            raise LimitedError("too many simulations of this client", retry_after=max(1, ceil(wait)))
-        self._keep(client_id, free_at)
+        wait = self.wait(name)
+        if wait:
+            raise LimitedError(told, retry_after=max(1, ceil(wait)))
+        self.count(name)
 
-    def _keep(self, client_id: str, free_at: float) -> None:
+    def wait(self, name: Hashable) -> float:
+        """Give the seconds until a name has a time left; zero where it has one now."""
+        free_at = self._free_at.get(name)
+        if free_at is None:
+            return 0.0
+        wait = free_at + self._every_s - self._monotonic() - self._burst_s
+        return wait if wait > self._every_s / 1000 else 0.0  # what rounding leaves is no reason
+
+    def count(self, name: Hashable, times: int = 1) -> None:
+        """Count what was done, so many times, whether or not there was one left."""
+        free_at = max(self._free_at.pop(name, -inf), self._monotonic()) + times * self._every_s
         if len(self._free_at) >= self._most:
             del self._free_at[next(iter(self._free_at))]
-        self._free_at[client_id] = free_at
+        self._free_at[name] = free_at

@@ -120,6 +120,8 @@ class Release:
     """The pins as they stand in a record."""
     unasked_json: msgspec.Raw
     """The gates as they stand in a record where none was asked."""
+    compared: tuple[str, ...]
+    """What of an application moves the decision, fields and histories: whoever tries changes that, and nothing else."""
 
     def read(self, application: bytes | Mapping[str, object]) -> Application:
         """Read an application strictly.
@@ -225,6 +227,7 @@ def compile_release(number: int, *, card: Scorecard, policy: Policy, profile: Pr
         Personal.of(form),
         msgspec.Raw(encode(pins)),
         msgspec.Raw(encode({name: it._asdict() for name, it in profile.unasked.items()})),
+        (*(name for name in form.needed if name not in identifiers), *form.histories),
     )
 
 

@@ -83,6 +83,22 @@ def test_an_adverse_action_notice_tells_the_principal_reasons_in_their_order() -
     assert not any(factor in notice.text for factor in SCORE.factors)
 
 
+@pytest.mark.parametrize("name", [it.id for it in Catalogue().templates if it.kind != "score_disclosure"])
+@given(points=st.lists(st.integers(1, 999_999), min_size=2, max_size=2, unique=True))
+def test_no_notice_tells_an_applicant_how_many_points_a_reason_weighs(name: str, points: list[int]) -> None:
+    """Whoever collects notices learns reasons and their order, and nothing of the card's numbers."""
+    most, least = sorted(points, reverse=True)
+
+    def told(first: float, second: float) -> tuple[str, str]:
+        of = declined(
+            reason("inquiries", "Many inquiries", shortfall=first), reason("debt", "Much debt", shortfall=second)
+        )
+        notice = write(name, of=of, on=date(2027, 7, 1))  # every rule is in force by then
+        return notice.text, notice.html
+
+    assert told(most / 1000, least / 1000) == told(2.0, 1.0)
+
+
 def test_without_a_bureau_nothing_is_said_of_one() -> None:
     assert "reporting agency" not in write().text
 

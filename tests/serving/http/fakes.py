@@ -45,12 +45,14 @@ from obligor.serving.gates import NO_GATES
 from obligor.serving.http import Door, Seats, make_app
 from obligor.serving.meter import NoMeter
 from obligor.serving.people import Person
+from obligor.serving.probing import Probing
 from obligor.serving.profiles import Changing
 from obligor.serving.register import Register
 from obligor.serving.releases import Releases, compile_release
 from obligor.serving.revealing import RevealService
 from obligor.serving.reviewing import ReviewService, StoredReview
 from obligor.serving.sources import live_sources
+from obligor.settings import ProbingSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -363,6 +365,7 @@ def house(
         meter=NoMeter(),
         gates=gates,
         listeners=listeners,
+        probing=Probing(ProbingSettings(0, 0)),  # there is one applicant here
     )
     register = Register(
         archive=store,

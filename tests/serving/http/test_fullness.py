@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -17,7 +19,8 @@ from tests.serving.http.fakes import BODY, House, house, posting
 from tests.serving.http.serving import ask, run, say, served
 
 from obligor.core.errors import LimitedError
-from obligor.serving.http import RunLimits, Seats
+from obligor.serving.http import Hot, RunLimits, Seats
+from obligor.serving.http.run import ACCEPTED_AT_ONCE
 from obligor.serving.http.wire import WireLimits
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -80,43 +83,98 @@ def test_a_full_service_refuses_what_is_asked_next_with_a_problem() -> None:
 GET = b"GET /v1/card HTTP/1.1\r\nhost: x\r\nauthorization: Bearer one\r\n\r\n"
 
 
-@pytest.mark.parametrize("heeded", [True, False], ids=["for a moment", "for an hour"])
-def test_a_connection_whose_request_was_shed_rests_and_others_are_served(heeded: bool) -> None:  # noqa: FBT001
+HEAD = "".join(f"{name}: {value}\r\n" for name, value in posting(authorization="Bearer one").items())
+POST = f"POST /v1/decisions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(BODY)}\r\n{HEAD}\r\n".encode() + BODY
+
+
+async def heard(reader: asyncio.StreamReader, *, wait: float = 10.0) -> int:
+    """Give the status of the next answer."""
+    async with asyncio.timeout(wait):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head)
+        assert length is not None
+        await reader.readexactly(int(length[1]))
+    return int(head[9:12])
+
+
+@pytest.mark.parametrize("is_full", [True, False], ids=["no room at all", "no room for this client"])
+@pytest.mark.parametrize("asking", [GET, POST], ids=["by the framework", "where it arrives"])
+def test_who_comes_again_too_early_is_refused_only_later_and_takes_nobodys_time(asking: bytes, is_full: bool) -> None:  # noqa: FBT001
     async def main() -> None:
-        of = house(most_open=1)
-        limits = RunLimits(notice_seconds=0.0, wire=WireLimits(shed_seconds=0.01 if heeded else 3600.0))
-        async with served(of.app, seats=of.door.seats, limits=limits) as server:
+        of = house(most_open=2)
+        limits, seats = RunLimits(notice_seconds=0.0, wire=WireLimits(shed_seconds=1800.0)), of.door.seats
+        async with served(of.app, seats=seats, limits=limits, hot=Hot(of.door)) as server:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            of.door.seats.open = 1
-            writer.write(GET)
-            assert (await reader.read(1 << 16)).startswith(b"HTTP/1.1 503 ")
-            of.door.seats.open = 0
-            writer.write(GET)
-            if heeded:
-                assert (await reader.read(1 << 16)).startswith(b"HTTP/1.1 200 ")
+            if is_full:
+                seats.open = 2
             else:
-                another = GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
-                assert (await say(server.port, another)).startswith(b"HTTP/1.1 200 ")
-                with pytest.raises(TimeoutError):
-                    await asyncio.wait_for(reader.read(1), 0.2)
+                seats.take("lender-one")
+            writer.write(asking)
+            assert await heard(reader) == (503 if is_full else 429)  # whoever was not told to wait hears at once
+            writer.write(asking)
+            with pytest.raises(TimeoutError):
+                await heard(reader, wait=0.2)
+            if is_full:
+                seats.open = 0
+            else:
+                assert seats.open == 0  # who is kept waiting has no seat
+                seats.give_back("lender-one")
+            assert (
+                await ask(server.port, b"GET /v1/card HTTP/1.1\r\nauthorization: Bearer one\r\nconnection: close\r\n")
+            )[0] == 200
+            writer.transport.abort()
+
+    run(main())
+
+
+@pytest.mark.parametrize("asking", [GET, POST], ids=["by the framework", "where it arrives"])
+def test_a_request_that_finds_room_does_not_wait_for_one_before_it_on_its_connection(asking: bytes) -> None:
+    async def main() -> None:
+        of = house(most_open=2)
+        limits, seats = RunLimits(notice_seconds=0.0, wire=WireLimits(shed_seconds=1800.0)), of.door.seats
+        async with served(of.app, seats=seats, limits=limits, hot=Hot(of.door)) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            seats.open = 2
+            writer.write(asking)
+            assert await heard(reader) == 503
+            seats.open = 0
+            writer.write(asking)
+            assert await heard(reader) in {200, 201}
             writer.close()
 
     run(main())
 
 
-def test_one_client_that_takes_more_than_its_seats_rests_too() -> None:
+def test_who_waited_in_vain_is_told_so_after_a_while() -> None:
     async def main() -> None:
         of = house(most_open=2)
-        limits = RunLimits(notice_seconds=0.0, wire=WireLimits(shed_seconds=3600.0))
-        async with served(of.app, seats=of.door.seats, limits=limits) as server:
+        limits = RunLimits(notice_seconds=0.0, wire=WireLimits(shed_seconds=0.01))
+        async with served(of.app, seats=of.door.seats, limits=limits, hot=Hot(of.door)) as server:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            with of.door.seats.of("lender-one"):
-                writer.write(GET)
-                assert (await reader.read(1 << 16)).startswith(b"HTTP/1.1 429 ")
-            writer.write(GET)
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(reader.read(1), 0.2)
+            of.door.seats.open = 2
+            for asking in (GET, POST, GET, POST):
+                writer.write(asking)
+                assert await heard(reader) == 503
+            of.door.seats.open = 0
             writer.close()
+
+    run(main())
+
+
+def test_the_port_is_free_again_once_the_service_ended_however_often_it_listened() -> None:
+    async def main() -> None:
+        of = house()
+        async with served(of.app, seats=of.door.seats) as server:
+            port = server.port
+            assert len(server.servers) == ACCEPTED_AT_ONCE
+            live = b"GET /health/live HTTP/1.1\r\nconnection: close\r\n"
+            async with asyncio.TaskGroup() as group:
+                asked = [group.create_task(ask(port, live)) for _ in range(4 * ACCEPTED_AT_ONCE)]
+            assert {it.result()[0] for it in asked} == {200}
+        assert (await ask(port, live))[0] == 0
+        with socket.socket() as again:
+            again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            again.bind(("127.0.0.1", port))
 
     run(main())
 

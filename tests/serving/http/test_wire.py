@@ -195,10 +195,8 @@ async def gone(reader: asyncio.StreamReader) -> bool:
 def test_a_port_that_is_taken_is_told_by_its_number() -> None:
     async def main() -> None:
         async with served(APP) as server:
-            told: list[str] = []
-            other = make_server(
-                APP, seats=Seats(), host="127.0.0.1", port=server.port, listening=lambda: told.append("listening")
-            )
+            told: list[int] = []
+            other = make_server(APP, seats=Seats(), host="127.0.0.1", port=server.port, listening=told.append)
             with pytest.raises(UnavailableError, match=f"127.0.0.1:{server.port}"):
                 await other.serve()
             assert told == [], "nobody is told of a door that never opened"
@@ -210,7 +208,7 @@ def test_whoever_waits_for_the_door_is_told_once_it_is_open() -> None:
     async def main() -> None:
         told: list[int] = []
         server = make_server(
-            APP, seats=Seats(), host="127.0.0.1", port=0, listening=lambda: told.append(server.port),
+            APP, seats=Seats(), host="127.0.0.1", port=0, listening=told.append,
             limits=RunLimits(notice_seconds=0.0),
         )  # fmt: skip
         task = asyncio.create_task(server.serve())

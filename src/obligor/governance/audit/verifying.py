@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _EVERY: Final = 1000
 NO_ANCHORS: Final = (
-    "no anchors were given: a full rewrite of the log by somebody who holds the database and the signing key, "
+    "no checkpoint of an anchor was given: a full rewrite of the log by somebody who holds the database and the signing key, "
     "or the restoring of an old backup, cannot be seen by this check"
 )
 

@@ -48,6 +48,8 @@ class Server:
         self._servicer, self._credentials = servicer, credentials
         self._server = grpc.aio.server(options=_OPTIONS, interceptors=interceptors)
         self._health = health.aio.HealthServicer()
+        self.port = 0
+        """Where it listens, once it does."""
 
     async def start(self, host: str, port: int) -> int:
         """Open the door, and give its port; port 0 takes any that is free.
@@ -70,6 +72,7 @@ class Server:
             raise UnavailableError(f"gRPC: cannot listen at {address}; is the port taken?") from None
         await self.tell(ready=True)
         await self._server.start()
+        self.port = bound
         return bound
 
     async def tell(self, *, ready: bool) -> None:

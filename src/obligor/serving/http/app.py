@@ -85,7 +85,7 @@ async def _tell_parameters(_request: Request, error: Exception) -> Response:
 async def _tell_routing(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.NOT_FOUND
     if status == HTTPStatus.NOT_FOUND:
-        return respond(answer_of(NotFoundError("there is no such route")))
+        return respond(answer_of(NotFoundError("there is no such route; GET /docs tells which there are")))
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = ", ".join(_methods(request))
         return respond(answer_of(HttpProblemError(METHOD, f"wanted {allowed}", ((b"allow", allowed.encode()),))))

@@ -7,7 +7,7 @@ their pace. Health is asked beside that, so that a full service is not taken for
 from __future__ import annotations
 
 import logging
-from asyncio import CancelledError
+from asyncio import CancelledError, sleep
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,8 @@ from obligor.serving.card_data import refuse_card_data_in_address, refuse_card_d
 from obligor.serving.http.bodies import ClientGoneError
 from obligor.serving.http.door import CALLER, peer_of
 from obligor.serving.http.heads import HEADERS_WANTED, NO_PAGE, PAGE, POLICY, are_too_large
-from obligor.serving.http.problems import CLOSE, FAULT, HEADERS, HttpProblemError, answer_of, places
-from obligor.serving.http.wire import SHED
+from obligor.serving.http.problems import CLOSE, FAULT, HEADERS, HttpProblemError, answer_of, no_seat, places
+from obligor.serving.http.wire import HOLD_BACK
 from obligor.serving.refusals import TOLD_OF
 
 if TYPE_CHECKING:
@@ -50,10 +50,9 @@ class Guard:
             await self._seat(scope, receive, out)
         finally:
             meter.left(_route_of(scope), out.status, perf_counter() - started)
-            if out.status == _TOO_MANY:
-                _shed(scope)
             if out.status in TOLD_OF:
                 self._tell_of_refusal(scope, out.status)
+        await out.refuse(after=scope[HOLD_BACK]() if out.held and HOLD_BACK in scope else 0.0)
 
     def _tell_of_refusal(self, scope: Scope, status: int) -> None:
         caller, route = scope.get(CALLER), _route_of(scope)
@@ -69,8 +68,7 @@ class Guard:
             await self._run(scope, receive, out)
         elif seats.open >= seats.most:
             self._door.meter.refused("shed")
-            await out.answer(answer_of(UnavailableError("too many requests are open; nothing was recorded", told=True)))
-            _shed(scope)
+            await out.answer(no_seat())
         else:
             seats.open += 1
             try:
@@ -98,22 +96,18 @@ class Guard:
                 await out.answer(answer_of(FAULT))
 
 
-def _shed(scope: Scope) -> None:
-    """Let the connection of a request that was shed rest, where it can."""
-    if (shed := scope.get(SHED)) is not None:
-        shed()
-
-
 class Outgoing:
-    """Sends an answer with the headers that every answer has."""
+    """Sends an answer with the headers that every answer has; one that sheds a request is kept, to be sent without a seat."""
 
-    __slots__ = ("_closing", "_send", "status")
+    __slots__ = ("_closing", "_send", "held", "status")
 
     def __init__(self, send: Send, *, closing: bool) -> None:
         self._send = send
         self._closing = CLOSE if closing else ()
         self.status = 0
         """Of the answer, once it has begun."""
+        self.held: list[Message] = []
+        """The answer that sheds a request."""
 
     async def send(self, message: Message) -> None:
         """Send a message of the framework."""
@@ -122,15 +116,32 @@ class Outgoing:
             is_page = any(name == POLICY for name, _ in message["headers"])
             headers = [*message["headers"], *(PAGE if is_page else NO_PAGE), *self._closing]
             message = {**message, "headers": headers}
-        await self._send(message)
+        if self.status == _TOO_MANY:
+            self.held.append(message)
+        else:
+            await self._send(message)
 
     async def answer(self, answer: Answer) -> None:
         """Send a whole answer that is no page."""
         self.status = answer.status
         length = (b"content-length", b"%d" % len(answer.body))
         headers = [*answer.headers, length, *NO_PAGE, *self._closing]
-        await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": answer.body})
+        messages = (
+            {"type": "http.response.start", "status": answer.status, "headers": headers},
+            {"type": "http.response.body", "body": answer.body},
+        )
+        if answer is no_seat() or answer.status == _TOO_MANY:
+            self.held.extend(messages)
+            return
+        for message in messages:
+            await self._send(message)
+
+    async def refuse(self, *, after: float) -> None:
+        """Send what was kept, so many seconds from now."""
+        if after:
+            await sleep(after)
+        for message in self.held:
+            await self._send(message)
 
 
 def _route_of(scope: Scope) -> str:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from obligor.core.errors import ObligorError, TooLargeError
+from obligor.core.errors import ObligorError, TooLargeError, UnavailableError
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.errors import problem_of
 from obligor.serving.errors import retry_after as seconds_of
@@ -67,6 +68,12 @@ class HttpProblemError(Exception):
 
 
 FAULT = HttpProblemError(INTERNAL, "what failed is in the log of the service")
+
+
+@cache
+def no_seat() -> Answer:
+    """Give the answer to a request that finds the service full."""
+    return answer_of(UnavailableError("too many requests are open; nothing was recorded", told=True))
 
 
 def problem_json(type_: ProblemType, detail: str) -> bytes:

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from obligor.serving.http.heads import NO_PAGE
 from obligor.serving.http.hot import MOST_BYTES, PATH
-from obligor.serving.http.problems import CLOSE
+from obligor.serving.http.problems import CLOSE, Answer
 from obligor.serving.http.wire import WireLimits, WireProtocol
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from obligor.serving.http.hot import Begun, Hot
-    from obligor.serving.http.problems import Answer, Headers
+    from obligor.serving.http.problems import Headers
 
 _PATH: Final = PATH.encode()
 
@@ -65,7 +65,10 @@ class PromptProtocol(WireProtocol):
                 self._parts = None
                 self.expect_head()
                 self.cycle = cast("Any", waiting := _Waiting())
-                begun.recording.recorded.add_done_callback(partial(self._answer, waiting, begun))
+                if isinstance(begun, Answer):
+                    self._shed(waiting, begun)
+                else:
+                    begun.recording.recorded.add_done_callback(partial(self._decided, waiting, begun))
                 return
             self._go_the_long_way()
         super().on_message_complete()
@@ -94,8 +97,17 @@ class PromptProtocol(WireProtocol):
         for part in parts:
             super().on_body(part)
 
-    def _answer(self, waiting: _Waiting, begun: Begun, _recorded: asyncio.Future[Any]) -> None:
-        answer = self.hot.end(begun)
+    def _shed(self, waiting: _Waiting, answer: Answer) -> None:
+        seconds = self.hold_back()
+        if seconds:
+            self.loop.call_later(seconds, self._answer, waiting, answer)
+        else:
+            self._answer(waiting, answer)
+
+    def _decided(self, waiting: _Waiting, begun: Begun, _recorded: asyncio.Future[Any]) -> None:
+        self._answer(waiting, self.hot.end(begun))
+
+    def _answer(self, waiting: _Waiting, answer: Answer) -> None:
         waiting.response_complete = True
         if self.transport.is_closing():
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
+import socket
 import ssl
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,7 +22,6 @@ from obligor.serving.http.prompt import prompt_protocol
 from obligor.serving.http.wire import WireLimits, wire_protocol
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from obligor.serving.seats import Seats
 
 BACKLOG = 2048
+ACCEPTED_AT_ONCE = 16
+"""How many connections are taken up in one round of the loop. Of one socket it takes up one: under load, with rounds of
+milliseconds, a thousand connections would wait for seconds. So the loop is given the same socket several times."""
 _NEW_OBJECTS = 20_000
 
 
@@ -50,12 +53,13 @@ class HttpServer(uvicorn.Server):
     """Uvicorn, which says that it will stop before it stops."""
 
     def __init__(
-        self, config: uvicorn.Config, *, seats: Seats, notice_seconds: float, listening: Callable[[], None]
+        self, config: uvicorn.Config, *, seats: Seats, notice_seconds: float, listening: Callable[[int], None]
     ) -> None:
         super().__init__(config)
         self._listening = listening
         self._seats = seats
         self._notice_seconds = notice_seconds
+        self._sockets: list[socket.socket] = []
 
     @property
     def port(self) -> int:
@@ -71,15 +75,21 @@ class HttpServer(uvicorn.Server):
         UnavailableError
             Where the port is taken.
         """
-        try:
-            await super().startup(sockets)
-        except SystemExit:  # Uvicorn's word for a port that it cannot have
-            where = f"{self.config.host}:{self.config.port}"
-            raise UnavailableError(f"nothing can listen on {where}; wanted a port that is free") from None
-        self._listening()
+        self._sockets = sockets or self._bound()
+        await super().startup(self._sockets)
+        self._listening(self.port)
         gc.collect()
         gc.freeze()
         gc.set_threshold(_NEW_OBJECTS, 20, 100)
+
+    def _bound(self) -> list[socket.socket]:
+        host, port = self.config.host, self.config.port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            bound = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        except OSError:
+            raise UnavailableError(f"nothing can listen on {host}:{port}; wanted a port that is free") from None
+        return [bound, *(bound.dup() for _ in range(ACCEPTED_AT_ONCE - 1))]
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -95,7 +105,7 @@ class HttpServer(uvicorn.Server):
         while wait > 0 and not self.force_exit:
             await asyncio.sleep(min(wait, 0.1))
             wait -= 0.1
-        await super().shutdown(sockets)
+        await super().shutdown(sockets or self._sockets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +126,12 @@ def make_server(
     limits: RunLimits = RunLimits(),
     encryption: Encryption | None = None,
     hot: Hot | None = None,
-    listening: Callable[[], None] = lambda: None,
+    listening: Callable[[int], None] = lambda _: None,
 ) -> HttpServer:
     """Make the server of an application; ``await server.serve()`` runs it until SIGTERM or SIGINT.
 
     Decisions are made where they arrive by ``hot``, and go to the application only where there is none, or where it cannot.
-    ``listening`` is called once the port is open.
+    ``listening`` is called once the port is open, with its number.
 
     Raises
     ------

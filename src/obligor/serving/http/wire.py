@@ -4,8 +4,9 @@ Uvicorn waits for a request for ever and keeps all of its head. Here a head has 
 where there are more sockets than the service may hold, one that waits idle gives way, the longest idle first: those who ask
 are served. Times are looked at a few times a second for all connections together, which costs a request nothing.
 
-A connection whose request was shed is not read for as long as its client was told to stay away: to refuse costs as much as to
-decide, and who comes again at once would take the time of those who were let in.
+To refuse costs time that those who were let in wait for. So whoever is told to come again later, and does not wait, is told
+the next time only once that is over. A request that finds room is answered at once, however its connection was used before:
+behind a proxy, connections are shared.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from obligor.serving.http.problems import HEADERS, MALFORMED, PROBLEM_JSON, SLOW
 if TYPE_CHECKING:
     import asyncio
 
-SHED = "obligor.shed"
-"""Where a request's scope has what lets its connection rest."""
+HOLD_BACK = "obligor.hold_back"
+"""Where a request's scope has what tells for how long its refusal is held back."""
 _LOOKS = 5
 _LONGEST_LOOK_SECONDS = 1.0
 
@@ -37,7 +38,7 @@ class WireLimits:
     """To the end of its body."""
     head_bytes: int = 32 << 10
     shed_seconds: float = 1.0
-    """For how long nothing is read after a request was shed, at least: what Retry-After says. At most it is twice that."""
+    """How long who was shed is to wait, at least: what Retry-After says. At most it is twice that."""
     connections: int = 4000
 
     @property
@@ -61,6 +62,7 @@ class WireProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = True
         self._unsent = 0
+        self._welcome_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Make room for a connection, and give it time for its first head."""
@@ -97,7 +99,7 @@ class WireProtocol(HttpToolsProtocol):
         """Let the request go on."""
         self.end_head()
         super().on_headers_complete()
-        cast("dict[str, Any]", self.scope)[SHED] = self.shed  # for the guard, which knows no connections
+        cast("dict[str, Any]", self.scope)[HOLD_BACK] = self.hold_back  # for the guard, which knows no connections
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
@@ -128,16 +130,13 @@ class WireProtocol(HttpToolsProtocol):
         else:
             self._rest()
 
-    def shed(self) -> None:
-        """Read nothing for a while: a request was shed."""
-        if not self.transport.is_closing():
-            self.flow.pause_reading()
-            seconds = random.uniform(1, 2) * self.limits.shed_seconds  # noqa: S311  so that they do not all come at once
-            self.loop.call_later(seconds, self._listen)
-
-    def _listen(self) -> None:
-        if not self.transport.is_closing():
-            self.flow.resume_reading()
+    def hold_back(self) -> float:
+        """Give the seconds for which a refusal is held back: none, unless the client was told to wait, and did not."""
+        now = self.loop.time()
+        told_at = max(now, self._welcome_at)
+        wait = random.uniform(1, 2) * self.limits.shed_seconds  # noqa: S311  so that they do not all come at once
+        self._welcome_at = told_at + wait
+        return told_at - now
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's own text
         """Refuse what is not HTTP."""

@@ -340,7 +340,7 @@ def check_bundle(path: str, key_text: str | None = None) -> list[str]:
     require(same, "key", "the bundle comes with another key than the one given")
     size, root = read_checkpoint(bundle.text("checkpoint.txt"), key, "checkpoint.txt")
     first, hashes, period = check_leaves(bundle, manifest, size)
-    pinned = check_records(bundle, first, period)
+    pinned, set_back = check_records(bundle, first, period)
     given = read_tree(bundle, size, first, first + len(hashes))
     whole = hashes and tree_root(0, size, given, first, hashes) == root
     require(whole, "root", f"the leaves do not give the root that was signed for {size} leaves")
@@ -352,6 +352,7 @@ def check_bundle(path: str, key_text: str | None = None) -> list[str]:
     told = [
         f"log {key.name}: {size} leaves, root {root.hex()}",
         f"{len(period)} acts from {manifest['from']} to {manifest['to']}, {len(pinned)} artefacts, {others} other checkpoints",
+        *set_back,
     ]
     if not key_text:
         told.append(f"note   the key comes with the bundle; compare it with the one you know: {key.text}")
@@ -408,9 +409,10 @@ def read_tree(bundle: Bundle, size: int, first: int, end: int) -> Given:
     return given
 
 
-def check_records(bundle: Bundle, first: int, period: range) -> dict[str, int]:
-    """Check the record of every leaf of the period, and give the artefacts that they name, with the first leaf that does."""
+def check_records(bundle: Bundle, first: int, period: range) -> tuple[dict[str, int], list[str]]:
+    """Check the record of every leaf of the period; give the artefacts that they name, each with its first leaf, and notes."""
     pinned: dict[str, int] = {}
+    notes = []
     lines = bundle.lines("records.jsonl")
     for index, body in enumerate(bundle.lines("leaves.jsonl"), start=first):
         if index not in period:
@@ -425,12 +427,16 @@ def check_records(bundle: Bundle, first: int, period: range) -> dict[str, int]:
             shaped and said["index"] == index, "record-missing", "its record is not there, or not in its place", index
         )
         record = check_record(leaf, said["record"], said["salt"], index)
+        if leaf["kind"] == "restore.acknowledged":
+            notes.append(
+                f"note   leaf {index}: {leaf['by']} acknowledged that the log was set back to {record['size']} leaves"
+            )
         pins = record.get("pins", record) if isinstance(record, dict) else {}
         for name in PINS if leaf["kind"] in ("decision", "release") else ():
             sha = pins.get(name) if isinstance(pins, dict) else None
             pinned.setdefault(read_hash(sha, f"the {name} of leaf {index}").hex(), index)
     require(next(lines, None) is None, "record-stray", "there are more records than leaves of the period")
-    return pinned
+    return pinned, notes
 
 
 def check_artefacts(bundle: Bundle, pinned: dict[str, int]) -> None:
