@@ -29,6 +29,7 @@ from obligor.serving.acts import (
     OutboxRow,
     OutcomeRow,
     ProfileChangeRow,
+    ProposalRow,
     Recorded,
     Request,
     ReviewDecisionRow,
@@ -46,6 +47,7 @@ from obligor.serving.http import Door, Seats, make_app
 from obligor.serving.meter import NoMeter
 from obligor.serving.people import Person
 from obligor.serving.profiles import Changing
+from obligor.serving.proposals import Proposals
 from obligor.serving.releases import Releases, compile_release
 from obligor.serving.revealing import RevealService
 from obligor.serving.reviewing import ReviewService, StoredReview
@@ -127,6 +129,7 @@ class MemoryStore:
     users: dict[str, UserRow] = field(default_factory=dict)
     roles: dict[tuple[str, str], UserRoleRow] = field(default_factory=dict)
     steps: list[ProfileChangeRow] = field(default_factory=list)
+    proposed: list[ProposalRow] = field(default_factory=list)
     artefacts: dict[str, bytes] = field(default_factory=dict)
     in_force: StoredRelease | None = None
     down: bool = False
@@ -186,6 +189,8 @@ class MemoryStore:
                 self.users[row.user_id] = row
             case UserRoleRow():
                 self.roles[row.user_id, row.role] = row
+            case ProposalRow():
+                self.proposed.append(row)
             case ProfileChangeRow():
                 self.steps.insert(0, row)
                 self.artefacts |= {it.sha256: it.body for it in row.artefacts}
@@ -228,6 +233,12 @@ class MemoryStore:
 
     async def ever(self, role: str) -> int:
         return 2
+
+    async def steps_of(self, proposal_id: str) -> tuple[ProposalRow, ...]:
+        return tuple(it for it in self.proposed if it.proposal_id == proposal_id)
+
+    async def steps_after(self, at: datetime) -> tuple[ProposalRow, ...]:
+        return tuple(it for it in self.proposed if it.expires_at > at)
 
     async def changes(self) -> tuple[ProfileChangeRow, ...]:
         return tuple(self.steps)
@@ -371,10 +382,12 @@ def house(
     store.in_force = StoredRelease(
         *(kept.number, b"", b""), kept.card.to_json(), kept.policy.to_json(), kept.profile.to_json()
     )
-    administration = Administration(*(store, store, store, store, sources), Changing(store, store, store, KEY, sources))
+    proposals = Proposals(store, store, store, sources)
+    changing = Changing(store, store, store, KEY, sources)
+    administration = Administration(*(store, store, store, store, sources), changing, proposals)
     beside = {
         "reviews": reviews,
-        "reveals": RevealService(decisions=service, archive=store, recorder=store, sources=sources),
+        "reveals": RevealService(decisions=service, archive=store, answers=store, proposals=proposals),
         "alerts": AlertDesk(Alerts(), store, store, sources),
         "administration": administration,
     }

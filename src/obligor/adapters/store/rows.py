@@ -41,6 +41,7 @@ from obligor.serving.acts import (
     OutboxRow,
     OutcomeRow,
     ProfileChangeRow,
+    ProposalRow,
     ReleaseRow,
     ReviewDecisionRow,
     ReviewRow,
@@ -140,14 +141,16 @@ _API_KEY = _insert(
         "created_at": TIME,
         "expires_at": TIME,
         "revoked_at": TIME,
+        "replaced_by": TEXT,
         "leaf_index": INT8,
     },
     written="""key_id, client_id, name, string_to_array(scopes, ' '), secret_sha256, created_at, expires_at, revoked_at,
-        leaf_index""",
+        replaced_by, leaf_index""",
     then="""ON CONFLICT (key_id) DO UPDATE SET
-        (client_id, name, scopes, secret_sha256, created_at, expires_at, revoked_at, leaf_index)
+        (client_id, name, scopes, secret_sha256, created_at, expires_at, revoked_at, replaced_by, leaf_index)
         = (excluded.client_id, excluded.name, excluded.scopes, excluded.secret_sha256, excluded.created_at,
-           excluded.expires_at, excluded.revoked_at, excluded.leaf_index)
+           excluded.expires_at, excluded.revoked_at, coalesce(excluded.replaced_by, api_key.replaced_by),
+           excluded.leaf_index)
         RETURNING pg_notify('obligor_api_key', key_id)""",
 )
 _OUTBOX = Insert(
@@ -229,6 +232,21 @@ _PROFILE_CHANGE = _insert(
         "because": TEXT,
         "at": TIME,
         "by": TEXT,
+    },
+)
+_PROPOSAL = _insert(
+    "proposal",
+    {
+        "proposal_id": TEXT,
+        "step": TEXT,
+        "kind": TEXT,
+        "said": TEXT,
+        "because": TEXT,
+        "proposed_by": TEXT,
+        "expires_at": TIME,
+        "at": TIME,
+        "by": TEXT,
+        "leaf_index": INT8,
     },
 )
 
@@ -372,6 +390,7 @@ def _api_key(row: ApiKeyRow, leaf: bytes) -> Values:
         *(row.key_id.encode(), row.client_id.encode(), row.name.encode(), " ".join(row.scopes).encode()),
         *(row.secret_sha256, time(row.created_at), time(row.expires_at)),
         None if row.revoked_at is None else time(row.revoked_at),
+        None if row.replaced_by is None else row.replaced_by.encode(),
         leaf,
     )
 
@@ -395,6 +414,11 @@ def _profile_change(row: ProfileChangeRow, leaf: bytes) -> Values:
         *(row.change_id.encode(), row.step.encode(), leaf, row.profile_sha256.encode(), row.replaces_sha256.encode()),
         *(row.because.encode(), time(row.at), row.by.encode()),
     )
+
+
+def _proposal(row: ProposalRow, leaf: bytes) -> Values:
+    said = (row.proposal_id, row.step, row.kind, row.said, row.because, row.proposed_by)
+    return (*(it.encode() for it in said), time(row.expires_at), time(row.at), row.by.encode(), leaf)
 
 
 def _outbox(row: OutboxRow, leaf: bytes) -> Values:
@@ -474,6 +498,7 @@ _KEPT: Final[dict[type, tuple[Insert, Callable[[Any, bytes], Values]]]] = {
     UserRoleRow: (_USER_ROLE, _user_role),
     SignInRow: (_SIGN_IN, _sign_in),
     ProfileChangeRow: (_PROFILE_CHANGE, _profile_change),
+    ProposalRow: (_PROPOSAL, _proposal),
     OutboxRow: (_OUTBOX, _outbox),
     WebhookRow: (_WEBHOOK, _webhook),
     ReviewRow: (_REVIEW, _review),
