@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import sys
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -314,3 +315,13 @@ def test_a_user_whom_nobody_added_is_disabled_only_where_one_says_so(settled: Ca
     code, out, err = settled("users", "disable", "typo")
     assert (code, out, "user typo: there is none" in err) == (1, "", True)
     assert did(settled, "users", "disable", "typo", "--unknown")["state"] == "disabled"
+
+
+def test_a_card_comes_into_force_once_another_risk_officer_has_agreed(settled: Call) -> None:
+    for name in ("rita", "raul"):
+        hold(settled, name, "risk_officer")
+    run = str(files("obligor.serving") / "demo")
+    made = did(settled, "releases", "activate", run, by="rita")
+    assert (made["act"], did(settled, "releases", "list")["releases"]) == ("release", [])
+    did(settled, "proposals", "agree", made["proposal_id"], by="raul")
+    assert did(settled, "releases", "activate", run, by="rita")["release"] == 1

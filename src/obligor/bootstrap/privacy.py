@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.store import Store
     from obligor.security.sealing import KeptKey, Keyring, Kms
-    from obligor.serving.erasing import Office, Standing
     from obligor.serving.acts import Recorder
+    from obligor.serving.erasing import Office, Standing
     from obligor.serving.proposals import Order
     from obligor.serving.sealed import Sealer
     from obligor.settings import Settings

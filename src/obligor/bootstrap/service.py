@@ -16,9 +16,9 @@ from obligor.bootstrap.anchors import held_up
 from obligor.bootstrap.decisions import begin, decision_service, take_newest
 from obligor.bootstrap.gates import open_gates, open_screening
 from obligor.bootstrap.people import open_administration, open_identity
-from obligor.bootstrap.revealing import open_reveals
 from obligor.bootstrap.privacy import open_keys, open_sealer
 from obligor.bootstrap.releases import read_run
+from obligor.bootstrap.revealing import open_reveals
 from obligor.bootstrap.reviews import open_review_service
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
@@ -190,7 +190,6 @@ async def _open_parts(
 def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
     from obligor.serving.auditing import AuditLog
     from obligor.serving.http import Door
-
     from obligor.serving.proposals import Proposals
 
     store, decisions = parts.store, parts.decisions

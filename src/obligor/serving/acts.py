@@ -356,8 +356,9 @@ class Act(msgspec.Struct, frozen=True):
 
     kind: str
     """As in the leaf: decision, outcome, release, key.created, key.revoked, key.rotated, export, profile.proposed,
-    profile.approved, act.proposed, act.agreed, act.done, list.loaded, alert.opened, alert.proposed, alert.cleared, erased, hold.placed, hold.released, revealed,
-    datakey.created, datakey.retired, seal.broken, restore.proposed, restore.acknowledged, and more."""
+    profile.approved, act.proposed, act.agreed, act.done,
+    list.loaded, alert.opened, alert.proposed, alert.cleared, erased, hold.placed, hold.released, revealed, datakey.created,
+    datakey.retired, seal.broken, restore.proposed, restore.acknowledged, and more."""
     at: datetime
     by: str
     """``client:<id>`` or ``person:<name>``."""

@@ -235,7 +235,8 @@ class _WouldBeRecordedError(Exception):
 class _Rehearsal:
     """Lets a use case check all that it checks, and records nothing."""
 
-    async def record(self, submission: Submission) -> Recorded:
+    async def record(self, _submission: Submission) -> Recorded:
+        """Record nothing, and end the rehearsal."""
         raise _WouldBeRecordedError
 
 

@@ -99,8 +99,9 @@ def test_an_agreement_is_not_done_twice_by_one_who_saw_it_before(store_url: str)
         ("UPDATE obligor.proposal SET proposed_by = 'eve'", "proposed_by is not what"),
         ("DELETE FROM obligor.proposal WHERE step = 'agreed'", "no row of table proposal"),
         (
-            "INSERT INTO obligor.proposal SELECT proposal_id, 'done', kind, said, because, proposed_by, expires_at, at, "
-            "'eve', 99 FROM obligor.proposal WHERE step = 'agreed'",
+            """INSERT INTO obligor.proposal
+            SELECT proposal_id, 'done', kind, said, because, proposed_by, expires_at, at, 'eve', 99
+            FROM obligor.proposal WHERE step = 'agreed'""",
             "a row of table proposal belongs to no act",
         ),
     ],

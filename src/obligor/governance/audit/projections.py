@@ -187,14 +187,17 @@ class Projections:
         if act.leaf.kind == "decision":
             self._hold_request(act)
         elif act.leaf.kind.startswith("key."):
-            for key in (it for it in _objects(act.said) if "key_id" in it):
-                _, before = self._keys.get(str(key["key_id"]), (None, {}))
-                replaced_by = key.get("replaced_by") or before.get("replaced_by")  # which nothing takes back
-                self._keys[str(key["key_id"])] = (act.index, {**key, "replaced_by": replaced_by})
+            self._take_keys(act)
         elif table_of_people := _PEOPLE_ACTS.get(act.leaf.kind):
             self._people[_named(table_of_people, act.said)] = (act.index, act.said)
         elif act.leaf.kind.startswith("webhook."):
             self._webhooks[str(act.said.get("endpoint_id"))] = (act.index, act.said)
+
+    def _take_keys(self, act: Act) -> None:
+        for key in (it for it in _objects(act.said) if "key_id" in it):
+            _, before = self._keys.get(str(key["key_id"]), (None, {}))
+            replaced_by = key.get("replaced_by") or before.get("replaced_by")  # which nothing takes back
+            self._keys[str(key["key_id"])] = (act.index, {**key, "replaced_by": replaced_by})
 
     def skip(self, index: int) -> None:
         """Leave the rows of a leaf alone, whose record is not there or cannot be read."""

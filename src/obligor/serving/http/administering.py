@@ -158,7 +158,8 @@ async def proposals(door: TheDoor, caller: Agreer) -> Response:
     operation_id="agreeToProposal",
     summary="Agree to what another person proposed",
     description="With the permission of what was proposed, and a second factor where that asks for one; no body. Whoever "
-    "proposed it then does it, by the same request as before with another key. Role: as `getProposals`.",
+    "proposed it then does it, by the same request as before with another key. Role: `admin`, `operator`, `compliance`, "
+    "`privacy_officer`, `risk_officer`.",
     status_code=201,
     response_model=shapes.ProposalMade,
     responses=recorded(404, ok=201, told="The agreement, recorded."),

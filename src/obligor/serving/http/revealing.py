@@ -54,8 +54,9 @@ async def pseudonymised(door: TheDoor, caller: Modeller, decision_id: DecisionId
     operation_id="revealFields",
     summary="See personal fields in the clear, for a purpose that is recorded",
     description="An act in the audit log, with the names of the fields and never a value. Asks for a second factor. "
-    "Role: `analyst` (their own), `senior_officer` or `privacy_officer`; `compliance`, which takes two people: the first time "
-    "it is proposed (202), and shown to who asked, by the same request with another key, once another person has agreed.",
+    "For `compliance` it takes two people: the first time it is proposed (202), and shown to who asked, by the same request "
+    "with another key, once another person has agreed. "
+    "Role: `analyst` (their own), `senior_officer` or `privacy_officer`; `compliance`.",
     status_code=201,
     response_model=shapes.Revealed,
     responses=recorded(404, 410, ok=201, told="The fields.") | PROPOSED,
