@@ -12,6 +12,7 @@ import pytest
 from tests.adapters.store.test_privacy import verified
 
 from obligor.adapters.store.archive import PostgresArchive
+from obligor.adapters.store.migrating import downgrade, migrate
 from obligor.adapters.store.people import PostgresPeople
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.recorder import PostgresRecorder
@@ -107,6 +108,22 @@ def test_of_two_who_rotate_one_key_at_once_one_does_and_the_other_is_told(store_
 
     both(store_url, scene)
     assert kinds(store_url) == ["key.created", "key.rotated", "key.created", "key.revoked"]
+    assert verified(store_url) == []
+
+
+def test_a_store_of_before_learns_from_its_log_which_keys_were_replaced(store_url: str) -> None:
+    async def rotated(one: PostgresRecorder, _: PostgresRecorder, __: Pool) -> None:
+        await rotate(await issued(one), lasts=9 * DAY, overlap=DAY, by="ada", recorder=one, sources=SOURCES)
+
+    both(store_url, rotated)
+    downgrade(store_url, "0010")
+    migrate(store_url)
+    with psycopg.connect(store_url) as connection:
+        found = connection.execute("SELECT replaced_by FROM obligor.api_key ORDER BY replaced_by").fetchall()
+        (successor,) = connection.execute(
+            "SELECT key_id FROM obligor.api_key WHERE replaced_by IS NULL"
+        ).fetchone() or ("",)
+    assert found == [(successor,), (None,)]
     assert verified(store_url) == []
 
 
