@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import sys
+from dataclasses import replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -325,3 +326,33 @@ def test_a_card_comes_into_force_once_another_risk_officer_has_agreed(settled: C
     assert (made["act"], did(settled, "releases", "list")["releases"]) == ("release", [])
     did(settled, "proposals", "agree", made["proposal_id"], by="raul")
     assert did(settled, "releases", "activate", run, by="rita")["release"] == 1
+
+
+def test_a_service_goes_on_with_the_release_before_while_another_waits_to_be_agreed_to(
+    settled: Call, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from obligor.bootstrap.decisions import begin
+    from obligor.bootstrap.releases import demonstration
+    from obligor.bootstrap.store import open_store, service_settings
+
+    for name in ("rita", "raul"):
+        hold(settled, name, "risk_officer")
+    by_two(settled, "keys", "create", "bank")
+    run = str(files("obligor.serving") / "demo")
+    made = did(settled, "releases", "activate", run, by="rita")
+    did(settled, "proposals", "agree", made["proposal_id"], by="raul")
+    did(settled, "releases", "activate", run, by="rita")
+    monkeypatch.setenv("OBLIGOR_AUTHOR", "rita")
+
+    async def begun() -> list[str]:
+        told: list[str] = []
+        other = replace(demonstration(), policy=demonstration().policy.model_copy(update={"grey": 1}))
+        async with open_store(url, service_settings()) as store:
+            for _ in range(2):
+                await begin(store, other, told.append)
+        return told
+
+    proposed, waiting = asyncio.run(begun())
+    assert "obligor proposals agree" in proposed
+    assert "waits for another person" in waiting
+    assert len(did(settled, "releases", "list")["releases"]) == 1
