@@ -7,6 +7,8 @@ import csv
 import io
 import json
 import sys
+from dataclasses import replace
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -67,13 +69,21 @@ def did(call: Call, *arguments: str, **said: str) -> dict[str, Any]:
     return found
 
 
+def by_two(call: Call, *arguments: str, **said: str) -> dict[str, Any]:
+    """What ada proposes, grace agrees to, and ada does."""
+    proposed = did(call, *arguments, **said)
+    assert proposed["state"] == "proposed"
+    assert did(call, "proposals", "agree", proposed["proposal_id"], by="grace")["state"] == "agreed"
+    return did(call, *arguments, **said)
+
+
 def test_a_lender_lets_people_in_by_two_persons_and_reviews_who_may_do_what(call: Call, url: str) -> None:
     assert "nobody yet" in call("users", "list")[1]
     assert did(call, "users", "add", "ada", typed=f"{PASSWORD}\n")["signs_in"] == "here"
     assert did(call, "roles", "grant", "ada", "admin")["state"] == "granted"
     did(call, "users", "add", "grace", typed=f"{PASSWORD}\n")
     assert did(call, "roles", "grant", "grace", "admin")["state"] == "granted"
-    did(call, "users", "add", "joan", typed=f"{PASSWORD}\n")
+    by_two(call, "users", "add", "joan", typed=f"{PASSWORD}\n")
     assert did(call, "roles", "grant", "joan", "analyst")["state"] == "proposed"
     code, _, err = call("roles", "grant", "joan", "analyst")
     assert (code, "another person" in err) == (1, True)
@@ -109,6 +119,9 @@ def test_a_lender_lets_people_in_by_two_persons_and_reviews_who_may_do_what(call
         ("role.granted", "person:ada"),
         ("user.added", "person:ada"),
         ("role.granted", "person:ada"),
+        ("act.proposed", "person:ada"),
+        ("act.agreed", "person:grace"),
+        ("act.done", "person:ada"),
         ("user.added", "person:ada"),
         ("role.proposed", "person:ada"),
         ("refused", "person:joan"),
@@ -126,7 +139,7 @@ def test_a_short_password_and_a_name_that_is_none_are_refused(settled: Call) -> 
     assert call("users", "add", "b b", typed=f"{PASSWORD}\n")[0] == 2
     assert call("users", "add", "bob", typed=f"{PASSWORD}\n", by="b b")[0] == 1
     assert call("roles", "grant", "nobody", "analyst")[0] == 1
-    assert did(call, "users", "add", "elsewhere", "--no-password")["signs_in"] == "elsewhere"
+    assert by_two(call, "users", "add", "elsewhere", "--no-password")["signs_in"] == "elsewhere"
 
 
 def test_who_signs_in_is_found_with_their_roles_until_they_are_disabled(settled: Call, url: str) -> None:
@@ -144,7 +157,7 @@ def test_who_signs_in_is_found_with_their_roles_until_they_are_disabled(settled:
     from obligor.serving.sources import live_sources
     from obligor.serving.tokens import LocalTokens
 
-    did(call, "users", "add", "vera", typed=f"{PASSWORD}\n")
+    by_two(call, "users", "add", "vera", typed=f"{PASSWORD}\n")
     did(call, "roles", "grant", "vera", "auditor")
     did(call, "roles", "grant", "vera", "auditor", by="grace")
 
@@ -175,7 +188,7 @@ def test_who_signs_in_is_found_with_their_roles_until_they_are_disabled(settled:
 
 def hold(call: Call, name: str, *roles: str) -> None:
     """Let somebody in, with roles that ada proposes and grace grants."""
-    did(call, "users", "add", name, typed=f"{PASSWORD}\n")
+    by_two(call, "users", "add", name, typed=f"{PASSWORD}\n")
     for role in roles:
         did(call, "roles", "grant", name, role)
         did(call, "roles", "grant", name, role, by="grace")
@@ -202,8 +215,8 @@ def test_once_somebody_is_active_only_people_whom_the_store_knows_act_and_only_a
         code, out, err = call(group, *acts[group], by=by)
         assert (code, out, "the role" in err) == (1, "", True), (group, err)
     assert did(call, "webhooks", *acts["webhooks"], by="olga")["client"] == "bank"
-    assert did(call, "keys", *acts["keys"])["client"] == "bank"
-    assert did(call, "users", *acts["users"])["user"] == "eve"
+    assert by_two(call, "keys", *acts["keys"])["client"] == "bank"
+    assert by_two(call, "users", *acts["users"])["user"] == "eve"
     with psycopg.connect(url) as connection:
         (refused,) = connection.execute("SELECT count(*) FROM obligor.leaf WHERE kind = 'refused'").fetchone() or (0,)
         routes = connection.execute(
@@ -212,7 +225,7 @@ def test_once_somebody_is_active_only_people_whom_the_store_knows_act_and_only_a
         ).fetchall()
     assert refused == 24
     assert [it for (it,) in routes] == [
-        f"command line: {it}" for it in ("key.manage", "role.grant", "user.manage", "webhook.manage")
+        f"command line: {it}" for it in ("key.manage", "role.revoke", "user.manage", "webhook.manage")
     ]
     assert call("audit", "verify", by="nobody")[0] == 0
 
@@ -254,3 +267,92 @@ def test_where_no_two_administrators_are_left_two_people_make_another(settled: C
     assert did(call, "roles", "grant", "joan", "admin", by="olga")["state"] == "granted"
     hold_by = call("roles", "grant", "ada", "operator", by="olga")
     assert (hold_by[0], "the role admin" in hold_by[2]) == (1, True)
+
+
+# What takes two
+
+
+def test_what_takes_two_is_proposed_seen_agreed_to_by_another_and_done_once(settled: Call) -> None:
+    call = settled
+    made = did(call, "keys", "create", "bank", "--because", "the new web shop")
+    assert (made["act"], "key" in made, made["because"]) == ("key.created", False, "the new web shop")
+    code, out, err = call("keys", "create", "shop")
+    assert (code, out, "obligor proposals agree" in err) == (0, "", True)  # nothing that a file of a key would hold
+    code, out, _ = call("proposals", "list", by="grace")
+    assert (code, made["proposal_id"] in out, "the new web shop" in out) == (0, True, True)
+    id_ = made["proposal_id"]
+    for by, why in {"ada": "another person", "mallory": "nobody whom the store knows"}.items():
+        code, _, err = call("proposals", "agree", id_, by=by)
+        assert (code, why in err) == (1, True), err
+    code, _, err = call("keys", "create", "bank")
+    assert (code, "waits for another person" in err) == (1, True)
+    assert call("proposals", "agree", id_, by="grace")[1].startswith(f"grace agreed to {id_}; ada does it")
+    assert did(call, "keys", "create", "bank")["key"].startswith("obl_")
+    code, _, err = call("proposals", "agree", id_, by="grace")
+    assert (code, "is done" in err) == (1, True)
+    rotated = by_two(call, "keys", "rotate", did(call, "keys", "list")["keys"][0]["key_id"])
+    assert rotated["replaces"]["client"] == "bank"
+    assert did(call, "keys", "revoke", rotated["key_id"])["client"] == "bank"  # taking away takes one
+    assert call("audit", "verify")[0] == 0
+
+
+def test_who_lost_the_role_in_between_does_not_count(settled: Call) -> None:
+    call = settled
+    hold(call, "vera", "admin")
+    made = did(call, "keys", "create", "bank")
+    did(call, "proposals", "agree", made["proposal_id"], by="vera")
+    did(call, "roles", "revoke", "vera", "admin", by="grace")
+    code, _, err = call("keys", "create", "bank")
+    assert (code, "vera, who was one of the two" in err) == (1, True)
+    other = did(call, "keys", "create", "shop")
+    code, _, err = call("proposals", "agree", other["proposal_id"], by="vera")
+    assert (code, "the role" in err) == (1, True)
+    did(call, "roles", "revoke", "ada", "admin", by="grace")
+    code, _, err = call("proposals", "agree", other["proposal_id"], by="grace")
+    assert (code, "ada, who was one of the two" in err) == (1, True)
+
+
+def test_a_user_whom_nobody_added_is_disabled_only_where_one_says_so(settled: Call) -> None:
+    code, out, err = settled("users", "disable", "typo")
+    assert (code, out, "user typo: there is none" in err) == (1, "", True)
+    assert did(settled, "users", "disable", "typo", "--unknown")["state"] == "disabled"
+
+
+def test_a_card_comes_into_force_once_another_risk_officer_has_agreed(settled: Call) -> None:
+    for name in ("rita", "raul"):
+        hold(settled, name, "risk_officer")
+    run = str(files("obligor.serving") / "demo")
+    made = did(settled, "releases", "activate", run, by="rita")
+    assert (made["act"], did(settled, "releases", "list")["releases"]) == ("release", [])
+    did(settled, "proposals", "agree", made["proposal_id"], by="raul")
+    assert did(settled, "releases", "activate", run, by="rita")["release"] == 1
+
+
+def test_a_service_goes_on_with_the_release_before_while_another_waits_to_be_agreed_to(
+    settled: Call, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from obligor.bootstrap.decisions import begin
+    from obligor.bootstrap.releases import demonstration
+    from obligor.bootstrap.store import open_store, service_settings
+
+    for name in ("rita", "raul"):
+        hold(settled, name, "risk_officer")
+    by_two(settled, "keys", "create", "bank")
+    run = str(files("obligor.serving") / "demo")
+    made = did(settled, "releases", "activate", run, by="rita")
+    did(settled, "proposals", "agree", made["proposal_id"], by="raul")
+    did(settled, "releases", "activate", run, by="rita")
+    monkeypatch.setenv("OBLIGOR_AUTHOR", "rita")
+
+    async def begun() -> list[str]:
+        told: list[str] = []
+        other = replace(demonstration(), policy=demonstration().policy.model_copy(update={"grey": 1}))
+        async with open_store(url, service_settings()) as store:
+            for _ in range(2):
+                await begin(store, other, told.append)
+        return told
+
+    proposed, waiting = asyncio.run(begun())
+    assert "obligor proposals agree" in proposed
+    assert "waits for another person" in waiting
+    assert len(did(settled, "releases", "list")["releases"]) == 1

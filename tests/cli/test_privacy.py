@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -98,3 +100,96 @@ def test_data_keys_turn_and_everything_is_read_as_before(url: str, call: Call, m
     assert sorted(kept) == [(1, True), (2, True), (3, False)]
     assert call("keys", "rotate")[0] == 2
     assert call("keys", "rotate", "abc", "--data")[0] == 2
+
+
+PASSWORD = "a long and quiet harbour"  # noqa: S105  of nobody
+
+
+@pytest.fixture
+def staffed(call: Call, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Administrators, privacy officers (pia, paul) and compliance (cora, carl); the first argument says who acts."""
+
+    def by(name: str, *arguments: str, typed: str = PASSWORD) -> tuple[int, str, str]:
+        monkeypatch.setenv("OBLIGOR_AUTHOR", name)
+        monkeypatch.setattr(sys, "stdin", io.StringIO(f"{typed}\n"))
+        return call(*arguments)
+
+    staff = {"pia": "privacy_officer", "paul": "privacy_officer", "cora": "compliance", "carl": "compliance"}
+    by("ada", "users", "add", "ada")
+    by("ada", "roles", "grant", "ada", "admin")
+    for name in ("grace", *staff):
+        by("ada", "users", "add", name)
+    by("ada", "roles", "grant", "grace", "admin")
+    for name, role in staff.items():
+        for admin in ("ada", "grace"):
+            assert by(admin, "roles", "grant", name, role)[0] == 0
+    return by
+
+
+def agreed(by: Call, name: str) -> None:
+    (waits,) = [it for it in json.loads(by(name, "proposals", "list", "--json")[1])["proposals"] if not it["agreed_by"]]
+    assert by(name, "proposals", "agree", waits["proposal_id"])[0] == 0
+
+
+def test_to_hold_to_release_and_to_erase_take_two_people(url: str, staffed: Call, tmp_path: Path) -> None:
+    by, file = staffed, tmp_path / "certificate.json"
+    decide(url, "Ann")
+    ann = ("--application", "Ann")
+    code, out, _ = by("cora", "privacy", "hold", *ann, "--because", "case 7")
+    assert (code, out.startswith("proposed "), "Ann" in out) == (0, True, False)
+    agreed(by, "paul")  # whose role may hold, too
+    assert "held" in by("cora", "privacy", "hold", *ann, "--because", "case 7")[1]
+    code, _, err = by("pia", "privacy", "erase", *ann)
+    assert (code, "a legal hold stands" in err) == (1, True)  # nor is it proposed
+    assert by("pia", "privacy", "release", *ann)[0] == 0
+    agreed(by, "cora")
+    assert "released" in by("pia", "privacy", "release", *ann)[1]
+    code, out, _ = by("pia", "privacy", "erase", *ann, "--out", str(file), "--because", "their wish")
+    assert (code, "proposed " in out, file.exists()) == (0, True, False)
+    id_ = out.split()[1].removesuffix(";")
+    code, _, err = by("pia", "proposals", "agree", id_)
+    assert (code, "another person" in err) == (1, True)
+    code, _, err = by("cora", "proposals", "agree", id_)
+    assert (code, "the role privacy_officer" in err) == (1, True)
+    agreed(by, "paul")
+    assert by("pia", "privacy", "erase", *ann, "--out", str(file)) == (0, "", "")
+    assert json.loads(file.read_text())["certificates"][0]["keys_destroyed"] == 1
+    assert by("pia", "audit", "verify", "--quiet") == (0, "", "")
+
+
+def test_data_keys_turn_once_another_has_agreed(url: str, staffed: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("obligor.bootstrap.privacy._HEARD_S", 0.0)
+    decide(url, "Ann")
+    assert "proposed " in staffed("ada", "keys", "rotate", "--data")[1]
+    agreed(staffed, "grace")
+    assert json.loads(staffed("ada", "keys", "rotate", "--data", "--json")[1])["version"] == 2
+    assert "proposed " in staffed("ada", "keys", "rotate", "--data")[1]
+
+
+def test_a_field_is_shown_to_who_may_see_it_for_a_purpose_and_with_their_password(url: str, staffed: Call) -> None:
+    by = staffed
+    decide(url, "Ann")
+    with psycopg.connect(url) as connection:
+        (decision,) = connection.execute("SELECT decision_id::text FROM obligor.decision").fetchone() or ("",)
+    asked = ("privacy", "reveal", decision, "--field", "customer", "--purpose", "case 7")
+    assert by("pia", *asked) == (0, 'customer: "Ann"\n', "")
+    code, out, err = by("pia", *asked, typed="another password")
+    assert (code, out, "the password is another" in err) == (1, "", True)
+    assert by("ada", *asked)[0] == 1
+    assert by("pia", "privacy", "reveal", "no-id", "--field", "customer", "--purpose", "case 7")[0] == 2
+    code, out, _ = by("cora", *asked)
+    assert (code, "Ann" in out, out.startswith("proposed ")) == (0, False, True)
+    agreed(by, "carl")
+    assert by("cora", *asked)[1] == 'customer: "Ann"\n'
+    with psycopg.connect(url) as connection:
+        kinds = [it for (it,) in connection.execute("SELECT kind FROM obligor.leaf ORDER BY index DESC LIMIT 4")]
+    assert kinds == ["revealed", "act.done", "act.agreed", "act.proposed"]
+    assert by("pia", "audit", "verify", "--quiet") == (0, "", "")
+
+
+def test_before_anybody_is_known_a_field_is_shown_for_the_purpose_that_is_asked(url: str, call: Call) -> None:
+    decide(url, "Ann")
+    with psycopg.connect(url) as connection:
+        (decision,) = connection.execute("SELECT decision_id::text FROM obligor.decision").fetchone() or ("",)
+    code, out, _ = call("privacy", "reveal", decision, "--field", "customer", "--purpose", "case 7", "--json")
+    assert (code, json.loads(out)["values"]) == (0, {"customer": "Ann"})

@@ -140,11 +140,10 @@ def records(release: Release, count: int) -> list[bytes]:
     nobody = Mock()
     service = DecisionService(releases=nobody, recorder=nobody, sources=sources, meter=NoMeter())
     caller = Caller("lender", "key", frozenset({"decide"}), START)
+    asked = (service.probing.asked("lender", release, release.read(it)) for it in applications(count))
     return [
-        service._decide(
-            caller, release, release.read(application), at=START + timedelta(seconds=at, microseconds=7), key=f"k{at}"
-        ).act.record
-        for at, application in enumerate(applications(count))
+        service._decide(caller, release, it, at=START + timedelta(seconds=at, microseconds=7), key=f"k{at}").act.record
+        for at, it in enumerate(asked)
     ]
 
 

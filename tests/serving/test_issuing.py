@@ -72,6 +72,7 @@ def test_a_key_is_made_by_an_act_that_keeps_all_of_it_but_the_secret() -> None:
     assert json.loads(act.record) == {
         "schema": "obligor/api-key/1", "key_id": new.kept.key_id, "client_id": "branch-7", "name": "shop",
         "scopes": ["decide", "read"], "secret_sha256": new.kept.secret_sha256.hex(), "revoked_at": None,
+            "replaced_by": None,
         "created_at": "2026-11-26T12:00:00.000000Z", "expires_at": "2027-11-26T12:00:00.000000Z",
     }  # fmt: skip
     assert shown.secret not in repr(desk.acts)

@@ -8,6 +8,7 @@ nobody is active knows nobody, and takes any name: somebody has to be the first.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -16,7 +17,7 @@ from obligor.core.errors import ForbiddenError
 from obligor.settings import read_author
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from obligor.bootstrap.store import Store
     from obligor.serving.acts import Caller
@@ -36,6 +37,26 @@ async def acting(store: Store, permission: str) -> str:
         Where the store knows active people, and this is none of them, or one without the permission. The attempt is recorded.
     """
     return await _acting(store, permission, await store.people.people())
+
+
+async def acting_in_person(store: Store, permission: str, *, password: Callable[[], str]) -> Caller:
+    """Give the person at work as a caller, who shows their password once more where they sign in here.
+
+    Raises
+    ------
+    ForbiddenError
+        As ``acting``, and where it is not their password. The attempt is recorded.
+    """
+    from obligor.security.passwords import is_password
+
+    name = await acting(store, permission)
+    person = await store.people.person(name)
+    if person is None or person.user.disabled_at is not None:  # nobody is active, and any name may
+        return _anybody(name, permission, at=store.sources.now())
+    if person.user.password and not await asyncio.to_thread(is_password, password(), person.user.password):
+        await _tell(store, person, permission)
+        raise ForbiddenError("the password is another; nothing was done")
+    return _caller(person)
 
 
 async def appointing(store: Store) -> str:
@@ -81,11 +102,20 @@ async def _tell(store: Store, person: Person | None, permission: str) -> None:
 
 
 def _caller(person: Person) -> Caller:
-    """Give a person as a caller. Nothing asks for a second factor here: the sign-in of the machine stands for both."""
+    """Give a person as a caller. The sign-in of the machine stands for a second factor here."""
+    return _named(person.user.user_id, person.granted, at=person.user.created_at)
+
+
+def _anybody(name: str, permission: str, *, at: datetime) -> Caller:
+    """Give who acts where the store knows nobody: with a role that has the permission without a condition."""
+    from obligor.security.permissions import Allowance, permissions
+
+    role = next(role for role, held in permissions().roles.items() if held.get(permission) == Allowance())
+    return _named(name, frozenset({role}), at=at)
+
+
+def _named(name: str, roles: frozenset[str], *, at: datetime) -> Caller:
     from obligor.serving.acts import Caller
 
-    name = person.user.user_id
-    never = datetime.max.replace(tzinfo=person.user.created_at.tzinfo)
-    return Caller(
-        f"person:{name}", "", frozenset(), never, kind="person", roles=person.granted, subject=name, strong=True
-    )
+    never = datetime.max.replace(tzinfo=at.tzinfo)
+    return Caller(f"person:{name}", "", frozenset(), never, kind="person", roles=roles, subject=name, strong=True)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from obligor.bootstrap.acting import acting
 from obligor.bootstrap.gates import open_gates, open_screening
 from obligor.bootstrap.privacy import open_sealer
-from obligor.bootstrap.releases import demonstration, put_in_force
+from obligor.bootstrap.releases import demonstration, put_in_force, put_in_force_together
 from obligor.bootstrap.webhooks import open_listeners
+from obligor.core.errors import ForbiddenError
 from obligor.settings import read_author, read_gate_settings, read_probing_settings
 
 if TYPE_CHECKING:
@@ -133,7 +134,10 @@ async def begin(store: Store, made: Made | None, say: Callable[[str], None]) -> 
         return
     wanted = demonstration() if made is None and newest is None else made
     if wanted is not None and not _is_in_force(wanted, await open_newest(store)):
-        await put_in_force(store, wanted, by=None if made is None else await acting(store, "release.activate"))
+        if made is None:
+            await put_in_force(store, wanted)
+        else:
+            await _activate(store, wanted, say, by=await acting(store, "release.activate"))
     if not await store.archive.api_keys():
         new = await issue(
             _FIRST_CLIENT,
@@ -144,6 +148,20 @@ async def begin(store: Store, made: Made | None, say: Callable[[str], None]) -> 
             sources=store.sources,
         )
         say(f"The first API key, shown this once, open to everything for {_FIRST_LASTS.days} days:\n\n    {new.text}\n")
+
+
+async def _activate(store: Store, made: Made, say: Callable[[str], None], *, by: str) -> None:
+    """Put in force what a service was begun with; where it waits for another person, the release before goes on."""
+    from obligor.bootstrap.proposals import proposed
+    from obligor.serving.acts import ProposalRow
+
+    try:
+        done = await put_in_force_together(store, made, by=by)
+    except ForbiddenError as waiting:
+        say(f"The card of this run is not in force: {waiting.message}\n")
+        return
+    if isinstance(done, ProposalRow):
+        say("\n".join(["The card of this run is not in force:", *proposed(done).lines(), ""]))
 
 
 def _is_in_force(made: Made, release: Release | None) -> bool:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import anchored
+from obligor.bootstrap.proposals import Proposed, open_proposals, proposed
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.errors import InvalidInputError
 from obligor.core.leaves import time_text
 from obligor.security.api_keys import ApiKey, check_client, check_scopes, is_key_id, parse_key
+from obligor.serving.acts import ProposalRow
 from obligor.serving.authenticating import key_of
-from obligor.serving.issuing import issue, revoke, rotate
+from obligor.serving.issuing import issue, order_to_issue, order_to_rotate, revoke, rotate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.store import Store
     from obligor.security.api_keys import NewKey
+    from obligor.serving.acts import Recorder
 
 Done = TypeVar("Done")
 
@@ -85,23 +88,26 @@ class Revoked:
         return [f"key {self.key.key_id} of client {self.key.client_id} opens nothing any more"]
 
 
-def create_key(client: str, *, name: str, scopes: Sequence[str], lasts: timedelta) -> Shown:
-    """Make a key for a client."""
+def create_key(
+    client: str, *, name: str, scopes: Sequence[str], lasts: timedelta, because: str = ""
+) -> Shown | Proposed:
+    """Make a key for a client, or propose to."""
     check_client(client)
     check_scopes(scopes)
 
-    async def made(store: Store) -> NewKey:
-        return await issue(
-            client,
-            scopes=scopes,
-            lasts=lasts,
-            by=await acting(store, "key.manage"),
-            recorder=store.recorder,
-            sources=store.sources,
-            name=name,
-        )
+    async def made(store: Store) -> Shown | Proposed:
+        by = await acting(store, "key.manage")
 
-    return Shown(_writing(made))
+        async def issued(recorder: Recorder) -> NewKey:
+            return await issue(
+                client, scopes=scopes, lasts=lasts, by=by, recorder=recorder, sources=store.sources, name=name
+            )
+
+        order = order_to_issue(client, scopes=scopes, lasts=lasts, name=name, because=because)
+        done = await (await open_proposals(store)).together(order, issued, by=by)
+        return proposed(done) if isinstance(done, ProposalRow) else Shown(done)
+
+    return _writing(made)
 
 
 def list_keys() -> Listed:
@@ -119,27 +125,28 @@ def revoke_key(key_id: str) -> Revoked:
 
     async def revoked(store: Store) -> Revoked:
         row = await store.archive.api_key(key_id)
-        by = await acting(store, "key.manage")
+        by = await acting(store, "key.revoke")
         return Revoked(key_of(await revoke(row, by=by, recorder=store.recorder, sources=store.sources)))
 
     return _writing(revoked)
 
 
-def rotate_key(key_id: str, *, lasts: timedelta, overlap: timedelta) -> Shown:
-    """Make a key that takes the place of another."""
+def rotate_key(key_id: str, *, lasts: timedelta, overlap: timedelta, because: str = "") -> Shown | Proposed:
+    """Make a key that takes the place of another, or propose to."""
     _check_id(key_id)
 
-    async def made(store: Store) -> Shown:
-        new = await rotate(
-            await store.archive.api_key(key_id),
-            lasts=lasts,
-            overlap=overlap,
-            by=await acting(store, "key.rotate"),
-            recorder=store.recorder,
-            sources=store.sources,
-        )
+    async def made(store: Store) -> Shown | Proposed:
+        row, by = await store.archive.api_key(key_id), await acting(store, "key.rotate")
+
+        async def rotated(recorder: Recorder) -> NewKey:
+            return await rotate(row, lasts=lasts, overlap=overlap, by=by, recorder=recorder, sources=store.sources)
+
+        order = order_to_rotate(key_id, lasts=lasts, overlap=overlap, because=because)
+        done = await (await open_proposals(store)).together(order, rotated, by=by)
+        if isinstance(done, ProposalRow):
+            return proposed(done)
         old = await store.archive.api_key(key_id)
-        return Shown(new, None if old is None else key_of(old))
+        return Shown(done, None if old is None else key_of(old))
 
     return _writing(made)
 

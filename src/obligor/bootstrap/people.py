@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from obligor.bootstrap.acting import acting, appointing
+from obligor.bootstrap.proposals import Proposed, open_proposals, proposed
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.spreadsheet import spreadsheet
 from obligor.settings import is_production, read_provider_settings
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from obligor.serving.acts import UserRoleRow
     from obligor.serving.administering import Administration
     from obligor.serving.people import People, Person, Reviewed
+    from obligor.serving.proposals import Proposals
     from obligor.serving.signing_in import SignIn
     from obligor.serving.tokens import Tokens
 
@@ -67,13 +69,15 @@ def open_identity(store: Store, environ: Mapping[str, str]) -> Identity:
     return Identity(ProviderTokens(issuer, source, store.people, now=now), None)
 
 
-def open_administration(store: Store) -> Administration:
+def open_administration(store: Store, proposals: Proposals) -> Administration:
     """Build what people do to the service over a door."""
     from obligor.serving.administering import Administration
     from obligor.serving.profiles import Changing
 
     changing = Changing(store.archive, store.changes, store.recorder, store.key, store.sources)
-    return Administration(store.people, store.archive, store.archive, store.recorder, store.sources, changing)
+    return Administration(
+        store.people, store.archive, store.archive, store.recorder, store.sources, changing, proposals
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,22 +178,31 @@ class Review:
         return told or ["There is nobody yet; obligor users add USER adds somebody."]
 
 
-def add_user(user_id: str, *, password: str | None) -> User:
-    """Let somebody sign in."""
+def add_user(user_id: str, *, password: str | None, because: str = "") -> User | Proposed:
+    """Let somebody sign in, or propose to; the password that counts is the one given once another person has agreed."""
+    from obligor.serving.acts import ProposalRow
+    from obligor.serving.people import People, order_to_add
 
-    async def added(people: People, store: Store) -> User:
-        await people.add(user_id, password=password, by=await acting(store, "user.manage"))
+    async def added(_people: People, store: Store) -> User | Proposed:
+        by = await acting(store, "user.manage")
+        done = await (await open_proposals(store)).together(
+            order_to_add(user_id, password=password, because=because),
+            lambda recorder: People(store.people, recorder, store.sources).add(user_id, password=password, by=by),
+            by=by,
+        )
+        if isinstance(done, ProposalRow):
+            return proposed(done)
         where = "with a password" if password else "at the identity provider"
         return await _told(store, user_id, f"user {user_id} may sign in {where}, and has no role yet")
 
     return _with_people(added)
 
 
-def disable_user(user_id: str) -> User:
-    """Let somebody in no more."""
+def disable_user(user_id: str, *, unknown: bool) -> User:
+    """Let somebody in no more; ``unknown`` where the store may not know them, who sign in elsewhere."""
 
     async def disabled(people: People, store: Store) -> User:
-        await people.disable(user_id, by=await acting(store, "user.manage"))
+        await people.disable(user_id, by=await acting(store, "user.disable"), unknown=unknown)
         return await _told(store, user_id, f"user {user_id} is let in no more")
 
     return _with_people(disabled)
@@ -218,7 +231,7 @@ def revoke_role(user_id: str, role: str) -> Role:
     """Take a role away."""
 
     async def revoked(people: People, store: Store) -> Role:
-        return Role(await people.revoke(user_id, role, by=await acting(store, "role.grant")))
+        return Role(await people.revoke(user_id, role, by=await acting(store, "role.revoke")))
 
     return _with_people(revoked)
 

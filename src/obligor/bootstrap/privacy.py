@@ -11,18 +11,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.law import active_packs
+from obligor.bootstrap.proposals import Proposed, open_proposals, proposed
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.canonical import readable_json
 from obligor.core.errors import IntegrityError, InvalidInputError, SealError, UnavailableError
 from obligor.settings import is_production, read_author, read_retain_days
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import date
 
     from obligor.bootstrap.store import Store
     from obligor.security.sealing import KeptKey, Keyring, Kms
+    from obligor.serving.acts import Recorder
     from obligor.serving.erasing import Office, Standing
+    from obligor.serving.proposals import Order
     from obligor.serving.sealed import Sealer
     from obligor.settings import Settings
     from obligor.telemetry import Progress
@@ -130,16 +133,21 @@ class Told:
         return readable_json(self.plain)
 
 
-def erase(subject: str | None, *, application: str | None, account_closed: date | None = None) -> Told:
-    """Erase a person, or those whom an application is about."""
+def erase(
+    subject: str | None, *, application: str | None, account_closed: date | None = None, because: str = ""
+) -> Told:
+    """Erase a person, or those whom an application is about, or propose to."""
+    from obligor.serving.erasing import order_to_erase
 
     async def done(store: Store, sealer: Sealer, office: Office) -> Told:
-        erased = [
-            await office.erase(it, key=store.key, account_closed=account_closed)
-            for it in await _subjects(store, sealer, subject, application)
-        ]
-        lines = [f"erased: {it['decisions']} decisions, {it['keys_destroyed']} keys destroyed" for it in erased]
-        return Told({"certificates": erased}, tuple(lines))
+        async def erased(it: bytes, office: Office) -> dict[str, Any]:
+            return await office.erase(it, key=store.key, account_closed=account_closed)
+
+        subjects = await _subjects(store, sealer, subject, application)
+        orders = {it: order_to_erase(it, account_closed=account_closed, because=because) for it in subjects}
+        certificates, waiting = await _by_two(store, office, orders, erased)
+        lines = [f"erased: {it['decisions']} decisions, {it['keys_destroyed']} keys destroyed" for it in certificates]
+        return _with_proposals({"certificates": certificates}, lines, waiting)
 
     return _in_office(done, permission="privacy.erase")
 
@@ -155,30 +163,37 @@ def export(subject: str | None, *, application: str | None) -> Told:
 
 
 def hold(subject: str | None, *, application: str | None, because: str) -> Told:
-    """Place a legal hold."""
+    """Place a legal hold, or propose to."""
+    from obligor.serving.erasing import order_to_hold
 
     async def done(store: Store, sealer: Sealer, office: Office) -> Told:
-        held = [await office.hold(it, because=because) for it in await _subjects(store, sealer, subject, application)]
-        return _standing(held, "held: it is not erased until the hold is released")
+        orders = {it: order_to_hold(it, because=because) for it in await _subjects(store, sealer, subject, application)}
+        held = await _by_two(store, office, orders, lambda it, office: office.hold(it, because=because))
+        return _standing(*held, "held: it is not erased until the hold is released")
 
     return _in_office(done, permission="privacy.hold")
 
 
-def release(subject: str | None, *, application: str | None) -> Told:
-    """Release a legal hold."""
+def release(subject: str | None, *, application: str | None, because: str = "") -> Told:
+    """Release a legal hold, or propose to."""
+    from obligor.serving.erasing import order_to_release
 
     async def done(store: Store, sealer: Sealer, office: Office) -> Told:
-        free = [await office.release(it) for it in await _subjects(store, sealer, subject, application)]
-        return _standing(free, "released: it may be erased once it need not be kept")
+        subjects = await _subjects(store, sealer, subject, application)
+        orders = {it: order_to_release(it, because=because) for it in subjects}
+        free = await _by_two(store, office, orders, lambda it, office: office.release(it))
+        return _standing(*free, "released: it may be erased once it need not be kept")
 
     return _in_office(done, permission="privacy.hold")
 
 
-def rotate_data_keys(progress: Progress) -> Told:
-    """Wrap the keys of all subjects by a new key, and retire the old ones; begun before, it goes on."""
+def rotate_data_keys(progress: Progress, *, because: str = "") -> Told:
+    """Wrap the keys of all subjects by a new key, and retire the old ones, or propose to; begun before, it goes on."""
     from obligor.adapters.store.privacy import wrap_anew
     from obligor.security.sealing import DATA, make_kept, open_keyring
+    from obligor.serving.acts import ProposalRow
     from obligor.serving.erasing import record_keys
+    from obligor.serving.proposals import Order
 
     async def done(store: Store, settings: Settings) -> Told:
         by = await acting(store, "key.rotate")
@@ -188,7 +203,15 @@ def rotate_data_keys(progress: Progress) -> Told:
         kms = open_kms(settings)
         if ring.min_version == ring.current:  # else one was begun and not ended
             made = make_kept(DATA, ring.current + 1, kms)
-            await record_keys((made,), kind="datakey.created", by=by, recorder=store.recorder, sources=store.sources)
+            begun = await (await open_proposals(store)).together(
+                Order("datakey.created", {"version": made.version}, because),
+                lambda recorder: record_keys(
+                    (made,), kind="datakey.created", by=by, recorder=recorder, sources=store.sources
+                ),
+                by=by,
+            )
+            if isinstance(begun, ProposalRow):
+                return _with_proposals({}, [], [proposed(begun)])
         kept = await store.privacy.keyring()
         ring = open_keyring(kept, kms, random=store.sources.random)
         old = [it for it in kept if it.purpose == DATA and it.wrapped and it.version < ring.current]
@@ -236,11 +259,38 @@ async def _subjects(store: Store, sealer: Sealer, subject: str | None, applicati
     return found or (ring.subject(APPLICATION, str(application)),)
 
 
-def _standing(found: list[Standing], said: str) -> Told:
+async def _by_two(
+    store: Store, office: Office, orders: Mapping[bytes, Order], work: Callable[[bytes, Office], Awaitable[Done]]
+) -> tuple[list[Done], list[Proposed]]:
+    """Do what is ordered of each subject, or propose it."""
+    from obligor.serving.acts import ProposalRow
+
+    proposals = await open_proposals(store)
+    did: list[Done] = []
+    waiting: list[Proposed] = []
+    for subject, order in orders.items():
+
+        def ordered(recorder: Recorder, subject: bytes = subject) -> Awaitable[Done]:
+            return work(subject, replace(office, recorder=recorder))
+
+        done = await proposals.together(order, ordered, by=office.by)
+        if isinstance(done, ProposalRow):
+            waiting.append(proposed(done))
+        else:
+            did.append(done)
+    return did, waiting
+
+
+def _with_proposals(plain: dict[str, Any], lines: Sequence[str], waiting: Sequence[Proposed]) -> Told:
+    told = plain | ({"proposals": [it.to_plain() for it in waiting]} if waiting else {})
+    return Told(told, (*lines, *(line for it in waiting for line in it.lines())))
+
+
+def _standing(found: list[Standing], waiting: list[Proposed], said: str) -> Told:
     plain = [
         {"subject": it.subject.hex(), "decisions": it.decisions, "held": it.held_because is not None} for it in found
     ]
-    return Told({"subjects": plain}, tuple(f"{it.subject.hex()[:12]}: {said}" for it in found))
+    return _with_proposals({"subjects": plain}, [f"{it.subject.hex()[:12]}: {said}" for it in found], waiting)
 
 
 def _in_office(work: Callable[[Store, Sealer, Office], Awaitable[Done]], *, permission: str) -> Done:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import anchored
+from obligor.bootstrap.proposals import Proposed, open_proposals, proposed
 from obligor.bootstrap.store import service_settings, with_store
 from obligor.core.errors import ForbiddenError, InvalidInputError
 from obligor.core.policy import check_policy, parse_policy
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from obligor.core.policy import Policy
     from obligor.core.profile import Profile
     from obligor.core.scorecard import Scorecard
+    from obligor.serving.acts import ProposalRow, Recorder
     from obligor.serving.releases import Release
 
 _MOST_BYTES = 64 << 20
@@ -101,21 +103,48 @@ def list_releases() -> Listed:
     return with_store(listed)
 
 
-def activate_release(run: Path, *, profile: Path | None) -> Activated:
-    """Put the card and the policy of a run in force, with a compliance profile or the one that is in force."""
+def activate_release(run: Path, *, profile: Path | None, because: str = "") -> Activated | Proposed:
+    """Put the card and the policy of a run in force, with a compliance profile or the one that is; or propose to."""
+    from obligor.serving.acts import ProposalRow
+
     settings = service_settings()
     made = read_run(run)
     given = None if profile is None else parse_profile(_bytes(profile))
 
-    async def activated(store: Store) -> Release:
+    async def activated(store: Store) -> Release | ProposalRow:
         async with anchored(store, settings):
-            return await put_in_force(store, made, given, by=await acting(store, "release.activate"))
+            by = await acting(store, "release.activate")
+            return await put_in_force_together(store, made, given, by=by, because=because)
 
     release = with_store(activated, settings)
+    if isinstance(release, ProposalRow):
+        return proposed(release)
     return Activated(release.number, release.card.name, release.card.sha256)
 
 
-async def put_in_force(store: Store, made: Made, profile: Profile | None = None, *, by: str | None = None) -> Release:
+async def put_in_force_together(
+    store: Store, made: Made, profile: Profile | None = None, *, by: str, because: str = ""
+) -> Release | ProposalRow:
+    """Put a card and a policy in force once another person has agreed to them, or propose it."""
+    from obligor.serving.proposals import Order
+
+    said = {"card_sha256": made.card.sha256, "policy_sha256": made.policy.sha256}
+    said |= {} if profile is None else {"profile_sha256": profile.sha256}
+    return await (await open_proposals(store)).together(
+        Order("release", said, because),
+        lambda recorder: put_in_force(store, made, profile, by=by, recorder=recorder),
+        by=by,
+    )
+
+
+async def put_in_force(
+    store: Store,
+    made: Made,
+    profile: Profile | None = None,
+    *,
+    by: str | None = None,
+    recorder: Recorder | None = None,
+) -> Release:
     """Put a card and a policy in force; the profile in force stays. The first release has the one given, or everything off."""
     from obligor.serving.releasing import activate
 
@@ -129,7 +158,7 @@ async def put_in_force(store: Store, made: Made, profile: Profile | None = None,
         profile=profile or kept,
         by=read_author(os.environ) if by is None else by,
         archive=store.archive,
-        recorder=store.recorder,
+        recorder=recorder or store.recorder,
         key=store.key,
         sources=store.sources,
     )

@@ -18,6 +18,7 @@ from obligor.bootstrap.gates import open_gates, open_screening
 from obligor.bootstrap.people import open_administration, open_identity
 from obligor.bootstrap.privacy import open_keys, open_sealer
 from obligor.bootstrap.releases import read_run
+from obligor.bootstrap.revealing import open_reveals
 from obligor.bootstrap.reviews import open_review_service
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
@@ -44,9 +45,7 @@ if TYPE_CHECKING:
     from obligor.serving.http import Door, Encryption, HttpServer, Seats
     from obligor.serving.journal import Telling
     from obligor.serving.refusals import Refusals
-    from obligor.serving.register import Register
     from obligor.serving.releases import Release, Releases
-    from obligor.serving.revealing import RevealService
     from obligor.serving.sealed import Sealer
     from obligor.serving.tracing import Tracing
     from obligor.settings import Settings
@@ -195,8 +194,10 @@ async def _open_parts(
 def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
     from obligor.serving.auditing import AuditLog
     from obligor.serving.http import Door
+    from obligor.serving.proposals import Proposals
 
     store, decisions = parts.store, parts.decisions
+    proposals = Proposals(store.proposals, store.people, store.recorder, store.sources)
     return Door(
         *decisions,
         parts.authenticator,
@@ -210,8 +211,8 @@ def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
         sign_in=parts.identity.sign_in,
         reviews=open_review_service(store, decisions),
         alerts=parts.screening.desk,
-        administration=open_administration(store),
-        reveals=_reveals(store, decisions.register),
+        administration=open_administration(store, proposals),
+        reveals=open_reveals(store, decisions.register, proposals),
     )
 
 
@@ -255,12 +256,6 @@ def _asides(url: str, settings: Settings, parts: _Parts, telemetry: Telemetry) -
     yield parts.refusals.run()
     yield webhooks.delivering.run()
     yield ReviewClock(store.reviews, now=store.sources.now, meter=meter, journal=journal).run()
-
-
-def _reveals(store: Store, register: Register) -> RevealService:
-    from obligor.serving.revealing import RevealService
-
-    return RevealService(register=register, recorder=store.recorder, sources=store.sources)
 
 
 # Beside the doors

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from obligor.adapters.store.privacy import PostgresPrivacy
     from obligor.adapters.store.profile_changes import PostgresProfileChanges
     from obligor.adapters.store.proofs import PostgresLog
+    from obligor.adapters.store.proposals import PostgresProposals
     from obligor.adapters.store.recorder import PostgresRecorder
     from obligor.adapters.store.reviews import PostgresReviews
     from obligor.adapters.store.screening import PostgresScreening
@@ -42,6 +43,7 @@ class Store:
     sources: Sources
     people: PostgresPeople
     changes: PostgresProfileChanges
+    proposals: PostgresProposals
     reviews: PostgresReviews
     screening: PostgresScreening
     privacy: PostgresPrivacy
@@ -119,6 +121,7 @@ async def open_store(
     from obligor.adapters.store.privacy import PostgresPrivacy
     from obligor.adapters.store.profile_changes import PostgresProfileChanges
     from obligor.adapters.store.proofs import PostgresLog
+    from obligor.adapters.store.proposals import PostgresProposals
     from obligor.adapters.store.recorder import PostgresRecorder
     from obligor.adapters.store.reviews import PostgresReviews
     from obligor.adapters.store.screening import PostgresScreening
@@ -139,6 +142,7 @@ async def open_store(
                 live_sources(),
                 people=people,
                 changes=changes,
+                proposals=PostgresProposals(pool),
                 privacy=PostgresPrivacy(pool),
                 reviews=PostgresReviews(pool),
                 screening=PostgresScreening(pool, url),

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from obligor.cli.options import json_option, show, telling
+from obligor.cli.proposals import because_option
 from obligor.security.api_keys import SCOPES
 
 if TYPE_CHECKING:
     from obligor.bootstrap.keys import Shown
+    from obligor.bootstrap.proposals import Proposed
 
 _MOST_DAYS = 3650
 _MOST_HOURS = 24 * 90
@@ -39,12 +41,17 @@ def keys() -> None:
     help="What it opens; may be given several times.",
 )
 @days_option
+@because_option
 @json_option
-def create(client: str, *, name: str, scopes: tuple[str, ...], days: int, as_json: bool) -> None:
-    """Make a key for CLIENT and print it, this once: nothing but a hash of it is kept."""
+def create(client: str, *, name: str, scopes: tuple[str, ...], days: int, because: str, as_json: bool) -> None:
+    """Make a key for CLIENT and print it, this once: nothing but a hash of it is kept.
+
+    It takes two people once there are two administrators.
+    """
     from obligor.bootstrap.keys import create_key
 
-    _show_once(create_key(client, name=name, scopes=scopes, lasts=timedelta(days=days)), as_json=as_json)
+    made = create_key(client, name=name, scopes=scopes, lasts=timedelta(days=days), because=because)
+    _show_once(made, as_json=as_json)
 
 
 @keys.command("list")
@@ -77,12 +84,15 @@ def revoke(key_id: str, *, as_json: bool) -> None:
     help="Hours for which the old key opens as well.",
 )
 @days_option
+@because_option
 @json_option
-def rotate(key_id: str | None, *, data: bool, overlap: int, days: int, as_json: bool) -> None:
+def rotate(key_id: str | None, *, data: bool, overlap: int, days: int, because: str, as_json: bool) -> None:
     """Make a key that takes the place of KEY_ID, with its client, name and scopes, and print it, this once.
 
     With --data instead: wrap the keys of all personal data by a new key, while the service goes on, and retire the old
     one. Killed in the middle, it goes on where it was when it is run again.
+
+    It takes two people once there are two administrators.
     """
     from obligor.bootstrap.keys import rotate_key
 
@@ -92,18 +102,20 @@ def rotate(key_id: str | None, *, data: bool, overlap: int, days: int, as_json: 
         from obligor.bootstrap.privacy import rotate_data_keys
 
         with telling(quiet=as_json) as progress:
-            told = rotate_data_keys(progress)
+            told = rotate_data_keys(progress, because=because)
         show(told, quiet=False, as_json=as_json)
         return
 
-    _show_once(rotate_key(key_id, lasts=timedelta(days=days), overlap=timedelta(hours=overlap)), as_json=as_json)
+    made = rotate_key(key_id, lasts=timedelta(days=days), overlap=timedelta(hours=overlap), because=because)
+    _show_once(made, as_json=as_json)
 
 
-def _show_once(shown: Shown, *, as_json: bool) -> None:
+def _show_once(shown: Shown | Proposed, *, as_json: bool) -> None:
     """Print a key alone on standard output, so that it can go into a file or a vault, and the rest beside it."""
     if as_json:
         show(shown, quiet=False, as_json=True)
         return
-    click.echo(shown.new.text)
+    if key := shown.to_plain().get("key"):
+        click.echo(key)
     for line in shown.lines():
         click.echo(line, err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -46,3 +47,10 @@ def show(summary: Summary, *, quiet: bool, as_json: bool) -> None:
         click.echo(json.dumps(summary.to_plain()))
     elif not quiet:
         click.echo("\n".join(summary.lines()))
+
+
+def password_typed(*, confirm: bool = False) -> str:
+    """Ask for a password at a terminal; otherwise it is the next line of standard input."""
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=confirm))
+    return sys.stdin.readline().rstrip("\r\n")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from obligor.cli.options import json_option, show
+from obligor.cli.options import json_option, password_typed, show
+from obligor.cli.proposals import because_option
 
 
 @click.group()
@@ -17,12 +16,17 @@ def users() -> None:
 @users.command("add")
 @click.argument("user")
 @click.option("--no-password", is_flag=True, help="They sign in at the identity provider, under this subject.")
+@because_option
 @json_option
-def add(user: str, *, no_password: bool, as_json: bool) -> None:
-    """Let USER sign in: with a password that is asked for, or is the one line of standard input. They have no role yet."""
+def add(user: str, *, no_password: bool, because: str, as_json: bool) -> None:
+    """Let USER sign in: with a password that is asked for, or is the one line of standard input. They have no role yet.
+
+    It takes two people once there are two administrators; the password that counts is the one given the second time.
+    """
     from obligor.bootstrap.people import add_user
 
-    show(add_user(user, password=None if no_password else _password()), quiet=False, as_json=as_json)
+    added = add_user(user, password=None if no_password else password_typed(confirm=True), because=because)
+    show(added, quiet=False, as_json=as_json)
 
 
 @users.command("list")
@@ -36,12 +40,15 @@ def list_users(*, as_json: bool) -> None:
 
 @users.command("disable")
 @click.argument("user")
+@click.option(
+    "--unknown", is_flag=True, help="They sign in at the identity provider, and may never have been added here."
+)
 @json_option
-def disable(user: str, *, as_json: bool) -> None:
+def disable(user: str, *, unknown: bool, as_json: bool) -> None:
     """Let USER in no more, wherever they sign in: running services refuse them at once, or within half a minute."""
     from obligor.bootstrap.people import disable_user
 
-    show(disable_user(user), quiet=False, as_json=as_json)
+    show(disable_user(user, unknown=unknown), quiet=False, as_json=as_json)
 
 
 @click.group()
@@ -92,9 +99,3 @@ def review(*, as_csv: bool, as_json: bool) -> None:
         click.echo(reviewed.to_csv(), nl=False)
     else:
         show(reviewed, quiet=False, as_json=as_json)
-
-
-def _password() -> str:
-    if sys.stdin.isatty():
-        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
-    return sys.stdin.readline().rstrip("\r\n")

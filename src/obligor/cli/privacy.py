@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from obligor.cli.options import FILE, json_option, show
+from obligor.cli.options import FILE, json_option, password_typed, show
+from obligor.cli.proposals import because_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,13 +36,28 @@ def privacy() -> None:
     type=click.DateTime(["%Y-%m-%d"]),
     help="When their account was closed, where a rule keeps evidence of identity from then.",
 )
+@because_option
 @click.option("--out", type=FILE, help="A file for the signed certificate, instead of printing it.")
-def erase(subject: str | None, *, application: str | None, account_closed: datetime | None, out: Path | None) -> None:
-    """Destroy the keys of SUBJECT, so that nobody reads what is kept of it, and print a signed certificate."""
+def erase(
+    subject: str | None,
+    *,
+    application: str | None,
+    account_closed: datetime | None,
+    because: str,
+    out: Path | None,
+) -> None:
+    """Destroy the keys of SUBJECT, so that nobody reads what is kept of it, and print a signed certificate.
+
+    It takes two people once there are two administrators: the first time it is proposed.
+    """
     from obligor.bootstrap.privacy import erase as erased
 
     closed = None if account_closed is None else account_closed.date()
-    _write(erased(subject, application=application, account_closed=closed).encode(), out)
+    told = erased(subject, application=application, account_closed=closed, because=because)
+    if "proposals" in told.plain:
+        show(told, quiet=False, as_json=False)
+    else:
+        _write(told.encode(), out)
 
 
 @privacy.command()
@@ -59,7 +75,10 @@ def export(subject: str | None, *, application: str | None, out: Path | None) ->
 @click.option("--because", required=True, help="Why, such as the number of a case; name nobody.")
 @json_option
 def hold(subject: str | None, *, application: str | None, because: str, as_json: bool) -> None:
-    """Place a legal hold: SUBJECT is not erased until it is released."""
+    """Place a legal hold: SUBJECT is not erased until it is released.
+
+    It takes two people once there are two administrators, and so does releasing it.
+    """
     from obligor.bootstrap.privacy import hold as held
 
     show(held(subject, application=application, because=because), quiet=False, as_json=as_json)
@@ -67,12 +86,36 @@ def hold(subject: str | None, *, application: str | None, because: str, as_json:
 
 @privacy.command()
 @_about
+@because_option
 @json_option
-def release(subject: str | None, *, application: str | None, as_json: bool) -> None:
+def release(subject: str | None, *, application: str | None, because: str, as_json: bool) -> None:
     """Release the legal hold on SUBJECT."""
     from obligor.bootstrap.privacy import release as released
 
-    show(released(subject, application=application), quiet=False, as_json=as_json)
+    show(released(subject, application=application, because=because), quiet=False, as_json=as_json)
+
+
+@privacy.command()
+@click.argument("decision_id")
+@click.option(
+    "--field", "fields", multiple=True, required=True, help="A field of the application; may be given several times."
+)
+@click.option(
+    "--purpose",
+    prompt="Purpose",
+    help="What it is needed for, such as the number of a case; it is asked for where it is missing.",
+)
+@json_option
+def reveal(decision_id: str, *, fields: tuple[str, ...], purpose: str, as_json: bool) -> None:
+    """Show fields of the application of DECISION_ID in the clear; who, which and why is recorded before.
+
+    Who signs in with a password is asked for it, or gives it as the one line of standard input. With the role compliance
+    it takes two people.
+    """
+    from obligor.bootstrap.revealing import reveal as revealed
+
+    shown = revealed(decision_id, fields=fields, purpose=purpose, password=password_typed)
+    show(shown, quiet=False, as_json=as_json)
 
 
 def _write(text: bytes, out: Path | None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from obligor.cli.options import FILE, FOLDER, json_option, quiet_option, show, telling
+from obligor.cli.proposals import because_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,9 +50,13 @@ def list_releases(*, as_json: bool) -> None:
 @releases.command()
 @click.argument("run", type=FOLDER)
 @click.option("--profile", type=FILE, help="The compliance profile of the first release; later ones are proposed.")
+@because_option
 @json_option
-def activate(run: Path, *, profile: Path | None, as_json: bool) -> None:
-    """Put the card and the policy of RUN in force; running services take them up without a restart."""
+def activate(run: Path, *, profile: Path | None, because: str, as_json: bool) -> None:
+    """Put the card and the policy of RUN in force; running services take them up without a restart.
+
+    It takes two people once there are two administrators: the first time it is proposed.
+    """
     from obligor.bootstrap.releases import activate_release
 
-    show(activate_release(run, profile=profile), quiet=False, as_json=as_json)
+    show(activate_release(run, profile=profile, because=because), quiet=False, as_json=as_json)

@@ -52,7 +52,7 @@ class Allowance(NamedTuple):
     masked: bool = False
     """With personal fields masked."""
     second: bool = False
-    """It takes effect once another person, with the same permission, has agreed."""
+    """It is proposed, and done once another person, with the same permission, has agreed."""
 
 
 class Permissions(BaseModel):

@@ -105,6 +105,28 @@ class ApiKeyRow:
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
+    replaced_by: str | None = None
+    """The key that took its place; once there is one, it stays."""
+
+
+# What takes two people
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalRow:
+    """A step of an act that takes two people: one proposed it, another agreed, and the first did it."""
+
+    proposal_id: str
+    step: Literal["proposed", "agreed", "done"]
+    kind: str
+    """Of the act, as its leaf will say."""
+    said: str
+    """What exactly is to be done, as JSON; it tells of nobody who applied."""
+    because: str
+    proposed_by: str
+    expires_at: datetime
+    at: datetime
+    by: str
 
 
 # People
@@ -315,6 +337,7 @@ Row = (
     | OutcomeRow
     | ReleaseRow
     | ApiKeyRow
+    | ProposalRow
     | PeopleRow
     | ProfileChangeRow
     | OutboxRow
@@ -333,8 +356,9 @@ class Act(msgspec.Struct, frozen=True):
 
     kind: str
     """As in the leaf: decision, outcome, release, key.created, key.revoked, key.rotated, export, profile.proposed,
-    profile.approved, list.loaded, alert.opened, alert.proposed, alert.cleared, erased, hold.placed, hold.released, revealed,
-    datakey.created, datakey.retired, seal.broken, restore.proposed, restore.acknowledged, and more."""
+    profile.approved, act.proposed, act.agreed, act.done,
+    list.loaded, alert.opened, alert.proposed, alert.cleared, erased, hold.placed, hold.released, revealed, datakey.created,
+    datakey.retired, seal.broken, restore.proposed, restore.acknowledged, and more."""
     at: datetime
     by: str
     """``client:<id>`` or ``person:<name>``."""

@@ -14,12 +14,22 @@ import msgspec
 from obligor.core.errors import ForbiddenError, UnavailableError
 from obligor.core.profile import in_force, parse_profile
 from obligor.security.passwords import MOST_LENGTH
-from obligor.security.permissions import allow
-from obligor.serving.acts import ProfileChangeRow, ReleaseRow, UserRoleRow, UserRow
+from obligor.security.permissions import allow, permissions
+from obligor.serving.acts import ProfileChangeRow, ProposalRow, ReleaseRow, UserRoleRow, UserRow
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.once import once, read_said, request_of
-from obligor.serving.people import People, plain_person, plain_review, plain_role, plain_user, review
+from obligor.serving.people import (
+    People,
+    order_to_add,
+    plain_person,
+    plain_review,
+    plain_role,
+    plain_user,
+    review,
+)
 from obligor.serving.profiles import plain_change
+from obligor.serving.proposals import PERMISSIONS, plain_step
+from obligor.serving.proposals import plain as plain_proposal
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,6 +40,7 @@ if TYPE_CHECKING:
     from obligor.serving.once import Answers
     from obligor.serving.people import PeopleArchive
     from obligor.serving.profiles import Changing
+    from obligor.serving.proposals import Proposals
     from obligor.serving.sources import Sources
 
 MOST_BYTES: Final = 1 << 12
@@ -43,6 +54,8 @@ class NewUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user: _UserId
     password: Annotated[str, msgspec.Meta(max_length=MOST_LENGTH)] | None = None
     """Without one they sign in at the identity provider."""
+    because: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    """For the person who is asked to agree."""
 
 
 class NamedUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,6 +88,7 @@ class Administration:
     recorder: Recorder
     sources: Sources
     changing: Changing
+    proposals: Proposals
 
     # People
 
@@ -89,17 +103,21 @@ class Administration:
         return [plain_review(it) for it in review(await self.people.people(), at=self.sources.now())]
 
     async def add(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
-        """Let somebody sign in. The key binds the name alone: what is kept of a request tells nothing of a password."""
+        """Let somebody sign in, or propose to. The key binds the name alone, and so tells nothing of a password."""
         by, said = _person(caller, "user.manage"), read_said(body, NewUser, most=MOST_BYTES)
         return await once(
             *(self.answers, self.recorder, request_of(caller, route="users", key=key, said=said.user)),
-            lambda recorder: self._people(recorder).add(said.user, password=said.password, by=by),
+            lambda recorder: replace(self.proposals, recorder=recorder).together(
+                order_to_add(said.user, password=said.password, because=said.because),
+                lambda recorder: self._people(recorder).add(said.user, password=said.password, by=by),
+                by=by,
+            ),
             told=_told,
         )
 
     async def disable(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Let somebody in no more."""
-        by, said = _person(caller, "user.manage"), read_said(body, NamedUser, most=MOST_BYTES)
+        by, said = _person(caller, "user.disable"), read_said(body, NamedUser, most=MOST_BYTES)
         return await once(
             *(self.answers, self.recorder, request_of(caller, route="users/disable", key=key, said=said.user)),
             lambda recorder: self._people(recorder).disable(said.user, by=by),
@@ -121,7 +139,7 @@ class Administration:
 
     async def revoke(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Take a role away, or a proposal of it."""
-        by, said = _person(caller, "role.grant"), read_said(body, NamedRole, most=MOST_BYTES)
+        by, said = _person(caller, "role.revoke"), read_said(body, NamedRole, most=MOST_BYTES)
         return await once(
             *(self.answers, self.recorder),
             request_of(caller, route="roles/revoke", key=key, said=[said.user, said.role]),
@@ -131,6 +149,29 @@ class Administration:
 
     def _people(self, recorder: Recorder) -> People:
         return People(self.people, recorder, self.sources)
+
+    # What takes two people
+
+    async def waiting(self, caller: Caller) -> list[dict[str, Any]]:
+        """Tell of the proposals that are neither done nor expired, of what the caller may do as well."""
+        allow(caller, "proposal.agree")
+        held, at = permissions().held(roles=caller.roles, scopes=caller.scopes), self.sources.now()
+        found = await self.proposals.waiting()
+        return [plain_proposal(it, at) for it in found if PERMISSIONS[it.proposed.kind] in held]
+
+    async def agree(self, caller: Caller, *, key: str, proposal_id: UUID) -> Recorded:
+        """Agree to what another person proposed."""
+        allow(caller, "proposal.agree")
+
+        async def naming(permission: str) -> str:
+            return _person(caller, permission)
+
+        return await once(
+            *(self.answers, self.recorder),
+            request_of(caller, route="proposals/agreement", key=key, said=str(proposal_id)),
+            lambda recorder: replace(self.proposals, recorder=recorder).agree(str(proposal_id), naming=naming),
+            told=_told,
+        )
 
     # The compliance profile
 
@@ -192,6 +233,8 @@ def _told(submission: Submission) -> dict[str, Any]:
                 told |= plain_user(row)
             case UserRoleRow():
                 told |= {"user": row.user_id} | plain_role(row)
+            case ProposalRow() if row.step != "done":
+                told |= plain_step(row)
             case ProfileChangeRow():
                 told |= plain_change(row)
             case ReleaseRow():

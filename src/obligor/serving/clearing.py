@@ -19,6 +19,7 @@ import msgspec
 from obligor.core.errors import ApplicationError, ClashError, ForbiddenError, IntegrityError, NotFoundError, Problem
 from obligor.core.leaves import time_text
 from obligor.core.strict_json import read_strict_json
+from obligor.governance.audit.restores import are_one_person
 from obligor.security.permissions import allow, may
 from obligor.serving.acts import Act, AlertStepRow, Request, Submission
 from obligor.serving.answers import with_receipt
@@ -261,7 +262,7 @@ def _wrong(field: str, message: str) -> ApplicationError:
 def _check_step(stored: StoredAlert, by: str) -> None:
     if stored.cleared_by is not None:
         raise ClashError("this alert was cleared before")
-    if stored.proposed_by is not None and _person(stored.proposed_by) == _person(by):
+    if stored.proposed_by is not None and are_one_person(stored.proposed_by, by):
         raise ForbiddenError("so strong an alert is cleared by another person than who proposed it")
 
 
@@ -272,7 +273,3 @@ def _check_reader(caller: Caller) -> None:
 
 def _nothing() -> NotFoundError:
     return NotFoundError("there is none")
-
-
-def _person(name: str) -> str:
-    return " ".join(name.removeprefix("person:").casefold().split())

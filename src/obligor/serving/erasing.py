@@ -18,6 +18,7 @@ from obligor.serving.acts import Act, ErasedRow, HoldRow, KeyringRow, Submission
 from obligor.serving.answers import record_of
 from obligor.serving.encoding import encode
 from obligor.serving.gates import told_to_the_subject
+from obligor.serving.proposals import Order
 from obligor.serving.sealed import without_seal
 
 if TYPE_CHECKING:
@@ -240,6 +241,22 @@ class Office:
         body = {"schema": "obligor/privacy/1", "subject": subject.hex(), "by": self.by, "at": time_text(at)} | said
         act = Act(kind, at, f"person:{self.by}", subject.hex(), encode(body), self.sources.salt(), rows)
         await self.recorder.record(Submission((act,), lambda _: b""))
+
+
+def order_to_erase(subject: bytes, *, account_closed: date | None = None, because: str = "") -> Order:
+    """Say that a subject is to be erased, which takes two people."""
+    closed = None if account_closed is None else account_closed.isoformat()
+    return Order("erased", {"subject": subject.hex(), "account_closed": closed}, because)
+
+
+def order_to_hold(subject: bytes, *, because: str) -> Order:
+    """Say that a subject is to be held, which takes two people."""
+    return Order("hold.placed", {"subject": subject.hex(), "because": because}, because)
+
+
+def order_to_release(subject: bytes, *, because: str = "") -> Order:
+    """Say that the hold on a subject is to be released, which takes two people."""
+    return Order("hold.released", {"subject": subject.hex()}, because)
 
 
 async def record_keys(keys: Sequence[KeptKey], *, kind: str, by: str, recorder: Recorder, sources: Sources) -> None:

@@ -15,6 +15,7 @@ from obligor.core.leaves import time_text
 from obligor.security.api_keys import RANDOM_BYTES, make_key
 from obligor.serving.acts import Act, ApiKeyRow, Submission
 from obligor.serving.encoding import encode
+from obligor.serving.proposals import Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,11 +90,12 @@ async def rotate(
     Raises
     ------
     NotFoundError, InvalidInputError, ClashError
-        As ``revoke`` does.
+        As ``revoke`` does, and where it was replaced before.
     """
     _check_author(by)
     old, at = _usable(key), sources.now()
-    ending = replace(old, expires_at=max(min(old.expires_at, at + overlap), old.created_at + _LEAST))
+    if old.replaced_by is not None:
+        raise ClashError(f"API key {old.key_id}: was replaced before, by {old.replaced_by}")
     new = make_key(
         sources.random(RANDOM_BYTES),
         client_id=old.client_id,
@@ -103,12 +105,28 @@ async def rotate(
         name=old.name,
     )
     made = row_of(new.kept)
+    until = max(min(old.expires_at, at + overlap), old.created_at + _LEAST)
+    ending = replace(old, expires_at=until, replaced_by=made.key_id)
     acts = (
-        _act("key.rotated", ending, at=at, by=by, sources=sources, replaced_by=made.key_id),
+        _act("key.rotated", ending, at=at, by=by, sources=sources),
         _act("key.created", made, at=at, by=by, sources=sources, replaces=old.key_id),
     )
     await _record_change(acts, recorder)
     return new
+
+
+def order_to_issue(
+    client_id: str, *, scopes: Iterable[str], lasts: timedelta, name: str = "", because: str = ""
+) -> Order:
+    """Say that a client is to get a key, which takes two people."""
+    said = {"client": client_id, "name": name, "scopes": sorted(set(scopes)), "days": lasts / timedelta(days=1)}
+    return Order("key.created", said, because)
+
+
+def order_to_rotate(key_id: str, *, lasts: timedelta, overlap: timedelta, because: str = "") -> Order:
+    """Say that another key is to take the place of one, which takes two people."""
+    said = {"key_id": key_id, "days": lasts / timedelta(days=1), "overlap_hours": overlap / timedelta(hours=1)}
+    return Order("key.rotated", said, because)
 
 
 def row_of(key: ApiKey) -> ApiKeyRow:
@@ -150,17 +168,18 @@ def _act(kind: str, row: ApiKeyRow, *, at: datetime, by: str, sources: Sources, 
         "created_at": time_text(row.created_at),
         "expires_at": time_text(row.expires_at),
         "revoked_at": None if row.revoked_at is None else time_text(row.revoked_at),
+        "replaced_by": row.replaced_by,
         **beside,
     }
     return Act(kind, at, f"person:{by}", row.key_id, encode(said), sources.salt(), (row,))
 
 
 async def _record_change(acts: tuple[Act, ...], recorder: Recorder) -> None:
-    """Record a change of a key, which the store refuses where somebody revoked it since it was read."""
+    """Record a change of a key, which the store refuses where somebody revoked or replaced it since it was read."""
     try:
         await _record(acts, recorder)
     except IntegrityError:
-        raise ClashError(f"API key {acts[0].subject}: was revoked meanwhile, and stays so") from None
+        raise ClashError(f"API key {acts[0].subject}: was revoked meanwhile, or replaced, and stays so") from None
 
 
 async def _record(acts: tuple[Act, ...], recorder: Recorder) -> None:

@@ -43,7 +43,8 @@ class ForRequest:
     async def record(self, submission: Submission) -> Recorded:
         """Record acts as :class:`obligor.serving.acts.Recorder` does."""
         respond = partial(with_receipt, encode_in_order(self._told(submission)))
-        mine = msgspec.structs.replace(submission, request=self._request, respond=respond, status=_CREATED)
+        status = max(submission.status, _CREATED)
+        mine = msgspec.structs.replace(submission, request=self._request, respond=respond, status=status)
         self.recorded = await self._recorder.record(mine)
         return self.recorded
 

@@ -20,6 +20,7 @@ from obligor.security.permissions import permissions
 from obligor.security.tokens import SUBJECT
 from obligor.serving.acts import Act, SignInRow, Submission, UserRoleRow, UserRow
 from obligor.serving.encoding import encode
+from obligor.serving.proposals import Order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,11 +97,21 @@ class People:
         await self._record("user.added", row, at=at, by=by)
         return row
 
-    async def disable(self, user_id: str, *, by: str) -> UserRow:
-        """Let somebody in no more, wherever they sign in; somebody who was never added here is kept out, too."""
+    async def disable(self, user_id: str, *, by: str, unknown: bool = False) -> UserRow:
+        """Let somebody in no more, wherever they sign in; ``unknown`` keeps somebody out who was never added here, too.
+
+        Raises
+        ------
+        NotFoundError
+            Where there is no such user.
+        ClashError
+            Where they were disabled before.
+        """
         check_user_id(user_id)
         check_user_id(by)
         person, at = await self._archive.person(user_id), self._sources.now()
+        if person is None and not unknown:
+            raise NotFoundError(f"user {user_id}: there is none", hint="obligor users list")
         if person is not None and person.user.disabled_at is not None:
             raise ClashError(f"user {user_id}: was disabled before, at {time_text(person.user.disabled_at)}")
         row = UserRow(user_id, "", at, at) if person is None else replace(person.user, password="", disabled_at=at)
@@ -173,6 +184,11 @@ class People:
             await self._recorder.record(Submission((act,), lambda _: b""))
         except IntegrityError:
             raise ClashError(f"user {row.user_id}: was changed by somebody else meanwhile; look again") from None
+
+
+def order_to_add(user_id: str, *, password: str | None, because: str = "") -> Order:
+    """Say that somebody is to be let in, which takes two people; of a password nothing but that there is one."""
+    return Order("user.added", {"user": user_id, "signs_in": "elsewhere" if password is None else "here"}, because)
 
 
 @dataclass(frozen=True, slots=True)

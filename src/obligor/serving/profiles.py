@@ -15,6 +15,7 @@ from obligor.core.leaves import time_text
 from obligor.core.policy import parse_policy
 from obligor.core.profile import GATES, in_force, parse_profile
 from obligor.core.scorecard import parse_card
+from obligor.governance.audit.restores import are_one_person
 from obligor.serving.acts import Act, ArtefactRow, ProfileChangeRow, Submission
 from obligor.serving.encoding import encode
 from obligor.serving.releasing import made_release
@@ -97,7 +98,7 @@ class Changing:
         """
         _check_text(by, what="an approval is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
         proposed = await self._proposed(change_id)
-        if _person(proposed.by) == _person(by):
+        if are_one_person(proposed.by, by):
             raise ForbiddenError("a profile is approved by another person than who proposed it")
         at, newest = self.sources.now(), await self._in_force()
         base = parse_profile(newest.profile)
@@ -186,8 +187,3 @@ def _artefact(profile: Profile) -> ArtefactRow:
 def _check_text(text: str, *, what: str, hint: str | None) -> None:
     if not text.strip() or len(text) > _LONGEST or not text.isprintable():
         raise InvalidInputError(f"{what} of at most {_LONGEST} printable characters", hint=hint)
-
-
-def _person(name: str) -> str:
-    """Give a person's name without what makes no other person of them."""
-    return " ".join(name.casefold().split())

@@ -6,21 +6,23 @@ recorded before anybody sees anything, and the values are in no answer that is k
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
-from obligor.core.errors import ApplicationError, ForbiddenError, Problem, TooLargeError
+from obligor.core.errors import ApplicationError, Problem, TooLargeError
 from obligor.core.leaves import time_text
 from obligor.core.strict_json import read_strict_json
 from obligor.security.permissions import allow
-from obligor.serving.acts import Act, Recorded, Submission
-from obligor.serving.answers import with_receipt
+from obligor.serving.acts import Act, ProposalRow, Recorded, Submission
 from obligor.serving.card_data import refuse_card_data
 from obligor.serving.encoding import encode, encode_in_order
 from obligor.serving.idempotency import check_key, request_of
+from obligor.serving.once import once
+from obligor.serving.proposals import ACCEPTED, Order, plain_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,9 +30,10 @@ if TYPE_CHECKING:
 
     from obligor.serving.acts import Caller, Recorder, StoredDecision
     from obligor.serving.masking import View
+    from obligor.serving.once import Answers
+    from obligor.serving.proposals import Proposals
     from obligor.serving.register import Register
     from obligor.serving.releases import Release
-    from obligor.serving.sources import Sources
 
 REVEALS: Final = "reveals"
 MOST_BYTES: Final = 1 << 14
@@ -49,8 +52,9 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RevealService:
     """Tells what applications say."""
 
-    def __init__(self, *, register: Register, recorder: Recorder, sources: Sources) -> None:
-        self._register, self._recorder, self._sources = register, recorder, sources
+    def __init__(self, *, register: Register, answers: Answers, proposals: Proposals) -> None:
+        self._register, self._answers, self._proposals = register, answers, proposals
+        self._recorder, self._sources = proposals.recorder, proposals.sources
 
     async def application(self, caller: Caller, decision_id: UUID, *, view: View = "masked") -> dict[str, Any]:
         """Give what an application says, masked or pseudonymised by the class of each field.
@@ -73,15 +77,14 @@ class RevealService:
         }
 
     async def reveal(self, caller: Caller, *, key: str, decision_id: UUID, body: bytes | Mapping[str, Any]) -> Recorded:
-        """Record that fields are revealed, and then give them.
+        """Record that fields are revealed, and then give them; where it takes two people, propose it.
 
         Raises
         ------
         ForbiddenError, NotFoundError, ApplicationError, ErasedError, KeyReusedError, InFlightError, UnavailableError
             As they say.
         """
-        if allow(caller, "personal.reveal").second:
-            raise ForbiddenError("this role reveals only together with a second person; ask a privacy officer")
+        second = allow(caller, "personal.reveal").second
         check_key(key)
         refuse_card_data(body)
         wanted = read_wanted(body)
@@ -90,25 +93,31 @@ class RevealService:
         for name in wanted.fields:
             if name not in record["input"]:
                 raise _error("fields", "wanted names of fields that this application has")
-        at = self._sources.now()
-        reveal_id = str(self._sources.new_id(at))
-        told = {
-            "reveal_id": reveal_id,
-            "decision_id": str(decision_id),
-            "revealed_at": time_text(at),
-            "fields": wanted.fields,
-            "purpose": wanted.purpose,
-        }
-        said = {"schema": "obligor/reveal/1", "client_id": stored.client_id, "by": caller.by, **told}
-        act = Act("revealed", at, caller.by, str(decision_id), encode(said), self._sources.salt())
-        payload = sha256(encode([str(decision_id), wanted.fields, wanted.purpose])).digest()
+        asked = {"decision_id": str(decision_id), "fields": wanted.fields, "purpose": wanted.purpose}
+        payload = sha256(encode(list(asked.values()))).digest()
         request = request_of(self._register.sealer, caller, REVEALS, key, payload)
-        recorded = await self._recorder.record(
-            Submission((act,), partial(with_receipt, encode_in_order(told)), request, 201)
-        )
+
+        async def ordered(recorder: Recorder) -> None:
+            act = partial(self._record, asked=asked, client_id=stored.client_id, by=caller.by)
+            if second:
+                proposals = replace(self._proposals, recorder=recorder)
+                await proposals.together(Order("revealed", asked, wanted.purpose), act, by=caller.subject)
+            else:
+                await act(recorder)
+
+        recorded = await once(self._answers, self._recorder, request, ordered, told=_told)
+        if recorded.status == ACCEPTED:
+            return recorded
         values = encode_in_order({name: record["input"][name] for name in wanted.fields})
         shown = b'%b,"values":%b}' % (recorded.response[:-1], values)
         return Recorded(shown, recorded.status, recorded.replayed, recorded.leaf_index)
+
+    async def _record(self, recorder: Recorder, *, asked: Mapping[str, Any], client_id: str, by: str) -> None:
+        at = self._sources.now()
+        told = {"reveal_id": str(self._sources.new_id(at)), "revealed_at": time_text(at), **asked}
+        said = {"schema": "obligor/reveal/1", "client_id": client_id, "by": by, **told}
+        act = Act("revealed", at, by, str(asked["decision_id"]), encode(said), self._sources.salt())
+        await recorder.record(Submission((act,), lambda _: b""))
 
     async def _opened(self, stored: StoredDecision) -> tuple[dict[str, Any], Release]:
         (opened,) = await self._register.opener.open(stored)
@@ -138,6 +147,15 @@ def read_wanted(body: bytes | Mapping[str, Any]) -> Wanted:
     if len(set(wanted.fields)) < len(wanted.fields):
         raise _error("fields", "one stands twice")
     return wanted
+
+
+def _told(submission: Submission) -> dict[str, Any]:
+    """Give the answer of an act without a value: that it was proposed, or what was revealed and what for."""
+    for row in (row for act in submission.acts for row in act.rows):
+        if isinstance(row, ProposalRow) and row.step == "proposed":
+            return plain_step(row)
+    said = msgspec.json.decode(submission.acts[-1].record)
+    return {name: said[name] for name in ("reveal_id", "decision_id", "revealed_at", "fields", "purpose")}
 
 
 def _error(field: str, message: str) -> ApplicationError:

@@ -368,13 +368,22 @@ def test_a_role_that_one_person_gave_is_told_unless_it_was_the_very_first(store:
     assert "bob: proposed and granted by one person" in told.why or "role analyst of bob" in told.why
 
 
-def _granted(store: str, folder: Path, grants: tuple[dict[str, object], ...]) -> Examination:
-    """Examine a store whose log says that these roles were granted."""
+@pytest.mark.parametrize(("by", "verdict"), [("grace", "ok"), ("ada", "broken"), (" Ada", "broken")])
+def test_a_proposal_that_who_made_it_agreed_to_is_told(store: str, tmp_path: Path, by: str, verdict: str) -> None:
+    said: dict[str, object] = {"user_id": "0197", "proposed_by": "ada", "by": by}
+    told = _check(_granted(store, tmp_path, (said,), kind="act.agreed"), "I5")
+    assert (told.verdict, told.counts) == (verdict, {"proposals agreed to": 1})
+
+
+def _granted(
+    store: str, folder: Path, grants: tuple[dict[str, object], ...], *, kind: str = "role.granted"
+) -> Examination:
+    """Examine a store whose log says that these roles were granted, or that something else was agreed to."""
 
     async def run() -> None:
         async with PostgresRecorder(store) as recorder:
             for said in grants:
-                act = Act("role.granted", NOON, f"person:{said['by']}", str(said["user_id"]), encode(said), bytes(16))
+                act = Act(kind, NOON, f"person:{said['by']}", str(said["user_id"]), encode(said), bytes(16))
                 await recorder.record(Submission((act,), lambda _: b""))
 
     asyncio.run(run())

@@ -56,7 +56,7 @@ class House:
     def __init__(
         self, lender: Lender, url: str, pool: Pool, *, retain_days: int = 0, packs: tuple[str, ...] = ()
     ) -> None:
-        self.lender, self.url = lender, url
+        self.lender, self.url, self.pool = lender, url, pool
         self.service, self.register = lender.service, lender.register
         self.subjects = PostgresPrivacy(pool)
         self.office = Office(

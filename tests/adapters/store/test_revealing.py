@@ -11,6 +11,8 @@ import pytest
 from tests.adapters.store.test_privacy import CANARY, House, at_work, everything, verified
 from tests.lending import caller
 
+from obligor.adapters.store.people import PostgresPeople
+from obligor.adapters.store.proposals import PostgresProposals
 from obligor.core.errors import (
     ApplicationError,
     ErasedError,
@@ -21,6 +23,7 @@ from obligor.core.errors import (
 )
 from obligor.serving.acts import Caller
 from obligor.serving.masking import FIELDS, HIDDEN
+from obligor.serving.proposals import Proposals
 from obligor.serving.revealing import RevealService
 
 if TYPE_CHECKING:
@@ -29,14 +32,16 @@ if TYPE_CHECKING:
 ASKED = {"fields": ["customer", "bureau"], "purpose": "the applicant called about case 7"}
 
 
-def person(*roles: str, strong: bool = True) -> Caller:
+def person(*roles: str, strong: bool = True, name: str = "eve") -> Caller:
     until = caller("bank").expires_at
-    return Caller("person:eve", "", frozenset(), until, "person", frozenset(roles), "eve", strong=strong)
+    return Caller(f"person:{name}", "", frozenset(), until, "person", frozenset(roles), name, strong=strong)
 
 
 def _reveals(house: House) -> RevealService:
     lender = house.lender
-    return RevealService(register=house.register, recorder=lender.recorder, sources=lender.sources)
+    archive, kept, people = lender.archive, PostgresProposals(house.pool), PostgresPeople(house.pool)
+    proposals = Proposals(kept, people, lender.recorder, lender.sources)
+    return RevealService(register=house.register, answers=archive, proposals=proposals)
 
 
 def _revealed(url: str) -> list[dict[str, Any]]:
@@ -77,7 +82,6 @@ def test_who_may_not_reveal_sees_nothing_and_nothing_is_recorded(store_url: str)
             (caller("bank"), ForbiddenError),
             (person("auditor"), ForbiddenError),
             (person("privacy_officer", strong=False), ForbiddenError),
-            (person("compliance"), ForbiddenError),
             (person("analyst"), NotFoundError),
         ]
         for who, error in refused:
@@ -88,6 +92,36 @@ def test_who_may_not_reveal_sees_nothing_and_nothing_is_recorded(store_url: str)
 
     at_work(store_url, work)
     assert _revealed(store_url) == []
+
+
+def test_compliance_sees_a_field_once_another_person_has_agreed_who_sees_nothing(store_url: str) -> None:
+    async def work(house: House) -> None:
+        reveals, cora = _reveals(house), person("compliance")
+        decision = UUID((await house.decide())["decision_id"])
+
+        async def ask(key: str, **changed: Any) -> Any:
+            recorded = await reveals.reveal(cora, key=key, decision_id=decision, body=ASKED | changed)
+            return recorded.status, json.loads(recorded.response)
+
+        async def by_eric(_permission: str) -> str:
+            return "eric"
+
+        status, told = await ask("r1")
+        assert (status, told["state"], told["said"]["fields"]) == (202, "proposed", ASKED["fields"])
+        assert await ask("r1") == (202, told)  # sent again, it is the same proposal
+        proposals = Proposals(
+            PostgresProposals(house.pool), PostgresPeople(house.pool), house.lender.recorder, house.lender.sources
+        )
+        await proposals.agree(told["proposal_id"], naming=by_eric)
+        assert (await ask("r2", purpose="something else"))[0] == 202  # which nobody agreed to
+        status, shown = await ask("r3")
+        assert (status, shown["values"]["customer"]) == (201, CANARY)
+        assert (await ask("r4"))[0] == 202  # and once is once
+
+    at_work(store_url, work)
+    assert len(_revealed(store_url)) == 1
+    assert CANARY.encode() not in everything(store_url)
+    assert verified(store_url) == []
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from tests.adapters.store.test_privacy import verified
 
 from obligor.adapters.store.archive import PostgresArchive
+from obligor.adapters.store.migrating import downgrade, migrate
 from obligor.adapters.store.people import PostgresPeople
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.recorder import PostgresRecorder
@@ -85,6 +87,46 @@ def test_whoever_is_first_of_a_race_a_key_that_somebody_revoked_opens_nothing(st
     both(store_url, scene)
 
 
+def test_of_two_who_rotate_one_key_at_once_one_does_and_the_other_is_told(store_url: str) -> None:
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        seen = await issued(one)
+        told = await asyncio.gather(
+            *(
+                rotate(seen, lasts=9 * DAY, overlap=DAY, by=by, recorder=recorder, sources=SOURCES)
+                for recorder, by in ((one, "ada"), (other, "eve"))
+            ),
+            return_exceptions=True,
+        )
+        assert sorted(type(it).__name__ for it in told) == ["ClashError", "NewKey"]
+        archive = PostgresArchive(pool)
+        assert len(await archive.api_keys()) == 2
+        kept = await archive.api_key(seen.key_id)
+        assert kept is not None
+        with pytest.raises(ClashError, match="was replaced before"):
+            await rotate(kept, lasts=9 * DAY, overlap=DAY, by="ada", recorder=one, sources=SOURCES)
+        await revoke(seen, by="ada", recorder=other, sources=SOURCES)  # which read it before it was replaced
+
+    both(store_url, scene)
+    assert kinds(store_url) == ["key.created", "key.rotated", "key.created", "key.revoked"]
+    assert verified(store_url) == []
+
+
+def test_a_store_of_before_learns_from_its_log_which_keys_were_replaced(store_url: str) -> None:
+    async def rotated(one: PostgresRecorder, _: PostgresRecorder, __: Pool) -> None:
+        await rotate(await issued(one), lasts=9 * DAY, overlap=DAY, by="ada", recorder=one, sources=SOURCES)
+
+    both(store_url, rotated)
+    downgrade(store_url, "0010")
+    migrate(store_url)
+    with psycopg.connect(store_url) as connection:
+        found = connection.execute("SELECT replaced_by FROM obligor.api_key ORDER BY replaced_by").fetchall()
+        (successor,) = connection.execute(
+            "SELECT key_id FROM obligor.api_key WHERE replaced_by IS NULL"
+        ).fetchone() or ("",)
+    assert found == [(successor,), (None,)]
+    assert verified(store_url) == []
+
+
 def test_a_revoked_key_is_given_back_by_no_update_of_anybody(store_url: str) -> None:
     async def scene(one: PostgresRecorder, _: PostgresRecorder, __: Pool) -> None:
         await revoke(await issued(one), by="ada", recorder=one, sources=SOURCES)
@@ -133,7 +175,7 @@ def test_a_role_that_was_taken_away_while_somebody_was_about_to_grant_it_is_not_
 
 def test_a_user_who_was_disabled_while_somebody_was_about_to_add_them_stays_out(store_url: str) -> None:
     async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
-        await People(PostgresPeople(pool), one, SOURCES).disable("eve", by="ada")
+        await People(PostgresPeople(pool), one, SOURCES).disable("eve", by="ada", unknown=True)
         with pytest.raises(ClashError, match="meanwhile"):
             await People(Before(), other, SOURCES).add("eve", password=PASSWORD, by="grace")
         eve = await PostgresPeople(pool).person("eve")

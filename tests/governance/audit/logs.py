@@ -155,7 +155,7 @@ class Lender:
 
 
 TABLES = (
-    *("decision", "outcome", "review", "review_decision", "release", "profile_change"),
+    *("decision", "outcome", "review", "review_decision", "release", "profile_change", "proposal"),
     *("screening_list", "alert", "alert_step"),
 )
 

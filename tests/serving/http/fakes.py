@@ -29,6 +29,7 @@ from obligor.serving.acts import (
     OutboxRow,
     OutcomeRow,
     ProfileChangeRow,
+    ProposalRow,
     Recorded,
     Request,
     ReviewDecisionRow,
@@ -47,6 +48,7 @@ from obligor.serving.meter import NoMeter
 from obligor.serving.people import Person
 from obligor.serving.probing import Probing
 from obligor.serving.profiles import Changing
+from obligor.serving.proposals import Proposals
 from obligor.serving.register import Register
 from obligor.serving.releases import Releases, compile_release
 from obligor.serving.revealing import RevealService
@@ -130,6 +132,7 @@ class MemoryStore:
     users: dict[str, UserRow] = field(default_factory=dict)
     roles: dict[tuple[str, str], UserRoleRow] = field(default_factory=dict)
     steps: list[ProfileChangeRow] = field(default_factory=list)
+    proposed: list[ProposalRow] = field(default_factory=list)
     artefacts: dict[str, bytes] = field(default_factory=dict)
     in_force: StoredRelease | None = None
     down: bool = False
@@ -189,6 +192,8 @@ class MemoryStore:
                 self.users[row.user_id] = row
             case UserRoleRow():
                 self.roles[row.user_id, row.role] = row
+            case ProposalRow():
+                self.proposed.append(row)
             case ProfileChangeRow():
                 self.steps.insert(0, row)
                 self.artefacts |= {it.sha256: it.body for it in row.artefacts}
@@ -231,6 +236,12 @@ class MemoryStore:
 
     async def ever(self, role: str) -> int:
         return 2
+
+    async def steps_of(self, proposal_id: str) -> tuple[ProposalRow, ...]:
+        return tuple(it for it in self.proposed if it.proposal_id == proposal_id)
+
+    async def steps_after(self, at: datetime) -> tuple[ProposalRow, ...]:
+        return tuple(it for it in self.proposed if it.expires_at > at)
 
     async def changes(self) -> tuple[ProfileChangeRow, ...]:
         return tuple(self.steps)
@@ -383,10 +394,12 @@ def house(
     store.in_force = StoredRelease(
         *(kept.number, b"", b""), kept.card.to_json(), kept.policy.to_json(), kept.profile.to_json()
     )
-    administration = Administration(*(store, store, store, store, sources), Changing(store, store, store, KEY, sources))
+    proposals = Proposals(store, store, store, sources)
+    changing = Changing(store, store, store, KEY, sources)
+    administration = Administration(*(store, store, store, store, sources), changing, proposals)
     beside = {
         "reviews": reviews,
-        "reveals": RevealService(register=register, recorder=store, sources=sources),
+        "reveals": RevealService(register=register, answers=store, proposals=proposals),
         "alerts": AlertDesk(Alerts(), store, store, sources),
         "administration": administration,
     }

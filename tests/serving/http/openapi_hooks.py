@@ -1,8 +1,8 @@
 """What an OpenAPI document cannot say, told to Schemathesis: it reads this file as its hooks.
 
 A key of its own for every request that is meant to be taken (one that was used for another body is refused), the day of a
-report, the rows of one applicant alone, that a request for a review says something and corrects what there is, and that minus
-zero is no number here.
+report, the rows of one applicant alone, that a request for a review says something and corrects what there is, that a password
+is not one character again and again, that a reason is a line, and that minus zero is no number here.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ def _said(body: Any) -> Any:
                 row.pop(name, None)
         if {"statement", "corrections"} & said.keys() or not said:
             said = {"statement": str(said.get("statement", "")).strip() or "a view", "corrections": {}}
+        if isinstance(said.get("password"), str):
+            said["password"] = f"{said['password'][:200]} of a quiet harbour"
+        if isinstance(said.get("because"), str):
+            said["because"] = "a reason"
         if "observed_on" in said:
             said["observed_on"] = datetime.now(UTC).date().isoformat()
         return said

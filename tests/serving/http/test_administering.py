@@ -65,21 +65,66 @@ def test_a_user_is_added_once_for_a_key_and_the_answer_tells_nothing_of_the_pass
         of = office()
         async with of.client(None) as client:
             said = {"user": "joan", "password": PASSWORD}
+            proposed = await post(client, "/v1/users", "root", said, key="k-0")
+            assert (proposed.status_code, proposed.json()["state"]) == (202, "proposed")
+            agreed = await post(client, f"/v1/proposals/{proposed.json()['proposal_id']}/agreement", "grace")
+            assert (agreed.status_code, agreed.json()["agreed_by"]) == (201, "grace")
             first = await post(client, "/v1/users", "root", said)
             assert (first.status_code, first.json()["signs_in"]) == (201, "here")
             again = await post(client, "/v1/users", "root", said)
             assert (again.content, again.headers["idempotent-replayed"]) == (first.content, "true")
-            assert of.store.leaves == ["user.added"]
+            assert of.store.leaves == ["act.proposed", "act.agreed", "act.done", "user.added"]
             assert (await post(client, "/v1/users", "root", {"user": "jo"})).json()["type"].endswith("key-reused")
             taken = await post(client, "/v1/users", "root", said, key="k-2")
             assert (taken.status_code, PASSWORD in taken.text) == (409, False)
-            assert "argon2" not in first.text
-            ((payload, _),) = of.store.answered.values()
+            assert all("argon2" not in it.text and PASSWORD not in it.text for it in (proposed, agreed, first))
+            *_, (payload, _) = of.store.answered.values()
             await post(client, "/v1/users", "grace", {"user": "joan", "password": "another one, as long"})
         # What the key binds is the same whatever the password: a fast hash of it is kept nowhere.
         from obligor.serving.once import request_of
 
         assert payload == request_of(KEYS["one"], route="users", key="k", said="joan").payload_sha256
+
+    run(main())
+
+
+def test_what_takes_two_is_agreed_to_by_another_who_may_do_it_and_has_shown_a_second_factor() -> None:
+    async def main() -> None:
+        of = office()
+        async with of.client(None) as client:
+            decided = await post(client, "/v1/decisions", "one", BODY, key="d-1")
+            path = f"/v1/decisions/{decided.json()['decision_id']}/reveals"
+            said = {"fields": ["income"], "purpose": "the income was doubted"}
+            asked = await post(client, path, "carl!", said)
+            assert (asked.status_code, "values" in asked.json()) == (202, False)
+            (seen,) = (await get(client, "/v1/proposals", "cora")).json()["proposals"]
+            assert (seen["state"], seen["proposed_by"], seen["said"]["fields"]) == ("proposed", "carl", ["income"])
+            assert (await get(client, "/v1/proposals", "root")).json()["proposals"] == []
+            assert (await get(client, "/v1/proposals", "vera")).status_code == 403
+            agreement = f"/v1/proposals/{seen['proposal_id']}/agreement"
+            for who, why in {
+                "carl!": "another person agrees",
+                "cora": "second factor",
+                "root!": "the role",
+                "olga!": "the role",
+            }.items():
+                refused = await post(client, agreement, who)
+                assert (refused.status_code, why in refused.text) == (403, True), (who, refused.text)
+            agreed = await post(client, agreement, "cora!")
+            assert (agreed.status_code, "values" in agreed.text) == (201, False)
+            assert (await post(client, agreement, "cora!", key="k-2")).status_code == 409
+            shown = await post(client, path, "carl!", said, key="k-2")
+            assert (shown.status_code, shown.json()["values"]) == (201, {"income": 1500})
+        assert of.store.leaves[1:] == ["act.proposed", "act.agreed", "act.done", "revealed"]
+
+    run(main())
+
+
+def test_a_user_whom_nobody_added_is_not_disabled_without_a_word() -> None:
+    async def main() -> None:
+        async with office().client(None) as client:
+            answer = await post(client, "/v1/users/disable", "root", {"user": "typo"})
+            assert (answer.status_code, "there is none" in answer.text) == (404, True)
 
     run(main())
 

@@ -213,7 +213,7 @@ def test_the_running_service_keeps_to_its_document(tmp_path: Path, running_servi
     address, key = running_service
     done = explored(tmp_path, address, key, "--phases", "examples,coverage,fuzzing,stateful")
     assert done.returncode == 0, done.stdout[-5000:]
-    assert "Tested: 39" in done.stdout
+    assert "Tested: 41" in done.stdout
 
 
 def test_the_running_service_keeps_to_its_document_for_an_administrator(
@@ -225,11 +225,11 @@ def test_the_running_service_keeps_to_its_document_for_an_administrator(
     assert signed.status_code == 200
     token = signed.json()["access_token"]
     done = explored(
-        *(tmp_path, address, token, "--include-path-regex", "^/v1/(users|roles|access)"),
+        *(tmp_path, address, token, "--include-path-regex", "^/v1/(users|roles|access|proposals)"),
         *("--phases", "examples,coverage,fuzzing"),
     )
     assert done.returncode == 0, done.stdout[-5000:]
-    assert "Tested: 6" in done.stdout
+    assert "Tested: 8" in done.stdout
 
 
 def explored(folder: Path, address: str, shown: str, *more: str) -> subprocess.CompletedProcess[str]:

@@ -36,7 +36,8 @@ _RELEASES: Final = """
     SELECT number, card_sha256, policy_sha256, profile_sha256, at, by FROM obligor.release ORDER BY number DESC
 """
 _API_KEY: Final = """
-    SELECT key_id, client_id, name, scopes, secret_sha256, created_at, expires_at, revoked_at FROM obligor.api_key
+    SELECT key_id, client_id, name, scopes, secret_sha256, created_at, expires_at, revoked_at, replaced_by
+    FROM obligor.api_key
 """
 _REQUEST: Final = """
     SELECT payload_sha256, response, status, leaf_index FROM obligor.request WHERE client_id = %s AND route = %s AND key = %s

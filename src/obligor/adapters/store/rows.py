@@ -42,6 +42,7 @@ from obligor.serving.acts import (
     OutboxRow,
     OutcomeRow,
     ProfileChangeRow,
+    ProposalRow,
     ReleaseRow,
     ReviewDecisionRow,
     ReviewRow,
@@ -186,7 +187,7 @@ _OUTBOX: Final = _insert(
     SELECT event_id, endpoint_id, application_id, sequence, event.created_at, event.created_at
     FROM event JOIN obligor.webhook_endpoint USING (client_id) WHERE state = 'active' AND type = ANY (event_types)""",
 )
-"""An event and its deliveries; who inserts holds the head of the log, so that places are taken one after the other."""
+"""An event and its deliveries. Whoever took the same place in a batch ahead makes this one fail, and it goes again."""
 _SUBJECT_KEY: Final = _insert(
     "subject_key",
     "key_id bytea, subject bytea, version int4, wrapped bytea, created_at time",
@@ -244,9 +245,13 @@ _KEPT: Final[dict[type, Insert]] = {
     ApiKeyRow: _insert(
         "api_key",
         "key_id text, client_id text, name text, scopes words, secret_sha256 bytea, created_at time, expires_at time, "
-        "revoked_at time, leaf_index int8",
-        key="key_id",
-        then="RETURNING pg_notify('obligor_api_key', key_id)",
+        "revoked_at time, replaced_by text, leaf_index int8",
+        then="""ON CONFLICT (key_id) DO UPDATE SET
+            (client_id, name, scopes, secret_sha256, created_at, expires_at, revoked_at, replaced_by, leaf_index)
+            = (excluded.client_id, excluded.name, excluded.scopes, excluded.secret_sha256, excluded.created_at,
+               excluded.expires_at, excluded.revoked_at, coalesce(excluded.replaced_by, api_key.replaced_by),
+               excluded.leaf_index)
+            RETURNING pg_notify('obligor_api_key', key_id)""",
     ),
     UserRow: _insert(
         "app_user",
@@ -265,6 +270,11 @@ _KEPT: Final[dict[type, Insert]] = {
         "profile_change",
         "change_id text, step text, leaf_index int8, profile_sha256 text, replaces_sha256 text, because text, at time, "
         "by text",
+    ),
+    ProposalRow: _insert(
+        "proposal",
+        "proposal_id text, step text, kind text, said text, because text, proposed_by text, expires_at time, at time, by text, "
+        "leaf_index int8",
     ),
     OutboxRow: _OUTBOX,
     WebhookRow: _insert(

@@ -178,6 +178,7 @@ API_KEY: Final = Table(
     Column("expires_at", _TIME, nullable=False),
     Column("revoked_at", _TIME),
     Column("leaf_index", BigInteger, nullable=False),
+    Column("replaced_by", Text),
     PrimaryKeyConstraint("key_id", name="api_key_pkey"),
     _hash_of_32("secret_sha256"),
     comment="The API keys of clients; of a secret only its hash is kept. The leaf is that of the last change.",
@@ -343,6 +344,26 @@ PROFILE_CHANGE: Final = Table(
     UniqueConstraint("leaf_index", name="profile_change_leaf_index_key"),
     CheckConstraint("step IN ('proposed', 'approved')", name="step_is_known"),
     comment="Proposals and approvals of compliance profiles: one row for each step.",
+)
+
+PROPOSAL: Final = Table(
+    "proposal",
+    METADATA,
+    Column("proposal_id", Text),
+    Column("step", Text),
+    Column("kind", Text, nullable=False),
+    Column("said", Text, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("proposed_by", Text, nullable=False),
+    Column("expires_at", _TIME, nullable=False),
+    Column("at", _TIME, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("leaf_index", BigInteger, nullable=False),
+    PrimaryKeyConstraint("proposal_id", "step", name="proposal_pkey"),
+    UniqueConstraint("leaf_index", name="proposal_leaf_index_key"),
+    CheckConstraint("step IN ('proposed', 'agreed', 'done')", name="proposal_step_is_known"),
+    Index("proposal_expires_at", "expires_at"),
+    comment="Acts that take two people: proposed by one, agreed to by another, done by the first; one row for each step.",
 )
 
 WEBHOOK_ENDPOINT: Final = Table(

@@ -195,6 +195,11 @@ class _Walk:
         if leaf.kind == "role.granted":
             self._take_grant(leaf, said)
             return
+        if leaf.kind == "act.agreed":
+            self.counts["agreed"] += 1
+            if are_one_person(str(said.get("by")), str(said.get("proposed_by"))):
+                self.alone.add(f"proposal {leaf.subject}: proposed and agreed to by one person")
+            return
         if leaf.kind == ACKNOWLEDGED:
             self.counts["restores"] += 1
             if are_one_person(str(said.get("by")), str(said.get("proposed_by"))):
@@ -319,7 +324,11 @@ def _canaries(store: Examined, canaries: Sequence[str]) -> Check:
 
 def _by_two(walk: _Walk) -> Check:
     claim = "nobody approves their own work"
-    counts = {"roles granted": walk.counts["granted"], "losses acknowledged": walk.counts["restores"]}
+    counts = {
+        "roles granted": walk.counts["granted"],
+        "proposals agreed to": walk.counts["agreed"],
+        "losses acknowledged": walk.counts["restores"],
+    }
     if not any(counts.values()):
         return Check("I5", claim, "not applicable", "no role was granted")
     note = "by the names that people gave themselves on the command line"

@@ -35,6 +35,7 @@ _HELD: Final[Mapping[str, tuple[str, ...]]] = {
     "review_decision": ("review_id", "verdict", "outcome", "decided_at", "by", "new_decision_id"),
     "release": ("number", *_PINNED, "at", "by", "signature"),
     "profile_change": ("change_id", "step", "profile_sha256", "replaces_sha256", "because", "at", "by"),
+    "proposal": (*("proposal_id", "step", "kind", "said", "because"), *("proposed_by", "expires_at", "at", "by")),
     "screening_list": ("list_sha256", "source", "published", "entries", "loaded_at", "by"),
     "alert": (
         *(
@@ -54,6 +55,9 @@ _HELD: Final[Mapping[str, tuple[str, ...]]] = {
 _TABLES: Final[Mapping[str, str]] = {
     "profile.proposed": "profile_change",
     "profile.approved": "profile_change",
+    "act.proposed": "proposal",
+    "act.agreed": "proposal",
+    "act.done": "proposal",
     "review.requested": "review",
     "review.decided": "review_decision",
     "list.loaded": "screening_list",
@@ -71,7 +75,16 @@ _NAMED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Which artefacts an act names."""
 _STATED: Final = ("number", *_PINNED, "at", "by")
-_KEY_COLUMNS: Final = ("client_id", "name", "scopes", "secret_sha256", "created_at", "expires_at", "revoked_at")
+_KEY_COLUMNS: Final = (
+    "client_id",
+    "name",
+    "scopes",
+    "secret_sha256",
+    "created_at",
+    "expires_at",
+    "revoked_at",
+    "replaced_by",
+)
 _PEOPLE: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "app_user": (("user_id",), ("password_sha256", "created_at", "disabled_at")),
     "user_role": (("user_id", "role"), ("state", "proposed_by", "by", "at")),
@@ -174,11 +187,17 @@ class Projections:
         if act.leaf.kind == "decision":
             self._hold_request(act)
         elif act.leaf.kind.startswith("key."):
-            self._keys |= {str(key["key_id"]): (act.index, key) for key in _objects(act.said) if "key_id" in key}
+            self._take_keys(act)
         elif table_of_people := _PEOPLE_ACTS.get(act.leaf.kind):
             self._people[_named(table_of_people, act.said)] = (act.index, act.said)
         elif act.leaf.kind.startswith("webhook."):
             self._webhooks[str(act.said.get("endpoint_id"))] = (act.index, act.said)
+
+    def _take_keys(self, act: Act) -> None:
+        for key in (it for it in _objects(act.said) if "key_id" in it):
+            _, before = self._keys.get(str(key["key_id"]), (None, {}))
+            replaced_by = key.get("replaced_by") or before.get("replaced_by")  # which nothing takes back
+            self._keys[str(key["key_id"])] = (act.index, {**key, "replaced_by": replaced_by})
 
     def skip(self, index: int) -> None:
         """Leave the rows of a leaf alone, whose record is not there or cannot be read."""
@@ -274,7 +293,7 @@ class Projections:
             if index is None:
                 self._findings.add(kind, None, f"{what} {row[name]}: no act of the log made it", about="stray")
                 continue
-            wrong = next((column for column in columns if not _same(said.get(column, _ABSENT), row[column])), None)
+            wrong = next((column for column in columns if not _same(said.get(column, _ABSENT), row.get(column))), None)
             if wrong:
                 self._findings.add(kind, index, f"{what} {row[name]}: its {wrong} is not what its last act left")
         for gone, (index, _) in left.items():

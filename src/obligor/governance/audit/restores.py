@@ -83,7 +83,11 @@ def acknowledgements(restores: Iterable[Restore]) -> tuple[Restore, ...]:
 
 def are_one_person(one: str, other: str) -> bool:
     """Tell whether two names are one person's, however they were typed."""
-    return " ".join(one.casefold().split()) == " ".join(other.casefold().split())
+    return _name(one) == _name(other)
+
+
+def _name(typed: str) -> str:
+    return " ".join(typed.casefold().split()).removeprefix("person:").lstrip()
 
 
 def _confirms(each: Restore, before: Restore) -> bool:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from obligor.serving.acts import Caller
 from obligor.serving.administering import MOST_BYTES, MOST_PROFILE_BYTES
 from obligor.serving.http import shapes
-from obligor.serving.http.decisions import KEY_HEADER, body_of, recorded
+from obligor.serving.http.decisions import KEY_HEADER, PROPOSED, body_of, recorded
 from obligor.serving.http.door import recorded_answer
 from obligor.serving.http.heads import read_head
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
@@ -21,11 +21,15 @@ from obligor.serving.http.routing import TheDoor, answers, caller_with, only, re
 router = APIRouter()
 UserReader = Annotated[Caller, Depends(caller_with("user.read"))]
 UserManager = Annotated[Caller, Depends(caller_with("user.manage"))]
+UserDisabler = Annotated[Caller, Depends(caller_with("user.disable"))]
 RoleGranter = Annotated[Caller, Depends(caller_with("role.grant"))]
+RoleRevoker = Annotated[Caller, Depends(caller_with("role.revoke"))]
+Agreer = Annotated[Caller, Depends(caller_with("proposal.agree"))]
 ProfileReader = Annotated[Caller, Depends(caller_with("profile.read"))]
 Proposer = Annotated[Caller, Depends(caller_with("profile.propose"))]
 Approver = Annotated[Caller, Depends(caller_with("profile.approve"))]
 ChangeId = Annotated[UUID, Path(description="The id of the proposal.")]
+ProposalId = Annotated[UUID, Path(description="The id of the proposal.")]
 
 
 @router.get(
@@ -47,10 +51,12 @@ async def users(door: TheDoor, caller: UserReader) -> Response:
     "/v1/users",
     operation_id="addUser",
     summary="Let somebody sign in",
-    description="With a password, or without one at the identity provider; they have no role yet. Role: `admin`.",
+    description="With a password, or without one at the identity provider; they have no role yet. It takes two people: the "
+    "first time it is proposed (202), and done by the same request (with another key) once another person has agreed; the "
+    "password that counts is that of then. Role: `admin`.",
     status_code=201,
     response_model=shapes.UserChanged,
-    responses=recorded(ok=201, told="The user, recorded."),
+    responses=recorded(ok=201, told="The user, recorded.") | PROPOSED,
     openapi_extra={"parameters": [KEY_HEADER], "requestBody": body_of("NewUser", described="At most 4 KiB.")},
     dependencies=[Depends(only())],
     tags=["People"],
@@ -68,12 +74,12 @@ async def add_user(request: Request, door: TheDoor, caller: UserManager) -> Resp
     description="Wherever they sign in, for ever: an id is never given to another person. Role: `admin`.",
     status_code=201,
     response_model=shapes.UserChanged,
-    responses=recorded(ok=201, told="The user, recorded."),
+    responses=recorded(404, ok=201, told="The user, recorded."),
     openapi_extra={"parameters": [KEY_HEADER], "requestBody": body_of("NamedUser", described="At most 4 KiB.")},
     dependencies=[Depends(only())],
     tags=["People"],
 )
-async def disable_user(request: Request, door: TheDoor, caller: UserManager) -> Response:
+async def disable_user(request: Request, door: TheDoor, caller: UserDisabler) -> Response:
     """Let somebody in no more."""
     key, body = await door.act(request.scope, request.receive, most=MOST_BYTES)
     return respond(recorded_answer(await door.administration.disable(caller, key=key, body=body)))
@@ -109,7 +115,7 @@ async def grant_role(request: Request, door: TheDoor, caller: RoleGranter) -> Re
     dependencies=[Depends(only())],
     tags=["People"],
 )
-async def revoke_role(request: Request, door: TheDoor, caller: RoleGranter) -> Response:
+async def revoke_role(request: Request, door: TheDoor, caller: RoleRevoker) -> Response:
     """Take a role away."""
     key, body = await door.act(request.scope, request.receive, most=MOST_BYTES)
     return respond(recorded_answer(await door.administration.revoke(caller, key=key, body=body)))
@@ -129,6 +135,42 @@ async def revoke_role(request: Request, door: TheDoor, caller: RoleGranter) -> R
 async def review_access(door: TheDoor, caller: UserReader) -> Response:
     """Tell who may do what."""
     return respond_plain({"users": await door.administration.access(caller)})
+
+
+@router.get(
+    "/v1/proposals",
+    operation_id="getProposals",
+    summary="See what waits for a second person",
+    description="Proposals that are neither done nor expired, of acts that the caller may do as well. Role: `admin`, "
+    "`operator`, `compliance`, `privacy_officer`, `risk_officer`.",
+    response_model=shapes.ProposalsTold,
+    responses=answers(told="The proposals."),
+    dependencies=[Depends(only())],
+    tags=["People"],
+)
+async def proposals(door: TheDoor, caller: Agreer) -> Response:
+    """Tell what waits for a second person."""
+    return respond_plain({"proposals": await door.administration.waiting(caller)})
+
+
+@router.post(
+    "/v1/proposals/{proposal_id:uuid}/agreement",
+    operation_id="agreeToProposal",
+    summary="Agree to what another person proposed",
+    description="With the permission of what was proposed, and a second factor where that asks for one; no body. Whoever "
+    "proposed it then does it, by the same request as before with another key. Role: `admin`, `operator`, `compliance`, "
+    "`privacy_officer`, `risk_officer`.",
+    status_code=201,
+    response_model=shapes.ProposalMade,
+    responses=recorded(404, ok=201, told="The agreement, recorded."),
+    openapi_extra={"parameters": [KEY_HEADER]},
+    dependencies=[Depends(only())],
+    tags=["People"],
+)
+async def agree(request: Request, door: TheDoor, caller: Agreer, proposal_id: ProposalId) -> Response:
+    """Agree to a proposal of another person."""
+    key = read_head(request.scope["headers"]).key
+    return respond(recorded_answer(await door.administration.agree(caller, key=key, proposal_id=proposal_id)))
 
 
 @router.get(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response, Security
@@ -77,6 +77,16 @@ def recorded(
     found = answers(*RECORDS, *statuses, ok=ok, told=told)
     found[ok] |= {"headers": _REPLAYED} | ({"links": links} if links else {})
     return found
+
+
+PROPOSED: Final[dict[int | str, dict[str, Any]]] = {
+    202: {
+        "description": "It takes two people, and was proposed: another agrees, and the same request with another key does it.",
+        "model": shapes.ProposalMade,
+        "headers": _REPLAYED,
+    }
+}
+"""How a request is answered whose act takes two people."""
 
 
 @router.post(

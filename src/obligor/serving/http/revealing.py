@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from obligor.serving.acts import Caller
 from obligor.serving.http import shapes
-from obligor.serving.http.decisions import KEY_HEADER, DecisionId, body_of, recorded
+from obligor.serving.http.decisions import KEY_HEADER, PROPOSED, DecisionId, body_of, recorded
 from obligor.serving.http.door import recorded_answer
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
 from obligor.serving.revealing import MOST_BYTES
@@ -54,10 +54,12 @@ async def pseudonymised(door: TheDoor, caller: Modeller, decision_id: DecisionId
     operation_id="revealFields",
     summary="See personal fields in the clear, for a purpose that is recorded",
     description="An act in the audit log, with the names of the fields and never a value. Asks for a second factor. "
-    "Role: `analyst` (their own), `senior_officer` or `privacy_officer`.",
+    "For `compliance` it takes two people: the first time it is proposed (202), and shown to who asked, by the same request "
+    "with another key, once another person has agreed. "
+    "Role: `analyst` (their own), `senior_officer` or `privacy_officer`; `compliance`.",
     status_code=201,
     response_model=shapes.Revealed,
-    responses=recorded(404, 410, ok=201, told="The fields."),
+    responses=recorded(404, 410, ok=201, told="The fields.") | PROPOSED,
     openapi_extra={"parameters": [KEY_HEADER], "requestBody": body_of("RevealAsked", described="At most 16 KiB.")},
     dependencies=[Depends(only())],
     tags=["Decisions"],

@@ -362,6 +362,8 @@ class NewUser(Shape):
     user: UserId
     password: Annotated[str, Field(min_length=15, max_length=256)] | None = None
     """Their password; without one they sign in at the identity provider."""
+    because: Annotated[str, Field(max_length=500)] = ""
+    """For the person who is asked to agree."""
 
 
 class NamedUser(Shape):
@@ -438,6 +440,33 @@ class RoleChanged(RoleTold):
     """A role of somebody, after something was done."""
 
     user: str
+    receipt: ReceiptTold
+
+
+class ProposalTold(Shape):
+    """An act that takes two people: one proposed it, another agrees."""
+
+    proposal_id: UUID
+    state: Literal["proposed", "agreed"]
+    act: str
+    """What is to be done, as the audit log will call it."""
+    said: dict[str, Any]
+    """What exactly; it tells of nobody who applied."""
+    because: str
+    proposed_by: str
+    expires_at: Instant
+    agreed_by: str | None
+
+
+class ProposalsTold(Shape):
+    """What waits for a second person."""
+
+    proposals: list[ProposalTold]
+
+
+class ProposalMade(ProposalTold):
+    """A step of a proposal, recorded."""
+
     receipt: ReceiptTold
 
 

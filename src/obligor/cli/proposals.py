@@ -1,0 +1,41 @@
+"""Commands for what takes two people."""
+
+from __future__ import annotations
+
+import click
+
+from obligor.cli.options import json_option, show
+
+because_option = click.option(
+    "--because",
+    default="",
+    help="Why, for the person who is asked to agree, such as the number of a case; name nobody.",
+)
+
+
+@click.group()
+def proposals() -> None:
+    """See what waits for a second person, and agree to it; each step is recorded in the audit log.
+
+    What takes two people is proposed by the command that orders it. Once another person has agreed, the same command, given
+    again by the first, carries it out.
+    """
+
+
+@proposals.command("list")
+@json_option
+def list_proposals(*, as_json: bool) -> None:
+    """Show the proposals that are neither done nor expired, with all that they say."""
+    from obligor.bootstrap.proposals import list_proposals as listed
+
+    show(listed(), quiet=False, as_json=as_json)
+
+
+@proposals.command()
+@click.argument("proposal_id")
+@json_option
+def agree(proposal_id: str, *, as_json: bool) -> None:
+    """Agree to the proposal PROPOSAL_ID, which another person made; it takes the permission of what was proposed."""
+    from obligor.bootstrap.proposals import agree_to
+
+    show(agree_to(proposal_id), quiet=False, as_json=as_json)

@@ -1,0 +1,258 @@
+"""Acts that take two people: one proposes, another agrees, and then the first does it.
+
+Whoever gives an order that takes two has proposed it, and nothing more. Another person with the same permission agrees to the
+proposal, which they find with all that it says; the same order given again by the first is then carried out. So what the order
+gives (a key, a certificate, a field in the clear) comes to the one who asked for it, and is kept nowhere meanwhile, and whoever
+agrees sees none of it. Each step is an act of the log, and the last is recorded with what it does, or not at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+import msgspec
+
+from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, InvalidInputError, NotFoundError
+from obligor.core.leaves import time_text
+from obligor.governance.audit.restores import are_one_person
+from obligor.security.permissions import permissions
+from obligor.serving.acts import Act, ProposalRow, Submission
+from obligor.serving.encoding import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from datetime import datetime
+    from typing import Literal
+
+    from obligor.serving.acts import Recorded, Recorder
+    from obligor.serving.people import PeopleArchive
+    from obligor.serving.sources import Sources
+
+SCHEMA: Final = "obligor/proposal/1"
+PERMISSIONS: Final[Mapping[str, str]] = {
+    "user.added": "user.manage",
+    "key.created": "key.manage",
+    "key.rotated": "key.rotate",
+    "datakey.created": "key.rotate",
+    "erased": "privacy.erase",
+    "hold.placed": "privacy.hold",
+    "hold.released": "privacy.hold",
+    "revealed": "personal.reveal",
+    "release": "release.activate",
+}
+"""The acts that may take two people, as their leaves call them, and the permission that both need."""
+LASTS: Final = timedelta(days=7)
+_HINT: Final = "obligor proposals agree PROPOSAL_ID"
+ACCEPTED: Final = 202
+"""The status of an order that was proposed, and waits."""
+_LONGEST: Final = 500
+_ONCE: Final = "proposal_pkey"
+"""By which the store refuses a step that was done."""
+Done = TypeVar("Done")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What exactly somebody wants done; nothing in it tells of who applied, or opens anything."""
+
+    kind: str
+    said: Mapping[str, Any]
+    because: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.because) > _LONGEST or not self.because.isprintable():
+            raise InvalidInputError(f"because: wanted at most {_LONGEST} printable characters; name nobody")
+
+    @property
+    def text(self) -> str:
+        """What it says, in one form."""
+        return encode(self.said).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A proposal, and how far it came."""
+
+    proposed: ProposalRow
+    agreed: ProposalRow | None = None
+    done: ProposalRow | None = None
+
+    def state(self, at: datetime) -> Literal["proposed", "agreed", "done", "expired"]:
+        """Tell how it stands."""
+        if self.done is not None:
+            return "done"
+        if at >= self.proposed.expires_at:
+            return "expired"
+        return "proposed" if self.agreed is None else "agreed"
+
+
+class ProposalArchive(Protocol):
+    """Where the steps of proposals are found, in the order of the log."""
+
+    async def steps_of(self, proposal_id: str) -> tuple[ProposalRow, ...]:
+        """Give the steps of a proposal."""
+        ...
+
+    async def steps_after(self, at: datetime) -> tuple[ProposalRow, ...]:
+        """Give the steps of every proposal that expires after an instant."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Proposals:
+    """Sees to it that what takes two people is done by two."""
+
+    archive: ProposalArchive
+    people: PeopleArchive
+    recorder: Recorder
+    sources: Sources
+    alone: bool = False
+    """Whether one person does it, because nobody is there to agree: at the machine itself, before there are two people."""
+
+    async def together(
+        self, order: Order, work: Callable[[Recorder], Awaitable[Done]], *, by: str
+    ) -> Done | ProposalRow:
+        """Carry out an order that another person agreed to, or propose it and give the proposal.
+
+        ``work`` does what is ordered with the recorder that it is given; what it refuses is not proposed either.
+
+        Raises
+        ------
+        ForbiddenError
+            Where one's own proposal waits for another person, or who agreed may not do this any more.
+        ClashError
+            Where another person proposed the same.
+        """
+        if self.alone:
+            return await work(self.recorder)
+        found = [it for it in await self.waiting() if (it.proposed.kind, it.proposed.said) == (order.kind, order.text)]
+        mine = [it for it in found if are_one_person(it.proposed.by, by)]
+        for agreed in (it.agreed for it in mine if it.agreed is not None):
+            await self._check_still(agreed.by, PERMISSIONS[order.kind])
+            return await work(_With(self.recorder, self._act(replace(agreed, step="done", by=by), self.sources.now())))
+        for it in mine:
+            raise ForbiddenError(f"proposal {it.proposed.proposal_id} waits for another person than {by}, who made it")
+        for it in found:
+            raise ClashError(f"{it.proposed.by} proposed the same: proposal {it.proposed.proposal_id}", hint=_HINT)
+        try:
+            return await work(_Rehearsal())
+        except _WouldBeRecordedError:
+            return await self._propose(order, by=by)
+
+    async def agree(self, proposal_id: str, *, naming: Callable[[str], Awaitable[str]]) -> ProposalRow:
+        """Agree to what another person proposed; ``naming`` names who does, once they have the permission it is given.
+
+        Raises
+        ------
+        NotFoundError
+            Where there is no such proposal.
+        ForbiddenError
+            Where it is one's own, or one of the two may not do this.
+        ClashError
+            Where somebody agreed before, or it expired.
+        """
+        found = next(iter(_read(await self.archive.steps_of(proposal_id))), None)
+        if found is None:
+            raise NotFoundError("there is no such proposal", hint="obligor proposals list")
+        made, permission = found.proposed, PERMISSIONS[found.proposed.kind]
+        by, at = await naming(permission), self.sources.now()
+        if are_one_person(made.by, by):
+            raise ForbiddenError("another person agrees than who proposed it")
+        if (state := found.state(at)) != "proposed":
+            raise ClashError(f"proposal {proposal_id}: is {state}")
+        await self._check_still(made.by, permission)
+        act = self._act(replace(made, step="agreed", by=by), at)
+        try:
+            await self.recorder.record(Submission((act,), lambda _: b""))
+        except IntegrityError:
+            raise ClashError(f"proposal {proposal_id}: somebody else was quicker") from None
+        return next(row for row in act.rows if isinstance(row, ProposalRow))
+
+    async def waiting(self) -> tuple[Proposal, ...]:
+        """Give the proposals that are neither done nor expired, in the order of the log."""
+        found = _read(await self.archive.steps_after(self.sources.now()))
+        return tuple(it for it in found if it.done is None)
+
+    async def _propose(self, order: Order, *, by: str) -> ProposalRow:
+        at = self.sources.now()
+        id_ = str(self.sources.new_id(at))
+        row = ProposalRow(id_, "proposed", order.kind, order.text, order.because, by, at + LASTS, at, by)
+        await self.recorder.record(Submission((self._act(row, at),), lambda _: b"", status=ACCEPTED))
+        return row
+
+    async def _check_still(self, user_id: str, permission: str) -> None:
+        """Refuse where somebody was disabled, or lost the role; of whom the store keeps no roles, their token told them."""
+        person = await self.people.person(user_id)
+        if person is None:
+            return
+        held = permissions().held(roles=person.granted, scopes=frozenset())
+        lost = bool(person.roles) and (permission not in held or permissions().conflict(person.granted) is not None)
+        if person.user.disabled_at is not None or lost:
+            raise ForbiddenError(f"{user_id}, who was one of the two, may not do this any more")
+
+    def _act(self, row: ProposalRow, at: datetime) -> Act:
+        row = replace(row, at=at)
+        said = {"schema": SCHEMA, **_plain(row), "said": row.said}
+        return Act(
+            f"act.{row.step}", at, f"person:{row.by}", row.proposal_id, encode(said), self.sources.salt(), (row,)
+        )
+
+
+def plain(proposal: Proposal, at: datetime) -> dict[str, Any]:
+    """Give what may be shown of a proposal to who may do the same."""
+    agreed_by = None if proposal.agreed is None else proposal.agreed.by
+    return plain_step(proposal.proposed) | {"state": proposal.state(at), "agreed_by": agreed_by}
+
+
+def plain_step(row: ProposalRow) -> dict[str, Any]:
+    """Give what may be shown of a step."""
+    told = {"proposal_id": row.proposal_id, "state": row.step, "act": row.kind, "said": msgspec.json.decode(row.said)}
+    told |= {"because": row.because, "proposed_by": row.proposed_by, "expires_at": time_text(row.expires_at)}
+    return told | {"agreed_by": row.by if row.step == "agreed" else None}
+
+
+def _plain(row: ProposalRow) -> dict[str, Any]:
+    names = ("proposal_id", "step", "kind", "because", "proposed_by", "by")
+    times = {"expires_at": time_text(row.expires_at), "at": time_text(row.at)}
+    return {name: getattr(row, name) for name in names} | times
+
+
+def _read(steps: Iterable[ProposalRow]) -> list[Proposal]:
+    """Put the steps of each proposal together."""
+    ordered = sorted(steps, key=attrgetter("proposal_id"))  # which begin with their time
+    each = [{it.step: it for it in steps} for _, steps in groupby(ordered, key=attrgetter("proposal_id"))]
+    return [Proposal(it["proposed"], it.get("agreed"), it.get("done")) for it in each if "proposed" in it]
+
+
+class _WouldBeRecordedError(Exception):
+    """A rehearsal came to where the act would be recorded."""
+
+
+class _Rehearsal:
+    """Lets a use case check all that it checks, and records nothing."""
+
+    async def record(self, _submission: Submission) -> Recorded:
+        """Record nothing, and end the rehearsal."""
+        raise _WouldBeRecordedError
+
+
+class _With:
+    """Records what a use case does first in one with the step by which its proposal is done."""
+
+    def __init__(self, recorder: Recorder, act: Act) -> None:
+        self._recorder = recorder
+        self._first: tuple[Act, ...] = (act,)
+
+    async def record(self, submission: Submission) -> Recorded:
+        """Record acts as :class:`obligor.serving.acts.Recorder` does."""
+        acts, self._first = (*self._first, *submission.acts), ()
+        try:
+            return await self._recorder.record(msgspec.structs.replace(submission, acts=acts))
+        except IntegrityError as error:
+            if _ONCE not in error.message:
+                raise
+            raise ClashError("this was done before, as it was proposed and agreed; propose it again") from None

@@ -1,0 +1,119 @@
+"""Proposals in the store: of two who agree at once one does, and what is changed behind the log is found."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from tests.adapters.store.test_privacy import verified
+from tests.adapters.store.test_taken_away import both, kinds
+
+from obligor.adapters.store.people import PostgresPeople
+from obligor.adapters.store.proposals import PostgresProposals
+from obligor.core.errors import ClashError
+from obligor.serving.people import People, order_to_add
+from obligor.serving.proposals import Proposals
+from obligor.serving.sources import live_sources
+
+if TYPE_CHECKING:
+    from obligor.adapters.store.pool import Pool
+    from obligor.adapters.store.recorder import PostgresRecorder
+    from obligor.serving.acts import Recorder
+
+SOURCES = live_sources()
+
+
+class Admin:
+    """Lets joan in, as ada; others agree."""
+
+    def __init__(self, recorder: PostgresRecorder, pool: Pool) -> None:
+        self.people = PostgresPeople(pool)
+        self.proposals = Proposals(PostgresProposals(pool), self.people, recorder, SOURCES)
+
+    async def add(self) -> Any:
+        async def work(recorder: Recorder) -> str:
+            await People(self.people, recorder, SOURCES).add("joan", password=None, by="ada")
+            return "added"
+
+        return await self.proposals.together(order_to_add("joan", password=None), work, by="ada")
+
+    async def agree(self, proposal_id: str, by: str) -> Any:
+        async def naming(_permission: str) -> str:
+            return by
+
+        return await self.proposals.agree(proposal_id, naming=naming)
+
+
+def test_of_two_who_agree_at_once_one_does_and_of_two_who_do_it_too(store_url: str) -> None:
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        desk, beside = Admin(one, pool), Admin(other, pool)
+        proposed = await desk.add()
+        told = await asyncio.gather(
+            desk.agree(proposed.proposal_id, "grace"),
+            beside.agree(proposed.proposal_id, "carl"),
+            return_exceptions=True,
+        )
+        assert sorted(type(it).__name__ for it in told) == ["ClashError", "ProposalRow"]
+        done = await asyncio.gather(desk.add(), beside.add(), return_exceptions=True)
+        assert sorted(type(it).__name__ for it in done) == ["ClashError", "str"]
+
+    both(store_url, scene)
+    assert kinds(store_url) == ["act.proposed", "act.agreed", "act.done", "user.added"]
+    assert verified(store_url) == []
+
+
+def test_an_agreement_is_not_done_twice_by_one_who_saw_it_before(store_url: str) -> None:
+    class Stale(PostgresProposals):
+        """Tells of proposals as they were when it was first asked."""
+
+        seen: Any = None
+
+        async def steps_after(self, at: Any) -> Any:
+            self.seen = self.seen or await super().steps_after(at)
+            return self.seen
+
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        desk, late = Admin(one, pool), Admin(other, pool)
+        await desk.agree((await desk.add()).proposal_id, "grace")
+        late.proposals = Proposals(Stale(pool), late.people, other, SOURCES)
+        await late.proposals.waiting()
+        assert await desk.add() == "added"
+
+        async def work(recorder: Recorder) -> None:  # a use case that has no objection of its own
+            await People(late.people, recorder, SOURCES).disable("joan", by="ada")
+
+        with pytest.raises(ClashError, match="done before"):
+            await late.proposals.together(order_to_add("joan", password=None), work, by="ada")
+
+    both(store_url, scene)
+    assert kinds(store_url)[-1] == "user.added"
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("UPDATE obligor.proposal SET said = replace(said, 'joan', 'eve') WHERE step = 'proposed'", "said is not what"),
+        ("UPDATE obligor.proposal SET expires_at = expires_at + interval '1 year'", "expires_at is not what"),
+        ("UPDATE obligor.proposal SET proposed_by = 'eve'", "proposed_by is not what"),
+        ("DELETE FROM obligor.proposal WHERE step = 'agreed'", "no row of table proposal"),
+        (
+            """INSERT INTO obligor.proposal
+            SELECT proposal_id, 'done', kind, said, because, proposed_by, expires_at, at, 'eve', 99
+            FROM obligor.proposal WHERE step = 'agreed'""",
+            "a row of table proposal belongs to no act",
+        ),
+    ],
+)
+def test_a_proposal_that_was_changed_in_the_store_is_found(store_url: str, statement: str, found: str) -> None:
+    async def scene(one: PostgresRecorder, _: PostgresRecorder, pool: Pool) -> None:
+        desk = Admin(one, pool)
+        await desk.agree((await desk.add()).proposal_id, "grace")
+
+    both(store_url, scene)
+    assert verified(store_url) == []
+    with psycopg.connect(store_url, autocommit=True) as connection:
+        connection.execute(statement.encode())
+    told = verified(store_url)
+    assert any(found in it for it in told), told

@@ -1,0 +1,224 @@
+"""What takes two people: one proposes, another agrees, the first does it; and nobody goes around it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from obligor.core.errors import ClashError, ForbiddenError, InvalidInputError, NotFoundError
+from obligor.security.permissions import permissions
+from obligor.serving.acts import Act, ProposalRow, Recorded, Submission, UserRoleRow, UserRow
+from obligor.serving.people import Person
+from obligor.serving.proposals import LASTS, PERMISSIONS, Order, Proposals, plain
+from obligor.serving.sources import Sources, live_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from obligor.serving.acts import Recorder
+
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+ERASE = Order("erased", {"subject": "ab12"}, because="their wish of 3 November")
+
+
+@dataclass
+class Desk:
+    """Keeps what is recorded in memory, with two privacy officers and an auditor."""
+
+    acts: list[Act] = field(default_factory=list)
+    roles: dict[str, str] = field(default_factory=lambda: dict.fromkeys(("ada", "grace"), "privacy_officer"))
+    state: str = "granted"
+    now: datetime = NOON
+    alone: bool = False
+
+    def __post_init__(self) -> None:
+        self.roles["vera"] = "auditor"
+        sources = Sources(lambda: self.now, live_sources().random)
+        self.proposals = Proposals(self, self, self, sources, alone=self.alone)  # type: ignore[arg-type]
+
+    async def record(self, submission: Submission) -> Recorded:
+        self.acts += submission.acts
+        return Recorded(b"", submission.status, replayed=False, leaf_index=len(self.acts) - 1)
+
+    @property
+    def steps(self) -> list[ProposalRow]:
+        return [row for act in self.acts for row in act.rows if isinstance(row, ProposalRow)]
+
+    async def steps_of(self, proposal_id: str) -> tuple[ProposalRow, ...]:
+        return tuple(it for it in self.steps if it.proposal_id == proposal_id)
+
+    async def steps_after(self, at: datetime) -> tuple[ProposalRow, ...]:
+        return tuple(it for it in self.steps if it.expires_at > at)
+
+    async def person(self, user_id: str) -> Person | None:
+        if user_id not in self.roles:
+            return None
+        row = UserRoleRow(user_id, self.roles[user_id], "granted", "root", "joan", NOON)
+        return Person(UserRow(user_id, "", NOON, None), (row,))
+
+    async def erase(self, by: str, order: Order = ERASE) -> Any:
+        async def work(recorder: Recorder) -> str:
+            act = Act("erased", self.now, f"person:{by}", "ab12", b"{}", bytes(16))
+            await recorder.record(Submission((act,), lambda _: b""))
+            return "erased"
+
+        return await self.proposals.together(order, work, by=by)
+
+    async def agree(self, proposal_id: str, by: str) -> ProposalRow:
+        async def naming(permission: str) -> str:
+            person = await self.person(by)
+            if person is not None and permission not in permissions().held(roles=person.granted, scopes=frozenset()):
+                raise ForbiddenError("the role")
+            return by
+
+        return await self.proposals.agree(proposal_id, naming=naming)
+
+    @property
+    def kinds(self) -> list[str]:
+        return [it.kind for it in self.acts]
+
+
+def played(scene: Callable[[Desk], Coroutine[Any, Any, None]], **said: Any) -> Desk:
+    desk = Desk(**said)
+    asyncio.run(scene(desk))
+    return desk
+
+
+def test_what_one_person_proposes_is_done_by_them_once_another_has_agreed() -> None:
+    async def scene(desk: Desk) -> None:
+        proposed = await desk.erase("ada")
+        assert (proposed.step, proposed.proposed_by, proposed.expires_at) == ("proposed", "ada", NOON + LASTS)
+        agreed = await desk.agree(proposed.proposal_id, "grace")
+        assert (agreed.step, agreed.by) == ("agreed", "grace")
+        (waits,) = await desk.proposals.waiting()
+        assert (plain(waits, NOON)["state"], plain(waits, NOON)["agreed_by"]) == ("agreed", "grace")
+        assert desk.kinds == ["act.proposed", "act.agreed"]
+        assert await desk.erase("ada") == "erased"
+        assert await desk.proposals.waiting() == ()
+
+    desk = played(scene)
+    assert desk.kinds == ["act.proposed", "act.agreed", "act.done", "erased"]
+    assert [it.by for it in desk.acts] == ["person:ada", "person:grace", "person:ada", "person:ada"]
+
+
+@pytest.mark.parametrize("again", ["ada", " ADA "])
+def test_nobody_agrees_with_themselves_however_they_write_their_name(again: str) -> None:
+    async def scene(desk: Desk) -> None:
+        proposed = await desk.erase("ada")
+        with pytest.raises(ForbiddenError, match="waits for another person"):
+            await desk.erase(again)
+        with pytest.raises(ForbiddenError, match="another person agrees"):
+            await desk.agree(proposed.proposal_id, again)
+
+    assert played(scene).kinds == ["act.proposed"]
+
+
+def test_an_agreement_is_to_what_was_proposed_and_to_nothing_else() -> None:
+    async def scene(desk: Desk) -> None:
+        await desk.agree((await desk.erase("ada")).proposal_id, "grace")
+        other = await desk.erase("ada", Order("erased", {"subject": "cd34"}))
+        assert (other.step, other.said) == ("proposed", '{"subject":"cd34"}')
+
+    assert "erased" not in played(scene).kinds
+
+
+def test_it_is_done_once_and_then_proposed_anew() -> None:
+    async def scene(desk: Desk) -> None:
+        await desk.agree((await desk.erase("ada")).proposal_id, "grace")
+        assert await desk.erase("ada") == "erased"
+        assert (await desk.erase("ada")).step == "proposed"
+
+    played(scene)
+
+
+def test_who_wants_the_same_is_told_to_agree() -> None:
+    async def scene(desk: Desk) -> None:
+        proposed = await desk.erase("ada")
+        with pytest.raises(ClashError, match=f"ada proposed the same: proposal {proposed.proposal_id}"):
+            await desk.erase("grace")
+        await desk.agree(proposed.proposal_id, "grace")
+        with pytest.raises(ClashError, match="ada proposed the same"):  # and it is for ada to do
+            await desk.erase("grace")
+
+    assert "erased" not in played(scene).kinds
+
+
+@pytest.mark.parametrize("agreed", [False, True])
+def test_a_proposal_that_expired_is_agreed_to_and_done_by_nobody(agreed: bool) -> None:  # noqa: FBT001
+    async def scene(desk: Desk) -> None:
+        proposed = await desk.erase("ada")
+        if agreed:
+            await desk.agree(proposed.proposal_id, "grace")
+        desk.now = NOON + LASTS
+        with pytest.raises(ClashError, match="is expired"):
+            await desk.agree(proposed.proposal_id, "grace")
+        assert await desk.proposals.waiting() == ()
+        assert (await desk.erase("ada")).step == "proposed"
+
+    assert "erased" not in played(scene).kinds
+
+
+def test_who_lost_the_role_in_between_neither_agrees_nor_counts() -> None:
+    async def scene(desk: Desk) -> None:
+        proposed = await desk.erase("ada")
+        with pytest.raises(ForbiddenError, match="the role"):
+            await desk.agree(proposed.proposal_id, "vera")
+        desk.roles["ada"] = "auditor"
+        with pytest.raises(ForbiddenError, match="ada, who was one of the two"):
+            await desk.agree(proposed.proposal_id, "grace")
+        desk.roles["ada"] = "privacy_officer"
+        await desk.agree(proposed.proposal_id, "grace")
+        desk.roles["grace"] = "auditor"
+        with pytest.raises(ForbiddenError, match="grace, who was one of the two"):
+            await desk.erase("ada")
+
+    assert "erased" not in played(scene).kinds
+
+
+def test_what_could_not_be_done_is_not_proposed() -> None:
+    async def scene(desk: Desk) -> None:
+        async def work(_: Recorder) -> None:
+            raise InvalidInputError("no hold stands")
+
+        with pytest.raises(InvalidInputError, match="no hold stands"):
+            await desk.proposals.together(ERASE, work, by="ada")
+
+    assert played(scene).kinds == []
+
+
+def test_before_there_are_two_people_one_does_it() -> None:
+    async def scene(desk: Desk) -> None:
+        assert await desk.erase("ada") == "erased"
+
+    assert played(scene, alone=True).kinds == ["erased"]
+
+
+def test_what_nobody_proposed_is_not_agreed_to() -> None:
+    async def scene(desk: Desk) -> None:
+        with pytest.raises(NotFoundError, match="no such proposal"):
+            await desk.agree("0197", "grace")
+        proposed = await desk.erase("ada")
+        await desk.agree(proposed.proposal_id, "grace")
+        with pytest.raises(ClashError, match="is agreed"):
+            await desk.agree(proposed.proposal_id, "joan")
+
+    played(scene)
+
+
+@pytest.mark.parametrize("because", ["two\nlines", "x" * 501])
+def test_a_reason_is_a_line(because: str) -> None:
+    with pytest.raises(InvalidInputError, match="because"):
+        Order("erased", {}, because)
+
+
+def test_the_table_says_second_of_every_act_that_takes_two_people() -> None:
+    table = permissions()
+    asked = {name for held in table.roles.values() for name, how in held.items() if how.second}
+    assert set(PERMISSIONS.values()) <= asked
+    for permission in PERMISSIONS.values():
+        roles = [name for name, held in table.roles.items() if name != "los" and permission in held]
+        assert roles, permission
