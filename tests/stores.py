@@ -105,12 +105,13 @@ def submission(
     decision_id: UUID | None = None,
     at: datetime = NOW,
     application: str | None = None,
+    kind: str = "decision",
 ) -> Submission:
     """Give one decision to record, under an idempotency key or under none."""
     decision_id = decision_id or uuid4()
     record = json.dumps({"decision_id": str(decision_id)}).encode()
     row = DecisionRow(decision_id, client, application, at, "approve", "A", 512_345)
-    act = Act("decision", at, f"client:{client}", str(decision_id), record, os.urandom(16), (row,))
+    act = Act(kind, at, f"client:{client}", str(decision_id), record, os.urandom(16), (row,))
 
     def respond(leaf: int) -> bytes:
         return json.dumps({"decision_id": str(decision_id), "leaf_index": leaf}).encode()

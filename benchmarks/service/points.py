@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from obligor.adapters.store.wire import Call, Result
+    from obligor.adapters.store.wire import Call, Early, Result
     from obligor.serving.acts import Recorded
 
 POINTS: Final = (
@@ -248,20 +248,20 @@ def _arm(point: str) -> None:
     """Let this process die at a point of its next commit."""
     whole = Wire.round
 
-    async def watched(self: Wire, calls: Sequence[Call]) -> list[Result]:
+    async def watched(self: Wire, calls: Sequence[Call], *, early: Early | None = None) -> list[Result]:
         if (b"commit", None) not in calls:
             return await whole(self, calls)
         if point == "before insert":
             _die()
         if point == "after insert":
-            await whole(self, calls[:-1])
+            await whole(self, calls[: calls.index((b"commit", None))])
             _die()
         if point == "before COMMIT ack":
-            asks = asyncio.ensure_future(whole(self, calls))
+            asks = asyncio.ensure_future(whole(self, calls, early=early))
             await asyncio.sleep(0)  # all of it is on its way, and its answer is not read
             asks.add_done_callback(lambda _: None)
             _die()
-        done = await whole(self, calls)
+        done = await whole(self, calls, early=early)
         if point == "after COMMIT ack":
             _die()
         return done

@@ -43,7 +43,7 @@ def die():
 async def round(self, calls, **more):
     global done
     names = [name for name, _ in calls]
-    if names[-1] == b"commit":
+    if b"commit" in names:
         done += 1
         if done == 2:
             await asyncio.sleep(0.01)  # the answers of the first batch are told
@@ -53,7 +53,7 @@ async def round(self, calls, **more):
                 await rounds(self, [*calls[:2], (b"lock", None)])
                 die()
             if point == "before COMMIT":
-                await rounds(self, calls[:-1])
+                await rounds(self, calls[:names.index(b"commit")])
                 die()
             if point == "COMMIT on its way":
                 asyncio.get_running_loop().call_soon(die)

@@ -130,3 +130,26 @@ def test_recorders_that_write_together_never_wait_for_each_other_in_a_ring(store
         found = watching.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
         assert found.fetchall() == [(0,)]
     assert len(held(store_url).leaves) == 120 * 20
+
+
+def test_what_is_no_decision_is_in_flight_alone(store_url: str) -> None:
+    """Whatever depends on what was done before it must see all of it, and be seen by all that follows."""
+
+    async def run() -> tuple[set[tuple[int, bool]], list[Recorded]]:
+        async with PostgresRecorder(store_url, bounds=PATIENT) as recorder:
+            await recorder.record(submission("before"))
+            before = [asyncio.create_task(recorder.record(submission(f"a {place}"))) for place in range(50)]
+            apart = asyncio.create_task(recorder.record(submission("apart", kind="held")))
+            after = [asyncio.create_task(recorder.record(submission(f"b {place}"))) for place in range(50)]
+            answers, seen = [*before, apart, *after], set()
+            while not all(answer.done() for answer in answers):
+                seen.add((len(recorder._flights), any(flight.alone for flight in recorder._flights)))
+                await asyncio.sleep(0.001)
+            return seen, await asyncio.gather(*answers)
+
+    with slow(store_url):
+        seen, answers = asyncio.run(run())
+    assert (1, True) in seen
+    assert (2, True) not in seen
+    assert sorted(answer.leaf_index for answer in answers) == list(range(1, 102))
+    assert len(held(store_url).leaves) == 102

@@ -11,7 +11,9 @@ server refuses, whatever was sent after it fails too, and each is done again, on
 2. insert, move the head, and commit.
 
 Who inserts holds the turn, an advisory lock, until the head is theirs. So no two processes wait for each other: whoever has
-inserted and is out of turn has the head too, and waits for nothing but the disk.
+inserted and is out of turn has the head too, and waits for nothing but the disk. Only decisions go so, of which none depends
+on another. Anything else, such as retiring a key, goes alone: it locks the head first, and passes the turn on last, so that it
+sees all that was done before it, and is seen by all that follows.
 
 A transaction that the server refused for what passes (a deadlock, a full disk, a standby) is tried again within the deadline
 of who waits longest. One that it refused for what a submission *is* is tried again one by one, so that nobody fails for
@@ -82,7 +84,8 @@ _STATEMENTS: Final = (
 )
 _BEGIN: Final[Call] = (b"begin", None)
 _TAKE_TURN: Final[Call] = (b"turn", None)
-_COMMIT: Final[tuple[Call, ...]] = ((b"pass", None), (b"commit", None))
+_PASS_TURN: Final[Call] = (b"pass", None)
+_COMMIT: Final[Call] = (b"commit", None)
 _ROLLBACK: Final[tuple[Call, ...]] = ((b"rollback", None), (b"leave", None))
 _PASSING: Final = ("08", "40", "53", "55", "57", "58", "XX", "25")
 """Classes of SQLSTATE that may be gone at the next try: connection, rollback, resources, lock, operator, system, read-only."""
@@ -128,6 +131,11 @@ class _Waiting:
     begun: bool = False
     settled: bool = False
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is of decisions alone, of which none depends on another."""
+        return all(act.kind == "decision" for act in self.submission.acts)
+
 
 class _Tip(NamedTuple):
     """Where the log ends: its tree, and the time and the hash of its last leaf; no hash where nobody else can write."""
@@ -147,6 +155,8 @@ class _Flight:
     tip: _Tip
     calls: list[Call]
     begun: float
+    alone: bool
+    """Nothing may be in flight beside it."""
     has_turn: bool = False
     trouble: Exception | None = None
     task: asyncio.Task[None] | None = None
@@ -301,7 +311,14 @@ class PostgresRecorder:
 
     def _may_follow(self) -> bool:
         """Tell whether a transaction may be sent while another is in flight."""
-        return bool(self._free) and self._flights[-1].has_turn and self._queued >= self._bounds.ahead
+        last = self._flights[-1]
+        return (
+            bool(self._free)
+            and last.has_turn
+            and not last.alone
+            and self._queued >= self._bounds.ahead
+            and self._queue[0].is_plain
+        )
 
     def _send(self, batch: list[_Waiting]) -> bool:
         """Send a batch from where the head should stand; False where that must be looked up."""
@@ -320,9 +337,11 @@ class PostgresRecorder:
         """Bring a transaction to its end, good or bad."""
         try:
             async with asyncio.timeout_at(deadline):
-                await self._round(
-                    wire, [_BEGIN, _TAKE_TURN, *flight.calls, *_COMMIT], early=(2, partial(self._go_on, flight))
-                )
+                if flight.alone:
+                    await self._round(wire, [_BEGIN, _TAKE_TURN, LOCK, *flight.calls, _COMMIT, _PASS_TURN])
+                else:
+                    calls = [_BEGIN, _TAKE_TURN, *flight.calls, _PASS_TURN, _COMMIT]
+                    await self._round(wire, calls, early=(2, partial(self._go_on, flight)))
         except Exception as error:  # noqa: BLE001  it is done again, and told then
             flight.trouble, self._tip = error, None
         else:
@@ -378,7 +397,10 @@ class PostgresRecorder:
         batch: list[_Waiting] = []
         room = min(max(self._queued // 2, self._bounds.few), self._bounds.batch)
         latest = asyncio.get_running_loop().time() + self._bounds.patience_s / 5
+        follows = bool(self._flights)
         while self._queue and (not batch or len(self._queue[0].submission.acts) <= room):
+            if follows and not self._queue[0].is_plain:
+                break
             waiting = self._queue.popleft()
             room -= len(waiting.submission.acts)
             self._queued -= len(waiting.submission.acts)
@@ -442,7 +464,7 @@ class PostgresRecorder:
             return
         self._doubts.append(flight)
         try:
-            await self._round(wire, [*flight.calls, *_COMMIT])
+            await self._round(wire, [*flight.calls, _COMMIT, _PASS_TURN])
         except RefusedError:
             self._doubts.remove(flight)  # it did not come to the COMMIT, or that was refused
             raise
@@ -508,9 +530,9 @@ class PostgresRecorder:
         if not answers:
             return None
         frontier, calls = draft.calls()
-        return _Flight(
-            tip.frontier.size, draft.hashes[0], answers, _Tip(frontier, draft.at, draft.hashes[-1]), calls, begun
-        )
+        alone = not all(waiting.is_plain for waiting, _ in answers)
+        after = _Tip(frontier, draft.at, draft.hashes[-1])
+        return _Flight(tip.frontier.size, draft.hashes[0], answers, after, calls, begun, alone)
 
     # The connections
 
