@@ -9,7 +9,7 @@ import sys
 BARRED = {
     "pandas", "sklearn", "mlflow", "shap", "duckdb", "pyarrow", "numba", "lightgbm", "xgboost", "catboost", "sqlglot", "optuna",
     "scipy", "statsmodels", "great_expectations", "pyspark", "matplotlib", "jinja2", "s3fs", "fsspec", "boto3",
-    "joblib", "cloudpickle", "dill", "skops",
+    "joblib", "cloudpickle", "dill", "skops", "numpy",
 }  # fmt: skip
 BUILDING = """
 import importlib, io, json, sys

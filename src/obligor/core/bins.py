@@ -15,11 +15,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from obligor.core.errors import CardError
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 MOST_BINS = 250
@@ -83,6 +82,8 @@ class NumericBins:
 
     def assign_column(self, values: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Give the code of each value of a column; NaN is missing."""
+        import numpy as np
+
         if len(self.cuts) > _MOST_COMPARED:
             codes = np.searchsorted(np.asarray(self.cuts), values, side="right").astype(np.uint8)
         else:  # a comparison with every cut is some ten times as fast as a search among few
@@ -144,6 +145,8 @@ class CategoryBins:
 
     def assign_column(self, levels: Levels) -> NDArray[np.uint8]:
         """Give the code of each row of a column of categories."""
+        import numpy as np
+
         known = self.codes()
         table = np.array([*(known.get(name, self.unseen) for name in levels.names), self.missing], dtype=np.uint8)
         return table[levels.codes]

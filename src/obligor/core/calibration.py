@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from obligor.core.errors import CardError
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 MOST_KNOTS = 10_000
@@ -63,6 +62,8 @@ class PdTable:
 
     def pd_column(self, scores: NDArray[np.int64]) -> NDArray[np.float64]:
         """Give the PD of each score; the same bits as :meth:`pd`."""
+        import numpy as np
+
         knots, pds = np.array(self.scores, dtype=np.int64), np.array(self.pds, dtype=np.float64)
         right = np.searchsorted(knots, scores, side="right")
         if len(knots) == 1:
