@@ -23,9 +23,10 @@ from obligor.core.profile import GATES, parse_profile
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates import NO_GATES, GateResult
 from obligor.serving.meter import NoMeter
+from obligor.serving.probing import Probing
 from obligor.serving.profiles import Changing
 from obligor.serving.releases import Releases
-from obligor.settings import read_settings
+from obligor.settings import ProbingSettings, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,6 +182,9 @@ def _service(store: Store, releases: Releases, gates: Any = NO_GATES) -> Decisio
         sources=store.sources,
         meter=NoMeter(),
         gates=gates,
+        probing=Probing(
+            ProbingSettings(subject_daily=0, alike_hourly=0)
+        ),  # the same few applications come again and again
     )
 
 

@@ -230,6 +230,6 @@ def test_a_connection_that_rests_too_long_is_closed_and_one_that_asks_again_in_t
             found = await say(server.port, again, again, again, pause=0.6, wait=8.0)
             rested = asyncio.get_running_loop().time() - began - 2 * 0.6
             assert found.count(b"HTTP/1.1 200 ") == 3
-            assert 1.0 <= rested < 6.0
+            assert 0.99 <= rested < 6.0  # the pauses of the client are no exact ones
 
     run(main())

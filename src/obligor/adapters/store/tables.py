@@ -423,7 +423,7 @@ DELIVERY: Final = Table(
     PrimaryKeyConstraint("event_id", "endpoint_id", name="delivery_pkey"),
     CheckConstraint("state IN ('pending', 'delivered', 'dead')", name="delivery_state"),
     Index("delivery_due", "endpoint_id", "next_at", postgresql_where=_PENDING),
-    Index("delivery_order", "endpoint_id", "application_id", "sequence", postgresql_where=_PENDING),
+    Index("delivery_application", "application_id", "endpoint_id", "sequence", postgresql_where=_PENDING),
     Index("delivery_dead", "endpoint_id", "settled_at", postgresql_where=text("state = 'dead'")),
     comment="How far an event came on its way to an endpoint.",
 )
