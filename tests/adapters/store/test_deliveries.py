@@ -13,7 +13,8 @@ BACKLOG = 20_000
 ROWS = """
     WITH event AS (
         INSERT INTO obligor.outbox (event_id, leaf_index, client_id, application_id, sequence, type, payload, created_at)
-        SELECT gen_random_uuid(), at, 'bank', 'loan ' || at / 4, at %% 4 + 1, 'decision.made', '', now()
+        SELECT gen_random_uuid(), at, 'bank', 'loan ' || at / 4, at %% 4 + 1, 'decision.made', '',
+            now() - interval '1 hour' + at * interval '1 millisecond'
         FROM generate_series(0, %(count)s - 1) AS made (at) RETURNING *
     )
     INSERT INTO obligor.delivery (event_id, endpoint_id, application_id, sequence, due_since, next_at)
