@@ -34,7 +34,7 @@ _CLAIM: Final = """
                 WHERE earlier.application_id = due.application_id AND earlier.endpoint_id || '' = due.endpoint_id
                     AND earlier.state = 'pending'
                 ORDER BY sequence LIMIT 1))
-        ORDER BY next_at, sequence LIMIT %(most)s FOR UPDATE SKIP LOCKED
+        ORDER BY next_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
     ) AS chosen JOIN obligor.outbox USING (event_id)
     WHERE mine.event_id = chosen.event_id AND mine.endpoint_id = %(endpoint)s
     RETURNING mine.event_id, mine.endpoint_id, mine.application_id, mine.sequence, outbox.type, outbox.payload,
