@@ -35,21 +35,21 @@ _RECORDS: Final = Statement(
     SELECT $1 + place - 1, body, salt FROM unnest($2, $3) WITH ORDINALITY AS given (body, salt, place)""",
     (INT8, ARRAYS[BYTEA], ARRAYS[BYTEA]),
 )
+TURN: Final = "1868720487, 1"
+"""The advisory lock of whoever inserts."""
 _LOCK: Final = Statement("lock", "SELECT size, at FROM obligor.tree_head WHERE one FOR UPDATE")
-_MOVE: Final = Statement(
-    "move",  # once it is locked, and fail where it stands elsewhere: nothing that follows in the round is done then
-    """WITH moved AS (
+_MOVE: Final = """WITH moved AS (
         UPDATE obligor.tree_head SET size = $2, at = $3
         WHERE one AND size = $1 AND ($4 IS NULL OR $4 = (SELECT hash FROM obligor.leaf WHERE index = $1 - 1))
         RETURNING one
-    ) SELECT 1 / count(*) FROM moved""",
-    (INT8, INT8, TIME, BYTEA),
-)
+    ) SELECT 1 / count(*)"""
+"""It fails where the head stands elsewhere: nothing that follows in the round is done then."""
 STATEMENTS: Final = (
     _LEAVES,
     _RECORDS,
     _LOCK,
-    _MOVE,
+    Statement("move", f"{_MOVE} FROM moved", (INT8, INT8, TIME, BYTEA)),
+    Statement("move_and_pass", f"{_MOVE}, pg_advisory_unlock({TURN}) FROM moved", (INT8, INT8, TIME, BYTEA)),
     *(Statement(insert.name, insert.sql, insert.parameters) for insert in INSERTS),
 )
 LOCK: Final[Call] = (b"lock", None)
@@ -115,19 +115,18 @@ class Draft:
             else:
                 self._rows[insert.name] = (insert, [values])
 
-    def calls(self) -> tuple[Frontier, list[Call]]:
-        """Give the tree as it will be, and what to send so that it is."""
+    def calls(self) -> tuple[Frontier, list[Call], Values]:
+        """Give the tree as it will be, what to insert, and from where to where the head moves."""
         growth = self.frontier.extend(self._hashes)
         self._put([(NODE, (int2(node.level), int8(node.index), node.hash)) for node in growth.nodes])
         first = int8(self.frontier.size)
-        calls: list[Call] = [
+        inserts: list[Call] = [
             (b"leaf", [first, array(TEXT, self._kinds), array(BYTEA, self._bodies), array(BYTEA, self._hashes)]),
             (b"record", [first, array(BYTEA, self._records), array(BYTEA, self._salts)]),
             *((insert.name.encode(), _columns(insert, rows)) for insert, rows in self._rows.values()),
-            LOCK,
-            (b"move", [first, int8(growth.frontier.size), None if self.at is None else time(self.at), self.last]),
         ]
-        return growth.frontier, calls
+        move = (first, int8(growth.frontier.size), None if self.at is None else time(self.at), self.last)
+        return growth.frontier, inserts, move
 
 
 def _columns(insert: Insert, rows: list[Values]) -> list[bytes]:

@@ -37,7 +37,7 @@ import psycopg
 
 from obligor.adapters.store.address import check_server, connection_info, told
 from obligor.adapters.store.arrays import ARRAYS, INT8, TEXT, array, int8, read_int, read_time
-from obligor.adapters.store.drafting import LOCK, STATEMENTS, Draft
+from obligor.adapters.store.drafting import LOCK, STATEMENTS, TURN, Draft
 from obligor.adapters.store.wire import LostError, RefusedError, Statement, Wire
 from obligor.core.errors import (
     InFlightError,
@@ -55,10 +55,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from obligor.adapters.store.rows import Values
     from obligor.adapters.store.wire import Call, Early, Result
     from obligor.serving.acts import Request, Submission
 
-_TURN: Final = "1868720487, 1"
 _FIND = Statement(
     "find",
     """SELECT place, payload_sha256, status, response, leaf_index
@@ -68,8 +68,8 @@ _FIND = Statement(
 )
 _STATEMENTS: Final = (
     Statement("begin", "BEGIN ISOLATION LEVEL READ COMMITTED"),
-    Statement("turn", f"SELECT pg_advisory_lock({_TURN})"),
-    Statement("pass", f"SELECT pg_advisory_unlock({_TURN})"),
+    Statement("turn", f"SELECT pg_advisory_lock({TURN})"),
+    Statement("pass", f"SELECT pg_advisory_unlock({TURN})"),
     Statement("leave", "SELECT pg_advisory_unlock_all()"),
     _FIND,
     Statement("tail", "SELECT hash FROM obligor.leaf WHERE index >= $1 AND index < $2 ORDER BY index", (INT8, INT8)),
@@ -153,7 +153,8 @@ class _Flight:
     hash: bytes
     answers: list[tuple[_Waiting, Recorded]]
     tip: _Tip
-    calls: list[Call]
+    inserts: list[Call]
+    move: Values
     begun: float
     alone: bool
     """Nothing may be in flight beside it."""
@@ -330,18 +331,22 @@ class PostgresRecorder:
         if flight is not None:
             self._tip = flight.tip
             self._flights.append(flight)
-            flight.task = asyncio.create_task(self._fly(flight, self._free.pop(), batch[0].deadline))
+            follows = len(self._flights) > 1
+            flight.task = asyncio.create_task(self._fly(flight, self._free.pop(), batch[0].deadline, follows=follows))
         return True
 
-    async def _fly(self, flight: _Flight, wire: Wire, deadline: float) -> None:
-        """Bring a transaction to its end, good or bad."""
+    async def _fly(self, flight: _Flight, wire: Wire, deadline: float, *, follows: bool) -> None:
+        """Bring a transaction to its end, good or bad; it waits for the head where it follows another."""
         try:
             async with asyncio.timeout_at(deadline):
                 if flight.alone:
-                    await self._round(wire, [_BEGIN, _TAKE_TURN, LOCK, *flight.calls, _COMMIT, _PASS_TURN])
+                    moved: list[Call] = [(b"move", flight.move), _COMMIT, _PASS_TURN]
+                    await self._round(wire, [_BEGIN, _TAKE_TURN, LOCK, *flight.inserts, *moved])
                 else:
-                    calls = [_BEGIN, _TAKE_TURN, *flight.calls, _PASS_TURN, _COMMIT]
-                    await self._round(wire, calls, early=(2, partial(self._go_on, flight)))
+                    wait: list[Call] = [LOCK] if follows else []
+                    moved = [*wait, (b"move_and_pass", flight.move), _COMMIT]
+                    early = (2, partial(self._go_on, flight)) if len(flight.answers) >= self._bounds.ahead else None
+                    await self._round(wire, [_BEGIN, _TAKE_TURN, *flight.inserts, *moved], early=early)
         except Exception as error:  # noqa: BLE001  it is done again, and told then
             flight.trouble, self._tip = error, None
         else:
@@ -464,7 +469,7 @@ class PostgresRecorder:
             return
         self._doubts.append(flight)
         try:
-            await self._round(wire, [*flight.calls, _COMMIT, _PASS_TURN])
+            await self._round(wire, [*flight.inserts, (b"move", flight.move), _COMMIT, _PASS_TURN])
         except RefusedError:
             self._doubts.remove(flight)  # it did not come to the COMMIT, or that was refused
             raise
@@ -529,10 +534,10 @@ class PostgresRecorder:
                     self._refuse([waiting], error)
         if not answers:
             return None
-        frontier, calls = draft.calls()
+        frontier, inserts, move = draft.calls()
         alone = not all(waiting.is_plain for waiting, _ in answers)
         after = _Tip(frontier, draft.at, draft.hashes[-1])
-        return _Flight(tip.frontier.size, draft.hashes[0], answers, after, calls, begun, alone)
+        return _Flight(tip.frontier.size, draft.hashes[0], answers, after, inserts, move, begun, alone)
 
     # The connections
 
