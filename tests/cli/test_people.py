@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from obligor import cli
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -34,21 +32,14 @@ def url(postgres_url: str) -> str:
 
 
 @pytest.fixture
-def call(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+def call(url: str, run: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
     monkeypatch.setenv("OBLIGOR_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("OBLIGOR_DATABASE_URL", url)
 
     def called(*arguments: str, by: str = "ada", typed: str = "") -> tuple[int, str, str]:
         monkeypatch.setenv("OBLIGOR_AUTHOR", by)
-        monkeypatch.setattr(sys, "argv", ["obligor", *arguments])
         monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        told = capsys.readouterr()
-        return code, told.out, told.err
+        return run(*arguments)
 
     return called
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from tests.stores import held, submission
+from tests.stores import held, new_store, submission
 
 from obligor.adapters.store.recorder import Bounds, PostgresRecorder
 
@@ -24,15 +24,14 @@ WHERE datname = current_database() AND application_name = 'obligor recorder'"""
 
 
 @contextmanager
-def slow(store_url: str) -> Iterator[psycopg.Connection]:
-    """Let each commit of new sessions take a tenth of a second; and give a connection that is not one of them."""
-    with psycopg.connect(store_url, autocommit=True) as owner:
+def slow(server: str) -> Iterator[tuple[str, psycopg.Connection]]:
+    """Make a store whose sessions take a tenth of a second for each commit; give it, and a session that was before."""
+    with new_store(server) as store_url, psycopg.connect(store_url, autocommit=True) as owner:
         ((name,),) = owner.execute("SELECT quote_ident(current_database())").fetchall()
         owner.execute(f"ALTER DATABASE {name} SET commit_delay = 100000")
         owner.execute(f"ALTER DATABASE {name} SET commit_siblings = 0")
-        if owner.execute("SHOW fsync").fetchall() != [("on",)]:
-            pytest.skip("the server does not wait for its disk, so no commit can be seen to take time")
-        yield owner
+        assert owner.execute("SHOW fsync").fetchall() == [("on",)]  # else no commit waits
+        yield store_url, owner
 
 
 async def waits_for_the_head(owner: psycopg.Connection, answers: list[asyncio.Task[Recorded]]) -> bool:
@@ -42,19 +41,19 @@ async def waits_for_the_head(owner: psycopg.Connection, answers: list[asyncio.Ta
     return False
 
 
-def test_while_the_disk_writes_one_batch_the_next_is_inserted_and_waits_for_the_head(store_url: str) -> None:
-    async def run(owner: psycopg.Connection) -> tuple[bool, list[Recorded]]:
+def test_while_the_disk_writes_one_batch_the_next_is_inserted_and_waits_for_the_head(embedded_postgres: str) -> None:
+    async def run(store_url: str, owner: psycopg.Connection) -> tuple[bool, list[Recorded]]:
         async with PostgresRecorder(store_url, bounds=PATIENT) as recorder:
             await recorder.record(submission("before"))
             answers = [asyncio.create_task(recorder.record(submission(f"key {place}"))) for place in range(64)]
             overlapped = await waits_for_the_head(owner, answers)
             return overlapped, await asyncio.gather(*answers)
 
-    with slow(store_url) as owner:
-        overlapped, answers = asyncio.run(run(owner))
+    with slow(embedded_postgres) as (store_url, owner):
+        overlapped, answers = asyncio.run(run(store_url, owner))
+        assert len(held(store_url).leaves) == 65
     assert overlapped
     assert sorted(answer.leaf_index for answer in answers) == list(range(1, 65))
-    assert len(held(store_url).leaves) == 65
 
 
 def test_what_follows_a_batch_that_another_process_overtook_is_recorded_after_it(store_url: str) -> None:
@@ -132,10 +131,10 @@ def test_recorders_that_write_together_never_wait_for_each_other_in_a_ring(store
     assert len(held(store_url).leaves) == 120 * 20
 
 
-def test_what_is_no_decision_is_in_flight_alone(store_url: str) -> None:
+def test_what_is_no_decision_is_in_flight_alone(embedded_postgres: str) -> None:
     """Whatever depends on what was done before it must see all of it, and be seen by all that follows."""
 
-    async def run() -> tuple[set[tuple[int, bool]], list[Recorded]]:
+    async def run(store_url: str) -> tuple[set[tuple[int, bool]], list[Recorded]]:
         async with PostgresRecorder(store_url, bounds=PATIENT) as recorder:
             await recorder.record(submission("before"))
             before = [asyncio.create_task(recorder.record(submission(f"a {place}"))) for place in range(50)]
@@ -147,9 +146,9 @@ def test_what_is_no_decision_is_in_flight_alone(store_url: str) -> None:
                 await asyncio.sleep(0.001)
             return seen, await asyncio.gather(*answers)
 
-    with slow(store_url):
-        seen, answers = asyncio.run(run())
+    with slow(embedded_postgres) as (store_url, _):
+        seen, answers = asyncio.run(run(store_url))
+        assert len(held(store_url).leaves) == 102
     assert (1, True) in seen
     assert (2, True) not in seen
     assert sorted(answer.leaf_index for answer in answers) == list(range(1, 102))
-    assert len(held(store_url).leaves) == 102
