@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -301,9 +302,14 @@ def test_a_server_without_a_free_connection_is_told_as_unavailable(store_url: st
 
 
 def kill_all(server: int) -> None:
+    """Kill a server and its processes, and wait until it is dead: until then it passes for one that runs."""
     found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(server)], capture_output=True, text=True, check=True)
+    dying = os.pidfd_open(server)
     for victim in [server, *map(int, found.stdout.split())]:
         os.kill(victim, signal.SIGKILL)
+    ended, _, _ = select.select([dying], [], [], 60)
+    os.close(dying)
+    assert ended
 
 
 def test_a_server_killed_under_load_keeps_all_that_it_answered_for() -> None:
