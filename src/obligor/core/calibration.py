@@ -58,7 +58,7 @@ class PdTable:
             return pds[-1]
         low, high = scores[right - 1], scores[right]
         start, end = pds[right - 1], pds[right]
-        return start + (end - start) * (float(score - low) / float(high - low))
+        return start + (end - start) * ((score - low) / (high - low))
 
     def pd_column(self, scores: NDArray[np.int64]) -> NDArray[np.float64]:
         """Give the PD of each score; the same bits as :meth:`pd`."""

@@ -53,6 +53,7 @@ _BRANDS: Final[tuple[tuple[str, str, tuple[int, ...]], ...]] = (
     ("5018", "5018", _MAESTRO), ("5020", "5020", _MAESTRO), ("5038", "5038", _MAESTRO), ("5893", "5893", _MAESTRO),
     ("6304", "6304", _MAESTRO), ("6759", "6759", _MAESTRO), ("6761", "6763", _MAESTRO),
 )  # fmt: skip
+_BY_FIRST: Final = {first: [it for it in _BRANDS if it[0][0] <= first <= it[1][0]] for first in "0123456789"}
 _DOUBLED = str.maketrans("0123456789", "0246813579")
 """A digit doubled, with the digits of the result added."""
 
@@ -65,7 +66,9 @@ def is_card_number(digits: str) -> bool:
     """Tell whether ASCII digits are the number of a payment card."""
     if not LEAST <= len(digits) <= MOST:
         return False
-    if not any(low <= digits[: len(low)] <= high and len(digits) in lengths for low, high, lengths in _BRANDS):
+    if not any(
+        low <= digits[: len(low)] <= high and len(digits) in lengths for low, high, lengths in _BY_FIRST[digits[0]]
+    ):
         return False
     turned = digits[::-1]
     return (sum(map(int, turned[::2])) + sum(map(int, turned[1::2].translate(_DOUBLED)))) % 10 == 0
@@ -86,12 +89,12 @@ def find_card_number(data: bytes) -> Path | None:
     return _within(plain)
 
 
-def holds_card_number(text: str) -> bool:
+def holds_card_number(text: str | bytes) -> bool:
     """Tell whether a text holds the number of a payment card."""
-    if text.isascii() and _is_ordinary(text.encode()):
+    if text.isascii() and _is_ordinary(text.encode() if isinstance(text, str) else text):
         return False
     try:
-        return _Search().holds(text)
+        return _Search().holds(text if isinstance(text, str) else text.decode("utf-8", "replace"))
     except _TooMuchError:
         return True
 
@@ -286,8 +289,9 @@ def _decoded(text: str) -> Iterator[str]:
         yield said.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # two halves are one character
     if "=" in text:
         yield _QUOTED.sub(lambda it: chr(int(it[1], 16)), text)
-    for found in _BASE64.finditer(text):
-        yield _from_base64(found[0])
+    if _may_be_base64(text.encode("ascii", "replace")):
+        for found in _BASE64.finditer(text):
+            yield _from_base64(found[0])
     for found in _HEX.finditer(text):
         yield bytes.fromhex(re.sub("[ :,-]", "", found[0])).decode("latin-1")
 

@@ -70,11 +70,8 @@ class Decision(NamedTuple):
     """Every gate, with its state and its result."""
 
 
-class _Ruling(NamedTuple):
-    outcome: DecisionOutcome
-    because: str
-    reasons: tuple[Reason, ...] = ()
-
+_Ruling = tuple[DecisionOutcome, str, tuple[Reason, ...]]
+"""An outcome, why, and the reasons of a decline."""
 
 NOT_EVALUATED: Final[Mapping[str, str]] = {}
 _GRAVITY: Final[Mapping[DecisionOutcome, int]] = {"decline": 3, "hold": 2, "refer": 1, "approve": 0}
@@ -110,21 +107,20 @@ def decide(
         Where there is no such gate or result.
     """
     gates = record_gates(in_force(profile, at), results)
-    ruling = _by_score(score, reading, reasons)
-    if not reading.fired and "enforce" not in [it.state for it in gates.values()]:
-        return Decision(ruling.outcome, ruling.because, reading.cutoff, ruling.reasons, (), gates)
-    for other in reversed((*_by_knockouts(reading.fired), *_by_gates(profile, gates))):
-        if _GRAVITY[other.outcome] >= _GRAVITY[ruling.outcome]:  # backwards, so that the first of equals counts
-            ruling = other
-    names = tuple([it.name for it in reading.fired])
-    return Decision(ruling.outcome, ruling.because, reading.cutoff, ruling.reasons, names, gates)
+    ruling, fired = _by_score(score, reading, reasons), reading.fired
+    if fired or profile.enforces:
+        for other in reversed((*_by_knockouts(fired), *_by_gates(profile, gates))):
+            if _GRAVITY[other[0]] >= _GRAVITY[ruling[0]]:  # backwards, so that the first of equals counts
+                ruling = other
+    outcome, because, told = ruling
+    return Decision(outcome, because, reading.cutoff, told, tuple([it.name for it in fired]), gates)
 
 
 def _by_knockouts(fired: tuple[Fired, ...]) -> Iterator[_Ruling]:
     declining = [it for it in fired if it.outcome == "decline"]
     if declining:
         yield _declined(f"knockout:{declining[0].name}", tuple(it.reason for it in declining[:MOST_REASONS]))
-    yield from (_Ruling("refer", f"knockout:{it.name}") for it in fired if it.outcome == "refer")
+    yield from (("refer", f"knockout:{it.name}", ()) for it in fired if it.outcome == "refer")
 
 
 def _by_gates(profile: Profile, gates: Mapping[GateName, GateRecord]) -> Iterator[_Ruling]:
@@ -133,9 +129,9 @@ def _by_gates(profile: Profile, gates: Mapping[GateName, GateRecord]) -> Iterato
             continue
         gate, because = profile.gate(name), f"gate:{name}:{record.result}"
         if record.result != "fail" or gate.on_fail == "hold":
-            yield _Ruling("hold", because)
+            yield "hold", because, ()
         elif gate.on_fail == "refer":
-            yield _Ruling("refer", because)
+            yield "refer", because, ()
         else:
             yield _declined(because, (Reason(name, "", 0.0, gate.reason),))
 
@@ -143,14 +139,14 @@ def _by_gates(profile: Profile, gates: Mapping[GateName, GateRecord]) -> Iterato
 def _by_score(score: int, reading: Reading, reasons: tuple[Reason, ...]) -> _Ruling:
     margin = score - reading.cutoff
     if -reading.grey <= margin < reading.grey:
-        return _Ruling("refer", "grey_zone")
-    return _Ruling("approve", "score") if margin >= 0 else _declined("score", reasons)
+        return "refer", "grey_zone", ()
+    return ("approve", "score", ()) if margin >= 0 else _declined("score", reasons)
 
 
 def _declined(because: str, reasons: tuple[Reason, ...]) -> _Ruling:
     """Decline where the reasons can be told, and otherwise leave it to a person."""
     if not reasons:
-        return _Ruling("refer", "no_principal_reason")
+        return "refer", "no_principal_reason", ()
     if not all(it.text.strip() for it in reasons):
-        return _Ruling("refer", "reason_without_text")
-    return _Ruling("decline", because, reasons)
+        return "refer", "reason_without_text", ()
+    return "decline", because, reasons

@@ -91,10 +91,15 @@ class Profile(Artefact):
         """The gates that are not off."""
         return tuple(name for name in GATES if self.gate(name).state != "off")
 
+    @cached_property
+    def enforces(self) -> bool:
+        """Whether any gate is enforced."""
+        return any(self.gate(name).state == "enforce" for name in GATES)
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Give a copy; what was worked out of this one is worked out anew, which pydantic would copy as it is."""
         made = super().model_copy(update=update, deep=deep)
-        for name in ("asked", "unasked"):
+        for name in ("asked", "enforces", "unasked"):
             made.__dict__.pop(name, None)
         return made
 

@@ -241,7 +241,10 @@ class Scorecard(Artefact):
 
     def band_of(self, score: int) -> str:
         """Name the band of a score in thousandths."""
-        return next(band.name for band in self.bands if band.score_min is None or score >= band.score_min)
+        for band in self.bands:
+            if band.score_min is not None and score >= band.score_min:
+                return band.name
+        return self.bands[-1].name
 
     @property
     def score_range(self) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from obligor.core.expressions import define_function
 from obligor.core.text import text_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from obligor.core.application import Form
     from obligor.core.clauses import Column
@@ -60,24 +60,17 @@ class Watch:
             The bin of each characteristic, in the order of the card.
         """
         found: dict[str, str] = {}
-        for name, why in self._told(fields, bins):
-            found.setdefault(name, why)
-        return tuple(f"{name}: {why}" for name, why in found.items())
-
-    def _told(self, fields: Mapping[str, object], bins: Sequence[int]) -> Iterator[tuple[str, str]]:
-        for name, low, high, codes in ((it.name, it.low, it.high, it.codes) for it in self.ranges):
-            value = fields.get(name)
-            if value is None or value in codes:
-                continue
-            if low is not None and value < low:  # type: ignore[operator]  # of the column's type, as the limits are
-                yield name, _BELOW
-            elif high is not None and value > high:  # type: ignore[operator]  # the same
-                yield name, _ABOVE
-        for it in self.levels:
-            level = it.clean(fields.get(it.name))
-            if level is not None and level not in it.known:
-                yield it.name, _NONE_OF
-        yield from ((name, _UNSEEN) for at, name, unseen in self.unseen if bins[at] == unseen)
+        for limited in self.ranges:
+            if why := limited.told(fields.get(limited.name)):
+                found[limited.name] = why
+        for listed in self.levels:
+            level = listed.clean(fields.get(listed.name))
+            if level is not None and level not in listed.known:
+                found.setdefault(listed.name, _NONE_OF)
+        for at, name, unseen in self.unseen:
+            if bins[at] == unseen:
+                found.setdefault(name, _UNSEEN)
+        return tuple([f"{name}: {why}" for name, why in found.items()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +79,14 @@ class _Range:
     low: object
     high: object
     codes: Collection[object]
+
+    def told(self, value: object) -> str:
+        """Tell how a value is out of range; nothing where it is not."""
+        if value is None or value in self.codes:
+            return ""
+        if self.low is not None and value < self.low:  # type: ignore[operator]  # of the column's type, as the limits are
+            return _BELOW
+        return _ABOVE if self.high is not None and value > self.high else ""  # type: ignore[operator]  # the same
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from obligor.core.errors import ApplicationError, Problem
 from obligor.serving.gates import GateResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
     from obligor.core.application import Application
@@ -83,16 +83,16 @@ def refuse_card_data_in(name: str, text: str) -> None:
         raise _refusal((name,))
 
 
-def refuse_card_data_in_headers(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Refuse a request whose headers hold a number.
+def refuse_card_data_in_headers(headers: Iterable[tuple[bytes, bytes]], *, but: Collection[bytes] = ()) -> None:
+    """Refuse a request whose headers hold a number; ``but`` names those that are searched by themselves.
 
     Raises
     ------
     CardDataError
         Telling so much.
     """
-    parts = [it for header in headers if header[0] not in _UNSEARCHED for it in header]
-    if find_card_number(b"\n".join(parts)) is not None:
+    lines = [b"%b\n%b" % it for it in headers if it[0] not in _UNSEARCHED and it[0] not in but]
+    if holds_card_number(b"\n".join(lines)):
         raise _refusal(("headers",))
 
 
@@ -104,7 +104,7 @@ def refuse_card_data_in_address(path: bytes, query: bytes) -> None:
     CardDataError
         Telling so much.
     """
-    if find_card_number(b"%b\n%b" % (path, query.replace(b"+", b" "))) is not None:
+    if holds_card_number(b"%b\n%b" % (path, query.replace(b"+", b" "))):
         raise _refusal(("address",))
 
 

@@ -11,7 +11,7 @@ import json
 from functools import partial
 from hashlib import sha256
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -61,7 +61,7 @@ MOST_AT_ONCE = 1000
 DECISIONS, BULK = "decisions", "decisions/bulk"
 
 
-class Recording(NamedTuple):
+class Recording(msgspec.Struct, frozen=True):
     """A decision that is made, and becomes durable."""
 
     recorded: asyncio.Future[Recorded]
@@ -382,7 +382,7 @@ class DecisionService:
         )
 
 
-class _Times(NamedTuple):
+class _Times(msgspec.Struct, frozen=True):
     """When a decision was asked for, when it was read, and when it was decided; of a clock of its own."""
 
     started: float
@@ -390,7 +390,7 @@ class _Times(NamedTuple):
     decided: float
 
 
-class _Decided(NamedTuple):
+class _Decided(msgspec.Struct, frozen=True):
     act: Act
     answer: bytes
     """Without its receipt, and without the application's name where the record is sealed."""

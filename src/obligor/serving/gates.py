@@ -72,7 +72,7 @@ class PromptGate(Gate, Protocol):
         ...
 
 
-class Judged(NamedTuple):
+class Judged(msgspec.Struct, frozen=True):
     """What the gates said of one application."""
 
     results: Mapping[str, str]
@@ -208,7 +208,7 @@ def hides_from_receipts(gates: Mapping[str, Mapping[str, object]]) -> bool:
     return gates.get("aml", {}).get("state", "off") != "off"
 
 
-class _Said(NamedTuple):
+class _Said(msgspec.Struct, frozen=True):
     result: Result
     evidence: bytes
     refusal: ApplicationError | None = None

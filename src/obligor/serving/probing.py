@@ -20,7 +20,9 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from math import ceil
 from operator import ne
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from obligor.core.errors import LimitedError
 from obligor.serving.journal import NoJournal
@@ -45,7 +47,7 @@ _MOST_SUBJECTS: Final = 100_000
 _MOST_PARTS: Final = 30_000
 
 
-class Asked(NamedTuple):
+class Asked(msgspec.Struct, frozen=True):
     """An application that a client asks about, and whom it is about: a keyed hash, or none where it names nobody."""
 
     client_id: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -58,7 +58,7 @@ _MOST_CUTOFFS = 32
 _THOUSANDTHS = 1000
 
 
-class Assessment(NamedTuple):
+class Assessment(msgspec.Struct, frozen=True):
     """What a release says of one application."""
 
     score: Score

@@ -57,7 +57,7 @@ class SubjectKeys(Protocol):
         ...
 
 
-class Sealed(NamedTuple):
+class Sealed(msgspec.Struct, frozen=True):
     """What a record holds in place of what is personal, and the key to keep with it where it is new."""
 
     record: dict[str, Any]

@@ -104,6 +104,15 @@ CONVERSATIONS: dict[str, tuple[bytes, ...]] = {
     "an older version": (raw("a", version=b"1.0") + BODY,),
     "wanting another protocol": (raw("a", more=b"connection: upgrade, close\r\nupgrade: h2c\r\n") + BODY,),
     "a key that stands twice": (raw("a", more=b"idempotency-key: b\r\n" + CLOSE) + BODY,),
+    "one that is refused, and others at once": (
+        raw("a blank")
+        + BODY
+        + b"GET /health/live HTTP/1.1\r\n\r\n"
+        + raw("b blank")
+        + BODY
+        + raw("c", more=CLOSE)
+        + BODY,
+    ),
     "nonsense after it": (raw("a") + BODY, b"\x00nonsense\r\n\r\n"),
     "no body": (raw("a", more=CLOSE).replace(b"content-length: %d" % len(BODY), b"content-length: 0"),),
 }

@@ -33,6 +33,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
+import msgspec
 import psycopg
 
 from obligor.adapters.store.address import check_server, connection_info, told
@@ -123,9 +124,10 @@ class Bounds:
     """How long a submission is tried."""
 
 
-@dataclass(slots=True, eq=False)
-class _Waiting:
+class _Waiting(msgspec.Struct, eq=False):
     submission: Submission
+    key: tuple[str, str, str] | None
+    """Its request, by client, route and idempotency key."""
     answer: asyncio.Future[Recorded]
     deadline: float
     begun: bool = False
@@ -254,27 +256,27 @@ class PostgresRecorder:
         return self._enqueue(submission).answer
 
     def _enqueue(self, submission: Submission) -> _Waiting:
-        if not submission.acts:
+        count = len(submission.acts)
+        if not count:
             raise InvalidInputError("a submission without an act; wanted one or more")
         self._hold.refuse()
         if self._closing or self._writer is None:
             raise UnavailableError("the recorder is not running")
-        if self._queued and self._queued + len(submission.acts) > self._bounds.waiting:
+        if self._queued and self._queued + count > self._bounds.waiting:
             raise UnavailableError(f"{self._queued} acts wait to be recorded, which is all that may")
-        self._begin(submission)
+        key = _key(submission.request)
+        if key is not None:
+            self._begin(key)
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(submission, loop.create_future(), loop.time() + self._bounds.patience_s)
+        waiting = _Waiting(submission, key, loop.create_future(), loop.time() + self._bounds.patience_s)
         self._queue.append(waiting)
-        self._queued += len(submission.acts)
+        self._queued += count
         if self._queued >= self._wanted:
             self._stirred.set()
         return waiting
 
-    def _begin(self, submission: Submission) -> None:
+    def _begin(self, key: tuple[str, str, str]) -> None:
         """Note that a request is being recorded."""
-        key = _key(submission)
-        if key is None:
-            return
         if key in self._in_flight:
             raise InFlightError("the same request is being recorded; send it again soon")
         try:
@@ -573,9 +575,8 @@ class PostgresRecorder:
 
     def _forget(self, waiting: _Waiting) -> None:
         """Let the request be sent again; once, for it may be here again by then."""
-        key = _key(waiting.submission)
-        if key is not None and not waiting.settled:
-            self._in_flight.discard(key)
+        if waiting.key is not None and not waiting.settled:
+            self._in_flight.discard(waiting.key)
         waiting.settled = True
 
     def _unavailable(self, error: Exception) -> UnavailableError:
@@ -593,8 +594,7 @@ class PostgresRecorder:
         return UnavailableError(f"{told(self._url)} refused to record ({error.sqlstate})")
 
 
-def _key(submission: Submission) -> tuple[str, str, str] | None:
-    request = submission.request
+def _key(request: Request | None) -> tuple[str, str, str] | None:
     return None if request is None else (request.client_id, request.route, request.key)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from obligor.core.errors import TooLargeError
 from obligor.serving.http.problems import CLOSE, KEY_MISSING, MALFORMED, MEDIA_TYPE, HttpProblemError
@@ -20,8 +22,9 @@ _ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-stor
 POLICY = b"content-security-policy"
 PAGE = (*_ALWAYS, (b"referrer-policy", b"no-referrer"), (b"cross-origin-resource-policy", b"same-origin"))
 NO_PAGE = (*_ALWAYS, (POLICY, b"default-src 'none'; frame-ancestors 'none'"))
-_JSON = re.compile(rb'application/json[ \t]*(?:;[ \t]*charset="?utf-8"?[ \t]*)?', re.IGNORECASE)
-_LENGTH = re.compile(rb"[0-9]{1,19}")
+_JSON = b"application/json"
+_IS_JSON = re.compile(rb'application/json[ \t]*(?:;[ \t]*charset="?utf-8"?[ \t]*)?', re.IGNORECASE)
+_MOST_DIGITS = 19
 _KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 _PLACES = {
     b"authorization": 0,
@@ -37,7 +40,7 @@ def are_too_large(headers: Headers) -> bool:
     return len(headers) > MOST_HEADERS or sum([len(name) + len(value) for name, value in headers]) > MOST_HEADER_BYTES
 
 
-class Head(NamedTuple):
+class Head(msgspec.Struct, frozen=True):
     """What a request says of itself; none where it says nothing."""
 
     authorization: bytes | None
@@ -66,15 +69,16 @@ class Head(NamedTuple):
 
     def check_body(self, *, most: int) -> None:
         """Refuse a body that is not plain JSON, or that says itself that it is too large, before any of it is read."""
-        if self.content_type is None or not _JSON.fullmatch(self.content_type):
+        said, length = self.content_type, self.content_length
+        if said is None or not (said == _JSON or _IS_JSON.fullmatch(said)):
             raise HttpProblemError(MEDIA_TYPE, "Content-Type: wanted application/json", CLOSE)
         if self.content_encoding is not None and self.content_encoding.lower() != b"identity":
             raise HttpProblemError(MEDIA_TYPE, "Content-Encoding: wanted none", CLOSE)
-        if self.content_length is None:
+        if length is None:
             return
-        if not _LENGTH.fullmatch(self.content_length):
+        if not length.isdigit() or len(length) > _MOST_DIGITS:
             raise HttpProblemError(MALFORMED, "Content-Length: wanted a whole number", CLOSE)
-        if int(self.content_length) > most:
+        if int(length) > most:
             raise TooLargeError(f"wanted a body of at most {most} bytes")
 
 

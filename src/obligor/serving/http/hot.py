@@ -13,7 +13,9 @@ import logging
 from asyncio import CancelledError
 from http import HTTPStatus
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from obligor.core.errors import LimitedError, ObligorError, UnavailableError
 from obligor.serving.card_data import refuse_card_data_in_headers
@@ -33,10 +35,11 @@ PATH = "/v1/decisions"
 NAME = f"POST {PATH}"
 MOST_BYTES = 64 << 10
 """Of a body; a longer one goes the long way."""
+_KEY = b"idempotency-key"
 _log = logging.getLogger("obligor.http")
 
 
-class Begun(NamedTuple):
+class Begun(msgspec.Struct, frozen=True):
     """A decision that is made, and will be answered once it is durable."""
 
     recording: Recording
@@ -74,7 +77,7 @@ class Hot:
 
     def _begin(self, headers: Headers, body: bytes, started: float) -> Begun | Answer | None:
         door = self._door
-        refuse_card_data_in_headers(headers)
+        refuse_card_data_in_headers(headers, but=(_KEY,))  # the use case searches it, as of every door
         head = read_head(headers)
         head.check_body(most=MOST_BYTES)
         caller = None if head.authorization is None else door.authenticator.known(head.authorization.decode("latin-1"))
@@ -104,11 +107,11 @@ class Hot:
 
     def end(self, begun: Begun) -> Answer:
         """Answer for what was recorded, or was not."""
-        door, (recorded, done) = self._door, begun.recording
+        door, recording = self._door, begun.recording
         door.seats.open -= 1
         door.seats.give_back(begun.client_id)
         try:
-            answer = recorded_answer(done(recorded.result()))
+            answer = recorded_answer(recording.done(recording.recorded.result()))
         except (ObligorError, HttpProblemError) as error:
             answer = answer_of(error)
         except CancelledError:

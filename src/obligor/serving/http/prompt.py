@@ -3,6 +3,9 @@
 Uvicorn makes all of these for a request. Here one that `hot` can decide on at once is kept out of that, and answered when its
 recording is done; to Uvicorn it looks like any request that is being answered. Every other request goes Uvicorn's way, from
 its head on, from the middle of its body, or from its end, whenever it turns out.
+
+Requests that come in one round of the loop are first all read, and then all decided on: code that is still at hand from the
+one before takes a tenth less time.
 """
 
 from __future__ import annotations
@@ -31,12 +34,19 @@ class PromptProtocol(WireProtocol):
     """One connection of a service that decides at once where it can."""
 
     hot: ClassVar[Hot]
+    told: ClassVar[tuple[list[tuple[bytes, bytes]], bytes]] = ([], b"")
+    """What the service tells of itself with every answer: as Uvicorn has it, and as it is written."""
+    whole: ClassVar[list[PromptProtocol]]
+    """Those whose requests are whole, and will be decided on in this round."""
     _parts: list[bytes] | None = None
     """The body so far of a request that may be decided on at once."""
     _size = 0
+    _waiting: _Waiting | None = None
+    """The request that is whole and not decided on."""
 
     def on_message_begin(self) -> None:
         """Begin a request; its scope is made where it goes the long way."""
+        self.decide()  # what came before it in the same bytes
         self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def on_headers_complete(self) -> None:
@@ -58,20 +68,40 @@ class PromptProtocol(WireProtocol):
             self._go_the_long_way()
 
     def on_message_complete(self) -> None:
-        """Decide on a request that is whole."""
-        if self._parts is not None:
-            begun = self.hot.begin(self.headers, b"".join(self._parts))
-            if begun is not None:
-                self._parts = None
-                self.expect_head()
-                self.cycle = cast("Any", waiting := _Waiting())
-                if isinstance(begun, Answer):
-                    self._shed(waiting, begun)
-                else:
-                    begun.recording.recorded.add_done_callback(partial(self._decided, waiting, begun))
-                return
+        """Let a request that is whole be decided on."""
+        if self._parts is None:
+            super().on_message_complete()
+            return
+        self.expect_head()
+        self._waiting = _Waiting()
+        self.cycle = cast("Any", self._waiting)
+        if not self.whole:
+            self.loop.call_soon(self._decide_all)
+        self.whole.append(self)
+
+    @classmethod
+    def _decide_all(cls) -> None:
+        whole, cls.whole = cls.whole, []
+        for it in whole:
+            it.decide()
+
+    def decide(self) -> None:
+        """Decide on the request that is whole, if any is and its client is still there."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is None or self.transport.is_closing():
+            return
+        begun = self.hot.begin(self.headers, b"".join(self._parts or ()))
+        if begun is None:
+            waiting.response_complete = True
             self._go_the_long_way()
-        super().on_message_complete()
+            self.cycle.keep_alive = self.cycle.keep_alive and waiting.keep_alive
+            super().on_message_complete()
+            return
+        self._parts = None
+        if isinstance(begun, Answer):
+            self._shed(waiting, begun)
+        else:
+            begun.recording.recorded.add_done_callback(partial(self._decided, waiting, begun))
 
     def _may_be_prompt(self) -> bool:
         parser = self.parser
@@ -112,21 +142,19 @@ class PromptProtocol(WireProtocol):
         if self.transport.is_closing():
             return
         closing = CLOSE if self.hot.draining else ()
-        self.transport.write(_written(answer, self.server_state.default_headers, closing))
+        self.transport.write(self._written(answer, closing))
         if closing or not waiting.keep_alive:
             self.transport.close()
         self.on_response_complete()
 
-
-class _Waiting:
-    """A request that is being answered, as far as Uvicorn looks at one."""
-
-    __slots__ = ("disconnected", "keep_alive", "message_event", "response_complete", "response_started")
-
-    def __init__(self) -> None:
-        self.keep_alive = True
-        self.disconnected = self.response_started = self.response_complete = False
-        self.message_event = _NOBODY_WAITS
+    def _written(self, answer: Answer, closing: Headers) -> bytes:
+        server, lines = self.told
+        if server is not self.server_state.default_headers:  # Uvicorn makes them anew each second, with the date
+            server = self.server_state.default_headers
+            lines = _lines(server)
+            type(self).told = (server, lines)
+        begun, body = _begun(answer.status, answer.headers, closing), answer.body
+        return b"%b%bcontent-length: %d\r\n\r\n%b" % (begun, lines, len(body), body)
 
 
 class _NoEvent:
@@ -134,18 +162,21 @@ class _NoEvent:
         """Wake nobody."""
 
 
-_NOBODY_WAITS: Final = _NoEvent()
+class _Waiting:
+    """A request that is being answered, as far as Uvicorn looks at one."""
 
-
-def _written(answer: Answer, server: Iterable[tuple[bytes, bytes]], closing: Headers) -> bytes:
-    begun = _lines(answer.status, (*answer.headers, *NO_PAGE, *closing))
-    date = b"".join([b"%b: %b\r\n" % header for header in server])
-    return b"%b%bcontent-length: %d\r\n\r\n%b" % (begun, date, len(answer.body), answer.body)
+    keep_alive = True
+    disconnected = response_started = response_complete = False
+    message_event = _NoEvent()
 
 
 @lru_cache(maxsize=64)
-def _lines(status: int, headers: Headers) -> bytes:
-    return STATUS_LINE[status] + b"".join(b"%b: %b\r\n" % header for header in headers)
+def _begun(status: int, headers: Headers, closing: Headers) -> bytes:
+    return STATUS_LINE[status] + _lines((*headers, *NO_PAGE, *closing))
+
+
+def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 def prompt_protocol(limits: WireLimits, hot: Hot) -> type[WireProtocol]:
@@ -153,6 +184,6 @@ def prompt_protocol(limits: WireLimits, hot: Hot) -> type[WireProtocol]:
     made = type(
         "PromptServiceProtocol",
         (PromptProtocol,),
-        {"limits": limits, "idle": {}, "arriving": {}, "looking": False, "hot": hot},
+        {"limits": limits, "idle": {}, "arriving": {}, "looking": False, "whole": [], "told": ([], b""), "hot": hot},
     )
     return cast("type[WireProtocol]", made)

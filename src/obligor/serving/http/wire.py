@@ -81,19 +81,23 @@ class WireProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count the bytes of a head; its time begins with the first."""
+        """Count the bytes of a head; the time of a request that is not whole yet begins with the first."""
         if self._in_head:
             self._head_bytes += len(data)
+        super().data_received(data)
+        if not self._in_head or self._head_bytes:
             if self not in self.arriving:
                 self._begin()
-        super().data_received(data)
-        if self._in_head and self._head_bytes > self.limits.head_bytes:
-            self._refuse(HEADERS, f"wanted a head of at most {self.limits.head_bytes} bytes")
+            if self._in_head and self._head_bytes > self.limits.head_bytes:
+                self._refuse(HEADERS, f"wanted a head of at most {self.limits.head_bytes} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; one that comes after the body is nothing to anybody here."""
         if self._in_head:
-            super().on_header(name, value)
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Let the request go on."""
