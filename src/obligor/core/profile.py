@@ -167,7 +167,7 @@ def record_gates(profile: Profile, results: Mapping[str, str]) -> Mapping[GateNa
             raise ProfileError(f"there is no gate {name[:80]!r}; wanted one of {', '.join(GATES)}")
         if result not in RESULTS:
             raise ProfileError(f"the gate '{name}' says {result[:80]!r}; wanted one of {', '.join(RESULTS)}")
-    return {name: _record(profile.gate(name).state, results.get(name, "not_evaluated")) for name in GATES}
+    return {name: _record(it.state, results.get(name, "not_evaluated")) for name, it in profile.unasked.items()}
 
 
 def _record(state: GateState, result: str) -> GateRecord:

@@ -22,12 +22,12 @@ from obligor.serving.gates import GateResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from obligor.core.application import Application
     from obligor.core.profile import GateName
     from obligor.screening.matching import Hit
-    from obligor.screening.screener import Asked, Screener
+    from obligor.screening.screener import Asked, Screener, Screening
     from obligor.security.signing import SigningKey
 
 MOST_ALIASES: Final = 8
@@ -128,6 +128,8 @@ class AmlGate:
         self._lists, self._subjects = lists, subjects
         self._clearances, self._columns = clearances or Clearances(), columns or AmlColumns()
         self._application_id = application_id
+        self._said: tuple[Screening, bool] | None = None
+        self._last = _pending("no_list")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="screening")
 
     def close(self) -> None:
@@ -181,14 +183,22 @@ class AmlGate:
                 application_id=self._application_id(application),
             )
             hits = self._clearances.left(hits, subject, at=at)
-        screening = screener.screening(hits, today=at.date())
-        evidence = {
-            "list_sha256": screening.snapshot_sha256,
-            "algorithm": screening.algorithm,
-            "rules_sha256": screening.config_sha256,
-            "stale": screening.stale,
-        }
-        return GateResult("fail" if hits else "pending" if screening.stale else "pass", evidence)
+        return self._told(screener, at.date(), hit=bool(hits))
+
+    def _told(self, screener: Screener, today: date, *, hit: bool) -> GateResult:
+        """Give what is said on a day of everybody with a hit, or without: made once, and so written down once."""
+        said = (screener.screening((), today=today), hit)
+        if said != self._said:
+            screening = said[0]
+            evidence = {
+                "list_sha256": screening.snapshot_sha256,
+                "algorithm": screening.algorithm,
+                "rules_sha256": screening.config_sha256,
+                "stale": screening.stale,
+            }
+            result = GateResult("fail" if hit else "pending" if screening.stale else "pass", evidence)
+            self._said, self._last = said, result
+        return self._last
 
 
 def _pending(trouble: str) -> GateResult:

@@ -91,6 +91,8 @@ class Gating:
     def __init__(self, gates: Mapping[GateName, Gate], *, deadline_s: float = DEADLINE_S) -> None:
         self._gates, self._deadline_s = gates, deadline_s
         self._prompt = {name: it for name, it in gates.items() if isinstance(it, PromptGate)}
+        self._last: dict[GateName, _Said] = {}
+        """What each said last: most say the same of nearly everybody, and it is written down once."""
 
     async def judge(self, application: Application, profile: Profile, *, at: datetime) -> Judged:
         """Ask every gate that a profile does not have off; one that the service has not says nothing.
@@ -131,11 +133,11 @@ class Gating:
             if gate is None:
                 continue
             prompt = self._prompt.get(name)
-            told = None if prompt is None else _said(partial(prompt.at_once, application, at=at))
+            told = None if prompt is None else _said(partial(prompt.at_once, application, at=at), self._last.get(name))
             if told is None:
                 waited_for.append(gate)
             else:
-                said[name] = told
+                said[name] = self._last[name] = told
         return said, waited_for
 
     async def _wait(self, waiting: Mapping[GateName, asyncio.Future[GateResult]]) -> dict[GateName, _Said]:
@@ -212,6 +214,8 @@ class _Said(msgspec.Struct, frozen=True):
     result: Result
     evidence: bytes
     refusal: ApplicationError | None = None
+    told: GateResult | None = None
+    """What was written down."""
 
 
 def _trouble(what: str) -> bytes:
@@ -222,8 +226,8 @@ _LATE: Final = _Said("pending", _trouble("late"))
 _NONSENSE: Final = _Said("pending", _trouble("nonsense"))
 
 
-def _said(judge: Callable[[], GateResult | None]) -> _Said | None:
-    """Take what a gate says as far as it can be taken; none where it says nothing yet."""
+def _said(judge: Callable[[], GateResult | None], last: _Said | None = None) -> _Said | None:
+    """Take what a gate says as far as it can be taken; none where it says nothing yet. ``last`` is what it said before."""
     try:
         told = judge()
     except ApplicationError as error:
@@ -232,9 +236,16 @@ def _said(judge: Callable[[], GateResult | None]) -> _Said | None:
         return _Said("pending", _trouble("failed"))
     if told is None:
         return None
+    return last if last is not None and told is last.told else _written(told)
+
+
+def _written(told: GateResult) -> _Said:
+    """Write down what a gate says, where it makes sense."""
     try:
         result, evidence = told
         as_json = encode(evidence)
     except (TypeError, ValueError, OverflowError, RecursionError):
         return _NONSENSE
-    return _Said(result, as_json) if result in RESULTS and len(as_json) <= _MOST_EVIDENCE else _NONSENSE
+    if result not in RESULTS or len(as_json) > _MOST_EVIDENCE:
+        return _NONSENSE
+    return _Said(result, as_json, told=told)

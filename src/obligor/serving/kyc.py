@@ -138,8 +138,9 @@ class KycGate:
     """Keys the hashes of evidence and applicants: whoever has the store alone cannot try names and numbers."""
     name: GateName = "kyc"
     _prompt: PromptKyc | None = field(init=False)
-    _passed: dict[Person, _Passed] = field(init=False, default_factory=dict, repr=False)
-    """Who passed lately by evidence that is at hand. For whom it was shown first never changes, nor does the evidence."""
+    _passed: dict[tuple[object, ...], _Passed] = field(init=False, default_factory=dict, repr=False)
+    """Who passed lately by evidence that is at hand, by what their applications said. For whom it was shown first never
+    changes, nor does the evidence."""
 
     def __post_init__(self) -> None:
         self._prompt = self.provider if isinstance(self.provider, PromptKyc) else None
@@ -158,12 +159,12 @@ class KycGate:
         """
         if self._prompt is None:
             return None
+        passed = self._passed.get(self._told_by(application))
+        if passed is not None and passed.since <= at < passed.until:
+            return passed.told
         person = self._person(application)
         if isinstance(person, str):
             return _pending("lacks", element=person)
-        passed = self._passed.get(person)
-        if passed is not None and passed.since <= at < passed.until:
-            return passed.told
         told = self._judge(person, self._prompt.known(person), at=at)
         return None if told.result == "pass" else told
 
@@ -187,7 +188,7 @@ class KycGate:
         if not hmac.compare_digest(first, mine):
             return _pending("shown for another applicant", **told.evidence)
         if self._prompt is not None:
-            self._remember(person, _Passed(evidence.verified_at - _SKEW, evidence.expires_at, told))
+            self._remember(self._told_by(application), _Passed(evidence.verified_at - _SKEW, evidence.expires_at, told))
         return told
 
     def _judge(self, person: Person, evidence: KycEvidence | None, *, at: datetime) -> GateResult:
@@ -212,8 +213,12 @@ class KycGate:
             return _pending(trouble, **shown)
         return GateResult("pass", shown)
 
-    def _remember(self, person: Person, passed: _Passed) -> None:
-        self._passed[person] = passed
+    def _told_by(self, application: Application) -> tuple[object, ...]:
+        """Give what an application says of who applies, as it stands there."""
+        return tuple(map(application.fields.get, self.subject.values()))
+
+    def _remember(self, said: tuple[object, ...], passed: _Passed) -> None:
+        self._passed[said] = passed
         if len(self._passed) > _MOST_HELD:
             del self._passed[next(iter(self._passed))]
 
