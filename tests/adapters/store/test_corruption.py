@@ -19,7 +19,8 @@ from obligor.adapters.store.archive import PostgresArchive
 from obligor.adapters.store.embedded import start_embedded
 from obligor.adapters.store.migrating import migrate
 from obligor.adapters.store.pool import Pool
-from obligor.adapters.store.recorder import Bounds, PostgresRecorder
+from obligor.adapters.store.queueing import Bounds
+from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.errors import UnavailableError
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from tests.stores import held, submission
 
 from obligor.adapters.store.embedded import start_embedded
 from obligor.adapters.store.migrating import migrate
-from obligor.adapters.store.recorder import Bounds, PostgresRecorder
+from obligor.adapters.store.queueing import Bounds
+from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.errors import UnavailableError
 from obligor.serving.acts import Recorded
 
@@ -33,6 +34,7 @@ QUICK = Bounds(patience_s=1.0)
 
 KILLED = """
 import asyncio, os, signal, sys
+from obligor.adapters.store.queueing import Bounds
 from obligor.adapters.store import recorder
 from obligor.adapters.store.wire import Wire
 from tests.stores import submission
@@ -64,7 +66,7 @@ async def round(self, calls, **more):
     return await rounds(self, calls, **more)
 Wire.round = round
 async def main():
-    async with recorder.PostgresRecorder(url, bounds=recorder.Bounds(batch=8)) as each:
+    async with recorder.PostgresRecorder(url, bounds=Bounds(batch=8)) as each:
         async def one(key):
             answer = await each.record(submission(key))
             global told

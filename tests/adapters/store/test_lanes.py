@@ -11,7 +11,8 @@ import psycopg
 import pytest
 from tests.stores import held, new_store, submission
 
-from obligor.adapters.store.recorder import Bounds, PostgresRecorder
+from obligor.adapters.store.queueing import Bounds
+from obligor.adapters.store.recorder import PostgresRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

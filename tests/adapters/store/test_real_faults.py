@@ -20,7 +20,8 @@ from tests.stores import held, submission
 
 from obligor.adapters.store.embedded import start_embedded
 from obligor.adapters.store.migrating import migrate
-from obligor.adapters.store.recorder import Bounds, PostgresRecorder
+from obligor.adapters.store.queueing import Bounds
+from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.errors import UnavailableError
 from obligor.serving.acts import Recorded
 

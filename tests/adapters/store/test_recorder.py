@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.stores import NOW, held, submission
 
-from obligor.adapters.store.recorder import _STATEMENTS, Bounds, PostgresRecorder
+from obligor.adapters.store.queueing import Bounds
+from obligor.adapters.store.recorder import _STATEMENTS, PostgresRecorder
 from obligor.core.errors import (
     InFlightError,
     IntegrityError,

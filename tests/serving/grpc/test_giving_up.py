@@ -35,9 +35,9 @@ def test_a_decision_whose_recording_had_begun_stands_and_one_that_waited_was_nev
         await until(lambda: bool(recorder._queue))
         begun.cancel()
         waiting.cancel()
-        await until(lambda: recorder._queue[0].answer.done() and given_up(recorder))
+        await until(lambda: recorder._queue._waiting[0].answer.done() and given_up(recorder))
         await lock.rollback()
-        await until(lambda: not recorder._in_flight)
+        await until(lambda: not recorder._queue._under_way)
         assert [row["key"] for row in held(store_url).requests] == ["first", "begun"]
         assert [(await decide(channel, key)).replayed for key in ("begun", "waiting")] == [True, False]
         assert [row["key"] for row in held(store_url).requests] == ["first", "begun", "waiting"]

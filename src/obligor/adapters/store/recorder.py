@@ -26,22 +26,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
-from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-import msgspec
 import psycopg
 
 from obligor.adapters.store.address import check_server, connection_info, told
 from obligor.adapters.store.arrays import ARRAYS, INT8, TEXT, array, int8, read_int, read_time
 from obligor.adapters.store.drafting import LOCK, STATEMENTS, TURN, Draft
+from obligor.adapters.store.queueing import Bounds, Queue
 from obligor.adapters.store.wire import LostError, RefusedError, Statement, Wire
 from obligor.core.errors import (
-    InFlightError,
     IntegrityError,
     InvalidInputError,
     KeyReusedError,
@@ -56,6 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from obligor.adapters.store.queueing import Waiting
     from obligor.adapters.store.rows import Values
     from obligor.adapters.store.wire import Call, Early, Result
     from obligor.serving.acts import Request, Submission
@@ -97,46 +95,11 @@ _PLANS: Final = {
     **dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_bitmapscan"), "off"),
 }
 """Every look-up is by an index: a plan made while a table was empty would read all of it once it is long."""
-_QUIET_TURNS: Final = 2
-"""Turns of the loop without a new act after which nobody is about to come: in one a request is read, in the next decided."""
 _LANES: Final = 2
 """Transactions that may be in flight together."""
 _TILE: Final = 256
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much may wait, and for how long."""
-
-    waiting: int = 4096
-    """Acts that may wait; more are refused at once."""
-    batch: int = 512
-    """Acts that are committed together at most; one submission with more goes alone."""
-    few: int = 32
-    """Acts that go together although more wait. Of many, half go: while they are committed, the others are made."""
-    together: int = 16
-    """Acts from which on a commit does not wait for others that come in the same turns of the loop."""
-    ahead: int = 20
-    """Acts from which on a commit follows another that is not answered yet."""
-    patience_s: float = 5.0
-    """How long a submission is tried."""
-
-
-class _Waiting(msgspec.Struct, eq=False):
-    submission: Submission
-    key: tuple[str, str, str] | None
-    """Its request, by client, route and idempotency key."""
-    answer: asyncio.Future[Recorded]
-    deadline: float
-    begun: bool = False
-    settled: bool = False
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it is of decisions alone, of which none depends on another."""
-        return all(act.kind == "decision" for act in self.submission.acts)
 
 
 class _Tip(NamedTuple):
@@ -153,7 +116,7 @@ class _Flight:
 
     index: int
     hash: bytes
-    answers: list[tuple[_Waiting, Recorded]]
+    answers: list[tuple[Waiting, Recorded]]
     tip: _Tip
     inserts: list[Call]
     move: Values
@@ -165,7 +128,7 @@ class _Flight:
     task: asyncio.Task[None] | None = None
 
     @property
-    def batch(self) -> list[_Waiting]:
+    def batch(self) -> list[Waiting]:
         """Who waits for it."""
         return [waiting for waiting, _ in self.answers]
 
@@ -201,12 +164,7 @@ class PostgresRecorder:
             },
             target_session_attrs="read-write",
         )
-        self._queue: deque[_Waiting] = deque()
-        self._queued = 0
-        self._in_flight: set[tuple[str, str, str]] = set()
-        self._stirred = asyncio.Event()
-        self._wanted = 1
-        """Acts in the queue at which the writer stirs."""
+        self._queue = Queue(self._bounds, store=told(url))
         self._closing = False
         self._writer: asyncio.Task[None] | None = None
         self._wires: list[Wire] = []
@@ -231,12 +189,12 @@ class PostgresRecorder:
     @property
     def waiting(self) -> int:
         """How many acts wait to be recorded."""
-        return self._queued
+        return self._queue.acts
 
     async def close(self) -> None:
         """Take no more, record what waits, and end."""
         self._closing = True
-        self._stirred.set()
+        self._queue.stir()
         if self._writer is not None:
             await self._writer
         self._drop()
@@ -248,42 +206,18 @@ class PostgresRecorder:
             return await waiting.answer
         except asyncio.CancelledError:
             if not waiting.begun:
-                self._forget(waiting)
+                self._queue.forget(waiting)
             raise
 
     def submit(self, submission: Submission) -> asyncio.Future[Recorded]:
         """Begin to record acts. See :class:`obligor.serving.acts.Recorder`."""
         return self._enqueue(submission).answer
 
-    def _enqueue(self, submission: Submission) -> _Waiting:
-        count = len(submission.acts)
-        if not count:
-            raise InvalidInputError("a submission without an act; wanted one or more")
+    def _enqueue(self, submission: Submission) -> Waiting:
         self._hold.refuse()
         if self._closing or self._writer is None:
             raise UnavailableError("the recorder is not running")
-        if self._queued and self._queued + count > self._bounds.waiting:
-            raise UnavailableError(f"{self._queued} acts wait to be recorded, which is all that may")
-        key = _key(submission.request)
-        if key is not None:
-            self._begin(key)
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(submission, key, loop.create_future(), loop.time() + self._bounds.patience_s)
-        self._queue.append(waiting)
-        self._queued += count
-        if self._queued >= self._wanted:
-            self._stirred.set()
-        return waiting
-
-    def _begin(self, key: tuple[str, str, str]) -> None:
-        """Note that a request is being recorded."""
-        if key in self._in_flight:
-            raise InFlightError("the same request is being recorded; send it again soon")
-        try:
-            "".join(key).encode()
-        except UnicodeEncodeError:
-            raise InvalidInputError("the idempotency key holds half of a character") from None
-        self._in_flight.add(key)
+        return self._queue.add(submission)
 
     # The writer
 
@@ -295,7 +229,7 @@ class PostgresRecorder:
             for flight in self._flights:
                 if flight.task is not None:
                     flight.task.cancel()
-                self._refuse(flight.batch, UnavailableError("the recorder was ended"))
+                self._queue.refuse(flight.batch, UnavailableError("the recorder was ended"))
 
     async def _step(self) -> None:
         """Do again what failed, or send a batch, or wait until there is something to do."""
@@ -303,14 +237,12 @@ class PostgresRecorder:
             await self._redo()
         elif self._queue and (not self._flights or self._may_follow()):
             if not self._flights:
-                await self._gather()
-            batch = self._take()
+                await self._queue.gather()
+            batch = self._queue.take(plain=bool(self._flights))
             if not self._send(batch):
                 await self._settle_all(batch)
         else:
-            self._wanted = self._bounds.ahead if self._flights else 1
-            self._stirred.clear()
-            await self._stirred.wait()
+            await self._queue.wait(self._bounds.ahead if self._flights else 1)
 
     def _may_follow(self) -> bool:
         """Tell whether a transaction may be sent while another is in flight."""
@@ -319,11 +251,11 @@ class PostgresRecorder:
             bool(self._free)
             and last.has_turn
             and not last.alone
-            and self._queued >= self._bounds.ahead
-            and self._queue[0].is_plain
+            and self._queue.acts >= self._bounds.ahead
+            and self._queue.is_plain
         )
 
-    def _send(self, batch: list[_Waiting]) -> bool:
+    def _send(self, batch: list[Waiting]) -> bool:
         """Send a batch from where the head should stand; False where that must be looked up."""
         if not batch:
             return True
@@ -355,19 +287,19 @@ class PostgresRecorder:
             self._flights.remove(flight)
             self._free.append(wire)
             self._land(flight)
-        self._stirred.set()
+        self._queue.stir()
 
     def _go_on(self, flight: _Flight) -> None:
         """Let the next transaction be sent: it cannot get ahead of one that has the turn."""
         flight.has_turn = True
-        if self._queued >= self._bounds.ahead:
-            self._stirred.set()
+        if self._queue.acts >= self._bounds.ahead:
+            self._queue.stir()
 
     def _land(self, flight: _Flight) -> None:
         """Answer for what is durable."""
         if flight.tip.frontier.size > self._known.size:
             self._known = flight.tip.frontier
-        self._tell(flight.answers)
+        self._queue.tell(flight.answers)
         self._counted(flight.tip.frontier.size - flight.index, perf_counter() - flight.begun)
 
     async def _redo(self) -> None:
@@ -381,46 +313,19 @@ class PostgresRecorder:
         for flight in failed:
             await self._settle_all(flight.batch)
 
-    async def _settle_all(self, batch: list[_Waiting]) -> None:
+    async def _settle_all(self, batch: list[Waiting]) -> None:
         """Commit a batch, or tell everybody in it why not."""
         try:
             await self._settle(batch)
         except Exception as error:  # noqa: BLE001  whatever it is, nobody may wait for ever
             self._drop()
-            self._refuse(batch, error)
+            self._queue.refuse(batch, error)
         finally:
-            self._refuse(batch, UnavailableError("the recorder was ended"))  # those who gave up, or all at a sudden end
+            self._queue.refuse(
+                batch, UnavailableError("the recorder was ended")
+            )  # those who gave up, or all at a sudden end
 
-    async def _gather(self) -> None:
-        """Let those come along who are about to: a commit costs nearly the same for thirty as for three."""
-        quiet = 0
-        while quiet < _QUIET_TURNS and self._queued < self._bounds.together:
-            before = self._queued
-            await asyncio.sleep(0)
-            quiet = quiet + 1 if self._queued == before else 0
-
-    def _take(self) -> list[_Waiting]:
-        """Take from the queue what fits into a batch, and at least one."""
-        batch: list[_Waiting] = []
-        room = min(max(self._queued // 2, self._bounds.few), self._bounds.batch)
-        latest = asyncio.get_running_loop().time() + self._bounds.patience_s / 5
-        follows = bool(self._flights)
-        while self._queue and (not batch or len(self._queue[0].submission.acts) <= room):
-            if follows and not self._queue[0].is_plain:
-                break
-            waiting = self._queue.popleft()
-            room -= len(waiting.submission.acts)
-            self._queued -= len(waiting.submission.acts)
-            if waiting.answer.done():  # nobody waits for it any more, and nothing was begun
-                self._forget(waiting)
-            elif waiting.deadline < latest:  # too late to begin: the store is slow, or was away
-                self._refuse([waiting], UnavailableError(f"{told(self._url)} is behind with recording"))
-            else:
-                waiting.begun = True
-                batch.append(waiting)
-        return batch
-
-    async def _settle(self, batch: list[_Waiting]) -> None:
+    async def _settle(self, batch: list[Waiting]) -> None:
         """Commit a batch, again and again while there is time and reason."""
         loop = asyncio.get_running_loop()
         pause = _FIRST_PAUSE_S
@@ -443,19 +348,21 @@ class PostgresRecorder:
             now = loop.time()
             pause = min(pause * 2, _LONGEST_PAUSE_S)
             after = random.uniform(pause / 2, pause)  # noqa: S311  spreads writers apart; nothing is secret
-            self._refuse([waiting for waiting in left if waiting.deadline <= now + after], self._unavailable(trouble))
+            self._queue.refuse(
+                [waiting for waiting in left if waiting.deadline <= now + after], self._unavailable(trouble)
+            )
             if not all(waiting.answer.done() for waiting in left):
                 await asyncio.sleep(after)
 
-    async def _settle_each(self, batch: list[_Waiting], error: RefusedError) -> None:
+    async def _settle_each(self, batch: list[Waiting], error: RefusedError) -> None:
         """Find whose fault a refusal was: each alone."""
         if len(batch) == 1:
-            self._refuse(batch, self._refusal(error))
+            self._queue.refuse(batch, self._refusal(error))
         else:
             for waiting in batch:
                 await self._settle([waiting])
 
-    async def _attempt(self, batch: list[_Waiting]) -> None:
+    async def _attempt(self, batch: list[Waiting]) -> None:
         """Do one transaction from where the head stands; where it fails, nothing of it stays but what COMMIT may have done."""
         wire = await self._connected()
         asked = [(waiting, request) for waiting in batch if (request := waiting.submission.request) is not None]
@@ -495,7 +402,7 @@ class PostgresRecorder:
                 done.append(doubt)
         for doubt in done:
             self._doubts.remove(doubt)
-            self._tell(doubt.answers)
+            self._queue.tell(doubt.answers)
         return bool(done)
 
     async def _see(self, wire: Wire, size: int) -> None:
@@ -514,17 +421,19 @@ class PostgresRecorder:
             size, lambda level, start, stop: _hashes(tails[level], start - starts[level], stop - starts[level])
         )
 
-    def _answer_known(self, asked: Sequence[tuple[_Waiting, Request]], found: Result) -> None:
+    def _answer_known(self, asked: Sequence[tuple[Waiting, Request]], found: Result) -> None:
         """Answer requests that were recorded before with the same bytes."""
         for row in found:
             place, payload, status, response, leaf = (value or b"" for value in row)  # none of them is NULL
             waiting, request = asked[read_int(place) - 1]
             if payload == request.payload_sha256:
-                self._tell([(waiting, Recorded(response, read_int(status), replayed=True, leaf_index=read_int(leaf)))])
+                self._queue.tell(
+                    [(waiting, Recorded(response, read_int(status), replayed=True, leaf_index=read_int(leaf)))]
+                )
             else:
-                self._refuse([waiting], KeyReusedError("the idempotency key was used for another request"))
+                self._queue.refuse([waiting], KeyReusedError("the idempotency key was used for another request"))
 
-    def _drafted(self, tip: _Tip, batch: list[_Waiting]) -> _Flight | None:
+    def _drafted(self, tip: _Tip, batch: list[Waiting]) -> _Flight | None:
         """Write down what is new after a tip, if anything is; what cannot be written down fails by itself."""
         begun, draft = perf_counter(), Draft(*tip)
         answers = []
@@ -533,7 +442,7 @@ class PostgresRecorder:
                 try:
                     answers.append((waiting, draft.add(waiting.submission)))
                 except Exception as error:  # noqa: BLE001  the submission's own fault, and its own answer
-                    self._refuse([waiting], error)
+                    self._queue.refuse([waiting], error)
         if not answers:
             return None
         frontier, inserts, move = draft.calls()
@@ -559,25 +468,7 @@ class PostgresRecorder:
         self._wires, self._free = [], []
         self._tip = None
 
-    # Answers
-
-    def _tell(self, answers: Sequence[tuple[_Waiting, Recorded]]) -> None:
-        for waiting, recorded in answers:
-            self._forget(waiting)
-            if not waiting.answer.done():
-                waiting.answer.set_result(recorded)
-
-    def _refuse(self, batch: Sequence[_Waiting], error: Exception) -> None:
-        for waiting in batch:
-            self._forget(waiting)
-            if not waiting.answer.done():
-                waiting.answer.set_exception(error if len(batch) == 1 else copy(error))  # each raises its own
-
-    def _forget(self, waiting: _Waiting) -> None:
-        """Let the request be sent again; once, for it may be here again by then."""
-        if waiting.key is not None and not waiting.settled:
-            self._in_flight.discard(waiting.key)
-        waiting.settled = True
+    # What is told of a failure
 
     def _unavailable(self, error: Exception) -> UnavailableError:
         code = getattr(error, "sqlstate", None) or type(error).__name__
@@ -594,11 +485,7 @@ class PostgresRecorder:
         return UnavailableError(f"{told(self._url)} refused to record ({error.sqlstate})")
 
 
-def _key(request: Request | None) -> tuple[str, str, str] | None:
-    return None if request is None else (request.client_id, request.route, request.key)
-
-
-def _finding(asked: Sequence[tuple[_Waiting, Request]]) -> list[Call]:
+def _finding(asked: Sequence[tuple[Waiting, Request]]) -> list[Call]:
     if not asked:
         return []
     columns = zip(*((request.client_id, request.route, request.key) for _, request in asked), strict=True)
