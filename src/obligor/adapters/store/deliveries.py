@@ -40,8 +40,8 @@ _CLAIM: Final = """
     RETURNING mine.event_id, mine.endpoint_id, mine.application_id, mine.sequence, outbox.type, outbox.payload,
         outbox.created_at, mine.attempts, mine.tried_since, mine.claim
 """
-"""Earlier events are looked for by their application alone (``|| ''``), and those that are settled by their id: before a new table
-was first analysed, the planner took the index of what is due at the endpoint, and read all of a backlog for each row."""
+"""Earlier events are looked for by their application alone (``|| ''``), and those that are settled by their id: before a new
+table was first analysed, the planner took the index of what is due at the endpoint, and read all of a backlog for each row."""
 _DELIVERED: Final = """
     UPDATE obligor.delivery SET state = 'delivered', last_status = %(status)s, last_trouble = NULL, settled_at = %(at)s
     WHERE event_id = %(event)s AND endpoint_id || '' = %(endpoint)s AND state = 'pending'
