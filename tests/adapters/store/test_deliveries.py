@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import psycopg
+import pytest
 
-from obligor.adapters.store.deliveries import _CLAIM
+from obligor.adapters.store.deliveries import _BEHIND, _CLAIM, _DELIVERED, _FAILED, _GIVEN_UP
 
 BACKLOG = 20_000
 ROWS = """
@@ -22,14 +24,56 @@ ROWS = """
 """
 
 
+LATER = datetime.now(UTC) + timedelta(minutes=1)
+CLAIM = {"endpoint": "ep", "at": LATER, "until": LATER + timedelta(minutes=1), "claim": uuid4()}
+
+
+def pages_read(connection: psycopg.Connection, query: str, given: dict[str, Any]) -> int:
+    ((plan,),) = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}".encode(), given).fetchall()
+    whole = plan[0]["Plan"]
+    return int(whole["Shared Hit Blocks"] + whole["Shared Read Blocks"])
+
+
 def test_a_claim_reads_a_few_rows_of_a_long_backlog_that_the_planner_knows_nothing_of(store_url: str) -> None:
     """Each application has four events, of which only the first is due: a claim of 64 passes over some hundred others."""
-    at = datetime.now(UTC) + timedelta(minutes=1)
-    given = {"endpoint": "ep", "most": 64, "at": at, "until": at + timedelta(minutes=1), "claim": uuid4()}
     with psycopg.connect(store_url) as connection:
         connection.execute(ROWS, {"count": BACKLOG})
-        ((plan,),) = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {_CLAIM}", given).fetchall()
+        read = pages_read(connection, _CLAIM, CLAIM | {"most": 64})
         claimed = connection.execute("SELECT sequence FROM obligor.delivery WHERE claim IS NOT NULL").fetchall()
     assert claimed == [(1,)] * 64
-    whole = plan[0]["Plan"]
-    assert whole["Shared Hit Blocks"] + whole["Shared Read Blocks"] < BACKLOG
+    assert read < BACKLOG
+
+
+def test_a_claim_reads_no_event_of_an_application_with_many_more_than_twice_or_so(store_url: str) -> None:
+    """All wait for the first, and each finds at once that one before it waits."""
+    with psycopg.connect(store_url) as connection:
+        connection.execute(ROWS.replace("at / 4", "0").replace("at %% 4", "at"), {"count": 1000})
+        read = pages_read(connection, _CLAIM, CLAIM | {"most": 64})
+        claimed = connection.execute("SELECT sequence FROM obligor.delivery WHERE claim IS NOT NULL").fetchall()
+    assert claimed == [(1,)]
+    assert read < 6 * 1000
+
+
+@pytest.mark.parametrize("settle", [_DELIVERED, _FAILED, _GIVEN_UP, _BEHIND])
+def test_an_event_is_settled_without_reading_a_long_backlog_that_the_planner_knows_nothing_of(
+    store_url: str, settle: str
+) -> None:
+    with psycopg.connect(store_url) as connection:
+        connection.execute(ROWS, {"count": BACKLOG})
+        claimed = connection.execute(_CLAIM.encode(), CLAIM | {"most": 1}).fetchone()
+        assert claimed is not None
+        event, _, application, *_ = claimed
+        of_it = {
+            "event": event,
+            "application": application,
+            "sequence": 1,
+            "status": 200,
+            "trouble": "",
+            "again": LATER,
+        }
+        read = pages_read(connection, settle, CLAIM | of_it)
+        changed = connection.execute(
+            "SELECT count(*) FROM obligor.delivery WHERE last_status = 200 OR next_at = %s", (LATER,)
+        ).fetchall()
+    assert changed == [(3 if settle == _BEHIND else 1,)]
+    assert read < 200

@@ -29,35 +29,36 @@ _CLAIM: Final = """
     FROM (
         SELECT event_id FROM obligor.delivery AS due
         WHERE endpoint_id = %(endpoint)s AND state = 'pending' AND next_at <= %(at)s AND (
-            application_id IS NULL OR sequence = (
-                SELECT sequence FROM obligor.delivery AS earlier
+            sequence = 1 OR (
+                SELECT event_id FROM obligor.delivery AS earlier
                 WHERE earlier.application_id = due.application_id AND earlier.endpoint_id || '' = due.endpoint_id
-                    AND earlier.state = 'pending'
-                ORDER BY sequence LIMIT 1))
+                    AND earlier.sequence < due.sequence AND earlier.state = 'pending'
+                LIMIT 1) IS NULL)
         ORDER BY next_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
     ) AS chosen JOIN obligor.outbox USING (event_id)
     WHERE mine.event_id = chosen.event_id AND mine.endpoint_id = %(endpoint)s
     RETURNING mine.event_id, mine.endpoint_id, mine.application_id, mine.sequence, outbox.type, outbox.payload,
         outbox.created_at, mine.attempts, mine.tried_since, mine.claim
 """
-"""Earlier events are looked for by their application alone (``|| ''``): before a new table was first analysed, the planner took
-the index of what is due for it, and read all of a backlog for each of its rows."""
+"""Earlier events are looked for by their application alone (``|| ''``), and those that are settled by their id: before a new
+table was first analysed, the planner took the index of what is due at the endpoint, and read all of a backlog for each row."""
 _DELIVERED: Final = """
     UPDATE obligor.delivery SET state = 'delivered', last_status = %(status)s, last_trouble = NULL, settled_at = %(at)s
-    WHERE event_id = %(event)s AND endpoint_id = %(endpoint)s AND state = 'pending'
+    WHERE event_id = %(event)s AND endpoint_id || '' = %(endpoint)s AND state = 'pending'
 """
 _FAILED: Final = """
     UPDATE obligor.delivery SET claim = NULL, last_status = %(status)s, last_trouble = %(trouble)s, next_at = %(again)s
-    WHERE event_id = %(event)s AND endpoint_id = %(endpoint)s AND claim = %(claim)s AND state = 'pending'
+    WHERE event_id = %(event)s AND endpoint_id || '' = %(endpoint)s AND claim = %(claim)s AND state = 'pending'
 """
 _BEHIND: Final = """
     UPDATE obligor.delivery SET next_at = greatest(next_at, %(again)s)
-    WHERE endpoint_id = %(endpoint)s AND application_id = %(application)s AND sequence > %(sequence)s AND state = 'pending'
+    WHERE application_id = %(application)s AND endpoint_id || '' = %(endpoint)s AND sequence > %(sequence)s
+        AND state = 'pending'
 """
 _GIVEN_UP: Final = """
     UPDATE obligor.delivery
     SET state = 'dead', claim = NULL, last_status = %(status)s, last_trouble = %(trouble)s, settled_at = %(at)s
-    WHERE event_id = %(event)s AND endpoint_id = %(endpoint)s AND claim = %(claim)s AND state = 'pending'
+    WHERE event_id = %(event)s AND endpoint_id || '' = %(endpoint)s AND claim = %(claim)s AND state = 'pending'
 """
 _BACKLOG: Final = """
     SELECT count(*) FILTER (WHERE delivery.state = 'pending') AS pending,
