@@ -179,6 +179,20 @@ def _torture(result: dict) -> list[Rows]:
     ]
 
 
+def _rotation(result: dict) -> list[Rows]:
+    heads = ["keys", "wrapped anew in", "left when it was killed", "decisions beside", "median, 99th percentile", "failed",
+             "left behind", "do not open"]  # fmt: skip
+    times = f"{result['p50_ms']:.1f}, {result['p99_ms']:.1f} ms"
+    told = [
+        f"{result['rows']:,}",
+        f"{result['seconds']:.0f} s",
+        f"{result['left_at_kill']:,}",
+        f"{result['decisions']:,}",
+        times,
+    ]
+    return [[heads, [*told, *(f"{result[name]:,}" for name in ("errors", "behind", "shut"))]]]
+
+
 def _screening(result: dict) -> list[Rows]:
     half, index, peer = result["other_half"], result["index"], result["token_sort_ratio"]
     sets = ("treated", "a part left out", "Congress", "made up")
@@ -206,7 +220,7 @@ def _screening(result: dict) -> list[Rows]:
 
 TABLES = {"accuracy": _accuracy, "short": _short, "training": _training, "scoring": _scoring, "engines": _engines,
           "policy": _policy, "rejects": _rejects, "serving": _serving, "torture": _torture,
-          "screening": _screening}  # fmt: skip
+          "rotation": _rotation, "screening": _screening}  # fmt: skip
 
 
 def _dot(value: float) -> str:

@@ -91,7 +91,9 @@ class Everything:
         with httpx.Client(headers=headers, trust_env=False) as client:
             for at, body in enumerate(bodies()):  # each is screened once, which is what a cache needs
                 given = client.post(
-                    f"http://{HOST}:{self.port}{PATH}", content=body, headers={"Idempotency-Key": f"first-{at}"}
+                    f"http://{HOST}:{self.port}{PATH}",
+                    content=body.replace(wrk.SERIAL.encode(), b"%08d" % at),
+                    headers={"Idempotency-Key": f"first-{at}"},
                 )
                 given.raise_for_status()
         return given.content

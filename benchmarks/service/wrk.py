@@ -1,6 +1,6 @@
 """Load by wrk: a new idempotency key with each request, and no answer but 2xx.
 
-A body that holds ``SERIAL`` has the number of its request there instead.
+A body that holds ``SERIAL`` has a number there instead, which goes up by one from request to request, from anywhere.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ function request()
   at = at + 1
   local place = at % #heads + 1
   if ends[place] then
-    return heads[place] .. at .. tails[place] .. string.format("%08d", at) .. ends[place]
+    return heads[place] .. at .. tails[place] .. string.format("%08d", (first + at) % 100000000) .. ends[place]
   end
   return heads[place] .. at .. tails[place]
 end
@@ -139,9 +139,11 @@ class Running:
 
 def _script(load: Load) -> str:
     extra = "".join(f"{name}: {value}\r\n" for name, value in load.headers)
+    run = uuid.uuid4()
     given = [
         f"bodies = {{{', '.join(_lua(body.decode()) for body in load.bodies)}}}",
-        f"path, run, extra, serial = {_lua(load.path)}, {_lua(uuid.uuid4().hex)}, {_lua(extra)}, {_lua(SERIAL)}",
+        f"path, run, extra, serial = {_lua(load.path)}, {_lua(run.hex)}, {_lua(extra)}, {_lua(SERIAL)}",
+        f"first = {run.int % 10**8}",
     ]
     return "\n".join(given) + _SCRIPT
 

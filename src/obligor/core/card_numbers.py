@@ -103,7 +103,7 @@ def find_split(texts: Sequence[str]) -> bool:
     """Tell whether texts that follow each other hold a number between them, and nothing else: four digits in each, or eight."""
     alone: list[str] = []
     for text in texts:
-        if text.isascii() and text[:1].isalpha():  # it has something but digits
+        if text.isascii() and text.lower() != text.upper():  # it has a letter
             alone = []
             continue
         folded = _folded(text[:_LONGEST])
