@@ -287,6 +287,25 @@ def test_what_takes_two_is_proposed_seen_agreed_to_by_another_and_done_once(sett
     assert call("audit", "verify")[0] == 0
 
 
+def test_what_was_proposed_is_taken_back_once_by_who_proposed_it(settled: Call) -> None:
+    call = settled
+    made = did(call, "keys", "create", "bank")
+    id_, why = made["proposal_id"], ("--because", "the bank left")
+    assert call("proposals", "withdraw", id_)[0] == 2
+    for by, told in {"grace": "who proposed it", "mallory": "nobody whom the store knows"}.items():
+        code, _, err = call("proposals", "withdraw", id_, *why, by=by)
+        assert (code, told in err) == (1, True), err
+    did(call, "proposals", "agree", id_, by="grace")
+    assert f"ada took {id_} back" in call("proposals", "withdraw", id_, *why)[1]
+    code, _, err = call("proposals", "withdraw", id_, *why)
+    assert (code, "is withdrawn" in err) == (1, True)
+    assert call("proposals", "agree", id_, by="grace")[0] == 1
+    assert f"{id_}  withdrawn  key.created" in call("proposals", "list")[1]
+    assert "taken back: the bank left" in call("proposals", "list")[1]
+    assert did(call, "keys", "create", "bank")["state"] == "proposed"
+    assert call("audit", "verify")[0] == 0
+
+
 def test_who_lost_the_role_in_between_does_not_count(settled: Call) -> None:
     call = settled
     hold(call, "vera", "admin")

@@ -13,7 +13,7 @@ from obligor.core.errors import ClashError, ForbiddenError, InvalidInputError, N
 from obligor.security.permissions import permissions
 from obligor.serving.acts import Act, ProposalRow, Recorded, Submission, UserRoleRow, UserRow
 from obligor.serving.people import Person
-from obligor.serving.proposals import LASTS, PERMISSIONS, Order, Proposals, plain
+from obligor.serving.proposals import LASTS, PERMISSIONS, SHOWN_FOR, Order, Proposals, plain
 from obligor.serving.sources import Sources, live_sources
 
 if TYPE_CHECKING:
@@ -76,6 +76,9 @@ class Desk:
             return by
 
         return await self.proposals.agree(proposal_id, naming=naming)
+
+    async def withdraw(self, proposal_id: str, by: str, because: str = "they called again") -> ProposalRow:
+        return await self.proposals.withdraw(proposal_id, because=because, by=by)
 
     @property
     def kinds(self) -> list[str]:
@@ -160,6 +163,66 @@ def test_a_proposal_that_expired_is_agreed_to_and_done_by_nobody(agreed: bool) -
         assert (await desk.erase("ada")).step == "proposed"
 
     assert "erased" not in played(scene).kinds
+
+
+@pytest.mark.parametrize("agreed", [False, True])
+def test_what_was_taken_back_is_agreed_to_and_done_by_nobody(agreed: bool) -> None:  # noqa: FBT001
+    async def scene(desk: Desk) -> None:
+        id_ = (await desk.erase("ada")).proposal_id
+        if agreed:
+            await desk.agree(id_, "grace")
+        withdrawn = await desk.withdraw(id_, " ADA ")
+        assert (withdrawn.step, withdrawn.because, withdrawn.proposed_by) == ("withdrawn", "they called again", "ada")
+        with pytest.raises(ClashError, match="is withdrawn"):
+            await desk.agree(id_, "grace")
+        with pytest.raises(ClashError, match="is withdrawn"):
+            await desk.withdraw(id_, "ada")
+        assert await desk.proposals.waiting() == ()
+        assert (await desk.erase("ada")).step == "proposed"  # and it is another one
+
+    desk = played(scene)
+    assert desk.kinds == ["act.proposed", *["act.agreed"][: int(agreed)], "act.withdrawn", "act.proposed"]
+
+
+def test_a_proposal_is_taken_back_by_who_made_it_alone_with_a_reason_and_before_it_is_done() -> None:
+    async def scene(desk: Desk) -> None:
+        id_ = (await desk.erase("ada")).proposal_id
+        await desk.agree(id_, "grace")
+        for by in ("grace", "vera", "adam", ""):
+            with pytest.raises(ForbiddenError, match="who proposed it"):
+                await desk.withdraw(id_, by)
+        for because in ("", "  ", "two\nlines", "x" * 501):
+            with pytest.raises(InvalidInputError, match="because"):
+                await desk.withdraw(id_, "ada", because)
+        with pytest.raises(NotFoundError, match="no such proposal"):
+            await desk.withdraw("0197", "ada")
+        assert await desk.erase("ada") == "erased"
+        with pytest.raises(ClashError, match="is done"):
+            await desk.withdraw(id_, "ada")
+
+    assert "act.withdrawn" not in played(scene).kinds
+
+
+def test_what_ended_undone_is_shown_for_a_month_with_how_it_ended() -> None:
+    async def scene(desk: Desk) -> None:
+        for subject in ("left", "late", "done"):
+            proposed = await desk.erase("ada", Order("erased", {"subject": subject}))
+            if subject == "left":
+                await desk.withdraw(proposed.proposal_id, "ada")
+            if subject == "done":
+                await desk.agree(proposed.proposal_id, "grace")
+                await desk.erase("ada", Order("erased", {"subject": subject}))
+        desk.now = NOON + LASTS
+        told = {it["said"]["subject"]: it for it in (plain(it, desk.now) for it in await desk.proposals.undone())}
+        assert {name: it["state"] for name, it in told.items()} == {"left": "withdrawn", "late": "expired"}
+        assert (told["left"]["because"], told["left"]["withdrawn_because"]) == ("", "they called again")
+        # One that expired says why nothing came of it.
+        await desk.withdraw(told["late"]["proposal_id"], "ada", "nobody was there")
+        assert [it.state(desk.now) for it in await desk.proposals.undone()] == ["withdrawn", "withdrawn"]
+        desk.now = NOON + LASTS + SHOWN_FOR
+        assert await desk.proposals.undone() == ()
+
+    played(scene)
 
 
 def test_who_lost_the_role_in_between_neither_agrees_nor_counts() -> None:

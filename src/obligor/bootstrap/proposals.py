@@ -1,14 +1,13 @@
-"""Shows from the command line what waits for a second person, and agrees to it."""
+"""Shows from the command line what waits for a second person, agrees to it, and takes it back."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import anchored
-from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.bootstrap.store import service_settings, with_store
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,7 +22,7 @@ _ADMINISTRATORS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """A step of a proposal: it was made, or somebody agreed."""
+    """A step of a proposal: it was made, somebody agreed, or it was taken back."""
 
     told: dict[str, Any]
     """As ``serving.proposals.plain_step`` gives it."""
@@ -37,6 +36,8 @@ class Proposed:
         it, id_ = self.told, self.told["proposal_id"]
         if it["state"] == "agreed":
             return [f"{it['agreed_by']} agreed to {id_}; {it['proposed_by']} does it by the same command as before"]
+        if it["state"] == "withdrawn":
+            return [f"{it['proposed_by']} took {id_} back; nobody agrees to it any more"]
         return [
             f"proposed {id_}; another person agrees to it: obligor proposals agree {id_}",
             f"then give the same command again, before {it['expires_at']}",
@@ -52,23 +53,24 @@ def proposed(row: ProposalRow) -> Proposed:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The proposals that are neither done nor expired, as they are at an instant."""
+    """The proposals that wait, and those that ended undone of late, as they are at an instant."""
 
-    waiting: tuple[Proposal, ...]
+    undone: tuple[Proposal, ...]
     at: datetime
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
         from obligor.serving.proposals import plain
 
-        return {"proposals": [plain(it, self.at) for it in self.waiting]}
+        return {"proposals": [plain(it, self.at) for it in self.undone]}
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
         return [
-            f"{it.proposed.proposal_id}  {it.state(self.at):<8}  {it.proposed.kind} {it.proposed.said}  "
+            f"{it.proposed.proposal_id}  {it.state(self.at):<9}  {it.proposed.kind} {it.proposed.said}  "
             f"by {it.proposed.by}{f': {it.proposed.because}' if it.proposed.because else ''}"
-            for it in self.waiting
+            f"{f'; taken back: {it.withdrawn.because}' if it.withdrawn else ''}"
+            for it in self.undone
         ] or ["Nothing waits for a second person."]
 
 
@@ -81,29 +83,36 @@ async def open_proposals(store: Store) -> Proposals:
 
 
 def list_proposals() -> Listed:
-    """Give what waits for a second person."""
-    settings = service_settings()
+    """Give what waits for a second person, and what ended undone of late."""
 
-    async def listed(url: str) -> Listed:
-        async with open_store(url, settings) as store:
-            return Listed(await (await open_proposals(store)).waiting(), store.sources.now())
+    async def listed(store: Store) -> Listed:
+        return Listed(await (await open_proposals(store)).undone(), store.sources.now())
 
-    with database(settings) as url:
-        return asyncio.run(listed(url))
+    return with_store(listed)
 
 
 def agree_to(proposal_id: str) -> Proposed:
     """Agree to what another person proposed."""
     settings = service_settings()
 
-    async def agreed(url: str) -> Proposed:
-        async with open_store(url, settings) as store, anchored(store, settings):
+    async def agreed(store: Store) -> Proposed:
+        async def naming(permission: str) -> str:
+            await acting(store, "proposal.agree")
+            return await acting(store, permission)
 
-            async def naming(permission: str) -> str:
-                await acting(store, "proposal.agree")
-                return await acting(store, permission)
-
+        async with anchored(store, settings):
             return proposed(await (await open_proposals(store)).agree(proposal_id, naming=naming))
 
-    with database(settings) as url:
-        return asyncio.run(agreed(url))
+    return with_store(agreed, settings)
+
+
+def withdraw(proposal_id: str, *, because: str) -> Proposed:
+    """Take back what one proposed."""
+    settings = service_settings()
+
+    async def withdrawn(store: Store) -> Proposed:
+        by = await acting(store, "proposal.agree")
+        async with anchored(store, settings):
+            return proposed(await (await open_proposals(store)).withdraw(proposal_id, because=because, by=by))
+
+    return with_store(withdrawn, settings)

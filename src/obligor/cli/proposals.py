@@ -15,7 +15,7 @@ because_option = click.option(
 
 @click.group()
 def proposals() -> None:
-    """See what waits for a second person, and agree to it; each step is recorded in the audit log.
+    """See what waits for a second person, agree to it, or take it back; each step is recorded in the audit log.
 
     What takes two people is proposed by the command that orders it. Once another person has agreed, the same command, given
     again by the first, carries it out.
@@ -25,7 +25,7 @@ def proposals() -> None:
 @proposals.command("list")
 @json_option
 def list_proposals(*, as_json: bool) -> None:
-    """Show the proposals that are neither done nor expired, with all that they say."""
+    """Show the proposals that wait, with all that they say, and for 30 days those that were withdrawn or expired."""
     from obligor.bootstrap.proposals import list_proposals as listed
 
     show(listed(), quiet=False, as_json=as_json)
@@ -39,3 +39,14 @@ def agree(proposal_id: str, *, as_json: bool) -> None:
     from obligor.bootstrap.proposals import agree_to
 
     show(agree_to(proposal_id), quiet=False, as_json=as_json)
+
+
+@proposals.command()
+@click.argument("proposal_id")
+@click.option("--because", required=True, help="Why it is taken back; name nobody.")
+@json_option
+def withdraw(proposal_id: str, *, because: str, as_json: bool) -> None:
+    """Take back the proposal PROPOSAL_ID, which one made oneself: nobody agrees to it any more, and it is not done."""
+    from obligor.bootstrap.proposals import withdraw as withdrawn
+
+    show(withdrawn(proposal_id, because=because), quiet=False, as_json=as_json)

@@ -114,10 +114,10 @@ class ApiKeyRow:
 
 @dataclass(frozen=True, slots=True)
 class ProposalRow:
-    """A step of an act that takes two people: one proposed it, another agreed, and the first did it."""
+    """A step of an act that takes two people: one proposed it, another agreed, and the first did it, or took it back."""
 
     proposal_id: str
-    step: Literal["proposed", "agreed", "done"]
+    step: Literal["proposed", "agreed", "done", "withdrawn"]
     kind: str
     """Of the act, as its leaf will say."""
     said: str
@@ -356,7 +356,7 @@ class Act(msgspec.Struct, frozen=True):
 
     kind: str
     """As in the leaf: decision, outcome, release, key.created, key.revoked, key.rotated, export, profile.proposed,
-    profile.approved, act.proposed, act.agreed, act.done,
+    profile.approved, act.proposed, act.agreed, act.done, act.withdrawn,
     list.loaded, alert.opened, alert.proposed, alert.cleared, erased, hold.placed, hold.released, revealed, datakey.created,
     datakey.retired, seal.broken, restore.proposed, restore.acknowledged, and more."""
     at: datetime

@@ -71,6 +71,12 @@ class NamedRole(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     role: Annotated[str, msgspec.Meta(max_length=40)]
 
 
+class Withdrawal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why somebody takes back what they proposed."""
+
+    because: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+
+
 class NewProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A compliance profile, and why it is proposed."""
 
@@ -153,10 +159,10 @@ class Administration:
     # What takes two people
 
     async def waiting(self, caller: Caller) -> list[dict[str, Any]]:
-        """Tell of the proposals that are neither done nor expired, of what the caller may do as well."""
+        """Tell of the proposals that wait, or ended undone of late, of what the caller may do as well."""
         allow(caller, "proposal.agree")
         held, at = permissions().held(roles=caller.roles, scopes=caller.scopes), self.sources.now()
-        found = await self.proposals.waiting()
+        found = await self.proposals.undone()
         return [plain_proposal(it, at) for it in found if PERMISSIONS[it.proposed.kind] in held]
 
     async def agree(self, caller: Caller, *, key: str, proposal_id: UUID) -> Recorded:
@@ -170,6 +176,18 @@ class Administration:
             *(self.answers, self.recorder),
             request_of(caller, route="proposals/agreement", key=key, said=str(proposal_id)),
             lambda recorder: replace(self.proposals, recorder=recorder).agree(str(proposal_id), naming=naming),
+            told=_told,
+        )
+
+    async def withdraw(self, caller: Caller, *, key: str, proposal_id: UUID, body: bytes) -> Recorded:
+        """Take back what the caller proposed."""
+        by, said = _person(caller, "proposal.agree"), read_said(body, Withdrawal, most=MOST_BYTES)
+        return await once(
+            *(self.answers, self.recorder),
+            request_of(caller, route="proposals/withdrawal", key=key, said=[str(proposal_id), said.because]),
+            lambda recorder: replace(self.proposals, recorder=recorder).withdraw(
+                str(proposal_id), because=said.because, by=by
+            ),
             told=_told,
         )
 

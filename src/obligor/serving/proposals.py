@@ -3,7 +3,8 @@
 Whoever gives an order that takes two has proposed it, and nothing more. Another person with the same permission agrees to the
 proposal, which they find with all that it says; the same order given again by the first is then carried out. So what the order
 gives (a key, a certificate, a field in the clear) comes to the one who asked for it, and is kept nowhere meanwhile, and whoever
-agrees sees none of it. Each step is an act of the log, and the last is recorded with what it does, or not at all.
+agrees sees none of it. Each step is an act of the log, and the last is recorded with what it does, or not at all. Until then
+whoever proposed it may take it back.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -26,7 +27,6 @@ from obligor.serving.encoding import encode
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from datetime import datetime
-    from typing import Literal
 
     from obligor.serving.acts import Recorded, Recorder
     from obligor.serving.people import PeopleArchive
@@ -49,10 +49,13 @@ LASTS: Final = timedelta(days=7)
 _HINT: Final = "obligor proposals agree PROPOSAL_ID"
 ACCEPTED: Final = 202
 """The status of an order that was proposed, and waits."""
+SHOWN_FOR: Final = timedelta(days=30)
+"""How long after its last day a proposal is shown that was never done."""
 _LONGEST: Final = 500
-_ONCE: Final = "proposal_pkey"
-"""By which the store refuses a step that was done."""
+_REFUSED: Final = ("proposal_pkey", "nothing_follows_the_end")
+"""By which the store refuses a step that was done, and one after the end."""
 Done = TypeVar("Done")
+State = Literal["proposed", "agreed", "done", "withdrawn", "expired"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,7 @@ class Order:
     because: str = ""
 
     def __post_init__(self) -> None:
-        if len(self.because) > _LONGEST or not self.because.isprintable():
-            raise InvalidInputError(f"because: wanted at most {_LONGEST} printable characters; name nobody")
+        _check_because(self.because)
 
     @property
     def text(self) -> str:
@@ -80,11 +82,14 @@ class Proposal:
     proposed: ProposalRow
     agreed: ProposalRow | None = None
     done: ProposalRow | None = None
+    withdrawn: ProposalRow | None = None
 
-    def state(self, at: datetime) -> Literal["proposed", "agreed", "done", "expired"]:
+    def state(self, at: datetime) -> State:
         """Tell how it stands."""
         if self.done is not None:
             return "done"
+        if self.withdrawn is not None:
+            return "withdrawn"
         if at >= self.proposed.expires_at:
             return "expired"
         return "proposed" if self.agreed is None else "agreed"
@@ -133,7 +138,8 @@ class Proposals:
         mine = [it for it in found if are_one_person(it.proposed.by, by)]
         for agreed in (it.agreed for it in mine if it.agreed is not None):
             await self._check_still(agreed.by, PERMISSIONS[order.kind])
-            return await work(_With(self.recorder, self._act(replace(agreed, step="done", by=by), self.sources.now())))
+            done = replace(agreed, step="done", by=by, at=self.sources.now())
+            return await work(_With(self.recorder, self._act(done)))
         for it in mine:
             raise ForbiddenError(f"proposal {it.proposed.proposal_id} waits for another person than {by}, who made it")
         for it in found:
@@ -153,11 +159,9 @@ class Proposals:
         ForbiddenError
             Where it is one's own, or one of the two may not do this.
         ClashError
-            Where somebody agreed before, or it expired.
+            Where somebody agreed before, or it was withdrawn or expired.
         """
-        found = next(iter(_read(await self.archive.steps_of(proposal_id))), None)
-        if found is None:
-            raise NotFoundError("there is no such proposal", hint="obligor proposals list")
+        found = await self._found(proposal_id)
         made, permission = found.proposed, PERMISSIONS[found.proposed.kind]
         by, at = await naming(permission), self.sources.now()
         if are_one_person(made.by, by):
@@ -165,23 +169,60 @@ class Proposals:
         if (state := found.state(at)) != "proposed":
             raise ClashError(f"proposal {proposal_id}: is {state}")
         await self._check_still(made.by, permission)
-        act = self._act(replace(made, step="agreed", by=by), at)
-        try:
-            await self.recorder.record(Submission((act,), lambda _: b""))
-        except IntegrityError:
-            raise ClashError(f"proposal {proposal_id}: somebody else was quicker") from None
-        return next(row for row in act.rows if isinstance(row, ProposalRow))
+        return await self._step(replace(made, step="agreed", by=by, at=at))
+
+    async def withdraw(self, proposal_id: str, *, because: str, by: str) -> ProposalRow:
+        """Take back what one proposed: nobody agrees to it any more, and it is not done. One that expired says so why.
+
+        Raises
+        ------
+        NotFoundError
+            Where there is no such proposal.
+        ForbiddenError
+            Where another person made it.
+        ClashError
+            Where it was done, or withdrawn before.
+        """
+        _check_because(because)
+        if not because.strip():
+            raise InvalidInputError("because: wanted why it is taken back")
+        found, at = await self._found(proposal_id), self.sources.now()
+        if not are_one_person(found.proposed.by, by):
+            raise ForbiddenError("who proposed it takes it back, and nobody else")
+        if (state := found.state(at)) in ("done", "withdrawn"):
+            raise ClashError(f"proposal {proposal_id}: is {state}")
+        return await self._step(replace(found.proposed, step="withdrawn", because=because, by=by, at=at))
 
     async def waiting(self) -> tuple[Proposal, ...]:
-        """Give the proposals that are neither done nor expired, in the order of the log."""
-        found = _read(await self.archive.steps_after(self.sources.now()))
+        """Give the proposals that may still be done, in the order of the log."""
+        at = self.sources.now()
+        found = _read(await self.archive.steps_after(at))
+        return tuple(it for it in found if it.state(at) in ("proposed", "agreed"))
+
+    async def undone(self) -> tuple[Proposal, ...]:
+        """Give the proposals that wait, and for a while those that were withdrawn or expired, in the order of the log."""
+        found = _read(await self.archive.steps_after(self.sources.now() - SHOWN_FOR))
         return tuple(it for it in found if it.done is None)
+
+    async def _found(self, proposal_id: str) -> Proposal:
+        found = next(iter(_read(await self.archive.steps_of(proposal_id))), None)
+        if found is None:
+            raise NotFoundError("there is no such proposal", hint="obligor proposals list")
+        return found
+
+    async def _step(self, row: ProposalRow) -> ProposalRow:
+        """Record a step that may have been taken since it was looked for."""
+        try:
+            await self.recorder.record(Submission((self._act(row),), lambda _: b""))
+        except IntegrityError:
+            raise ClashError(f"proposal {row.proposal_id}: somebody else was quicker") from None
+        return row
 
     async def _propose(self, order: Order, *, by: str) -> ProposalRow:
         at = self.sources.now()
         id_ = str(self.sources.new_id(at))
         row = ProposalRow(id_, "proposed", order.kind, order.text, order.because, by, at + LASTS, at, by)
-        await self.recorder.record(Submission((self._act(row, at),), lambda _: b"", status=ACCEPTED))
+        await self.recorder.record(Submission((self._act(row),), lambda _: b"", status=ACCEPTED))
         return row
 
     async def _check_still(self, user_id: str, permission: str) -> None:
@@ -194,18 +235,19 @@ class Proposals:
         if person.user.disabled_at is not None or lost:
             raise ForbiddenError(f"{user_id}, who was one of the two, may not do this any more")
 
-    def _act(self, row: ProposalRow, at: datetime) -> Act:
-        row = replace(row, at=at)
+    def _act(self, row: ProposalRow) -> Act:
         said = {"schema": SCHEMA, **_plain(row), "said": row.said}
         return Act(
-            f"act.{row.step}", at, f"person:{row.by}", row.proposal_id, encode(said), self.sources.salt(), (row,)
+            f"act.{row.step}", row.at, f"person:{row.by}", row.proposal_id, encode(said), self.sources.salt(), (row,)
         )
 
 
 def plain(proposal: Proposal, at: datetime) -> dict[str, Any]:
     """Give what may be shown of a proposal to who may do the same."""
     agreed_by = None if proposal.agreed is None else proposal.agreed.by
-    return plain_step(proposal.proposed) | {"state": proposal.state(at), "agreed_by": agreed_by}
+    withdrawn = None if proposal.withdrawn is None else proposal.withdrawn.because
+    told = {"state": proposal.state(at), "agreed_by": agreed_by, "withdrawn_because": withdrawn}
+    return plain_step(proposal.proposed) | told
 
 
 def plain_step(row: ProposalRow) -> dict[str, Any]:
@@ -213,6 +255,11 @@ def plain_step(row: ProposalRow) -> dict[str, Any]:
     told = {"proposal_id": row.proposal_id, "state": row.step, "act": row.kind, "said": msgspec.json.decode(row.said)}
     told |= {"because": row.because, "proposed_by": row.proposed_by, "expires_at": time_text(row.expires_at)}
     return told | {"agreed_by": row.by if row.step == "agreed" else None}
+
+
+def _check_because(because: str) -> None:
+    if len(because) > _LONGEST or not because.isprintable():
+        raise InvalidInputError(f"because: wanted at most {_LONGEST} printable characters; name nobody")
 
 
 def _plain(row: ProposalRow) -> dict[str, Any]:
@@ -225,7 +272,7 @@ def _read(steps: Iterable[ProposalRow]) -> list[Proposal]:
     """Put the steps of each proposal together."""
     ordered = sorted(steps, key=attrgetter("proposal_id"))  # which begin with their time
     each = [{it.step: it for it in steps} for _, steps in groupby(ordered, key=attrgetter("proposal_id"))]
-    return [Proposal(it["proposed"], it.get("agreed"), it.get("done")) for it in each if "proposed" in it]
+    return [Proposal(**it) for it in each if "proposed" in it]
 
 
 class _WouldBeRecordedError(Exception):
@@ -253,6 +300,6 @@ class _With:
         try:
             return await self._recorder.record(msgspec.structs.replace(submission, acts=acts))
         except IntegrityError as error:
-            if _ONCE not in error.message:
+            if not any(it in error.message for it in _REFUSED):
                 raise
-            raise ClashError("this was done before, as it was proposed and agreed; propose it again") from None
+            raise ClashError("this was done before, as it was proposed and agreed, or taken back") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -62,6 +63,79 @@ def test_of_two_who_agree_at_once_one_does_and_of_two_who_do_it_too(store_url: s
     both(store_url, scene)
     assert kinds(store_url) == ["act.proposed", "act.agreed", "act.done", "user.added"]
     assert verified(store_url) == []
+
+
+class Racing(PostgresProposals):
+    """Lets nobody record before everybody has looked."""
+
+    def __init__(self, pool: Pool, looked: asyncio.Barrier) -> None:
+        super().__init__(pool)
+        self._looked = looked
+
+    async def steps_of(self, proposal_id: str) -> Any:
+        found = await super().steps_of(proposal_id)
+        await self._looked.wait()
+        return found
+
+    async def steps_after(self, at: Any) -> Any:
+        found = await super().steps_after(at)
+        await self._looked.wait()
+        return found
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_of_one_who_agrees_and_one_who_takes_it_back_at_once_the_withdrawal_stands(store_url: str, turn: int) -> None:
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        desk, beside = Admin(one, pool), Admin(other, pool)
+        id_ = (await desk.add()).proposal_id
+        looked = asyncio.Barrier(2)
+        for it in (desk, beside):
+            it.proposals = replace(it.proposals, archive=Racing(pool, looked))
+        work = [desk.proposals.withdraw(id_, because="an error", by="ada"), beside.agree(id_, "grace")]
+        told = await asyncio.gather(*(work if turn % 2 else reversed(work)), return_exceptions=True)
+        assert all(isinstance(it, ClashError) or not isinstance(it, BaseException) for it in told), told
+        (kept,) = await Proposals(PostgresProposals(pool), desk.people, one, SOURCES).undone()
+        assert kept.state(SOURCES.now()) == "withdrawn"
+
+    both(store_url, scene)
+    assert kinds(store_url) in (
+        ["act.proposed", "act.withdrawn"],
+        ["act.proposed", "act.agreed", "act.withdrawn"],
+    )
+    assert verified(store_url) == []
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_of_one_who_does_it_and_takes_it_back_at_once_one_counts(store_url: str, turn: int) -> None:
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        desk, beside = Admin(one, pool), Admin(other, pool)
+        id_ = (await desk.add()).proposal_id
+        await beside.agree(id_, "grace")
+        looked = asyncio.Barrier(2)
+        for it in (desk, beside):
+            it.proposals = replace(it.proposals, archive=Racing(pool, looked))
+        work = [desk.proposals.withdraw(id_, because="an error", by="ada"), beside.add()]
+        told = await asyncio.gather(*(work if turn % 2 else reversed(work)), return_exceptions=True)
+        assert sum(isinstance(it, ClashError) for it in told) == 1, told
+
+    both(store_url, scene)
+    assert kinds(store_url)[2:] in (["act.withdrawn"], ["act.done", "user.added"])
+    assert verified(store_url) == []
+
+
+@pytest.mark.parametrize("step", ["agreed", "done", "proposed", "withdrawn"])
+def test_nothing_is_added_to_a_proposal_that_was_taken_back(store_url: str, step: str) -> None:
+    async def scene(one: PostgresRecorder, _: PostgresRecorder, pool: Pool) -> None:
+        desk = Admin(one, pool)
+        await desk.proposals.withdraw((await desk.add()).proposal_id, because="an error", by="ada")
+
+    both(store_url, scene)
+    with psycopg.connect(store_url) as connection, pytest.raises(psycopg.errors.RestrictViolation):
+        connection.execute(
+            "INSERT INTO obligor.proposal SELECT proposal_id, %s, kind, said, because, proposed_by, expires_at, at, 'eve', 99 "
+            "FROM obligor.proposal WHERE step = 'proposed'",
+            (step,),
+        )
 
 
 def test_an_agreement_is_not_done_twice_by_one_who_saw_it_before(store_url: str) -> None:

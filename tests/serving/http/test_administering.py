@@ -120,6 +120,42 @@ def test_what_takes_two_is_agreed_to_by_another_who_may_do_it_and_has_shown_a_se
     run(main())
 
 
+def test_a_proposal_is_taken_back_once_by_who_made_it_and_nobody_elses_is() -> None:
+    async def main() -> None:
+        of = office()
+        async with of.client(None) as client:
+            proposed = (await post(client, "/v1/users", "root", {"user": "joan"})).json()
+            path, why = f"/v1/proposals/{proposed['proposal_id']}/withdrawal", {"because": "the wrong joan"}
+            for who, status in {"grace": 403, "cora": 403, "vera": 403, "one": 403, "nobody": 401}.items():
+                refused = await post(client, path, who, why)
+                assert (refused.status_code, "wrong joan" in refused.text) == (status, False), (who, refused.text)
+            for said in (
+                {},
+                {"because": ""},
+                {"because": " "},
+                why | {"proposed_by": "grace"},
+                why | {"state": "done"},
+            ):
+                assert (await post(client, path, "root", said, key="k-0")).status_code == 422, said
+            never = await post(client, f"/v1/proposals/{uuid4()}/withdrawal", "root", why)
+            assert never.status_code == 404
+            done = await post(client, path, "root", why, key="k-2")
+            assert (done.status_code, done.json()["state"], done.json()["because"]) == (
+                201,
+                "withdrawn",
+                why["because"],
+            )
+            assert (await post(client, path, "root", why, key="k-2")).content == done.content
+            assert (await post(client, path, "root", why, key="k-3")).status_code == 409
+            agreement = await post(client, f"/v1/proposals/{proposed['proposal_id']}/agreement", "grace")
+            assert (agreement.status_code, "is withdrawn" in agreement.text) == (409, True)
+            (seen,) = (await get(client, "/v1/proposals", "grace")).json()["proposals"]
+            assert (seen["state"], seen["withdrawn_because"]) == ("withdrawn", why["because"])
+        assert of.store.leaves == ["act.proposed", "act.withdrawn"]
+
+    run(main())
+
+
 def test_a_user_whom_nobody_added_is_not_disabled_without_a_word() -> None:
     async def main() -> None:
         async with office().client(None) as client:

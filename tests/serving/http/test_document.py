@@ -213,7 +213,7 @@ def test_the_running_service_keeps_to_its_document(tmp_path: Path, running_servi
     address, key = running_service
     done = explored(tmp_path, address, key, "--phases", "examples,coverage,fuzzing,stateful")
     assert done.returncode == 0, done.stdout[-5000:]
-    assert "Tested: 41" in done.stdout
+    assert "Tested: 42" in done.stdout
 
 
 def test_the_running_service_keeps_to_its_document_for_an_administrator(
@@ -229,7 +229,7 @@ def test_the_running_service_keeps_to_its_document_for_an_administrator(
         *("--phases", "examples,coverage,fuzzing"),
     )
     assert done.returncode == 0, done.stdout[-5000:]
-    assert "Tested: 8" in done.stdout
+    assert "Tested: 9" in done.stdout
 
 
 def explored(folder: Path, address: str, shown: str, *more: str) -> subprocess.CompletedProcess[str]:

@@ -111,6 +111,7 @@ async def ask(client: httpx.AsyncClient, name: str, who: str, decision_id: str) 
         ).encode(),
         "/v1/review-requests/{review_id}/decision": b'{"outcome": "approve", "factors": ["Pay slips were shown"]}',
         "/v1/users": b'{"user": "new-%b"}' % decision_id.encode(),
+        "/v1/proposals/{proposal_id}/withdrawal": b'{"because": "it was an error"}',
         "/v1/users/disable": b'{"user": "old-%b"}' % decision_id.encode(),
         "/v1/roles/grant": b'{"user": "%b", "role": "auditor"}' % decision_id.encode(),
         "/v1/roles/revoke": b'{"user": "%b", "role": "auditor"}' % decision_id.encode(),
@@ -149,8 +150,8 @@ def expected(name: str, who: str, *, own: bool) -> set[int]:
     if not may(caller, permission):
         return {403}
     how = permissions().held(roles=caller.roles, scopes=caller.scopes)[permission]
-    if name.endswith("/agreement") and not may(caller, "key.rotate"):  # which is what was proposed
-        return {403}
+    if name.endswith("/withdrawal") or (name.endswith("/agreement") and not may(caller, "key.rotate")):
+        return {403}  # another person proposed it, and to replace a key
     hidden = re.search(r"{(decision|review)_id}", name) and how.own and not own
     if hidden or "{alert_id}" in name:  # of alerts there is none here
         return {404}

@@ -361,9 +361,9 @@ PROPOSAL: Final = Table(
     Column("leaf_index", BigInteger, nullable=False),
     PrimaryKeyConstraint("proposal_id", "step", name="proposal_pkey"),
     UniqueConstraint("leaf_index", name="proposal_leaf_index_key"),
-    CheckConstraint("step IN ('proposed', 'agreed', 'done')", name="proposal_step_is_known"),
+    CheckConstraint("step IN ('proposed', 'agreed', 'done', 'withdrawn')", name="proposal_step_is_known"),
     Index("proposal_expires_at", "expires_at"),
-    comment="Acts that take two people: proposed by one, agreed to by another, done by the first; one row for each step.",
+    comment="Acts that take two people: one proposes, another agrees, the first does it or takes it back; a row for each step.",
 )
 
 WEBHOOK_ENDPOINT: Final = Table(

@@ -58,6 +58,7 @@ _TABLES: Final[Mapping[str, str]] = {
     "act.proposed": "proposal",
     "act.agreed": "proposal",
     "act.done": "proposal",
+    "act.withdrawn": "proposal",
     "review.requested": "review",
     "review.decided": "review_decision",
     "list.loaded": "screening_list",

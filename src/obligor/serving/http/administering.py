@@ -141,8 +141,8 @@ async def review_access(door: TheDoor, caller: UserReader) -> Response:
     "/v1/proposals",
     operation_id="getProposals",
     summary="See what waits for a second person",
-    description="Proposals that are neither done nor expired, of acts that the caller may do as well. Role: `admin`, "
-    "`operator`, `compliance`, `privacy_officer`, `risk_officer`.",
+    description="Of acts that the caller may do as well: the proposals that wait, and for thirty days those that were "
+    "withdrawn or expired. Role: `admin`, `operator`, `compliance`, `privacy_officer`, `risk_officer`.",
     response_model=shapes.ProposalsTold,
     responses=answers(told="The proposals."),
     dependencies=[Depends(only())],
@@ -171,6 +171,27 @@ async def agree(request: Request, door: TheDoor, caller: Agreer, proposal_id: Pr
     """Agree to a proposal of another person."""
     key = read_head(request.scope["headers"]).key
     return respond(recorded_answer(await door.administration.agree(caller, key=key, proposal_id=proposal_id)))
+
+
+@router.post(
+    "/v1/proposals/{proposal_id:uuid}/withdrawal",
+    operation_id="withdrawProposal",
+    summary="Take back what one proposed",
+    description="Whoever proposed it, and nobody else, once, with a reason: nobody agrees to it any more, and it is not done. "
+    "Role: `admin`, `operator`, `compliance`, `privacy_officer`, `risk_officer`.",
+    status_code=201,
+    response_model=shapes.ProposalMade,
+    responses=recorded(404, ok=201, told="The withdrawal, recorded."),
+    openapi_extra={"parameters": [KEY_HEADER], "requestBody": body_of("Withdrawal", described="At most 4 KiB.")},
+    dependencies=[Depends(only())],
+    tags=["People"],
+)
+async def withdraw(request: Request, door: TheDoor, caller: Agreer, proposal_id: ProposalId) -> Response:
+    """Take back what the caller proposed."""
+    key, body = await door.act(request.scope, request.receive, most=MOST_BYTES)
+    return respond(
+        recorded_answer(await door.administration.withdraw(caller, key=key, proposal_id=proposal_id, body=body))
+    )
 
 
 @router.get(

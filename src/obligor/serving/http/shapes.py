@@ -447,27 +447,40 @@ class ProposalTold(Shape):
     """An act that takes two people: one proposed it, another agrees."""
 
     proposal_id: UUID
-    state: Literal["proposed", "agreed"]
+    state: Literal["proposed", "agreed", "withdrawn", "expired"]
     act: str
     """What is to be done, as the audit log will call it."""
     said: dict[str, Any]
     """What exactly; it tells of nobody who applied."""
     because: str
+    """Why it was proposed; of a withdrawal, why it was taken back."""
     proposed_by: str
     expires_at: Instant
     agreed_by: str | None
 
 
-class ProposalsTold(Shape):
-    """What waits for a second person."""
+class ProposalListed(ProposalTold):
+    """A proposal, and how far it came."""
 
-    proposals: list[ProposalTold]
+    withdrawn_because: str | None
+
+
+class ProposalsTold(Shape):
+    """What waits for a second person, and what ended undone of late."""
+
+    proposals: list[ProposalListed]
 
 
 class ProposalMade(ProposalTold):
     """A step of a proposal, recorded."""
 
     receipt: ReceiptTold
+
+
+class Withdrawal(Shape):
+    """Why a proposal is taken back."""
+
+    because: Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class NewProfile(Shape):
