@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -59,9 +59,10 @@ class Server:
         UnavailableError
             Where the port is taken.
         """
-        self._server.add_registered_method_handlers(SERVICE, _handlers(self._servicer))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((SERVICE, _HEALTH, reflection.SERVICE_NAME), self._server)
+        by_name = cast("grpc.aio.Server", _ByName(self._server))
+        by_name.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, _handlers(self._servicer)),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, by_name)
+        reflection.enable_server_reflection((SERVICE, _HEALTH, reflection.SERVICE_NAME), by_name)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
             if self._credentials is None:
@@ -89,6 +90,16 @@ class Server:
         """Let no call in any more, and give those that are open so many seconds."""
         await self.drain()
         await self._server.stop(grace)
+
+
+class _ByName:
+    """Lets calls be found by name: for each method that is registered the library waits anew at every call."""
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
+
+    def add_registered_method_handlers(self, *_: object) -> None:
+        """Register none."""
 
 
 def _handlers(servicer: Servicer) -> dict[str, grpc.RpcMethodHandler[Message | None, Message]]:

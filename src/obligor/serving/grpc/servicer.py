@@ -110,8 +110,11 @@ class Servicer(DecisionsServicer):
         heads = _heads(context)
         caller = await self._caller(heads, context)
         with self._seats.of(caller.client_id):
-            application = _application(request.application)
-            return decided(await self._service.decide(caller, key=_key(heads), application=application))
+            application, key = _application(request.application), _key(heads)
+            made = self._service.decide_at_once(caller, key=key, application=application)
+            if made is None:
+                return decided(await self._service.decide(caller, key=key, application=application))
+            return decided(made.done(await made.recorded))
 
     async def _decide_many(self, request: pb.DecideManyRequest, context: Context) -> pb.DecideManyResponse:
         heads = _heads(context)
@@ -201,13 +204,15 @@ def _heads(context: Context) -> dict[str, str]:
         Where what counts stands twice: whoever is in between may have read the other; where any holds a card's number.
     """
     found: dict[str, str] = {}
+    searched: list[str] = []
     for name, value in context.invocation_metadata() or ():
         if name not in _UNSEARCHED:
-            refuse_card_data_in("metadata", f"{name} {value if isinstance(value, str) else value.decode('latin-1')}")
+            searched += (name, value if isinstance(value, str) else value.decode("latin-1"))
         if name in _READ:
             if name in found:
                 raise InvalidInputError(f"metadata: {name} stands twice")
             found[name] = str(value)
+    refuse_card_data_in("metadata", "\n".join(searched))
     return found
 
 
