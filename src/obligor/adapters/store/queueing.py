@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -127,13 +128,19 @@ class Queue:
         self._stirred.clear()
         await self._stirred.wait()
 
-    async def gather(self) -> None:
-        """Let those come along who are about to: a commit costs nearly the same for thirty as for three."""
+    async def gather(self, longest_s: float = 0.0) -> None:
+        """Let those come along who are about to: a commit costs nearly the same for thirty as for three.
+
+        Where ``longest_s`` is given, they have so long, as who comes one by one never comes in the same turns.
+        """
         quiet = 0
         while quiet < _QUIET_TURNS and self.acts < self._bounds.together:
             before = self.acts
             await asyncio.sleep(0)
             quiet = quiet + 1 if self.acts == before else 0
+        if longest_s and self.acts < self._bounds.together:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.wait(self._bounds.together), longest_s)
 
     def take(self, *, plain: bool) -> list[Waiting]:
         """Take what fits into a batch, and at least one; where it is to be ``plain``, decisions alone."""

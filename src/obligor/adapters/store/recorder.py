@@ -98,6 +98,7 @@ _PLANS: Final = {
 _LANES: Final = 2
 """Transactions that may be in flight together."""
 _TILE: Final = 256
+_LONGEST_GATHERING_S: Final = 0.002
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 1.0
 
@@ -164,6 +165,8 @@ class PostgresRecorder:
             },
             target_session_attrs="read-write",
         )
+        self._gathering_s = 0.0
+        """For how long a commit waits for others at most."""
         self._queue = Queue(self._bounds, store=told(url))
         self._closing = False
         self._writer: asyncio.Task[None] | None = None
@@ -237,7 +240,7 @@ class PostgresRecorder:
             await self._redo()
         elif self._queue and (not self._flights or self._may_follow()):
             if not self._flights:
-                await self._queue.gather()
+                await self._queue.gather(self._gathering_s)
             batch = self._queue.take(plain=bool(self._flights))
             if not self._send(batch):
                 await self._settle_all(batch)
@@ -300,7 +303,11 @@ class PostgresRecorder:
         if flight.tip.frontier.size > self._known.size:
             self._known = flight.tip.frontier
         self._queue.tell(flight.answers)
-        self._counted(flight.tip.frontier.size - flight.index, perf_counter() - flight.begun)
+        took = perf_counter() - flight.begun
+        self._gathering_s = (
+            min(took / 2, _LONGEST_GATHERING_S) if self._queue else 0.0
+        )  # some came meanwhile: more will
+        self._counted(flight.tip.frontier.size - flight.index, took)
 
     async def _redo(self) -> None:
         """Do again what failed, in order and one at a time, once nothing is in flight."""
