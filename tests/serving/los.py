@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    """Of the five that it has otherwise, a busy machine lets no more be connected, and who comes next waits for a second."""
+
+
 class Los:
     """Keeps for each application the outcome with the highest sequence; what does not verify is answered with 401."""
 
@@ -45,7 +50,7 @@ class Los:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
