@@ -210,3 +210,11 @@ def test_any_bytes_are_looked_through_without_an_error(body: bytes) -> None:
 def test_a_body_made_to_be_looked_at_for_long_is_judged_after_so_much(body: bytes) -> None:
     found = find_card_number(body)
     assert found in (None, ())
+
+
+@pytest.mark.parametrize("before", [3000, 3580, 4090, 5000, 9000])
+def test_a_number_is_found_however_much_stands_before_it(before: int) -> None:
+    text = "x" * before + " 4111 1111 1111 1111"
+    assert holds_card_number(text)
+    assert holds_card_number(text.encode())
+    assert not holds_card_number("x" * before + " 4111 1111 1111 1112")

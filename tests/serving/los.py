@@ -18,7 +18,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 class _Server(ThreadingHTTPServer):
     request_queue_size = 128
-    """Of the five that it has otherwise, a busy machine lets no more be connected, and who comes next waits for a second."""
+    """With the five that it has otherwise, some of those who connect at once on a busy machine are not heard."""
 
 
 class Los:

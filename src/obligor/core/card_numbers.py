@@ -32,6 +32,8 @@ LEAST, MOST = 13, 19
 _DEEPEST = 3
 _LONGEST = 4096
 """Characters of one text that are looked at; a field that is longer is refused for that (``application.MOST_CHARACTERS``)."""
+_OVERLAP = 512
+"""Characters that two pieces of a longer text share: more than a number takes, under three escapes."""
 _MOST_LOOKED_AT = 1 << 18
 """Characters that may be looked at closely in one request, its decoded texts too; a request with more is taken to hold one."""
 
@@ -93,8 +95,9 @@ def holds_card_number(text: str | bytes) -> bool:
     """Tell whether a text holds the number of a payment card."""
     if text.isascii() and _is_ordinary(text.encode() if isinstance(text, str) else text):
         return False
+    said, search = text if isinstance(text, str) else text.decode("utf-8", "replace"), _Search()
     try:
-        return _Search().holds(text if isinstance(text, str) else text.decode("utf-8", "replace"))
+        return any(search.holds(said[start : start + _LONGEST]) for start in range(0, len(said), _LONGEST - _OVERLAP))
     except _TooMuchError:
         return True
 

@@ -35,7 +35,10 @@ class GateResult(NamedTuple):
 
     result: Result
     evidence: Mapping[str, object] = {}
-    """What it rests on, as plain data, for the record: ids and hashes, never what a person said, nor details of a hit."""
+    """What it rests on, as plain data, for the record: ids and hashes, never what a person said, nor details of a hit.
+
+    It is not changed once it was given: what is given again is written down as it was the first time.
+    """
 
 
 class Gate(Protocol):
@@ -137,7 +140,9 @@ class Gating:
             if told is None:
                 waited_for.append(gate)
             else:
-                said[name] = self._last[name] = told
+                said[name] = told
+                if told.told is not None:
+                    self._last[name] = told
         return said, waited_for
 
     async def _wait(self, waiting: Mapping[GateName, asyncio.Future[GateResult]]) -> dict[GateName, _Said]:
