@@ -303,11 +303,10 @@ class PostgresRecorder:
         if flight.tip.frontier.size > self._known.size:
             self._known = flight.tip.frontier
         self._queue.tell(flight.answers)
-        took = perf_counter() - flight.begun
-        self._gathering_s = (
-            min(took / 2, _LONGEST_GATHERING_S) if self._queue else 0.0
-        )  # some came meanwhile: more will
-        self._counted(flight.tip.frontier.size - flight.index, took)
+        took, acts = perf_counter() - flight.begun, flight.tip.frontier.size - flight.index
+        few = acts < self._bounds.together and bool(self._queue)  # and some came meanwhile: more will
+        self._gathering_s = min(took / 2, _LONGEST_GATHERING_S) if few else 0.0
+        self._counted(acts, took)
 
     async def _redo(self) -> None:
         """Do again what failed, in order and one at a time, once nothing is in flight."""
