@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -139,8 +138,9 @@ class Queue:
             await asyncio.sleep(0)
             quiet = quiet + 1 if self.acts == before else 0
         if longest_s and self.acts < self._bounds.together:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.wait(self._bounds.together), longest_s)
+            bell = asyncio.get_running_loop().call_later(longest_s, self.stir)
+            await self.wait(self._bounds.together)
+            bell.cancel()
 
     def take(self, *, plain: bool) -> list[Waiting]:
         """Take what fits into a batch, and at least one; where it is to be ``plain``, decisions alone."""
