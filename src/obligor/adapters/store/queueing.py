@@ -35,6 +35,8 @@ class Bounds:
     """Acts that go together although more wait. Of many, half go: while they are committed, the others are made."""
     together: int = 16
     """Acts from which on a commit does not wait for others that come in the same turns of the loop."""
+    gathering_s: float = 0.002
+    """For how long a commit waits at most for others that come one by one."""
     ahead: int = 20
     """Acts from which on a commit follows another that is not answered yet."""
     patience_s: float = 5.0
@@ -70,6 +72,8 @@ class Queue:
         """Requests that came and are not answered."""
         self._stirred = asyncio.Event()
         self._wanted = 1
+        self._gathering_s = 0.0
+        """For how long a commit waits for others at most."""
         self.acts = 0
         """How many wait."""
 
@@ -127,20 +131,22 @@ class Queue:
         self._stirred.clear()
         await self._stirred.wait()
 
-    async def gather(self, longest_s: float = 0.0) -> None:
-        """Let those come along who are about to: a commit costs nearly the same for thirty as for three.
-
-        Where ``longest_s`` is given, they have so long, as who comes one by one never comes in the same turns.
-        """
+    async def gather(self) -> None:
+        """Let those come along who are about to: a commit costs nearly the same for thirty as for three."""
         quiet = 0
         while quiet < _QUIET_TURNS and self.acts < self._bounds.together:
             before = self.acts
             await asyncio.sleep(0)
             quiet = quiet + 1 if self.acts == before else 0
-        if longest_s and self.acts < self._bounds.together:
-            bell = asyncio.get_running_loop().call_later(longest_s, self.stir)
+        if self._gathering_s and self.acts < self._bounds.together:
+            bell = asyncio.get_running_loop().call_later(self._gathering_s, self.stir)
             await self.wait(self._bounds.together)
             bell.cancel()
+
+    def committed(self, acts: int, took_s: float) -> None:
+        """Know what a commit was like: after few acts, where more wait, they come one by one, never in the same turns."""
+        one_by_one = acts < self._bounds.together and bool(self)
+        self._gathering_s = min(took_s / 2, self._bounds.gathering_s) if one_by_one else 0.0
 
     def take(self, *, plain: bool) -> list[Waiting]:
         """Take what fits into a batch, and at least one; where it is to be ``plain``, decisions alone."""

@@ -98,7 +98,6 @@ _PLANS: Final = {
 _LANES: Final = 2
 """Transactions that may be in flight together."""
 _TILE: Final = 256
-_LONGEST_GATHERING_S: Final = 0.002
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 1.0
 
@@ -165,8 +164,6 @@ class PostgresRecorder:
             },
             target_session_attrs="read-write",
         )
-        self._gathering_s = 0.0
-        """For how long a commit waits for others at most."""
         self._queue = Queue(self._bounds, store=told(url))
         self._closing = False
         self._writer: asyncio.Task[None] | None = None
@@ -240,7 +237,7 @@ class PostgresRecorder:
             await self._redo()
         elif self._queue and (not self._flights or self._may_follow()):
             if not self._flights:
-                await self._queue.gather(self._gathering_s)
+                await self._queue.gather()
             batch = self._queue.take(plain=bool(self._flights))
             if not self._send(batch):
                 await self._settle_all(batch)
@@ -304,8 +301,7 @@ class PostgresRecorder:
             self._known = flight.tip.frontier
         self._queue.tell(flight.answers)
         took, acts = perf_counter() - flight.begun, flight.tip.frontier.size - flight.index
-        few = acts < self._bounds.together and bool(self._queue)  # and some came meanwhile: more will
-        self._gathering_s = min(took / 2, _LONGEST_GATHERING_S) if few else 0.0
+        self._queue.committed(acts, took)
         self._counted(acts, took)
 
     async def _redo(self) -> None:
