@@ -193,6 +193,24 @@ def _rotation(result: dict) -> list[Rows]:
     return [[heads, [*told, *(f"{result[name]:,}" for name in ("errors", "behind", "shut"))]]]
 
 
+def _overload(result: dict) -> list[Rows]:
+    heads = ["load", "admitted beside it", "99th percentile", "shed beside it", "health answered, 99th percentile"]
+    p99, admitted = result["p99_ms"], result["admitted"]
+    return [
+        [
+            heads,
+            ["every place taken", f"{admitted['full']:,}", f"{p99['full']:.1f} ms", "", ""],
+            [
+                "ten times as many",
+                f"{admitted['overload']:,}",
+                f"{p99['overload']:.1f} ms ({result['overload_p99_ratio']:.2f})",
+                f"{result['shed']:,}",
+                f"{result['health_p99_ms']:.1f} ms",
+            ],
+        ]
+    ]
+
+
 def _screening(result: dict) -> list[Rows]:
     half, index, peer = result["other_half"], result["index"], result["token_sort_ratio"]
     sets = ("treated", "a part left out", "Congress", "made up")
@@ -220,7 +238,7 @@ def _screening(result: dict) -> list[Rows]:
 
 TABLES = {"accuracy": _accuracy, "short": _short, "training": _training, "scoring": _scoring, "engines": _engines,
           "policy": _policy, "rejects": _rejects, "serving": _serving, "torture": _torture,
-          "rotation": _rotation, "screening": _screening}  # fmt: skip
+          "rotation": _rotation, "overload": _overload, "screening": _screening}  # fmt: skip
 
 
 def _dot(value: float) -> str:
