@@ -12,11 +12,16 @@ import psycopg
 import pytest
 from tests.lending import lending, write_key
 from tests.serving import golden_decisions as golden
+from tests.serving.http.test_ordering import ANN, CREATE, ERASURES, ON, SHOP, played
 from tests.stores import new_store
+
+from obligor.serving.sources import live_sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tests.serving.http.test_ordering import Rest
 
     Call = Callable[..., tuple[int, str, str]]
 
@@ -154,6 +159,27 @@ def test_to_hold_to_release_and_to_erase_take_two_people(url: str, staffed: Call
     agreed(by, "paul")
     assert by("pia", "privacy", "erase", *ann, "--out", str(file)) == (0, "", "")
     assert json.loads(file.read_text())["certificates"][0]["keys_destroyed"] == 1
+    assert by("pia", "audit", "verify", "--quiet") == (0, "", "")
+
+
+def test_what_was_proposed_over_rest_is_agreed_to_and_done_on_the_command_line(url: str, staffed: Call) -> None:
+    by, asked = staffed, []
+
+    async def propose(service: Rest) -> None:
+        for path, who, said in ((ERASURES, "pia!", ON), (CREATE, "grace", SHOP)):
+            asked.append((await service.ask(path, who, said)).json()["proposal_id"])
+
+    played(url, propose, clock=live_sources().now)
+    for id_, other in zip(asked, ("paul", "ada"), strict=True):
+        assert by(other, "proposals", "agree", id_)[0] == 0
+    code, out, _ = by("pia", "privacy", "erase", "--application", ANN)
+    assert (code, json.loads(out)["certificates"][0]["keys_destroyed"]) == (0, 1)
+    code, out, _ = by(
+        *("grace", "keys", "create", SHOP["client"], "--name", SHOP["name"], "--days", str(SHOP["days"])),
+        *(part for it in SHOP["scopes"] for part in ("--scope", it)),
+    )
+    assert (code, out.startswith("obl_")) == (0, True)
+    assert json.loads(by("ada", "proposals", "list", "--json")[1]) == {"proposals": []}
     assert by("pia", "audit", "verify", "--quiet") == (0, "", "")
 
 

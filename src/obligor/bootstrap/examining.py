@@ -51,6 +51,7 @@ def examine_store(
     """
     from obligor.adapters.store.migrating import NEWEST
     from obligor.governance.audit.doctor import Surroundings, examine
+    from obligor.security.permissions import permissions
     from obligor.security.signing import Verifier, read_verifier
     from obligor.serving.replays import Replays
 
@@ -66,6 +67,7 @@ def examine_store(
             replay=lambda record: [it.field for it in replays.again(record)[1]],
             release=partial(_tell_release, store, verifier),
             key=partial(_tell_key, settings.audit_key, verifier.key.name) if not key else None,
+            conflict=permissions().conflict,
             newest=NEWEST,
             now=datetime.now(UTC),
             canaries=canaries,

@@ -12,11 +12,10 @@ from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.proposals import Proposed, open_proposals, proposed
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.core.errors import InvalidInputError
-from obligor.core.leaves import time_text
 from obligor.security.api_keys import ApiKey, check_client, check_scopes, is_key_id, parse_key
 from obligor.serving.acts import ProposalRow
 from obligor.serving.authenticating import key_of
-from obligor.serving.issuing import issue, order_to_issue, order_to_rotate, revoke, rotate
+from obligor.serving.issuing import issue, order_to_issue, order_to_rotate, plain_key, revoke, rotate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -38,8 +37,8 @@ class Shown:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``; the one place that shows the text."""
-        replaces = {} if self.old is None else {"replaces": plain(self.old)}
-        return {"key": self.new.text, **plain(self.new.kept), **replaces}
+        replaces = {} if self.old is None else {"replaces": plain_key(self.old)}
+        return {"key": self.new.text, **plain_key(self.new.kept), **replaces}
 
     def lines(self) -> list[str]:
         """Say all but the text, in lines for a person."""
@@ -59,7 +58,7 @@ class Listed:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        return {"keys": [plain(it) | {"state": state(it, self.at)} for it in self.keys]}
+        return {"keys": [plain_key(it) | {"state": state(it, self.at)} for it in self.keys]}
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
@@ -81,7 +80,7 @@ class Revoked:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        return plain(self.key)
+        return plain_key(self.key)
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
@@ -156,19 +155,6 @@ def state(key: ApiKey, at: datetime) -> str:
     if key.revoked_at is not None:
         return "revoked"
     return "opens" if key.opens(at) else "expired"
-
-
-def plain(key: ApiKey) -> dict[str, Any]:
-    """Give what may be shown of a key."""
-    return {
-        "key_id": key.key_id,
-        "client": key.client_id,
-        "name": key.name,
-        "scopes": sorted(key.scopes),
-        "created_at": time_text(key.created_at),
-        "expires_at": time_text(key.expires_at),
-        "revoked_at": None if key.revoked_at is None else time_text(key.revoked_at),
-    }
 
 
 def _minute(at: datetime) -> str:

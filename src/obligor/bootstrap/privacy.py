@@ -248,15 +248,9 @@ async def _retired(store: Store, old: list[KeptKey], *, by: str) -> bool:
 
 async def _subjects(store: Store, sealer: Sealer, subject: str | None, application: str | None) -> tuple[bytes, ...]:
     """Name the subjects that are meant: by a person's identifier, or by an application's."""
-    from obligor.serving.personal import APPLICATION, PERSON
+    from obligor.serving.privacy import subjects_meant
 
-    if (subject is None) == (application is None):
-        raise InvalidInputError("wanted either SUBJECT or --application")
-    ring = sealer.keyring
-    if subject is not None:
-        return (ring.subject(PERSON, subject),)
-    found = await store.privacy.subjects(ring.tag(str(application)))
-    return found or (ring.subject(APPLICATION, str(application)),)
+    return await subjects_meant(sealer.keyring, store.privacy, person=subject, application=application)
 
 
 async def _by_two(

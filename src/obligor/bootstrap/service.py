@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from obligor import __version__
 from obligor.bootstrap.anchors import held_up
 from obligor.bootstrap.decisions import begin, make_decisions, take_newest
+from obligor.bootstrap.desks import open_key_desk, open_privacy_desk
 from obligor.bootstrap.gates import open_gates, open_screening
 from obligor.bootstrap.people import open_administration, open_identity
 from obligor.bootstrap.privacy import open_keys, open_sealer
@@ -213,6 +214,8 @@ def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
         alerts=parts.screening.desk,
         administration=open_administration(store, proposals),
         reveals=open_reveals(store, decisions.register, proposals),
+        privacy=open_privacy_desk(store, parts.sealer, proposals),
+        keys=open_key_desk(store, proposals),
     )
 
 

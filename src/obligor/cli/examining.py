@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--strict", is_flag=True, help="Make every decision again, and not a sample.")
+@click.option(
+    "--strict", is_flag=True, help="Make every decision again, and not a sample; what somebody should look at counts."
+)
 @click.option("--canary", type=FILE, help="A file of strings, one a line, that may stand nowhere but in records.")
 @click.option("--key", help="The public key of the log, name+id+base64; by default that of this deployment.")
 @acknowledged_option

@@ -9,17 +9,21 @@ import click
 
 from obligor.cli.options import json_option, show, telling
 from obligor.cli.proposals import because_option
-from obligor.security.api_keys import SCOPES
+from obligor.security.api_keys import (
+    MOST_DAYS,
+    MOST_OVERLAP_HOURS,
+    SCOPES,
+    USUAL_DAYS,
+    USUAL_OVERLAP_HOURS,
+    USUAL_SCOPES,
+)
 
 if TYPE_CHECKING:
     from obligor.bootstrap.keys import Shown
     from obligor.bootstrap.proposals import Proposed
 
-_MOST_DAYS = 3650
-_MOST_HOURS = 24 * 90
-
 days_option = click.option(
-    "--days", type=click.IntRange(1, _MOST_DAYS), default=365, show_default=True, help="How long the key opens."
+    "--days", type=click.IntRange(1, MOST_DAYS), default=USUAL_DAYS, show_default=True, help="How long the key opens."
 )
 
 
@@ -36,7 +40,7 @@ def keys() -> None:
     "scopes",
     multiple=True,
     type=click.Choice(SCOPES),
-    default=("decide", "simulate", "read", "report"),
+    default=USUAL_SCOPES,
     show_default=True,
     help="What it opens; may be given several times.",
 )
@@ -78,8 +82,8 @@ def revoke(key_id: str, *, as_json: bool) -> None:
 @click.option("--data", is_flag=True, help="Instead of an API key: the key that wraps the keys of personal data.")
 @click.option(
     "--overlap",
-    type=click.IntRange(0, _MOST_HOURS),
-    default=24,
+    type=click.IntRange(0, MOST_OVERLAP_HOURS),
+    default=USUAL_OVERLAP_HOURS,
     show_default=True,
     help="Hours for which the old key opens as well.",
 )

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 SCOPES = ("decide", "simulate", "read", "report", "audit", "metrics")
+USUAL_SCOPES = ("decide", "simulate", "read", "report")
+USUAL_DAYS, MOST_DAYS = 365, 3650
+USUAL_OVERLAP_HOURS, MOST_OVERLAP_HOURS = 24, 24 * 90
 RANDOM_BYTES = 40
 """What a key is made from: 8 bytes for the id, 32 for the secret."""
 KEY_LENGTH = 60
@@ -32,8 +35,10 @@ KEY_LENGTH = 60
 _READABLE = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o or u
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ID_LENGTH, _SECRET_LENGTH, _ID_BYTES, _HASH_BYTES = 12, 43, 8, 32
-_KEY_ID = re.compile(f"[{_READABLE}]{{{_ID_LENGTH}}}")
-_KEY = re.compile(f"obl_({_KEY_ID.pattern})_([0-9A-Za-z]{{{_SECRET_LENGTH}}})")
+KEY_ID = f"[{_READABLE}]{{{_ID_LENGTH}}}"
+"""The pattern of the id of a key."""
+_KEY_ID = re.compile(KEY_ID)
+_KEY = re.compile(f"obl_({KEY_ID})_([0-9A-Za-z]{{{_SECRET_LENGTH}}})")
 _CLIENT = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 _LONGEST_NAME = 100
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
-from obligor.core.errors import ForbiddenError, UnavailableError
+from obligor.core.errors import UnavailableError
 from obligor.core.profile import in_force, parse_profile
 from obligor.security.passwords import MOST_LENGTH
 from obligor.security.permissions import allow, permissions
 from obligor.serving.acts import ProfileChangeRow, ProposalRow, ReleaseRow, UserRoleRow, UserRow
 from obligor.serving.encoding import encode_in_order
-from obligor.serving.once import once, read_said, request_of
+from obligor.serving.once import once, person_with, read_said, request_of
 from obligor.serving.people import (
     People,
     order_to_add,
@@ -110,7 +110,7 @@ class Administration:
 
     async def add(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Let somebody sign in, or propose to. The key binds the name alone, and so tells nothing of a password."""
-        by, said = _person(caller, "user.manage"), read_said(body, NewUser, most=MOST_BYTES)
+        by, said = person_with(caller, "user.manage"), read_said(body, NewUser, most=MOST_BYTES)
         return await once(
             *(self.answers, self.recorder, request_of(caller, route="users", key=key, said=said.user)),
             lambda recorder: replace(self.proposals, recorder=recorder).together(
@@ -123,7 +123,7 @@ class Administration:
 
     async def disable(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Let somebody in no more."""
-        by, said = _person(caller, "user.disable"), read_said(body, NamedUser, most=MOST_BYTES)
+        by, said = person_with(caller, "user.disable"), read_said(body, NamedUser, most=MOST_BYTES)
         return await once(
             *(self.answers, self.recorder, request_of(caller, route="users/disable", key=key, said=said.user)),
             lambda recorder: self._people(recorder).disable(said.user, by=by),
@@ -132,7 +132,7 @@ class Administration:
 
     async def grant(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Propose a role for somebody, or grant it where another person proposed it."""
-        by, said = _person(caller, "role.grant"), read_said(body, NamedRole, most=MOST_BYTES)
+        by, said = person_with(caller, "role.grant"), read_said(body, NamedRole, most=MOST_BYTES)
         return await once(
             *(
                 self.answers,
@@ -145,7 +145,7 @@ class Administration:
 
     async def revoke(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Take a role away, or a proposal of it."""
-        by, said = _person(caller, "role.revoke"), read_said(body, NamedRole, most=MOST_BYTES)
+        by, said = person_with(caller, "role.revoke"), read_said(body, NamedRole, most=MOST_BYTES)
         return await once(
             *(self.answers, self.recorder),
             request_of(caller, route="roles/revoke", key=key, said=[said.user, said.role]),
@@ -170,7 +170,7 @@ class Administration:
         allow(caller, "proposal.agree")
 
         async def naming(permission: str) -> str:
-            return _person(caller, permission)
+            return person_with(caller, permission)
 
         return await once(
             *(self.answers, self.recorder),
@@ -181,7 +181,7 @@ class Administration:
 
     async def withdraw(self, caller: Caller, *, key: str, proposal_id: UUID, body: bytes) -> Recorded:
         """Take back what the caller proposed."""
-        by, said = _person(caller, "proposal.agree"), read_said(body, Withdrawal, most=MOST_BYTES)
+        by, said = person_with(caller, "proposal.agree"), read_said(body, Withdrawal, most=MOST_BYTES)
         return await once(
             *(self.answers, self.recorder),
             request_of(caller, route="proposals/withdrawal", key=key, said=[str(proposal_id), said.because]),
@@ -208,7 +208,7 @@ class Administration:
 
     async def propose(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Propose a profile."""
-        by, said = _person(caller, "profile.propose"), read_said(body, NewProfile, most=MOST_PROFILE_BYTES)
+        by, said = person_with(caller, "profile.propose"), read_said(body, NewProfile, most=MOST_PROFILE_BYTES)
         data = encode_in_order(said.profile)
         return await once(
             *(self.answers, self.recorder),
@@ -219,27 +219,13 @@ class Administration:
 
     async def approve(self, caller: Caller, *, key: str, change_id: UUID) -> Recorded:
         """Approve a proposal of another person, and put its profile in force."""
-        by = _person(caller, "profile.approve")
+        by = person_with(caller, "profile.approve")
         return await once(
             *(self.answers, self.recorder),
             request_of(caller, route="profile/approval", key=key, said=str(change_id)),
             lambda recorder: replace(self.changing, recorder=recorder).approve(str(change_id), by=by),
             told=_told,
         )
-
-
-def _person(caller: Caller, permission: str) -> str:
-    """Name the person who acts: what people do, no key and no system does.
-
-    Raises
-    ------
-    ForbiddenError
-        Where the caller has not the permission, or is nobody in person.
-    """
-    allow(caller, permission)
-    if caller.kind != "person":
-        raise ForbiddenError("this is for a person, who signs in")
-    return caller.subject
 
 
 def _told(submission: Submission) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from obligor.serving.proposals import Order
 from obligor.serving.sealed import without_seal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from obligor.governance.law.packs import Day, Kept, Pack
     from obligor.security.sealing import KeptKey
@@ -120,16 +120,16 @@ class Office:
         found = await self.standing(subject)
         at = self.sources.now()
         if not found.keys:
-            return self._certificate(found, key, at=found.erased_at or at)
+            return certificate_of(self._about(subject, at=found.erased_at or at) | _counted(found), key)
         self._refuse(found, at)
         await self._refuse_by_law(found, at.date(), account_closed)
         closed = None if account_closed is None else account_closed.isoformat()
-        said = {"decisions": found.decisions, "keys": found.keys, "account_closed": closed}
+        said = _counted(found) | {"account_closed": closed}
         try:
-            await self._record("erased", subject, said, (ErasedRow(subject, at),), at=at)
+            recorded = await self._record("erased", subject, said, (ErasedRow(subject, at),), at=at)
         except IntegrityError:  # a hold was placed in this moment, and the store refused
             raise GateError(f"subject {_short(subject)}: a legal hold stands; nothing was erased") from None
-        return self._certificate(found, key, at=at)
+        return certificate_of(recorded, key)
 
     async def export(self, subject: bytes, *, sealer: Sealer) -> dict[str, Any]:
         """Give all that is kept of a subject, opened; that it was given is an act.
@@ -223,24 +223,25 @@ class Office:
                 return True
         return False
 
-    def _certificate(self, found: Standing, key: SigningKey, *, at: datetime) -> dict[str, Any]:
-        said = {
-            "schema": _SCHEMA,
-            "subject": found.subject.hex(),
-            "erased_at": time_text(at),
-            "decisions": found.decisions,
-            "keys_destroyed": found.keys,
-        }
-        statement = canonical_json(said)
-        signature = key.sign_statement(statement, purpose=PURPOSE).hex()
-        return said | {"signature": signature, "key": key.verifier.text()}
-
     async def _record(
         self, kind: str, subject: bytes, said: dict[str, Any], rows: tuple[Row, ...], *, at: datetime
-    ) -> None:
-        body = {"schema": "obligor/privacy/1", "subject": subject.hex(), "by": self.by, "at": time_text(at)} | said
+    ) -> dict[str, Any]:
+        """Record an act on a subject, and give what its record says."""
+        body = self._about(subject, at=at) | said
         act = Act(kind, at, f"person:{self.by}", subject.hex(), encode(body), self.sources.salt(), rows)
         await self.recorder.record(Submission((act,), lambda _: b""))
+        return body
+
+    def _about(self, subject: bytes, *, at: datetime) -> dict[str, Any]:
+        return {"schema": "obligor/privacy/1", "subject": subject.hex(), "by": self.by, "at": time_text(at)}
+
+
+def certificate_of(erased: Mapping[str, Any], key: SigningKey) -> dict[str, Any]:
+    """Sign what the record of an erasure says of it, for the person who was erased."""
+    told = {"subject": erased["subject"], "erased_at": erased["at"], "decisions": erased["decisions"]}
+    said = {"schema": _SCHEMA} | told | {"keys_destroyed": erased["keys"]}
+    signature = key.sign_statement(canonical_json(said), purpose=PURPOSE).hex()
+    return said | {"signature": signature, "key": key.verifier.text()}
 
 
 def order_to_erase(subject: bytes, *, account_closed: date | None = None, because: str = "") -> Order:
@@ -282,6 +283,10 @@ async def record_keys(keys: Sequence[KeptKey], *, kind: str, by: str, recorder: 
         row = KeyringRow(it.purpose, it.version, it.wrapped, it.proof, at, at if it.wrapped is None else None)
         acts.append(Act(kind, at, f"person:{by}", name, encode(said), sources.salt(), (row,)))
     await recorder.record(Submission(tuple(acts), lambda _: b""))
+
+
+def _counted(found: Standing) -> dict[str, Any]:
+    return {"decisions": found.decisions, "keys": found.keys}
 
 
 def _of_hold(row: HoldRow) -> dict[str, Any]:

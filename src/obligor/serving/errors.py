@@ -49,7 +49,7 @@ ANSWERS: Mapping[Kind, Answer] = {
     "too_large": Answer(413, "INVALID_ARGUMENT", "The request is too large"),
     "broken": Answer(503, "UNAVAILABLE", "The service cannot answer"),
     "erased": Answer(410, "FAILED_PRECONDITION", "Its personal data were erased"),
-    "gate": Answer(503, "UNAVAILABLE", "The service cannot answer"),
+    "gate": Answer(409, "FAILED_PRECONDITION", "A rule, or a hold, stands against it"),
     "unavailable": Answer(503, "UNAVAILABLE", "The service cannot answer"),
 }
 
@@ -74,7 +74,7 @@ def problem_of(error: ObligorError) -> dict[str, Any]:
     if isinstance(error, UnavailableError) and not error.told:
         problem["detail"] = _LATER
         _tell_the_log(error)
-    elif error.kind not in ("broken", "gate"):
+    elif error.kind != "broken":
         problem["detail"] = error.message
     if isinstance(error, ApplicationError) and error.problems:
         problem["errors"] = [{"field": pointer(it), "message": it.message} for it in error.problems]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from obligor.core.errors import ClashError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
@@ -127,6 +127,19 @@ def order_to_rotate(key_id: str, *, lasts: timedelta, overlap: timedelta, becaus
     """Say that another key is to take the place of one, which takes two people."""
     said = {"key_id": key_id, "days": lasts / timedelta(days=1), "overlap_hours": overlap / timedelta(hours=1)}
     return Order("key.rotated", said, because)
+
+
+def plain_key(key: ApiKey | ApiKeyRow) -> dict[str, Any]:
+    """Give what may be shown of a key."""
+    return {
+        "key_id": key.key_id,
+        "client": key.client_id,
+        "name": key.name,
+        "scopes": sorted(key.scopes),
+        "created_at": time_text(key.created_at),
+        "expires_at": time_text(key.expires_at),
+        "revoked_at": None if key.revoked_at is None else time_text(key.revoked_at),
+    }
 
 
 def row_of(key: ApiKey) -> ApiKeyRow:

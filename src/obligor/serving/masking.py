@@ -47,8 +47,9 @@ _FIELDS: Final[Mapping[Tells, str]] = {
         entry_sha256 fresh in_force list_sha256 loaded_at may needs_second not_comparable opened opened_at past programmes
         published roles rules_sha256 screened seen_at signs_in source strength until users why
         act agreed_by proposal_id proposals replaced_by said withdrawn_because
+        account_closed client overlap_hours replaces
     """,
-    "name": "application_id",
+    "name": "application_id person_id",
     "bin": "bin from_bin to_bin",
     "said": "input corrections values",
     "words": "statement factors",
@@ -56,7 +57,7 @@ _FIELDS: Final[Mapping[Tells, str]] = {
         sealed subject key payload_sha256 input_sha256 idempotency_key response record salt body leaf payload wrapped proof
         commitment evidence_hash subject_hash
     """,
-    "secret": "access_token password secret previous_secret secret_sha256 url",
+    "secret": "access_token api_key password secret previous_secret secret_sha256 url",
 }
 FIELDS: Final[Mapping[str, Tells]] = {name: tells for tells, names in _FIELDS.items() for name in names.split()}
 """What each field tells."""

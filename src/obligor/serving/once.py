@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
-from obligor.core.errors import ApplicationError, KeyReusedError, Problem, TooLargeError
+from obligor.core.errors import (
+    ApplicationError,
+    ClashError,
+    ForbiddenError,
+    KeyReusedError,
+    Problem,
+    TooLargeError,
+)
 from obligor.core.strict_json import read_strict_json
+from obligor.security.permissions import allow
 from obligor.serving.acts import Recorded, Request
 from obligor.serving.answers import with_receipt
 from obligor.serving.card_data import refuse_card_data
@@ -17,11 +25,12 @@ from obligor.serving.encoding import encode, encode_in_order
 from obligor.serving.idempotency import check_key
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from obligor.serving.acts import Caller, Recorder, Submission
 
 Said = TypeVar("Said", bound=msgspec.Struct)
+_FOUND = 200
 _CREATED = 201
 
 
@@ -49,6 +58,20 @@ class ForRequest:
         return self.recorded
 
 
+def person_with(caller: Caller, permission: str) -> str:
+    """Name the person who acts: what people do, no key and no system does.
+
+    Raises
+    ------
+    ForbiddenError
+        Where the caller has not the permission, or is nobody in person.
+    """
+    allow(caller, permission)
+    if caller.kind != "person":
+        raise ForbiddenError("this is for a person, who signs in")
+    return caller.subject
+
+
 def request_of(caller: Caller, *, route: str, key: str, said: object) -> Request:
     """Bind an idempotency key to what a caller asks.
 
@@ -71,10 +94,14 @@ async def once(
 ) -> Recorded:
     """Do what a request asks, by the recorder that ``act`` is given; a request that was answered is answered again.
 
+    Where ``act`` finds that all was done before, it records nothing, and what it gives is the answer, which is kept nowhere.
+
     Raises
     ------
     KeyReusedError
         Where the key was used for another request.
+    ClashError
+        Where ``act`` neither recorded nor gave anything.
     """
     if (known := await answers.answer(request)) is not None:
         payload, recorded = known
@@ -82,10 +109,17 @@ async def once(
             raise KeyReusedError("the idempotency key was used for another request")
         return msgspec.structs.replace(recorded, replayed=True)
     recorder_of_request = ForRequest(recorder, request, told)
-    await act(recorder_of_request)
-    if recorder_of_request.recorded is None:
-        raise AssertionError
-    return recorder_of_request.recorded
+    given = await act(recorder_of_request)
+    if recorder_of_request.recorded is not None:
+        return recorder_of_request.recorded
+    if not isinstance(given, dict):
+        raise ClashError("there is nothing left to do; nothing was recorded")
+    return Recorded(encode_in_order(given), _FOUND, replayed=False, leaf_index=-1)
+
+
+def shown_beside(recorded: Recorded, values: Mapping[str, Any]) -> Recorded:
+    """Add to an answer what is shown with it, and is in none that is kept."""
+    return msgspec.structs.replace(recorded, response=b"%b,%b" % (recorded.response[:-1], encode_in_order(values)[1:]))
 
 
 def read_said(body: bytes, shape: type[Said], *, most: int) -> Said:

@@ -17,18 +17,18 @@ from obligor.core.errors import ApplicationError, Problem, TooLargeError
 from obligor.core.leaves import time_text
 from obligor.core.strict_json import read_strict_json
 from obligor.security.permissions import allow
-from obligor.serving.acts import Act, ProposalRow, Recorded, Submission
+from obligor.serving.acts import Act, ProposalRow, Submission
 from obligor.serving.card_data import refuse_card_data
-from obligor.serving.encoding import encode, encode_in_order
+from obligor.serving.encoding import encode
 from obligor.serving.idempotency import check_key, request_of
-from obligor.serving.once import once
+from obligor.serving.once import once, shown_beside
 from obligor.serving.proposals import ACCEPTED, Order, plain_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
-    from obligor.serving.acts import Caller, Recorder, StoredDecision
+    from obligor.serving.acts import Caller, Recorded, Recorder, StoredDecision
     from obligor.serving.masking import View
     from obligor.serving.once import Answers
     from obligor.serving.proposals import Proposals
@@ -108,9 +108,7 @@ class RevealService:
         recorded = await once(self._answers, self._recorder, request, ordered, told=_told)
         if recorded.status == ACCEPTED:
             return recorded
-        values = encode_in_order({name: record["input"][name] for name in wanted.fields})
-        shown = b'%b,"values":%b}' % (recorded.response[:-1], values)
-        return Recorded(shown, recorded.status, recorded.replayed, recorded.leaf_index)
+        return shown_beside(recorded, {"values": {name: record["input"][name] for name in wanted.fields}})
 
     async def _record(self, recorder: Recorder, *, asked: Mapping[str, Any], client_id: str, by: str) -> None:
         at = self._sources.now()

@@ -21,16 +21,22 @@ from tests.stores import new_store, of_database
 from obligor.adapters.anchors.file import FileAnchor
 from obligor.adapters.store.examining import PostgresExamination, open_examination
 from obligor.adapters.store.migrating import NEWEST
+from obligor.adapters.store.people import PostgresPeople
+from obligor.adapters.store.pool import Pool
+from obligor.adapters.store.proposals import PostgresProposals
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.checkpoints import Checkpoint
 from obligor.governance.audit import doctor
 from obligor.governance.audit.doctor import Reached, Surroundings, examine
+from obligor.security.permissions import permissions
 from obligor.security.signing import Verifier
-from obligor.serving.acts import Act, DecisionRow, Request, Submission
+from obligor.serving.acts import Act, DecisionRow, ProposalRow, Request, Submission
 from obligor.serving.encoding import encode
 from obligor.serving.events import EVENT_TYPES
+from obligor.serving.proposals import Order, Proposals
 from obligor.serving.releases import PURPOSE, open_release
 from obligor.serving.replays import Replays
+from obligor.serving.sources import Sources, live_sources
 from obligor.serving.webhooks import Webhooks
 from obligor.telemetry import Silence
 
@@ -39,6 +45,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from obligor.governance.audit.examination import Check, Examination
+    from obligor.serving.acts import Recorder
 
 NOT_ASKED = {"I5", "I6", "I8"}
 """What is not applicable where no canaries are given."""
@@ -79,6 +86,7 @@ def _around(opened: PostgresExamination, folder: Path, **changes: Any) -> Surrou
         replay=lambda record: [it.field for it in replays.again(record)[1]],
         release=release,
         key=lambda: KEY.name,
+        conflict=permissions().conflict,
         newest=NEWEST,
         now=NOON + timedelta(hours=1),
         strict=True,
@@ -375,19 +383,98 @@ def test_a_proposal_that_who_made_it_agreed_to_is_told(store: str, tmp_path: Pat
     assert (told.verdict, told.counts) == (verdict, {"proposals agreed to": 1})
 
 
+@pytest.mark.parametrize(
+    ("days", "then", "verdict"),
+    [
+        (2.9, "", "ok"),
+        (3.1, "", "look"),
+        (29, "", "look"),
+        (31, "", "ok"),
+        (4, "act.done", "ok"),
+        (4, "act.withdrawn", "ok"),
+        (4, "act.proposed", "look"),
+    ],
+)
+def test_what_two_agreed_to_and_nobody_did_is_told(
+    store: str, tmp_path: Path, days: float, then: str, verdict: str
+) -> None:
+    said: dict[str, object] = {"user_id": "0197", "kind": "erased", "proposed_by": "ada", "by": "grace"}
+    later = () if not then else ((then, said | {"user_id": "0198" if then == "act.proposed" else "0197"}),)
+    _acted(store, ("act.proposed", said), ("act.agreed", said), *later)
+    told = _check(_examined(store, tmp_path, now=NOON + timedelta(days=days)), "proposals")
+    assert told.verdict == verdict
+    assert told.verdict == "ok" or ("proposal 0197: erased" in told.why and "ada neither did it" in told.why)
+
+
+HELD = ({"user_id": "eve", "role": "admin"}, {"user_id": "eve", "role": "auditor"}, {"user_id": "bob", "role": "admin"})
+
+
+@pytest.mark.parametrize(
+    ("then", "verdict"),
+    [
+        ((), "look"),
+        ((("role.revoked", HELD[1]),), "ok"),
+        ((("role.revoked", HELD[2]),), "look"),
+        ((("user.disabled", {"user_id": "eve"}),), "ok"),
+        ((("role.revoked", HELD[1]), ("role.granted", HELD[1])), "look"),
+    ],
+)
+def test_who_holds_roles_that_do_not_go_together_is_told(
+    store: str, tmp_path: Path, then: tuple[tuple[str, dict[str, object]], ...], verdict: str
+) -> None:
+    by = {"by": "root", "proposed_by": "grace"}
+    acts = [*(("role.granted", dict(it)) for it in HELD), *then]
+    _acted(store, *((kind, said | by) for kind, said in acts))
+    told = _check(_examined(store, tmp_path), "roles")
+    assert (told.verdict, "eve holds admin and auditor" in told.why) == (verdict, verdict == "look")
+    assert "bob" not in told.why
+
+
+def test_what_somebody_should_look_at_counts_where_the_examination_is_strict(
+    sound: tuple[str, Path], store: str
+) -> None:
+    async def agreed() -> None:
+        pool = Pool(store)
+        async with PostgresRecorder(store) as recorder:
+            sources = Sources(lambda: NOON + timedelta(hours=1), live_sources().random)
+            proposals = Proposals(PostgresProposals(pool), PostgresPeople(pool), recorder, sources)
+
+            async def erase(recorder: Recorder) -> None:
+                await recorder.record(Submission((), lambda _: b""))
+
+            async def grace(_permission: str) -> str:
+                return "grace"
+
+            row = await proposals.together(Order("erased", {"subject": "ab12"}), erase, by="ada")
+            assert isinstance(row, ProposalRow)
+            await proposals.agree(row.proposal_id, naming=grace)
+        await pool.close()
+
+    asyncio.run(agreed())
+    late = NOON + timedelta(days=4, hours=2)
+    lines = {strict: _examined(store, sound[1], strict=strict, now=late).lines() for strict in (True, False)}
+    assert {strict: it[-1] for strict, it in lines.items()} == {True: "NOT SOUND: proposals", False: "sound"}
+    assert sum(it.startswith("LOOK    proposals") for it in lines[False]) == 1
+
+
 def _granted(
     store: str, folder: Path, grants: tuple[dict[str, object], ...], *, kind: str = "role.granted"
 ) -> Examination:
     """Examine a store whose log says that these roles were granted, or that something else was agreed to."""
+    _acted(store, *((kind, it) for it in grants))
+    return _examined(store, folder)
+
+
+def _acted(store: str, *acts: tuple[str, dict[str, object]]) -> None:
+    """Record acts of people, each on the user or the proposal that it names."""
 
     async def run() -> None:
         async with PostgresRecorder(store) as recorder:
-            for said in grants:
+            for kind, said in acts:
                 act = Act(kind, NOON, f"person:{said['by']}", str(said["user_id"]), encode(said), bytes(16))
                 await recorder.record(Submission((act,), lambda _: b""))
 
     asyncio.run(run())
-    return _examined(store, folder)
 
 
 def test_a_decision_that_the_log_gives_to_another_client_is_told(store: str, tmp_path: Path) -> None:

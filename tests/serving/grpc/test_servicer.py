@@ -295,7 +295,7 @@ def test_every_error_is_told_with_its_code_its_reason_and_when_to_come_back(erro
         again = error.kind in ("conflict", "limited", "unavailable", "broken")
         assert ("RetryInfo" in told) == again
         assert not again or told["RetryInfo"].retry_delay.seconds >= 1
-        assert ("what it says" in status.message) == (error.kind not in ("broken", "gate", "unavailable"))
+        assert ("what it says" in status.message) == (error.kind not in ("broken", "unavailable"))
 
     played(lender, play)
 

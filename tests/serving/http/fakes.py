@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from msgspec import structs
 from tests.core.test_scorer import CARD
+from tests.keyrings import a_keyring
 from tests.lending import KEY
 
 from obligor.core.clauses import Economics
@@ -24,6 +25,7 @@ from obligor.core.errors import (
 from obligor.core.policy import Evidence, Policy, Threshold
 from obligor.core.profile import EVERYTHING_OFF
 from obligor.serving.acts import (
+    ApiKeyRow,
     Caller,
     DecisionRow,
     OutboxRow,
@@ -42,10 +44,13 @@ from obligor.serving.acts import (
 from obligor.serving.administering import Administration
 from obligor.serving.clearing import AlertDesk, StoredAlert
 from obligor.serving.deciding import DecisionService
+from obligor.serving.erasing import Office
 from obligor.serving.gates import NO_GATES
 from obligor.serving.http import Door, Seats, make_app
+from obligor.serving.keys import KeyDesk
 from obligor.serving.meter import NoMeter
 from obligor.serving.people import Person
+from obligor.serving.privacy import PrivacyDesk
 from obligor.serving.probing import Probing
 from obligor.serving.profiles import Changing
 from obligor.serving.proposals import Proposals
@@ -53,14 +58,15 @@ from obligor.serving.register import Register
 from obligor.serving.releases import Releases, compile_release
 from obligor.serving.revealing import RevealService
 from obligor.serving.reviewing import ReviewService, StoredReview
+from obligor.serving.sealed import Sealer
 from obligor.serving.sources import live_sources
 from obligor.settings import ProbingSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from uuid import UUID
 
-    from obligor.serving.acts import Act, Row, Search, Submission
+    from obligor.serving.acts import Act, Recorder, Row, Search, StoredSubjectKey, Submission
     from obligor.serving.events import Listeners
     from obligor.serving.gates import Gate
     from obligor.serving.releases import Release
@@ -134,6 +140,9 @@ class MemoryStore:
     steps: list[ProfileChangeRow] = field(default_factory=list)
     proposed: list[ProposalRow] = field(default_factory=list)
     artefacts: dict[str, bytes] = field(default_factory=dict)
+    api_keys: dict[str, ApiKeyRow] = field(default_factory=dict)
+    subjects_known: set[bytes] = field(default_factory=set)
+    held: set[bytes] = field(default_factory=set)
     in_force: StoredRelease | None = None
     down: bool = False
     hold: asyncio.Event | None = None
@@ -236,6 +245,25 @@ class MemoryStore:
 
     async def ever(self, role: str) -> int:
         return 2
+
+    async def api_key(self, key_id: str) -> ApiKeyRow | None:
+        return self.api_keys.get(key_id)
+
+    async def standing(self, subject: bytes) -> dict[str, Any]:
+        standing = {"decisions": int(subject in self.subjects_known), "latest": None, "keys": 1, "erased_at": None}
+        return standing | {"held_because": "case 6" if subject in self.held else None, "held_since": None}
+
+    async def subjects(self, tag: str) -> tuple[bytes, ...]:
+        return ()
+
+    async def decisions(self, subject: bytes) -> tuple[StoredDecision, ...]:
+        return ()
+
+    async def reviews(self, subject: bytes) -> tuple[bytes, ...]:
+        return ()
+
+    async def subject_keys(self, key_ids: Sequence[bytes]) -> dict[bytes, StoredSubjectKey]:
+        return {}
 
     async def steps_of(self, proposal_id: str) -> tuple[ProposalRow, ...]:
         return tuple(it for it in self.proposed if it.proposal_id == proposal_id)
@@ -397,7 +425,14 @@ def house(
     proposals = Proposals(store, store, store, sources)
     changing = Changing(store, store, store, KEY, sources)
     administration = Administration(*(store, store, store, store, sources), changing, proposals)
+
+    def office(by: str, recorder: Recorder) -> Office:
+        return Office(store, recorder, sources, by, retain_days=0)
+
+    sealer = Sealer(a_keyring(), store, sources)
     beside = {
+        "privacy": PrivacyDesk(office, store, sealer, store, proposals, KEY),
+        "keys": KeyDesk(store, store, proposals),
         "reviews": reviews,
         "reveals": RevealService(register=register, answers=store, proposals=proposals),
         "alerts": AlertDesk(Alerts(), store, store, sources),

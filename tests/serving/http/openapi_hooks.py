@@ -2,7 +2,8 @@
 
 A key of its own for every request that is meant to be taken (one that was used for another body is refused), the day of a
 report, the rows of one applicant alone, that a request for a review says something and corrects what there is, that a password
-is not one character again and again, that a reason is a line, and that minus zero is no number here.
+is not one character again and again, that a reason and a name are lines, that days and hours are whole numbers without a
+fraction, and that minus zero is no number here.
 """
 
 from __future__ import annotations
@@ -27,18 +28,25 @@ def before_call(_context: Any, case: Any, _named: Any) -> None:
 def _said(body: Any) -> Any:
     if isinstance(body, dict):
         said = {name: _said(it) for name, it in body.items()}
-        for row in (row for it in said.values() if isinstance(it, list) for row in it if isinstance(row, dict)):
-            for name in said:
-                row.pop(name, None)
-        if {"statement", "corrections"} & said.keys() or not said:
-            said = {"statement": str(said.get("statement", "")).strip() or "a view", "corrections": {}}
-        if isinstance(said.get("password"), str):
-            said["password"] = f"{said['password'][:200]} of a quiet harbour"
-        if isinstance(said.get("because"), str):
-            said["because"] = "a reason"
-        if "observed_on" in said:
-            said["observed_on"] = datetime.now(UTC).date().isoformat()
-        return said
+        return _fitting(said)
     if isinstance(body, list):
         return [_said(it) for it in body]
     return 0.0 if isinstance(body, float) and body == 0 else body
+
+
+def _fitting(said: dict[str, Any]) -> dict[str, Any]:
+    for row in (row for it in said.values() if isinstance(it, list) for row in it if isinstance(row, dict)):
+        for name in said:
+            row.pop(name, None)
+    if {"statement", "corrections"} & said.keys() or not said:
+        said = {"statement": str(said.get("statement", "")).strip() or "a view", "corrections": {}}
+    if isinstance(said.get("password"), str):
+        said["password"] = f"{said['password'][:200]} of a quiet harbour"
+    for line in ("because", "name"):
+        if isinstance(said.get(line), str):
+            said[line] = "a line"
+    for whole in {"days", "overlap_hours"} & said.keys():
+        said[whole] = int(said[whole])
+    if "observed_on" in said:
+        said["observed_on"] = datetime.now(UTC).date().isoformat()
+    return said

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 ROLES = {"root": "admin", "grace": "admin", "carl": "compliance", "cora": "compliance", "olga": "senior_officer"}
-ROLES |= {"Ada": "senior_officer", "vera": "auditor"}
+ROLES |= {"Ada": "senior_officer", "vera": "auditor", "otto": "operator"}
+ROLES |= {"pia": "privacy_officer", "paul": "privacy_officer"}
 PASSWORD = "a long and quiet harbour"  # noqa: S105  of nobody
 STRICTER = EVERYTHING_OFF.model_dump(mode="json", by_alias=True) | {
     "name": "stricter",

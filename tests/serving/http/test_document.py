@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
 from tempfile import TemporaryDirectory
@@ -174,9 +175,41 @@ def test_the_reference_names_every_type_of_problem_with_its_status() -> None:
     assert rows == wanted
 
 
+@dataclass(frozen=True)
+class Running:
+    """A service that runs, its first API key, and what it is called with."""
+
+    address: str
+    key: str
+    environment: dict[str, str]
+
+    def by(self, user: str, *command: str) -> None:
+        """Have somebody give a command at the machine itself."""
+        subprocess.run(
+            [str(Path(sys.executable).parent / "obligor"), *command],
+            env=self.environment | {"OBLIGOR_AUTHOR": user},
+            input=f"{PASSWORD}\n",
+            text=True,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
+    def administrator(self, *users: str) -> None:
+        """Let in the first administrators there are."""
+        for user in users:
+            self.by("ada", "users", "add", user)
+            self.by("ada", "roles", "grant", user, "admin")
+
+    def token(self, user: str) -> str:
+        """Sign somebody in."""
+        signed = httpx.post(f"{self.address}/v1/tokens", json={"user": user, "password": PASSWORD})
+        assert signed.status_code == 200
+        return str(signed.json()["access_token"])
+
+
 @pytest.fixture
-def running_service(tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """The address and the first API key of ``obligor serve`` on a store of its own."""
+def running_service(tmp_path: Path) -> Iterator[Running]:
+    """``obligor serve`` on a store of its own."""
     with socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -194,47 +227,52 @@ def running_service(tmp_path: Path) -> Iterator[tuple[str, str]]:
                 while "REST" not in (text := (tmp_path / "said").read_text()):
                     assert it.poll() is None, text
                     time.sleep(0.1)
-                for command in (("users", "add", "ada"), ("roles", "grant", "ada", "admin")):
-                    subprocess.run(
-                        [str(Path(sys.executable).parent / "obligor"), *command],
-                        env=environment | {"OBLIGOR_AUTHOR": "ada"},
-                        input=f"{PASSWORD}\n",
-                        text=True,
-                        check=True,
-                        stdout=subprocess.DEVNULL,
-                    )
-                yield f"http://127.0.0.1:{port}", re.findall(r"obl_\w+", text)[0]
+                yield Running(f"http://127.0.0.1:{port}", re.findall(r"obl_\w+", text)[0], environment)
             finally:
                 it.terminate()
 
 
-def test_the_running_service_keeps_to_its_document(tmp_path: Path, running_service: tuple[str, str]) -> None:
+def test_the_running_service_keeps_to_its_document(tmp_path: Path, running_service: Running) -> None:
     """Schemathesis with all its checks: no 5xx, no answer that is not told, nobody let in without a key; links followed."""
-    address, key = running_service
-    done = explored(tmp_path, address, key, "--phases", "examples,coverage,fuzzing,stateful")
+    done = explored(tmp_path, running_service, running_service.key, "--phases", "examples,coverage,fuzzing,stateful")
     assert done.returncode == 0, done.stdout[-5000:]
-    assert "Tested: 42" in done.stdout
+    assert "Tested: 49" in done.stdout
 
 
 def test_the_running_service_keeps_to_its_document_for_an_administrator(
-    tmp_path: Path, running_service: tuple[str, str]
+    tmp_path: Path, running_service: Running
 ) -> None:
     """The same for the routes that no key opens; who is disabled or loses a role on the way is let in no more."""
-    address, _ = running_service
-    signed = httpx.post(f"{address}/v1/tokens", json={"user": "ada", "password": PASSWORD})
-    assert signed.status_code == 200
-    token = signed.json()["access_token"]
+    running_service.administrator("ada")
     done = explored(
-        *(tmp_path, address, token, "--include-path-regex", "^/v1/(users|roles|access|proposals)"),
+        *(tmp_path, running_service, running_service.token("ada")),
+        *("--include-path-regex", "^/v1/(users|roles|access|proposals|keys)"),
         *("--phases", "examples,coverage,fuzzing"),
     )
     assert done.returncode == 0, done.stdout[-5000:]
-    assert "Tested: 9" in done.stdout
+    assert "Tested: 12" in done.stdout
 
 
-def explored(folder: Path, address: str, shown: str, *more: str) -> subprocess.CompletedProcess[str]:
+def test_the_running_service_keeps_to_its_document_for_a_privacy_officer(
+    tmp_path: Path, running_service: Running
+) -> None:
+    running_service.administrator("ada")
+    running_service.by("ada", "users", "add", "pia")
+    running_service.administrator("eve")
+    for admin in ("ada", "eve"):
+        running_service.by(admin, "roles", "grant", "pia", "privacy_officer")
+    done = explored(
+        *(tmp_path, running_service, running_service.token("pia")),
+        *("--include-path-regex", "^/v1/(privacy|proposals)"),
+        *("--phases", "examples,coverage,fuzzing"),
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert "Tested: 7" in done.stdout
+
+
+def explored(folder: Path, service: Running, shown: str, *more: str) -> subprocess.CompletedProcess[str]:
     command = [
-        *(str(Path(sys.executable).parent / "schemathesis"), "run", f"{address}/openapi.json"),
+        *(str(Path(sys.executable).parent / "schemathesis"), "run", f"{service.address}/openapi.json"),
         *("--header", f"Authorization: Bearer {shown}", "--checks", "all", "--max-examples", "5", "--seed", "1"),
         *("--no-color", *more),
     ]

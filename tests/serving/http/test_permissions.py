@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -13,14 +14,16 @@ import pytest
 from fastapi.routing import APIRoute
 from tests.serving.http.fakes import BODY, house, posting
 from tests.serving.http.serving import run
+from tests.stores import NOW as NOON
 
 from obligor.core.errors import UnauthenticatedError
 from obligor.core.profile import EVERYTHING_OFF
 from obligor.security.permissions import OPEN, may, permissions
-from obligor.serving.acts import Caller, ProposalRow, ReviewRow, UserRow
+from obligor.serving.acts import ApiKeyRow, Caller, ProposalRow, ReviewRow, UserRow
 from obligor.serving.grpc.decisions_pb2 import DESCRIPTOR
 from obligor.serving.http.app import _ROUTERS
 from obligor.serving.http.hot import NAME
+from obligor.serving.personal import PERSON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +35,10 @@ if TYPE_CHECKING:
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 ROUTES = [it for router in _ROUTERS for it in router.routes if isinstance(it, APIRoute)]
 SOMEBODYS = "somebody"
-BY_TWO = {"POST /v1/users", "POST /v1/decisions/{decision_id}/reveals"}
+BY_TWO = {
+    *("POST /v1/users", "POST /v1/decisions/{decision_id}/reveals", "POST /v1/keys", "POST /v1/keys/rotate"),
+    *("POST /v1/privacy/erasures", "POST /v1/privacy/holds", "POST /v1/privacy/holds/release"),
+}
 """What is only proposed the first time."""
 STRICTER = EVERYTHING_OFF.model_dump(mode="json", by_alias=True) | {
     "name": "stricter",
@@ -98,6 +104,10 @@ def test_every_route_asks_for_the_permission_of_the_table(route: APIRoute) -> No
             assert list(asked(route.dependant)) == ([] if wanted == OPEN else [wanted])
 
 
+def key_id_of(name: str) -> str:
+    return sha256(name.encode()).hexdigest()[:12]
+
+
 async def ask(client: httpx.AsyncClient, name: str, who: str, decision_id: str) -> httpx.Response:
     method, path = name.split()
     body = {
@@ -115,6 +125,13 @@ async def ask(client: httpx.AsyncClient, name: str, who: str, decision_id: str) 
         "/v1/users/disable": b'{"user": "old-%b"}' % decision_id.encode(),
         "/v1/roles/grant": b'{"user": "%b", "role": "auditor"}' % decision_id.encode(),
         "/v1/roles/revoke": b'{"user": "%b", "role": "auditor"}' % decision_id.encode(),
+        "/v1/privacy/erasures": b'{"person_id": "%b"}' % decision_id.encode(),
+        "/v1/privacy/holds": b'{"person_id": "%b", "because": "case 7"}' % decision_id.encode(),
+        "/v1/privacy/holds/release": b'{"person_id": "held-%b"}' % decision_id.encode(),
+        "/v1/privacy/exports": b'{"person_id": "%b"}' % decision_id.encode(),
+        "/v1/keys": b'{"client": "client-%b"}' % decision_id.encode(),
+        "/v1/keys/rotate": b'{"key_id": "%b"}' % key_id_of(decision_id).encode(),
+        "/v1/keys/revoke": b'{"key_id": "%b"}' % key_id_of(f"old-{decision_id}").encode(),
         "/v1/profile/changes": json.dumps({"profile": STRICTER, "because": "The regulator asks"}).encode(),
     }.get(path, BODY)
     query = "?from=1&to=2" if path.endswith("consistency") else ""
@@ -128,9 +145,17 @@ async def ask(client: httpx.AsyncClient, name: str, who: str, decision_id: str) 
 
 
 async def prepare(of: House, id_: str, *, owner: str) -> None:
-    """Give an id not to a decision alone, but also to a review of it, to a user without a role, and to a proposal."""
+    """Give an id not to a decision alone, but also to a review of it, to users without a role, to people who are known and
+    held, to keys, and to a proposal."""
     for user in (id_, f"old-{id_}"):
         of.store.users[user] = UserRow(user, "", LATER, None)
+        of.store.api_keys[key_id_of(user)] = ApiKeyRow(
+            key_id_of(user), "bank", "", ("decide",), bytes(32), NOON, LATER, None
+        )
+    ring = of.door.privacy.sealer.keyring
+    held = ring.subject(PERSON, f"held-{id_}")
+    of.store.subjects_known |= {ring.subject(PERSON, id_), held}
+    of.store.held.add(held)
     row = ReviewRow(UUID(id_), of.store.kept[2].decision_id, owner, LATER, LATER, "")
     of.store.asked.append((row, b'{"statement": "A view", "corrections": {}}'))
     said = ("key.rotated", "{}", "it leaked", "another person", LATER, LATER, "another person")

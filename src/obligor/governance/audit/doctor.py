@@ -4,7 +4,8 @@ Eight invariants are numbered: I1 one decision for a client and key; I2 one leaf
 where its client has an endpoint, and it can be made again; I3 nobody approved against an enforced gate; I4 the audit log
 verifies and is anchored; I5 no one approves their own; I6 no personal data outside the records; I7 nothing of one client with
 another; I8 nothing told outside that was not decided. Beside them stands what they rest on: the shape of the tables, their
-guards, artefacts, the release in force, durability, the signing key and clocks.
+guards, artefacts, the release in force, durability, the signing key and clocks. What breaks nothing and somebody should look at
+all the same, such as roles that do not go together, is told apart, and counts where the examination is strict.
 
 The whole log is verified (``verifying``), and each decision is read once more. Every decision is made again where the
 examination is strict, and otherwise a sample that is spread evenly over the log.
@@ -23,8 +24,8 @@ from obligor.core.strict_json import read_strict_json
 from obligor.governance.audit.anchored import AnchoredNote
 from obligor.governance.audit.examination import Check, Examination, Faults, judged
 from obligor.governance.audit.findings import Kind
+from obligor.governance.audit.people import Persons
 from obligor.governance.audit.projections import AtLeaves
-from obligor.governance.audit.restores import ACKNOWLEDGED, are_one_person
 from obligor.governance.audit.source import LogSource
 from obligor.governance.audit.told import Told
 from obligor.governance.audit.verifying import verify_log
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from obligor.core.leaves import Leaf
     from obligor.governance.audit.findings import Finding
     from obligor.governance.audit.findings import Verdict as LogVerdict
+    from obligor.governance.audit.people import Conflict
     from obligor.governance.audit.source import Signatures, StoredLeaf
     from obligor.governance.audit.told import StoredEvent
     from obligor.telemetry import Progress
@@ -45,8 +47,6 @@ SEALED_NOWHERE_YET: Final = frozenset({("record", "body")})
 """Where an applicant's data stand: in the records of decisions, and nowhere else; there, what has a privacy class is sealed."""
 _TOLERATED: Final = timedelta(minutes=1)
 _EVERY: Final = 1000
-_FOUNDERS: Final = 2
-"""How many administrators one person makes: themselves, and whoever agrees with them from then on."""
 _REQUESTS: Final = frozenset({Kind.REQUEST_MISSING, Kind.REQUEST_CHANGED})
 _WHOLENESS: Final = frozenset(
     {
@@ -121,11 +121,14 @@ class Surroundings:
     """Opens the release in force and says which it is; empty where there is none. ObligorError: it cannot be trusted."""
     key: Callable[[], str] | None
     """Looks at the signing key and names it; None: the store lies apart from it. ObligorError: others may reach it."""
+    conflict: Conflict
+    """Gives two roles of those that somebody holds which nobody holds together, where there are such."""
     newest: str
     """The revision of the tables that this code was written for."""
     now: datetime
     canaries: tuple[str, ...] = ()
     strict: bool = False
+    """Whether every decision is made again, and what somebody should look at counts as broken."""
     known: frozenset[int] = frozenset()
     """The leaves by which two people acknowledged that the log was set back, as far as is known here."""
 
@@ -155,7 +158,7 @@ def examine(store: Examined, around: Surroundings, *, progress: Progress) -> Exa
                 {"approved": walk.counts["approved"]},
             ),
             _anchored(log, around.anchors),
-            _by_two(walk),
+            walk.persons.by_two(),
             _canaries(store, around.canaries),
             _apart(store, walk),
             walk.told.check(store.stray_deliveries()),
@@ -166,7 +169,10 @@ def examine(store: Examined, around: Surroundings, *, progress: Progress) -> Exa
             _durable(store.settings()),
             _key(around),
             _clocks(walk, around.now),
-        )
+            walk.persons.done(around.now),
+            walk.persons.apart(around.conflict),
+        ),
+        strict=around.strict,
     )
 
 
@@ -180,10 +186,8 @@ class _Walk:
     counts: Counter[str] = field(default_factory=Counter)
     ungated: Faults = field(default_factory=Faults)
     foreign: Faults = field(default_factory=Faults)
-    alone: Faults = field(default_factory=Faults)
+    persons: Persons = field(default_factory=Persons)
     changed: Faults = field(default_factory=Faults)
-    founders: set[str] = field(default_factory=set)
-    """Who was made an administrator so far."""
     latest: datetime | None = None
     due: int = 0
 
@@ -192,19 +196,7 @@ class _Walk:
         self.latest = self.latest if leaf is None else leaf.at
         if leaf is None or said is None:
             return  # what cannot be read is found where the log is verified
-        if leaf.kind == "role.granted":
-            self._take_grant(leaf, said)
-            return
-        if leaf.kind == "act.agreed":
-            self.counts["agreed"] += 1
-            if are_one_person(str(said.get("by")), str(said.get("proposed_by"))):
-                self.alone.add(f"proposal {leaf.subject}: proposed and agreed to by one person")
-            return
-        if leaf.kind == ACKNOWLEDGED:
-            self.counts["restores"] += 1
-            if are_one_person(str(said.get("by")), str(said.get("proposed_by"))):
-                self.alone.add(f"restore {leaf.subject}: proposed and acknowledged by one person")
-            return
+        self.persons.take(leaf, said)
         self.told.take(stored.index, leaf, said)
         if leaf.kind not in ("decision", "outcome"):
             return
@@ -214,18 +206,6 @@ class _Walk:
             self.foreign.add(f"{where}: its leaf names another client than its record")
         if leaf.kind == "decision":
             self._take_decision(stored, leaf, said, where)
-
-    def _take_grant(self, leaf: Leaf, said: Mapping[str, Any]) -> None:
-        self.counts["granted"] += 1
-        before = len(self.founders)
-        founding = said.get("first_of_all") is True and said.get("role") == "admin" and before < _FOUNDERS
-        if said.get("role") == "admin":
-            self.founders.add(str(said.get("user_id")))
-        where = f"role {said.get('role')} of {leaf.subject}"
-        if said.get("by") == said.get("proposed_by") and not founding:
-            self.alone.add(f"{where}: proposed and granted by one person")
-        if said.get("user_id") in (said.get("by"), said.get("proposed_by")) and not (founding and not before):
-            self.alone.add(f"{where}: proposed or granted by themselves")
 
     def _take_decision(self, stored: StoredLeaf, leaf: Leaf, said: Mapping[str, Any], where: str) -> None:
         if said.get("outcome") == "approve":
@@ -320,19 +300,6 @@ def _canaries(store: Examined, canaries: Sequence[str]) -> Check:
     hits = [hit for hit in store.search(canaries) if (hit.table, hit.column) not in SEALED_NOWHERE_YET]
     faults = Faults(f"canary {it.canary} stands in {it.table}.{it.column}, in {it.rows:,} rows" for it in hits)
     return judged("I6", claim, faults, {"canaries": len(canaries)})
-
-
-def _by_two(walk: _Walk) -> Check:
-    claim = "nobody approves their own work"
-    counts = {
-        "roles granted": walk.counts["granted"],
-        "proposals agreed to": walk.counts["agreed"],
-        "losses acknowledged": walk.counts["restores"],
-    }
-    if not any(counts.values()):
-        return Check("I5", claim, "not applicable", "no role was granted")
-    note = "by the names that people gave themselves on the command line"
-    return judged("I5", claim, walk.alone, {what: count for what, count in counts.items() if count}, note=note)
 
 
 def _apart(store: Examined, walk: _Walk) -> Check:

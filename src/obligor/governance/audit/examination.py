@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-Verdict = Literal["ok", "broken", "not applicable"]
-_MARKS: Mapping[Verdict, str] = {"ok": "ok    ", "broken": "BROKEN", "not applicable": "n/a   "}
+Verdict = Literal["ok", "look", "broken", "not applicable"]
+"""``look``: nothing is broken, but somebody should look."""
+_MARKS: Mapping[Verdict, str] = {"ok": "ok    ", "look": "LOOK  ", "broken": "BROKEN", "not applicable": "n/a   "}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,13 @@ class Examination:
     """All checks of one moment of a store."""
 
     checks: tuple[Check, ...]
+    strict: bool = False
+    """Whether what somebody should look at counts as broken."""
 
     @property
     def sound(self) -> bool:
         """Whether nothing is broken."""
-        return all(check.verdict != "broken" for check in self.checks)
+        return not self._unsound()
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
@@ -60,8 +63,12 @@ class Examination:
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
-        broken = [check.name for check in self.checks if check.verdict == "broken"]
+        broken = self._unsound()
         return [*(check.line() for check in self.checks), f"NOT SOUND: {', '.join(broken)}" if broken else "sound"]
+
+    def _unsound(self) -> list[str]:
+        bad = ("broken", "look") if self.strict else ("broken",)
+        return [check.name for check in self.checks if check.verdict in bad]
 
 
 class Faults:
@@ -85,3 +92,8 @@ class Faults:
 def judged(name: str, claim: str, faults: Faults, counts: Mapping[str, int], *, note: str = "") -> Check:
     """Give a check that is broken where there are faults; ``note`` tells what one that is not broken does not cover."""
     return Check(name, claim, "broken" if faults.count else "ok", faults.told() or note, counts)
+
+
+def looked_at(name: str, claim: str, faults: Faults, counts: Mapping[str, int]) -> Check:
+    """Give a check of what breaks nothing, and which somebody should look at all the same."""
+    return Check(name, claim, "look" if faults.count else "ok", faults.told(), counts)

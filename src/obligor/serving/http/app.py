@@ -12,7 +12,18 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from obligor.core.errors import ApplicationError, NotFoundError, ObligorError, Problem
-from obligor.serving.http import administering, alerts, decisions, inspecting, operating, revealing, reviews, tokens
+from obligor.serving.http import (
+    administering,
+    alerts,
+    decisions,
+    inspecting,
+    keys,
+    operating,
+    privacy,
+    revealing,
+    reviews,
+    tokens,
+)
 from obligor.serving.http.document import Document
 from obligor.serving.http.guard import Guard
 from obligor.serving.http.problems import FAULT, MALFORMED, METHOD, HttpProblemError, answer_of
@@ -27,7 +38,7 @@ if TYPE_CHECKING:
 
 _ROUTERS = (
     *(decisions.router, revealing.router, reviews.router, alerts.router, inspecting.router, administering.router),
-    *(operating.router, tokens.router),
+    *(privacy.router, keys.router, operating.router, tokens.router),
 )
 _WANTED = {
     "application_id": "a text of at most 255 characters",

@@ -87,6 +87,10 @@ PROPOSED: Final[dict[int | str, dict[str, Any]]] = {
     }
 }
 """How a request is answered whose act takes two people."""
+BY_TWO: Final = (
+    "It takes two people: the first time it is proposed (202), and done by the same request (with another key) once another "
+    "person has agreed."
+)
 
 
 @router.post(

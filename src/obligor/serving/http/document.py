@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from obligor import __version__
 from obligor.core.errors import UnavailableError
 from obligor.serving.encoding import encode_in_order
-from obligor.serving.http import shapes
+from obligor.serving.http import order_shapes, shapes
 from obligor.serving.http.schema import application_schema
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ _BODIES = (
     *(shapes.Problem, shapes.Report, shapes.ReviewAsked, shapes.ReviewFound, shapes.Credentials),
     *(shapes.ClearanceAsked, shapes.RevealAsked),
     *(shapes.NewUser, shapes.NamedUser, shapes.NamedRole, shapes.Withdrawal, shapes.NewProfile),
+    *(order_shapes.PersonNamed, order_shapes.ErasureAsked, order_shapes.HoldAsked, order_shapes.ReleaseAsked),
+    *(order_shapes.NewApiKey, order_shapes.Rotation, order_shapes.NamedKey),
 )
 """The models that no route returns."""
 

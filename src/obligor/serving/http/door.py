@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from obligor.serving.clearing import AlertDesk
     from obligor.serving.deciding import DecisionService
     from obligor.serving.http.heads import Head
+    from obligor.serving.keys import KeyDesk
     from obligor.serving.meter import Meter
+    from obligor.serving.privacy import PrivacyDesk
     from obligor.serving.refusals import Refuses
     from obligor.serving.register import Register
     from obligor.serving.revealing import RevealService
@@ -94,6 +96,10 @@ class Door:
     """Looks after people, their roles and the compliance profile."""
     reveals: RevealService = field(kw_only=True)
     """Tells what applications say."""
+    privacy: PrivacyDesk = field(kw_only=True)
+    """Takes orders on people's data."""
+    keys: KeyDesk = field(kw_only=True)
+    """Takes orders on API keys."""
 
     async def caller(self, scope: Scope, head: Head) -> Caller:
         """Find the caller of a request."""

@@ -1,0 +1,119 @@
+"""What the log says of people: who approved their own work, what two agreed to and nobody did, which roles do not go together.
+
+The first is broken for good. The others are for somebody to look at: a person who asked to be erased waits, or a table of
+permissions was changed under people who had their roles already. They hold no rights that they should not: whoever holds roles
+that conflict may do nothing, and an agreement ends after seven days.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from obligor.governance.audit.examination import Check, Faults, judged, looked_at
+from obligor.governance.audit.restores import ACKNOWLEDGED, are_one_person
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import datetime
+
+    from obligor.core.leaves import Leaf
+
+    Conflict = Callable[[Iterable[str]], tuple[str, str] | None]
+
+UNDONE_AFTER: Final = timedelta(days=3)
+"""How long after another person agreed something should be done."""
+UNDONE_UNTIL: Final = timedelta(days=30)
+"""How long it is told of: by then it has expired weeks ago, and is proposed again or not wanted."""
+_FOUNDERS: Final = 2
+"""How many administrators one person makes: themselves, and whoever agrees with them from then on."""
+_COUNTED: Final = {
+    "role.granted": "roles granted",
+    "act.agreed": "proposals agreed to",
+    ACKNOWLEDGED: "losses acknowledged",
+}
+
+
+@dataclass(slots=True)
+class Persons:
+    """What was seen of people's acts, leaf by leaf."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    alone: Faults = field(default_factory=Faults)
+    founders: set[str] = field(default_factory=set)
+    """Who was made an administrator so far."""
+    agreed: dict[str, tuple[datetime, Mapping[str, Any]]] = field(default_factory=dict)
+    """When a proposal was agreed to that was neither done nor taken back, and what its step says."""
+    roles: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """What people hold who were not disabled."""
+
+    def take(self, leaf: Leaf, said: Mapping[str, Any]) -> None:
+        """Take an act; those that are none of a person's about another are passed over."""
+        if leaf.kind in _COUNTED:
+            self.counts[leaf.kind] += 1
+        match leaf.kind:
+            case "role.granted":
+                self._take_grant(leaf, said)
+                self.roles[str(said.get("user_id"))].add(str(said.get("role")))
+            case "role.revoked":
+                self.roles[str(said.get("user_id"))].discard(str(said.get("role")))
+            case "user.disabled":
+                self.roles.pop(str(said.get("user_id")), None)
+            case "act.agreed":
+                self._take_pair(said, f"proposal {leaf.subject}: proposed and agreed to by one person")
+                self.agreed[leaf.subject] = leaf.at, said
+            case "act.done" | "act.withdrawn":
+                self.agreed.pop(leaf.subject, None)
+            case _ if leaf.kind == ACKNOWLEDGED:
+                self._take_pair(said, f"restore {leaf.subject}: proposed and acknowledged by one person")
+
+    def _take_pair(self, said: Mapping[str, Any], fault: str) -> None:
+        if are_one_person(str(said.get("by")), str(said.get("proposed_by"))):
+            self.alone.add(fault)
+
+    def _take_grant(self, leaf: Leaf, said: Mapping[str, Any]) -> None:
+        before = len(self.founders)
+        founding = said.get("first_of_all") is True and said.get("role") == "admin" and before < _FOUNDERS
+        if said.get("role") == "admin":
+            self.founders.add(str(said.get("user_id")))
+        where = f"role {said.get('role')} of {leaf.subject}"
+        if said.get("by") == said.get("proposed_by") and not founding:
+            self.alone.add(f"{where}: proposed and granted by one person")
+        if said.get("user_id") in (said.get("by"), said.get("proposed_by")) and not (founding and not before):
+            self.alone.add(f"{where}: proposed or granted by themselves")
+
+    def by_two(self) -> Check:
+        """Judge that nobody approved their own work."""
+        claim = "nobody approves their own work"
+        if not self.counts:
+            return Check("I5", claim, "not applicable", "no role was granted")
+        counts = {what: self.counts[kind] for kind, what in _COUNTED.items() if self.counts[kind]}
+        note = "by the names that people gave themselves on the command line"
+        return judged("I5", claim, self.alone, counts, note=note)
+
+    def done(self, now: datetime) -> Check:
+        """Look for what two people agreed to and nobody did."""
+        waiting = {id_: it for id_, it in self.agreed.items() if now - it[0] < UNDONE_UNTIL}
+        late = (
+            f"proposal {id_}: {said.get('kind')} was agreed to {(now - at).days} days ago, and {said.get('proposed_by')} "
+            "neither did it nor took it back"
+            for id_, (at, said) in waiting.items()
+            if now - at > UNDONE_AFTER
+        )
+        return looked_at(
+            "proposals", "what two agreed to is done", Faults(late), {"agreed to, and not done": len(waiting)}
+        )
+
+    def apart(self, conflict: Conflict) -> Check:
+        """Look for people who hold roles that nobody holds together."""
+        holders = {user: held for user, held in self.roles.items() if held}
+        faults = Faults(_conflicts(holders, conflict))
+        return looked_at("roles", "nobody holds roles that do not go together", faults, {"with a role": len(holders)})
+
+
+def _conflicts(holders: Mapping[str, set[str]], conflict: Conflict) -> Iterator[str]:
+    for user, held in holders.items():
+        if pair := conflict(held):
+            yield f"{user} holds {pair[0]} and {pair[1]}, and may do nothing until one is revoked"

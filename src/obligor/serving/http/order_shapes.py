@@ -1,0 +1,179 @@
+"""What is ordered of people's data and of API keys, and how it is answered, as models: see ``shapes``."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from obligor.core.application import MOST_CHARACTERS
+from obligor.security.api_keys import (
+    KEY_ID,
+    MOST_DAYS,
+    MOST_OVERLAP_HOURS,
+    SCOPES,
+    USUAL_DAYS,
+    USUAL_OVERLAP_HOURS,
+    USUAL_SCOPES,
+)
+from obligor.serving.http.shapes import Instant, ReceiptTold, Sha256, Shape
+
+
+def _or_absent(schema: dict[str, Any]) -> None:
+    """Say of a field that it may be absent, without a value that it would have then."""
+    schema.pop("default")
+
+
+Identifier = Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS, json_schema_extra=_or_absent)]
+Because = Annotated[str, Field(max_length=500)]
+
+
+class PersonNamed(Shape):
+    """Whom it is about: a person, or whom an application is about; one of the two."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [it]} for it in ("person_id", "application_id")]}
+    )
+
+    person_id: Identifier = ""
+    """The identifier of the person, as the applications give it."""
+    application_id: Identifier = ""
+    """What the client calls one of their applications."""
+
+
+class ErasureAsked(PersonNamed):
+    """Somebody to erase."""
+
+    account_closed: Annotated[date, Field(json_schema_extra=_or_absent)] = date.min
+    """When their account was closed, where a rule keeps evidence of identity from then."""
+    because: Because = ""
+    """For the person who is asked to agree; name nobody."""
+
+
+class HoldAsked(PersonNamed):
+    """Somebody to hold."""
+
+    because: Annotated[str, Field(min_length=1, max_length=500)]
+    """Why, such as the number of a case; name nobody."""
+
+
+class ReleaseAsked(PersonNamed):
+    """Somebody to hold no longer."""
+
+    because: Because = ""
+    """For the person who is asked to agree; name nobody."""
+
+
+class Certificate(Shape):
+    """What the deployment signs of an erasure."""
+
+    schema_: Annotated[Literal["obligor/erasure/1"], Field(alias="schema")]
+    subject: Sha256
+    """Who was erased, by a keyed hash."""
+    erased_at: Instant
+    decisions: int
+    """How many there are on them."""
+    keys_destroyed: int
+    """0 where they were erased before."""
+    signature: str
+    key: str
+    """The key that it verifies by, as `GET /v1/log/key` gives it."""
+
+
+class Erased(Certificate):
+    """A certificate, recorded."""
+
+    receipt: ReceiptTold
+
+
+class HoldTold(Shape):
+    """A legal hold, after something was done."""
+
+    subject: Sha256
+    """Who is held, by a keyed hash."""
+    because: str
+    placed_at: Instant
+    by: str
+    released_at: Instant | None
+    """Null while it stands."""
+    receipt: ReceiptTold
+
+
+class Exported(Shape):
+    """All that is kept of a person, for the person; the same request sent again tells only that it was given."""
+
+    subject: Sha256
+    """Who it is, by a keyed hash."""
+    at: Instant
+    receipt: ReceiptTold
+    decisions: Annotated[tuple[dict[str, Any], ...], Field(json_schema_extra=_or_absent)] = ()
+    """The records of the decisions on them, opened; of what was erased, that it was."""
+    reviews: Annotated[tuple[dict[str, Any], ...], Field(json_schema_extra=_or_absent)] = ()
+    """What they asked of those decisions, and what was found."""
+
+
+ScopeName = Annotated[str, Field(json_schema_extra={"enum": list(SCOPES)})]
+KeyId = Annotated[str, Field(pattern=f"^{KEY_ID}$")]
+Days = Annotated[int, Field(ge=1, le=MOST_DAYS)]
+
+
+class NewApiKey(Shape):
+    """A key that a client is to get."""
+
+    client: Annotated[str, Field(pattern="^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$")]
+    """Who gets it."""
+    name: Annotated[str, Field(max_length=100)] = ""
+    """What you call the key, such as the system that uses it."""
+    scopes: Annotated[tuple[ScopeName, ...], Field(min_length=1, max_length=len(SCOPES))] = USUAL_SCOPES
+    """What it opens."""
+    days: Days = USUAL_DAYS
+    """How long it opens."""
+    because: Because = ""
+    """For the person who is asked to agree."""
+
+
+class Rotation(Shape):
+    """A key that another is to take the place of."""
+
+    key_id: KeyId
+    """What stands between the underscores of the old one."""
+    days: Days = USUAL_DAYS
+    """How long the new one opens."""
+    overlap_hours: Annotated[int, Field(ge=0, le=MOST_OVERLAP_HOURS)] = USUAL_OVERLAP_HOURS
+    """For how long the old one opens as well."""
+    because: Because = ""
+    """For the person who is asked to agree."""
+
+
+class NamedKey(Shape):
+    """A key."""
+
+    key_id: KeyId
+
+
+class ApiKeyTold(Shape):
+    """What may be shown of a key."""
+
+    key_id: KeyId
+    client: str
+    name: str
+    scopes: list[ScopeName]
+    created_at: Instant
+    expires_at: Instant
+    revoked_at: Instant | None
+
+
+class ApiKeyRevoked(ApiKeyTold):
+    """A key that opens nothing any more, recorded."""
+
+    receipt: ReceiptTold
+
+
+class ApiKeyMade(ApiKeyRevoked):
+    """A key just made, recorded."""
+
+    replaces: Annotated[ApiKeyTold | None, Field(json_schema_extra=_or_absent)] = None
+    """The key whose place it takes."""
+    api_key: Annotated[str, Field(json_schema_extra=_or_absent)] = ""
+    """All of it. The same request sent again tells it no more, and it is kept nowhere."""
