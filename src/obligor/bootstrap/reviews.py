@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.decisions import Decisions
     from obligor.bootstrap.store import Store
-    from obligor.serving.reviewing import ReviewService, StoredReview, Verdict
+    from obligor.serving.reviewing import ReviewService
+    from obligor.serving.reviews import StoredReview, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Waiting:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        from obligor.serving.reviewing import plain
+        from obligor.serving.reviews import plain
 
         return {"reviews": [plain(it, self.at) for it in self.reviews]}
 
@@ -91,7 +92,7 @@ def decide_review(review_id: str, *, outcome: str | None, factors: Sequence[str]
 
     async def decided(store: Store) -> Decided:
         from obligor.bootstrap.decisions import open_decisions
-        from obligor.serving.reviewing import Finding
+        from obligor.serving.reviews import Finding
 
         async with anchored(store, settings), open_decisions(store, settings) as decisions:
             service = open_review_service(store, decisions)
