@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from obligor.bootstrap.acting import acting, appointing
 from obligor.bootstrap.proposals import Proposed, open_proposals, proposed
-from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.bootstrap.store import with_store
 from obligor.core.spreadsheet import spreadsheet
 from obligor.settings import is_production, read_provider_settings
 
@@ -258,13 +257,9 @@ async def _told(store: Store, user_id: str, said: str) -> User:
 
 
 def _with_people(work: Callable[[People, Store], Awaitable[Done]]) -> Done:
-    settings = service_settings()
-
-    async def done(url: str) -> Done:
+    async def done(store: Store) -> Done:
         from obligor.serving.people import People
 
-        async with open_store(url, settings) as store:
-            return await work(People(store.people, store.recorder, store.sources), store)
+        return await work(People(store.people, store.recorder, store.sources), store)
 
-    with database(settings) as url:
-        return asyncio.run(done(url))
+    return with_store(done)
