@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from obligor.bootstrap.acting import acting
+from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.privacy import open_sealer
 from obligor.bootstrap.store import service_settings, with_store
 from obligor.core.errors import InvalidInputError, NotFoundError, UnavailableError
@@ -350,7 +351,7 @@ def _with_endpoints(work: Callable[[_Work], Awaitable[Done]], *, permission: str
             by = "" if permission is None else await acting(store, permission)
             return await work(_Work(store, deliveries, sender, settings, by))
 
-    return with_store(done, settings)
+    return (with_store if permission is None else with_anchored_store)(done, settings)
 
 
 def _revealer(store: Store, sealer: Sealer) -> Revealer:
