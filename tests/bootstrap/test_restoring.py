@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 from tests.lending import Lender, a_day, lending, write_key
+from tests.screening.lists import EXAMPLE
 from tests.stores import new_store, of_database
 
 from obligor.bootstrap.anchors import held_up
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from obligor.security.signing import SigningKey
+
+NO_ID = "00000000-0000-0000-0000-000000000007"
 
 
 @dataclass(frozen=True)
@@ -234,7 +237,29 @@ def test_a_proposal_stands_for_the_loss_that_it_names(restored: Restored) -> Non
     assert "another loss than was proposed" in str(refused)
 
 
+WRITES = (
+    ("keys", "create", "acme"),
+    ("users", "add", "eve", "--no-password"),
+    ("users", "disable", "eve", "--unknown"),
+    ("roles", "grant", "eve", "admin"),
+    ("roles", "revoke", "eve", "admin"),
+    ("profile", "propose", __file__, "--because", "why"),
+    ("profile", "approve", NO_ID),
+    ("lists", "load", str(EXAMPLE), "--published", "2026-11-01"),
+    ("alerts", "clear", NO_ID, "--because", "another birth place"),
+    ("alerts", "rescreen"),
+    ("webhooks", "add", "acme", "https://los.example/events"),
+    ("webhooks", "disable", "e-1"),
+    ("reviews", "decide", NO_ID, "--outcome", "approve", "--factor", "Income was shown"),
+    ("proposals", "agree", NO_ID),
+    ("proposals", "withdraw", NO_ID, "--because", "why"),
+    ("privacy", "hold", "--application", "A-1", "--because", "why"),
+    ("audit", "export", "acts.zip", "--from", "2020-01-01", "--to", "2036-01-01", "--purpose", "why"),
+)
+
+
 def test_other_commands_write_nothing_to_a_store_that_was_set_back(restored: Restored) -> None:
-    done = restored.run("ada", "keys", "create", "acme")
-    assert "has a checkpoint of" in str(_raised(done))
+    for command in WRITES:
+        done = restored.run("ada", *command)
+        assert "has a checkpoint of" in str(_raised(done)), command
     assert _size(restored.url) == restored.kept

@@ -42,7 +42,8 @@ from obligor.serving.register import Register
 from obligor.serving.releases import Releases
 from obligor.serving.releasing import activate
 from obligor.serving.review_clock import ReviewClock
-from obligor.serving.reviewing import Finding, ReviewService, StoredReview, plain
+from obligor.serving.reviewing import ReviewService
+from obligor.serving.reviews import Finding, StoredReview, plain
 from obligor.serving.sources import Sources
 from obligor.telemetry import Silence
 

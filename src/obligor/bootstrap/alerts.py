@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.gates import open_screening
 from obligor.bootstrap.privacy import open_sealer
 from obligor.bootstrap.store import service_settings, with_store
@@ -137,7 +138,7 @@ def clear_alert(alert_id: str, *, because: str, days: int) -> Cleared:
         recorded = await _desk(store).step(wanted, Clearance(because, days), by=read_author(os.environ))
         return Cleared(msgspec.json.decode(recorded.response))
 
-    return with_store(cleared)
+    return with_anchored_store(cleared)
 
 
 def screen_again(*, progress: Progress) -> Queue:
@@ -163,7 +164,7 @@ def screen_again(*, progress: Progress) -> Queue:
             await _to_the_end(store, screening.again, progress)
         return await _queue(store)
 
-    return with_store(screened)
+    return with_anchored_store(screened, settings)
 
 
 async def _to_the_end(store: Store, again: Rescreening, progress: Progress) -> None:

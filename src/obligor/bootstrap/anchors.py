@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from obligor.bootstrap.store import service_settings, with_store
 from obligor.core.errors import UnavailableError
 from obligor.serving.meter import NoMeter
 from obligor.settings import read_anchor_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from obligor.bootstrap.store import Store
     from obligor.serving.anchoring import Anchor, Anchoring, AnchorState
     from obligor.serving.meter import Meter
     from obligor.settings import AnchorSettings, Settings
+
+Done = TypeVar("Done")
 
 
 @asynccontextmanager
@@ -33,6 +36,17 @@ async def anchored(store: Store, settings: Settings) -> AsyncIterator[Anchoring]
         await anchoring.start()
         yield anchoring
         await anchoring.round()
+
+
+def with_anchored_store(work: Callable[[Store], Awaitable[Done]], settings: Settings | None = None) -> Done:
+    """Do the work of one command that writes, as :func:`obligor.bootstrap.store.with_store`, once the anchors agree."""
+    settings = settings or service_settings()
+
+    async def done(store: Store) -> Done:
+        async with anchored(store, settings):
+            return await work(store)
+
+    return with_store(done, settings)
 
 
 @asynccontextmanager

@@ -99,38 +99,35 @@ async def open_screening(
     failed
         Is told why the list is not ready.
     """
+    screening = _screening(store, releases, sealer, settings, data=data)
+    try:
+        await screening.look_at_clearances()
+        await screening.lists.look()
+    except ObligorError as error:
+        failed(error)
+    try:
+        yield screening
+    finally:
+        screening.gate.close()
+
+
+def _screening(store: Store, releases: Releases, sealer: Sealer, settings: GateSettings, *, data: Path) -> Screening:
     from obligor.serving.alerts import Rescreening
     from obligor.serving.aml import AmlGate, Clearances, Subjects
     from obligor.serving.clearing import AlertDesk
     from obligor.serving.lists import ListInForce
 
     columns, subjects, clearances = _columns(settings), Subjects.of(store.key), Clearances()
-    lists = ListInForce(
-        store.screening, partial(_screener, store, within=data, max_age=timedelta(days=settings.aml_max_age_days))
-    )
+    prepare = partial(_screener, store, within=data, max_age=timedelta(days=settings.aml_max_age_days))
+    lists = ListInForce(store.screening, prepare)
     gate = AmlGate(lists, subjects=subjects, clearances=clearances, columns=columns, application_id=_named_by(releases))
     again = Rescreening(
-        lists,
-        store.screening,
-        store.recorder,
-        store.sources,
-        gate,
-        subjects,
-        columns,
+        *(lists, store.screening, store.recorder, store.sources, gate, subjects, columns),
         open_records=partial(opened_records, sealer),
         wanted=lambda: releases.newest > 0 and releases.current.profile.gate("aml").state != "off",
     )
     desk = AlertDesk(store.screening, store.archive, store.recorder, store.sources)
-    screening = Screening(gate, lists, clearances, again, desk, store)
-    try:
-        await screening.look_at_clearances()
-        await lists.look()
-    except ObligorError as error:
-        failed(error)
-    try:
-        yield screening
-    finally:
-        gate.close()
+    return Screening(gate, lists, clearances, again, desk, store)
 
 
 async def _screener(store: Store, sha256: str, *, within: Path, max_age: timedelta) -> Screener:

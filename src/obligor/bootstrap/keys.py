@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from obligor.bootstrap.acting import acting
-from obligor.bootstrap.anchors import anchored
+from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.proposals import Proposed, open_proposals, proposed
-from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.bootstrap.store import with_store
 from obligor.core.errors import InvalidInputError
 from obligor.security.api_keys import ApiKey, check_client, check_scopes, is_key_id, parse_key
 from obligor.serving.acts import ProposalRow
@@ -18,14 +17,12 @@ from obligor.serving.authenticating import key_of
 from obligor.serving.issuing import issue, order_to_issue, order_to_rotate, plain_key, revoke, rotate
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime, timedelta
 
     from obligor.bootstrap.store import Store
     from obligor.security.api_keys import NewKey
     from obligor.serving.acts import Recorder
-
-Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +103,7 @@ def create_key(
         done = await (await open_proposals(store)).together(order, issued, by=by)
         return proposed(done) if isinstance(done, ProposalRow) else Shown(done)
 
-    return _writing(made)
+    return with_anchored_store(made)
 
 
 def list_keys() -> Listed:
@@ -115,7 +112,7 @@ def list_keys() -> Listed:
     async def listed(store: Store) -> Listed:
         return Listed(tuple(key_of(row) for row in await store.archive.api_keys()), store.sources.now())
 
-    return _in_store(listed)
+    return with_store(listed)
 
 
 def revoke_key(key_id: str) -> Revoked:
@@ -127,7 +124,7 @@ def revoke_key(key_id: str) -> Revoked:
         by = await acting(store, "key.revoke")
         return Revoked(key_of(await revoke(row, by=by, recorder=store.recorder, sources=store.sources)))
 
-    return _writing(revoked)
+    return with_anchored_store(revoked)
 
 
 def rotate_key(key_id: str, *, lasts: timedelta, overlap: timedelta, because: str = "") -> Shown | Proposed:
@@ -147,7 +144,7 @@ def rotate_key(key_id: str, *, lasts: timedelta, overlap: timedelta, because: st
         old = await store.archive.api_key(key_id)
         return Shown(done, None if old is None else key_of(old))
 
-    return _writing(made)
+    return with_anchored_store(made)
 
 
 def state(key: ApiKey, at: datetime) -> str:
@@ -168,24 +165,3 @@ def _check_id(text: str) -> None:
         raise InvalidInputError(f"KEY_ID: got a whole key; wanted its id alone, {whole.key_id}")
     if not is_key_id(text):
         raise InvalidInputError("KEY_ID: wanted the 12 characters between the underscores", hint="obligor keys list")
-
-
-def _in_store(work: Callable[[Store], Awaitable[Done]]) -> Done:
-    settings = service_settings()
-
-    async def done(url: str) -> Done:
-        async with open_store(url, settings) as store:
-            return await work(store)
-
-    with database(settings) as url:
-        return asyncio.run(done(url))
-
-
-def _writing(work: Callable[[Store], Awaitable[Done]]) -> Done:
-    settings = service_settings()
-
-    async def done(store: Store) -> Done:
-        async with anchored(store, settings):
-            return await work(store)
-
-    return _in_store(done)

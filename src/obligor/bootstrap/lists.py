@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.screening import read_list
 from obligor.bootstrap.store import with_store
 from obligor.settings import read_author
@@ -91,7 +92,7 @@ def load(path: Path, *, published: date | None, older: bool) -> Loaded:
         )
         return Loaded(found, None if before is None else await _change(store, before, snapshot))
 
-    return with_store(loaded)
+    return with_anchored_store(loaded)
 
 
 def known() -> Known:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.store import Store
     from obligor.governance.law.packs import Due
-    from obligor.governance.notices.writing import Notice, ScoreTold, Stationery
+    from obligor.governance.notices.writing import Declined, Notice, ScoreTold, Stationery
     from obligor.serving.opening import Opener
     from obligor.serving.releases import Release
     from obligor.settings import Settings
@@ -57,6 +57,18 @@ class Written:
         return told + [f"due by {it.by} ({it.pack}, {it.rule})" for it in self.due]
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The notice that is wanted of a decision."""
+
+    decision_id: UUID
+    template: str
+    language: str | None
+    bureaus: tuple[str, ...]
+    score: Path | None
+    on: date
+
+
 def write_notice_of(
     decision_id: str,
     *,
@@ -77,79 +89,69 @@ def write_notice_of(
         As they say.
     """
     try:
-        wanted = UUID(decision_id)
+        named = UUID(decision_id)
     except ValueError:
         raise InvalidInputError("DECISION_ID: wanted the id of a decision") from None
+    wanted = Wanted(named, template, language, tuple(bureaus), score, on or datetime.now(UTC).date())
     stationery, settings = open_stationery(os.environ), service_settings()
-    writing = partial(
-        _write,
-        decision_id=wanted,
-        template=template,
-        out=out,
-        language=language,
-        bureaus=bureaus,
-        score=score,
-        on=on or datetime.now(UTC).date(),
-        stationery=stationery,
-        settings=settings,
-    )
-    return with_store(writing, settings)
+    return with_store(partial(_write, wanted=wanted, out=out, stationery=stationery, settings=settings), settings)
 
 
-async def _write(
-    store: Store,
-    *,
-    decision_id: UUID,
-    template: str,
-    out: Path,
-    language: str | None,
-    bureaus: Sequence[str],
-    score: Path | None,
-    on: date,
-    stationery: Stationery,
-    settings: Settings,
-) -> Written:
-    from obligor.governance.notices.factors import codes_of, standing
+async def _write(store: Store, *, wanted: Wanted, out: Path, stationery: Stationery, settings: Settings) -> Written:
     from obligor.governance.notices.writing import write_notice
+
+    declined = await _declined(store, wanted, stationery, settings)
+    notice = write_notice(wanted.template, declined, on=wanted.on, stationery=stationery, language=wanted.language)
+    with whole_file(out) as file:
+        file.write_text(notice.html if out.suffix == ".html" else notice.text, encoding="utf-8")
+    due = notices_due(
+        active_packs(os.environ, on=wanted.on),
+        days={"applied": declined.decided_on, "decided": declined.decided_on},
+        outcome="decline",
+        score_used=declined.score is not None,
+    )
+    return Written(notice, out, tuple(it for it in due if it.what == wanted.template))
+
+
+async def _declined(store: Store, wanted: Wanted, stationery: Stationery, settings: Settings) -> Declined:
+    """Open the decision, with what came of its review, by the release that made it."""
+    from obligor.governance.notices.factors import codes_of, standing
+    from obligor.governance.notices.writing import Declined
     from obligor.serving.opening import Opener
     from obligor.serving.releases import Releases
 
-    stored = await store.archive.decision(decision_id)
+    stored = await store.archive.decision(wanted.decision_id)
     if stored is None:
         raise NotFoundError("there is no such decision")
     opener = Opener(await open_sealer(store, settings), store.recorder, store.sources)
     (opened,) = await opener.open(stored)
     record = opened.record
     release = await Releases(store.archive).pinned(record["pins"])
-    decided_on = datetime.fromisoformat(record["decided_at"]).date()
-    kind = stationery.catalogue.find(template, language=language or stationery.particulars.language).kind
-    told, used = None, tuple(bureaus)
-    if score is not None:
-        told, bureau = _vendors(score, stationery)
-        used = (*bureaus, bureau)
-    elif kind == "score_disclosure":
-        told = _own(record, release, decided_on, stationery)
-    notice = write_notice(
-        template,
-        standing=standing(record, await _review(store, decision_id, opener)),
-        codes=codes_of(release.card, release.policy),
-        reference=record["application_id"] or str(decision_id),
-        decided_on=decided_on,
-        on=on,
-        stationery=stationery,
-        language=language,
-        bureaus=used,
-        score=told,
+    score, bureaus = _score(wanted, record, release, stationery)
+    return Declined(
+        standing(record, await _review(store, wanted.decision_id, opener)),
+        codes_of(release.card, release.policy),
+        reference=record["application_id"] or str(wanted.decision_id),
+        decided_on=_decided_on(record),
+        bureaus=bureaus,
+        score=score,
     )
-    with whole_file(out) as file:
-        file.write_text(notice.html if out.suffix == ".html" else notice.text, encoding="utf-8")
-    due = notices_due(
-        active_packs(os.environ, on=on),
-        days={"applied": decided_on, "decided": decided_on},
-        outcome="decline",
-        score_used=told is not None,
-    )
-    return Written(notice, out, tuple(it for it in due if it.what == template))
+
+
+def _score(
+    wanted: Wanted, record: Mapping[str, Any], release: Release, stationery: Stationery
+) -> tuple[ScoreTold | None, tuple[str, ...]]:
+    """Give the score that was used, a bureau's or the lender's own, and the bureaus whose reports were."""
+    if wanted.score is not None:
+        told, bureau = _vendors(wanted.score, stationery)
+        return told, (*wanted.bureaus, bureau)
+    kind = stationery.catalogue.find(wanted.template, language=wanted.language or stationery.particulars.language).kind
+    own = _own(record, release, _decided_on(record), stationery) if kind == "score_disclosure" else None
+    return own, wanted.bureaus
+
+
+def _decided_on(record: Mapping[str, Any]) -> date:
+    return datetime.fromisoformat(record["decided_at"]).date()
 
 
 async def _review(store: Store, decision_id: UUID, opener: Opener) -> Mapping[str, Any] | None:

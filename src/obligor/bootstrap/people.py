@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from obligor.bootstrap.acting import acting, appointing
+from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.proposals import Proposed, open_proposals, proposed
-from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.bootstrap.store import with_store
 from obligor.core.spreadsheet import spreadsheet
 from obligor.settings import is_production, read_provider_settings
 
@@ -183,7 +183,7 @@ def add_user(user_id: str, *, password: str | None, because: str = "") -> User |
     from obligor.serving.acts import ProposalRow
     from obligor.serving.people import People, order_to_add
 
-    async def added(_people: People, store: Store) -> User | Proposed:
+    async def added(store: Store) -> User | Proposed:
         by = await acting(store, "user.manage")
         done = await (await open_proposals(store)).together(
             order_to_add(user_id, password=password, because=because),
@@ -195,7 +195,7 @@ def add_user(user_id: str, *, password: str | None, because: str = "") -> User |
         where = "with a password" if password else "at the identity provider"
         return await _told(store, user_id, f"user {user_id} may sign in {where}, and has no role yet")
 
-    return _with_people(added)
+    return with_anchored_store(added)
 
 
 def disable_user(user_id: str, *, unknown: bool) -> User:
@@ -211,10 +211,10 @@ def disable_user(user_id: str, *, unknown: bool) -> User:
 def list_users() -> Users:
     """Give everybody."""
 
-    async def listed(_people: People, store: Store) -> Users:
+    async def listed(store: Store) -> Users:
         return Users(await store.people.people())
 
-    return _with_people(listed)
+    return with_store(listed)
 
 
 def grant_role(user_id: str, role: str) -> Role:
@@ -240,10 +240,10 @@ def review_access() -> Review:
     """Review who may do what."""
     from obligor.serving.people import review
 
-    async def reviewed(_people: People, store: Store) -> Review:
+    async def reviewed(store: Store) -> Review:
         return Review(review(await store.people.people(), at=store.sources.now()))
 
-    return _with_people(reviewed)
+    return with_store(reviewed)
 
 
 def _state(person: Person) -> str:
@@ -258,13 +258,9 @@ async def _told(store: Store, user_id: str, said: str) -> User:
 
 
 def _with_people(work: Callable[[People, Store], Awaitable[Done]]) -> Done:
-    settings = service_settings()
-
-    async def done(url: str) -> Done:
+    async def done(store: Store) -> Done:
         from obligor.serving.people import People
 
-        async with open_store(url, settings) as store:
-            return await work(People(store.people, store.recorder, store.sources), store)
+        return await work(People(store.people, store.recorder, store.sources), store)
 
-    with database(settings) as url:
-        return asyncio.run(done(url))
+    return with_anchored_store(done)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from obligor.bootstrap.acting import acting
-from obligor.bootstrap.anchors import anchored
+from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.law import active_packs
 from obligor.bootstrap.proposals import Proposed, open_proposals, proposed
-from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.bootstrap.store import service_settings
 from obligor.core.canonical import readable_json
 from obligor.core.errors import IntegrityError, InvalidInputError, SealError, UnavailableError
 from obligor.settings import is_production, read_author, read_retain_days
@@ -189,47 +189,59 @@ def release(subject: str | None, *, application: str | None, because: str = "") 
 
 def rotate_data_keys(progress: Progress, *, because: str = "") -> Told:
     """Wrap the keys of all subjects by a new key, and retire the old ones, or propose to; begun before, it goes on."""
-    from obligor.adapters.store.privacy import wrap_anew
-    from obligor.security.sealing import DATA, make_kept, open_keyring
+    from obligor.security.sealing import DATA, open_keyring
+
+    settings = service_settings()
+
+    async def done(store: Store) -> Told:
+        by = await acting(store, "key.rotate")
+        if not by:
+            raise InvalidInputError("a rotation is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
+        ring, kms = await open_keys(store, settings), open_kms(settings)
+        if ring.min_version == ring.current:  # else one was begun and not ended
+            waits = await _begin(store, ring, kms, by=by, because=because)
+            if waits is not None:
+                return _with_proposals({}, [], [waits])
+        kept = await store.privacy.keyring()
+        ring = open_keyring(kept, kms, random=store.sources.random)
+        old = [it for it in kept if it.purpose == DATA and it.wrapped and it.version < ring.current]
+        count = await _wrap_anew(store, ring, old, by=by, progress=progress)
+        plain = {"version": ring.current, "wrapped": count, "retired": [it.version for it in old]}
+        return Told(plain, (f"version {ring.current}: {count:,} keys wrapped anew; older versions open nothing",))
+
+    return with_anchored_store(done, settings)
+
+
+async def _begin(store: Store, ring: Keyring, kms: Kms, *, by: str, because: str) -> Proposed | None:
+    """Make the next version of the key, or propose to."""
+    from obligor.security.sealing import DATA, make_kept
     from obligor.serving.acts import ProposalRow
     from obligor.serving.erasing import record_keys
     from obligor.serving.proposals import Order
 
-    async def done(store: Store, settings: Settings) -> Told:
-        by = await acting(store, "key.rotate")
-        if not by:
-            raise InvalidInputError("a rotation is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
-        ring = await open_keys(store, settings)
-        kms = open_kms(settings)
-        if ring.min_version == ring.current:  # else one was begun and not ended
-            made = make_kept(DATA, ring.current + 1, kms)
-            begun = await (await open_proposals(store)).together(
-                Order("datakey.created", {"version": made.version}, because),
-                lambda recorder: record_keys(
-                    (made,), kind="datakey.created", by=by, recorder=recorder, sources=store.sources
-                ),
-                by=by,
-            )
-            if isinstance(begun, ProposalRow):
-                return _with_proposals({}, [], [proposed(begun)])
-        kept = await store.privacy.keyring()
-        ring = open_keyring(kept, kms, random=store.sources.random)
-        old = [it for it in kept if it.purpose == DATA and it.wrapped and it.version < ring.current]
-        if await store.privacy.behind(ring.current + 1):
-            await asyncio.sleep(_HEARD_S)  # so that no service makes a key under a version that is retired meanwhile
-        count = 0
-        with progress.step("wrapping keys", total=await store.privacy.behind(ring.current)) as advance:
-            for _ in range(_PATIENCE):
-                count += await asyncio.to_thread(wrap_anew, store.url, ring, advance=advance)
-                if await _retired(store, old, by=by):
-                    break
-                await asyncio.sleep(_PAUSE_S)
-            else:
-                raise UnavailableError("a service still makes keys under the old version; run it again")
-        plain = {"version": ring.current, "wrapped": count, "retired": [it.version for it in old]}
-        return Told(plain, (f"version {ring.current}: {count:,} keys wrapped anew; older versions open nothing",))
+    made = make_kept(DATA, ring.current + 1, kms)
+    begun = await (await open_proposals(store)).together(
+        Order("datakey.created", {"version": made.version}, because),
+        lambda recorder: record_keys((made,), kind="datakey.created", by=by, recorder=recorder, sources=store.sources),
+        by=by,
+    )
+    return proposed(begun) if isinstance(begun, ProposalRow) else None
 
-    return _in_store(done)
+
+async def _wrap_anew(store: Store, ring: Keyring, old: list[KeptKey], *, by: str, progress: Progress) -> int:
+    """Wrap the keys of all subjects by the newest version until the older ones are retired; give how many there were."""
+    from obligor.adapters.store.privacy import wrap_anew
+
+    if await store.privacy.behind(ring.current + 1):
+        await asyncio.sleep(_HEARD_S)  # so that no service makes a key under a version that is retired meanwhile
+    count = 0
+    with progress.step("wrapping keys", total=await store.privacy.behind(ring.current)) as advance:
+        for _ in range(_PATIENCE):
+            count += await asyncio.to_thread(wrap_anew, store.url, ring, advance=advance)
+            if await _retired(store, old, by=by):
+                return count
+            await asyncio.sleep(_PAUSE_S)
+    raise UnavailableError("a service still makes keys under the old version; run it again")
 
 
 async def _retired(store: Store, old: list[KeptKey], *, by: str) -> bool:
@@ -290,22 +302,11 @@ def _standing(found: list[Standing], waiting: list[Proposed], said: str) -> Told
 def _in_office(work: Callable[[Store, Sealer, Office], Awaitable[Done]], *, permission: str) -> Done:
     from obligor.serving.erasing import Office
 
-    retain_days = read_retain_days(os.environ)
+    retain_days, settings = read_retain_days(os.environ), service_settings()
 
-    async def done(store: Store, settings: Settings) -> Done:
+    async def done(store: Store) -> Done:
         by = await acting(store, permission)
         office = Office(store.privacy, store.recorder, store.sources, by, retain_days, active_packs(os.environ))
         return await work(store, await open_sealer(store, settings), office)
 
-    return _in_store(done)
-
-
-def _in_store(work: Callable[[Store, Settings], Awaitable[Done]]) -> Done:
-    settings = service_settings()
-
-    async def done(url: str) -> Done:
-        async with open_store(url, settings) as store, anchored(store, settings):
-            return await work(store, settings)
-
-    with database(settings) as url:
-        return asyncio.run(done(url))
+    return with_anchored_store(done, settings)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from obligor.bootstrap.acting import acting
+from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.store import with_store
 from obligor.core.errors import InvalidInputError, UnavailableError
 from obligor.core.profile import GATES, in_force, parse_profile
@@ -120,7 +121,7 @@ def propose_profile(file: Path, *, because: str) -> Proposed:
             await _changing(store).propose(data, because=because, by=await acting(store, "profile.propose"))
         )
 
-    return with_store(proposed)
+    return with_anchored_store(proposed)
 
 
 def approve_profile(change_id: str) -> Approved:
@@ -130,7 +131,7 @@ def approve_profile(change_id: str) -> Approved:
         release = await _changing(store).approve(change_id, by=await acting(store, "profile.approve"))
         return Approved(release.number, release.profile)
 
-    return with_store(approved)
+    return with_anchored_store(approved)
 
 
 def _changing(store: Store) -> Changing:

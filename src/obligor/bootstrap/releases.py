@@ -8,9 +8,9 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from obligor.bootstrap.acting import acting
-from obligor.bootstrap.anchors import anchored
+from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.proposals import Proposed, open_proposals, proposed
-from obligor.bootstrap.store import service_settings, with_store
+from obligor.bootstrap.store import with_store
 from obligor.core.errors import ForbiddenError, InvalidInputError
 from obligor.core.policy import check_policy, parse_policy
 from obligor.core.profile import EVERYTHING_OFF, parse_profile
@@ -107,16 +107,14 @@ def activate_release(run: Path, *, profile: Path | None, because: str = "") -> A
     """Put the card and the policy of a run in force, with a compliance profile or the one that is; or propose to."""
     from obligor.serving.acts import ProposalRow
 
-    settings = service_settings()
     made = read_run(run)
     given = None if profile is None else parse_profile(_bytes(profile))
 
     async def activated(store: Store) -> Release | ProposalRow:
-        async with anchored(store, settings):
-            by = await acting(store, "release.activate")
-            return await put_in_force_together(store, made, given, by=by, because=because)
+        by = await acting(store, "release.activate")
+        return await put_in_force_together(store, made, given, by=by, because=because)
 
-    release = with_store(activated, settings)
+    release = with_anchored_store(activated)
     if isinstance(release, ProposalRow):
         return proposed(release)
     return Activated(release.number, release.card.name, release.card.sha256)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from obligor.bootstrap.acting import acting_in_person
-from obligor.bootstrap.anchors import anchored
+from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.proposals import Proposed, open_proposals
-from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.bootstrap.store import service_settings
 from obligor.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -48,21 +47,19 @@ def reveal(
         raise InvalidInputError("DECISION_ID: wanted the id of a decision") from None
     settings = service_settings()
 
-    async def revealed(url: str) -> Revealed | Proposed:
+    async def revealed(store: Store) -> Revealed | Proposed:
         from obligor.bootstrap.decisions import open_decisions
         from obligor.serving.proposals import ACCEPTED
 
-        async with open_store(url, settings) as store, anchored(store, settings):
-            caller = await acting_in_person(store, "personal.reveal", password=password)
-            async with open_decisions(store, settings) as decisions:
-                service = open_reveals(store, decisions.register, await open_proposals(store))
-                body = {"fields": list(fields), "purpose": purpose}
-                recorded = await service.reveal(caller, key=uuid4().hex, decision_id=wanted, body=body)
+        caller = await acting_in_person(store, "personal.reveal", password=password)
+        async with open_decisions(store, settings) as decisions:
+            service = open_reveals(store, decisions.register, await open_proposals(store))
+            body = {"fields": list(fields), "purpose": purpose}
+            recorded = await service.reveal(caller, key=uuid4().hex, decision_id=wanted, body=body)
         told = json.loads(recorded.response)
         return Proposed(told) if recorded.status == ACCEPTED else Revealed(told)
 
-    with database(settings) as url:
-        return asyncio.run(revealed(url))
+    return with_anchored_store(revealed, settings)
 
 
 def open_reveals(store: Store, register: Register, proposals: Proposals) -> RevealService:

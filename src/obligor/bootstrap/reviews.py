@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from obligor.bootstrap.acting import acting
-from obligor.bootstrap.anchors import anchored
+from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.law import active_packs
 from obligor.bootstrap.store import service_settings, with_store
 from obligor.core.errors import InvalidInputError
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.decisions import Decisions
     from obligor.bootstrap.store import Store
-    from obligor.serving.reviewing import ReviewService, StoredReview, Verdict
+    from obligor.serving.reviewing import ReviewService
+    from obligor.serving.reviews import StoredReview, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Waiting:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        from obligor.serving.reviewing import plain
+        from obligor.serving.reviews import plain
 
         return {"reviews": [plain(it, self.at) for it in self.reviews]}
 
@@ -91,16 +92,16 @@ def decide_review(review_id: str, *, outcome: str | None, factors: Sequence[str]
 
     async def decided(store: Store) -> Decided:
         from obligor.bootstrap.decisions import open_decisions
-        from obligor.serving.reviewing import Finding
+        from obligor.serving.reviews import Finding
 
-        async with anchored(store, settings), open_decisions(store, settings) as decisions:
+        async with open_decisions(store, settings) as decisions:
             service = open_review_service(store, decisions)
             by = await acting(store, "review.decide")
             finding = Finding(outcome, tuple(factors))  # type: ignore[arg-type]  # of the command's choices
             found = await service.decide(wanted, finding, by=by)
             return Decided(found.review_id, found.verdict or "kept", found.outcome or "", found.new_decision_id)
 
-    return with_store(decided, settings)
+    return with_anchored_store(decided, settings)
 
 
 def open_review_service(store: Store, decisions: Decisions) -> ReviewService:

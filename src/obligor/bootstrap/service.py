@@ -398,10 +398,11 @@ async def _run_beside(grpc: Server, readiness: _Readiness, seats: Seats) -> None
 
 def _welcome(doors: Doors, release: Release) -> str:
     scheme = "http" if doors.tls.cert is None else "https"
+    host = f"[{doors.host}]" if ":" in doors.host else doors.host
     lines = [
         f"Release {release.number} is in force: card {release.card.name} {release.card.sha256[:12]}",
-        f"REST  {scheme}://{doors.host}:{doors.port}  (its routes: {scheme}://{doors.host}:{doors.port}/docs)",
+        f"REST  {scheme}://{host}:{doors.port}  (its routes: {scheme}://{host}:{doors.port}/docs)",
     ]
     if doors.grpc_port is not None:
-        lines.append(f"gRPC  {doors.host}:{doors.grpc_port}")
+        lines.append(f"gRPC  {host}:{doors.grpc_port}")
     return "\n".join(lines)

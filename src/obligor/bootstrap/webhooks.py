@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 from contextlib import asynccontextmanager
@@ -12,8 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from obligor.bootstrap.acting import acting
+from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.privacy import open_sealer
-from obligor.bootstrap.store import database, open_store, service_settings
+from obligor.bootstrap.store import service_settings, with_store
 from obligor.core.errors import InvalidInputError, NotFoundError, UnavailableError
 from obligor.core.leaves import time_text
 from obligor.security.webhooks import secret_text, signed_headers
@@ -200,7 +200,7 @@ def add_endpoint(client: str, url: str, *, event_types: Sequence[str]) -> ShownE
     async def added(work: _Work) -> ShownEndpoint:
         return ShownEndpoint(*await (await work.webhooks()).add(client, url, event_types=event_types))
 
-    return _in_store(added, permission="webhook.manage")
+    return _with_endpoints(added, permission="webhook.manage")
 
 
 def list_endpoints() -> ListedEndpoints:
@@ -209,7 +209,7 @@ def list_endpoints() -> ListedEndpoints:
     async def listed(work: _Work) -> ListedEndpoints:
         return ListedEndpoints(await work.deliveries.all_endpoints(), await work.deliveries.standing())
 
-    return _in_store(listed)
+    return _with_endpoints(listed)
 
 
 def rotate_secret(endpoint_id: str, *, overlap: timedelta) -> ShownEndpoint:
@@ -219,7 +219,7 @@ def rotate_secret(endpoint_id: str, *, overlap: timedelta) -> ShownEndpoint:
         row = await work.deliveries.endpoint(endpoint_id)
         return ShownEndpoint(*await (await work.webhooks()).rotate(row, overlap=overlap))
 
-    return _in_store(rotated, permission="webhook.manage")
+    return _with_endpoints(rotated, permission="webhook.manage")
 
 
 def disable_endpoint(endpoint_id: str) -> ShownEndpoint:
@@ -228,7 +228,7 @@ def disable_endpoint(endpoint_id: str) -> ShownEndpoint:
     async def disabled(work: _Work) -> ShownEndpoint:
         return ShownEndpoint(await (await work.webhooks()).disable(await work.deliveries.endpoint(endpoint_id)))
 
-    return _in_store(disabled, permission="webhook.manage")
+    return _with_endpoints(disabled, permission="webhook.manage")
 
 
 def try_endpoint(endpoint_id: str) -> Said:
@@ -261,7 +261,7 @@ def try_endpoint(endpoint_id: str) -> Said:
             raise UnavailableError(f"endpoint {endpoint_id}: answered {status}; wanted 2xx")
         return Said(f"endpoint {endpoint_id} answered {status}", {"endpoint_id": endpoint_id, "status": status})
 
-    return _in_store(tested, permission="webhook.manage")
+    return _with_endpoints(tested, permission="webhook.manage")
 
 
 def list_dead() -> DeadLetters:
@@ -270,7 +270,7 @@ def list_dead() -> DeadLetters:
     async def listed(work: _Work) -> DeadLetters:
         return DeadLetters(await work.deliveries.dead())
 
-    return _in_store(listed)
+    return _with_endpoints(listed)
 
 
 def replay_events(endpoint_id: str, *, since: datetime | None, until: datetime | None) -> Said:
@@ -291,7 +291,7 @@ def replay_events(endpoint_id: str, *, since: datetime | None, until: datetime |
         )
         return Said(f"{count:,} events will be sent again", {"endpoint_id": endpoint_id, "events": count})
 
-    return _in_store(replayed, permission="webhook.replay")
+    return _with_endpoints(replayed, permission="webhook.replay")
 
 
 def plain(row: WebhookRow) -> dict[str, Any]:
@@ -342,17 +342,16 @@ async def _opened(url: str) -> AsyncIterator[tuple[PostgresDeliveries, WebhookSe
         await pool.close()
 
 
-def _in_store(work: Callable[[_Work], Awaitable[Done]], *, permission: str | None = None) -> Done:
+def _with_endpoints(work: Callable[[_Work], Awaitable[Done]], *, permission: str | None = None) -> Done:
     """Do some work; an act that is recorded, or sends something, names the permission that it asks for."""
     settings = service_settings()
 
-    async def done(url: str) -> Done:
-        async with open_store(url, settings) as store, _opened(url) as (deliveries, sender):
+    async def done(store: Store) -> Done:
+        async with _opened(store.url) as (deliveries, sender):
             by = "" if permission is None else await acting(store, permission)
             return await work(_Work(store, deliveries, sender, settings, by))
 
-    with database(settings) as url:
-        return asyncio.run(done(url))
+    return (with_store if permission is None else with_anchored_store)(done, settings)
 
 
 def _revealer(store: Store, sealer: Sealer) -> Revealer:

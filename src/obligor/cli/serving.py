@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", type=FOLDER, required=False)
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on, or a name.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The port of REST.")
 @click.option("--grpc-port", type=click.IntRange(0, 65535), default=50051, show_default=True, help="The port of gRPC.")
 @click.option("--no-grpc", is_flag=True, help="Serve REST alone.")

@@ -10,27 +10,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from uuid import UUID  # noqa: TC003  msgspec reads the annotation
 
 import msgspec
 
-from obligor.core.errors import ApplicationError, ClashError, ForbiddenError, IntegrityError, NotFoundError, Problem
+from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, NotFoundError
 from obligor.core.leaves import time_text
-from obligor.core.strict_json import read_strict_json
 from obligor.governance.audit.restores import are_one_person
 from obligor.security.permissions import allow, may
-from obligor.serving.acts import Act, AlertStepRow, Request, Submission
+from obligor.serving.acts import Act, AlertStepRow, Submission
 from obligor.serving.answers import with_receipt
-from obligor.serving.card_data import refuse_card_data
 from obligor.serving.encoding import encode, encode_in_order
 from obligor.serving.idempotency import check_key
+from obligor.serving.once import field_error, once, read_said, request_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from obligor.serving.acts import Caller, Recorded, Recorder
+    from obligor.serving.once import Answers
     from obligor.serving.sources import Sources
 
 SCHEMA: Final = "obligor/alert-step/1"
@@ -78,15 +77,7 @@ class Alerts(Protocol):
         ...
 
 
-class Answers(Protocol):
-    """Where answers are found."""
-
-    async def answer(self, request: Request) -> tuple[bytes, Recorded] | None:
-        """Give the answer that a request was given, where it was recorded."""
-        ...
-
-
-class Clearance(msgspec.Struct, frozen=True):
+class Clearance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why an alert is of somebody else, and for how long that holds."""
 
     because: str
@@ -140,14 +131,17 @@ class AlertDesk:
         _check_reader(caller)
         allow(caller, "alert.clear")
         check_key(key)
-        refuse_card_data(body)
         clearance = read_clearance(body)
-        payload = sha256(encode([str(alert_id), clearance.because, clearance.days])).digest()
-        return await self.step(
-            alert_id, clearance, by=caller.subject, request=Request(caller.client_id, ROUTE, key, payload)
+        said = [str(alert_id), clearance.because, clearance.days]
+        return await once(
+            *(self.answers, self.recorder, request_of(caller, route=ROUTE, key=key, said=said)),
+            lambda recorder: self.step(alert_id, clearance, by=caller.subject, recorder=recorder),
+            told=_told,
         )
 
-    async def step(self, alert_id: UUID, clearance: Clearance, *, by: str, request: Request | None = None) -> Recorded:
+    async def step(
+        self, alert_id: UUID, clearance: Clearance, *, by: str, recorder: Recorder | None = None
+    ) -> Recorded:
         """Record that a person clears an alert; from a certain score on, another person must have proposed it.
 
         Raises
@@ -159,33 +153,28 @@ class AlertDesk:
         if not by.strip():
             raise ForbiddenError("to clear an alert is a person's act; wanted a name", hint="set OBLIGOR_AUTHOR")
         stored, at = await self.found(alert_id), self.sources.now()
+        _check_step(stored, by)
         first = stored.proposed_by is None and stored.score >= SECOND_FROM
-        if request is None or await self.answers.answer(request) is None:  # sent again, it is answered as before
-            _check_step(stored, by)
-        row = AlertStepRow(
-            alert_id,
-            "proposed" if first else "cleared",
-            clearance.because,
-            at + timedelta(days=clearance.days),
-            at,
-            by,
-        )
+        until = at + timedelta(days=clearance.days)
+        row = AlertStepRow(alert_id, "proposed" if first else "cleared", clearance.because, until, at, by)
+        respond = partial(with_receipt, encode_in_order(_told_of_step(row)))
+        try:
+            return await (recorder or self.recorder).record(Submission((self._act(row),), respond))
+        except IntegrityError:
+            raise ClashError("somebody else was quicker with this alert") from None
+
+    def _act(self, row: AlertStepRow) -> Act:
         said = {
             "schema": SCHEMA,
-            "alert_id": str(alert_id),
+            "alert_id": str(row.alert_id),
             "step": row.step,
             "because": row.because,
             "until": time_text(row.until),
-            "at": time_text(at),
-            "by": by,
+            "at": time_text(row.at),
+            "by": row.by,
         }
-        told = {name: said[name] for name in ("alert_id", "until", "at")} | {"state": row.step}
-        act = Act(f"alert.{row.step}", at, f"person:{by}", str(alert_id), encode(said), self.sources.salt(), (row,))
-        respond = partial(with_receipt, encode_in_order(told))
-        try:
-            return await self.recorder.record(Submission((act,), respond, request, 201))
-        except IntegrityError:
-            raise ClashError("somebody else was quicker with this alert") from None
+        kind, subject = f"alert.{row.step}", str(row.alert_id)
+        return Act(kind, row.at, f"person:{row.by}", subject, encode(said), self.sources.salt(), (row,))
 
     async def found(self, alert_id: UUID) -> StoredAlert:
         """Find an alert."""
@@ -218,6 +207,16 @@ def plain(stored: StoredAlert, at: datetime, *, why: bool = False) -> dict[str, 
     return told
 
 
+def _told(submission: Submission) -> dict[str, Any]:
+    (row,) = submission.acts[0].rows
+    return _told_of_step(row)  # type: ignore[arg-type]  # of the one act of a clearance
+
+
+def _told_of_step(row: AlertStepRow) -> dict[str, Any]:
+    times = {"until": time_text(row.until), "at": time_text(row.at)}
+    return {"alert_id": str(row.alert_id), **times, "state": row.step}
+
+
 def read_clearance(body: bytes) -> Clearance:
     """Read why an alert is cleared, strictly.
 
@@ -226,16 +225,7 @@ def read_clearance(body: bytes) -> Clearance:
     ApplicationError
         Naming the field; what it says is not repeated.
     """
-    said = read_strict_json(body, what="clearance", error=ApplicationError)
-    if not isinstance(said, dict):
-        raise ApplicationError("clearance: wanted an object")
-    for name in said:
-        if name not in Clearance.__struct_fields__:
-            raise _wrong(str(name)[:80], "is not known; wanted because and days")
-    try:
-        clearance = msgspec.convert(said, Clearance)
-    except msgspec.ValidationError:
-        raise _wrong("because", "wanted a text, and days as a whole number") from None
+    clearance = read_said(body, Clearance, what="clearance", most=MOST_BYTES)
     check_clearance(clearance)
     return clearance
 
@@ -250,13 +240,9 @@ def check_clearance(clearance: Clearance) -> None:
     """
     because = clearance.because
     if not because.strip() or len(because) > _MOST_BECAUSE or not because.isprintable():
-        raise _wrong("because", f"wanted 1 to {_MOST_BECAUSE} printable characters")
+        raise field_error("clearance", "because", f"wanted 1 to {_MOST_BECAUSE} printable characters")
     if not 1 <= clearance.days <= MOST_DAYS:
-        raise _wrong("days", f"wanted 1 to {MOST_DAYS}")
-
-
-def _wrong(field: str, message: str) -> ApplicationError:
-    return ApplicationError(f"clearance: {field}: {message}", problems=(Problem((field,), message),))
+        raise field_error("clearance", "days", f"wanted 1 to {MOST_DAYS}")
 
 
 def _check_step(stored: StoredAlert, by: str) -> None:

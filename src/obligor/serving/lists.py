@@ -59,13 +59,22 @@ async def load_list(
     """
     if not by.strip():
         raise InvalidInputError("to load a list is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
-    at, newest = sources.now(), await lists.newest_list()
+    at = sources.now()
+    day = _day(snapshot, await lists.newest_list(), today=at.date(), older=older)
+    artefact = ArtefactRow(snapshot.sha256, KIND, snapshot.to_json())
+    row = ListRow(snapshot.sha256, snapshot.source, day, len(snapshot.entries), at, by, (artefact,))
+    await recorder.record(Submission((_act(row, salt=sources.salt()),), lambda _: b""))
+    return LoadedList(row.list_sha256, row.source, day, row.entries, at, by)
+
+
+def _day(snapshot: ListSnapshot, newest: LoadedList | None, *, today: date, older: bool) -> date:
+    """Give the day of a list that may be put in force: known, not to come, and not before that of the one in force."""
     day = snapshot.published
     if day is None:
         raise InvalidInputError(
             "list: does not say its day, and would count as too old", hint="say it with --published"
         )
-    if day > at.date():
+    if day > today:
         raise InvalidInputError(f"list: is of {day}, which is to come")
     if newest is not None and newest.list_sha256 == snapshot.sha256:
         raise InvalidInputError("list: is the one in force")
@@ -73,27 +82,20 @@ async def load_list(
         raise InvalidInputError(
             f"list: is of {day}; the one in force is of {newest.published}", hint="--older says that this is meant"
         )
-    row = ListRow(
-        snapshot.sha256,
-        snapshot.source,
-        day,
-        len(snapshot.entries),
-        at,
-        by,
-        (ArtefactRow(snapshot.sha256, KIND, snapshot.to_json()),),
-    )
+    return day
+
+
+def _act(row: ListRow, *, salt: bytes) -> Act:
     said = {
         "schema": SCHEMA,
         "list_sha256": row.list_sha256,
         "source": row.source,
-        "published": day.isoformat(),
+        "published": row.published.isoformat(),
         "entries": row.entries,
-        "loaded_at": time_text(at),
-        "by": by,
+        "loaded_at": time_text(row.loaded_at),
+        "by": row.by,
     }
-    act = Act("list.loaded", at, f"person:{by}", row.list_sha256, encode(said), sources.salt(), (row,))
-    await recorder.record(Submission((act,), lambda _: b""))
-    return LoadedList(row.list_sha256, row.source, day, row.entries, at, by)
+    return Act("list.loaded", row.loaded_at, f"person:{row.by}", row.list_sha256, encode(said), salt, (row,))
 
 
 def plain(loaded: LoadedList) -> dict[str, Any]:

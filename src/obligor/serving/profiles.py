@@ -6,7 +6,7 @@ and so obeys one profile. Turning a gate down is for a while only: such a profil
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from obligor.core.canonical import canonical_json
@@ -101,15 +101,7 @@ class Changing:
         if are_one_person(proposed.by, by):
             raise ForbiddenError("a profile is approved by another person than who proposed it")
         at, newest = self.sources.now(), await self._in_force()
-        base = parse_profile(newest.profile)
-        if base.sha256 != proposed.replaces_sha256:
-            raise InvalidInputError("another profile came into force since this was proposed", hint="propose it again")
-        body = await self.archive.artefact(proposed.profile_sha256)
-        if body is None:
-            raise UnavailableError("the proposed profile is no longer kept")
-        profile = parse_profile(body)
-        _check(profile, base, at=at)
-        in_force(profile, at)
+        profile = await self._to_approve(proposed, parse_profile(newest.profile), at=at)
         release, act = made_release(
             newest.number + 1,
             card=parse_card(newest.card),
@@ -120,11 +112,21 @@ class Changing:
             key=self.key,
             sources=self.sources,
         )
-        row = ProfileChangeRow(
-            proposed.change_id, "approved", profile.sha256, base.sha256, proposed.because, at, by, (_artefact(profile),)
-        )
+        row = replace(proposed, step="approved", at=at, by=by, artefacts=(_artefact(profile),))
         await self.recorder.record(Submission((self._act(row), act), lambda _: b""))
         return release
+
+    async def _to_approve(self, proposed: ProfileChangeRow, base: Profile, *, at: datetime) -> Profile:
+        """Give the proposed profile, which must still be one that may take the place of the one in force, now."""
+        if base.sha256 != proposed.replaces_sha256:
+            raise InvalidInputError("another profile came into force since this was proposed", hint="propose it again")
+        body = await self.archive.artefact(proposed.profile_sha256)
+        if body is None:
+            raise UnavailableError("the proposed profile is no longer kept")
+        profile = parse_profile(body)
+        _check(profile, base, at=at)
+        in_force(profile, at)
+        return profile
 
     async def _in_force(self) -> StoredRelease:
         newest = await self.archive.release()

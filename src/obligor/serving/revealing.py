@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
-from obligor.core.errors import ApplicationError, Problem, TooLargeError
 from obligor.core.leaves import time_text
-from obligor.core.strict_json import read_strict_json
 from obligor.security.permissions import allow
 from obligor.serving.acts import Act, ProposalRow, Submission
-from obligor.serving.card_data import refuse_card_data
 from obligor.serving.encoding import encode
 from obligor.serving.idempotency import check_key, request_of
-from obligor.serving.once import once, shown_beside
+from obligor.serving.once import field_error, once, read_said, shown_beside
 from obligor.serving.proposals import ACCEPTED, Order, plain_step
 
 if TYPE_CHECKING:
@@ -86,13 +83,12 @@ class RevealService:
         """
         second = allow(caller, "personal.reveal").second
         check_key(key)
-        refuse_card_data(body)
         wanted = read_wanted(body)
         stored = await self._register.found(caller, decision_id, needed="personal.reveal")
         record, _ = await self._opened(stored)
         for name in wanted.fields:
             if name not in record["input"]:
-                raise _error("fields", "wanted names of fields that this application has")
+                raise field_error("reveal", "fields", "wanted names of fields that this application has")
         asked = {"decision_id": str(decision_id), "fields": wanted.fields, "purpose": wanted.purpose}
         payload = sha256(encode(list(asked.values()))).digest()
         request = request_of(self._register.sealer, caller, REVEALS, key, payload)
@@ -128,22 +124,14 @@ def read_wanted(body: bytes | Mapping[str, Any]) -> Wanted:
 
     Raises
     ------
-    ApplicationError, TooLargeError
+    ApplicationError, TooLargeError, CardDataError
         As they say.
     """
-    said: object = body
-    if isinstance(body, bytes):
-        if len(body) > MOST_BYTES:
-            raise TooLargeError(f"reveal: wanted at most {MOST_BYTES} bytes")
-        said = read_strict_json(body, what="reveal", error=ApplicationError)
-    try:
-        wanted = msgspec.convert(said, Wanted)
-    except msgspec.ValidationError:
-        raise _error("fields", f"wanted fields (1 to {_MOST_FIELDS} names) and purpose (3 to 300 characters)") from None
+    wanted = read_said(body, Wanted, what="reveal", most=MOST_BYTES)
     if not wanted.purpose.strip() or not wanted.purpose.isprintable():
-        raise _error("purpose", "wanted 3 to 300 printable characters")
+        raise field_error("reveal", "purpose", "wanted 3 to 300 printable characters")
     if len(set(wanted.fields)) < len(wanted.fields):
-        raise _error("fields", "one stands twice")
+        raise field_error("reveal", "fields", "one stands twice")
     return wanted
 
 
@@ -154,7 +142,3 @@ def _told(submission: Submission) -> dict[str, Any]:
             return plain_step(row)
     said = msgspec.json.decode(submission.acts[-1].record)
     return {name: said[name] for name in ("reveal_id", "decision_id", "revealed_at", "fields", "purpose")}
-
-
-def _error(field: str, message: str) -> ApplicationError:
-    return ApplicationError(f"reveal: {field}: {message}", problems=(Problem((field,), message),))

@@ -21,7 +21,7 @@ from obligor.governance.law.citations import check_text
 from obligor.governance.law.rules import the_law
 from obligor.governance.notices.catalogue import TEMPLATES_FOLDER, Approval, Approvals, Catalogue
 from obligor.governance.notices.factors import Standing, key_factors, principal_reasons, standing
-from obligor.governance.notices.writing import Notice, ScoreTold, own_score, vendor_score, write_notice
+from obligor.governance.notices.writing import Declined, Notice, ScoreTold, own_score, vendor_score, write_notice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,8 +31,9 @@ ADVERSE, DISCLOSURE = "us-fed-adverse-action", "us-fed-score-disclosure"
 
 
 def write(name: str = ADVERSE, *, of: Standing | None = None, **more: Any) -> Notice:
-    said: dict[str, Any] = {"reference": "A-1", "decided_on": TODAY, "on": TODAY, "stationery": stationery()}
-    return write_notice(name, standing=of or by_the_score(), codes=CODES, **(said | more))
+    used = {it: more.pop(it) for it in ("bureaus", "score", "reference") if it in more}
+    of_one = Declined(of or by_the_score(), CODES, decided_on=TODAY, **({"reference": "A-1"} | used))
+    return write_notice(name, of_one, **({"on": TODAY, "stationery": stationery()} | more))
 
 
 def refusal(name: str = ADVERSE, **more: Any) -> str:

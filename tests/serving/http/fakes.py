@@ -57,7 +57,8 @@ from obligor.serving.proposals import Proposals
 from obligor.serving.register import Register
 from obligor.serving.releases import Releases, compile_release
 from obligor.serving.revealing import RevealService
-from obligor.serving.reviewing import ReviewService, StoredReview
+from obligor.serving.reviewing import ReviewService
+from obligor.serving.reviews import StoredReview
 from obligor.serving.sealed import Sealer
 from obligor.serving.sources import live_sources
 from obligor.settings import ProbingSettings

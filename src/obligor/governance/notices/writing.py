@@ -67,73 +67,75 @@ class Notice:
     html: str
 
 
-def write_notice(
-    name: str,
-    *,
-    standing: Standing,
-    codes: Codes,
-    reference: str,
-    decided_on: date,
-    on: date,
-    stationery: Stationery,
-    language: str | None = None,
-    bureaus: Sequence[str] = (),
-    score: ScoreTold | None = None,
-) -> Notice:
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """What a notice is written of: a decline, with what was used to come to it."""
+
+    standing: Standing
+    """What holds of the application today (``factors.standing``)."""
+    codes: Codes
+    reference: str
+    """What the applicant knows the application by."""
+    decided_on: date
+    bureaus: Sequence[str] = ()
+    """The ids of the consumer reporting agencies whose reports were used."""
+    score: ScoreTold | None = None
+    """The credit score that was used, where one was."""
+
+
+def write_notice(name: str, of: Declined, *, on: date, stationery: Stationery, language: str | None = None) -> Notice:
     """Write a notice by the template of a name.
 
     Parameters
     ----------
-    standing
-        What holds of the application today (``factors.standing``).
-    reference
-        What the applicant knows the application by.
     on
         The day of the notice.
     language
         The applicant's; none: that of the lender's reason texts.
-    bureaus
-        The ids of the consumer reporting agencies whose reports were used.
-    score
-        The credit score that was used, where one was.
 
     Raises
     ------
     NoticeError
         Where the notice would be wrong: it names the check.
     """
-    particulars, catalogue = stationery.particulars, stationery.catalogue
     template = _template(name, stationery, language=language, on=on)
-    reasons = principal_reasons(standing, codes=codes)  # whatever it tells: there is no notice but of a decline
-    _check_apart(reasons, score)
-    used = _bureaus(particulars, bureaus)
-    told_score = None
-    if template.kind == "score_disclosure":
-        reasons, told_score = (), _of_a_score(score)
-    said: dict[str, Any] = {
-        "title": template.title,
-        "language": template.language,
-        "on": on,
-        "decided_on": decided_on,
-        "reference": reference,
-        "creditor": particulars.creditor,
-        "agency": particulars.agency,
-        "reviews": particulars.reviews,
-        "bureaus": used,
-        "reasons": reasons,
-        "score": told_score,
-        "reviewed": standing.because == "review",
-    }
+    reasons, score = _lists(template, of)
+    said = _said(template, of, stationery.particulars, on=on) | {"reasons": reasons, "score": score}
     return Notice(
         template.id,
         template.language,
-        catalogue.sha256(template),
+        stationery.catalogue.sha256(template),
         template.rules,
         reasons,
-        () if told_score is None else told_score.factors,
-        _render(catalogue, template, said, form="form.txt.j2"),
-        _render(catalogue, template, said, form="form.html.j2"),
+        () if score is None else score.factors,
+        _render(stationery.catalogue, template, said, form="form.txt.j2"),
+        _render(stationery.catalogue, template, said, form="form.html.j2"),
     )
+
+
+def _lists(template: Template, of: Declined) -> tuple[tuple[str, ...], ScoreTold | None]:
+    """Give the principal reasons, or the score with its key factors: whichever of the two the notice tells, never both."""
+    reasons = principal_reasons(of.standing, codes=of.codes)  # whatever it tells: there is no notice but of a decline
+    _check_apart(reasons, of.score)
+    if template.kind == "score_disclosure":
+        return (), _of_a_score(of.score)
+    return reasons, None
+
+
+def _said(template: Template, of: Declined, particulars: Particulars, *, on: date) -> dict[str, Any]:
+    """Give what the wording may say besides the lists."""
+    return {
+        "title": template.title,
+        "language": template.language,
+        "on": on,
+        "decided_on": of.decided_on,
+        "reference": of.reference,
+        "creditor": particulars.creditor,
+        "agency": particulars.agency,
+        "reviews": particulars.reviews,
+        "bureaus": _bureaus(particulars, of.bureaus),
+        "reviewed": of.standing.because == "review",
+    }
 
 
 def _template(name: str, stationery: Stationery, *, language: str | None, on: date) -> Template:

@@ -12,8 +12,7 @@ from obligor.serving.http import shapes
 from obligor.serving.http.decisions import KEY_HEADER, DecisionId, body_of, recorded
 from obligor.serving.http.door import recorded_answer
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
-from obligor.serving.review_requests import MOST_BYTES
-from obligor.serving.reviewing import MOST_FOUND_BYTES
+from obligor.serving.reviews import MOST_ASKED_BYTES, MOST_FOUND_BYTES
 
 router = APIRouter()
 Asker = Annotated[Caller, Depends(caller_with("review.request"))]
@@ -37,7 +36,7 @@ ReviewId = Annotated[UUID, Path(description="The id of the review.")]
 )
 async def request_review(request: Request, door: TheDoor, caller: Asker, decision_id: DecisionId) -> Response:
     """Record that an applicant asks for a review."""
-    key, body = await door.act(request.scope, request.receive, most=MOST_BYTES)
+    key, body = await door.act(request.scope, request.receive, most=MOST_ASKED_BYTES)
     return respond(recorded_answer(await door.reviews.request(caller, key=key, decision_id=decision_id, body=body)))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
-import socket
 import ssl
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from obligor.core.errors import InvalidInputError, UnavailableError
+from obligor.core.errors import InvalidInputError
+from obligor.serving.http.listening import BACKLOG, listen
 from obligor.serving.http.prompt import prompt_protocol
 from obligor.serving.http.wire import WireLimits, wire_protocol
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from obligor.serving.http.hot import Hot
     from obligor.serving.seats import Seats
 
-BACKLOG = 2048
 ACCEPTED_AT_ONCE = 16
 """How many connections are taken up in one round of the loop. Of one socket it takes up one: under load, with rounds of
 milliseconds, a thousand connections would wait for seconds. So the loop is given the same socket several times."""
@@ -64,8 +64,8 @@ class HttpServer(uvicorn.Server):
     @property
     def port(self) -> int:
         """The port that it listens on; known once it has started."""
-        address: tuple[str, int] = self.servers[0].sockets[0].getsockname()
-        return address[1]
+        port: int = self.servers[0].sockets[0].getsockname()[1]
+        return port
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and take what was made until now out of the garbage collector's rounds: no request waits for them.
@@ -73,23 +73,18 @@ class HttpServer(uvicorn.Server):
         Raises
         ------
         UnavailableError
-            Where the port is taken.
+            Where nothing can listen there.
         """
-        self._sockets = sockets or self._bound()
+        self._sockets = sockets or [
+            it.dup() if again else it
+            for it in listen(self.config.host, self.config.port)
+            for again in range(ACCEPTED_AT_ONCE)
+        ]
         await super().startup(self._sockets)
         self._listening(self.port)
         gc.collect()
         gc.freeze()
         gc.set_threshold(_NEW_OBJECTS, 20, 100)
-
-    def _bound(self) -> list[socket.socket]:
-        host, port = self.config.host, self.config.port
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            bound = socket.create_server((host, port), family=family, backlog=BACKLOG)
-        except OSError:
-            raise UnavailableError(f"nothing can listen on {host}:{port}; wanted a port that is free") from None
-        return [bound, *(bound.dup() for _ in range(ACCEPTED_AT_ONCE - 1))]
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,0 +1,44 @@
+"""The gRPC door listens on every address of its host, as the REST door does."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tests.serving.http.test_listening import needs_ipv6
+
+from obligor.serving.grpc.server import Server
+
+
+class Nobody:
+    """Answers no call of the service: health is the library's own."""
+
+    def __getattr__(self, name: str) -> Any:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [
+        ("localhost", ["127.0.0.1"]),
+        pytest.param("::1", ["[::1]"], marks=needs_ipv6),
+        pytest.param("::", ["127.0.0.1", "[::1]"], marks=needs_ipv6),
+    ],
+)
+def test_the_service_answers_at_every_address_of_its_host(host: str, asked: list[str]) -> None:
+    async def main() -> None:
+        server = Server(cast("Any", Nobody()))
+        port = await server.start(host, 0)
+        try:
+            for address in asked:
+                async with grpc.aio.insecure_channel(f"{address}:{port}") as channel:
+                    check = health_pb2_grpc.HealthStub(channel).Check  # type: ignore[no-untyped-call]
+                    told = await check(health_pb2.HealthCheckRequest(), timeout=10)
+                    assert told.status == health_pb2.HealthCheckResponse.SERVING
+        finally:
+            await server.stop(grace=0)
+
+    asyncio.run(main())
