@@ -282,7 +282,8 @@ def failed(failure: Failure) -> httpx.Response | httpx.TransportError:
     if failure is None:
         return httpx.ConnectError("no")
     status, seconds = failure
-    return httpx.Response(status, headers={} if seconds is None else {"Retry-After": str(seconds)})
+    headers = {} if seconds is None else {"Retry-After": str(seconds)}
+    return httpx.Response(status, headers=headers, json={"type": "urn:obligor:problem:conflict"})
 
 
 @given(st.lists(FAILURES, max_size=40), st.lists(st.floats(0, 1, exclude_max=True), min_size=1), st.floats(0.5, 60))
@@ -319,6 +320,8 @@ def test_pauses_keep_to_the_deadline_the_jitter_and_what_the_service_asks(
         (401, "unauthenticated", told.UnauthenticatedError),
         (403, "forbidden", told.ForbiddenError),
         (404, "not-found", told.NotFoundError),
+        (409, "clash", told.ClashError),
+        (409, "gate", told.ClashError),
         (413, "too-large", told.InvalidRequestError),
         (422, "invalid", told.InvalidRequestError),
         (422, "key-reused", told.KeyReusedError),

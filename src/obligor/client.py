@@ -1,8 +1,8 @@
 """Calls the decision service from Python; of Obligor this one file is enough, with httpx.
 
 A call that records carries an Idempotency-Key, made once and kept over every try, so that a decision is made once however
-often the network fails. What may be tried again (409, 429, 503, no answer) is, with full jitter and no sooner than the service
-asks, until the deadline of the call. Nothing is logged here: no body and no key.
+often the network fails. What may be tried again (429, 503, no answer, and 409 while the same request is being recorded) is,
+with full jitter and no sooner than the service asks, until the deadline of the call. Nothing is logged here: no body, no key.
 
 ::
 
@@ -15,6 +15,7 @@ asks, until the deadline of the call. Nothing is logged here: no body and no key
           +-- UnauthenticatedError   the API key is not in force
           +-- ForbiddenError         the API key lacks the scope
           +-- NotFoundError          there is none, or none that this client may see
+          +-- ClashError             it does not go with what there is, and never will
           +-- InFlightError          a request with this Idempotency-Key is being recorded
           +-- BusyError              too many requests, or the service cannot answer now
 """
@@ -40,13 +41,14 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 __all__ = [
-    "AsyncClient", "BusyError", "Client", "Decision", "FieldError", "ForbiddenError", "Health", "InFlightError",
+    "AsyncClient", "BusyError", "ClashError", "Client", "Decision", "FieldError", "ForbiddenError", "Health", "InFlightError",
     "InvalidRequestError", "KeyReusedError", "LogPlace", "NoAnswerError", "NotFoundError", "OutcomeReport", "Pins", "Problem",
     "Reason", "RefusedError", "ServiceError", "Simulation", "UnauthenticatedError", "UnreadableAnswerError",
 ]  # fmt: skip
 
 T = TypeVar("T")
-_AGAIN = frozenset({409, 429, 503})
+_AGAIN = frozenset({429, 503})
+_IN_FLIGHT = b'"urn:obligor:problem:conflict"'
 _LOST = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError, httpx.ProxyError)
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
@@ -194,6 +196,10 @@ class NotFoundError(RefusedError):
     """There is none, or none that this client may see."""
 
 
+class ClashError(RefusedError):
+    """It does not go with what there is, such as a rule or a hold; the same will be refused again."""
+
+
 class InFlightError(RefusedError):
     """A request with this Idempotency-Key is being recorded."""
 
@@ -203,11 +209,11 @@ class BusyError(RefusedError):
 
 
 _ERRORS: Mapping[int, type[RefusedError]] = {
-    400: InvalidRequestError, 401: UnauthenticatedError, 403: ForbiddenError, 404: NotFoundError, 409: InFlightError,
+    400: InvalidRequestError, 401: UnauthenticatedError, 403: ForbiddenError, 404: NotFoundError, 409: ClashError,
     413: InvalidRequestError, 415: InvalidRequestError, 422: InvalidRequestError, 429: BusyError, 431: InvalidRequestError,
     503: BusyError,
 }  # fmt: skip
-_KEY_REUSED = "key-reused"
+_BY_TYPE = {"key-reused": KeyReusedError, "conflict": InFlightError}
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +272,7 @@ class _Pace:
         while True:
             left = end - self.clock()
             came = yield _Try(max(min(self.timeout, left), 0.001))
-            if isinstance(came, httpx.Response) and came.status_code not in _AGAIN:
+            if isinstance(came, httpx.Response) and not _may_pass(came):
                 return call.answer(came)
             # Full jitter: callers that failed together do not come back together.
             wait = _asked(came) + self.chance() * pause
@@ -274,6 +280,11 @@ class _Pace:
                 return call.answer(_answered(came, " before the deadline"))
             yield _Pause(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _may_pass(came: httpx.Response) -> bool:
+    """Tell whether the same request may be answered otherwise later."""
+    return came.status_code in _AGAIN or (came.status_code == httpx.codes.CONFLICT and _IN_FLIGHT in came.content)
 
 
 def _answered(came: httpx.Response | httpx.TransportError | None, when: str = "") -> httpx.Response:
@@ -635,9 +646,8 @@ def _refusal(answer: httpx.Response) -> ServiceError:
     if kind != "application/problem+json":
         return UnreadableAnswerError(f"{answer.status_code}, and no problem+json; is there a proxy in front?")
     problem = _problem(_parsed(answer.content))
-    if problem.type.endswith(_KEY_REUSED):
-        return KeyReusedError(problem)
-    return _ERRORS.get(answer.status_code, RefusedError)(problem)
+    error = _BY_TYPE.get(problem.type.rpartition(":")[2]) or _ERRORS.get(answer.status_code, RefusedError)
+    return error(problem)
 
 
 def _problem(plain: Mapping[str, Any]) -> Problem:
