@@ -610,8 +610,8 @@ async def office_that_fails(url: str) -> AsyncIterator[Office]:
         ("UPDATE obligor.alert_step SET because = 'x' WHERE step = 'confirmed'", "alert_step"),
         (
             (
-                "INSERT INTO obligor.alert_step SELECT alert_id, 'doubted', 'x', now(), now(), 'eve', 0 FROM obligor.alert_step "
-                "WHERE step = 'confirmed'"
+                "INSERT INTO obligor.alert_step SELECT alert_id, 'doubted', 'x', now(), now(), 'eve', 0"
+                " FROM obligor.alert_step WHERE step = 'confirmed'"
             ),
             "alert_step",
         ),
