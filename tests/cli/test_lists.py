@@ -108,8 +108,40 @@ def test_alerts_are_found_shown_and_cleared_by_two_people(call: Call, url: str) 
     assert (code, "cleared before" in err) == (1, True)
     code, out, _ = call("Ada", "alerts", "list", "--json")
     assert json.loads(out)["alerts"] == []
+    code, _, err = call("Eve", "alerts", "confirm", one, "--because", "the same passport")
+    assert (code, "cleared before" in err) == (1, True)
     assert call("Ada", "alerts", "show", "7")[0] == 2
     assert call("Ada", "alerts", "show", "00000000-0000-7000-8000-000000000000")[0] == 1
+    code, out, _ = call("Vera", "audit", "verify", "--json")
+    assert code == 0, out
+
+
+def test_a_match_is_confirmed_told_with_the_day_of_its_report_and_corrected_by_two(call: Call, url: str) -> None:
+    with_store(url, gated)
+
+    async def decide(store: Store) -> None:
+        async with open_decisions(store, read_settings(os.environ)) as decisions:
+            application = good_application() | {"customer": "c", "applicant_name": "Oleg Petrovich Korvand"}
+            await decisions.service.decide(CLIENT, key="k", application=application)
+
+    with_store(url, decide)
+    assert load(call, TODAY)[0] == 0
+    one = json.loads(call("Ada", "alerts", "rescreen", "--json")[1])["alerts"][0]["alert_id"]
+    code, out, _ = call("Ada", "alerts", "confirm", one, "--because", "the same passport")
+    assert (code, "to be reported to OFAC by 20" in out) == (0, True)
+    due = out.split()[-1]
+    code, _, err = call("Bob", "alerts", "confirm", one, "--because", "the same passport")
+    assert (code, "confirmed before" in err) == (1, True)
+    code, out, _ = call("Bob", "alerts", "list")
+    assert (code, f"confirmed, report due on {due}" in out) == (0, True)
+    code, out, _ = call("Bob", "alerts", "show", one)
+    assert (code, "  Ada: the same passport\n" in out, f"reported by {due}" in out) == (0, True, True)
+    code, out, _ = call("Ada", "alerts", "clear", one, "--because", "a twin")
+    assert (code, out.startswith("proposed")) == (0, True)
+    code, _, err = call("Ada", "alerts", "clear", one, "--because", "a twin")
+    assert (code, "another person" in err) == (1, True)
+    code, out, _ = call("Bob", "alerts", "clear", one, "--because", "a twin", "--json")
+    assert (code, json.loads(out)["state"]) == (0, "corrected")
     code, out, _ = call("Vera", "audit", "verify", "--json")
     assert code == 0, out
 

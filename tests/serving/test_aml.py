@@ -166,6 +166,24 @@ def test_a_clearance_is_over_when_the_list_says_something_else_of_the_entry() ->
     assert said(gate_of(same, clearances=clearances), OLEG).result == "pass"
 
 
+def test_a_match_that_was_confirmed_counts_whatever_was_cleared_and_whatever_the_list_says() -> None:
+    clearances = cleared(OLEG, until=LATE, number="C-1")
+    ((subject, *_),) = clearances.until
+    without = Screener.of(replace(SNAPSHOT, entries=SNAPSHOT.entries[1:]))
+    assert said(gate_of(clearances=clearances), OLEG).result == "pass"
+    assert said(gate_of(without, clearances=clearances), OLEG).result == "pass"
+    clearances.confirmed = frozenset({subject})
+    for gate in (gate_of(clearances=clearances), gate_of(without, clearances=clearances)):
+        for _ in ("asked of the list", "remembered"):
+            assert said(gate, OLEG).result == "fail"
+            assert said(gate, JANE).result == "pass"
+        at_once = gate.at_once(Application(OLEG, {}), at=AT)
+        assert at_once is not None
+        assert at_once.result == "fail"
+        assert said(gate, OLEG, at=LATE).result == "fail"  # on a list that is too old as well
+        assert said(gate, OLEG | {"applicant_number": "C-9"}).result == said(gate_of(gate._lists.screener), OLEG).result
+
+
 def test_a_screener_that_fails_holds() -> None:
     class Broken:
         @property

@@ -24,7 +24,7 @@ from tests.serving.test_doors import Doors, both
 from obligor.core.errors import UnauthenticatedError
 from obligor.screening.screener import Screener
 from obligor.serving.acts import Caller, WebhookRow
-from obligor.serving.aml import AmlGate, Subjects
+from obligor.serving.aml import AmlColumns, AmlGate, Clearances, Subjects
 from obligor.serving.clearing import AlertDesk, StoredAlert
 from obligor.serving.events import EVENT_TYPES, Listeners
 from obligor.serving.gates import told_to_the_subject
@@ -160,6 +160,30 @@ def test_who_is_on_the_list_and_who_cannot_be_compared_are_told_alike_to_the_byt
     run(main())
 
 
+def test_whose_match_was_confirmed_and_is_on_no_list_any_more_is_told_like_who_cannot_be_compared() -> None:
+    async def main() -> None:
+        release = release_of(aml="enforce", on_fail="hold")
+        clearances, subjects, now = Clearances(), Subjects(bytes(32)), screener()
+        asked = AmlColumns().asked({"applicant_name": "Jane Example"}, now)
+        clearances.confirmed = frozenset({subjects.of_person(asked, number="C-1", application_id=None)})
+        gate = AmlGate(InForce(now), subjects=subjects, clearances=clearances, application_id=release.application_id)
+        made = house(release=release, authenticating=People(), gates={"aml": gate})
+        async with both(made) as doors:
+            told = []
+            for name, number in (("Jane Example", "C-1"), (None, "C-1"), ("Jane Example", "C-2")):
+                application = person(name, applicant_number=number)
+                answer = await doors.by_rest("POST", "/v1/decisions", application, key=f"k{next(KEYS)}")
+                seen = await told_of(doors, answer.json()["decision_id"])
+                told.append([without_the_moment(it) for it in (answer.text, *seen.values())])
+            assert told[0] == told[1]
+            assert [json.loads(it.record)["outcome"] for it in made.store.kept] == ["hold", "hold", "approve"]
+            assert made.store.leaves == ["decision"] * 3
+            evidences = [json.loads(it.record)["gates"]["aml"]["evidence"] for it in made.store.kept]
+            assert evidences[0] == evidences[2]
+
+    run(main())
+
+
 def test_a_simulation_asks_no_list() -> None:
     async def main() -> None:
         async with both(lender()) as doors:
@@ -235,7 +259,9 @@ def alert(number: int, *, score: int = 9700, **more: Any) -> StoredAlert:
         "list_sha256": "0" * 64,
         "opened_at": datetime(2026, 11, 26, tzinfo=UTC),
         "record": record,
-        **dict.fromkeys(("proposed_by", "cleared_by", "because", "until")),
+        **dict.fromkeys(
+            ("proposed_by", "cleared_by", "confirmed_by", "confirmed_at", "doubted_by", "because", "until")
+        ),
     }
     return StoredAlert(**(said | more))
 
@@ -248,6 +274,7 @@ async def of_alerts(client: httpx.AsyncClient, who: str) -> list[httpx.Response]
         await client.get("/v1/alerts", headers=heads),
         await client.get(path, headers=heads),
         await client.post(f"{path}/clearances", headers=posting(f"{who}-{next(KEYS)}") | heads, content=body),
+        await client.post(f"{path}/confirmation", headers=posting(f"{who}-{next(KEYS)}") | heads, content=body),
     ]
 
 
@@ -269,14 +296,16 @@ def test_compliance_reads_and_clears_and_an_auditor_only_reads() -> None:
     async def main() -> None:
         made = lender(alerts=Alerts(alert(1), alert(2, score=8700)))
         async with made.client(None) as client:
-            listed, one, refused = await of_alerts(client, "auditor")
-            assert (listed.status_code, one.status_code, refused.status_code) == (200, 200, 403)
+            listed, one, *refused = await of_alerts(client, "auditor")
+            assert (listed.status_code, one.status_code) == (200, 200)
+            assert [it.status_code for it in refused] == [403, 403]
             assert [it["score"] for it in listed.json()["alerts"]] == [0.97, 0.87]
             assert one.json()["why"]["name"] == "KORVAND, Oleg"
             assert one.json()["needs_second"]
-            cleared = (await of_alerts(client, "compliance/ada"))[2]
+            cleared, confirmed = (await of_alerts(client, "compliance/ada"))[2:]
             assert (cleared.status_code, cleared.json()["state"]) == (201, "proposed")
-            assert made.store.leaves == ["alert.proposed"]
+            assert (confirmed.status_code, confirmed.json()["state"]) == (201, "confirmed")
+            assert made.store.leaves == ["alert.proposed", "alert.confirmed"]
 
     run(main())
 
@@ -296,6 +325,113 @@ def test_a_strong_alert_is_cleared_by_a_second_person_and_a_weak_one_by_one() ->
             async with made.client(None) as client:
                 answer = (await of_alerts(client, f"compliance/{who}"))[2]
                 assert (answer.status_code, answer.json().get("state")) == (status, state)
+
+    run(main())
+
+
+CONFIRMED: Final = {"confirmed_by": "ada", "confirmed_at": datetime(2026, 11, 27, 12, tzinfo=UTC), "because": "why"}
+ENDED: Final = {"cleared_by": "bob", "until": LATER}
+
+
+def test_a_match_is_confirmed_once_by_one_person_and_not_where_somebody_cleared_it() -> None:
+    async def main() -> None:
+        for stored, status in (
+            (alert(1), 201),
+            (alert(1, proposed_by="ada", because="why", until=LATER), 201),
+            (alert(1, **CONFIRMED), 409),
+            (alert(1, cleared_by="bob", because="why", until=LATER), 409),
+            (alert(1, **CONFIRMED | ENDED, doubted_by="eve"), 409),
+        ):
+            made = lender(alerts=Alerts(stored))
+            async with made.client(None) as client:
+                answer = (await of_alerts(client, "compliance/ada"))[3]
+                assert answer.status_code == status
+
+    run(main())
+
+
+def test_a_confirmation_is_corrected_by_two_people_however_weak_the_alert() -> None:
+    async def main() -> None:
+        proposed = {"proposed_by": "bob"}  # to clear it, before it was confirmed
+        doubted = {"doubted_by": "ada", "until": LATER}
+        for stored, who, status, state in (
+            (alert(1, score=8700, **CONFIRMED), "ada", 201, "doubted"),
+            (alert(1, **CONFIRMED | proposed), "bob", 201, "doubted"),
+            (alert(1, **CONFIRMED | doubted), "ADA", 403, None),
+            (alert(1, **CONFIRMED | proposed | doubted), "bob", 201, "corrected"),
+            (alert(1, **CONFIRMED | doubted | ENDED), "eve", 409, None),
+        ):
+            made = lender(alerts=Alerts(stored))
+            async with made.client(None) as client:
+                answer = (await of_alerts(client, f"compliance/{who}"))[2]
+                assert (answer.status_code, answer.json().get("state")) == (status, state)
+
+    run(main())
+
+
+def test_a_confirmed_match_is_told_with_the_day_of_its_report_until_it_is_corrected() -> None:
+    async def main() -> None:
+        doubted = {"doubted_by": "ada", "until": LATER}
+        for more, state, due in (
+            ({}, "open", None),
+            (CONFIRMED, "confirmed", "2026-12-11"),
+            (CONFIRMED | doubted, "doubted", "2026-12-11"),
+            (CONFIRMED | doubted | ENDED, "corrected", None),
+            (CONFIRMED | doubted | ENDED | {"until": datetime(2026, 11, 26, tzinfo=UTC)}, "expired", None),
+        ):
+            made = lender(alerts=Alerts(alert(1, score=8700, **more)))
+            async with made.client(None) as client:
+                told = (await of_alerts(client, "auditor"))[1].json()
+                assert (told["state"], told["report_due_on"]) == (state, due)
+                assert told["needs_second"] is bool(more)
+
+    run(main())
+
+
+def test_a_confirmation_sent_again_is_answered_as_before_and_changes_nothing_else() -> None:
+    async def main() -> None:
+        alerts = Alerts(alert(1))
+        made = lender(alerts=alerts)
+        async with made.client(None) as client:
+            heads = posting("k") | {"authorization": "Bearer compliance/ada"}
+            path = f"/v1/alerts/{UUID(int=1)}/confirmation"
+            first = await client.post(path, headers=heads, content=b'{"because": "x"}')
+            alerts.kept[UUID(int=1)] = alert(1, **CONFIRMED)
+            again = await client.post(path, headers=heads, content=b'{"because": "x"}')
+            assert (again.status_code, again.content) == (201, first.content)
+            other = await client.post(path, headers=heads, content=b'{"because": "y"}')
+            assert other.status_code in (409, 422)
+            unknown = await client.post(
+                f"/v1/alerts/{UUID(int=9)}/confirmation", headers=heads | posting("l"), content=b'{"because": "x"}'
+            )
+            assert unknown.status_code == 404
+            assert made.store.leaves == ["alert.confirmed"]
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b"[]",
+        b'{"because": " "}',
+        b'{"because": 7}',
+        b'{"because": "a\\u0000b"}',
+        b'{"because": "' + b"x" * 501 + b'"}',
+        b'{"because": "x", "because": "y"}',
+        b'{"because": "4111 1111 1111 1111"}',
+        *(b'{"because": "x", "%b": "y"}' % it for it in (b"by", b"state", b"confirmed_by", b"at", b"until", b"days")),
+    ],
+)
+def test_a_confirmation_that_says_nonsense_or_more_than_why_is_refused(body: bytes) -> None:
+    async def main() -> None:
+        made = lender(alerts=Alerts(alert(1)))
+        async with made.client(None) as client:
+            heads = posting("k") | {"authorization": "Bearer compliance/ada"}
+            answer = await client.post(f"/v1/alerts/{UUID(int=1)}/confirmation", headers=heads, content=body)
+            assert answer.status_code == 422
+            assert made.store.leaves == []
 
     run(main())
 

@@ -1,4 +1,4 @@
-"""Lists and clears alerts from the command line, and screens the decisions of the store again without waiting for a service."""
+"""Lists, clears and confirms alerts from the command line, and screens decisions again without waiting for a service."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PAUSE_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The alerts that wait for somebody, and how far the decisions of the store were screened."""
+    """The alerts that wait for somebody, those confirmed, and how far the decisions of the store were screened."""
 
     alerts: Sequence[Mapping[str, Any]]
     reached: Reached | None
@@ -47,6 +47,7 @@ class Queue:
         """Say it in lines for a person."""
         told = [
             f"{it['alert_id']}  {it['score']:.4f}  entry {it['entry']}  decision {it['decision_id']}  {it['state']}"
+            + (f", report due on {it['report_due_on']}" if it["report_due_on"] else "")
             for it in self.alerts
         ]
         return [*(told or ["no alert waits"]), *self._reached()]
@@ -86,7 +87,10 @@ class Shown:
             + (", to be cleared by two people" if it["needs_second"] else ""),
         ]
         if it["because"]:
-            told.append(f"  {it['cleared_by'] or it['proposed_by']}: {it['because']}, until {it['until']}")
+            by = it["cleared_by"] or it["doubted_by"] or it["confirmed_by"] or it["proposed_by"]
+            told.append(f"  {by}: {it['because']}" + (f", until {it['until']}" if it["until"] else ""))
+        if it["report_due_on"]:
+            told.append(f"  confirmed by {it['confirmed_by']}, to be reported by {it['report_due_on']}")
         return told
 
 
@@ -102,9 +106,25 @@ class Cleared:
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
-        if self.said["state"] == "proposed":
+        if self.said["state"] in ("proposed", "doubted"):
             return [f"proposed; another person clears it: obligor alerts clear {self.said['alert_id']} --because ..."]
         return [f"cleared until {self.said['until']}"]
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What was recorded of a confirmation."""
+
+    said: Mapping[str, Any]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return dict(self.said)
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        due = self.said["report_due_on"]
+        return ["confirmed" + (f"; to be reported to OFAC by {due}" if due else "")]
 
 
 def queue() -> Queue:
@@ -139,6 +159,19 @@ def clear_alert(alert_id: str, *, because: str, days: int) -> Cleared:
         return Cleared(msgspec.json.decode(recorded.response))
 
     return with_anchored_store(cleared)
+
+
+def confirm_alert(alert_id: str, *, because: str) -> Confirmed:
+    """Confirm an alert, as who works here (``OBLIGOR_AUTHOR``)."""
+    wanted = _id(alert_id)
+
+    async def confirmed(store: Store) -> Confirmed:
+        from obligor.serving.clearing import Confirmation
+
+        recorded = await _desk(store).confirmed(wanted, Confirmation(because), by=read_author(os.environ))
+        return Confirmed(msgspec.json.decode(recorded.response))
+
+    return with_store(confirmed)
 
 
 def screen_again(*, progress: Progress) -> Queue:

@@ -66,7 +66,7 @@ def _gate(provider: Kyc, subject: Mapping[str, str], store: Store) -> KycGate:
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """What screens: the gate, the list in force, what was cleared, and what looks at the decisions of the store again."""
+    """What screens: the gate, the list in force, what was cleared or confirmed, and what looks at decisions again."""
 
     gate: AmlGate
     lists: ListInForce
@@ -76,7 +76,8 @@ class Screening:
     store: Store
 
     async def look_at_clearances(self) -> None:
-        """Take up what was cleared."""
+        """Take up what was confirmed, and what was cleared."""
+        self.clearances.confirmed = await self.store.screening.confirmed()
         self.clearances.until = await self.store.screening.cleared(at=self.store.sources.now())
 
 

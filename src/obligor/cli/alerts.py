@@ -1,4 +1,4 @@
-"""Commands that show alerts, clear them, and screen the decisions of the store again."""
+"""Commands that show alerts, clear or confirm them, and screen the decisions of the store again."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from obligor.cli.options import json_option, quiet_option, show, telling
 
 @click.group()
 def alerts() -> None:
-    """Look at applicants who are alike to an entry of the list, and clear those who are somebody else."""
+    """Look at applicants who are alike to an entry of the list: clear who is somebody else, and confirm who is not."""
 
 
 @alerts.command("list")
 @json_option
 def list_alerts(*, as_json: bool) -> None:
-    """Show the alerts that nobody has cleared, the most alike first, and how far the store was screened."""
+    """Show the alerts that wait, the most alike first, those confirmed, and how far the store was screened."""
     from obligor.bootstrap.alerts import queue
 
     show(queue(), quiet=False, as_json=as_json)
@@ -37,10 +37,21 @@ def show_one(alert: str, *, as_json: bool) -> None:
 @click.option("--days", type=click.IntRange(1, 730), default=365, show_default=True, help="For how long that holds.")
 @json_option
 def clear(alert: str, *, because: str, days: int, as_json: bool) -> None:
-    """Clear ALERT; from a score of 0.95 on, propose to, and another person clears it."""
+    """Clear ALERT; from a score of 0.95 on, or where it was confirmed, propose to, and another person clears it."""
     from obligor.bootstrap.alerts import clear_alert
 
     show(clear_alert(alert, because=because, days=days), quiet=False, as_json=as_json)
+
+
+@alerts.command("confirm")
+@click.argument("alert")
+@click.option("--because", required=True, help="Why it is who applied.")
+@json_option
+def confirm(alert: str, *, because: str, as_json: bool) -> None:
+    """Confirm that ALERT is of who applied, whatever the list says later, and say by when that is to be reported."""
+    from obligor.bootstrap.alerts import confirm_alert
+
+    show(confirm_alert(alert, because=because), quiet=False, as_json=as_json)
 
 
 @alerts.command("rescreen")

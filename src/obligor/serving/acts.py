@@ -273,13 +273,13 @@ class AlertRow:
 
 @dataclass(frozen=True, slots=True)
 class AlertStepRow:
-    """Somebody cleared an alert, or proposed to."""
+    """Somebody cleared an alert, or proposed to; or confirmed it, doubted that, or corrected it."""
 
     alert_id: UUID
-    step: Literal["proposed", "cleared"]
+    step: Literal["proposed", "cleared", "confirmed", "doubted", "corrected"]
     because: str
-    until: datetime
-    """The instant from which the hit counts again."""
+    until: datetime | None
+    """The instant from which the hit counts again; a confirmation has no end."""
     at: datetime
     by: str
 
@@ -357,8 +357,9 @@ class Act(msgspec.Struct, frozen=True):
     kind: str
     """As in the leaf: decision, outcome, release, key.created, key.revoked, key.rotated, export, profile.proposed,
     profile.approved, act.proposed, act.agreed, act.done, act.withdrawn,
-    list.loaded, alert.opened, alert.proposed, alert.cleared, erased, hold.placed, hold.released, revealed, datakey.created,
-    datakey.retired, seal.broken, restore.proposed, restore.acknowledged, and more."""
+    list.loaded, alert.opened, alert.proposed, alert.cleared, alert.confirmed, alert.doubted, alert.corrected, erased,
+    hold.placed, hold.released, revealed, datakey.created, datakey.retired, seal.broken, restore.proposed,
+    restore.acknowledged, and more."""
     at: datetime
     by: str
     """``client:<id>`` or ``person:<name>``."""

@@ -82,8 +82,8 @@ class AlertArchive(Protocol):
         """Give decisions in the order of the log, from a leaf on (closed) and up to another (open)."""
         ...
 
-    async def standing(self, subjects: Sequence[bytes], *, at: datetime) -> frozenset[Cleared]:
-        """Give the hits of subjects that need no alert: one is open, or was cleared and still holds."""
+    async def standing(self, hits: Sequence[Cleared], *, at: datetime) -> frozenset[Cleared]:
+        """Give the hits that need no alert: one is open, was cleared and still holds, or was confirmed, of any version."""
         ...
 
 
@@ -183,7 +183,7 @@ class Rescreening:
         if not found:
             return 0
         at = self.sources.now()
-        standing = await self.archive.standing([*{it.subject for it in found.values()}], at=at)
+        standing = await self.archive.standing([*found], at=at)
         acts = tuple(self._act(screener, it, at) for key, it in found.items() if key not in standing)
         if acts:
             await self.recorder.record(Submission(acts, lambda _: b""))

@@ -3,7 +3,8 @@
 It keeps which list, which algorithm and which rules were asked, and nothing of a hit: who is on a list, and that somebody seems
 to be, is not for those who read decisions. A list that is too old, or not there, and a
 name that is missing or cannot be compared, have said nothing: the gate is pending, and never passed. A hit that was cleared for
-this very person does not count, as long as that holds and the list says the same of the entry.
+this very person does not count, as long as that holds and the list says the same of the entry. A match that was confirmed
+counts for this person whatever the list says now, and whatever was cleared.
 """
 
 from __future__ import annotations
@@ -82,14 +83,15 @@ class Subjects:
 
 
 class Clearances:
-    """Which hits were cleared for whom, and until when, as the store said last."""
+    """Which hits were cleared for whom, and until when, and whose match was confirmed, as the store said last."""
 
     def __init__(self) -> None:
         self.until: Mapping[Cleared, datetime] = {}
+        self.confirmed: frozenset[bytes] = frozenset()
 
-    def left(self, hits: Iterable[Hit], subject: bytes, *, at: datetime) -> tuple[Hit, ...]:
-        """Give the hits that were not cleared."""
-        return tuple(it for it in hits if not self._holds((subject, it.entry, it.version), at))
+    def hit(self, hits: Iterable[Hit], subject: bytes, *, at: datetime) -> bool:
+        """Tell whether a person is hit: their match was confirmed, or one of their hits was not cleared."""
+        return subject in self.confirmed or not all(self._holds((subject, it.entry, it.version), at) for it in hits)
 
     def _holds(self, cleared: Cleared, at: datetime) -> bool:
         until = self.until.get(cleared)
@@ -175,15 +177,16 @@ class AmlGate:
     ) -> GateResult:
         """Give what the gate says: a hit counts on an old list as well, but no hit does not."""
         hits: tuple[Hit, ...] = tuple(hit for each in found for hit in each)
-        if hits:
+        hit = bool(hits)
+        if hits or self._clearances.confirmed:  # then for everybody, so that no time tells of one
             number = application.fields.get(self._columns.number)
             subject = self._subjects.of_person(
                 asked,
                 number=None if number is None else str(number),
                 application_id=self._application_id(application),
             )
-            hits = self._clearances.left(hits, subject, at=at)
-        return self._told(screener, at.date(), hit=bool(hits))
+            hit = self._clearances.hit(hits, subject, at=at)
+        return self._told(screener, at.date(), hit=hit)
 
     def _told(self, screener: Screener, today: date, *, hit: bool) -> GateResult:
         """Give what is said on a day of everybody with a hit, or without: made once, and so written down once."""

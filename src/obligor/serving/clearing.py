@@ -1,8 +1,12 @@
-"""What people do with alerts: look at them, and clear those that are of somebody else.
+"""What people do with alerts: look at them, clear those that are of somebody else, and confirm those that are not.
 
 Who may not read alerts is told that there is none, as for one that never was. From a certain score on, two people clear one.
 What was cleared is a hit no more for this person and this entry, for as long as the clearance says, and as the list says the
 same of the entry.
+
+One person confirms a match, and may do so without a second factor, as one clears: it stops somebody, and lets nobody pass.
+A confirmation stands whatever the list says later. That it was a mistake (31 CFR 501.806) one person says, and another
+corrects it; the confirmation stays in the log beside its correction.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeVar
 from uuid import UUID  # noqa: TC003  msgspec reads the annotation
 
 import msgspec
@@ -18,6 +22,7 @@ import msgspec
 from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, NotFoundError
 from obligor.core.leaves import time_text
 from obligor.governance.audit.restores import are_one_person
+from obligor.governance.law.reporting import report_due_on
 from obligor.security.permissions import allow, may
 from obligor.serving.acts import Act, AlertStepRow, Submission
 from obligor.serving.answers import with_receipt
@@ -27,6 +32,7 @@ from obligor.serving.once import field_error, once, read_said, request_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     from obligor.serving.acts import Caller, Recorded, Recorder
     from obligor.serving.once import Answers
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "obligor/alert-step/1"
 ROUTE: Final = "alerts/clearances"
+CONFIRMATION_ROUTE: Final = "alerts/confirmation"
 SECOND_FROM: Final = 9500
 """The score, in ten-thousandths, from which two people clear an alert."""
 MOST_DAYS: Final = 730
@@ -55,14 +62,31 @@ class StoredAlert(NamedTuple):
     record: bytes
     proposed_by: str | None
     cleared_by: str | None
+    """Who cleared it, or corrected its confirmation."""
+    confirmed_by: str | None
+    confirmed_at: datetime | None
+    doubted_by: str | None
     because: str | None
     until: datetime | None
 
     def state(self, at: datetime) -> str:
-        """Tell how it stands: open, proposed (waits for a second person), cleared, or expired (cleared, and over)."""
+        """Tell how it stands: open, proposed (waits for a second person), cleared, or expired (cleared, and over).
+
+        Or confirmed, doubted (waits for a second person), or corrected, which expires as well.
+        """
         if self.cleared_by is not None and self.until is not None:
-            return "cleared" if at < self.until else "expired"
+            held = "cleared" if self.confirmed_by is None else "corrected"
+            return held if at < self.until else "expired"
+        if self.confirmed_by is not None:
+            return "confirmed" if self.doubted_by is None else "doubted"
         return "open" if self.proposed_by is None else "proposed"
+
+    @property
+    def report_due_on(self) -> date | None:
+        """The last day for the report of a match that is confirmed."""
+        if self.confirmed_at is None or self.cleared_by is not None:
+            return None
+        return report_due_on(self.confirmed_at)
 
 
 class Alerts(Protocol):
@@ -73,7 +97,7 @@ class Alerts(Protocol):
         ...
 
     async def alerts(self, *, limit: int) -> Sequence[StoredAlert]:
-        """Give the alerts that nobody has cleared: the most alike first, equal ones in the order of the log."""
+        """Give the alerts that nobody has cleared: those that wait, then those confirmed, each the most alike first."""
         ...
 
 
@@ -82,6 +106,15 @@ class Clearance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     because: str
     days: int = 365
+
+
+class Confirmation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why an alert is of who applied."""
+
+    because: str
+
+
+Said = TypeVar("Said", Clearance, Confirmation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +127,7 @@ class AlertDesk:
     sources: Sources
 
     async def alerts(self, caller: Caller) -> list[dict[str, Any]]:
-        """Give the alerts that wait for somebody.
+        """Give the alerts that wait for somebody, and those that were confirmed.
 
         Raises
         ------
@@ -131,7 +164,7 @@ class AlertDesk:
         _check_reader(caller)
         allow(caller, "alert.clear")
         check_key(key)
-        clearance = read_clearance(body)
+        clearance = _read(body, Clearance)
         said = [str(alert_id), clearance.because, clearance.days]
         return await once(
             *(self.answers, self.recorder, request_of(caller, route=ROUTE, key=key, said=said)),
@@ -144,19 +177,56 @@ class AlertDesk:
     ) -> Recorded:
         """Record that a person clears an alert; from a certain score on, another person must have proposed it.
 
+        So too of one that was confirmed, whatever its score: one person doubts that, and another corrects it.
+
         Raises
         ------
         NotFoundError, ForbiddenError, ClashError, UnavailableError
             As they say.
         """
-        check_clearance(clearance)
-        if not by.strip():
-            raise ForbiddenError("to clear an alert is a person's act; wanted a name", hint="set OBLIGOR_AUTHOR")
+        check_said(clearance)
+        _check_person(by, "clear")
         stored, at = await self.found(alert_id), self.sources.now()
         _check_step(stored, by)
-        first = stored.proposed_by is None and stored.score >= SECOND_FROM
         until = at + timedelta(days=clearance.days)
-        row = AlertStepRow(alert_id, "proposed" if first else "cleared", clearance.because, until, at, by)
+        return await self._record(AlertStepRow(alert_id, _step(stored), clearance.because, until, at, by), recorder)
+
+    async def confirm(self, caller: Caller, *, key: str, alert_id: UUID, body: bytes) -> Recorded:
+        """Confirm an alert, as a person at a door.
+
+        Raises
+        ------
+        NotFoundError, ForbiddenError, ClashError, ApplicationError, KeyReusedError, UnavailableError
+            As they say.
+        """
+        _check_reader(caller)
+        allow(caller, "alert.confirm")
+        check_key(key)
+        confirmation = _read(body, Confirmation)
+        said = [str(alert_id), confirmation.because]
+        return await once(
+            *(self.answers, self.recorder, request_of(caller, route=CONFIRMATION_ROUTE, key=key, said=said)),
+            lambda recorder: self.confirmed(alert_id, confirmation, by=caller.subject, recorder=recorder),
+            told=_told,
+        )
+
+    async def confirmed(
+        self, alert_id: UUID, confirmation: Confirmation, *, by: str, recorder: Recorder | None = None
+    ) -> Recorded:
+        """Record that a person confirms an alert that nobody has cleared; once is enough.
+
+        Raises
+        ------
+        NotFoundError, ForbiddenError, ClashError, UnavailableError
+            As they say.
+        """
+        check_said(confirmation)
+        _check_person(by, "confirm")
+        stored, at = await self.found(alert_id), self.sources.now()
+        _check_open(stored)
+        return await self._record(AlertStepRow(alert_id, "confirmed", confirmation.because, None, at, by), recorder)
+
+    async def _record(self, row: AlertStepRow, recorder: Recorder | None) -> Recorded:
         respond = partial(with_receipt, encode_in_order(_told_of_step(row)))
         try:
             return await (recorder or self.recorder).record(Submission((self._act(row),), respond))
@@ -169,7 +239,7 @@ class AlertDesk:
             "alert_id": str(row.alert_id),
             "step": row.step,
             "because": row.because,
-            "until": time_text(row.until),
+            "until": None if row.until is None else time_text(row.until),
             "at": time_text(row.at),
             "by": row.by,
         }
@@ -186,6 +256,7 @@ class AlertDesk:
 
 def plain(stored: StoredAlert, at: datetime, *, why: bool = False) -> dict[str, Any]:
     """Tell of an alert, to who may read it."""
+    due = stored.report_due_on
     told: dict[str, Any] = {
         "alert_id": str(stored.alert_id),
         "decision_id": str(stored.decision_id),
@@ -195,9 +266,13 @@ def plain(stored: StoredAlert, at: datetime, *, why: bool = False) -> dict[str, 
         "list_sha256": stored.list_sha256,
         "opened_at": time_text(stored.opened_at),
         "state": stored.state(at),
-        "needs_second": stored.score >= SECOND_FROM,
+        "needs_second": stored.score >= SECOND_FROM or stored.confirmed_by is not None,
         "proposed_by": stored.proposed_by,
         "cleared_by": stored.cleared_by,
+        "confirmed_by": stored.confirmed_by,
+        "confirmed_at": None if stored.confirmed_at is None else time_text(stored.confirmed_at),
+        "doubted_by": stored.doubted_by,
+        "report_due_on": None if due is None else due.isoformat(),
         "because": stored.because,
         "until": None if stored.until is None else time_text(stored.until),
     }
@@ -209,47 +284,71 @@ def plain(stored: StoredAlert, at: datetime, *, why: bool = False) -> dict[str, 
 
 def _told(submission: Submission) -> dict[str, Any]:
     (row,) = submission.acts[0].rows
-    return _told_of_step(row)  # type: ignore[arg-type]  # of the one act of a clearance
+    return _told_of_step(row)  # type: ignore[arg-type]  # of the one act of a step
 
 
 def _told_of_step(row: AlertStepRow) -> dict[str, Any]:
-    times = {"until": time_text(row.until), "at": time_text(row.at)}
-    return {"alert_id": str(row.alert_id), **times, "state": row.step}
+    if row.until is None:
+        due = report_due_on(row.at)
+        told = {"report_due_on": None if due is None else due.isoformat()}
+    else:
+        told = {"until": time_text(row.until)}
+    return {"alert_id": str(row.alert_id), **told, "at": time_text(row.at), "state": row.step}
 
 
-def read_clearance(body: bytes) -> Clearance:
-    """Read why an alert is cleared, strictly.
+def _read(body: bytes, kind: type[Said]) -> Said:
+    """Read why an alert is cleared or confirmed, strictly.
 
     Raises
     ------
     ApplicationError
         Naming the field; what it says is not repeated.
     """
-    clearance = read_said(body, Clearance, what="clearance", most=MOST_BYTES)
-    check_clearance(clearance)
-    return clearance
+    said = read_said(body, kind, what=kind.__name__.lower(), most=MOST_BYTES)
+    check_said(said)
+    return said
 
 
-def check_clearance(clearance: Clearance) -> None:
-    """Refuse a clearance without a reason, or for too long.
+def check_said(said: Clearance | Confirmation) -> None:
+    """Refuse a clearance or a confirmation without a reason, or a clearance for too long.
 
     Raises
     ------
     ApplicationError
         Naming the field.
     """
-    because = clearance.because
+    what, because = type(said).__name__.lower(), said.because
     if not because.strip() or len(because) > _MOST_BECAUSE or not because.isprintable():
-        raise field_error("clearance", "because", f"wanted 1 to {_MOST_BECAUSE} printable characters")
-    if not 1 <= clearance.days <= MOST_DAYS:
-        raise field_error("clearance", "days", f"wanted 1 to {MOST_DAYS}")
+        raise field_error(what, "because", f"wanted 1 to {_MOST_BECAUSE} printable characters")
+    if isinstance(said, Clearance) and not 1 <= said.days <= MOST_DAYS:
+        raise field_error(what, "days", f"wanted 1 to {MOST_DAYS}")
+
+
+def _step(stored: StoredAlert) -> Literal["proposed", "cleared", "doubted", "corrected"]:
+    """Give the step that clearing an alert is."""
+    if stored.confirmed_by is not None:
+        return "doubted" if stored.doubted_by is None else "corrected"
+    return "proposed" if stored.proposed_by is None and stored.score >= SECOND_FROM else "cleared"
 
 
 def _check_step(stored: StoredAlert, by: str) -> None:
     if stored.cleared_by is not None:
         raise ClashError("this alert was cleared before")
-    if stored.proposed_by is not None and are_one_person(stored.proposed_by, by):
-        raise ForbiddenError("so strong an alert is cleared by another person than who proposed it")
+    first = stored.proposed_by if stored.confirmed_by is None else stored.doubted_by
+    if first is not None and are_one_person(first, by):
+        what = "so strong an alert" if stored.confirmed_by is None else "an alert that was confirmed"
+        raise ForbiddenError(f"{what} is cleared by another person than who proposed it")
+
+
+def _check_open(stored: StoredAlert) -> None:
+    if stored.cleared_by is not None or stored.confirmed_by is not None:
+        how = "cleared" if stored.confirmed_by is None else "confirmed"
+        raise ClashError(f"this alert was {how} before")
+
+
+def _check_person(by: str, what: str) -> None:
+    if not by.strip():
+        raise ForbiddenError(f"to {what} an alert is a person's act; wanted a name", hint="set OBLIGOR_AUTHOR")
 
 
 def _check_reader(caller: Caller) -> None:

@@ -21,7 +21,9 @@ from tests.screening.lists import PUBLISHED, SNAPSHOT
 from tests.serving.gated import good_application, release_of
 
 from obligor.adapters.store.log_source import open_log
+from obligor.adapters.store.migrating import downgrade, upgrade
 from obligor.adapters.store.pool import Pool
+from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.adapters.store.screening import PostgresScreening
 from obligor.bootstrap.gates import opened_records
 from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, InvalidInputError, NotFoundError
@@ -32,13 +34,15 @@ from obligor.security.signing import Verifier
 from obligor.serving import alerts
 from obligor.serving.alerts import Rescreening
 from obligor.serving.aml import AmlColumns, AmlGate, Clearances, Subjects
-from obligor.serving.clearing import AlertDesk, Clearance
+from obligor.serving.clearing import AlertDesk, Clearance, Confirmation
 from obligor.serving.lists import ListInForce, load_list
 from obligor.serving.sealed import Sealer
 from obligor.telemetry import Silence
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from obligor.serving.clearing import StoredAlert
 
 JANE: Final = Entry("2001", "individual", (ListedName("EXAMPLE, Jane Alba", "main"),), programmes=("INVENTED-9",))
 NEXT: Final = replace(SNAPSHOT, published=PUBLISHED + timedelta(days=1), entries=(*SNAPSHOT.entries, JANE))
@@ -92,8 +96,24 @@ class Office:
     async def clear(self, *, by: str, days: int = 30) -> str:
         (alert, *_) = await self.desk.waiting()
         done = await self.desk.step(UUID(alert["alert_id"]), Clearance("another birth place", days), by=by)
-        self.clearances.until = await self.store.cleared(at=self.lender.sources.now())
+        await self.look()
         return str(msgspec.json.decode(done.response)["state"])
+
+    async def confirm(self, *, by: str = "ada") -> str:
+        (alert, *_) = await self.desk.waiting()
+        await self.desk.confirmed(UUID(alert["alert_id"]), Confirmation("the same passport"), by=by)
+        await self.look()
+        return str(alert["alert_id"])
+
+    async def look(self) -> None:
+        """Take up what was cleared and confirmed, as a service that is told does."""
+        self.clearances.confirmed = await self.store.confirmed()
+        self.clearances.until = await self.store.cleared(at=self.lender.sources.now())
+
+    def kinds(self) -> list[str]:
+        with psycopg.connect(self.url) as connection:
+            rows = connection.execute("SELECT kind FROM obligor.leaf WHERE kind LIKE 'alert.%' ORDER BY index")
+            return [row[0] for row in rows]
 
     def findings(self) -> list[str]:
         with open_log(self.url) as source:
@@ -131,8 +151,9 @@ async def office(url: str, *, aml: str = "enforce", clock: Clock | None = None) 
             )
             desk = AlertDesk(store, lender.archive, lender.recorder, lender.sources)
             await lists.look()
-            clearances.until = await store.cleared(at=lender.sources.now())
-            yield Office(url, lender, store, lists, clearances, again, desk)
+            made = Office(url, lender, store, lists, clearances, again, desk)
+            await made.look()
+            yield made
     finally:
         gate.close()
         await pool.close()
@@ -342,6 +363,179 @@ def test_an_alert_is_cleared_once_with_a_reason_by_somebody_who_is_named(store_u
     asyncio.run(main())
 
 
+# Confirming
+
+
+def test_whose_match_was_confirmed_is_held_though_it_was_cleared_before_and_the_entry_is_withdrawn(
+    store_url: str,
+) -> None:
+    async def main() -> None:
+        async with office(store_url) as of:
+            await of.load(NEXT)
+            await of.apply("Jane Alba Example", 1, applicant_number="C-1")
+            await of.screen()
+            await of.clear(by="ada")
+            await of.clear(by="bob")
+            assert (await of.apply("Jane Alba Example", 2, applicant_number="C-1"))["outcome"] == "approve"
+            await of.load(CHANGED)
+            await of.screen()
+            await of.confirm()
+            for again in (NEXT, SNAPSHOT):  # as the list was when it was cleared; and without the entry
+                await of.load(again, older=True)
+                same = await of.apply("Jane Alba Example", 3, applicant_number="C-1")
+                assert (same["outcome"], same["because"]) == ("refer", "gate:review")
+            other = await of.apply("Jane Alba Example", 4, applicant_number="C-2")
+            assert other["outcome"] == "approve"  # on a list without the entry
+            assert of.kinds()[-1] == "alert.confirmed"
+            assert of.findings() == []
+        async with office(store_url) as of:  # as another process, or a later start, finds it
+            assert (await of.apply("Jane Alba Example", 5, applicant_number="C-1"))["outcome"] == "refer"
+
+    asyncio.run(main())
+
+
+def test_what_is_confirmed_gets_no_second_alert_whatever_the_list_says_of_the_entry(store_url: str) -> None:
+    async def main() -> None:
+        async with office(store_url) as of:
+            await of.load(NEXT)
+            jane = await of.apply("Jane Alba Example", 1, applicant_number="C-1")
+            await of.screen()
+            await of.confirm()
+            await of.apply("Jane Alba Example", 2, applicant_number="C-1")
+            for snapshot in (CHANGED, SNAPSHOT, NEXT):
+                await of.load(snapshot, older=True)
+                await of.screen()
+                assert await of.waiting() == [(jane["decision_id"], "2001", "confirmed")]
+            other = await of.apply("Jane Alba Example", 3, applicant_number="C-2")
+            await of.screen()  # who waits stands before who is confirmed
+            assert await of.waiting() == [
+                (other["decision_id"], "2001", "open"),
+                (jane["decision_id"], "2001", "confirmed"),
+            ]
+            assert of.findings() == []
+
+    asyncio.run(main())
+
+
+def test_two_people_correct_a_confirmation_for_a_while_and_both_stand_in_the_log(store_url: str) -> None:
+    clock = Clock()
+
+    async def main() -> None:
+        async with office(store_url, clock=clock) as of:
+            await of.load(NEXT)
+            await of.apply("Jane Alba Example", 1, applicant_number="C-1")
+            await of.screen()
+            assert await of.clear(by="bob") == "proposed"  # which a confirmation leaves behind
+            one = UUID(await of.confirm())
+            with pytest.raises(ClashError, match="confirmed before"):
+                await of.confirm(by="bob")
+            assert await of.clear(by="ada") == "doubted"
+            assert (await of.apply("Jane Alba Example", 2, applicant_number="C-1"))["outcome"] == "refer"
+            with pytest.raises(ForbiddenError, match="another person"):
+                await of.clear(by="ADA")
+            assert await of.clear(by="bob") == "corrected"
+            assert await of.waiting() == []
+            with pytest.raises(ClashError, match="confirmed before"):
+                await of.desk.confirmed(one, Confirmation("it is"), by="eve")
+            with pytest.raises(ClashError, match="cleared before"):
+                await of.desk.step(one, Clearance("it is not"), by="eve")
+            assert (await of.apply("Jane Alba Example", 3, applicant_number="C-1"))["outcome"] == "approve"
+            assert of.kinds()[1:] == ["alert.proposed", "alert.confirmed", "alert.doubted", "alert.corrected"]
+            clock.now += timedelta(days=31)
+            late = await of.apply("Jane Alba Example", 4, applicant_number="C-1")
+            assert late["outcome"] == "refer"
+            await of.screen()
+            assert [it[1:] for it in await of.waiting()] == [("2001", "open")]
+            assert of.findings() == []
+
+    asyncio.run(main())
+
+
+@dataclass
+class Racing:
+    """Finds an alert only once another looked as well."""
+
+    store: PostgresScreening
+    looked: asyncio.Barrier
+
+    async def alert(self, alert_id: UUID) -> StoredAlert | None:
+        found = await self.store.alert(alert_id)
+        await self.looked.wait()
+        return found
+
+
+@pytest.mark.parametrize("turn", range(4))
+@pytest.mark.parametrize("step", ["clear", "confirm"])
+def test_of_two_who_act_on_one_alert_at_once_the_database_lets_one(store_url: str, step: str, turn: int) -> None:
+    """On two connections, and together in one batch of a single one; the first of them confirms."""
+
+    async def main() -> None:
+        async with office(store_url) as of, PostgresRecorder(store_url) as other:
+            await of.load(SNAPSHOT)
+            await of.apply("Oleg Korvand", 1)  # 0.91 alike: one person is enough
+            await of.screen()
+            (alert,) = await of.desk.waiting()
+            one, racing = UUID(alert["alert_id"]), Racing(of.store, asyncio.Barrier(2))
+            desk = replace(of.desk, archive=racing)
+            beside = replace(desk, recorder=other if turn < 2 else desk.recorder)
+            work = [
+                desk.confirmed(one, Confirmation("the same passport"), by="ada"),
+                beside.step(one, Clearance("another"), by="bob")
+                if step == "clear"
+                else beside.confirmed(one, Confirmation("the same passport"), by="bob"),
+            ]
+            told = await asyncio.gather(*(work if turn % 2 else reversed(work)), return_exceptions=True)
+            assert [type(it).__name__ for it in told].count("ClashError") == 1, told
+            assert of.kinds()[1:] in (["alert.confirmed"], *([["alert.cleared"]] if step == "clear" else []))
+            assert of.findings() == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("stands", "refused"),
+    [
+        (("confirmed",), ("confirmed", "proposed", "cleared", "corrected")),
+        (("cleared",), ("confirmed", "doubted", "corrected")),
+        ((), ("doubted", "corrected")),
+    ],
+)
+def test_a_process_that_knows_of_no_confirmation_clears_none(
+    store_url: str, stands: tuple[str, ...], refused: tuple[str, ...]
+) -> None:
+    insert = b"INSERT INTO obligor.alert_step VALUES (%s, %s, 'why', %s, now(), 'eve', %s)"
+    with psycopg.connect(store_url, autocommit=True) as connection:
+
+        def add(leaf: int, step: str) -> None:
+            until = None if step == "confirmed" else "2030-01-01"
+            connection.execute(insert, (UUID(int=1), step, until, leaf))
+
+        for leaf, step in enumerate(stands):
+            add(leaf, step)
+        for leaf, step in enumerate(refused, start=9):
+            with pytest.raises(psycopg.errors.IntegrityError):
+                add(leaf, step)
+
+
+def test_confirmations_are_not_taken_away_and_without_one_the_tables_go_back_and_forth(store_url: str) -> None:
+    async def main() -> None:
+        async with office(store_url) as of:
+            await of.load(SNAPSHOT)
+            await of.apply("Oleg Petrovich Korvand", 1)
+            await of.screen()
+            await of.clear(by="ada")
+            downgrade(store_url, "0013")
+            upgrade(store_url, "0014")
+            assert [it[2] for it in await of.waiting()] == ["proposed"]
+            await of.confirm()
+            with pytest.raises(RuntimeError, match="not taken away"):
+                downgrade(store_url, "0013")
+            assert [it[2] for it in await of.waiting()] == ["confirmed"]
+            assert of.findings() == []
+
+    asyncio.run(main())
+
+
 # Lists
 
 
@@ -412,6 +606,23 @@ async def office_that_fails(url: str) -> AsyncIterator[Office]:
         ("UPDATE obligor.alert_step SET until = until + interval '9 years'", "alert_step"),
         ("UPDATE obligor.alert_step SET by = 'eve'", "alert_step"),
         ("DELETE FROM obligor.alert_step", "alert_step"),
+        ("DELETE FROM obligor.alert_step WHERE step = 'confirmed'", "alert_step"),
+        ("UPDATE obligor.alert_step SET because = 'x' WHERE step = 'confirmed'", "alert_step"),
+        (
+            (
+                "INSERT INTO obligor.alert_step SELECT alert_id, 'doubted', 'x', now(), now(), 'eve', 0"
+                " FROM obligor.alert_step WHERE step = 'confirmed'"
+            ),
+            "alert_step",
+        ),
+        (
+            (
+                "ALTER TABLE obligor.alert_step DISABLE TRIGGER confirmations_are_kept;"
+                " INSERT INTO obligor.alert_step SELECT alert_id, 'confirmed', 'x', NULL, now(), 'eve', 0"
+                " FROM obligor.alert_step WHERE step = 'cleared'"
+            ),
+            "alert_step",
+        ),
         ("UPDATE obligor.screening_list SET published = published + 30", "screening_list"),
         ("DELETE FROM obligor.screening_list", "screening_list"),
         (
@@ -431,6 +642,9 @@ def test_who_changes_lists_alerts_or_clearances_behind_the_log_is_found(
             await of.apply("Oleg Korvand", 1)
             await of.screen()
             await of.clear(by="ada")
+            await of.apply("Oleg Korvand", 2)
+            await of.screen()
+            await of.confirm()
             assert of.findings() == []
             with psycopg.connect(url, autocommit=True) as owner:
                 owner.execute(change.encode())

@@ -55,24 +55,46 @@ _SAVE: Final = """
         = (excluded.past, excluded.fresh, excluded.screened, excluded.opened, excluded.not_comparable, excluded.at)
 """
 _STANDING: Final = """
-    SELECT subject, entry, entry_sha256 FROM obligor.alert
-    LEFT JOIN obligor.alert_step AS cleared ON cleared.alert_id = alert.alert_id AND cleared.step = 'cleared'
-    WHERE subject = ANY (%s) AND (cleared.until IS NULL OR cleared.until > %s)
+    SELECT hit.subject, hit.entry, hit.entry_sha256
+    FROM unnest(%s::bytea[], %s::text[], %s::text[]) AS hit (subject, entry, entry_sha256)
+    WHERE EXISTS (
+        SELECT FROM obligor.alert
+        LEFT JOIN obligor.alert_step AS cleared
+            ON cleared.alert_id = alert.alert_id AND cleared.step IN ('cleared', 'corrected')
+        LEFT JOIN obligor.alert_step AS confirmed ON confirmed.alert_id = alert.alert_id AND confirmed.step = 'confirmed'
+        WHERE alert.subject = hit.subject AND alert.entry = hit.entry AND (
+            (cleared.until IS NULL AND confirmed.alert_id IS NOT NULL)
+            OR (alert.entry_sha256 = hit.entry_sha256 AND (cleared.until IS NULL OR cleared.until > %s))
+        )
+    )
 """
 _CLEARED: Final = """
     SELECT subject, entry, entry_sha256, max(until) AS until
     FROM obligor.alert_step JOIN obligor.alert USING (alert_id)
-    WHERE step = 'cleared' AND until > %s GROUP BY subject, entry, entry_sha256
+    WHERE step IN ('cleared', 'corrected') AND until > %s GROUP BY subject, entry, entry_sha256
+"""
+_CONFIRMED: Final = """
+    SELECT DISTINCT subject FROM obligor.alert_step AS confirmed JOIN obligor.alert USING (alert_id)
+    WHERE step = 'confirmed' AND NOT EXISTS (
+        SELECT FROM obligor.alert_step AS corrected
+        WHERE corrected.alert_id = confirmed.alert_id AND corrected.step = 'corrected'
+    )
 """
 _ALERTS: Final = """
     SELECT alert.alert_id, decision_id, client_id, entry, score, list_sha256, opened_at, record.body AS record,
-        proposed.by AS proposed_by, cleared.by AS cleared_by, coalesce(cleared.because, proposed.because) AS because,
-        coalesce(cleared.until, proposed.until) AS until
+        proposed.by AS proposed_by, cleared.by AS cleared_by,
+        confirmed.by AS confirmed_by, confirmed.at AS confirmed_at, doubted.by AS doubted_by,
+        coalesce(cleared.because, doubted.because, confirmed.because, proposed.because) AS because,
+        coalesce(cleared.until, doubted.until, CASE WHEN confirmed.by IS NULL THEN proposed.until END) AS until
     FROM obligor.alert
     JOIN obligor.record ON record.leaf_index = alert.leaf_index
     LEFT JOIN obligor.alert_step AS proposed ON proposed.alert_id = alert.alert_id AND proposed.step = 'proposed'
-    LEFT JOIN obligor.alert_step AS cleared ON cleared.alert_id = alert.alert_id AND cleared.step = 'cleared'
+    LEFT JOIN obligor.alert_step AS confirmed ON confirmed.alert_id = alert.alert_id AND confirmed.step = 'confirmed'
+    LEFT JOIN obligor.alert_step AS doubted ON doubted.alert_id = alert.alert_id AND doubted.step = 'doubted'
+    LEFT JOIN obligor.alert_step AS cleared
+        ON cleared.alert_id = alert.alert_id AND cleared.step IN ('cleared', 'corrected')
 """
+_WAITING: Final = "(confirmed.by IS NULL OR doubted.by IS NOT NULL)"
 _ARTEFACT: Final = "SELECT body FROM obligor.artefact WHERE sha256 = %s"
 _PIECE: Final = "SELECT substring(body FROM %s FOR %s) AS piece FROM obligor.artefact WHERE sha256 = %s"
 _PIECE_BYTES: Final = 1 << 18
@@ -148,14 +170,18 @@ class PostgresScreening:
         """Give decisions in the order of the log, from a leaf on (closed) and up to another (open)."""
         return tuple(StoredDecision(**row) for row in await self._pool.rows(_DECISIONS, (first, before, limit)))
 
-    async def standing(self, subjects: Sequence[bytes], *, at: datetime) -> frozenset[Cleared]:
-        """Give the hits of subjects that need no alert: one is open, or was cleared and still holds."""
-        found = await self._pool.rows(_STANDING, (list(subjects), at))
-        return frozenset(map(_key, found))
+    async def standing(self, hits: Sequence[Cleared], *, at: datetime) -> frozenset[Cleared]:
+        """Give the hits that need no alert: one is open, was cleared and still holds, or was confirmed, of any version."""
+        columns = [list(it) for it in zip(*hits, strict=True)]
+        return frozenset(map(_key, await self._pool.rows(_STANDING, (*columns, at))))
 
     async def cleared(self, *, at: datetime) -> dict[Cleared, datetime]:
         """Give what was cleared and still holds, and until when."""
         return {_key(row): row["until"] for row in await self._pool.rows(_CLEARED, (at,))}
+
+    async def confirmed(self) -> frozenset[bytes]:
+        """Give the subjects whose match was confirmed, and not corrected."""
+        return frozenset(bytes(row["subject"]) for row in await self._pool.rows(_CONFIRMED))
 
     async def alert(self, alert_id: UUID) -> StoredAlert | None:
         """Find an alert."""
@@ -163,8 +189,8 @@ class PostgresScreening:
         return StoredAlert(**found[0]) if found else None
 
     async def alerts(self, *, limit: int) -> tuple[StoredAlert, ...]:
-        """Give the alerts that nobody has cleared: the most alike first, equal ones in the order of the log."""
-        query = f"{_ALERTS} WHERE cleared.by IS NULL ORDER BY score DESC, alert.leaf_index LIMIT %s"
+        """Give the alerts that nobody has cleared: those that wait, then those confirmed, each the most alike first."""
+        query = f"{_ALERTS} WHERE cleared.by IS NULL ORDER BY {_WAITING} DESC, score DESC, alert.leaf_index LIMIT %s"
         return tuple(StoredAlert(**row) for row in await self._pool.rows(query, (limit,)))
 
 

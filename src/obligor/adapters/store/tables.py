@@ -467,14 +467,16 @@ ALERT_STEP: Final = Table(
     Column("alert_id", Uuid),
     Column("step", Text),
     Column("because", Text, nullable=False),
-    Column("until", _TIME, nullable=False),
+    Column("until", _TIME),
     Column("at", _TIME, nullable=False),
     Column("by", Text, nullable=False),
     Column("leaf_index", BigInteger, nullable=False),
     PrimaryKeyConstraint("alert_id", "step", name="alert_step_pkey"),
     UniqueConstraint("leaf_index", name="alert_step_leaf_index_key"),
-    CheckConstraint("step IN ('proposed', 'cleared')", name="alert_step_is_known"),
-    comment="Who cleared an alert, or proposed to, why, and until when the hit does not count for this person.",
+    CheckConstraint("step IN ('proposed', 'cleared', 'confirmed', 'doubted', 'corrected')", name="alert_step_is_known"),
+    CheckConstraint("(step = 'confirmed') = (until IS NULL)", name="alert_step_ends"),
+    comment="Who cleared an alert, or confirmed it, or proposed to clear it after all, why, and until when the hit does not "
+    "count for this person.",
 )
 
 SCREENING_PROGRESS: Final = Table(

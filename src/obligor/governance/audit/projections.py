@@ -65,6 +65,9 @@ _TABLES: Final[Mapping[str, str]] = {
     "alert.opened": "alert",
     "alert.proposed": "alert_step",
     "alert.cleared": "alert_step",
+    "alert.confirmed": "alert_step",
+    "alert.doubted": "alert_step",
+    "alert.corrected": "alert_step",
 }
 """Where the rows of an act are kept, where its kind is not the name of the table."""
 _NAMED: Final[Mapping[str, tuple[str, ...]]] = {

@@ -46,6 +46,8 @@ class Rule(StrictModel):
     quoted to anybody."""
     last_verified: date
     """The day on which its state was last looked up."""
+    business_days: Annotated[int | None, Field(ge=1, le=366)] = None
+    """Within how many business days it asks for something, where it does."""
     superseded_by: RuleId | None = None
     """The rule that took its place."""
     note: str = ""

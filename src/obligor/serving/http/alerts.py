@@ -17,15 +17,16 @@ from obligor.serving.http.routing import TheDoor, answers, caller_with, only, re
 router = APIRouter()
 Reader = Annotated[Caller, Depends(caller_with("alert.read", hidden="alert.read"))]
 Clearer = Annotated[Caller, Depends(caller_with("alert.clear", hidden="alert.read"))]
+Confirmer = Annotated[Caller, Depends(caller_with("alert.confirm", hidden="alert.read"))]
 AlertId = Annotated[UUID, Path(description="The id of the alert.")]
 
 
 @router.get(
     "/v1/alerts",
     operation_id="getAlerts",
-    summary="The alerts that wait for somebody",
-    description="Applicants who are alike to an entry of the list, the most alike first. For everybody else there "
-    "is nothing here. Permission: `alert.read`.",
+    summary="The alerts that wait for somebody, and those confirmed",
+    description="Applicants who are alike to an entry of the list, the most alike first, and after them those whose match was "
+    "confirmed. For everybody else there is nothing here. Permission: `alert.read`.",
     response_model=shapes.AlertsTold,
     responses=answers(404, told="The alerts."),
     dependencies=[Depends(only())],
@@ -57,7 +58,8 @@ async def alert(door: TheDoor, caller: Reader, alert_id: AlertId) -> Response:
     operation_id="clearAlert",
     summary="Clear an alert that is of somebody else",
     description="From a score of 0.95 on, the first person proposes, and another clears. Then the hit counts no more for this "
-    "person and this entry, until it expires or the list says something else of the entry. Permission: `alert.clear`.",
+    "person and this entry, until it expires or the list says something else of the entry. So too of one that was confirmed, "
+    "whatever its score: the first person doubts that, and another corrects it. Permission: `alert.clear`.",
     status_code=201,
     response_model=shapes.ClearanceAnswer,
     responses=recorded(404, ok=201, told="The clearance, or the proposal, recorded."),
@@ -69,3 +71,25 @@ async def clear(request: Request, door: TheDoor, caller: Clearer, alert_id: Aler
     """Clear an alert, or propose to."""
     key, body = await door.act(request.scope, request.receive, most=MOST_BYTES)
     return respond(recorded_answer(await door.alerts.clear(caller, key=key, alert_id=alert_id, body=body)))
+
+
+@router.post(
+    "/v1/alerts/{alert_id:uuid}/confirmation",
+    operation_id="confirmAlert",
+    summary="Confirm an alert that is of who applied",
+    description="Once, and only of one that nobody has cleared. From then on this person is a hit, whatever the list says "
+    "later and whatever was cleared. The answer names the last day for the report to OFAC. Permission: `alert.confirm`.",
+    status_code=201,
+    response_model=shapes.ConfirmationAnswer,
+    responses=recorded(404, ok=201, told="The confirmation, recorded."),
+    openapi_extra={
+        "parameters": [KEY_HEADER],
+        "requestBody": body_of("ConfirmationAsked", described="At most 4 KiB."),
+    },
+    dependencies=[Depends(only())],
+    tags=["Alerts"],
+)
+async def confirm(request: Request, door: TheDoor, caller: Confirmer, alert_id: AlertId) -> Response:
+    """Confirm an alert."""
+    key, body = await door.act(request.scope, request.receive, most=MOST_BYTES)
+    return respond(recorded_answer(await door.alerts.confirm(caller, key=key, alert_id=alert_id, body=body)))

@@ -268,11 +268,17 @@ class AlertTold(Shape):
     score: Annotated[float, Field(ge=0, le=1)]
     list_sha256: Sha256
     opened_at: Instant
-    state: Literal["open", "proposed", "cleared", "expired"]
+    state: Literal["open", "proposed", "cleared", "expired", "confirmed", "doubted", "corrected"]
+    """`doubted`: to be corrected, by a second person; `corrected`: cleared, though it was confirmed."""
     needs_second: bool
     """Whether two people clear it."""
     proposed_by: str | None
     cleared_by: str | None
+    confirmed_by: str | None
+    confirmed_at: Instant | None
+    doubted_by: str | None
+    report_due_on: date | None
+    """The last day for the report of a confirmed match, with no holiday taken out."""
     because: str | None
     until: Instant | None
     """The instant from which the hit counts again."""
@@ -298,7 +304,7 @@ class OneAlertTold(AlertTold):
 
 
 class AlertsTold(Shape):
-    """The alerts that nobody has cleared, the most alike first; at most 200."""
+    """The alerts that nobody has cleared: those that wait, then those confirmed, each the most alike first; at most 200."""
 
     alerts: list[AlertTold]
 
@@ -315,10 +321,27 @@ class ClearanceAnswer(Shape):
     """What was recorded."""
 
     alert_id: UUID
-    state: Literal["proposed", "cleared"]
-    """`proposed`: another person has to clear it."""
+    state: Literal["proposed", "cleared", "doubted", "corrected"]
+    """`proposed`, and `doubted` of one that was confirmed: another person has to clear it."""
     at: Instant
     until: Instant
+    receipt: ReceiptTold
+
+
+class ConfirmationAsked(Shape):
+    """Why an alert is of who applied."""
+
+    because: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class ConfirmationAnswer(Shape):
+    """What was recorded."""
+
+    alert_id: UUID
+    state: Literal["confirmed"]
+    at: Instant
+    report_due_on: date | None
+    """The last day for the report of the match, with no holiday taken out."""
     receipt: ReceiptTold
 
 

@@ -1,0 +1,58 @@
+"""By when a confirmed match is reported, held against a calendar with federal holidays."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pandas.tseries.holiday import USFederalHolidayCalendar
+from pandas.tseries.offsets import CustomBusinessDay
+
+from obligor.governance.law import reporting
+from obligor.governance.law.reporting import RULES, report_due_on
+from obligor.governance.law.rules import the_law
+
+HOLIDAYS = {it.date() for it in USFederalHolidayCalendar().holidays("2020-01-01", "2040-12-31")}
+WITH_HOLIDAYS = CustomBusinessDay(holidays=sorted(HOLIDAYS))  # type: ignore[arg-type]  # dates
+
+
+@given(st.dates(date(2020, 1, 1), date(2039, 12, 1)))
+def test_the_day_is_the_tenth_business_day_or_before_it_where_a_holiday_lies_between(day: date) -> None:
+    told = report_due_on(datetime(day.year, day.month, day.day, 20, tzinfo=UTC))
+    assert told is not None
+    wanted = day
+    for _ in range(10):
+        wanted = (wanted + WITH_HOLIDAYS).date()  # type: ignore[operator]  # a Timestamp
+    between = any(day < it <= wanted and it.weekday() < 5 for it in HOLIDAYS)
+    assert told < wanted if between else told == wanted
+
+
+@pytest.mark.parametrize(
+    ("at", "due"),
+    [
+        ("2026-11-27T12:00:00+00:00", "2026-12-11"),
+        ("2026-11-28T20:00:00+00:00", "2026-12-11"),  # a Saturday: Monday is the first
+        ("2026-12-01T04:00:00+00:00", "2026-12-14"),  # Monday evening in every state
+        ("2026-12-01T11:00:00+00:00", "2026-12-15"),
+    ],
+)
+def test_the_day_of_a_confirmation_is_that_of_the_state_where_it_is_earliest(at: str, due: str) -> None:
+    assert str(report_due_on(datetime.fromisoformat(at))) == due
+
+
+def test_the_days_are_those_of_the_lawbook_and_without_a_rule_that_holds_there_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    law, at = the_law(), datetime(2026, 11, 27, 12, tzinfo=UTC)
+    assert [law.rule(name).business_days for name in RULES] == [10, 10]
+    assert report_due_on(datetime(1997, 8, 1, tzinfo=UTC)) is None
+    for change, due in (
+        ({"business_days": 3}, date(2026, 12, 2)),
+        ({"status": "withdrawn"}, None),
+        ({"effective_from": at.date() + timedelta(days=1)}, None),
+    ):
+        rules = tuple(it.model_copy(update=change) if it.id in RULES else it for it in law.rules)
+        monkeypatch.setattr(reporting, "the_law", lambda rules=rules: law.model_copy(update={"rules": rules}))
+        assert report_due_on(at) == due
