@@ -99,6 +99,8 @@ def test_a_role_is_proposed_by_one_person_and_granted_by_another() -> None:
         assert town.roles["ada", "analyst"].state == "proposed"
         with pytest.raises(ForbiddenError, match="another person"):
             await town.people.grant("ada", "analyst", by="root")
+        with pytest.raises(ForbiddenError, match="another person"):
+            await town.people.grant("ada", "analyst", by="Root")  # one person, however it is typed
         granted = await town.people.grant("ada", "analyst", by="grace")
         assert (granted.state, granted.proposed_by, granted.by) == ("granted", "root", "grace")
         assert [(it.kind, it.by, it.subject) for it in town.acts] == [
@@ -116,7 +118,7 @@ def test_nobody_proposes_or_grants_a_role_to_themselves() -> None:
             await town.people.grant("ada", "analyst", by="ada")
         await town.people.grant("ada", "analyst", by="root")
         with pytest.raises(ForbiddenError, match="themselves"):
-            await town.people.grant("ada", "analyst", by="ada")
+            await town.people.grant("ada", "analyst", by="ADA")
         assert (await town.person("ada")).granted == frozenset()  # type: ignore[union-attr]
 
     asyncio.run(run())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
+from obligor.governance.audit.restores import are_one_person
 from obligor.security.passwords import hash_password
 from obligor.security.permissions import permissions
 from obligor.security.tokens import SUBJECT
@@ -138,11 +139,11 @@ class People:
         at = self._sources.now()
         before = await self._archive.ever(FIRST_ROLE) if role == FIRST_ROLE else _PAIR
         first = before < _PAIR
-        if before and by == user_id:
+        if before and are_one_person(by, user_id):
             raise ForbiddenError("nobody proposes or grants a role to themselves")
         if known is None or known.state == "revoked":
             row = UserRoleRow(user_id, role, "granted" if first else "proposed", by, by, at)
-        elif known.proposed_by == by:
+        elif are_one_person(known.proposed_by, by):
             raise ForbiddenError(f"the role {role} of {user_id} waits for another person than {by}, who proposed it")
         else:
             row = UserRoleRow(user_id, role, "granted", known.proposed_by, by, at)
@@ -276,7 +277,7 @@ def _concerns(person: Person, at: datetime) -> list[str]:
     found += [
         f"was granted {it.role} by {it.by} alone"
         for it in person.roles
-        if it.state == "granted" and it.by == it.proposed_by
+        if it.state == "granted" and are_one_person(it.by, it.proposed_by)
     ]
     if not person.granted:
         found.append("has no role")

@@ -79,9 +79,10 @@ class Persons:
         if said.get("role") == "admin":
             self.founders.add(str(said.get("user_id")))
         where = f"role {said.get('role')} of {leaf.subject}"
-        if said.get("by") == said.get("proposed_by") and not founding:
+        by, proposed_by, user_id = (str(said.get(it)) for it in ("by", "proposed_by", "user_id"))
+        if are_one_person(by, proposed_by) and not founding:
             self.alone.add(f"{where}: proposed and granted by one person")
-        if said.get("user_id") in (said.get("by"), said.get("proposed_by")) and not (founding and not before):
+        if any(are_one_person(user_id, it) for it in (by, proposed_by)) and not (founding and not before):
             self.alone.add(f"{where}: proposed or granted by themselves")
 
     def by_two(self) -> Check:
