@@ -352,7 +352,10 @@ def test_the_first_administrator_and_the_one_whom_they_name_are_no_fault(store: 
     [
         ((FIRST_TWO[0], FIRST_TWO[1] | {"by": "grace", "proposed_by": "grace"}), "granted by themselves"),
         ((*FIRST_TWO, FIRST_TWO[1] | {"user_id": "eve"}), "admin of eve: proposed and granted by one person"),
-        ((*FIRST_TWO, FIRST_TWO[1] | {"user_id": "eve", "by": "ROOT "}), "admin of eve: proposed and granted by one person"),
+        (
+            (*FIRST_TWO, FIRST_TWO[1] | {"user_id": "eve", "by": "ROOT "}),
+            "admin of eve: proposed and granted by one person",
+        ),
         ((FIRST_TWO[0], FIRST_TWO[1] | {"role": "analyst"}), "analyst of grace: proposed and granted by one person"),
         ((FIRST_TWO[0], FIRST_TWO[1] | {"first_of_all": False}), "admin of grace: proposed and granted by one person"),
     ],
