@@ -232,6 +232,7 @@ def running_service(tmp_path: Path) -> Iterator[Running]:
                 it.terminate()
 
 
+@pytest.mark.timeout(600)
 def test_the_running_service_keeps_to_its_document(tmp_path: Path, running_service: Running) -> None:
     """Schemathesis with all its checks: no 5xx, no answer that is not told, nobody let in without a key; links followed."""
     done = explored(
@@ -282,5 +283,5 @@ def explored(folder: Path, service: Running, shown: str, *more: str) -> subproce
     ]
     environment = os.environ | {"SCHEMATHESIS_HOOKS": str(Path(__file__).with_name("openapi_hooks.py"))}
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=280, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=540, check=False
     )
