@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +28,12 @@ def test_the_day_is_the_tenth_business_day_or_before_it_where_a_holiday_lies_bet
         wanted = (wanted + WITH_HOLIDAYS).date()  # type: ignore[operator]  # a Timestamp
     between = any(day < it <= wanted and it.weekday() < 5 for it in HOLIDAYS)
     assert told < wanted if between else told == wanted
+
+
+@given(st.dates(date(2020, 1, 1), date(2039, 12, 1)), st.integers(0, 40))
+def test_working_days_are_those_of_another_library(day: date, count: int) -> None:
+    wanted = np.busday_offset(day.isoformat(), count, roll="backward")
+    assert reporting._working_days_after(day, count).isoformat() == str(wanted)
 
 
 @pytest.mark.parametrize(

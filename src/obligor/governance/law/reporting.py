@@ -7,17 +7,16 @@ is due by the day on which it was.
 
 from __future__ import annotations
 
-from datetime import date, timedelta, timezone
+from datetime import timedelta, timezone
 from typing import TYPE_CHECKING, Final
-
-import numpy as np
 
 from obligor.governance.law.rules import the_law
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
 
 RULES: Final = ("us.ofac.501.603", "us.ofac.501.604")
+_FRIDAY: Final = 4
 _WEST: Final = timezone(timedelta(hours=-10))
 """Hawaii's, where a day ends last of all states."""
 
@@ -29,4 +28,12 @@ def report_due_on(confirmed_at: datetime) -> date | None:
     counted = [days for days in within if days is not None]
     if not counted:
         return None
-    return date.fromisoformat(str(np.busday_offset(day.isoformat(), min(counted), roll="backward")))
+    return _working_days_after(day, min(counted))
+
+
+def _working_days_after(day: date, count: int) -> date:
+    """Count days from Monday to Friday; a weekend is counted from the Friday before."""
+    start = day - timedelta(days=max(day.weekday() - _FRIDAY, 0))
+    weeks, more = divmod(count, _FRIDAY + 1)
+    weekend = 2 if start.weekday() + more > _FRIDAY else 0
+    return start + timedelta(days=7 * weeks + more + weekend)
