@@ -99,6 +99,7 @@ _ARTEFACT: Final = "SELECT body FROM obligor.artefact WHERE sha256 = %s"
 _PIECE: Final = "SELECT substring(body FROM %s FOR %s) AS piece FROM obligor.artefact WHERE sha256 = %s"
 _PIECE_BYTES: Final = 1 << 18
 _ALONE: Final = "SELECT pg_try_advisory_lock(hashtext('obligor'), hashtext('screening')) AS alone"
+_NOT_ALONE: Final = "SELECT pg_advisory_unlock_all()"
 
 
 class PostgresScreening:
@@ -141,6 +142,7 @@ class PostgresScreening:
             async with await psycopg.AsyncConnection.connect(info, autocommit=True) as connection:
                 row = await (await connection.execute(_ALONE.encode())).fetchone()
                 yield bool(row and row[0])
+                await connection.execute(_NOT_ALONE.encode())  # at once: a session ends a moment after it was closed
         except (psycopg.Error, OSError) as error:
             raise unavailable(self._url, error) from error
 
