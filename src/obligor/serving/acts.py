@@ -435,6 +435,10 @@ class PromptRecorder(Recorder, Protocol):
         """
         ...
 
+    def expect(self, come: Callable[[], None]) -> None:
+        """Call ``come``, which is to submit, soon: with others that are expected, before the next commit is begun."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class StoredDecision:

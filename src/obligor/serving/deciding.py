@@ -151,6 +151,10 @@ class DecisionService:
         times = _Times(started, was_read, perf_counter())
         return Recording(self._recorder.submit(self._submission(caller, decided)), partial(self._done, decided, times))
 
+    def expect(self, come: Callable[[], None]) -> None:
+        """Call ``come``, which is to decide at once, soon: together with others, before the next commit is begun."""
+        self._recorder.expect(come)
+
     async def decide_many(
         self, caller: Caller, *, key: str, applications: Sequence[bytes | Mapping[str, object]]
     ) -> Recorded:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import psycopg
@@ -11,6 +11,7 @@ from google.protobuf.struct_pb2 import Struct
 from tests.serving.http.fakes import PLAIN, KnownKeys, house
 from tests.stores import held
 
+from obligor.adapters.store.queueing import Bounds
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.serving.deciding import DecisionService
 from obligor.serving.grpc import decisions_pb2 as pb
@@ -22,7 +23,9 @@ from obligor.serving.meter import NoMeter
 from obligor.serving.sources import live_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
+
+    Play = Callable[[PostgresRecorder, psycopg.AsyncConnection[Any], grpc.aio.Channel], Awaitable[None]]
 
 
 def test_a_decision_whose_recording_had_begun_stands_and_one_that_waited_was_never_made(store_url: str) -> None:
@@ -32,7 +35,7 @@ def test_a_decision_whose_recording_had_begun_stands_and_one_that_waited_was_nev
         begun = asyncio.ensure_future(decide(channel, "begun"))
         await until(lambda: bool(recorder._flights or recorder._doubts))
         waiting = asyncio.ensure_future(decide(channel, "waiting"))
-        await until(lambda: bool(recorder._queue))
+        await until(lambda: bool(recorder._queue.acts))
         begun.cancel()
         waiting.cancel()
         await until(lambda: recorder._queue._waiting[0].answer.done() and given_up(recorder))
@@ -42,17 +45,39 @@ def test_a_decision_whose_recording_had_begun_stands_and_one_that_waited_was_nev
         assert [(await decide(channel, key)).replayed for key in ("begun", "waiting")] == [True, False]
         assert [row["key"] for row in held(store_url).requests] == ["first", "begun", "waiting"]
 
-    async def main() -> None:
-        async with PostgresRecorder(store_url) as recorder, await psycopg.AsyncConnection.connect(store_url) as lock:
-            server = Server(servicer_of(recorder))
-            port = await server.start("127.0.0.1", 0)
-            try:
-                async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-                    await play(recorder, lock, channel)
-            finally:
-                await server.stop(grace=1.0)
+    asyncio.run(serving(store_url, play))
 
-    asyncio.run(main())
+
+def test_calls_that_come_during_a_commit_are_decided_on_together_and_whoever_left_by_then_is_not(
+    store_url: str,
+) -> None:
+    async def play(recorder: PostgresRecorder, lock: psycopg.AsyncConnection[Any], channel: grpc.aio.Channel) -> None:
+        await decide(channel, "first")
+        await lock.execute("LOCK TABLE obligor.leaf IN SHARE MODE")
+        begun = asyncio.ensure_future(decide(channel, "begun"))
+        await until(lambda: bool(recorder._flights or recorder._doubts))
+        expected = [asyncio.ensure_future(decide(channel, key)) for key in ("second", "left", "third")]
+        await until(lambda: len(recorder._queue._expected) == 3)
+        assert not recorder._queue.acts
+        expected.pop(1).cancel()
+        await until(lambda: any(cast("Any", it).__self__.told.cancelled() for it in recorder._queue._expected))
+        await lock.rollback()
+        await asyncio.gather(begun, *expected)
+        assert sorted(row["key"] for row in held(store_url).requests) == ["begun", "first", "second", "third"]
+
+    asyncio.run(serving(store_url, play, bounds=Bounds(expecting_s=60.0)))
+
+
+async def serving(store_url: str, play: Play, *, bounds: Bounds | None = None) -> None:
+    connecting = psycopg.AsyncConnection.connect(store_url)
+    async with PostgresRecorder(store_url, bounds=bounds) as recorder, await connecting as lock:
+        server = Server(servicer_of(recorder))
+        port = await server.start("127.0.0.1", 0)
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                await play(recorder, lock, channel)
+        finally:
+            await server.stop(grace=1.0)
 
 
 def given_up(recorder: PostgresRecorder) -> bool:

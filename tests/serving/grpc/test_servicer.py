@@ -95,8 +95,8 @@ class Lender:
         time.sleep(self.is_busy_for)  # noqa: ASYNC251  on purpose
         return Caller("bank", "k7Qm2ZpX4tLa", frozenset({"decide"}), datetime(2030, 1, 1, tzinfo=UTC))
 
-    def decide_at_once(self, *_: object, **__: object) -> None:
-        """Nothing is decided without waiting."""
+    def expect(self, come: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(come)
 
     async def decide(self, _: Caller, *, key: str, application: bytes) -> Recorded:
         return await self._record(key, application, json.dumps(DECISION))

@@ -64,7 +64,7 @@ from obligor.serving.sources import live_sources
 from obligor.settings import ProbingSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from uuid import UUID
 
     from obligor.serving.acts import Act, Recorder, Row, Search, StoredSubjectKey, Submission
@@ -174,6 +174,9 @@ class MemoryStore:
 
     def submit(self, submission: Submission) -> asyncio.Future[Recorded]:
         return asyncio.ensure_future(self.record(submission))
+
+    def expect(self, come: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(come)
 
     def _keep(self, submission: Submission) -> Recorded:
         first = len(self.leaves)

@@ -13,7 +13,7 @@ import msgspec
 from obligor.core.errors import InFlightError, InvalidInputError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from obligor.serving.acts import Recorded, Request, Submission
 
@@ -37,6 +37,10 @@ class Bounds:
     """Acts from which on a commit does not wait for others that come in the same turns of the loop."""
     gathering_s: float = 0.002
     """For how long a commit waits at most for others that come one by one."""
+    expected: int = 16
+    """How many are expected at most before they are called in."""
+    expecting_s: float = 0.02
+    """For how long anybody is expected at most."""
     ahead: int = 20
     """Acts from which on a commit follows another that is not answered yet."""
     patience_s: float = 5.0
@@ -68,6 +72,10 @@ class Queue:
     def __init__(self, bounds: Bounds, *, store: str) -> None:
         self._bounds, self._store = bounds, store
         self._waiting: deque[Waiting] = deque()
+        self._expected: list[Callable[[], None]] = []
+        """Those who submit once they are called."""
+        self._bell: asyncio.TimerHandle | None = None
+        """Rings for those who are expected."""
         self._under_way: set[Key] = set()
         """Requests that came and are not answered."""
         self._stirred = asyncio.Event()
@@ -78,7 +86,12 @@ class Queue:
         """How many wait."""
 
     def __bool__(self) -> bool:
-        return bool(self._waiting)
+        return bool(self._waiting or self._expected)
+
+    @property
+    def near(self) -> int:
+        """How many acts wait or are expected."""
+        return self.acts + len(self._expected)
 
     @property
     def is_plain(self) -> bool:
@@ -109,6 +122,24 @@ class Queue:
             self._stirred.set()
         return waiting
 
+    def expect(self, come: Callable[[], None]) -> None:
+        """Expect somebody who submits once ``come`` is called: with others, and before the next batch is taken."""
+        if not self._expected:
+            self._bell = asyncio.get_running_loop().call_later(self._bounds.expecting_s, self.call_in)
+        self._expected.append(come)
+        if len(self._expected) >= self._bounds.expected or 1 < self._wanted <= self.near:
+            self.call_in()
+        elif self._wanted == 1:  # nothing is under way
+            self.stir()
+
+    def call_in(self) -> None:
+        """Call all who are expected, one right after the other."""
+        expected, self._expected = self._expected, []
+        if self._bell is not None:
+            self._bell.cancel()
+        for come in expected:
+            come()
+
     def _begin(self, key: Key) -> None:
         """Note that a request is under way."""
         if key in self._under_way:
@@ -134,14 +165,15 @@ class Queue:
     async def gather(self) -> None:
         """Let those come along who are about to: a commit costs nearly the same for thirty as for three."""
         quiet = 0
-        while quiet < _QUIET_TURNS and self.acts < self._bounds.together:
-            before = self.acts
+        while quiet < _QUIET_TURNS and self.near < self._bounds.together:
+            before = self.near
             await asyncio.sleep(0)
-            quiet = quiet + 1 if self.acts == before else 0
-        if self._gathering_s and self.acts < self._bounds.together:
+            quiet = quiet + 1 if self.near == before else 0
+        if self._gathering_s and self.near < self._bounds.together:
             bell = asyncio.get_running_loop().call_later(self._gathering_s, self.stir)
             await self.wait(self._bounds.together)
             bell.cancel()
+        self.call_in()
 
     def committed(self, acts: int, took_s: float) -> None:
         """Know what a commit was like: after few acts, where more wait, they come one by one, never in the same turns."""

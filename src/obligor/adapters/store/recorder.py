@@ -193,6 +193,7 @@ class PostgresRecorder:
 
     async def close(self) -> None:
         """Take no more, record what waits, and end."""
+        self._queue.call_in()
         self._closing = True
         self._queue.stir()
         if self._writer is not None:
@@ -208,6 +209,13 @@ class PostgresRecorder:
             if not waiting.begun:
                 self._queue.forget(waiting)
             raise
+
+    def expect(self, come: Callable[[], None]) -> None:
+        """Expect somebody who submits. See :class:`obligor.serving.acts.PromptRecorder`."""
+        if self._closing or self._writer is None:
+            come()  # and is told so
+        else:
+            self._queue.expect(come)
 
     def submit(self, submission: Submission) -> asyncio.Future[Recorded]:
         """Begin to record acts. See :class:`obligor.serving.acts.Recorder`."""

@@ -1,0 +1,114 @@
+"""What a call brings: its metadata, its applications, and whether its client still waits."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from obligor.core.application import MOST_BYTES
+from obligor.core.errors import ApplicationError, InvalidInputError, NotFoundError, Problem, TooLargeError
+from obligor.serving.card_data import refuse_card_data_in
+from obligor.serving.deciding import MOST_AT_ONCE
+from obligor.serving.grpc.applications import application_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import grpc
+    from google.protobuf.struct_pb2 import Struct
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+_KEY = "idempotency-key"
+_READ = frozenset({"authorization", _KEY})
+_UNSEARCHED = frozenset({"authorization", "traceparent"})
+_UNSEARCHED_WITH_KEY = _UNSEARCHED | {_KEY}
+
+
+def heads_of(context: Context, *, keyed: bool = False) -> dict[str, str]:
+    """Read the metadata of a call; of one that is ``keyed`` the use case searches the idempotency key, as of every door.
+
+    Raises
+    ------
+    InvalidInputError
+        Where what counts stands twice: whoever is in between may have read the other; where any holds a card's number.
+    """
+    found: dict[str, str] = {}
+    searched: list[str] = []
+    unsearched = _UNSEARCHED_WITH_KEY if keyed else _UNSEARCHED
+    for name, value in context.invocation_metadata() or ():
+        if name not in unsearched:
+            searched += (name, value if isinstance(value, str) else value.decode("latin-1"))
+        if name in _READ:
+            if name in found:
+                raise InvalidInputError(f"metadata: {name} stands twice")
+            found[name] = str(value)
+    refuse_card_data_in("metadata", "\n".join(searched))
+    return found
+
+
+def key_in(heads: dict[str, str]) -> str:
+    """Give the idempotency key.
+
+    Raises
+    ------
+    ApplicationError
+        Where there is none.
+    """
+    try:
+        return heads[_KEY]
+    except KeyError:
+        wanted = "is absent; wanted a text of your own for this request"
+        problem = Problem((_KEY,), wanted)
+        raise ApplicationError(f"metadata: {_KEY}: {wanted}", problems=(problem,)) from None
+
+
+def application_in(struct: Struct, *, place: int | None = None) -> bytes:
+    """Give an application as JSON; ``place`` is its place among many.
+
+    Raises
+    ------
+    TooLargeError, ApplicationError
+        Where it is too long, or holds what JSON cannot say.
+    """
+    if struct.ByteSize() > MOST_BYTES:
+        raise TooLargeError(f"application: wanted at most {MOST_BYTES} bytes, got more")
+    return application_json(struct, place=place)
+
+
+async def applications_in(structs: Sequence[Struct]) -> list[bytes]:
+    """Give applications as JSON.
+
+    Raises
+    ------
+    TooLargeError, ApplicationError
+        Where they are too many, or as for one.
+    """
+    if len(structs) > MOST_AT_ONCE:
+        raise TooLargeError(f"applications: got {len(structs)}, wanted at most {MOST_AT_ONCE}")
+    written = []
+    for place, it in enumerate(structs):
+        written.append(application_in(it, place=place))
+        await asyncio.sleep(0)  # others wait for the loop
+    return written
+
+
+def decision_id_in(text: str) -> UUID:
+    """Give the id of a decision.
+
+    Raises
+    ------
+    NotFoundError
+        Where it is none.
+    """
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFoundError("there is no such decision") from None
+
+
+def is_late(context: Context) -> bool:
+    """Tell whether the deadline of a call has passed."""
+    left: float | None = context.time_remaining()
+    return left is not None and left <= 0
