@@ -213,6 +213,18 @@ def test_help_imports_nothing_heavy() -> None:
     assert out.stdout.strip() == "[]"
 
 
+def test_where_there_is_no_terminal_a_step_is_one_line_and_nothing_is_loaded_to_draw_with() -> None:
+    code = """
+import sys
+from obligor.cli.options import telling
+with telling(quiet=False) as progress, progress.step("opening the store") as advance:
+    advance(1.0)
+print("rich" in sys.modules)
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (out.stdout, out.stderr) == ("False\n", "opening the store ...\n")
+
+
 def test_a_card_is_written_as_sql(call: Call, contract: Path, lender_run: LenderRun, tmp_path: Path) -> None:
     (tmp_path / "tape.csv").write_text(HEADER + rows())
     assert call("run", tmp_path / "tape.csv", "--contract", contract, "--out", tmp_path / "out")[0] == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,8 +29,21 @@ class Silence:
         yield lambda _: None
 
 
+class Lines:
+    """Says each step in one line: where there is no terminal, as of a service, nothing is loaded to draw on one."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    @contextmanager
+    def step(self, title: str, *, total: float | None = None) -> Iterator[Callable[[float], None]]:  # noqa: ARG002  the protocol's shape
+        """Begin a step, and say so."""
+        print(f"{title} ...", file=self._out, flush=True)
+        yield lambda _: None
+
+
 class Bars:
-    """Draws a bar for each step on a terminal; says each step in one line elsewhere."""
+    """Draws a bar for each step on a terminal."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -41,10 +54,6 @@ class Bars:
         from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as RichProgress
 
-        if not self._console.is_terminal:
-            self._console.print(f"{title} ...", highlight=False)
-            yield lambda _: None
-            return
         columns = (SpinnerColumn(), TextColumn("{task.description:<34}"), BarColumn(), TimeElapsedColumn())
         with RichProgress(*columns, console=self._console) as bars:
             task = bars.add_task(title, total=total)

@@ -34,11 +34,16 @@ class Summary(Protocol):
 @contextmanager
 def telling(*, quiet: bool) -> Iterator[Progress]:
     """Lend a way to tell of long work on standard error; silent where asked."""
-    from rich.console import Console
+    from obligor.telemetry import Bars, Lines, Silence
 
-    from obligor.telemetry import Bars, Silence
+    if quiet:
+        yield Silence()
+    elif not sys.stderr.isatty():
+        yield Lines(sys.stderr)
+    else:
+        from rich.console import Console
 
-    yield Silence() if quiet else Bars(Console(stderr=True))
+        yield Bars(Console(stderr=True))
 
 
 def show(summary: Summary, *, quiet: bool, as_json: bool) -> None:
