@@ -233,7 +233,6 @@ def running_service(tmp_path: Path) -> Iterator[Running]:
                 it.terminate()
 
 
-@pytest.mark.timeout(300)
 def test_the_running_service_keeps_to_its_document(tmp_path: Path, running_service: Running) -> None:
     """Schemathesis with all its checks: no 5xx, no answer that is not told, nobody let in without a key; links followed."""
     done = explored(
