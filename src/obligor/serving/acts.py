@@ -436,7 +436,10 @@ class PromptRecorder(Recorder, Protocol):
         ...
 
     def expect(self, come: Callable[[], None]) -> None:
-        """Call ``come``, which is to submit, soon: with others that are expected, before the next commit is begun."""
+        """Call ``come``, which is to submit, soon: with others that are expected, before the next commit is begun.
+
+        It raises nothing: what is wrong is its own affair.
+        """
         ...
 
 
