@@ -27,7 +27,7 @@ _UNSEARCHED_WITH_KEY = _UNSEARCHED | {_KEY}
 
 
 def heads_of(context: Context, *, keyed: bool = False) -> dict[str, str]:
-    """Read the metadata of a call; of one that is ``keyed`` the use case searches the idempotency key, as of every door.
+    """Read the metadata of a call; where it is ``keyed``, the use case is left to search the idempotency key.
 
     Raises
     ------

@@ -99,14 +99,14 @@ class Servicer(DecisionsServicer):
         return await self._prompt.decide(request, context) or await self._decide_at_length(request, context)
 
     async def _decide_at_length(self, request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
-        heads = heads_of(context, keyed=True)
+        heads = heads_of(context)
         caller = await self._caller(heads, context)
         with self._seats.of(caller.client_id):
             application, key = application_in(request.application), key_in(heads)
             return decided(await self._service.decide(caller, key=key, application=application))
 
     async def _decide_many(self, request: pb.DecideManyRequest, context: Context) -> pb.DecideManyResponse:
-        heads = heads_of(context, keyed=True)
+        heads = heads_of(context)
         caller = await self._caller(heads, context)
         with self._seats.of(caller.client_id):
             applications = await applications_in(request.applications)
