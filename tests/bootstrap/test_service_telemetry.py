@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.serving.collectors import Collector
 
 CANARY = "Ana Canary 4111111111111111"
-CALLED = re.compile(rb"Canary|4111")
+CALLED = re.compile(rb"Canary|41111111")
 OBLIGOR = (sys.executable, "-c", "from obligor.cli import main; main()")
 
 
