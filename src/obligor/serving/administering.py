@@ -17,7 +17,7 @@ from obligor.security.passwords import MOST_LENGTH
 from obligor.security.permissions import allow, permissions
 from obligor.serving.acts import ProfileChangeRow, ProposalRow, ReleaseRow, UserRoleRow, UserRow
 from obligor.serving.encoding import encode_in_order
-from obligor.serving.once import once, person_with, read_said, request_of
+from obligor.serving.once import once, person_with, request_of
 from obligor.serving.people import (
     People,
     order_to_add,
@@ -30,6 +30,7 @@ from obligor.serving.people import (
 from obligor.serving.profiles import plain_change
 from obligor.serving.proposals import PERMISSIONS, plain_step
 from obligor.serving.proposals import plain as plain_proposal
+from obligor.serving.said import read_said
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -28,7 +28,8 @@ from obligor.serving.acts import Act, AlertStepRow, Submission
 from obligor.serving.answers import with_receipt
 from obligor.serving.encoding import encode, encode_in_order
 from obligor.serving.idempotency import check_key
-from obligor.serving.once import field_error, once, read_said, request_of
+from obligor.serving.once import once, request_of
+from obligor.serving.said import field_error, read_said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
