@@ -21,7 +21,7 @@ import msgspec
 
 from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, NotFoundError
 from obligor.core.leaves import time_text
-from obligor.governance.audit.restores import are_one_person
+from obligor.core.people import are_one_person
 from obligor.governance.law.reporting import report_due_on
 from obligor.security.permissions import allow, may
 from obligor.serving.acts import Act, AlertStepRow, Submission

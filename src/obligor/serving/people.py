@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
-from obligor.governance.audit.restores import are_one_person
+from obligor.core.people import are_one_person
 from obligor.security.passwords import hash_password
 from obligor.security.permissions import permissions
 from obligor.security.tokens import SUBJECT

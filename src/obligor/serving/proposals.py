@@ -19,7 +19,7 @@ import msgspec
 
 from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
-from obligor.governance.audit.restores import are_one_person
+from obligor.core.people import are_one_person
 from obligor.security.permissions import permissions
 from obligor.serving.acts import Act, ProposalRow, Submission
 from obligor.serving.encoding import encode

@@ -20,7 +20,7 @@ from uuid import UUID  # noqa: TC003  msgspec reads the annotation
 import msgspec
 
 from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, InvalidInputError, NotFoundError
-from obligor.governance.audit.restores import are_one_person
+from obligor.core.people import are_one_person
 from obligor.governance.law.packs import Due, review_due
 from obligor.security.permissions import allow, may
 from obligor.serving.acts import Caller, ReviewDecisionRow, ReviewRow, Submission
