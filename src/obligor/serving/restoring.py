@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from obligor.core.merkle import Frontier
     from obligor.governance.audit.restores import LostTree
+    from obligor.serving.access import PeopleArchive
     from obligor.serving.acts import Recorder
-    from obligor.serving.people import PeopleArchive
     from obligor.serving.sources import Sources
 
 _LONGEST: Final = 500
