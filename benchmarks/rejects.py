@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
@@ -37,7 +38,10 @@ from obligor.models.rejects import (
 )
 from obligor.models.scaling import log_odds_of
 from obligor.models.smooth import fit_smooth_card
-from obligor.models.training import FittedCard, Recipe, fit_card
+from obligor.models.training import Recipe, fit_card
+
+if TYPE_CHECKING:
+    from obligor.models.fitted import FittedCard
 
 SCALE = CardScale()
 DECLINED = 0.4

@@ -31,10 +31,12 @@ from obligor.models.columns import TEST, VALIDATION, Predictor, Rows
 from obligor.models.pairs import PairRules
 from obligor.models.projection import SmoothRules
 from obligor.models.smooth import fit_smooth_card
-from obligor.models.training import FittedCard, Recipe, fit_card
+from obligor.models.training import Recipe, fit_card
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from obligor.models.fitted import FittedCard
 
 ECONOMY = Economy(margin=0.1, lgd=0.6, cost_missed_default=5, cost_declined_good=1)
 

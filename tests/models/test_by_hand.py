@@ -22,11 +22,12 @@ from obligor.models.edited import draft_of, tell_edits
 from obligor.models.histograms import information_value
 from obligor.models.projection import SmoothRules
 from obligor.models.smooth import fit_smooth_card
-from obligor.models.training import FittedCard, Recipe, fit_card
+from obligor.models.training import Recipe, fit_card
 from obligor.models.trends import broken_at, shape_of
 
 if TYPE_CHECKING:
     from obligor.models.columns import Rows
+    from obligor.models.fitted import FittedCard
 
 FIXED: dict[str, Bins] = {
     "income": NumericBins("income", (-1.0, -0.123456, 0.7)),

@@ -28,7 +28,7 @@ except OSError as error:
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from obligor.models.challengers import FittedChallenger
+    from obligor.models.rankings import FittedChallenger
 
 NAMES = ("boosted", "additive")
 TRIALS = 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,7 +17,10 @@ from obligor.core.trend import Trend
 from obligor.models.binning import BinningRules
 from obligor.models.columns import Predictor, Rows
 from obligor.models.scaling import log_odds_of
-from obligor.models.training import FittedCard, Recipe, fit_card
+from obligor.models.training import Recipe, fit_card
+
+if TYPE_CHECKING:
+    from obligor.models.fitted import FittedCard
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -20,7 +21,10 @@ from obligor.models.columns import Predictor, Rows
 from obligor.models.pairs import PairRules
 from obligor.models.projection import SmoothRules
 from obligor.models.smooth import fit_smooth_card
-from obligor.models.training import FittedCard, fit_card
+from obligor.models.training import fit_card
+
+if TYPE_CHECKING:
+    from obligor.models.fitted import FittedCard
 
 SEEN = slice(0, 300)
 

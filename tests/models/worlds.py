@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +14,10 @@ from obligor.core.scorecard import Origin
 from obligor.core.trend import Trend
 from obligor.models.assembly import Assembled, assemble
 from obligor.models.columns import Predictor, Rows
-from obligor.models.training import FittedCard, fit_card
+from obligor.models.training import fit_card
+
+if TYPE_CHECKING:
+    from obligor.models.fitted import FittedCard
 
 ORIGIN = Origin(contract="world", contract_sha256="0", snapshot_sha256="1", obligor="0", seed=0, rows={})
 

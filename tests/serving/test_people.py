@@ -27,8 +27,9 @@ from obligor.security import passwords
 from obligor.security.passwords import LEAST_LENGTH, hash_password, is_password
 from obligor.security.permissions import permissions
 from obligor.serving import signing_in
+from obligor.serving.access import STALE_AFTER, Person, review
 from obligor.serving.acts import Recorded, SignInRow, UserRoleRow, UserRow
-from obligor.serving.people import STALE_AFTER, SYSTEMS_ROLE, People, Person, review
+from obligor.serving.people import SYSTEMS_ROLE, People
 from obligor.serving.signing_in import SignIn
 from obligor.serving.sources import Sources
 from obligor.serving.tokens import LocalTokens

@@ -11,8 +11,8 @@ import pytest
 
 from obligor.core.errors import ClashError, ForbiddenError, InvalidInputError, NotFoundError
 from obligor.security.permissions import permissions
+from obligor.serving.access import Person
 from obligor.serving.acts import Act, ProposalRow, Recorded, Submission, UserRoleRow, UserRow
-from obligor.serving.people import Person
 from obligor.serving.proposals import LASTS, PERMISSIONS, SHOWN_FOR, Order, Proposals, plain
 from obligor.serving.sources import Sources, live_sources
 

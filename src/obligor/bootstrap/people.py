@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from obligor.bootstrap.store import Store
+    from obligor.serving.access import Person, Reviewed
     from obligor.serving.acts import UserRoleRow
     from obligor.serving.administering import Administration
-    from obligor.serving.people import People, Person, Reviewed
+    from obligor.serving.people import People
     from obligor.serving.proposals import Proposals
     from obligor.serving.signing_in import SignIn
     from obligor.serving.tokens import Tokens
@@ -88,7 +89,7 @@ class Users:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        from obligor.serving.people import plain_person
+        from obligor.serving.access import plain_person
 
         return {"users": [plain_person(it) for it in self.people]}
 
@@ -112,7 +113,7 @@ class User:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        from obligor.serving.people import plain_person
+        from obligor.serving.access import plain_person
 
         return plain_person(self.person)
 
@@ -129,7 +130,7 @@ class Role:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        from obligor.serving.people import plain_role
+        from obligor.serving.access import plain_role
 
         return {"user": self.row.user_id} | plain_role(self.row)
 
@@ -149,13 +150,13 @@ class Review:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        from obligor.serving.people import plain_review
+        from obligor.serving.access import plain_review
 
         return {"users": [plain_review(it) for it in self.reviewed]}
 
     def to_csv(self) -> str:
         """Write it as a table for a spreadsheet: one row for each person."""
-        from obligor.serving.people import may_of, plain_person
+        from obligor.serving.access import may_of, plain_person
 
         header = ("user", "state", "signs_in", "created_at", "seen_at", "disabled_at", "roles", "may", "concerns")
         rows = []
@@ -167,7 +168,7 @@ class Review:
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
-        from obligor.serving.people import may_of
+        from obligor.serving.access import may_of
 
         told = []
         for it in self.reviewed:
@@ -238,7 +239,7 @@ def revoke_role(user_id: str, role: str) -> Role:
 
 def review_access() -> Review:
     """Review who may do what."""
-    from obligor.serving.people import review
+    from obligor.serving.access import review
 
     async def reviewed(store: Store) -> Review:
         return Review(review(await store.people.people(), at=store.sources.now()))

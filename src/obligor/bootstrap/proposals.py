@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from obligor.bootstrap.acting import acting
-from obligor.bootstrap.anchors import anchored
-from obligor.bootstrap.store import service_settings, with_store
+from obligor.bootstrap.anchors import with_anchored_store
+from obligor.bootstrap.store import with_store
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -93,26 +93,22 @@ def list_proposals() -> Listed:
 
 def agree_to(proposal_id: str) -> Proposed:
     """Agree to what another person proposed."""
-    settings = service_settings()
 
     async def agreed(store: Store) -> Proposed:
         async def naming(permission: str) -> str:
             await acting(store, "proposal.agree")
             return await acting(store, permission)
 
-        async with anchored(store, settings):
-            return proposed(await (await open_proposals(store)).agree(proposal_id, naming=naming))
+        return proposed(await (await open_proposals(store)).agree(proposal_id, naming=naming))
 
-    return with_store(agreed, settings)
+    return with_anchored_store(agreed)
 
 
 def withdraw(proposal_id: str, *, because: str) -> Proposed:
     """Take back what one proposed."""
-    settings = service_settings()
 
     async def withdrawn(store: Store) -> Proposed:
         by = await acting(store, "proposal.agree")
-        async with anchored(store, settings):
-            return proposed(await (await open_proposals(store)).withdraw(proposal_id, because=because, by=by))
+        return proposed(await (await open_proposals(store)).withdraw(proposal_id, because=because, by=by))
 
-    return with_store(withdrawn, settings)
+    return with_anchored_store(withdrawn)

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from obligor.measures.decisions import Economy
     from obligor.measures.fairness import Groups, Standard
     from obligor.models.columns import Columns, Predictor, Rows
+    from obligor.models.fitted import FittedCard
     from obligor.models.projection import SmoothRules
-    from obligor.models.training import FittedCard, Recipe
+    from obligor.models.training import Recipe
 
 MOST_CLASSICAL, MOST_SMOOTH = 40, 12
 """How many cards are fitted at the most."""

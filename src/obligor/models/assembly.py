@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from obligor.models.binning import FittedBins
     from obligor.models.calibration import Calibration
     from obligor.models.columns import Rows
+    from obligor.models.fitted import FittedCard
     from obligor.models.scaling import Grid
-    from obligor.models.training import FittedCard
 
 _DIGITS = 10
 _FEWEST_REFERENCES = 100

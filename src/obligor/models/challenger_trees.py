@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from obligor.models.additive import additive_of, strongest_pairs
 from obligor.models.boosting import grow, samples_of, search
-from obligor.models.challengers import FittedChallenger
+from obligor.models.rankings import FittedChallenger
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,40 +21,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from obligor.core.clauses import Challengers
-    from obligor.models.boosting import Search
     from obligor.models.columns import Columns, Rows
     from obligor.models.inputs import Inputs
+    from obligor.models.rankings import FittedChallenger, Ranking
 
 SCHEMA = "obligor/challengers/1"
 FOLDER, INPUTS, SEARCH = "challengers", "inputs.json", "search.json"
-
-
-class Ranking(Protocol):
-    """What ranks: inputs in, log-odds of bad out."""
-
-    def log_odds(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Give the log-odds of bad of every row of a matrix of inputs."""
-        ...
-
-    def to_bytes(self) -> bytes:
-        """Write it so that the same numbers are read back."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class FittedChallenger:
-    """A challenger after its search."""
-
-    name: str
-    file: str
-    ranking: Ranking
-    search: Search
-    rounds: int
-    """The number of its trees."""
-    log_loss: float
-    """On validation, before calibration."""
-    pairs: tuple[tuple[str, str], ...] = ()
-    """The predictors that it reads together, where it keeps to few pairs."""
 
 
 class Challenger(Protocol):

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from obligor.core.clauses import Fairness, Knockout
     from obligor.measures.decisions import Economy
     from obligor.models.alternatives import Refitter
+    from obligor.models.fitted import FittedCard
     from obligor.models.judged import Judged
-    from obligor.models.training import FittedCard
 
 
 def standard_of(clause: Fairness) -> Standard:

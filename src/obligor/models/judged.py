@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from obligor.core.scorecard import Scorecard
     from obligor.measures.fairness import Groups
     from obligor.models.columns import Rows
-    from obligor.models.training import FittedCard
+    from obligor.models.fitted import FittedCard
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from obligor.core.clauses import CardScale
     from obligor.models.columns import Columns
-    from obligor.models.training import FittedCard
+    from obligor.models.fitted import FittedCard
 
 Method = Literal["none", "fuzzy", "parcelling"]
 _BANDS = 10

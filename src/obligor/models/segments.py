@@ -21,6 +21,7 @@ from obligor.core.trend import Trend
 from obligor.measures.discrimination import auc, delong_test
 from obligor.models.coarsening import monotone
 from obligor.models.columns import TEST, TRAIN, VALIDATION
+from obligor.models.fitted import Segment
 from obligor.models.scaling import Grid, add_points, factor_of, log_odds_of
 from obligor.models.smoothing import Sample, fit_intercept, fit_tables, independent
 from obligor.models.tables import spans
@@ -33,33 +34,14 @@ if TYPE_CHECKING:
     from obligor.core.clauses import CardScale
     from obligor.models.binning import FittedBins
     from obligor.models.columns import Rows
+    from obligor.models.fitted import FittedCard
     from obligor.models.judged import Judged
     from obligor.models.logistic import CodedDesign
-    from obligor.models.training import FittedCard
 
 _FEWEST = 100
 _LEAST_EDF = 0.3
 _SURE = 1.645
 _DIGITS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """What was found of one segment: a bin of the segment's column."""
-
-    bin: int
-    """Its place among the bins of the column."""
-    label: str
-    rows: int
-    bads: int
-    """Of train."""
-    gain: float | None
-    """By how much its own points lower the mean log loss on its validation rows; None where it is too small to tell."""
-    error: float | None
-    """The standard error of the gain."""
-    earned: bool
-    characteristics: tuple[str, ...]
-    """Where its points differ from everybody's."""
 
 
 def fit_segments(fitted: FittedCard, design: CodedDesign, rows: Rows, segment: str, *, scale: CardScale) -> FittedCard:

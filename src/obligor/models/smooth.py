@@ -21,6 +21,7 @@ from scipy.stats import chi2
 from obligor.core.errors import TapeError
 from obligor.models.binning import FittedBins, broken_trend
 from obligor.models.columns import TRAIN, Columns, Predictor, Rows
+from obligor.models.fitted import FittedCard
 from obligor.models.histograms import information_value, woe
 from obligor.models.logistic import CodedDesign, LogitFit
 from obligor.models.pairs import PairRules, cell_codes, grid_block, scan
@@ -40,7 +41,7 @@ from obligor.models.scaling import THOUSANDTHS, Grid, Points, add_points
 from obligor.models.selection import Dropped
 from obligor.models.smoothing import Block, Sample, Smooth, by_cells, fit_intercept, fit_tables, independent, ordered
 from obligor.models.tables import FineTable, cut_finely
-from obligor.models.training import FittedCard, fetch, refuse_strays
+from obligor.models.training import fetch, refuse_strays
 from obligor.models.trends import shape_of
 
 if TYPE_CHECKING:

@@ -17,11 +17,12 @@ from obligor.core.clauses import CardScale
 from obligor.core.errors import EditError, TapeError
 from obligor.models.binning import BinningRules, FittedBins, count_by_hand, fit_categories, fit_numeric
 from obligor.models.columns import TRAIN, VALIDATION, Columns, Predictor, Rows
+from obligor.models.fitted import FittedCard
 from obligor.models.histograms import woe
-from obligor.models.logistic import Cases, CodedDesign, LogitFit, Penalty
-from obligor.models.scaling import Points, add_points, scale_points
+from obligor.models.logistic import Cases, CodedDesign, Penalty
+from obligor.models.scaling import add_points, scale_points
 from obligor.models.segments import fit_segments
-from obligor.models.selection import Dropped, SelectionRules, screen, select
+from obligor.models.selection import SelectionRules, screen, select
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from obligor.core.bins import Bins, Levels
-    from obligor.models.segments import Segment
 
 _AT_ONCE = 2
 _BADS_FOR_A_BIN = 40
@@ -49,29 +49,6 @@ class Recipe:
     """A predictor whose bins may earn points of their own; each frequent level of a category has a bin of its own."""
     fixed: Mapping[str, Bins] = field(default_factory=dict)
     """Bins made by hand, by predictor."""
-
-
-@dataclass(frozen=True, slots=True)
-class FittedCard:
-    """A fitted card, still apart: the bins of every predictor, what was dropped, the fit, the points, the scores."""
-
-    bins: Mapping[str, FittedBins]
-    """Of every predictor, on the card or not; their codes stand in ``design``."""
-    design: CodedDesign
-    """The codes of every row and the weights of evidence, of the features on the card."""
-    dropped: tuple[Dropped, ...]
-    fit: LogitFit
-    points: Points
-    scores: NDArray[np.int64]
-    """Of every row, in thousandths."""
-    segments: tuple[Segment, ...] = ()
-    """What was found of each level of the segment's column, where there is one."""
-
-    def first(self, rows: int) -> FittedCard:
-        """Give the fit with the codes and scores of the first so many rows alone."""
-        return replace(
-            self, design=replace(self.design, matrix=self.design.matrix[:, :rows]), scores=self.scores[:rows]
-        )
 
 
 def fit_card(

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from obligor.core.contract import Contract
     from obligor.core.scorecard import Scorecard
-    from obligor.models.challengers import Challenger, FittedChallenger
+    from obligor.models.challengers import Challenger
     from obligor.models.columns import Columns, Predictor, Rows
     from obligor.models.inputs import Inputs
+    from obligor.models.rankings import FittedChallenger
     from obligor.telemetry import Progress
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from obligor.core.contract import Contract
     from obligor.models.assembly import Assembled
     from obligor.models.columns import Columns, Rows
-    from obligor.models.training import FittedCard
+    from obligor.models.fitted import FittedCard
     from obligor.pipeline.preparing import Prepared
     from obligor.preprocessing.rejects import DeclinedCounts
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from obligor.core.contract import Contract
     from obligor.core.features import FeatureSet
     from obligor.models.columns import Columns
+    from obligor.models.fitted import FittedCard
     from obligor.models.judged import Judged
-    from obligor.models.training import FittedCard
     from obligor.pipeline.preparing import Prepared
     from obligor.telemetry import Progress
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from obligor.core.policy import Policy
     from obligor.core.snapshot import Snapshot
     from obligor.models.columns import Rows
+    from obligor.models.fitted import FittedCard
     from obligor.models.judged import Judged
-    from obligor.models.training import FittedCard
     from obligor.pipeline.preparing import Prepared
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from obligor.ingestion.sources import Source
     from obligor.models.assembly import Assembled
     from obligor.models.columns import Columns, Rows
-    from obligor.models.training import FittedCard
+    from obligor.models.fitted import FittedCard
     from obligor.pipeline.preparing import Prepared
     from obligor.settings import Settings
     from obligor.telemetry import Progress

@@ -21,14 +21,15 @@ import msgspec
 
 from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, NotFoundError
 from obligor.core.leaves import time_text
-from obligor.governance.audit.restores import are_one_person
+from obligor.core.people import are_one_person
 from obligor.governance.law.reporting import report_due_on
 from obligor.security.permissions import allow, may
 from obligor.serving.acts import Act, AlertStepRow, Submission
 from obligor.serving.answers import with_receipt
 from obligor.serving.encoding import encode, encode_in_order
 from obligor.serving.idempotency import check_key
-from obligor.serving.once import field_error, once, read_said, request_of
+from obligor.serving.once import once, request_of
+from obligor.serving.said import field_error, read_said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

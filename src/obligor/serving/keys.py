@@ -23,8 +23,9 @@ from obligor.security.api_keys import (
 )
 from obligor.serving.acts import ApiKeyRow, ProposalRow
 from obligor.serving.issuing import issue, order_to_issue, order_to_rotate, plain_key, revoke, rotate
-from obligor.serving.once import once, person_with, read_said, request_of, shown_beside
+from obligor.serving.once import once, person_with, request_of, shown_beside
 from obligor.serving.proposals import plain_step
+from obligor.serving.said import read_said
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from obligor.core.errors import (
-    ApplicationError,
-    ClashError,
-    ForbiddenError,
-    KeyReusedError,
-    Problem,
-    TooLargeError,
-)
-from obligor.core.strict_json import read_strict_json
+from obligor.core.errors import ClashError, ForbiddenError, KeyReusedError
 from obligor.security.permissions import allow
 from obligor.serving.acts import Recorded, Request
 from obligor.serving.answers import with_receipt
-from obligor.serving.card_data import refuse_card_data
 from obligor.serving.encoding import encode, encode_in_order
 from obligor.serving.idempotency import check_key
 
@@ -30,12 +20,8 @@ if TYPE_CHECKING:
 
     from obligor.serving.acts import Caller, Recorder, Submission
 
-Said = TypeVar("Said", bound=msgspec.Struct)
 _FOUND = 200
 _CREATED = 201
-_ECHO = re.compile(r"Invalid enum value .*", re.DOTALL)
-"""A message that would repeat what was said."""
-_LONGEST = 160
 
 
 class Answers(Protocol):
@@ -124,33 +110,3 @@ async def once(
 def shown_beside(recorded: Recorded, values: Mapping[str, Any]) -> Recorded:
     """Add to an answer what is shown with it, and is in none that is kept."""
     return msgspec.structs.replace(recorded, response=b"%b,%b" % (recorded.response[:-1], encode_in_order(values)[1:]))
-
-
-def read_said(body: bytes | Mapping[str, Any], shape: type[Said], *, what: str = "body", most: int) -> Said:
-    """Read what a request says strictly; a message names a field, and never what it says.
-
-    Raises
-    ------
-    ApplicationError, TooLargeError, CardDataError
-        As they say.
-    """
-    if isinstance(body, bytes) and len(body) > most:
-        raise TooLargeError(f"{what}: wanted at most {most} bytes")
-    refuse_card_data(body)
-    said = read_strict_json(body, what=what, error=ApplicationError) if isinstance(body, bytes) else body
-    try:
-        encode(said)  # which half a character, or a number that no other reader takes, cannot be
-        return msgspec.convert(said, shape)
-    except (UnicodeEncodeError, OverflowError, RecursionError):
-        raise ApplicationError(f"{what}: holds half of a character, or a number that is too large") from None
-    except msgspec.ValidationError as fault:
-        message, _, place = str(fault).partition(" - at `$")
-        wanted = _ECHO.sub("wanted one of the values that are known", message)[:_LONGEST]
-        path = ".".join(it for it in place.rstrip("`").split(".") if it)
-        raise field_error(what, path, wanted) from None
-
-
-def field_error(what: str, field: str, message: str) -> ApplicationError:
-    """Tell what is wrong with a field of a request; a dotted name is that of a field within one, an empty one all of it."""
-    named = f"{what}: {field}: {message}" if field else f"{what}: {message}"
-    return ApplicationError(named, problems=(Problem(tuple(field.split(".")) if field else (), message),))

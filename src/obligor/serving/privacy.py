@@ -21,9 +21,10 @@ from obligor.serving.acts import HoldRow, ProposalRow
 from obligor.serving.encoding import encode
 from obligor.serving.erasing import certificate_of, order_to_erase, order_to_hold, order_to_release
 from obligor.serving.idempotency import check_key, request_of
-from obligor.serving.once import once, person_with, read_said, shown_beside
+from obligor.serving.once import once, person_with, shown_beside
 from obligor.serving.personal import APPLICATION, PERSON
 from obligor.serving.proposals import plain_step
+from obligor.serving.said import read_said
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import ForbiddenError, InvalidInputError, NotFoundError, ProfileError, UnavailableError
 from obligor.core.leaves import time_text
+from obligor.core.people import are_one_person
 from obligor.core.policy import parse_policy
 from obligor.core.profile import GATES, in_force, parse_profile
 from obligor.core.scorecard import parse_card
-from obligor.governance.audit.restores import are_one_person
 from obligor.serving.acts import Act, ArtefactRow, ProfileChangeRow, Submission
 from obligor.serving.encoding import encode
 from obligor.serving.releasing import made_release

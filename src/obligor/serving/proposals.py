@@ -19,7 +19,7 @@ import msgspec
 
 from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
-from obligor.governance.audit.restores import are_one_person
+from obligor.core.people import are_one_person
 from obligor.security.permissions import permissions
 from obligor.serving.acts import Act, ProposalRow, Submission
 from obligor.serving.encoding import encode
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from datetime import datetime
 
+    from obligor.serving.access import PeopleArchive
     from obligor.serving.acts import Recorded, Recorder
-    from obligor.serving.people import PeopleArchive
     from obligor.serving.sources import Sources
 
 SCHEMA: Final = "obligor/proposal/1"

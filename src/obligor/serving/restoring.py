@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from obligor.core.errors import ClashError, ForbiddenError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
-from obligor.governance.audit.restores import (
-    ACKNOWLEDGED,
-    PROPOSED,
-    SCHEMA,
-    Restore,
-    Tree,
-    acknowledgements,
-    are_one_person,
-)
+from obligor.core.people import are_one_person
+from obligor.governance.audit.restores import ACKNOWLEDGED, PROPOSED, SCHEMA, Restore, Tree, acknowledgements
 from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
 from obligor.serving.people import check_user_id
@@ -29,8 +22,8 @@ if TYPE_CHECKING:
 
     from obligor.core.merkle import Frontier
     from obligor.governance.audit.restores import LostTree
+    from obligor.serving.access import PeopleArchive
     from obligor.serving.acts import Recorder
-    from obligor.serving.people import PeopleArchive
     from obligor.serving.sources import Sources
 
 _LONGEST: Final = 500

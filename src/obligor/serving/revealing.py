@@ -18,8 +18,9 @@ from obligor.security.permissions import allow
 from obligor.serving.acts import Act, ProposalRow, Submission
 from obligor.serving.encoding import encode
 from obligor.serving.idempotency import check_key, request_of
-from obligor.serving.once import field_error, once, read_said, shown_beside
+from obligor.serving.once import once, shown_beside
 from obligor.serving.proposals import ACCEPTED, Order, plain_step
+from obligor.serving.said import field_error, read_said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,13 +20,13 @@ from uuid import UUID  # noqa: TC003  msgspec reads the annotation
 import msgspec
 
 from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, InvalidInputError, NotFoundError
-from obligor.governance.audit.restores import are_one_person
+from obligor.core.people import are_one_person
 from obligor.governance.law.packs import Due, review_due
 from obligor.security.permissions import allow, may
 from obligor.serving.acts import Caller, ReviewDecisionRow, ReviewRow, Submission
 from obligor.serving.encoding import encode
 from obligor.serving.idempotency import check_key, request_of
-from obligor.serving.once import Answers, once, read_said
+from obligor.serving.once import Answers, once
 from obligor.serving.review_steps import decided, read_by, requested, told_of_answer, told_of_request
 from obligor.serving.reviews import (
     MOST_FOUND_BYTES,
@@ -37,6 +37,7 @@ from obligor.serving.reviews import (
     plain,
     read_asked,
 )
+from obligor.serving.said import read_said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

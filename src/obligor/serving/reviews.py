@@ -12,7 +12,7 @@ import msgspec
 from obligor.core.errors import InvalidInputError
 from obligor.core.leaves import time_text
 from obligor.core.reasons import MOST_REASONS
-from obligor.serving.once import field_error, read_said
+from obligor.serving.said import field_error, read_said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

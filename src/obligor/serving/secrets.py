@@ -79,21 +79,6 @@ class SecretKeeper:
         return key.open(box, column=_COLUMN, row=of.encode())
 
 
-class AsKept:
-    """Takes what is kept as it stands, where nothing is sealed."""
-
-    async def secret(self, kept: bytes, *, of: str) -> bytes:  # noqa: ARG002  as its like asks
-        """Give a secret of an endpoint."""
-        return kept
-
-    async def payload(self, due: Due) -> bytes:
-        """Give what is told."""
-        return due.payload
-
-
-AS_KEPT: Final = AsKept()
-
-
 class Revealer:
     """Opens what goes outside in the clear: the secrets that sign it, and what the client calls the application."""
 

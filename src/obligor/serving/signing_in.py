@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from obligor.security.signing import SigningKey
-    from obligor.serving.people import People, PeopleArchive
+    from obligor.serving.access import PeopleArchive
+    from obligor.serving.people import People
 
 _AT_ONCE = 2
 _MOST_WAITING = 32

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from obligor.core.checkpoints import VerifierKey
     from obligor.security.tokens import Claims
-    from obligor.serving.people import PeopleArchive
+    from obligor.serving.access import PeopleArchive
 
 FRESH_S: Final = 300
 """For how long a password that was just typed counts as a second look, in development."""

@@ -25,8 +25,8 @@ from obligor.serving.sources import live_sources
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from obligor.serving.access import Person
     from obligor.serving.acts import ApiKeyRow
-    from obligor.serving.people import Person
 
 DAY = timedelta(days=1)
 SOURCES = live_sources()

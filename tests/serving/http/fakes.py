@@ -24,6 +24,7 @@ from obligor.core.errors import (
 )
 from obligor.core.policy import Evidence, Policy, Threshold
 from obligor.core.profile import EVERYTHING_OFF
+from obligor.serving.access import Person
 from obligor.serving.acts import (
     ApiKeyRow,
     Caller,
@@ -49,7 +50,6 @@ from obligor.serving.gates import NO_GATES
 from obligor.serving.http import Door, Seats, make_app
 from obligor.serving.keys import KeyDesk
 from obligor.serving.meter import NoMeter
-from obligor.serving.people import Person
 from obligor.serving.privacy import PrivacyDesk
 from obligor.serving.probing import Probing
 from obligor.serving.profiles import Changing

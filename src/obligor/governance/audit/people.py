@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from obligor.core.people import are_one_person
 from obligor.governance.audit.examination import Check, Faults, judged, looked_at
-from obligor.governance.audit.restores import ACKNOWLEDGED, are_one_person
+from obligor.governance.audit.restores import ACKNOWLEDGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

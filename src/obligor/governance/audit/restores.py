@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from obligor.core.errors import AuditError
 from obligor.core.leaves import is_committed, parse_leaf
+from obligor.core.people import are_one_person
 from obligor.core.strict_json import read_strict_json
 
 if TYPE_CHECKING:
@@ -79,15 +80,6 @@ def acknowledgements(restores: Iterable[Restore]) -> tuple[Restore, ...]:
         elif before is not None and _confirms(each, before):
             found.append(each)
     return tuple(found)
-
-
-def are_one_person(one: str, other: str) -> bool:
-    """Tell whether two names are one person's, however they were typed."""
-    return _name(one) == _name(other)
-
-
-def _name(typed: str) -> str:
-    return " ".join(typed.casefold().split()).removeprefix("person:").lstrip()
 
 
 def _confirms(each: Restore, before: Restore) -> bool:

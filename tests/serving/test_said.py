@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from obligor.core.errors import ApplicationError, TooLargeError
-from obligor.serving.once import read_said
 from obligor.serving.revealing import Wanted
 from obligor.serving.reviews import Asked, Found
+from obligor.serving.said import read_said
 
 GOOD: dict[type, dict[str, Any]] = {
     Asked: {"statement": "my income was typed wrongly"},

@@ -1,0 +1,51 @@
+"""What a request says, read in one strict way; a refusal names a field, and never what it says."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from obligor.core.errors import ApplicationError, Problem, TooLargeError
+from obligor.core.strict_json import read_strict_json
+from obligor.serving.card_data import refuse_card_data
+from obligor.serving.encoding import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Said = TypeVar("Said", bound=msgspec.Struct)
+_ECHO = re.compile(r"Invalid enum value .*", re.DOTALL)
+"""A message that would repeat what was said."""
+_LONGEST = 160
+
+
+def read_said(body: bytes | Mapping[str, Any], shape: type[Said], *, what: str = "body", most: int) -> Said:
+    """Read what a request says strictly; a message names a field, and never what it says.
+
+    Raises
+    ------
+    ApplicationError, TooLargeError, CardDataError
+        As they say.
+    """
+    if isinstance(body, bytes) and len(body) > most:
+        raise TooLargeError(f"{what}: wanted at most {most} bytes")
+    refuse_card_data(body)
+    said = read_strict_json(body, what=what, error=ApplicationError) if isinstance(body, bytes) else body
+    try:
+        encode(said)  # which half a character, or a number that no other reader takes, cannot be
+        return msgspec.convert(said, shape)
+    except (UnicodeEncodeError, OverflowError, RecursionError):
+        raise ApplicationError(f"{what}: holds half of a character, or a number that is too large") from None
+    except msgspec.ValidationError as fault:
+        message, _, place = str(fault).partition(" - at `$")
+        wanted = _ECHO.sub("wanted one of the values that are known", message)[:_LONGEST]
+        path = ".".join(it for it in place.rstrip("`").split(".") if it)
+        raise field_error(what, path, wanted) from None
+
+
+def field_error(what: str, field: str, message: str) -> ApplicationError:
+    """Tell what is wrong with a field of a request; a dotted name is that of a field within one, an empty one all of it."""
+    named = f"{what}: {field}: {message}" if field else f"{what}: {message}"
+    return ApplicationError(named, problems=(Problem(tuple(field.split(".")) if field else (), message),))
