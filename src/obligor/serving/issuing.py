@@ -142,6 +142,11 @@ def plain_key(key: ApiKey | ApiKeyRow) -> dict[str, Any]:
     }
 
 
+def plain_listed(key: ApiKey, at: datetime) -> dict[str, Any]:
+    """Give what may be shown of a key among others: also whether it opens anything at an instant."""
+    return plain_key(key) | {"state": key.state(at)}
+
+
 def row_of(key: ApiKey) -> ApiKeyRow:
     """Give the row that keeps a key."""
     return ApiKeyRow(

@@ -48,7 +48,7 @@ _FIELDS: Final[Mapping[Tells, str]] = {
         published roles rules_sha256 screened seen_at signs_in source strength until users why
         confirmed_at confirmed_by doubted_by report_due_on
         act agreed_by proposal_id proposals replaced_by said withdrawn_because
-        account_closed client overlap_hours replaces
+        account_closed client keys overlap_hours replaces
     """,
     "name": "application_id person_id",
     "bin": "bin from_bin to_bin",

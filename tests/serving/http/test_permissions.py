@@ -150,7 +150,7 @@ async def prepare(of: House, id_: str, *, owner: str) -> None:
     held, to keys, and to a proposal."""
     for user in (id_, f"old-{id_}"):
         of.store.users[user] = UserRow(user, "", LATER, None)
-        of.store.api_keys[key_id_of(user)] = ApiKeyRow(
+        of.store.keys_made[key_id_of(user)] = ApiKeyRow(
             key_id_of(user), "bank", "", ("decide",), bytes(32), NOON, LATER, None
         )
     ring = of.door.privacy.sealer.keyring
