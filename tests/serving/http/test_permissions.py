@@ -116,6 +116,7 @@ async def ask(client: httpx.AsyncClient, name: str, who: str, decision_id: str) 
         "/v1/decisions/{decision_id}/review-requests": b'{"statement": "My income was counted wrongly."}',
         "/v1/alerts/{alert_id}/clearances": b'{"because": "another birth place"}',
         "/v1/alerts/{alert_id}/confirmation": b'{"because": "the same passport"}',
+        "/v1/alerts/{alert_id}/report": b'{"reference": "ORS-1"}',
         "/v1/decisions/{decision_id}/reveals": b'{"fields": ["income"], "purpose": "the income was doubted"}',
         "/v1/decisions/{decision_id}/outcomes": json.dumps(
             {"status": "good", "observed_on": datetime.now(UTC).date().isoformat()}
