@@ -132,10 +132,22 @@ def test_a_match_is_confirmed_told_with_the_day_of_its_report_and_corrected_by_t
     due = out.split()[-1]
     code, _, err = call("Bob", "alerts", "confirm", one, "--because", "the same passport")
     assert (code, "confirmed before" in err) == (1, True)
+    for wrong, told in (("Oleg Korvand", "name nobody"), ("4111 1111 1111 1111", "payment card")):
+        code, _, err = call("Bob", "alerts", "reported", one, "--reference", wrong)
+        assert (code, told in err, wrong in err) == (2, True, False)
+    code, _, err = call("Bob", "alerts", "reported", one, "--reference", "ORS-1", "--on", "2026-01-01")
+    assert (code, "wanted a day from that of the alert" in err) == (2, True)
     code, out, _ = call("Bob", "alerts", "list")
     assert (code, f"confirmed, report due on {due}" in out) == (0, True)
     code, out, _ = call("Bob", "alerts", "show", one)
     assert (code, "  Ada: the same passport\n" in out, f"reported by {due}" in out) == (0, True, True)
+    code, out, _ = call("Bob", "alerts", "reported", one, "--reference", "ORS-2026-1")
+    assert (code, out) == (0, f"reported on {datetime.now(UTC).date()}, reference ORS-2026-1\n")
+    code, _, err = call("Ada", "alerts", "reported", one, "--reference", "ORS-2026-2")
+    assert (code, "reported before" in err) == (1, True)
+    code, out, _ = call("Bob", "alerts", "list")
+    assert (code, "confirmed, reported on 20" in out, "due on" in out) == (0, True, False)
+    assert "reference ORS-2026-1, says Bob" in call("Bob", "alerts", "show", one)[1]
     code, out, _ = call("Ada", "alerts", "clear", one, "--because", "a twin")
     assert (code, out.startswith("proposed")) == (0, True)
     code, _, err = call("Ada", "alerts", "clear", one, "--because", "a twin")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from obligor.core.errors import InvalidInputError, NotFoundError, UnavailableError
+from obligor.core.errors import ClashError, InvalidInputError, NotFoundError, UnavailableError
 from obligor.security.api_keys import NewKey, parse_key
 from obligor.serving.acts import Act, ApiKeyRow, Recorded, Submission
 from obligor.serving.authenticating import key_of
@@ -126,7 +126,7 @@ def test_what_is_not_there_or_was_revoked_is_neither_revoked_nor_replaced() -> N
     for again in (desk.revoke, desk.rotate):
         with pytest.raises(NotFoundError, match="there is no API key of this id"):
             again("0" * 12)
-        with pytest.raises(InvalidInputError, match=f"{key_id}: was revoked before, at 2026-11-26"):
+        with pytest.raises(ClashError, match=f"{key_id}: was revoked before, at 2026-11-26"):
             again(key_id)
     assert len(desk.acts) == 2
 

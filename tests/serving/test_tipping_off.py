@@ -275,6 +275,9 @@ async def of_alerts(client: httpx.AsyncClient, who: str) -> list[httpx.Response]
         await client.get(path, headers=heads),
         await client.post(f"{path}/clearances", headers=posting(f"{who}-{next(KEYS)}") | heads, content=body),
         await client.post(f"{path}/confirmation", headers=posting(f"{who}-{next(KEYS)}") | heads, content=body),
+        await client.post(
+            f"{path}/report", headers=posting(f"{who}-{next(KEYS)}") | heads, content=b'{"reference": "ORS-1"}'
+        ),
     ]
 
 
@@ -298,11 +301,12 @@ def test_compliance_reads_and_clears_and_an_auditor_only_reads() -> None:
         async with made.client(None) as client:
             listed, one, *refused = await of_alerts(client, "auditor")
             assert (listed.status_code, one.status_code) == (200, 200)
-            assert [it.status_code for it in refused] == [403, 403]
+            assert [it.status_code for it in refused] == [403, 403, 403]
             assert [it["score"] for it in listed.json()["alerts"]] == [0.97, 0.87]
             assert one.json()["why"]["name"] == "KORVAND, Oleg"
             assert one.json()["needs_second"]
-            cleared, confirmed = (await of_alerts(client, "compliance/ada"))[2:]
+            cleared, confirmed, unconfirmed = (await of_alerts(client, "compliance/ada"))[2:]
+            assert unconfirmed.status_code == 409
             assert (cleared.status_code, cleared.json()["state"]) == (201, "proposed")
             assert (confirmed.status_code, confirmed.json()["state"]) == (201, "confirmed")
             assert made.store.leaves == ["alert.proposed", "alert.confirmed"]
@@ -406,6 +410,67 @@ def test_a_confirmation_sent_again_is_answered_as_before_and_changes_nothing_els
             )
             assert unknown.status_code == 404
             assert made.store.leaves == ["alert.confirmed"]
+
+    run(main())
+
+
+def test_a_confirmed_match_is_reported_once_and_the_answer_sent_again_is_the_same() -> None:
+    reported = {"reported_by": "eve", "reported_on": date(2026, 11, 27), "report_reference": "ORS-1"}
+
+    async def main() -> None:
+        for stored, status in (
+            (alert(1), 409),
+            (alert(1, cleared_by="bob", because="why", until=LATER), 409),
+            (alert(1, **CONFIRMED), 201),
+            (alert(1, **CONFIRMED, doubted_by="eve"), 201),
+            (alert(1, **CONFIRMED | ENDED, doubted_by="eve"), 201),  # it was reported before it was corrected
+            (alert(1, **CONFIRMED | reported), 409),
+        ):
+            alerts = Alerts(stored)
+            made = lender(alerts=alerts)
+            async with made.client(None) as client:
+                heads = posting("k") | {"authorization": "Bearer compliance/ada"}
+                path, body = f"/v1/alerts/{UUID(int=1)}/report", b'{"reference": "ORS-1", "reported_on": "2026-11-26"}'
+                answer = await client.post(path, headers=heads, content=body)
+                assert answer.status_code == status, answer.text
+                if status == 201:
+                    told = {"reference": "ORS-1", "reported_on": "2026-11-26"}
+                    assert told.items() <= answer.json().items()
+                    alerts.kept[UUID(int=1)] = alert(1, **CONFIRMED | reported)
+                    again = await client.post(path, headers=heads, content=body)
+                    assert (again.content, again.headers["idempotent-replayed"]) == (answer.content, "true")
+                    shown = await client.get(f"/v1/alerts/{UUID(int=1)}", headers=heads)
+                    assert (shown.json()["reported_on"], shown.json()["report_reference"]) == ("2026-11-27", "ORS-1")
+                assert made.store.leaves == (["alert.reported"] if status == 201 else [])
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"reference": ""},
+        {"reference": "Oleg Korvand"},  # a name is no reference
+        {"reference": "ORS-1\n"},
+        {"reference": "ORS-1 \N{CYRILLIC SMALL LETTER O}"},
+        {"reference": "1" * 65},
+        {"reference": "4111 1111 1111 1111"},
+        {"reference": 7},
+        {"reference": "ORS-1", "reported_on": "2026-11-24"},  # the day before the alert, in Hawaii
+        {"reference": "ORS-1", "reported_on": "2999-01-01"},
+        {"reference": "ORS-1", "reported_on": "yesterday"},
+        *({"reference": "ORS-1", it: "eve"} for it in ("by", "reported_by", "at", "state", "because")),
+    ],
+)
+def test_a_report_that_says_nonsense_or_could_name_somebody_is_refused(said: dict[str, Any]) -> None:
+    async def main() -> None:
+        made = lender(alerts=Alerts(alert(1, **CONFIRMED)))
+        async with made.client(None) as client:
+            heads = posting("k") | {"authorization": "Bearer compliance/ada"}
+            answer = await client.post(f"/v1/alerts/{UUID(int=1)}/report", headers=heads, content=json.dumps(said))
+            assert (answer.status_code, "Korvand" in answer.text, "4111" in answer.text) == (422, False, False)
+            assert made.store.leaves == []
 
     run(main())
 

@@ -19,6 +19,7 @@ from obligor.settings import read_author, read_gate_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import date
 
     from obligor.bootstrap.store import Store
     from obligor.serving.alerts import Progress as Reached
@@ -47,7 +48,7 @@ class Queue:
         """Say it in lines for a person."""
         told = [
             f"{it['alert_id']}  {it['score']:.4f}  entry {it['entry']}  decision {it['decision_id']}  {it['state']}"
-            + (f", report due on {it['report_due_on']}" if it["report_due_on"] else "")
+            + _report(it)
             for it in self.alerts
         ]
         return [*(told or ["no alert waits"]), *self._reached()]
@@ -91,6 +92,10 @@ class Shown:
             told.append(f"  {by}: {it['because']}" + (f", until {it['until']}" if it["until"] else ""))
         if it["report_due_on"]:
             told.append(f"  confirmed by {it['confirmed_by']}, to be reported by {it['report_due_on']}")
+        if it["reported_on"]:
+            told.append(
+                f"  reported on {it['reported_on']}, reference {it['report_reference']}, says {it['reported_by']}"
+            )
         return told
 
 
@@ -125,6 +130,21 @@ class Confirmed:
         """Say it in lines for a person."""
         due = self.said["report_due_on"]
         return ["confirmed" + (f"; to be reported to OFAC by {due}" if due else "")]
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What was recorded of a report."""
+
+    said: Mapping[str, Any]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return dict(self.said)
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        return [f"reported on {self.said['reported_on']}, reference {self.said['reference']}"]
 
 
 def queue() -> Queue:
@@ -174,6 +194,19 @@ def confirm_alert(alert_id: str, *, because: str) -> Confirmed:
     return with_store(confirmed)
 
 
+def report_alert(alert_id: str, *, reference: str, on: date | None) -> Reported:
+    """Say that a confirmed match was reported, as who works here (``OBLIGOR_AUTHOR``)."""
+    wanted = _id(alert_id)
+
+    async def reported(store: Store) -> Reported:
+        from obligor.serving.clearing import Report
+
+        recorded = await _desk(store).reported(wanted, Report(reference, on), by=read_author(os.environ))
+        return Reported(msgspec.json.decode(recorded.response))
+
+    return with_anchored_store(reported)
+
+
 def screen_again(*, progress: Progress) -> Queue:
     """Screen the decisions of the store against the list in force, to the end; where it was stopped, it goes on.
 
@@ -218,6 +251,12 @@ async def _queue(store: Store) -> Queue:
     reached = None if newest is None else await store.screening.progress(newest.list_sha256)
     left = 0 if reached is None else await store.screening.left(reached)
     return Queue(await _desk(store).waiting(), reached, left)
+
+
+def _report(alert: Mapping[str, Any]) -> str:
+    if alert["reported_on"]:
+        return f", reported on {alert['reported_on']}"
+    return f", report due on {alert['report_due_on']}" if alert["report_due_on"] else ""
 
 
 def _desk(store: Store) -> AlertDesk:

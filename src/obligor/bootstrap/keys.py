@@ -14,7 +14,7 @@ from obligor.core.errors import InvalidInputError
 from obligor.security.api_keys import ApiKey, check_client, check_scopes, is_key_id, parse_key
 from obligor.serving.acts import ProposalRow
 from obligor.serving.authenticating import key_of
-from obligor.serving.issuing import issue, order_to_issue, order_to_rotate, plain_key, revoke, rotate
+from obligor.serving.issuing import issue, order_to_issue, order_to_rotate, plain_key, plain_listed, revoke, rotate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ class Listed:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        return {"keys": [plain_key(it) | {"state": state(it, self.at)} for it in self.keys]}
+        return {"keys": [plain_listed(it, self.at) for it in self.keys]}
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
@@ -63,7 +63,7 @@ class Listed:
             return ["There is no API key; obligor keys create CLIENT makes one."]
         width = max(len(it.client_id) for it in self.keys)
         return [
-            f"{it.key_id}  {it.client_id:<{width}}  {state(it, self.at):<7}  until {_minute(it.expires_at)}  "
+            f"{it.key_id}  {it.client_id:<{width}}  {it.state(self.at):<7}  until {_minute(it.expires_at)}  "
             f"{','.join(sorted(it.scopes))}{f'  {it.name}' if it.name else ''}"
             for it in self.keys
         ]
@@ -145,13 +145,6 @@ def rotate_key(key_id: str, *, lasts: timedelta, overlap: timedelta, because: st
         return Shown(done, None if old is None else key_of(old))
 
     return with_anchored_store(made)
-
-
-def state(key: ApiKey, at: datetime) -> str:
-    """Say in a word whether a key opens anything."""
-    if key.revoked_at is not None:
-        return "revoked"
-    return "opens" if key.opens(at) else "expired"
 
 
 def _minute(at: datetime) -> str:

@@ -1,10 +1,15 @@
-"""Commands that show alerts, clear or confirm them, and screen the decisions of the store again."""
+"""Commands that show alerts, clear or confirm them, tell what was reported, and screen the decisions of the store again."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import click
 
 from obligor.cli.options import json_option, quiet_option, show, telling
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 @click.group()
@@ -52,6 +57,19 @@ def confirm(alert: str, *, because: str, as_json: bool) -> None:
     from obligor.bootstrap.alerts import confirm_alert
 
     show(confirm_alert(alert, because=because), quiet=False, as_json=as_json)
+
+
+@alerts.command("reported")
+@click.argument("alert")
+@click.option("--reference", required=True, help="By which the report is found, such as its number; name nobody.")
+@click.option("--on", type=click.DateTime(["%Y-%m-%d"]), help="The day of the report; by default today (UTC).")
+@json_option
+def reported(alert: str, *, reference: str, on: datetime | None, as_json: bool) -> None:
+    """Record that ALERT, which was confirmed, was reported to OFAC."""
+    from obligor.bootstrap.alerts import report_alert
+
+    told = report_alert(alert, reference=reference, on=None if on is None else on.date())
+    show(told, quiet=False, as_json=as_json)
 
 
 @alerts.command("rescreen")

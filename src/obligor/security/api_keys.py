@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from obligor.core.errors import InvalidInputError
 
@@ -85,6 +85,12 @@ class ApiKey:
     def opens(self, at: datetime) -> bool:
         """Tell whether it opens anything at an instant; once revoked it never does, whatever a clock says."""
         return self.revoked_at is None and at < self.expires_at
+
+    def state(self, at: datetime) -> Literal["opens", "expired", "revoked"]:
+        """Say in a word whether it opens anything at an instant."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "opens" if self.opens(at) else "expired"
 
     def holds(self, secret: str) -> bool:
         """Tell whether a secret is this key's, in a time that does not depend on where they differ."""

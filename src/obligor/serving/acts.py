@@ -284,6 +284,18 @@ class AlertStepRow:
     by: str
 
 
+@dataclass(frozen=True, slots=True)
+class AlertReportRow:
+    """Somebody reported a confirmed match to OFAC."""
+
+    alert_id: UUID
+    reference: str
+    """By which the report is found; it names nobody."""
+    reported_on: date
+    at: datetime
+    by: str
+
+
 # Keys of subjects
 
 
@@ -347,6 +359,7 @@ Row = (
     | ListRow
     | AlertRow
     | AlertStepRow
+    | AlertReportRow
     | PrivacyRow
 )
 

@@ -7,12 +7,16 @@ same of the entry.
 One person confirms a match, and may do so without a second factor, as one clears: it stops somebody, and lets nobody pass.
 A confirmation stands whatever the list says later. That it was a mistake (31 CFR 501.806) one person says, and another
 corrects it; the confirmation stays in the log beside its correction.
+
+That a confirmed match was reported (31 CFR 501.603, 31 CFR 501.604) is said once, with the day and a reference by which the
+report is found. The report itself is filed elsewhere.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeVar
 from uuid import UUID  # noqa: TC003  msgspec reads the annotation
@@ -22,10 +26,11 @@ import msgspec
 from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, NotFoundError
 from obligor.core.leaves import time_text
 from obligor.core.people import are_one_person
-from obligor.governance.law.reporting import report_due_on
+from obligor.governance.law.reporting import last_day_at, report_due_on
 from obligor.security.permissions import allow, may
-from obligor.serving.acts import Act, AlertStepRow, Submission
+from obligor.serving.acts import Act, AlertReportRow, AlertStepRow, Submission
 from obligor.serving.answers import with_receipt
+from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode, encode_in_order
 from obligor.serving.idempotency import check_key
 from obligor.serving.once import once, request_of
@@ -33,21 +38,25 @@ from obligor.serving.said import field_error, read_said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
 
     from obligor.serving.acts import Caller, Recorded, Recorder
     from obligor.serving.once import Answers
     from obligor.serving.sources import Sources
 
 SCHEMA: Final = "obligor/alert-step/1"
+REPORT_SCHEMA: Final = "obligor/alert-report/1"
 ROUTE: Final = "alerts/clearances"
 CONFIRMATION_ROUTE: Final = "alerts/confirmation"
+REPORT_ROUTE: Final = "alerts/report"
 SECOND_FROM: Final = 9500
 """The score, in ten-thousandths, from which two people clear an alert."""
 MOST_DAYS: Final = 730
 MOST_BYTES: Final = 4096
 MOST_LISTED: Final = 200
 _MOST_BECAUSE: Final = 500
+MOST_REFERENCE: Final = 64
+REFERENCE: Final = "[A-Za-z0-9 ._/#:-]*[0-9][A-Za-z0-9 ._/#:-]*"
+"""A number of something, and no sentence: without a digit it could be a name."""
 
 
 class StoredAlert(NamedTuple):
@@ -69,6 +78,9 @@ class StoredAlert(NamedTuple):
     doubted_by: str | None
     because: str | None
     until: datetime | None
+    reported_by: str | None = None
+    reported_on: date | None = None
+    report_reference: str | None = None
 
     def state(self, at: datetime) -> str:
         """Tell how it stands: open, proposed (waits for a second person), cleared, or expired (cleared, and over).
@@ -115,7 +127,15 @@ class Confirmation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     because: str
 
 
-Said = TypeVar("Said", Clearance, Confirmation)
+class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That a confirmed match was reported, and how the report is found."""
+
+    reference: str
+    reported_on: date | None = None
+    """Today (UTC), where none is given."""
+
+
+Said = TypeVar("Said", Clearance, Confirmation, Report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,25 +247,59 @@ class AlertDesk:
         _check_open(stored)
         return await self._record(AlertStepRow(alert_id, "confirmed", confirmation.because, None, at, by), recorder)
 
-    async def _record(self, row: AlertStepRow, recorder: Recorder | None) -> Recorded:
-        respond = partial(with_receipt, encode_in_order(_told_of_step(row)))
+    async def report(self, caller: Caller, *, key: str, alert_id: UUID, body: bytes) -> Recorded:
+        """Say that a confirmed match was reported, as a person at a door.
+
+        Raises
+        ------
+        NotFoundError, ForbiddenError, ClashError, ApplicationError, KeyReusedError, UnavailableError
+            As they say.
+        """
+        _check_reader(caller)
+        allow(caller, "alert.confirm")
+        check_key(key)
+        report = _read(body, Report)
+        day = None if report.reported_on is None else report.reported_on.isoformat()
+        return await once(
+            *(self.answers, self.recorder),
+            request_of(caller, route=REPORT_ROUTE, key=key, said=[str(alert_id), report.reference, day]),
+            lambda recorder: self.reported(alert_id, report, by=caller.subject, recorder=recorder),
+            told=_told,
+        )
+
+    async def reported(self, alert_id: UUID, report: Report, *, by: str, recorder: Recorder | None = None) -> Recorded:
+        """Record that a confirmed match was reported; once is enough, and one that was corrected since was reported, too.
+
+        Raises
+        ------
+        NotFoundError, ForbiddenError, ClashError, ApplicationError, UnavailableError
+            As they say.
+        """
+        check_said(report)
+        _check_person(by, "report")
+        stored, at = await self.found(alert_id), self.sources.now()
+        _check_reportable(stored)
+        day = report.reported_on or at.date()
+        if not last_day_at(stored.opened_at) <= day <= at.date():
+            raise field_error("report", "reported_on", "wanted a day from that of the alert to today (UTC)")
+        return await self._record(AlertReportRow(alert_id, report.reference, day, at, by), recorder)
+
+    async def _record(self, row: AlertStepRow | AlertReportRow, recorder: Recorder | None) -> Recorded:
+        respond = partial(with_receipt, encode_in_order(_told_of(row)))
         try:
             return await (recorder or self.recorder).record(Submission((self._act(row),), respond))
         except IntegrityError:
             raise ClashError("somebody else was quicker with this alert") from None
 
-    def _act(self, row: AlertStepRow) -> Act:
-        said = {
-            "schema": SCHEMA,
-            "alert_id": str(row.alert_id),
-            "step": row.step,
-            "because": row.because,
-            "until": None if row.until is None else time_text(row.until),
-            "at": time_text(row.at),
-            "by": row.by,
-        }
-        kind, subject = f"alert.{row.step}", str(row.alert_id)
-        return Act(kind, row.at, f"person:{row.by}", subject, encode(said), self.sources.salt(), (row,))
+    def _act(self, row: AlertStepRow | AlertReportRow) -> Act:
+        said: dict[str, Any] = {"alert_id": str(row.alert_id), "at": time_text(row.at), "by": row.by}
+        if isinstance(row, AlertReportRow):
+            kind = "alert.reported"
+            said |= {"schema": REPORT_SCHEMA, "reference": row.reference, "reported_on": row.reported_on.isoformat()}
+        else:
+            kind, until = f"alert.{row.step}", None if row.until is None else time_text(row.until)
+            said |= {"schema": SCHEMA, "step": row.step, "because": row.because, "until": until}
+        return Act(kind, row.at, f"person:{row.by}", str(row.alert_id), encode(said), self.sources.salt(), (row,))
 
     async def found(self, alert_id: UUID) -> StoredAlert:
         """Find an alert."""
@@ -274,6 +328,9 @@ def plain(stored: StoredAlert, at: datetime, *, why: bool = False) -> dict[str, 
         "confirmed_at": None if stored.confirmed_at is None else time_text(stored.confirmed_at),
         "doubted_by": stored.doubted_by,
         "report_due_on": None if due is None else due.isoformat(),
+        "reported_on": None if stored.reported_on is None else stored.reported_on.isoformat(),
+        "reported_by": stored.reported_by,
+        "report_reference": stored.report_reference,
         "because": stored.because,
         "until": None if stored.until is None else time_text(stored.until),
     }
@@ -285,10 +342,13 @@ def plain(stored: StoredAlert, at: datetime, *, why: bool = False) -> dict[str, 
 
 def _told(submission: Submission) -> dict[str, Any]:
     (row,) = submission.acts[0].rows
-    return _told_of_step(row)  # type: ignore[arg-type]  # of the one act of a step
+    return _told_of(row)  # type: ignore[arg-type]  # of the one act of a step
 
 
-def _told_of_step(row: AlertStepRow) -> dict[str, Any]:
+def _told_of(row: AlertStepRow | AlertReportRow) -> dict[str, Any]:
+    if isinstance(row, AlertReportRow):
+        report = {"reference": row.reference, "reported_on": row.reported_on.isoformat()}
+        return {"alert_id": str(row.alert_id), **report, "at": time_text(row.at)}
     if row.until is None:
         due = report_due_on(row.at)
         told = {"report_due_on": None if due is None else due.isoformat()}
@@ -298,7 +358,7 @@ def _told_of_step(row: AlertStepRow) -> dict[str, Any]:
 
 
 def _read(body: bytes, kind: type[Said]) -> Said:
-    """Read why an alert is cleared or confirmed, strictly.
+    """Read why an alert is cleared or confirmed, or how its report is found, strictly.
 
     Raises
     ------
@@ -310,19 +370,31 @@ def _read(body: bytes, kind: type[Said]) -> Said:
     return said
 
 
-def check_said(said: Clearance | Confirmation) -> None:
-    """Refuse a clearance or a confirmation without a reason, or a clearance for too long.
+def check_said(said: Clearance | Confirmation | Report) -> None:
+    """Refuse a clearance or a confirmation without a reason, a clearance for too long, or a reference that could name somebody.
 
     Raises
     ------
     ApplicationError
         Naming the field.
     """
+    if isinstance(said, Report):
+        _check_reference(said.reference)
+        return
     what, because = type(said).__name__.lower(), said.because
     if not because.strip() or len(because) > _MOST_BECAUSE or not because.isprintable():
         raise field_error(what, "because", f"wanted 1 to {_MOST_BECAUSE} printable characters")
     if isinstance(said, Clearance) and not 1 <= said.days <= MOST_DAYS:
         raise field_error(what, "days", f"wanted 1 to {MOST_DAYS}")
+
+
+def _check_reference(reference: str) -> None:
+    refuse_card_data_in("reference", reference)
+    if len(reference) > MOST_REFERENCE or not re.fullmatch(REFERENCE, reference):
+        wanted = (
+            f"wanted up to {MOST_REFERENCE} letters, digits, blanks and ./#:_-, with a digit among them; name nobody"
+        )
+        raise field_error("report", "reference", wanted)
 
 
 def _step(stored: StoredAlert) -> Literal["proposed", "cleared", "doubted", "corrected"]:
@@ -345,6 +417,13 @@ def _check_open(stored: StoredAlert) -> None:
     if stored.cleared_by is not None or stored.confirmed_by is not None:
         how = "cleared" if stored.confirmed_by is None else "confirmed"
         raise ClashError(f"this alert was {how} before")
+
+
+def _check_reportable(stored: StoredAlert) -> None:
+    if stored.confirmed_by is None:
+        raise ClashError("this alert was not confirmed", hint="obligor alerts confirm ALERT")
+    if stored.reported_by is not None:
+        raise ClashError("this match was reported before")
 
 
 def _check_person(by: str, what: str) -> None:

@@ -71,9 +71,9 @@ async def revoke(key: ApiKeyRow | None, *, by: str, recorder: Recorder, sources:
     NotFoundError
         Where there is no such key.
     InvalidInputError
-        Where it was revoked before, or nobody is named.
+        Where nobody is named.
     ClashError
-        Where it was revoked since it was read.
+        Where it was revoked before, or since it was read.
     """
     _check_author(by)
     at = sources.now()
@@ -142,6 +142,11 @@ def plain_key(key: ApiKey | ApiKeyRow) -> dict[str, Any]:
     }
 
 
+def plain_listed(key: ApiKey, at: datetime) -> dict[str, Any]:
+    """Give what may be shown of a key among others: also whether it opens anything at an instant."""
+    return plain_key(key) | {"state": key.state(at)}
+
+
 def row_of(key: ApiKey) -> ApiKeyRow:
     """Give the row that keeps a key."""
     return ApiKeyRow(
@@ -160,7 +165,7 @@ def _usable(key: ApiKeyRow | None) -> ApiKeyRow:
     if key is None:
         raise NotFoundError("there is no API key of this id", hint="obligor keys list")
     if key.revoked_at is not None:
-        raise InvalidInputError(f"API key {key.key_id}: was revoked before, at {time_text(key.revoked_at)}")
+        raise ClashError(f"API key {key.key_id}: was revoked before, at {time_text(key.revoked_at)}")
     return key
 
 

@@ -1,4 +1,4 @@
-"""What administrators order of API keys over a door: to give a client one, to replace one, to take one away.
+"""What is ordered of API keys over a door: to give a client one, to replace one, to take one away; and which there are.
 
 Each is the very act that the command line orders. To give and to replace takes two people: the text of the new key is shown to
 the one who asked for it, in the answer of the request that makes it, and is in no answer that is kept.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
 
 import msgspec
 
@@ -21,8 +21,10 @@ from obligor.security.api_keys import (
     USUAL_OVERLAP_HOURS,
     USUAL_SCOPES,
 )
+from obligor.security.permissions import allow
 from obligor.serving.acts import ApiKeyRow, ProposalRow
-from obligor.serving.issuing import issue, order_to_issue, order_to_rotate, plain_key, revoke, rotate
+from obligor.serving.authenticating import key_of
+from obligor.serving.issuing import issue, order_to_issue, order_to_rotate, plain_key, plain_listed, revoke, rotate
 from obligor.serving.once import once, person_with, request_of, shown_beside
 from obligor.serving.proposals import plain_step
 from obligor.serving.said import read_said
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
     from obligor.security.api_keys import NewKey
     from obligor.serving.acts import Caller, Recorded, Recorder, Request, Submission
-    from obligor.serving.authenticating import ApiKeys
     from obligor.serving.once import Answers
     from obligor.serving.proposals import Order, Proposals
     from obligor.serving.sources import Sources
@@ -70,11 +71,23 @@ class NamedKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key_id: _KeyId
 
 
+class ApiKeyArchive(Protocol):
+    """Where keys are found."""
+
+    async def api_key(self, key_id: str) -> ApiKeyRow | None:
+        """Find a key by its id."""
+        ...
+
+    async def api_keys(self) -> tuple[ApiKeyRow, ...]:
+        """Give every key there is and was, by client and age."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class KeyDesk:
     """Where administrators, and for replacing a key operators, give their orders."""
 
-    keys: ApiKeys
+    keys: ApiKeyArchive
     answers: Answers
     proposals: Proposals
 
@@ -82,6 +95,12 @@ class KeyDesk:
     def sources(self) -> Sources:
         """The clock, and where secrets are drawn from."""
         return self.proposals.sources
+
+    async def listed(self, caller: Caller) -> list[dict[str, Any]]:
+        """Tell of every key there is and was, by client and age."""
+        allow(caller, "key.read")
+        at = self.sources.now()
+        return [plain_listed(key_of(it), at) for it in await self.keys.api_keys()]
 
     async def create(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Make a key for a client, or propose to.

@@ -51,6 +51,8 @@ ACCEPTED: Final = 202
 """The status of an order that was proposed, and waits."""
 SHOWN_FOR: Final = timedelta(days=30)
 """How long after its last day a proposal is shown that was never done."""
+_TWICE: Final = "is_proposed_once"
+"""By which the store refuses to two what both propose at once."""
 _LONGEST: Final = 500
 _REFUSED: Final = ("proposal_pkey", "nothing_follows_the_end")
 """By which the store refuses a step that was done, and one after the end."""
@@ -134,16 +136,13 @@ class Proposals:
         """
         if self.alone:
             return await work(self.recorder)
-        found = [it for it in await self.waiting() if (it.proposed.kind, it.proposed.said) == (order.kind, order.text)]
-        mine = [it for it in found if are_one_person(it.proposed.by, by)]
-        for agreed in (it.agreed for it in mine if it.agreed is not None):
-            await self._check_still(agreed.by, PERMISSIONS[order.kind])
-            done = replace(agreed, step="done", by=by, at=self.sources.now())
-            return await work(_With(self.recorder, self._act(done)))
-        for it in mine:
-            raise ForbiddenError(f"proposal {it.proposed.proposal_id} waits for another person than {by}, who made it")
+        found = await self._same(order)
         for it in found:
-            raise ClashError(f"{it.proposed.by} proposed the same: proposal {it.proposed.proposal_id}", hint=_HINT)
+            if it.agreed is not None and are_one_person(it.proposed.by, by):
+                await self._check_still(it.agreed.by, PERMISSIONS[order.kind])
+                done = replace(it.agreed, step="done", by=by, at=self.sources.now())
+                return await work(_With(self.recorder, self._act(done)))
+        _check_new(found, by)
         try:
             return await work(_Rehearsal())
         except _WouldBeRecordedError:
@@ -218,11 +217,22 @@ class Proposals:
             raise ClashError(f"proposal {row.proposal_id}: somebody else was quicker") from None
         return row
 
+    async def _same(self, order: Order) -> list[Proposal]:
+        """Give the proposals of the same that may still be done; why somebody wants it makes no other of it."""
+        wanted = (order.kind, order.text)
+        return [it for it in await self.waiting() if (it.proposed.kind, it.proposed.said) == wanted]
+
     async def _propose(self, order: Order, *, by: str) -> ProposalRow:
         at = self.sources.now()
         id_ = str(self.sources.new_id(at))
         row = ProposalRow(id_, "proposed", order.kind, order.text, order.because, by, at + LASTS, at, by)
-        await self.recorder.record(Submission((self._act(row),), lambda _: b"", status=ACCEPTED))
+        try:
+            await self.recorder.record(Submission((self._act(row),), lambda _: b"", status=ACCEPTED))
+        except IntegrityError as error:
+            if _TWICE not in error.message:
+                raise
+            _check_new(await self._same(order), by)
+            raise ClashError("the same was proposed meanwhile") from None
         return row
 
     async def _check_still(self, user_id: str, permission: str) -> None:
@@ -255,6 +265,15 @@ def plain_step(row: ProposalRow) -> dict[str, Any]:
     told = {"proposal_id": row.proposal_id, "state": row.step, "act": row.kind, "said": msgspec.json.decode(row.said)}
     told |= {"because": row.because, "proposed_by": row.proposed_by, "expires_at": time_text(row.expires_at)}
     return told | {"agreed_by": row.by if row.step == "agreed" else None}
+
+
+def _check_new(found: Iterable[Proposal], by: str) -> None:
+    """Refuse to propose what was proposed: to who did it, and to others."""
+    for it in sorted(found, key=lambda it: not are_one_person(it.proposed.by, by)):
+        id_ = it.proposed.proposal_id
+        if are_one_person(it.proposed.by, by):
+            raise ForbiddenError(f"proposal {id_} waits for another person than {by}, who made it")
+        raise ClashError(f"{it.proposed.by} proposed the same: proposal {id_}", hint=_HINT)
 
 
 def _check_because(because: str) -> None:

@@ -13,7 +13,8 @@ from tests.adapters.store.test_taken_away import both, kinds
 
 from obligor.adapters.store.people import PostgresPeople
 from obligor.adapters.store.proposals import PostgresProposals
-from obligor.core.errors import ClashError
+from obligor.core.errors import ClashError, ForbiddenError
+from obligor.serving.acts import ProposalRow
 from obligor.serving.people import People, order_to_add
 from obligor.serving.proposals import Proposals
 from obligor.serving.sources import live_sources
@@ -21,24 +22,26 @@ from obligor.serving.sources import live_sources
 if TYPE_CHECKING:
     from obligor.adapters.store.pool import Pool
     from obligor.adapters.store.recorder import PostgresRecorder
+    from obligor.core.errors import ObligorError
     from obligor.serving.acts import Recorder
 
 SOURCES = live_sources()
 
 
 class Admin:
-    """Lets joan in, as ada; others agree."""
+    """Lets joan in, as ada or another; others agree."""
 
-    def __init__(self, recorder: PostgresRecorder, pool: Pool) -> None:
+    def __init__(self, recorder: PostgresRecorder, pool: Pool, by: str = "ada") -> None:
+        self.by = by
         self.people = PostgresPeople(pool)
         self.proposals = Proposals(PostgresProposals(pool), self.people, recorder, SOURCES)
 
     async def add(self) -> Any:
         async def work(recorder: Recorder) -> str:
-            await People(self.people, recorder, SOURCES).add("joan", password=None, by="ada")
+            await People(self.people, recorder, SOURCES).add("joan", password=None, by=self.by)
             return "added"
 
-        return await self.proposals.together(order_to_add("joan", password=None), work, by="ada")
+        return await self.proposals.together(order_to_add("joan", password=None), work, by=self.by)
 
     async def agree(self, proposal_id: str, by: str) -> Any:
         async def naming(_permission: str) -> str:
@@ -81,6 +84,50 @@ class Racing(PostgresProposals):
         found = await super().steps_after(at)
         await self._looked.wait()
         return found
+
+
+class Once(Racing):
+    """As well, but looks by itself from the second time on."""
+
+    raced = False
+
+    async def steps_after(self, at: Any) -> Any:
+        if self.raced:
+            return await PostgresProposals.steps_after(self, at)
+        self.raced = True
+        return await super().steps_after(at)
+
+
+@pytest.mark.parametrize("other_process", [False, True])
+@pytest.mark.parametrize(("second", "refused"), [("grace", ClashError), ("Ada", ForbiddenError)])
+def test_of_two_who_propose_the_same_at_once_the_second_is_told_of_the_first(
+    store_url: str, *, other_process: bool, second: str, refused: type[ObligorError]
+) -> None:
+    """As it would have been a moment later: another person may agree to it, and who made it waits."""
+
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        desks = [Admin(one, pool), Admin(other if other_process else one, pool, second)]
+        looked = asyncio.Barrier(2)
+        for it in desks:
+            it.proposals = replace(it.proposals, archive=Once(pool, looked))
+        told = await asyncio.gather(*(it.add() for it in desks), return_exceptions=True)
+        (made,) = [it for it in told if isinstance(it, ProposalRow)]
+        (why,) = [it for it in told if isinstance(it, refused)]
+        assert made.proposal_id in why.message
+        (kept,) = await Proposals(PostgresProposals(pool), desks[0].people, one, SOURCES).waiting()
+        assert kept.proposed == made
+        # Once it is taken back, or over, the same is proposed again.
+        await Admin(one, pool, made.by).proposals.withdraw(made.proposal_id, because="an error", by=made.by)
+        again = await Admin(one, pool, second).add()
+        assert again.step == "proposed"
+        late = replace(SOURCES, now=lambda: again.expires_at)
+        desk = Admin(other, pool)
+        desk.proposals = replace(desk.proposals, sources=late)
+        assert (await desk.add()).step == "proposed"
+
+    both(store_url, scene)
+    assert kinds(store_url) == ["act.proposed", "act.withdrawn", "act.proposed", "act.proposed"]
+    assert verified(store_url) == []
 
 
 @pytest.mark.parametrize("turn", range(4))

@@ -34,7 +34,7 @@ from obligor.security.signing import Verifier
 from obligor.serving import alerts
 from obligor.serving.alerts import Rescreening
 from obligor.serving.aml import AmlColumns, AmlGate, Clearances, Subjects
-from obligor.serving.clearing import AlertDesk, Clearance, Confirmation
+from obligor.serving.clearing import AlertDesk, Clearance, Confirmation, Report
 from obligor.serving.lists import ListInForce, load_list
 from obligor.serving.sealed import Sealer
 from obligor.telemetry import Silence
@@ -517,6 +517,51 @@ def test_a_process_that_knows_of_no_confirmation_clears_none(
                 add(leaf, step)
 
 
+def test_of_two_who_report_a_match_at_once_one_does_and_it_is_told_with_the_day_and_the_reference(
+    store_url: str,
+) -> None:
+    async def main() -> None:
+        async with office(store_url) as of:
+            await of.load(SNAPSHOT)
+            await of.apply("Oleg Petrovich Korvand", 1)
+            await of.screen()
+            (alert,) = await of.desk.waiting()
+            id_ = UUID(alert["alert_id"])
+            with pytest.raises(ClashError, match="not confirmed"):
+                await of.desk.reported(id_, Report("ORS-1"), by="ada")
+            downgrade(store_url, "0015")
+            upgrade(store_url, "0016")
+            await of.confirm()
+            (due,) = await of.desk.waiting()
+            looked = asyncio.Barrier(2)
+
+            class Racing:
+                async def alert(self, alert_id: UUID) -> StoredAlert | None:
+                    found = await of.store.alert(alert_id)
+                    await looked.wait()
+                    return found
+
+            desk = replace(of.desk, archive=Racing())  # type: ignore[arg-type]  # it only finds one
+            reports = (desk.reported(id_, Report(f"ORS-{it}"), by=it) for it in ("ada1", "bob2"))
+            told = await asyncio.gather(*reports, return_exceptions=True)
+            assert sorted(type(it).__name__ for it in told) == ["ClashError", "Recorded"]
+            with pytest.raises(ClashError, match="reported before"):
+                await of.desk.reported(id_, Report("ORS-3"), by="eve")
+            (kept,) = await of.desk.waiting()
+            assert kept["report_reference"] == f"ORS-{kept['reported_by']}"
+            assert (kept["state"], kept["report_due_on"]) == ("confirmed", due["report_due_on"])
+            assert (due["reported_on"], kept["reported_on"]) == (None, of.lender.sources.now().date().isoformat())
+            assert of.kinds() == ["alert.opened", "alert.confirmed", "alert.reported"]
+            assert of.findings() == []
+            with pytest.raises(RuntimeError, match="not taken away"):
+                downgrade(store_url, "0015")
+            with psycopg.connect(store_url, autocommit=True) as owner:
+                owner.execute("UPDATE obligor.alert_report SET reference = 'ORS-9'")
+            assert any("table alert_report" in it for it in of.findings())
+
+    asyncio.run(main())
+
+
 def test_confirmations_are_not_taken_away_and_without_one_the_tables_go_back_and_forth(store_url: str) -> None:
     async def main() -> None:
         async with office(store_url) as of:
@@ -525,7 +570,7 @@ def test_confirmations_are_not_taken_away_and_without_one_the_tables_go_back_and
             await of.screen()
             await of.clear(by="ada")
             downgrade(store_url, "0013")
-            upgrade(store_url, "0014")
+            upgrade(store_url)
             assert [it[2] for it in await of.waiting()] == ["proposed"]
             await of.confirm()
             with pytest.raises(RuntimeError, match="not taken away"):

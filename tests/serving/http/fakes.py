@@ -141,7 +141,7 @@ class MemoryStore:
     steps: list[ProfileChangeRow] = field(default_factory=list)
     proposed: list[ProposalRow] = field(default_factory=list)
     artefacts: dict[str, bytes] = field(default_factory=dict)
-    api_keys: dict[str, ApiKeyRow] = field(default_factory=dict)
+    keys_made: dict[str, ApiKeyRow] = field(default_factory=dict)
     subjects_known: set[bytes] = field(default_factory=set)
     held: set[bytes] = field(default_factory=set)
     in_force: StoredRelease | None = None
@@ -251,7 +251,10 @@ class MemoryStore:
         return 2
 
     async def api_key(self, key_id: str) -> ApiKeyRow | None:
-        return self.api_keys.get(key_id)
+        return self.keys_made.get(key_id)
+
+    async def api_keys(self) -> tuple[ApiKeyRow, ...]:
+        return tuple(self.keys_made.values())
 
     async def standing(self, subject: bytes) -> dict[str, Any]:
         standing = {"decisions": int(subject in self.subjects_known), "latest": None, "keys": 1, "erased_at": None}

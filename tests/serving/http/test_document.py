@@ -241,7 +241,7 @@ def test_the_running_service_keeps_to_its_document(tmp_path: Path, running_servi
         *("--phases", "examples,coverage,fuzzing,stateful"),
     )
     assert done.returncode == 0, done.stdout[-5000:]
-    assert "Tested: 34" in done.stdout
+    assert "Tested: 35" in done.stdout
 
 
 def test_the_running_service_keeps_to_its_document_for_an_administrator(
@@ -255,7 +255,7 @@ def test_the_running_service_keeps_to_its_document_for_an_administrator(
         *("--phases", "examples,coverage,fuzzing"),
     )
     assert done.returncode == 0, done.stdout[-5000:]
-    assert "Tested: 12" in done.stdout
+    assert "Tested: 13" in done.stdout
 
 
 def test_the_running_service_keeps_to_its_document_for_a_privacy_officer(

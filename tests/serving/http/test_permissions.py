@@ -116,6 +116,7 @@ async def ask(client: httpx.AsyncClient, name: str, who: str, decision_id: str) 
         "/v1/decisions/{decision_id}/review-requests": b'{"statement": "My income was counted wrongly."}',
         "/v1/alerts/{alert_id}/clearances": b'{"because": "another birth place"}',
         "/v1/alerts/{alert_id}/confirmation": b'{"because": "the same passport"}',
+        "/v1/alerts/{alert_id}/report": b'{"reference": "ORS-1"}',
         "/v1/decisions/{decision_id}/reveals": b'{"fields": ["income"], "purpose": "the income was doubted"}',
         "/v1/decisions/{decision_id}/outcomes": json.dumps(
             {"status": "good", "observed_on": datetime.now(UTC).date().isoformat()}
@@ -150,7 +151,7 @@ async def prepare(of: House, id_: str, *, owner: str) -> None:
     held, to keys, and to a proposal."""
     for user in (id_, f"old-{id_}"):
         of.store.users[user] = UserRow(user, "", LATER, None)
-        of.store.api_keys[key_id_of(user)] = ApiKeyRow(
+        of.store.keys_made[key_id_of(user)] = ApiKeyRow(
             key_id_of(user), "bank", "", ("decide",), bytes(32), NOON, LATER, None
         )
     ring = of.door.privacy.sealer.keyring

@@ -31,6 +31,7 @@ from obligor.adapters.store.arrays import (
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import IntegrityError
 from obligor.serving.acts import (
+    AlertReportRow,
     AlertRow,
     AlertStepRow,
     ApiKeyRow,
@@ -306,6 +307,10 @@ _KEPT: Final[dict[type, Insert]] = {
         "alert_step",
         "alert_id uuid, step text, because text, until time, at time, by text, leaf_index int8",
         then="RETURNING pg_notify('obligor_alert', step)",
+    ),
+    AlertReportRow: _insert(
+        "alert_report",
+        "alert_id uuid, reference text, reported_on date, at time, by text, leaf_index int8",
     ),
     SubjectKeyRow: _SUBJECT_KEY,
     ErasedRow: _ERASED,

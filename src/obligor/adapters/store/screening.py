@@ -84,6 +84,7 @@ _ALERTS: Final = """
     SELECT alert.alert_id, decision_id, client_id, entry, score, list_sha256, opened_at, record.body AS record,
         proposed.by AS proposed_by, cleared.by AS cleared_by,
         confirmed.by AS confirmed_by, confirmed.at AS confirmed_at, doubted.by AS doubted_by,
+        report.by AS reported_by, report.reported_on, report.reference AS report_reference,
         coalesce(cleared.because, doubted.because, confirmed.because, proposed.because) AS because,
         coalesce(cleared.until, doubted.until, CASE WHEN confirmed.by IS NULL THEN proposed.until END) AS until
     FROM obligor.alert
@@ -93,6 +94,7 @@ _ALERTS: Final = """
     LEFT JOIN obligor.alert_step AS doubted ON doubted.alert_id = alert.alert_id AND doubted.step = 'doubted'
     LEFT JOIN obligor.alert_step AS cleared
         ON cleared.alert_id = alert.alert_id AND cleared.step IN ('cleared', 'corrected')
+    LEFT JOIN obligor.alert_report AS report ON report.alert_id = alert.alert_id
 """
 _WAITING: Final = "(confirmed.by IS NULL OR doubted.by IS NOT NULL)"
 _ARTEFACT: Final = "SELECT body FROM obligor.artefact WHERE sha256 = %s"

@@ -479,6 +479,20 @@ ALERT_STEP: Final = Table(
     "count for this person.",
 )
 
+ALERT_REPORT: Final = Table(
+    "alert_report",
+    METADATA,
+    Column("alert_id", Uuid),
+    Column("reference", Text, nullable=False),
+    Column("reported_on", Date, nullable=False),
+    Column("at", _TIME, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("leaf_index", BigInteger, nullable=False),
+    PrimaryKeyConstraint("alert_id", name="alert_report_pkey"),
+    UniqueConstraint("leaf_index", name="alert_report_leaf_index_key"),
+    comment="Which confirmed matches were reported to OFAC, on which day, and by which reference the report is found.",
+)
+
 SCREENING_PROGRESS: Final = Table(
     "screening_progress",
     METADATA,

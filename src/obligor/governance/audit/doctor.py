@@ -26,6 +26,7 @@ from obligor.governance.audit.examination import Check, Examination, Faults, jud
 from obligor.governance.audit.findings import Kind
 from obligor.governance.audit.people import Persons
 from obligor.governance.audit.projections import AtLeaves
+from obligor.governance.audit.reporting import Reports
 from obligor.governance.audit.source import LogSource
 from obligor.governance.audit.told import Told
 from obligor.governance.audit.verifying import verify_log
@@ -171,6 +172,7 @@ def examine(store: Examined, around: Surroundings, *, progress: Progress) -> Exa
             _clocks(walk, around.now),
             walk.persons.done(around.now),
             walk.persons.apart(around.conflict),
+            walk.reports.check(around.now),
         ),
         strict=around.strict,
     )
@@ -187,6 +189,7 @@ class _Walk:
     ungated: Faults = field(default_factory=Faults)
     foreign: Faults = field(default_factory=Faults)
     persons: Persons = field(default_factory=Persons)
+    reports: Reports = field(default_factory=Reports)
     changed: Faults = field(default_factory=Faults)
     latest: datetime | None = None
     due: int = 0
@@ -197,6 +200,7 @@ class _Walk:
         if leaf is None or said is None:
             return  # what cannot be read is found where the log is verified
         self.persons.take(leaf, said)
+        self.reports.take(leaf)
         self.told.take(stored.index, leaf, said)
         if leaf.kind not in ("decision", "outcome"):
             return

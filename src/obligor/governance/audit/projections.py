@@ -50,6 +50,7 @@ _HELD: Final[Mapping[str, tuple[str, ...]]] = {
             "opened_at",
         ),
     ),
+    "alert_report": ("alert_id", "reference", "reported_on", "at", "by"),
     "alert_step": ("alert_id", "step", "because", "until", "at", "by"),
 }
 _TABLES: Final[Mapping[str, str]] = {
@@ -68,6 +69,7 @@ _TABLES: Final[Mapping[str, str]] = {
     "alert.confirmed": "alert_step",
     "alert.doubted": "alert_step",
     "alert.corrected": "alert_step",
+    "alert.reported": "alert_report",
 }
 """Where the rows of an act are kept, where its kind is not the name of the table."""
 _NAMED: Final[Mapping[str, tuple[str, ...]]] = {

@@ -21,9 +21,14 @@ _WEST: Final = timezone(timedelta(hours=-10))
 """Hawaii's, where a day ends last of all states."""
 
 
+def last_day_at(at: datetime) -> date:
+    """Give the day that an instant is where days end last: one is over in every state once the next has begun here."""
+    return at.astimezone(_WEST).date()
+
+
 def report_due_on(confirmed_at: datetime) -> date | None:
     """Give the last day for the report of a match; None where no rule that holds asks for one."""
-    law, day = the_law(), confirmed_at.astimezone(_WEST).date()
+    law, day = the_law(), last_day_at(confirmed_at)
     within = [law.rule(name).business_days for name in RULES if law.in_force(name, day)]
     counted = [days for days in within if days is not None]
     if not counted:

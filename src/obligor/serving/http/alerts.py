@@ -93,3 +93,25 @@ async def confirm(request: Request, door: TheDoor, caller: Confirmer, alert_id: 
     """Confirm an alert."""
     key, body = await door.act(request.scope, request.receive, most=MOST_BYTES)
     return respond(recorded_answer(await door.alerts.confirm(caller, key=key, alert_id=alert_id, body=body)))
+
+
+@router.post(
+    "/v1/alerts/{alert_id:uuid}/report",
+    operation_id="reportAlert",
+    summary="Say that a confirmed match was reported",
+    description="To OFAC, elsewhere, and by which reference the report is found. Once, and only of one that was confirmed. "
+    "Permission: `alert.confirm`.",
+    status_code=201,
+    response_model=shapes.AlertReportAnswer,
+    responses=recorded(404, ok=201, told="That it was reported, recorded."),
+    openapi_extra={
+        "parameters": [KEY_HEADER],
+        "requestBody": body_of("AlertReportAsked", described="At most 4 KiB."),
+    },
+    dependencies=[Depends(only())],
+    tags=["Alerts"],
+)
+async def report(request: Request, door: TheDoor, caller: Confirmer, alert_id: AlertId) -> Response:
+    """Say that a match was reported."""
+    key, body = await door.act(request.scope, request.receive, most=MOST_BYTES)
+    return respond(recorded_answer(await door.alerts.report(caller, key=key, alert_id=alert_id, body=body)))

@@ -27,7 +27,7 @@ _ABOUT = (
 _MOST_AT_ONCE = 1000
 _BODIES = (
     *(shapes.Problem, shapes.Report, shapes.ReviewAsked, shapes.ReviewFound, shapes.Credentials),
-    *(shapes.ClearanceAsked, shapes.ConfirmationAsked, shapes.RevealAsked),
+    *(shapes.ClearanceAsked, shapes.ConfirmationAsked, shapes.AlertReportAsked, shapes.RevealAsked),
     *(shapes.NewUser, shapes.NamedUser, shapes.NamedRole, shapes.Withdrawal, shapes.NewProfile),
     *(order_shapes.PersonNamed, order_shapes.ErasureAsked, order_shapes.HoldAsked, order_shapes.ReleaseAsked),
     *(order_shapes.NewApiKey, order_shapes.Rotation, order_shapes.NamedKey),

@@ -1,4 +1,4 @@
-"""The routes by which clients are given API keys, and lose them."""
+"""The routes by which clients are given API keys, and lose them, and that tell which there are."""
 
 from __future__ import annotations
 
@@ -10,14 +10,31 @@ from obligor.serving.acts import Caller
 from obligor.serving.http import order_shapes as shapes
 from obligor.serving.http.decisions import BY_TWO, KEY_HEADER, PROPOSED, body_of, recorded
 from obligor.serving.http.door import recorded_answer
-from obligor.serving.http.routing import TheDoor, caller_with, only, respond
+from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
 from obligor.serving.keys import MOST_BYTES
 
 router = APIRouter()
+Reader = Annotated[Caller, Depends(caller_with("key.read"))]
 Manager = Annotated[Caller, Depends(caller_with("key.manage"))]
 Rotator = Annotated[Caller, Depends(caller_with("key.rotate"))]
 Revoker = Annotated[Caller, Depends(caller_with("key.revoke"))]
 _ONCE = "The key is shown in that one answer: it is kept nowhere, and the request sent again tells it no more."
+
+
+@router.get(
+    "/v1/keys",
+    operation_id="getKeys",
+    summary="See which API keys there are",
+    description="Every key there is and was, by client and age; of none what opens by it, which is kept nowhere. "
+    "Role: `admin`, `operator`, `auditor`.",
+    response_model=shapes.ApiKeysTold,
+    responses=answers(told="The keys."),
+    dependencies=[Depends(only())],
+    tags=["Keys"],
+)
+async def keys(door: TheDoor, caller: Reader) -> Response:
+    """Tell which keys there are."""
+    return respond_plain({"keys": await door.keys.listed(caller)})
 
 
 @router.post(

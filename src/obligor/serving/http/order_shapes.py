@@ -164,6 +164,19 @@ class ApiKeyTold(Shape):
     revoked_at: Instant | None
 
 
+class ApiKeyListed(ApiKeyTold):
+    """A key among others."""
+
+    state: Literal["opens", "expired", "revoked"]
+    """Whether it opens anything now."""
+
+
+class ApiKeysTold(Shape):
+    """Every key there is and was, by client and age."""
+
+    keys: list[ApiKeyListed]
+
+
 class ApiKeyRevoked(ApiKeyTold):
     """A key that opens nothing any more, recorded."""
 

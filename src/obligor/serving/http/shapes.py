@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from obligor.security.permissions import permissions
+from obligor.serving.clearing import MOST_REFERENCE, REFERENCE
 from obligor.serving.people import SYSTEMS_ROLE
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -279,6 +280,12 @@ class AlertTold(Shape):
     doubted_by: str | None
     report_due_on: date | None
     """The last day for the report of a confirmed match, with no holiday taken out."""
+    reported_on: date | None
+    """The day on which the match was reported."""
+    reported_by: str | None
+    """Who said so."""
+    report_reference: str | None
+    """By which the report is found."""
     because: str | None
     until: Instant | None
     """The instant from which the hit counts again."""
@@ -342,6 +349,25 @@ class ConfirmationAnswer(Shape):
     at: Instant
     report_due_on: date | None
     """The last day for the report of the match, with no holiday taken out."""
+    receipt: ReceiptTold
+
+
+class AlertReportAsked(Shape):
+    """That a confirmed match was reported."""
+
+    reference: Annotated[str, Field(min_length=1, max_length=MOST_REFERENCE, pattern=f"^{REFERENCE}$")]
+    """By which the report is found; name nobody."""
+    reported_on: date | None = None
+    """From the day of the alert to today (UTC), which it is where none is given."""
+
+
+class AlertReportAnswer(Shape):
+    """What was recorded."""
+
+    alert_id: UUID
+    reference: str
+    reported_on: date
+    at: Instant
     receipt: ReceiptTold
 
 
