@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.core.test_policy import made
 from tests.core.test_scorer import CARD
 
-from obligor.core.application import form_of, parse_application
+from obligor.core.application import form_of, parse_application, read_application
 from obligor.core.errors import ApplicationError, InvalidInputError, ObligorError
 from obligor.core.policy_reader import compile_policy
 from obligor.core.scorer import compile_card
@@ -186,15 +186,44 @@ def test_problems_are_values_with_the_path_of_their_field() -> None:
     assert "row 3 of the history 'bureau': lacks 'at'" in str(caught.value)
 
 
-def test_names_that_the_caller_made_up_are_told_clipped_and_escaped() -> None:
-    made_up = "\u202e\x1b[31m\r\n" + "x" * 5000
-    with pytest.raises(ApplicationError) as caught:
-        read(**{made_up: 1})
-    (problem,) = caught.value.problems
-    assert problem.path == (repr(made_up[:80])[1:-1],)
-    for text in (caught.value.message, str(problem.path[0])):
-        assert text.isprintable()
-        assert len(text) < 500
+@pytest.mark.parametrize(
+    "made_up",
+    [
+        *(
+            "Oleg Korvand",
+            "Oleg-Korvand",
+            "Олег",
+            "",
+            "\u202e\x1b[31m\r\n",
+            "x" * 65,
+            "4111111111111111",
+            "n4111111111111111",
+        ),
+        *("a.b", "income ", "a/b", "a\n"),
+    ],
+)
+def test_a_field_whose_name_could_say_anything_is_told_by_its_place_alone(made_up: str) -> None:
+    """Whoever writes a person's name, or the number of a card, as the name of a field does not read it back."""
+    for plain, place in (
+        (PLAIN | {made_up: 1}, ()),
+        (PLAIN | {"bureau": [{"at": "2024-01-01", "balance": 1, made_up: 1}]}, ("bureau", 0)),
+    ):
+        with pytest.raises(ApplicationError) as caught:
+            read_application(plain, FORM)
+        (problem,) = caught.value.problems
+        assert (problem.path, problem.message) == (place, "holds a field that is not known to the card")
+        where = "row 1 of the history 'bureau': " if place else ""
+        assert str(caught.value).splitlines()[0] == f"application: {where}holds a field that is not known to the card"
+    twice = json.dumps({made_up: 1})[:-1] + "," + json.dumps({made_up: 2})[1:]
+    with pytest.raises(ApplicationError, match="application: a key stands twice"):
+        parse_application(twice.encode(), FORM)
+
+
+def test_a_field_whose_name_looks_like_one_is_told() -> None:
+    for name in ("incme", "X" * 64, "field_7"):
+        with pytest.raises(ApplicationError) as caught:
+            read_application(PLAIN | {name: 1}, FORM)
+        assert [it.path for it in caught.value.problems] == [(name,)]
 
 
 def test_a_flood_of_mistakes_is_told_in_part_and_soon() -> None:

@@ -43,6 +43,7 @@ APPLICATIONS: Mapping[str, dict[str, Any]] = {
     "no history": {**PLAIN, "bureau": []},
     "lacking": {name: it for name, it in PLAIN.items() if name != "income"},
     "unknown field": {**PLAIN, "star_sign": "leo"},
+    "a name as a field": {**PLAIN, "Oleg Korvand": 1},
     "wrong type": {**PLAIN, "income": "1500", "owner": 1},
     "wrong day": {**PLAIN, "applied_on": "2024-02-30"},
     "wrong history": {**PLAIN, "bureau": [{"at": "2024-04-30", "balance": "5"}, 7]},

@@ -460,6 +460,9 @@ def test_a_confirmed_match_is_reported_once_and_the_answer_sent_again_is_the_sam
         {"reference": "ORS-1", "reported_on": "2026-11-24"},  # the day before the alert, in Hawaii
         {"reference": "ORS-1", "reported_on": "2999-01-01"},
         {"reference": "ORS-1", "reported_on": "yesterday"},
+        {"reference": "ORS-1", "Oleg Korvand": 1},
+        {"reference": "ORS-1", "x` - at `$.Oleg Korvand`": 1},
+        {"reference": "ORS-1", "Oleg Korvand` - at `$.x": 1},
         *({"reference": "ORS-1", it: "eve"} for it in ("by", "reported_by", "at", "state", "because")),
     ],
 )

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from obligor.core.applicant import APPLICANT
 from obligor.core.clauses import Role, close_to
 from obligor.core.errors import ApplicationError, CardError, Problem
-from obligor.core.strict_json import read_strict_json
+from obligor.core.strict_json import is_name, read_strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -37,7 +37,6 @@ MOST_CHARACTERS: Final = 1000
 LARGEST: Final = 1e15
 _MOST_NAMED = 5
 _MOST_TOLD = 20
-_LONGEST_NAME = 80
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _BARRED = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -184,12 +183,14 @@ def _history_problems(name: str, plain: Mapping[str, object], form: Form) -> Ite
 def _unknown(
     plain: Mapping[str, object], known: Iterable[str], *, within: tuple[str | int, ...] = ()
 ) -> Iterator[Problem]:
-    """Tell of fields that there are not; their names are the caller's, and are told clipped and escaped."""
+    """Tell of fields that there are not; their names are the caller's, and one that could say anything is not repeated."""
     names = dict.fromkeys(known)
     for name in plain:
         if name not in names:
-            told = str(name)[:_LONGEST_NAME]
-            yield Problem((*within, repr(told)[1:-1]), f"{_UNKNOWN}{close_to(told, names)}")
+            if is_name(str(name)):
+                yield Problem((*within, str(name)), f"{_UNKNOWN}{close_to(str(name), names)}")
+            else:
+                yield Problem(within, f"holds a field that {_UNKNOWN}")
 
 
 def _problem(value: object, type_: ColumnType) -> str | None:
@@ -243,6 +244,8 @@ def _lines(problems: list[Problem]) -> Iterator[str]:
 
 
 def _line(problem: Problem) -> str:
+    if not problem.path:
+        return problem.message
     name, *within = problem.path
     where = ""
     if within:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from obligor.core.canonical import canonical_json, readable_json, sha256
+from obligor.core.card_numbers import holds_card_number
 
 if TYPE_CHECKING:
     from obligor.core.errors import InvalidInputError
 
 MOST_VALUES = 4_000_000
-_LONGEST = 80
+_NAME = re.compile("[A-Za-z0-9_]{1,64}")
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -60,6 +62,11 @@ def read_model(data: bytes, model: type[Model], *, what: str, error: type[Invali
         raise error(f"{what}: {place}: {first['msg']}") from None
 
 
+def is_name(text: str) -> bool:
+    """Tell whether what somebody wrote as a name looks like a field's, and may be repeated: another could say anything."""
+    return _NAME.fullmatch(text) is not None and not holds_card_number(text)
+
+
 def read_strict_json(data: bytes, *, what: str, error: type[InvalidInputError]) -> object:
     """Read JSON, and refuse what readers take in different ways; messages name keys and places, never a value.
 
@@ -74,7 +81,7 @@ def read_strict_json(data: bytes, *, what: str, error: type[InvalidInputError]) 
         if len(found) != len(pairs):
             seen: set[str] = set()
             twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-            raise error(f"{what}: the key {twice[:_LONGEST]!r} stands twice")
+            raise error(f"{what}: {f'the key {twice!r}' if is_name(twice) else 'a key'} stands twice")
         return found
 
     def refuse_constant(text: str) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from obligor.core.errors import ApplicationError, Problem, TooLargeError
-from obligor.core.strict_json import read_strict_json
+from obligor.core.strict_json import is_name, read_strict_json
 from obligor.serving.card_data import refuse_card_data
 from obligor.serving.encoding import encode
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Said = TypeVar("Said", bound=msgspec.Struct)
 _ECHO = re.compile(r"Invalid enum value .*", re.DOTALL)
 """A message that would repeat what was said."""
+_UNKNOWN = "Object contains unknown field `"
+_PLACE = re.compile(r"(?: - at `\$[\w.\[\]]*`)?")
 _LONGEST = 160
 
 
@@ -39,10 +41,18 @@ def read_said(body: bytes | Mapping[str, Any], shape: type[Said], *, what: str =
     except (UnicodeEncodeError, OverflowError, RecursionError):
         raise ApplicationError(f"{what}: holds half of a character, or a number that is too large") from None
     except msgspec.ValidationError as fault:
-        message, _, place = str(fault).partition(" - at `$")
+        message, _, place = _told(str(fault)).partition(" - at `$")
         wanted = _ECHO.sub("wanted one of the values that are known", message)[:_LONGEST]
         path = ".".join(it for it in place.rstrip("`").split(".") if it)
         raise field_error(what, path, wanted) from None
+
+
+def _told(fault: str) -> str:
+    """Give what is wrong, with the name of a field that is not known where it can be no more than a name."""
+    if not fault.startswith(_UNKNOWN):
+        return fault
+    name, _, place = fault.removeprefix(_UNKNOWN).partition("`")
+    return fault if is_name(name) and _PLACE.fullmatch(place) else "holds a field that is not known"
 
 
 def field_error(what: str, field: str, message: str) -> ApplicationError:

@@ -577,3 +577,24 @@ def test_every_problem_of_an_item_has_a_code() -> None:
         assert status_of(problem_of(error)).code == refusal_of(error).code
     told = decided_many(Recorded(b'{"results":[]}', 200, replayed=True, leaf_index=-1))
     assert (len(told.results), told.replayed) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("plain", "path"),
+    [
+        ({"income": math.nan}, ("income",)),
+        ({"bureau": [{"balance": math.inf}]}, ("bureau", 0, "balance")),
+        ({"Oleg Korvand": math.nan}, ()),
+        ({"bureau": [{"Oleg Korvand": [math.nan]}]}, ("bureau", 0)),
+    ],
+)
+def test_what_json_cannot_say_is_told_by_names_that_can_be_no_more_than_names(
+    plain: dict[str, Any], path: tuple[str | int, ...]
+) -> None:
+    said = Struct()
+    said.update(plain)
+    for place, within in ((None, ()), (7, ("applications", 7))):
+        with pytest.raises(ApplicationError, match="NaN or an infinity") as caught:
+            application_json(said, place=place)
+        assert [it.path for it in caught.value.problems] == [(*within, *path)]
+        assert "Oleg" not in str(caught.value)

@@ -75,7 +75,7 @@ def test_a_text_with_what_no_screen_shows_is_refused(hidden: str) -> None:
         for changed in ({"purpose": CANARY + hidden}, {"customer": hidden + CANARY}, {CANARY + hidden: 1}):
             answer = await asked(of, json.dumps(PLAIN | changed).encode())
             assert answer.status_code == 422
-            assert (CANARY in answer.text) == (CANARY + hidden in changed)
+            assert CANARY not in answer.text
             assert hidden not in answer.text
         assert not of.store.leaves
 

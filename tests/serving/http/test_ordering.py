@@ -358,7 +358,9 @@ def test_which_keys_there_are_is_told_to_who_looks_after_them_and_never_what_ope
         for who in ("carl!", "olga!", "one", "pia!"):
             assert told(await get(service.client, CREATE, who)) == (403, "forbidden")
         assert told(await get(service.client, CREATE, "nobody")) == (401, "unauthenticated")
-        assert told(await get(service.client, f"{CREATE}?client=bank", "root")) == (422, "invalid")
+        for name in ("client", ANN):
+            wrong = await get(service.client, f"{CREATE}?{name}=bank", "root")
+            assert (told(wrong), name in wrong.text) == ((422, "invalid"), name == "client")
 
     played(store_url, scene, clock=lambda: datetime.now(UTC) + passed)
 

@@ -9,9 +9,11 @@ that most values tell what they are by being read, without being asked for their
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from obligor.core.errors import ApplicationError, Problem
+from obligor.core.strict_json import is_name
 from obligor.serving.encoding import encode_in_order
 
 if TYPE_CHECKING:
@@ -31,8 +33,8 @@ def application_json(application: Struct, *, place: int | None = None) -> bytes:
     try:
         return encode_in_order(_object(application.fields))
     except _UnsayableError as fault:
-        path = fault.path if place is None else ("applications", place, *fault.path)
-        problem = Problem(path, fault.wanted)
+        told = tuple(takewhile(lambda it: isinstance(it, int) or is_name(it), fault.path))
+        problem = Problem(told if place is None else ("applications", place, *told), fault.wanted)
         raise ApplicationError(f"application: {fault.wanted}", problems=(problem,)) from None
 
 

@@ -8,6 +8,7 @@ from fastapi import Depends, Request, Response, Security
 from fastapi.security import HTTPBearer
 
 from obligor.core.errors import ApplicationError, NotFoundError, Problem
+from obligor.core.strict_json import is_name
 from obligor.security.permissions import may
 from obligor.serving.acts import Caller  # noqa: TC001  FastAPI reads the annotations
 from obligor.serving.encoding import encode_in_order
@@ -82,7 +83,11 @@ def only(*names: str) -> Callable[[Request], Awaitable[None]]:
     async def check(request: Request) -> None:
         given = [name for name, _ in request.query_params.multi_items()]
         wanted = f"wanted {', '.join(names)}" if names else "wanted no parameters here"
-        wrong = [Problem(("query", name[:80]), f"is not known; {wanted}") for name in given if name not in names]
+        wrong = [
+            Problem(("query", name) if is_name(name) else ("query",), f"is not known; {wanted}")
+            for name in given
+            if name not in names
+        ]
         wrong += [Problem(("query", name), "stands twice") for name in names if given.count(name) > 1]
         if wrong:
             raise ApplicationError("query: holds what is not wanted", problems=tuple(wrong))
