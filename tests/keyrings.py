@@ -14,7 +14,7 @@ from obligor.adapters.kms.file import FileKms
 from obligor.adapters.store.privacy import KEYRING
 from obligor.core.errors import SealError
 from obligor.security.sealing import DATA, NAMES, Generated, KeptKey, Keyring, make_kept, open_keyring
-from obligor.serving.sealed import Unsealing
+from obligor.serving.privacy.sealed import Unsealing
 
 if TYPE_CHECKING:
     from obligor.adapters.store.examining import PostgresExamination

@@ -28,10 +28,10 @@ from obligor.serving.deciding import DecisionService
 from obligor.serving.events import Listeners
 from obligor.serving.gates import NO_GATES
 from obligor.serving.meter import NoMeter
+from obligor.serving.privacy.sealed import Sealer
 from obligor.serving.register import Register
 from obligor.serving.releases import Releases
 from obligor.serving.releasing import activate
-from obligor.serving.sealed import Sealer
 from obligor.serving.sources import Sources, live_sources
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ import aiohttp
 from benchmarks.service.database import Database
 from benchmarks.service.lender import bodies, write_run
 from benchmarks.service.servers import HOST, OBLIGOR, Lender, free_port
-from obligor.serving.sealed import named
+from obligor.serving.privacy.sealed import named
 
 if TYPE_CHECKING:
     import random

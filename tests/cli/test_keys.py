@@ -17,7 +17,7 @@ from obligor.adapters.store.archive import PostgresArchive
 from obligor.adapters.store.pool import Pool
 from obligor.core.errors import UnauthenticatedError
 from obligor.security.api_keys import SCOPES, parse_key
-from obligor.serving.authenticating import Authenticator
+from obligor.serving.people.authenticating import Authenticator
 
 if TYPE_CHECKING:
     from collections.abc import Callable

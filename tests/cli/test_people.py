@@ -142,11 +142,11 @@ def test_who_signs_in_is_found_with_their_roles_until_they_are_disabled(settled:
     from obligor.adapters.store.pool import Pool
     from obligor.adapters.store.recorder import PostgresRecorder
     from obligor.core.errors import UnauthenticatedError
-    from obligor.serving.authenticating import Authenticator
-    from obligor.serving.people import People
-    from obligor.serving.signing_in import SignIn
+    from obligor.serving.people.authenticating import Authenticator
+    from obligor.serving.people.roles import People
+    from obligor.serving.people.signing_in import SignIn
+    from obligor.serving.people.tokens import LocalTokens
     from obligor.serving.sources import live_sources
-    from obligor.serving.tokens import LocalTokens
 
     by_two(call, "users", "add", "vera", typed=f"{PASSWORD}\n")
     did(call, "roles", "grant", "vera", "auditor")

@@ -24,10 +24,10 @@ print(json.dumps({{"modules": sorted(sys.modules), "memory_mb": memory}}))
 """
 SERVED_WITH = (
     "obligor.cli",
-    "obligor.serving.authenticating",
+    "obligor.serving.people.authenticating",
     "obligor.serving.deciding",
     "obligor.serving.delivering",
-    "obligor.serving.issuing",
+    "obligor.serving.people.issuing",
     "obligor.serving.releases",
     "obligor.serving.http",
     "obligor.serving.grpc.server",

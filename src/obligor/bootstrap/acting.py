@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from obligor.bootstrap.store import Store
-    from obligor.serving.access import Person
     from obligor.serving.acts import Caller
+    from obligor.serving.people.access import Person
 
 _HINT: Final = "OBLIGOR_AUTHOR names who acts; obligor users list"
 _ADMINISTRATORS: Final = 2

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from obligor.serving.gates import Gate
     from obligor.serving.journal import Telling
     from obligor.serving.meter import Meter
+    from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.register import Register
     from obligor.serving.releases import Release, Releases
-    from obligor.serving.sealed import Sealer
     from obligor.settings import Settings
 
 _FIRST_CLIENT = "first-client"
@@ -126,7 +126,7 @@ def make_decisions(
 async def begin(store: Store, made: Made | None, say: Callable[[str], None]) -> None:
     """Put in force what was asked for; begin a new store with the demonstration card, and with a first key."""
     from obligor.security.api_keys import SCOPES
-    from obligor.serving.issuing import issue
+    from obligor.serving.people.issuing import issue
 
     newest = await store.archive.release()
     if store.hold.because and newest is not None:

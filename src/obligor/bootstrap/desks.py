@@ -11,11 +11,11 @@ from obligor.settings import read_retain_days
 if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.serving.acts import Recorder
-    from obligor.serving.erasing import Office
-    from obligor.serving.keys import KeyDesk
-    from obligor.serving.privacy import PrivacyDesk
-    from obligor.serving.proposals import Proposals
-    from obligor.serving.sealed import Sealer
+    from obligor.serving.people.keys import KeyDesk
+    from obligor.serving.people.proposals import Proposals
+    from obligor.serving.privacy.erasing import Office
+    from obligor.serving.privacy.orders import PrivacyDesk
+    from obligor.serving.privacy.sealed import Sealer
 
 
 def open_privacy_desk(store: Store, sealer: Sealer, proposals: Proposals) -> PrivacyDesk:
@@ -26,8 +26,8 @@ def open_privacy_desk(store: Store, sealer: Sealer, proposals: Proposals) -> Pri
     LawError, GateError, InvalidInputError
         Where a pack that should be active may not, or the days are no number.
     """
-    from obligor.serving.erasing import Office
-    from obligor.serving.privacy import PrivacyDesk
+    from obligor.serving.privacy.erasing import Office
+    from obligor.serving.privacy.orders import PrivacyDesk
 
     retain_days, packs = read_retain_days(os.environ), active_packs(os.environ)
 
@@ -39,6 +39,6 @@ def open_privacy_desk(store: Store, sealer: Sealer, proposals: Proposals) -> Pri
 
 def open_key_desk(store: Store, proposals: Proposals) -> KeyDesk:
     """Open the desk for API keys."""
-    from obligor.serving.keys import KeyDesk
+    from obligor.serving.people.keys import KeyDesk
 
     return KeyDesk(store.archive, store.archive, proposals)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from obligor.governance.audit.examination import Examination
     from obligor.security.signing import Verifier
     from obligor.serving.anchoring import Anchor
+    from obligor.serving.privacy.sealed import Unsealing
     from obligor.serving.replays import Remade
-    from obligor.serving.sealed import Unsealing
     from obligor.settings import Settings
     from obligor.telemetry import Progress
 
@@ -109,7 +109,7 @@ def _unsealing(store: PostgresExamination, settings: Settings) -> Unsealing:
     """Open sealed records with the keys of the deployment, which are unwrapped when the first is met."""
     from obligor.bootstrap.privacy import open_kms
     from obligor.security.sealing import open_keyring
-    from obligor.serving.sealed import Unsealing
+    from obligor.serving.privacy.sealed import Unsealing
 
     return Unsealing(
         lambda: open_keyring(store.keyring(), open_kms(settings, anew=False), random=os.urandom), store.subject_key

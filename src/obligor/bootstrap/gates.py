@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from obligor.serving.gates import Gate
     from obligor.serving.kyc import Kyc, KycGate
     from obligor.serving.lists import ListInForce
+    from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.releases import Releases
-    from obligor.serving.sealed import Sealer
     from obligor.settings import GateSettings
 
 

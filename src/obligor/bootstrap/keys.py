@@ -13,8 +13,16 @@ from obligor.bootstrap.store import with_store
 from obligor.core.errors import InvalidInputError
 from obligor.security.api_keys import ApiKey, check_client, check_scopes, is_key_id, parse_key
 from obligor.serving.acts import ProposalRow
-from obligor.serving.authenticating import key_of
-from obligor.serving.issuing import issue, order_to_issue, order_to_rotate, plain_key, plain_listed, revoke, rotate
+from obligor.serving.people.authenticating import key_of
+from obligor.serving.people.issuing import (
+    issue,
+    order_to_issue,
+    order_to_rotate,
+    plain_key,
+    plain_listed,
+    revoke,
+    rotate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.governance.law.packs import Due
     from obligor.governance.notices.writing import Declined, Notice, ScoreTold, Stationery
-    from obligor.serving.opening import Opener
+    from obligor.serving.privacy.opening import Opener
     from obligor.serving.releases import Release
     from obligor.settings import Settings
 
@@ -117,7 +117,7 @@ async def _declined(store: Store, wanted: Wanted, stationery: Stationery, settin
     """Open the decision, with what came of its review, by the release that made it."""
     from obligor.governance.notices.factors import codes_of, standing
     from obligor.governance.notices.writing import Declined
-    from obligor.serving.opening import Opener
+    from obligor.serving.privacy.opening import Opener
     from obligor.serving.releases import Releases
 
     stored = await store.archive.decision(wanted.decision_id)

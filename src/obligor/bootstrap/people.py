@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from obligor.bootstrap.store import Store
-    from obligor.serving.access import Person, Reviewed
     from obligor.serving.acts import UserRoleRow
-    from obligor.serving.administering import Administration
-    from obligor.serving.people import People
-    from obligor.serving.proposals import Proposals
-    from obligor.serving.signing_in import SignIn
-    from obligor.serving.tokens import Tokens
+    from obligor.serving.people.access import Person, Reviewed
+    from obligor.serving.people.administering import Administration
+    from obligor.serving.people.proposals import Proposals
+    from obligor.serving.people.roles import People
+    from obligor.serving.people.signing_in import SignIn
+    from obligor.serving.people.tokens import Tokens
 
 Done = TypeVar("Done")
 
@@ -44,13 +44,13 @@ def open_identity(store: Store, environ: Mapping[str, str]) -> Identity:
     InvalidInputError
         Where what it says of the provider is no issuer, no audience or no address to fetch keys from.
     """
-    from obligor.serving.tokens import LocalTokens, ProviderTokens
+    from obligor.serving.people.tokens import LocalTokens, ProviderTokens
 
     now, production = store.sources.now, is_production(environ)
     provider = read_provider_settings(environ)
     if provider is None:
-        from obligor.serving.people import People
-        from obligor.serving.signing_in import SignIn
+        from obligor.serving.people.roles import People
+        from obligor.serving.people.signing_in import SignIn
 
         tokens = LocalTokens(store.key.verifier, store.people, now=now, production=production)
         people = People(store.people, store.recorder, store.sources)
@@ -72,7 +72,7 @@ def open_identity(store: Store, environ: Mapping[str, str]) -> Identity:
 
 def open_administration(store: Store, proposals: Proposals) -> Administration:
     """Build what people do to the service over a door."""
-    from obligor.serving.administering import Administration
+    from obligor.serving.people.administering import Administration
     from obligor.serving.profiles import Changing
 
     changing = Changing(store.archive, store.changes, store.recorder, store.key, store.sources)
@@ -89,7 +89,7 @@ class Users:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        from obligor.serving.access import plain_person
+        from obligor.serving.people.access import plain_person
 
         return {"users": [plain_person(it) for it in self.people]}
 
@@ -113,7 +113,7 @@ class User:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        from obligor.serving.access import plain_person
+        from obligor.serving.people.access import plain_person
 
         return plain_person(self.person)
 
@@ -130,7 +130,7 @@ class Role:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        from obligor.serving.access import plain_role
+        from obligor.serving.people.access import plain_role
 
         return {"user": self.row.user_id} | plain_role(self.row)
 
@@ -150,13 +150,13 @@ class Review:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        from obligor.serving.access import plain_review
+        from obligor.serving.people.access import plain_review
 
         return {"users": [plain_review(it) for it in self.reviewed]}
 
     def to_csv(self) -> str:
         """Write it as a table for a spreadsheet: one row for each person."""
-        from obligor.serving.access import may_of, plain_person
+        from obligor.serving.people.access import may_of, plain_person
 
         header = ("user", "state", "signs_in", "created_at", "seen_at", "disabled_at", "roles", "may", "concerns")
         rows = []
@@ -168,7 +168,7 @@ class Review:
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
-        from obligor.serving.access import may_of
+        from obligor.serving.people.access import may_of
 
         told = []
         for it in self.reviewed:
@@ -182,7 +182,7 @@ class Review:
 def add_user(user_id: str, *, password: str | None, because: str = "") -> User | Proposed:
     """Let somebody sign in, or propose to; the password that counts is the one given once another person has agreed."""
     from obligor.serving.acts import ProposalRow
-    from obligor.serving.people import People, order_to_add
+    from obligor.serving.people.roles import People, order_to_add
 
     async def added(store: Store) -> User | Proposed:
         by = await acting(store, "user.manage")
@@ -239,7 +239,7 @@ def revoke_role(user_id: str, role: str) -> Role:
 
 def review_access() -> Review:
     """Review who may do what."""
-    from obligor.serving.access import review
+    from obligor.serving.people.access import review
 
     async def reviewed(store: Store) -> Review:
         return Review(review(await store.people.people(), at=store.sources.now()))
@@ -260,7 +260,7 @@ async def _told(store: Store, user_id: str, said: str) -> User:
 
 def _with_people(work: Callable[[People, Store], Awaitable[Done]]) -> Done:
     async def done(store: Store) -> Done:
-        from obligor.serving.people import People
+        from obligor.serving.people.roles import People
 
         return await work(People(store.people, store.recorder, store.sources), store)
 

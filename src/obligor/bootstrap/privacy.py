@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.security.sealing import KeptKey, Keyring, Kms
     from obligor.serving.acts import Recorder
-    from obligor.serving.erasing import Office, Standing
-    from obligor.serving.proposals import Order
-    from obligor.serving.sealed import Sealer
+    from obligor.serving.people.proposals import Order
+    from obligor.serving.privacy.erasing import Office, Standing
+    from obligor.serving.privacy.sealed import Sealer
     from obligor.settings import Settings
     from obligor.telemetry import Progress
 
@@ -73,7 +73,7 @@ async def open_keys(store: Store, settings: Settings, *, tell: bool = True) -> K
         Where the KMS does not answer.
     """
     from obligor.security.sealing import DATA, NAMES, make_kept, open_keyring
-    from obligor.serving.erasing import record_keys
+    from obligor.serving.privacy.erasing import record_keys
 
     kms = await asyncio.to_thread(open_kms, settings)
     kept = await store.privacy.keyring()
@@ -95,7 +95,7 @@ async def _tell_of_keys(store: Store, error: SealError) -> None:
     from obligor.core.leaves import time_text
     from obligor.serving.acts import Act, Submission
     from obligor.serving.encoding import encode
-    from obligor.serving.opening import BROKEN
+    from obligor.serving.privacy.opening import BROKEN
 
     at = store.sources.now()
     said = {"schema": "obligor/seal/1", "decision_id": None, "at": time_text(at), "why": error.message}
@@ -105,7 +105,7 @@ async def _tell_of_keys(store: Store, error: SealError) -> None:
 
 async def open_sealer(store: Store, settings: Settings) -> Sealer:
     """Make what seals and opens records."""
-    from obligor.serving.sealed import Sealer
+    from obligor.serving.privacy.sealed import Sealer
 
     return Sealer(await open_keys(store, settings), store.archive, store.sources)
 
@@ -137,7 +137,7 @@ def erase(
     subject: str | None, *, application: str | None, account_closed: date | None = None, because: str = ""
 ) -> Told:
     """Erase a person, or those whom an application is about, or propose to."""
-    from obligor.serving.erasing import order_to_erase
+    from obligor.serving.privacy.erasing import order_to_erase
 
     async def done(store: Store, sealer: Sealer, office: Office) -> Told:
         async def erased(it: bytes, office: Office) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def export(subject: str | None, *, application: str | None) -> Told:
 
 def hold(subject: str | None, *, application: str | None, because: str) -> Told:
     """Place a legal hold, or propose to."""
-    from obligor.serving.erasing import order_to_hold
+    from obligor.serving.privacy.erasing import order_to_hold
 
     async def done(store: Store, sealer: Sealer, office: Office) -> Told:
         orders = {it: order_to_hold(it, because=because) for it in await _subjects(store, sealer, subject, application)}
@@ -176,7 +176,7 @@ def hold(subject: str | None, *, application: str | None, because: str) -> Told:
 
 def release(subject: str | None, *, application: str | None, because: str = "") -> Told:
     """Release a legal hold, or propose to."""
-    from obligor.serving.erasing import order_to_release
+    from obligor.serving.privacy.erasing import order_to_release
 
     async def done(store: Store, sealer: Sealer, office: Office) -> Told:
         subjects = await _subjects(store, sealer, subject, application)
@@ -216,8 +216,8 @@ async def _begin(store: Store, ring: Keyring, kms: Kms, *, by: str, because: str
     """Make the next version of the key, or propose to."""
     from obligor.security.sealing import DATA, make_kept
     from obligor.serving.acts import ProposalRow
-    from obligor.serving.erasing import record_keys
-    from obligor.serving.proposals import Order
+    from obligor.serving.people.proposals import Order
+    from obligor.serving.privacy.erasing import record_keys
 
     made = make_kept(DATA, ring.current + 1, kms)
     begun = await (await open_proposals(store)).together(
@@ -246,7 +246,7 @@ async def _wrap_anew(store: Store, ring: Keyring, old: list[KeptKey], *, by: str
 
 async def _retired(store: Store, old: list[KeptKey], *, by: str) -> bool:
     """Retire versions in one step with the check that they wrap nothing; whoever decides under one then is refused."""
-    from obligor.serving.erasing import record_keys
+    from obligor.serving.privacy.erasing import record_keys
 
     if await store.privacy.behind(max(it.version for it in old) + 1):
         return False
@@ -260,7 +260,7 @@ async def _retired(store: Store, old: list[KeptKey], *, by: str) -> bool:
 
 async def _subjects(store: Store, sealer: Sealer, subject: str | None, application: str | None) -> tuple[bytes, ...]:
     """Name the subjects that are meant: by a person's identifier, or by an application's."""
-    from obligor.serving.privacy import subjects_meant
+    from obligor.serving.privacy.orders import subjects_meant
 
     return await subjects_meant(sealer.keyring, store.privacy, person=subject, application=application)
 
@@ -300,7 +300,7 @@ def _standing(found: list[Standing], waiting: list[Proposed], said: str) -> Told
 
 
 def _in_office(work: Callable[[Store, Sealer, Office], Awaitable[Done]], *, permission: str) -> Done:
-    from obligor.serving.erasing import Office
+    from obligor.serving.privacy.erasing import Office
 
     retain_days, settings = read_retain_days(os.environ), service_settings()
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.store import Store
     from obligor.serving.acts import ProposalRow
-    from obligor.serving.proposals import Proposal, Proposals
+    from obligor.serving.people.proposals import Proposal, Proposals
 
 _ADMINISTRATORS: Final = 2
 """Before there have been so many, nobody can be given a role by two people, and one person acts alone."""
@@ -25,7 +25,7 @@ class Proposed:
     """A step of a proposal: it was made, somebody agreed, or it was taken back."""
 
     told: dict[str, Any]
-    """As ``serving.proposals.plain_step`` gives it."""
+    """As ``serving.people.proposals.plain_step`` gives it."""
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
@@ -46,7 +46,7 @@ class Proposed:
 
 def proposed(row: ProposalRow) -> Proposed:
     """Give a step of a proposal as the command line tells it."""
-    from obligor.serving.proposals import plain_step
+    from obligor.serving.people.proposals import plain_step
 
     return Proposed(plain_step(row))
 
@@ -60,7 +60,7 @@ class Listed:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        from obligor.serving.proposals import plain
+        from obligor.serving.people.proposals import plain
 
         return {"proposals": [plain(it, self.at) for it in self.undone]}
 
@@ -76,7 +76,7 @@ class Listed:
 
 async def open_proposals(store: Store) -> Proposals:
     """Give what has an act done by two people, as the command line does it: by one, until there have been two."""
-    from obligor.serving.proposals import Proposals
+    from obligor.serving.people.proposals import Proposals
 
     alone = await store.people.ever("admin") < _ADMINISTRATORS
     return Proposals(store.proposals, store.people, store.recorder, store.sources, alone=alone)

@@ -124,7 +124,7 @@ async def put_in_force_together(
     store: Store, made: Made, profile: Profile | None = None, *, by: str, because: str = ""
 ) -> Release | ProposalRow:
     """Put a card and a policy in force once another person has agreed to them, or propose it."""
-    from obligor.serving.proposals import Order
+    from obligor.serving.people.proposals import Order
 
     said = {"card_sha256": made.card.sha256, "policy_sha256": made.policy.sha256}
     said |= {} if profile is None else {"profile_sha256": profile.sha256}

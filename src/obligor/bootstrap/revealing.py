@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from obligor.bootstrap.store import Store
-    from obligor.serving.proposals import Proposals
+    from obligor.serving.people.proposals import Proposals
+    from obligor.serving.privacy.revealing import RevealService
     from obligor.serving.register import Register
-    from obligor.serving.revealing import RevealService
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def reveal(
 
     async def revealed(store: Store) -> Revealed | Proposed:
         from obligor.bootstrap.decisions import open_decisions
-        from obligor.serving.proposals import ACCEPTED
+        from obligor.serving.people.proposals import ACCEPTED
 
         caller = await acting_in_person(store, "personal.reveal", password=password)
         async with open_decisions(store, settings) as decisions:
@@ -64,6 +64,6 @@ def reveal(
 
 def open_reveals(store: Store, register: Register, proposals: Proposals) -> RevealService:
     """Build the use case of what applications say."""
-    from obligor.serving.revealing import RevealService
+    from obligor.serving.privacy.revealing import RevealService
 
     return RevealService(register=register, answers=store.archive, proposals=proposals)

@@ -41,13 +41,13 @@ if TYPE_CHECKING:
     from obligor.bootstrap.telemetry import Telemetry
     from obligor.bootstrap.webhooks import RunningWebhooks
     from obligor.serving.anchoring import Anchoring, AnchorState
-    from obligor.serving.authenticating import Authenticator
     from obligor.serving.grpc.server import Server
     from obligor.serving.http import Door, Encryption, HttpServer, Seats
     from obligor.serving.journal import Telling
+    from obligor.serving.people.authenticating import Authenticator
+    from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.refusals import Refusals
     from obligor.serving.releases import Release, Releases
-    from obligor.serving.sealed import Sealer
     from obligor.serving.tracing import Tracing
     from obligor.settings import Settings
     from obligor.telemetry import Progress
@@ -150,8 +150,8 @@ async def _open_parts(
     beginning: Callable[[Store], Awaitable[None]],
 ) -> _Parts:
     """Open the store and all that works on it; ``beginning`` is called once it is open, before anything is taken up."""
-    from obligor.serving.authenticating import Authenticator
     from obligor.serving.http import Seats
+    from obligor.serving.people.authenticating import Authenticator
     from obligor.serving.refusals import Refusals
     from obligor.serving.releases import Releases
 
@@ -195,7 +195,7 @@ async def _open_parts(
 def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
     from obligor.serving.auditing import AuditLog
     from obligor.serving.http import Door
-    from obligor.serving.proposals import Proposals
+    from obligor.serving.people.proposals import Proposals
 
     store, decisions = parts.store, parts.decisions
     proposals = Proposals(store.proposals, store.people, store.recorder, store.sources)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from obligor.serving.events import Listeners
     from obligor.serving.journal import Telling
     from obligor.serving.meter import Meter
-    from obligor.serving.sealed import Sealer
+    from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.secrets import Revealer
     from obligor.serving.webhooks import DeadLetter, Webhooks
     from obligor.settings import Settings
@@ -355,7 +355,7 @@ def _with_endpoints(work: Callable[[_Work], Awaitable[Done]], *, permission: str
 
 
 def _revealer(store: Store, sealer: Sealer) -> Revealer:
-    from obligor.serving.opening import Opener
+    from obligor.serving.privacy.opening import Opener
     from obligor.serving.secrets import Revealer, SecretKeeper
 
     return Revealer(SecretKeeper(sealer), store.archive, Opener(sealer, store.recorder, store.sources))

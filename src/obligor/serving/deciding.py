@@ -37,9 +37,9 @@ from obligor.serving.events import DECISION_MADE, Listeners, decision_made
 from obligor.serving.gates import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating
 from obligor.serving.idempotency import bound, check_key, kept_as, request_of
 from obligor.serving.pace import Pace
+from obligor.serving.privacy.sealed import Sealed, named, named_in_bulk
 from obligor.serving.probing import Probing
 from obligor.serving.records import gates_json, record_bytes, told_of
-from obligor.serving.sealed import Sealed, named, named_in_bulk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -51,10 +51,10 @@ if TYPE_CHECKING:
     from obligor.serving.acts import Caller, PromptRecorder, Row, SubjectKeyRow
     from obligor.serving.gates import Gate, Judged
     from obligor.serving.meter import Meter
+    from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.probing import Asked
     from obligor.serving.records import Told
     from obligor.serving.releases import Assessment, Release, Releases
-    from obligor.serving.sealed import Sealer
     from obligor.serving.sources import Sources
 
 MOST_AT_ONCE = 1000

@@ -11,7 +11,7 @@ from obligor.serving.card_data import refuse_card_data_in
 
 if TYPE_CHECKING:
     from obligor.serving.acts import Caller
-    from obligor.serving.sealed import Sealer
+    from obligor.serving.privacy.sealed import Sealer
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 

@@ -21,7 +21,7 @@ from obligor.serving.encoding import encode, encode_in_order
 from obligor.serving.events import OUTCOME_REPORTED, Listeners, outcome_reported
 from obligor.serving.gates import hides_from_receipts
 from obligor.serving.idempotency import check_key, request_of
-from obligor.serving.opening import Opener
+from obligor.serving.privacy.opening import Opener
 from obligor.serving.reports import read_report, report_error
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from obligor.serving.acts import Archive, Caller, Recorded, Recorder, Row, Search, StoredDecision
+    from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.releases import Release, Releases
     from obligor.serving.reports import Report
-    from obligor.serving.sealed import Sealer
     from obligor.serving.sources import Sources
 
 OUTCOMES = "outcomes"

@@ -33,8 +33,8 @@ from obligor.core.strict_json import read_strict_json
 from obligor.core.unusual import Watch
 from obligor.serving.encoding import encode
 from obligor.serving.gates import told_outside
-from obligor.serving.masking import Masks
-from obligor.serving.personal import Personal
+from obligor.serving.privacy.masking import Masks
+from obligor.serving.privacy.personal import Personal
 from obligor.serving.reading import ApplicationReader
 
 if TYPE_CHECKING:

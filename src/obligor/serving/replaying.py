@@ -18,8 +18,8 @@ from obligor.core.profile import GATES, parse_profile
 from obligor.core.scorecard import parse_card
 from obligor.core.strict_json import read_strict_json
 from obligor.serving.encoding import encode_application
+from obligor.serving.privacy.sealed import SEALED_SCHEMA, is_sealed, without_seal
 from obligor.serving.releases import compile_release
-from obligor.serving.sealed import SEALED_SCHEMA, is_sealed, without_seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -15,15 +15,15 @@ from obligor.core.people import are_one_person
 from obligor.governance.audit.restores import ACKNOWLEDGED, PROPOSED, SCHEMA, Restore, Tree, acknowledgements
 from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
-from obligor.serving.people import check_user_id
+from obligor.serving.people.roles import check_user_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from obligor.core.merkle import Frontier
     from obligor.governance.audit.restores import LostTree
-    from obligor.serving.access import PeopleArchive
     from obligor.serving.acts import Recorder
+    from obligor.serving.people.access import PeopleArchive
     from obligor.serving.sources import Sources
 
 _LONGEST: Final = 500

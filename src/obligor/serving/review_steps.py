@@ -10,8 +10,8 @@ import msgspec
 from obligor.core.leaves import time_text
 from obligor.serving.acts import Act, ReviewDecisionRow, ReviewRow
 from obligor.serving.encoding import encode
+from obligor.serving.privacy.sealed import SEALED_FINDING, SEALED_REVIEW
 from obligor.serving.reviews import due_on
-from obligor.serving.sealed import SEALED_FINDING, SEALED_REVIEW
 
 if TYPE_CHECKING:
     from uuid import UUID

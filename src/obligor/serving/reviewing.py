@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from obligor.governance.law.packs import Pack
     from obligor.serving.acts import Recorded, Recorder, Request, StoredDecision, SubjectKeyRow
     from obligor.serving.deciding import DecisionService
+    from obligor.serving.privacy.sealed import Opened
     from obligor.serving.register import Register
     from obligor.serving.review_steps import Step
     from obligor.serving.reviews import ReviewArchive, StoredReview, Verdict
-    from obligor.serving.sealed import Opened
     from obligor.serving.sources import Sources
 
 REVIEW_REQUESTS: Final = "review-requests"

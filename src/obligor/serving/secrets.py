@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from obligor.serving.acts import StoredDecision
     from obligor.serving.delivering import Due
-    from obligor.serving.opening import Opener
-    from obligor.serving.sealed import Sealer
+    from obligor.serving.privacy.opening import Opener
+    from obligor.serving.privacy.sealed import Sealer
 
 ENDPOINT: Final = "webhook endpoint"
 _COLUMN: Final = "secret"

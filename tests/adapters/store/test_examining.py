@@ -33,7 +33,7 @@ from obligor.security.signing import Verifier
 from obligor.serving.acts import Act, DecisionRow, ProposalRow, Request, Submission
 from obligor.serving.encoding import encode
 from obligor.serving.events import EVENT_TYPES
-from obligor.serving.proposals import Order, Proposals
+from obligor.serving.people.proposals import Order, Proposals
 from obligor.serving.releases import PURPOSE, open_release
 from obligor.serving.replays import Replays
 from obligor.serving.sources import Sources, live_sources

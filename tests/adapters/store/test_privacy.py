@@ -29,8 +29,8 @@ from obligor.governance.law.packs import the_packs
 from obligor.security.sealing import DATA, make_kept, open_keyring
 from obligor.security.signing import Verifier, verify_statement
 from obligor.serving.acts import Search
-from obligor.serving.erasing import PURPOSE, Office, record_keys
-from obligor.serving.sealed import named, named_in_bulk
+from obligor.serving.privacy.erasing import PURPOSE, Office, record_keys
+from obligor.serving.privacy.sealed import named, named_in_bulk
 from obligor.telemetry import Silence
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tests.lending import Lender
 
     from obligor.security.sealing import KeptKey
-    from obligor.serving.sealed import Sealer
+    from obligor.serving.privacy.sealed import Sealer
 
 _SEEDS = count(100)
 CANARY = "Zoë-Canary-7731"

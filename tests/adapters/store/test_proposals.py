@@ -15,8 +15,8 @@ from obligor.adapters.store.people import PostgresPeople
 from obligor.adapters.store.proposals import PostgresProposals
 from obligor.core.errors import ClashError, ForbiddenError
 from obligor.serving.acts import ProposalRow
-from obligor.serving.people import People, order_to_add
-from obligor.serving.proposals import Proposals
+from obligor.serving.people.proposals import Proposals
+from obligor.serving.people.roles import People, order_to_add
 from obligor.serving.sources import live_sources
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ from obligor.core.errors import (
     TooLargeError,
 )
 from obligor.serving.acts import Caller
-from obligor.serving.masking import FIELDS, HIDDEN
-from obligor.serving.proposals import Proposals
-from obligor.serving.revealing import RevealService
+from obligor.serving.people.proposals import Proposals
+from obligor.serving.privacy.masking import FIELDS, HIDDEN
+from obligor.serving.privacy.revealing import RevealService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

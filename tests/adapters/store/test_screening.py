@@ -36,7 +36,7 @@ from obligor.serving.alerts import Rescreening
 from obligor.serving.aml import AmlColumns, AmlGate, Clearances, Subjects
 from obligor.serving.clearing import AlertDesk, Clearance, Confirmation, Report
 from obligor.serving.lists import ListInForce, load_list
-from obligor.serving.sealed import Sealer
+from obligor.serving.privacy.sealed import Sealer
 from obligor.telemetry import Silence
 
 if TYPE_CHECKING:

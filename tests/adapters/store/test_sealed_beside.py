@@ -17,7 +17,7 @@ from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.reviews import PostgresReviews
 from obligor.core.errors import ErasedError, SealError
 from obligor.serving.events import DECISION_MADE, EVENT_TYPES
-from obligor.serving.opening import Opener
+from obligor.serving.privacy.opening import Opener
 from obligor.serving.reviewing import ReviewService
 from obligor.serving.reviews import Finding
 from obligor.serving.secrets import Revealer, SecretKeeper

@@ -468,7 +468,7 @@ def test_people_and_roles_made_or_changed_past_the_log(store: Store) -> None:
     from obligor.adapters.store.people import PostgresPeople
     from obligor.adapters.store.pool import Pool
     from obligor.adapters.store.recorder import PostgresRecorder
-    from obligor.serving.people import People
+    from obligor.serving.people.roles import People
     from obligor.serving.sources import live_sources
 
     async def settle() -> None:

@@ -24,7 +24,6 @@ from obligor.core.errors import (
 )
 from obligor.core.policy import Evidence, Policy, Threshold
 from obligor.core.profile import EVERYTHING_OFF
-from obligor.serving.access import Person
 from obligor.serving.acts import (
     ApiKeyRow,
     Caller,
@@ -42,24 +41,25 @@ from obligor.serving.acts import (
     UserRoleRow,
     UserRow,
 )
-from obligor.serving.administering import Administration
 from obligor.serving.clearing import AlertDesk, StoredAlert
 from obligor.serving.deciding import DecisionService
-from obligor.serving.erasing import Office
 from obligor.serving.gates import NO_GATES
 from obligor.serving.http import Door, Seats, make_app
-from obligor.serving.keys import KeyDesk
 from obligor.serving.meter import NoMeter
-from obligor.serving.privacy import PrivacyDesk
+from obligor.serving.people.access import Person
+from obligor.serving.people.administering import Administration
+from obligor.serving.people.keys import KeyDesk
+from obligor.serving.people.proposals import Proposals
+from obligor.serving.privacy.erasing import Office
+from obligor.serving.privacy.orders import PrivacyDesk
+from obligor.serving.privacy.revealing import RevealService
+from obligor.serving.privacy.sealed import Sealer
 from obligor.serving.probing import Probing
 from obligor.serving.profiles import Changing
-from obligor.serving.proposals import Proposals
 from obligor.serving.register import Register
 from obligor.serving.releases import Releases, compile_release
-from obligor.serving.revealing import RevealService
 from obligor.serving.reviewing import ReviewService
 from obligor.serving.reviews import StoredReview
-from obligor.serving.sealed import Sealer
 from obligor.serving.sources import live_sources
 from obligor.settings import ProbingSettings
 

@@ -30,15 +30,15 @@ from obligor.governance.law.packs import the_packs
 from obligor.security.api_keys import parse_key
 from obligor.security.signing import Verifier
 from obligor.serving.acts import Request, Submission
-from obligor.serving.authenticating import key_of
-from obligor.serving.erasing import PURPOSE, Office
 from obligor.serving.http import make_app
 from obligor.serving.http import order_shapes as shapes
-from obligor.serving.keys import KeyDesk
 from obligor.serving.once import once
-from obligor.serving.personal import APPLICATION, PERSON
-from obligor.serving.privacy import PrivacyDesk, subjects_meant
-from obligor.serving.proposals import Proposals
+from obligor.serving.people.authenticating import key_of
+from obligor.serving.people.keys import KeyDesk
+from obligor.serving.people.proposals import Proposals
+from obligor.serving.privacy.erasing import PURPOSE, Office
+from obligor.serving.privacy.orders import PrivacyDesk, subjects_meant
+from obligor.serving.privacy.personal import APPLICATION, PERSON
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

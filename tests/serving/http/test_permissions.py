@@ -23,7 +23,7 @@ from obligor.serving.acts import ApiKeyRow, Caller, ProposalRow, ReviewRow, User
 from obligor.serving.grpc.decisions_pb2 import DESCRIPTOR
 from obligor.serving.http.app import _ROUTERS
 from obligor.serving.http.hot import NAME
-from obligor.serving.personal import PERSON
+from obligor.serving.privacy.personal import PERSON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

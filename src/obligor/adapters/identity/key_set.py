@@ -33,7 +33,7 @@ _Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class HttpKeySource:
-    """Fulfils :class:`obligor.serving.tokens.KeySource`.
+    """Fulfils :class:`obligor.serving.people.tokens.KeySource`.
 
     Parameters
     ----------

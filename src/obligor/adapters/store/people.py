@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from obligor.serving.access import Person
 from obligor.serving.acts import UserRoleRow, UserRow
+from obligor.serving.people.access import Person
 
 if TYPE_CHECKING:
     from obligor.adapters.store.pool import Pool
@@ -17,7 +17,7 @@ _EVER: Final = "SELECT count(*) AS many FROM obligor.user_role WHERE role = %s A
 
 
 class PostgresPeople:
-    """Fulfils :class:`obligor.serving.access.PeopleArchive`."""
+    """Fulfils :class:`obligor.serving.people.access.PeopleArchive`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

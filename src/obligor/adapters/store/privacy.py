@@ -56,7 +56,7 @@ _ANEW: Final = """
 
 
 class PostgresPrivacy:
-    """Fulfils :class:`obligor.serving.erasing.Subjects`."""
+    """Fulfils :class:`obligor.serving.privacy.erasing.Subjects`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

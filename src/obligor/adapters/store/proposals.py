@@ -20,7 +20,7 @@ _SINCE: Final = _STEPS.format("expires_at > %s")
 
 
 class PostgresProposals:
-    """Fulfils :class:`obligor.serving.proposals.ProposalArchive`."""
+    """Fulfils :class:`obligor.serving.people.proposals.ProposalArchive`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

@@ -18,10 +18,10 @@ from obligor.serving.grpc.replies import decided
 
 if TYPE_CHECKING:
     from obligor.serving.acts import Recorded
-    from obligor.serving.authenticating import Authenticator
     from obligor.serving.deciding import DecisionService, Recording
     from obligor.serving.grpc import decisions_pb2 as pb
     from obligor.serving.grpc.calls import Context
+    from obligor.serving.people.authenticating import Authenticator
     from obligor.serving.seats import Seats
 
 

@@ -20,7 +20,6 @@ from obligor.core.errors import (
     ObligorError,
     UnavailableError,
 )
-from obligor.serving.authenticating import network_of
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.errors import ANSWERS
 from obligor.serving.grpc import decisions_pb2 as pb
@@ -29,6 +28,7 @@ from obligor.serving.grpc.decisions_pb2_grpc import DecisionsServicer
 from obligor.serving.grpc.prompt import Prompt
 from obligor.serving.grpc.refusals import DETAILS, INTERNAL, refusal_of
 from obligor.serving.grpc.replies import decided, decided_many, found, simulated
+from obligor.serving.people.authenticating import network_of
 from obligor.serving.refusals import TOLD_OF, NoRefusals
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from google.rpc.status_pb2 import Status
 
     from obligor.serving.acts import Caller
-    from obligor.serving.authenticating import Authenticator
     from obligor.serving.deciding import DecisionService
     from obligor.serving.grpc.calls import Context
     from obligor.serving.meter import Meter
+    from obligor.serving.people.authenticating import Authenticator
     from obligor.serving.refusals import Refuses
     from obligor.serving.register import Register
     from obligor.serving.seats import Seats

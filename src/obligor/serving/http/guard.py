@@ -12,13 +12,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from obligor.core.errors import ObligorError, UnavailableError
-from obligor.serving.authenticating import network_of
 from obligor.serving.card_data import refuse_card_data_in_address, refuse_card_data_in_headers
 from obligor.serving.http.bodies import ClientGoneError
 from obligor.serving.http.door import CALLER, peer_of
 from obligor.serving.http.heads import HEADERS_WANTED, NO_PAGE, PAGE, POLICY, are_too_large
 from obligor.serving.http.problems import CLOSE, FAULT, HEADERS, HttpProblemError, answer_of, no_seat, places
 from obligor.serving.http.wire import HOLD_BACK
+from obligor.serving.people.authenticating import network_of
 from obligor.serving.refusals import TOLD_OF
 
 if TYPE_CHECKING:

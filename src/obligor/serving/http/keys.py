@@ -11,7 +11,7 @@ from obligor.serving.http import order_shapes as shapes
 from obligor.serving.http.decisions import BY_TWO, KEY_HEADER, PROPOSED, body_of, recorded
 from obligor.serving.http.door import recorded_answer
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
-from obligor.serving.keys import MOST_BYTES
+from obligor.serving.people.keys import MOST_BYTES
 
 router = APIRouter()
 Reader = Annotated[Caller, Depends(caller_with("key.read"))]

@@ -14,7 +14,7 @@ from obligor.serving.http import order_shapes as shapes
 from obligor.serving.http.decisions import BY_TWO, KEY_HEADER, PROPOSED, body_of, recorded
 from obligor.serving.http.door import recorded_answer
 from obligor.serving.http.routing import TheDoor, caller_with, only, respond
-from obligor.serving.privacy import MOST_BYTES
+from obligor.serving.privacy.orders import MOST_BYTES
 
 router = APIRouter()
 Eraser = Annotated[Caller, Depends(caller_with("privacy.erase"))]

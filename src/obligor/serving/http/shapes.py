@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from obligor.security.permissions import permissions
 from obligor.serving.clearing import MOST_REFERENCE, REFERENCE
-from obligor.serving.people import SYSTEMS_ROLE
+from obligor.serving.people.roles import SYSTEMS_ROLE
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 OutcomeName = Literal["approve", "refer", "decline", "hold"]

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from obligor.core.errors import InvalidInputError, LimitedError, UnauthenticatedError, UnavailableError
 from obligor.security import api_keys
 from obligor.security.api_keys import RANDOM_BYTES, NewKey, make_key
-from obligor.serving import authenticating
 from obligor.serving.acts import ApiKeyRow, Caller
-from obligor.serving.authenticating import Authenticator, Limits, Rate, network_of
 from obligor.serving.journal import Journal
+from obligor.serving.people import authenticating
+from obligor.serving.people.authenticating import Authenticator, Limits, Rate, network_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

@@ -15,14 +15,14 @@ from obligor.core.errors import UnavailableError
 from obligor.core.profile import in_force, parse_profile
 from obligor.security.passwords import MOST_LENGTH
 from obligor.security.permissions import allow, permissions
-from obligor.serving.access import plain_person, plain_review, plain_role, plain_user, review
 from obligor.serving.acts import ProfileChangeRow, ProposalRow, ReleaseRow, UserRoleRow, UserRow
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.once import once, person_with, request_of
-from obligor.serving.people import People, order_to_add
+from obligor.serving.people.access import plain_person, plain_review, plain_role, plain_user, review
+from obligor.serving.people.proposals import PERMISSIONS, plain_step
+from obligor.serving.people.proposals import plain as plain_proposal
+from obligor.serving.people.roles import People, order_to_add
 from obligor.serving.profiles import plain_change
-from obligor.serving.proposals import PERMISSIONS, plain_step
-from obligor.serving.proposals import plain as plain_proposal
 from obligor.serving.said import read_said
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from obligor.core.profile import Profile
-    from obligor.serving.access import PeopleArchive
     from obligor.serving.acts import Archive, Caller, Recorded, Recorder, Submission
     from obligor.serving.once import Answers
+    from obligor.serving.people.access import PeopleArchive
+    from obligor.serving.people.proposals import Proposals
     from obligor.serving.profiles import Changing
-    from obligor.serving.proposals import Proposals
     from obligor.serving.sources import Sources
 
 MOST_BYTES: Final = 1 << 12

@@ -10,14 +10,14 @@ from obligor.core.errors import SealError
 from obligor.core.leaves import time_text
 from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
-from obligor.serving.sealed import Opened
+from obligor.serving.privacy.sealed import Opened
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
     from uuid import UUID
 
     from obligor.serving.acts import Recorder, StoredDecision
-    from obligor.serving.sealed import Sealer
+    from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.sources import Sources
 
 BROKEN: Final = "seal.broken"

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from obligor.serving.acts import ApiKeyRow
     from obligor.serving.journal import Telling
-    from obligor.serving.tokens import Tokens
+    from obligor.serving.people.tokens import Tokens
 
 Refusal = Literal["missing", "malformed", "unknown", "wrong", "revoked", "expired", "limited"]
 

@@ -16,11 +16,11 @@ import pytest
 from scipy.stats import mannwhitneyu
 from tests.serving.http.fakes import house
 from tests.serving.http.serving import run
-from tests.serving.test_authenticating import door, new_key, refusal, told_of
-from tests.serving.test_people import PASSWORD, desk
+from tests.serving.people.test_authenticating import door, new_key, refusal, told_of
+from tests.serving.people.test_roles import PASSWORD, desk
 
 from obligor.core.errors import UnauthenticatedError
-from obligor.serving.authenticating import Limits, Rate
+from obligor.serving.people.authenticating import Limits, Rate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -19,11 +19,11 @@ from obligor.core.errors import ClashError, InvalidInputError
 from obligor.core.leaves import time_text
 from obligor.serving.acts import HoldRow, ProposalRow
 from obligor.serving.encoding import encode
-from obligor.serving.erasing import certificate_of, order_to_erase, order_to_hold, order_to_release
 from obligor.serving.idempotency import check_key, request_of
 from obligor.serving.once import once, person_with, shown_beside
-from obligor.serving.personal import APPLICATION, PERSON
-from obligor.serving.proposals import plain_step
+from obligor.serving.people.proposals import plain_step
+from obligor.serving.privacy.erasing import certificate_of, order_to_erase, order_to_hold, order_to_release
+from obligor.serving.privacy.personal import APPLICATION, PERSON
 from obligor.serving.said import read_said
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from obligor.security.sealing import Keyring
     from obligor.security.signing import SigningKey
     from obligor.serving.acts import Caller, Recorded, Recorder, Request, Submission
-    from obligor.serving.erasing import Office
     from obligor.serving.once import Answers
-    from obligor.serving.proposals import Order, Proposals
-    from obligor.serving.sealed import Sealer
+    from obligor.serving.people.proposals import Order, Proposals
+    from obligor.serving.privacy.erasing import Office
+    from obligor.serving.privacy.sealed import Sealer
 
 MOST_BYTES: Final = 1 << 14
 _Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_CHARACTERS)]

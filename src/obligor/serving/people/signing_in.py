@@ -17,16 +17,16 @@ from obligor.core.errors import ApplicationError, LimitedError, Problem, Unauthe
 from obligor.core.strict_json import read_strict_json
 from obligor.security.access_tokens import LIFETIME_S, write_access_token
 from obligor.security.passwords import MOST_LENGTH, is_password
-from obligor.serving.authenticating import Attempts, Limits, Rate, network_of
-from obligor.serving.people import check_user_id
+from obligor.serving.people.authenticating import Attempts, Limits, Rate, network_of
+from obligor.serving.people.roles import check_user_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from obligor.security.signing import SigningKey
-    from obligor.serving.access import PeopleArchive
-    from obligor.serving.people import People
+    from obligor.serving.people.access import PeopleArchive
+    from obligor.serving.people.roles import People
 
 _AT_ONCE = 2
 _MOST_WAITING = 32

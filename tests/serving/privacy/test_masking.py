@@ -15,7 +15,7 @@ from obligor.adapters.store.tables import METADATA
 from obligor.serving.grpc.decisions_pb2 import DESCRIPTOR
 from obligor.serving.http import order_shapes, shapes
 from obligor.serving.journal import FIELDS as TOLD_IN_THE_JOURNAL
-from obligor.serving.masking import FIELDS, HIDDEN, Masks, masked
+from obligor.serving.privacy.masking import FIELDS, HIDDEN, Masks, masked
 from obligor.serving.tracing import ATTRIBUTES
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def of_exports() -> Iterator[tuple[str, str]]:
     ("place", "field"), [*of_answers(), *of_calls(), *of_exports()], ids=lambda it: it if "." in str(it) else ""
 )
 def test_every_field_of_an_answer_and_every_column_of_the_store_is_classified(place: str, field: str) -> None:
-    assert field.rstrip("_") in FIELDS, f"{place}: add it to the table in serving/masking.py"
+    assert field.rstrip("_") in FIELDS, f"{place}: add it to the table in serving/privacy/masking.py"
 
 
 def test_the_table_names_no_field_that_there_is_not() -> None:

@@ -23,10 +23,18 @@ from obligor.security.api_keys import (
 )
 from obligor.security.permissions import allow
 from obligor.serving.acts import ApiKeyRow, ProposalRow
-from obligor.serving.authenticating import key_of
-from obligor.serving.issuing import issue, order_to_issue, order_to_rotate, plain_key, plain_listed, revoke, rotate
 from obligor.serving.once import once, person_with, request_of, shown_beside
-from obligor.serving.proposals import plain_step
+from obligor.serving.people.authenticating import key_of
+from obligor.serving.people.issuing import (
+    issue,
+    order_to_issue,
+    order_to_rotate,
+    plain_key,
+    plain_listed,
+    revoke,
+    rotate,
+)
+from obligor.serving.people.proposals import plain_step
 from obligor.serving.said import read_said
 
 if TYPE_CHECKING:
@@ -35,7 +43,7 @@ if TYPE_CHECKING:
     from obligor.security.api_keys import NewKey
     from obligor.serving.acts import Caller, Recorded, Recorder, Request, Submission
     from obligor.serving.once import Answers
-    from obligor.serving.proposals import Order, Proposals
+    from obligor.serving.people.proposals import Order, Proposals
     from obligor.serving.sources import Sources
 
 MOST_BYTES: Final = 1 << 12

@@ -26,13 +26,13 @@ from obligor.core.errors import (
 from obligor.security import passwords
 from obligor.security.passwords import LEAST_LENGTH, hash_password, is_password
 from obligor.security.permissions import permissions
-from obligor.serving import signing_in
-from obligor.serving.access import STALE_AFTER, Person, review
 from obligor.serving.acts import Recorded, SignInRow, UserRoleRow, UserRow
-from obligor.serving.people import SYSTEMS_ROLE, People
-from obligor.serving.signing_in import SignIn
+from obligor.serving.people import signing_in
+from obligor.serving.people.access import STALE_AFTER, Person, review
+from obligor.serving.people.roles import SYSTEMS_ROLE, People
+from obligor.serving.people.signing_in import SignIn
+from obligor.serving.people.tokens import LocalTokens
 from obligor.serving.sources import Sources
-from obligor.serving.tokens import LocalTokens
 
 if TYPE_CHECKING:
     from obligor.serving.acts import Act, Submission

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from datetime import datetime
 
-    from obligor.serving.access import PeopleArchive
     from obligor.serving.acts import Recorded, Recorder
+    from obligor.serving.people.access import PeopleArchive
     from obligor.serving.sources import Sources
 
 SCHEMA: Final = "obligor/proposal/1"

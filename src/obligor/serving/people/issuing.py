@@ -15,7 +15,7 @@ from obligor.core.leaves import time_text
 from obligor.security.api_keys import RANDOM_BYTES, make_key
 from obligor.serving.acts import Act, ApiKeyRow, Submission
 from obligor.serving.encoding import encode
-from obligor.serving.proposals import Order
+from obligor.serving.people.proposals import Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

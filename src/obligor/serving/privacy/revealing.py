@@ -19,7 +19,7 @@ from obligor.serving.acts import Act, ProposalRow, Submission
 from obligor.serving.encoding import encode
 from obligor.serving.idempotency import check_key, request_of
 from obligor.serving.once import once, shown_beside
-from obligor.serving.proposals import ACCEPTED, Order, plain_step
+from obligor.serving.people.proposals import ACCEPTED, Order, plain_step
 from obligor.serving.said import field_error, read_said
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from obligor.serving.acts import Caller, Recorded, Recorder, StoredDecision
-    from obligor.serving.masking import View
     from obligor.serving.once import Answers
-    from obligor.serving.proposals import Proposals
+    from obligor.serving.people.proposals import Proposals
+    from obligor.serving.privacy.masking import View
     from obligor.serving.register import Register
     from obligor.serving.releases import Release
 

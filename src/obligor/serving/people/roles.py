@@ -20,13 +20,13 @@ from obligor.security.permissions import permissions
 from obligor.security.tokens import SUBJECT
 from obligor.serving.acts import Act, SignInRow, Submission, UserRoleRow, UserRow
 from obligor.serving.encoding import encode
-from obligor.serving.proposals import Order
+from obligor.serving.people.proposals import Order
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from obligor.serving.access import PeopleArchive, Person
     from obligor.serving.acts import PeopleRow, Recorder
+    from obligor.serving.people.access import PeopleArchive, Person
     from obligor.serving.sources import Sources
 
 USER_SCHEMA: Final = "obligor/user/1"

@@ -18,8 +18,8 @@ from obligor.serving.acts import Act, ErasedRow, HoldRow, KeyringRow, Submission
 from obligor.serving.answers import record_of
 from obligor.serving.encoding import encode
 from obligor.serving.gates import told_to_the_subject
-from obligor.serving.proposals import Order
-from obligor.serving.sealed import without_seal
+from obligor.serving.people.proposals import Order
+from obligor.serving.privacy.sealed import without_seal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from obligor.security.sealing import KeptKey
     from obligor.security.signing import SigningKey
     from obligor.serving.acts import Recorder, Row, StoredDecision
-    from obligor.serving.sealed import Sealer
+    from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.sources import Sources
 
 PURPOSE: Final = "erasure"

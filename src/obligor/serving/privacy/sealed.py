@@ -23,7 +23,7 @@ from obligor.core.errors import ErasedError, SealError
 from obligor.security.sealing import NONCE_BYTES, Wrapped
 from obligor.serving.acts import SubjectKeyRow
 from obligor.serving.encoding import encode
-from obligor.serving.personal import DECISION
+from obligor.serving.privacy.personal import DECISION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from obligor.core.application import Application
     from obligor.security.sealing import DataKey, Keyring
     from obligor.serving.acts import StoredDecision, StoredSubjectKey
-    from obligor.serving.personal import Personal
+    from obligor.serving.privacy.personal import Personal
     from obligor.serving.sources import Sources
 
 COLUMN: Final = "sealed"

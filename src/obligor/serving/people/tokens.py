@@ -17,14 +17,14 @@ from obligor.security.access_tokens import PREFIX, read_access_token
 from obligor.security.api_keys import check_client
 from obligor.security.tokens import Issuer, KeySet, TokenError, UnknownKeyError, read_key_set, read_token
 from obligor.serving.acts import Caller
-from obligor.serving.people import SYSTEMS_ROLE
+from obligor.serving.people.roles import SYSTEMS_ROLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from obligor.core.checkpoints import VerifierKey
     from obligor.security.tokens import Claims
-    from obligor.serving.access import PeopleArchive
+    from obligor.serving.people.access import PeopleArchive
 
 FRESH_S: Final = 300
 """For how long a password that was just typed counts as a second look, in development."""

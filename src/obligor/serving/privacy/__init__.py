@@ -1,0 +1,1 @@
+"""What is personal: how it is sealed, opened, masked, told and erased."""
