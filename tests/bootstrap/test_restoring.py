@@ -247,6 +247,8 @@ WRITES = (
     ("profile", "approve", NO_ID),
     ("lists", "load", str(EXAMPLE), "--published", "2026-11-01"),
     ("alerts", "clear", NO_ID, "--because", "another birth place"),
+    ("alerts", "confirm", NO_ID, "--because", "the passport says so"),
+    ("alerts", "reported", NO_ID, "--reference", "ORS 17"),
     ("alerts", "rescreen"),
     ("webhooks", "add", "acme", "https://los.example/events"),
     ("webhooks", "disable", "e-1"),

@@ -191,7 +191,7 @@ def confirm_alert(alert_id: str, *, because: str) -> Confirmed:
         recorded = await _desk(store).confirmed(wanted, Confirmation(because), by=read_author(os.environ))
         return Confirmed(msgspec.json.decode(recorded.response))
 
-    return with_store(confirmed)
+    return with_anchored_store(confirmed)
 
 
 def report_alert(alert_id: str, *, reference: str, on: date | None) -> Reported:
