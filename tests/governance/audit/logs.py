@@ -156,7 +156,7 @@ class Lender:
 
 TABLES = (
     *("decision", "outcome", "review", "review_decision", "release", "profile_change", "proposal"),
-    *("screening_list", "alert", "alert_step"),
+    *("screening_list", "alert", "alert_step", "alert_report"),
 )
 
 
