@@ -6,7 +6,6 @@ import asyncio
 import json
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from uuid import uuid4
@@ -118,12 +117,14 @@ def test_a_thousand_decisions_at_once_are_one_tree(store_url: str) -> None:
 
 
 WRITER = """
-import asyncio, sys, time
+import asyncio, sys
 from obligor.adapters.store.recorder import PostgresRecorder
 from tests.stores import submission
-async def run(url, name, start):
+async def run(url, name):
     async with PostgresRecorder(url) as recorder:
-        await asyncio.sleep(float(start) - time.time())  # both begin together
+        await recorder.record(submission(f"{name} first"))
+        print("connected", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)  # both begin together
         async def client(first):
             for place in range(first, 1000, 20):
                 await recorder.record(submission(f"{name} {place}"))
@@ -132,12 +133,19 @@ asyncio.run(run(*sys.argv[1:]))
 """
 
 
+def writer(url: str, name: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", WRITER, url, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
 def test_two_processes_write_one_tree_without_a_fork(store_url: str) -> None:
-    start = str(time.time() + 4)
-    writers = [subprocess.Popen([sys.executable, "-c", WRITER, store_url, name, start]) for name in ("one", "other")]
-    assert [writer.wait(timeout=120) for writer in writers] == [0, 0]
+    with writer(store_url, "one") as one, writer(store_url, "other") as other:
+        assert [it.stdout and it.stdout.readline() for it in (one, other)] == [b"connected\n"] * 2
+        for it in (one, other):
+            assert it.stdin
+            it.stdin.close()
+    assert [one.returncode, other.returncode] == [0, 0]
     store = held(store_url)
-    assert len(store.leaves) == 2000
+    assert len(store.leaves) == 2002
     keys = [request["key"].split()[0] for request in store.requests]
     assert sum(before != after for before, after in pairwise(keys)) > 1  # they took turns
 
