@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from obligor.core.errors import UnavailableError
@@ -63,12 +64,13 @@ class _Turn:
         """Decide, unless nobody waits for it any more."""
         if self.told.done():
             return
+        recording = None
         with suppress(Exception):  # the long way meets it again, and tells of it
-            self._recording = self._decide()
-        if self._recording is None:
+            recording = self._recording = self._decide()
+        if recording is None:
             self.told.set_result(None)
         else:
-            self._recording.recorded.add_done_callback(self._end)
+            recording.recorded.add_done_callback(partial(self._end, recording))
 
     def _decide(self) -> Recording | None:
         door = self._door
@@ -87,14 +89,13 @@ class _Turn:
         self._client_id = client_id
         return recording
 
-    def _end(self, recorded: asyncio.Future[Recorded]) -> None:
+    def _end(self, recording: Recording, recorded: asyncio.Future[Recorded]) -> None:
         """Answer for what was recorded, or was not."""
-        assert self._recording is not None  # noqa: S101  it is what has ended
         self._door.seats.give_back(self._client_id)
         if self.told.done():
             return
         try:
-            self.told.set_result(decided(self._recording.done(recorded.result())))
+            self.told.set_result(decided(recording.done(recorded.result())))
         except asyncio.CancelledError:
             self.told.set_exception(UnavailableError("the service stopped; the same request sent again finds out"))
         except Exception as error:  # noqa: BLE001  whoever waits tells the client
