@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obligor.adapters.outgoing import addresses, check_address, inner_address, is_public, may_reach
+from obligor.adapters.outgoing import addresses, check_address, inner_address, is_public, may_ask, may_reach
 from obligor.core.errors import InvalidInputError
 
 NOT_PUBLIC = [
@@ -47,6 +47,16 @@ def test_what_is_public_is_global_and_no_multicast(address: ipaddress.IPv4Addres
 @pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "ff02::1", "0.0.0.0", "::ffff:169.254.169.254"])  # noqa: S104
 def test_metadata_is_not_reached_in_development_either(address: str) -> None:
     assert not may_reach("https", production=False)(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "fd00::1", "::ffff:192.168.1.1", "8.8.8.8"])
+def test_a_system_of_the_lender_may_stand_on_a_private_network(address: str) -> None:
+    assert may_ask("https", production=True)(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254"])
+def test_a_system_of_the_lender_is_in_production_neither_this_machine_nor_metadata(address: str) -> None:
+    assert not may_ask("https", production=True)(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import ssl
+import threading
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
+from tests.adapters.anchors.certificates import write_certificate
 from tests.lending import KEY
 from tests.serving.http.fakes import KEYS
+from tests.serving.los import Los, drop, hang, pour, say
 from tests.serving.test_gates import GOOD, profile_of, service_of
 
 from obligor.adapters.kyc.file import FileKyc
@@ -26,7 +29,10 @@ from obligor.serving.kyc import KycEvidence, KycGate, Person, hashed, read_evide
 from obligor.settings import read_gate_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.serving.los import Answer
 
     from obligor.serving.gates import GateResult
 
@@ -250,72 +256,140 @@ def test_a_file_gives_evidence_by_id_or_by_document(tmp_path: Path) -> None:
         FileKyc(file)
 
 
-def of_http(answer: Any, *, clock: Any = lambda: 0.0) -> HttpKyc:
-    def handle(request: httpx.Request) -> httpx.Response:
-        if isinstance(answer, Exception):
-            raise answer
-        assert b"X 123-456" not in request.content  # the number goes out as its hash
-        told: httpx.Response = answer() if callable(answer) else answer
-        return told
-
-    return HttpKyc("https://kyc.example/check", token="", transport=httpx.MockTransport(handle), clock=clock)
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate and key of ``kyc.example``, signed by itself."""
+    return write_certificate(tmp_path_factory.mktemp("tls") / "kyc.pem", "kyc.example")
 
 
-def json_answer(body: str, status: int = 200, **headers: str) -> httpx.Response:
-    return httpx.Response(status, text=body, headers={"content-type": "application/json"} | headers)
+class Desk(Los):
+    """Takes questions, which are of no application."""
+
+    def apply(self, message: dict[str, Any]) -> None:
+        """Nothing changes."""
+
+
+@pytest.fixture
+def desk(certificate: Path) -> Iterator[Los]:
+    """A provider by HTTPS."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    with Desk(tls=tls) as it:
+        yield it
+
+
+def of_http(desk: Los, certificate: Path, *, address: str = "127.0.0.1", clock: Any = lambda: 0.0) -> HttpKyc:
+    return HttpKyc(
+        f"https://kyc.example:{desk.port}/check",
+        token="let-me-ask",  # noqa: S106  a word of the test
+        tls=ssl.create_default_context(cafile=str(certificate)),
+        resolve=lambda *_: [address],
+        clock=clock,
+    )
+
+
+def asked(provider: HttpKyc, person: Person, *, times: int = 1) -> list[KycEvidence | None]:
+    """Ask so many times, and close."""
+
+    async def ask() -> list[KycEvidence | None]:
+        try:
+            return [await provider.check(person) for _ in range(times)]
+        finally:
+            await provider.close()
+
+    return asyncio.run(ask())
+
+
+def json_answer(body: str, status: int = 200, **headers: str) -> Answer:
+    return say(status, body.encode(), **{"Content-Type": "application/json; charset=utf-8"} | headers)
 
 
 LYING = {
-    "200 with HTML": httpx.Response(200, html="<html>Welcome</html>"),
+    "200 with HTML": say(200, b"<html>Welcome</html>", **{"Content-Type": "text/html"}),
+    "200 of no kind": say(200, evidence().model_dump_json().encode()),
     "HTML that says JSON": json_answer("<html>"),
     "less than evidence": json_answer('{"status": "verified"}'),
     "more than evidence": json_answer(evidence().model_dump_json()[:-1] + ', "photo": "x"}'),
-    "a redirect": httpx.Response(302, headers={"location": "https://elsewhere.example"}),
+    "a redirect": say(302, Location="https://elsewhere.example"),
     "500": json_answer("{}", 500),
     "too much": json_answer(" " * 100_000),
-    "down": httpx.ConnectError("refused"),
-    "slow": httpx.ReadTimeout("too late"),
+    "for ever": pour,
+    "half": drop,
 }
 
 
 @pytest.mark.parametrize("answer", LYING.values(), ids=LYING)
-def test_a_provider_that_is_down_slow_or_lying_holds(answer: Any) -> None:
+def test_a_provider_that_is_lying_holds(desk: Los, certificate: Path, answer: Answer) -> None:
+    desk.answers = [answer]
     subject = {"name": "purpose", "date_of_birth": "applied_on", "address": "customer", "id_number": "customer"}
-    service, store = service_of(profile_of(kyc="enforce"), gate_of(of_http(answer), subject))  # type: ignore[arg-type]  # it counts nothing
+    provider = of_http(desk, certificate)
+    service, store = service_of(profile_of(kyc="enforce"), gate_of(provider, subject), deadline_s=5.0)  # type: ignore[arg-type]  # it counts nothing
 
     async def decide() -> dict[str, Any]:
-        return dict(json.loads((await service.decide(KEYS["one"], key="k", application=GOOD)).response))
+        try:
+            return dict(json.loads((await service.decide(KEYS["one"], key="k", application=GOOD)).response))
+        finally:
+            await provider.close()
 
     assert asyncio.run(decide())["outcome"] == "hold"
     assert json.loads(store.kept[0].record)["gates"]["kyc"]["evidence"] == {"trouble": "failed"}
+    assert desk.answers == []
 
 
-def test_evidence_over_https_passes_and_404_is_none() -> None:
-    person = Person(ADA["who"], ADA["born"], ADA["lives"], ADA["document"])
-    assert asyncio.run(of_http(json_answer(evidence().model_dump_json())).check(person)) == evidence()
-    assert asyncio.run(of_http(json_answer("", 404)).check(person)) is None
+PERSON = Person(ADA["who"], ADA["born"], ADA["lives"], ADA["document"])
 
 
-def test_after_five_failures_the_provider_is_not_asked_for_ten_seconds() -> None:
-    asked, now = [], [0.0]
+def test_evidence_over_https_passes_and_404_is_none(desk: Los, certificate: Path) -> None:
+    desk.answers = [json_answer(evidence().model_dump_json()), json_answer("", 404)]
+    assert asked(of_http(desk, certificate), PERSON, times=2) == [evidence(), None]
+    assert {it["Authorization"] for it in desk.headers} == {"Bearer let-me-ask"}
+    assert json.loads(desk.bodies[0])["id_number_sha256"] == hashed("X 123-456")
+    assert not any(b"X 123-456" in it for it in desk.bodies)  # the number goes out as its hash
 
-    def answer() -> httpx.Response:
-        asked.append(now[0])
-        return json_answer("{}", 500)
 
-    provider = of_http(answer, clock=lambda: now[0])
-    person = Person(ADA["who"], ADA["born"], ADA["lives"], ADA["document"])
+def test_a_provider_is_waited_for_for_a_quarter_of_a_second(desk: Los, certificate: Path) -> None:
+    released = threading.Event()
+    desk.answers = [hang(released)]
+    with pytest.raises(UnavailableError, match=r"the KYC provider did not answer in 0\.25 s"):
+        asked(of_http(desk, certificate), PERSON)
+    released.set()
+
+
+def test_a_provider_that_is_down_or_another_is_not_believed(desk: Los, certificate: Path, tmp_path: Path) -> None:
+    other = write_certificate(tmp_path / "other.pem", "elsewhere.example")
+    with pytest.raises(UnavailableError, match="the KYC provider did not answer"):
+        asked(of_http(desk, other), PERSON)
+    desk.port = 9
+    with pytest.raises(UnavailableError, match="the KYC provider did not answer"):
+        asked(of_http(desk, certificate), PERSON)
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "fd00:ec2::254", "0.0.0.0"])  # noqa: S104  nobody listens there
+def test_a_name_that_stands_for_the_surroundings_is_not_asked(desk: Los, certificate: Path, address: str) -> None:
+    with pytest.raises(UnavailableError, match="an address that is refused here"):
+        asked(of_http(desk, certificate, address=address), PERSON)
+    assert desk.bodies == []
+
+
+def test_after_five_failures_the_provider_is_not_asked_for_ten_seconds(desk: Los, certificate: Path) -> None:
+    desk.answers = [json_answer("{}", 500)] * 6
+    now = [0.0]
+    provider = of_http(desk, certificate, clock=lambda: now[0])
 
     async def ask(times: int) -> None:
         for _ in range(times):
             with pytest.raises(UnavailableError):
-                await provider.check(person)
+                await provider.check(PERSON)
 
-    asyncio.run(ask(8))
-    assert len(asked) == 5
-    now[0] = 10.0
-    asyncio.run(ask(1))
-    assert len(asked) == 6
+    async def run() -> None:
+        await ask(8)
+        assert len(desk.bodies) == 5
+        now[0] = 10.0
+        await ask(1)
+        assert len(desk.bodies) == 6
+        await provider.close()
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(

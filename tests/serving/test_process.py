@@ -9,7 +9,7 @@ import sys
 BARRED = {
     "pandas", "sklearn", "mlflow", "shap", "duckdb", "pyarrow", "numba", "lightgbm", "xgboost", "catboost", "sqlglot", "optuna",
     "scipy", "statsmodels", "great_expectations", "pyspark", "matplotlib", "jinja2", "s3fs", "fsspec", "boto3",
-    "joblib", "cloudpickle", "dill", "skops", "numpy",
+    "joblib", "cloudpickle", "dill", "skops", "numpy", "httpx", "rich",
 }  # fmt: skip
 BUILDING = """
 import importlib, io, json, sys
@@ -32,6 +32,8 @@ SERVED_WITH = (
     "obligor.serving.http",
     "obligor.serving.grpc.server",
     "obligor.serving.grpc.servicer",
+    "obligor.adapters.identity.key_set",
+    "obligor.adapters.kyc.http",
     "obligor.adapters.store.archive",
     "obligor.adapters.store.deliveries",
     "obligor.adapters.store.embedded",

@@ -12,7 +12,9 @@ import asyncio
 import ipaddress
 import re
 import socket
+import ssl
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -21,7 +23,7 @@ import httpcore
 from obligor.core.errors import InvalidInputError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -35,6 +37,7 @@ _METADATA: Final = frozenset(
 )
 """Where clouds tell a machine its own credentials."""
 _LOOK_UPS: Final = 16
+_KEPT_S: Final = 15.0
 
 
 def check_address(url: str, *, what: str, production: bool, ports: Collection[int] | None = None) -> SplitResult:
@@ -75,6 +78,13 @@ def may_reach(scheme: str, *, production: bool) -> Callable[[Ip], bool]:
     if scheme == "http":
         return lambda address: inner_address(address).is_loopback
     return lambda address: not _is_odd(inner_address(address))
+
+
+def may_ask(scheme: str, *, production: bool) -> Callable[[Ip], bool]:
+    """Give which addresses a system of the lender's own may have: as ``may_reach``, and in production private ones also."""
+    if production and scheme == "https":
+        return lambda address: not (_is_odd(inner_address(address)) or inner_address(address).is_loopback)
+    return may_reach(scheme, production=production)
 
 
 def is_public(address: Ip) -> bool:
@@ -172,6 +182,100 @@ class AsyncGuardedBackend(httpcore.AnyIOBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue
         return await super().connect_tcp(found[-1], port, timeout, local_address, socket_options)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was answered."""
+
+    status: int
+    kind: str
+    """The media type, in small letters and without parameters; empty where none is told."""
+    body: bytes
+    """All of it, or, where it is longer than was asked for, a little more than that."""
+
+
+class Outgoing:
+    """Asks whoever was named, by HTTP; ``close`` ends it.
+
+    Parameters
+    ----------
+    what
+        Who is asked, in messages: ``the receiver``.
+    wanted
+        Which addresses may be connected to, for each scheme that is spoken.
+    tls
+        Which certificates are trusted; without it, those of the system.
+    resolve
+        Gives the addresses of a host and port, as text; by default those that the system knows.
+    patience_s
+        How long all of a request may take, from looking up the host to the end of the answer.
+    most_bytes
+        More of an answer is not read.
+    """
+
+    def __init__(
+        self,
+        *,
+        what: str,
+        wanted: Mapping[str, Callable[[Ip], bool]],
+        tls: ssl.SSLContext | None = None,
+        resolve: Callable[[str, int], Iterable[str]] | None = None,
+        patience_s: float,
+        most_bytes: int,
+    ) -> None:
+        self._what, self._patience_s, self._most_bytes = what, patience_s, most_bytes
+        context = tls or ssl.create_default_context()
+        self._backends = {
+            scheme: AsyncGuardedBackend(wanted=may, resolve=resolve, what=what) for scheme, may in wanted.items()
+        }
+        self._pools = {
+            scheme: httpcore.AsyncConnectionPool(
+                ssl_context=context, max_connections=None, keepalive_expiry=_KEPT_S, network_backend=backend
+            )
+            for scheme, backend in self._backends.items()
+        }
+
+    async def ask(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+        """Send a request, and give the answer once it has come in whole.
+
+        Raises
+        ------
+        UnavailableError
+            Where there is no answer in time, or none at all.
+        """
+        pool = self._pools[urlsplit(url).scheme]
+        sent = [("User-Agent", "obligor"), *headers.items()]
+        try:
+            async with (
+                asyncio.timeout(self._patience_s),
+                pool.stream(method, url, headers=sent, content=body) as answer,
+            ):
+                return Answer(answer.status, _kind_of(answer.headers), await self._read(answer))
+        except TimeoutError:
+            raise UnavailableError(f"{self._what} did not answer in {self._patience_s:g} s") from None
+        except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+            raise UnavailableError(f"{self._what} did not answer ({type(error).__name__})") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for pool in self._pools.values():
+            await pool.aclose()
+        for backend in self._backends.values():
+            backend.close()
+
+    async def _read(self, answer: httpcore.Response) -> bytes:
+        body = bytearray()
+        async for part in answer.aiter_stream():
+            body += part
+            if len(body) > self._most_bytes:
+                break
+        return bytes(body)
+
+
+def _kind_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    told = next((value for name, value in headers if name.lower() == b"content-type"), b"")
+    return told.decode("latin-1").partition(";")[0].strip().lower()
 
 
 def addresses(host: str, port: int) -> Sequence[str]:

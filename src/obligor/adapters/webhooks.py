@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import ssl
 from typing import TYPE_CHECKING, Final
 
-import httpcore
-
-from obligor.adapters.outgoing import AsyncGuardedBackend, check_address, may_reach
-from obligor.core.errors import UnavailableError
+from obligor.adapters.outgoing import Outgoing, check_address, may_reach
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterable, Mapping
 
 PORTS: Final = frozenset({443, 8443})
@@ -19,7 +15,6 @@ PORTS: Final = frozenset({443, 8443})
 WHAT: Final = "a webhook's address"
 _PATIENCE_S: Final = 15.0
 _MOST_BYTES: Final = 16_384
-_KEPT_S: Final = 15.0
 
 
 class WebhookSender:
@@ -46,47 +41,24 @@ class WebhookSender:
         patience_s: float = _PATIENCE_S,
     ) -> None:
         self._production = production
-        self._patience_s = patience_s
-        context = tls or ssl.create_default_context()
-        self._backends = {
-            scheme: AsyncGuardedBackend(
-                wanted=may_reach(scheme, production=production), resolve=resolve, what="the receiver"
-            )
-            for scheme in ("https", "http")
-        }
-        self._pools = {
-            scheme: httpcore.AsyncConnectionPool(
-                ssl_context=context, max_connections=None, keepalive_expiry=_KEPT_S, network_backend=backend
-            )
-            for scheme, backend in self._backends.items()
-        }
+        self._outgoing = Outgoing(
+            what="the receiver",
+            wanted={scheme: may_reach(scheme, production=production) for scheme in ("https", "http")},
+            tls=tls,
+            resolve=resolve,
+            patience_s=patience_s,
+            most_bytes=_MOST_BYTES,
+        )
 
     async def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> int:
         """Send by POST and give the status of the answer; see :class:`obligor.serving.delivering.Sender`.
 
         An answer must come in whole to count, up to some kilobytes; more of it is never read.
         """
-        parts = check_address(url, what=WHAT, production=self._production, ports=PORTS)
-        sent = [("Content-Type", "application/json"), ("User-Agent", "obligor"), *headers.items()]
-        try:
-            async with (
-                asyncio.timeout(self._patience_s),
-                self._pools[parts.scheme].stream("POST", url, headers=sent, content=body) as answer,
-            ):
-                read = 0
-                async for part in answer.aiter_stream():
-                    read += len(part)
-                    if read > _MOST_BYTES:
-                        break
-                return answer.status
-        except TimeoutError:
-            raise UnavailableError(f"did not answer in {self._patience_s:g} s") from None
-        except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-            raise UnavailableError(f"did not answer ({type(error).__name__})") from error
+        check_address(url, what=WHAT, production=self._production, ports=PORTS)
+        sent = {"Content-Type": "application/json", **headers}
+        return (await self._outgoing.ask("POST", url, headers=sent, body=body)).status
 
     async def close(self) -> None:
         """Close the connections."""
-        for pool in self._pools.values():
-            await pool.aclose()
-        for backend in self._backends.values():
-            backend.close()
+        await self._outgoing.close()

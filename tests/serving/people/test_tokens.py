@@ -31,7 +31,7 @@ from tests.serving.providers import (
     token,
 )
 
-from obligor.adapters.identity.key_set import HttpKeySource, check_key_set_url
+from obligor.adapters.identity.key_set import HttpKeySource
 from obligor.core.errors import InvalidInputError, UnauthenticatedError, UnavailableError
 from obligor.security.access_tokens import LIFETIME_S, write_access_token
 from obligor.security.tokens import Issuer, TokenError, UnknownKeyError, read_key_set, read_token
@@ -452,14 +452,14 @@ def test_who_is_disabled_here_is_out_within_a_minute_and_at_once_where_it_is_tol
 def test_an_address_of_keys_that_is_not_https_is_refused(url: str) -> None:
     for production in (True, False):
         with pytest.raises(InvalidInputError, match="OBLIGOR_OIDC_JWKS_URL") as caught:
-            check_key_set_url(url, production=production)
+            HttpKeySource(url, production=production)
         assert "word" not in str(caught.value)
 
 
 def test_plain_http_goes_to_this_machine_and_in_production_nowhere() -> None:
-    check_key_set_url("http://127.0.0.1:8080/keys", production=False)
+    HttpKeySource("http://127.0.0.1:8080/keys", production=False)
     with pytest.raises(InvalidInputError):
-        check_key_set_url("http://127.0.0.1:8080/keys", production=True)
+        HttpKeySource("http://127.0.0.1:8080/keys", production=True)
 
 
 def fetched(it: providers.Provider, **said: Any) -> bytes:
@@ -478,7 +478,7 @@ def test_a_name_that_stands_for_an_address_of_the_surroundings_is_not_asked(
 ) -> None:
     before = len(running.asked)
 
-    async def resolve(_host: str, _port: int) -> list[str]:
+    def resolve(_host: str, _port: int) -> list[str]:
         return [address]
 
     with pytest.raises(UnavailableError, match="refused"):
@@ -489,7 +489,7 @@ def test_a_name_that_stands_for_an_address_of_the_surroundings_is_not_asked(
 def test_the_address_that_was_looked_at_is_the_one_that_is_asked(running: providers.Provider) -> None:
     answers = iter([["127.0.0.1"], ["169.254.169.254"]])
 
-    async def resolve(_host: str, _port: int) -> list[str]:
+    def resolve(_host: str, _port: int) -> list[str]:
         return next(answers)
 
     assert fetched(running, url=f"http://localhost:{running.port}/keys", resolve=resolve) == running.body

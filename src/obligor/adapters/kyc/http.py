@@ -6,17 +6,21 @@ import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-import httpx
+import msgspec
 
+from obligor.adapters.outgoing import Outgoing, may_reach
 from obligor.core.errors import InvalidInputError, UnavailableError
 from obligor.serving.kyc import hashed, read_evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import ssl
+    from collections.abc import Callable, Iterable
 
     from obligor.serving.kyc import KycEvidence, Person
 
-_TIMEOUT_S: Final = 0.25
+_WHO: Final = "the KYC provider"
+_JSON: Final = "application/json"
+_PATIENCE_S: Final = 0.25
 _MOST_BYTES: Final = 1 << 16
 _FAILURES: Final = 5
 _REST_S: Final = 10.0
@@ -31,7 +35,8 @@ class HttpKyc:
         url: str,
         *,
         token: str,
-        transport: httpx.AsyncBaseTransport | None = None,
+        tls: ssl.SSLContext | None = None,
+        resolve: Callable[[str, int], Iterable[str]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         parts = urlsplit(url)
@@ -39,12 +44,14 @@ class HttpKyc:
             raise InvalidInputError("OBLIGOR_KYC: wanted an https:// address without a password, or the path of a file")
         self._url, self._clock = url, clock
         self._failures, self._rests_until = 0, 0.0
-        self._client = httpx.AsyncClient(
-            transport=transport,
-            timeout=_TIMEOUT_S,
-            follow_redirects=False,
-            trust_env=False,
-            headers={"authorization": f"Bearer {token}", "accept": "application/json"},
+        self._headers = {"Authorization": f"Bearer {token}", "Accept": _JSON, "Content-Type": _JSON}
+        self._outgoing = Outgoing(
+            what=_WHO,
+            wanted={"https": may_reach("https", production=False)},  # it may well run beside the service
+            tls=tls,
+            resolve=resolve,
+            patience_s=_PATIENCE_S,
+            most_bytes=_MOST_BYTES,
         )
 
     async def check(self, person: Person) -> KycEvidence | None:
@@ -56,7 +63,7 @@ class HttpKyc:
             Where the provider does not answer as it should, or rests after five failures in a row.
         """
         if self._clock() < self._rests_until:
-            raise UnavailableError("the KYC provider rests after failures")
+            raise UnavailableError(f"{_WHO} rests after failures")
         try:
             found = await self._ask(person)
         except UnavailableError:
@@ -69,7 +76,7 @@ class HttpKyc:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._outgoing.close()
 
     async def _ask(self, person: Person) -> KycEvidence | None:
         asked = {
@@ -79,18 +86,11 @@ class HttpKyc:
             "id_number_sha256": hashed(person.id_number),
             "evidence_id": person.evidence_id,
         }
-        try:
-            async with self._client.stream("POST", self._url, json=asked) as answer:
-                if answer.status_code == _NONE:
-                    return None
-                kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-                if answer.status_code != _OK or kind != "application/json":
-                    raise UnavailableError("the KYC provider did not answer with evidence")
-                body = b""
-                async for part in answer.aiter_bytes():
-                    body += part
-                    if len(body) > _MOST_BYTES:
-                        raise UnavailableError("the KYC provider answered with too much")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise UnavailableError("the KYC provider does not answer") from error
-        return read_evidence(body)
+        answer = await self._outgoing.ask("POST", self._url, headers=self._headers, body=msgspec.json.encode(asked))
+        if answer.status == _NONE:
+            return None
+        if answer.status != _OK or answer.kind != _JSON:
+            raise UnavailableError(f"{_WHO} did not answer with evidence")
+        if len(answer.body) > _MOST_BYTES:
+            raise UnavailableError(f"{_WHO} answered with too much")
+        return read_evidence(answer.body)
