@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from obligor import __version__
@@ -84,12 +85,20 @@ def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None
     doors = replace(doors, tls=read_tls_settings(os.environ))
     made = None if run is None else read_run(run)
     with progress.step("opening the store"):
-        opened = database(settings)
+        opened = database(settings, meanwhile=partial(_load, doors))
         url = opened.__enter__()
     try:
         uvloop.run(_serve(url, settings, made, doors, say))
     finally:
         opened.__exit__(None, None, None)
+
+
+def _load(doors: Doors) -> None:
+    """Load the doors: half a second of our own work that need not wait for PostgreSQL's."""
+    with suppress(ImportError):  # whoever opens them tells of it
+        import_module("obligor.serving.http")
+        if doors.grpc_port is not None:
+            import_module("obligor.serving.grpc.server")
 
 
 async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, say: Callable[[str], None]) -> None:

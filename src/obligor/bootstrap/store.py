@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager, contextmanager
+import threading
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -59,8 +60,13 @@ def service_settings() -> Settings:
 
 
 @contextmanager
-def database(settings: Settings) -> Iterator[str]:
+def database(settings: Settings, *, meanwhile: Callable[[], None] = lambda: None) -> Iterator[str]:
     """Give the address of the store's PostgreSQL, with its tables in step; the embedded one is started where it is needed.
+
+    Parameters
+    ----------
+    meanwhile
+        What is done in a thread while the embedded server is made and started.
 
     Raises
     ------
@@ -80,9 +86,21 @@ def database(settings: Settings) -> Iterator[str]:
         migrate(settings.database_url)
         yield settings.database_url
         return
-    with embedded_server(settings.postgres) as url:
+    with ExitStack() as stack:
+        with _beside(meanwhile):
+            url = stack.enter_context(embedded_server(settings.postgres))
         migrate(url)
         yield url
+
+
+@contextmanager
+def _beside(work: Callable[[], None]) -> Iterator[None]:
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 @contextmanager

@@ -42,6 +42,7 @@ _PORT: Final = 5432  # names the socket
 _SOCKET: Final = f".s.PGSQL.{_PORT}"
 _NO_PROCESS: Final = 2**31 - 1
 _LONGEST_SOCKET: Final = 90  # 107 bytes, less the name of the socket
+_CREATION: Final = f"CREATE DATABASE {_USER} TEMPLATE template0\n".encode()
 _SETTINGS: Final = """
 # By Obligor: durable, quiet about values, reached through a socket alone.
 listen_addresses = ''
@@ -139,9 +140,7 @@ def _make(folder: Path) -> None:
         )
         with (passing / "postgresql.conf").open("a") as settings:
             settings.write(_SETTINGS)
-        _start(passing, sockets := _socket_folder(passing))
-        _run("createdb", ["-h", str(sockets), "-p", str(_PORT), "-U", _USER, "-T", "template0", _USER])
-        _run("pg_ctl", ["-D", str(passing), "-m", "fast", "-w", "stop"])
+        _run("postgres", ["--single", "-D", str(passing), "-c", "exit_on_error=on", "postgres"], told=_CREATION)
         passing.rename(folder)
     except BaseException:
         shutil.rmtree(passing, ignore_errors=True)
@@ -204,14 +203,14 @@ def _bury(lock: Path) -> None:
             file.truncate()
 
 
-def _run(program: str, arguments: Sequence[str], *, log: Path | None = None) -> None:
+def _run(program: str, arguments: Sequence[str], *, told: bytes = b"", log: Path | None = None) -> None:
     """Run a program of PostgreSQL. What it says goes to a file: a server that it starts would keep a pipe open."""
     said_before = log.stat().st_size if log is not None and log.exists() else 0
     with tempfile.TemporaryFile() as said:
         done = subprocess.run(  # noqa: S603  a program of our own
             [str(_binaries() / program), *arguments],
             **_as_owner(),
-            stdin=subprocess.DEVNULL,
+            input=told,
             stdout=said,
             stderr=subprocess.STDOUT,
             check=False,
