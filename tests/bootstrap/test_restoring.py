@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
+from tests.governance.notices.desk import PARTICULARS
 from tests.lending import Lender, a_day, lending, write_key
 from tests.screening.lists import EXAMPLE
 from tests.stores import new_store, of_database
@@ -253,6 +254,7 @@ WRITES = (
     ("webhooks", "add", "acme", "https://los.example/events"),
     ("webhooks", "disable", "e-1"),
     ("reviews", "decide", NO_ID, "--outcome", "approve", "--factor", "Income was shown"),
+    ("notice", NO_ID, "--template", "us-fed-adverse-action", "--out", "notice.txt"),
     ("proposals", "agree", NO_ID),
     ("proposals", "withdraw", NO_ID, "--because", "why"),
     ("privacy", "hold", "--application", "A-1", "--because", "why"),
@@ -261,6 +263,9 @@ WRITES = (
 
 
 def test_other_commands_write_nothing_to_a_store_that_was_set_back(restored: Restored) -> None:
+    particulars = restored.folder / "notices" / "particulars.yaml"
+    particulars.parent.mkdir()
+    particulars.write_text(PARTICULARS.model_dump_json(by_alias=True))
     for command in WRITES:
         done = restored.run("ada", *command)
         assert "has a checkpoint of" in str(_raised(done)), command

@@ -9,9 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.law import active_packs, open_stationery
 from obligor.bootstrap.privacy import open_sealer
-from obligor.bootstrap.store import service_settings, with_store
+from obligor.bootstrap.store import service_settings
 from obligor.core.errors import InvalidInputError, NotFoundError, NoticeError
 from obligor.files import whole_file
 from obligor.governance.law.packs import notices_due
@@ -94,7 +95,7 @@ def write_notice_of(
         raise InvalidInputError("DECISION_ID: wanted the id of a decision") from None
     wanted = Wanted(named, template, language, tuple(bureaus), score, on or datetime.now(UTC).date())
     stationery, settings = open_stationery(os.environ), service_settings()
-    return with_store(partial(_write, wanted=wanted, out=out, stationery=stationery, settings=settings), settings)
+    return with_anchored_store(partial(_write, wanted=wanted, out=out, stationery=stationery, settings=settings), settings)
 
 
 async def _write(store: Store, *, wanted: Wanted, out: Path, stationery: Stationery, settings: Settings) -> Written:
