@@ -23,7 +23,7 @@ TEXTS = [
     for path in sorted((ROOT / folder).rglob("*"))
     if path.suffix in KINDS and path not in SAY_HOW_TO_CITE
 ] + sorted(ROOT.glob("*.md"))
-READ_ON = date(2026, 11, 26)
+READ_ON = date(2026, 11, 27)
 """The day for which the texts are judged. Who moves it looks the rules up again first."""
 
 
@@ -49,11 +49,11 @@ def test_citations_are_found_where_they_stand() -> None:
 
 
 def test_no_rule_that_is_cited_was_last_looked_up_more_than_180_days_ago() -> None:
-    oldest = min(it.last_verified for it in the_law().rules)
     assert not any(it.stale(READ_ON) for it in the_law().rules)
-    late = oldest + STALE_AFTER + timedelta(days=1)
+    (looked_up,) = (it.last_verified for it in the_law().rules if it.id == "eu.gdpr")
+    late = looked_up + STALE_AFTER + timedelta(days=1)
     assert [it.message for it in check_text("as the GDPR says", the_law(), on=late)] == [
-        "the rule 'eu.gdpr' was last looked up on 2026-11-23"
+        f"the rule 'eu.gdpr' was last looked up on {looked_up}"
     ]
 
 
