@@ -120,7 +120,7 @@ def _nothing(rows: int) -> None:
 
 @contextmanager
 def _batch(folder: Path) -> Iterator[tuple[Run, Run]]:
-    import obligor.serving.batch  # noqa: F401  part of the start-up
+    import obligor.serving.scoring.batch  # noqa: F401  part of the start-up
     from obligor.bootstrap import score_tape
     from obligor.telemetry import Silence
 

@@ -97,7 +97,7 @@ def _write_tape(path: Path, rows: int, *, times: int) -> None:
 
 
 def _ready(tape: Path, folder: Path) -> tuple[Path, Path]:
-    import obligor.serving.batch  # noqa: F401  a service has imported it
+    import obligor.serving.scoring.batch  # noqa: F401  a service has imported it
 
     return tape, folder
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from obligor.ingestion.sources import Source
     from obligor.pipeline.changes import BinTables, CardChange
     from obligor.pipeline.summaries import RunSummary
-    from obligor.serving.batch import BatchResult
-    from obligor.serving.explaining import Explained
+    from obligor.serving.scoring.batch import BatchResult
+    from obligor.serving.scoring.explaining import Explained
     from obligor.telemetry import Progress
 
 
@@ -153,8 +153,8 @@ def score_tape(
     progress: Progress,
 ) -> BatchResult:
     """Score every application of a tape, with so many reasons and, if wanted, points and bins of every characteristic."""
-    from obligor.serving.batch import score_source
-    from obligor.serving.rows import Wanted
+    from obligor.serving.scoring.batch import score_source
+    from obligor.serving.scoring.rows import Wanted
 
     settings = _settings()
     loaded = load_card(card)
@@ -182,8 +182,8 @@ def score_frame(
         from obligor.adapters.spark import arrow_schema, map_batches
     except ImportError as error:
         raise UnavailableError("scoring a Spark frame needs PySpark", hint="install obligor[spark]") from error
-    from obligor.serving.frames import frame_scorer
-    from obligor.serving.rows import Wanted
+    from obligor.serving.scoring.frames import frame_scorer
+    from obligor.serving.scoring.rows import Wanted
 
     scorer = frame_scorer(load_card(card), Wanted(reasons, points, bins))
     scorer.check(arrow_schema(frame, scorer.columns))
@@ -207,7 +207,7 @@ def card_as_sql(card: Path, *, dialect: str, table: str, reasons: int, out: Path
 
 def card_as_python(card: Path, *, reasons: int, out: Path | None) -> str:
     """Write a card as one Python file that needs nothing but Python."""
-    from obligor.serving.card_python import card_module
+    from obligor.serving.scoring.card_python import card_module
 
     text = card_module(load_card(card), reasons=reasons)
     _write(text, out)
@@ -217,7 +217,7 @@ def card_as_python(card: Path, *, reasons: int, out: Path | None) -> str:
 def explain_decision(application: str, *, card: Path, reasons: int, changes: int, html: Path | None) -> Explained:
     """Score and explain one application, from a JSON file or standard input (-), and write the page where one is wanted."""
     from obligor.files import whole_file
-    from obligor.serving.explaining import explain_application
+    from obligor.serving.scoring.explaining import explain_application
 
     told = explain_application(_application(application), load_card(card), most_reasons=reasons, most_changes=changes)
     if html is not None:

@@ -24,7 +24,7 @@ from obligor.core.expressions import border_number, border_value, cross_border, 
 from obligor.core.reasons import MOST_REASONS, Explainer, Reason, Shortfalls, reason_source
 from obligor.core.scorer import card_source
 from obligor.core.syntax import LARGEST, SMALLEST
-from obligor.serving import portable
+from obligor.serving.scoring import portable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -19,8 +19,8 @@ from obligor.core.scorecard import parse_card
 from obligor.core.scorer import compile_card
 from obligor.ingestion import snapshots
 from obligor.ingestion.sources import LocalSource
-from obligor.serving import batch, parts
-from obligor.serving.rows import Wanted
+from obligor.serving.scoring import batch, parts
+from obligor.serving.scoring.rows import Wanted
 from obligor.settings import read_settings
 from obligor.telemetry import Silence
 

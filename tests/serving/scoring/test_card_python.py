@@ -28,7 +28,7 @@ from obligor.core.errors import CardError, InvalidInputError, TapeError
 from obligor.core.reasons import compile_reasons
 from obligor.core.scorer import compile_card
 from obligor.models.smooth import fit_smooth_card
-from obligor.serving.card_python import card_module
+from obligor.serving.scoring.card_python import card_module
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -170,7 +170,8 @@ def test_the_same_card_gives_the_same_file(tmp_path: Path) -> None:
     """The order of a set of texts differs from process to process."""
     (tmp_path / "card.json").write_bytes(CARD_OF_EVERY_KIND.to_json())
     code = (
-        "import sys; from obligor.core.scorecard import parse_card; from obligor.serving.card_python import card_module; "
+        "import sys; from obligor.core.scorecard import parse_card; "
+        "from obligor.serving.scoring.card_python import card_module; "
         "sys.stdout.write(card_module(parse_card(open(sys.argv[1], 'rb').read())))"
     )
     for seed in ("1", "2"):

@@ -1,7 +1,7 @@
 """What a card written as Python does as a program: reads applications line by line and writes what the card says of each.
 
-The text of these functions is copied into every such file (`obligor.serving.card_python`): they know the standard library only,
-and no more of it than Python 3.9 has.
+The text of these functions is copied into every such file (`obligor.serving.scoring.card_python`): they know the standard
+library only, and no more of it than Python 3.9 has.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import pytest
 from tests.core.test_explanation import lender
 
 from obligor.bootstrap import load_card, score_tape
-from obligor.serving.explaining import explain_application
+from obligor.serving.scoring.explaining import explain_application
 from obligor.telemetry import Silence
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from obligor.ingestion.sources import LocalSource
 from obligor.preprocessing.cells import FIRST_FAULT
 from obligor.preprocessing.engine import connect
 from obligor.preprocessing.tape import APPLICATIONS, read_tape, stream_rows
-from obligor.serving.parts import parts_of
-from obligor.serving.rows import RowScorer, Wanted, read_batches, row_query
+from obligor.serving.scoring.parts import parts_of
+from obligor.serving.scoring.rows import RowScorer, Wanted, read_batches, row_query
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from obligor.core.scorecard import Scorecard
     from obligor.core.snapshot import Snapshot
     from obligor.ingestion.sources import Source
-    from obligor.serving.parts import Parts
+    from obligor.serving.scoring.parts import Parts
     from obligor.settings import Settings
     from obligor.telemetry import Progress
 
