@@ -25,7 +25,6 @@ from obligor.security.signing import SigningKey
 from obligor.serving.acts import Caller
 from obligor.serving.anchoring import Anchoring
 from obligor.serving.deciding import DecisionService
-from obligor.serving.events import Listeners
 from obligor.serving.gates import NO_GATES
 from obligor.serving.meter import NoMeter
 from obligor.serving.privacy.sealed import Sealer
@@ -33,6 +32,7 @@ from obligor.serving.register import Register
 from obligor.serving.releases import Releases
 from obligor.serving.releasing import activate
 from obligor.serving.sources import Sources, live_sources
+from obligor.serving.webhooks.events import Listeners
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping

@@ -33,13 +33,13 @@ from obligor.core.errors import UnavailableError
 from obligor.core.profile import Gate, Gates, Profile
 from obligor.serving.acts import Caller
 from obligor.serving.deciding import DecisionService
-from obligor.serving.delivering import Delivering
-from obligor.serving.events import EVENT_TYPES, Listeners
 from obligor.serving.meter import NoMeter
 from obligor.serving.releases import Releases
 from obligor.serving.releasing import activate
 from obligor.serving.sources import live_sources
-from obligor.serving.webhooks import Webhooks
+from obligor.serving.webhooks.delivering import Delivering
+from obligor.serving.webhooks.endpoints import Webhooks
+from obligor.serving.webhooks.events import EVENT_TYPES, Listeners
 from obligor.settings import read_settings
 
 if TYPE_CHECKING:

@@ -17,17 +17,17 @@ from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.adapters.webhooks import WebhookSender
 from obligor.security.webhooks import secret_text
 from obligor.serving.acts import Act, OutboxRow, Submission
-from obligor.serving.delivering import Delivering
-from obligor.serving.events import DECISION_MADE, EVENT_TYPES
 from obligor.serving.meter import NoMeter
 from obligor.serving.sources import Sources, live_sources
-from obligor.serving.webhooks import Webhooks
+from obligor.serving.webhooks.delivering import Delivering
+from obligor.serving.webhooks.endpoints import Webhooks
+from obligor.serving.webhooks.events import DECISION_MADE, EVENT_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from obligor.serving.acts import WebhookRow
-    from obligor.serving.delivering import Attempted
+    from obligor.serving.webhooks.delivering import Attempted
 
 
 @dataclass

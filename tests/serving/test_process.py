@@ -26,7 +26,7 @@ SERVED_WITH = (
     "obligor.cli",
     "obligor.serving.people.authenticating",
     "obligor.serving.deciding",
-    "obligor.serving.delivering",
+    "obligor.serving.webhooks.delivering",
     "obligor.serving.people.issuing",
     "obligor.serving.releases",
     "obligor.serving.http",

@@ -9,7 +9,7 @@ import pytest
 
 from obligor.core.errors import ApplicationError, TooLargeError
 from obligor.serving.privacy.revealing import Wanted
-from obligor.serving.reviews import Asked, Found
+from obligor.serving.reviews.review import Asked, Found
 from obligor.serving.said import read_said
 
 GOOD: dict[type, dict[str, Any]] = {

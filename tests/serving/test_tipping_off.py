@@ -26,10 +26,10 @@ from obligor.screening.screener import Screener
 from obligor.serving.acts import Caller, WebhookRow
 from obligor.serving.aml import AmlColumns, AmlGate, Clearances, Subjects
 from obligor.serving.clearing import AlertDesk, StoredAlert
-from obligor.serving.events import EVENT_TYPES, Listeners
 from obligor.serving.gates import told_to_the_subject
 from obligor.serving.replaying import replay
 from obligor.serving.sources import live_sources
+from obligor.serving.webhooks.events import EVENT_TYPES, Listeners
 
 if TYPE_CHECKING:
     import httpx

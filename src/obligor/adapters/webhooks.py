@@ -51,7 +51,7 @@ class WebhookSender:
         )
 
     async def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> int:
-        """Send by POST and give the status of the answer; see :class:`obligor.serving.delivering.Sender`.
+        """Send by POST and give the status of the answer; see :class:`obligor.serving.webhooks.delivering.Sender`.
 
         An answer must come in whole to count, up to some kilobytes; more of it is never read.
         """

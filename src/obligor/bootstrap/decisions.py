@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from obligor.core.errors import ObligorError
     from obligor.core.profile import GateName
     from obligor.serving.deciding import DecisionService
-    from obligor.serving.events import Listeners
     from obligor.serving.gates import Gate
     from obligor.serving.journal import Telling
     from obligor.serving.meter import Meter
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.register import Register
     from obligor.serving.releases import Release, Releases
+    from obligor.serving.webhooks.events import Listeners
     from obligor.settings import Settings
 
 _FIRST_CLIENT = "first-client"

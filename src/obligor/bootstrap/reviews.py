@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.decisions import Decisions
     from obligor.bootstrap.store import Store
-    from obligor.serving.reviewing import ReviewService
-    from obligor.serving.reviews import StoredReview, Verdict
+    from obligor.serving.reviews.review import StoredReview, Verdict
+    from obligor.serving.reviews.reviewing import ReviewService
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Waiting:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        from obligor.serving.reviews import plain
+        from obligor.serving.reviews.review import plain
 
         return {"reviews": [plain(it, self.at) for it in self.reviews]}
 
@@ -92,7 +92,7 @@ def decide_review(review_id: str, *, outcome: str | None, factors: Sequence[str]
 
     async def decided(store: Store) -> Decided:
         from obligor.bootstrap.decisions import open_decisions
-        from obligor.serving.reviews import Finding
+        from obligor.serving.reviews.review import Finding
 
         async with open_decisions(store, settings) as decisions:
             service = open_review_service(store, decisions)
@@ -112,7 +112,7 @@ def open_review_service(store: Store, decisions: Decisions) -> ReviewService:
     LawError, GateError
         Where a pack may not be active.
     """
-    from obligor.serving.reviewing import ReviewService
+    from obligor.serving.reviews.reviewing import ReviewService
 
     return ReviewService(
         decisions=decisions.service,

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from obligor.adapters.webhooks import WebhookSender
     from obligor.bootstrap.store import Store
     from obligor.serving.acts import WebhookRow
-    from obligor.serving.delivering import Attempted, Delivering
-    from obligor.serving.events import Listeners
     from obligor.serving.journal import Telling
     from obligor.serving.meter import Meter
     from obligor.serving.privacy.sealed import Sealer
-    from obligor.serving.secrets import Revealer
-    from obligor.serving.webhooks import DeadLetter, Webhooks
+    from obligor.serving.webhooks.delivering import Attempted, Delivering
+    from obligor.serving.webhooks.endpoints import DeadLetter, Webhooks
+    from obligor.serving.webhooks.events import Listeners
+    from obligor.serving.webhooks.secrets import Revealer
     from obligor.settings import Settings
 
 Done = TypeVar("Done")
@@ -64,8 +64,8 @@ async def open_webhooks(
     under_way
         Tells how many requests the service is working on, which go first.
     """
-    from obligor.serving.delivering import Delivering
-    from obligor.serving.events import Listeners
+    from obligor.serving.webhooks.delivering import Delivering
+    from obligor.serving.webhooks.events import Listeners
 
     def told(attempted: Attempted) -> None:
         if attempted.trouble is not None:
@@ -92,7 +92,7 @@ async def open_webhooks(
 
 async def open_listeners(url: str) -> Listeners:
     """Know the endpoints that there are, for one command."""
-    from obligor.serving.events import Listeners
+    from obligor.serving.webhooks.events import Listeners
 
     listeners = Listeners()
     async with _opened(url) as (deliveries, _sender):
@@ -241,8 +241,8 @@ def try_endpoint(endpoint_id: str) -> Said:
     UnavailableError
         Where it was not taken.
     """
-    from obligor.serving.delivering import live_secrets, message_id, took
     from obligor.serving.encoding import encode_in_order
+    from obligor.serving.webhooks.delivering import live_secrets, message_id, took
 
     async def tested(work: _Work) -> Said:
         row = await work.deliveries.endpoint(endpoint_id)
@@ -320,8 +320,8 @@ class _Work:
         """Give what changes endpoints, with what seals their secrets."""
         from obligor.adapters.outgoing import check_address
         from obligor.adapters.webhooks import PORTS, WHAT
-        from obligor.serving.secrets import SecretKeeper
-        from obligor.serving.webhooks import Webhooks
+        from obligor.serving.webhooks.endpoints import Webhooks
+        from obligor.serving.webhooks.secrets import SecretKeeper
 
         check = partial(check_address, what=WHAT, production=is_production(os.environ), ports=PORTS)
         keeper = SecretKeeper(await open_sealer(self.store, self.settings))
@@ -356,7 +356,7 @@ def _with_endpoints(work: Callable[[_Work], Awaitable[Done]], *, permission: str
 
 def _revealer(store: Store, sealer: Sealer) -> Revealer:
     from obligor.serving.privacy.opening import Opener
-    from obligor.serving.secrets import Revealer, SecretKeeper
+    from obligor.serving.webhooks.secrets import Revealer, SecretKeeper
 
     return Revealer(SecretKeeper(sealer), store.archive, Opener(sealer, store.recorder, store.sources))
 

@@ -33,13 +33,13 @@ from obligor.serving.card_data import (
 )
 from obligor.serving.encoding import encode_application, encode_in_order
 from obligor.serving.errors import problem_of
-from obligor.serving.events import DECISION_MADE, Listeners, decision_made
 from obligor.serving.gates import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating
 from obligor.serving.idempotency import bound, check_key, kept_as, request_of
 from obligor.serving.pace import Pace
 from obligor.serving.privacy.sealed import Sealed, named, named_in_bulk
 from obligor.serving.probing import Probing
 from obligor.serving.records import gates_json, record_bytes, told_of
+from obligor.serving.webhooks.events import DECISION_MADE, Listeners, decision_made
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -16,12 +16,12 @@ from obligor.adapters.store.deliveries import PostgresDeliveries
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.reviews import PostgresReviews
 from obligor.core.errors import ErasedError, SealError
-from obligor.serving.events import DECISION_MADE, EVENT_TYPES
 from obligor.serving.privacy.opening import Opener
-from obligor.serving.reviewing import ReviewService
-from obligor.serving.reviews import Finding
-from obligor.serving.secrets import Revealer, SecretKeeper
-from obligor.serving.webhooks import Webhooks
+from obligor.serving.reviews.review import Finding
+from obligor.serving.reviews.reviewing import ReviewService
+from obligor.serving.webhooks.endpoints import Webhooks
+from obligor.serving.webhooks.events import DECISION_MADE, EVENT_TYPES
+from obligor.serving.webhooks.secrets import Revealer, SecretKeeper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -58,8 +58,8 @@ from obligor.serving.probing import Probing
 from obligor.serving.profiles import Changing
 from obligor.serving.register import Register
 from obligor.serving.releases import Releases, compile_release
-from obligor.serving.reviewing import ReviewService
-from obligor.serving.reviews import StoredReview
+from obligor.serving.reviews.review import StoredReview
+from obligor.serving.reviews.reviewing import ReviewService
 from obligor.serving.sources import live_sources
 from obligor.settings import ProbingSettings
 
@@ -68,9 +68,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from obligor.serving.acts import Act, Recorder, Row, Search, StoredSubjectKey, Submission
-    from obligor.serving.events import Listeners
     from obligor.serving.gates import Gate
     from obligor.serving.releases import Release
+    from obligor.serving.webhooks.events import Listeners
 
 PLAIN: dict[str, Any] = {
     "income": 1500,

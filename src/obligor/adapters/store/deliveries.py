@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from obligor.serving.acts import WebhookRow
-from obligor.serving.delivering import Backlog, Due
-from obligor.serving.webhooks import DeadLetter
+from obligor.serving.webhooks.delivering import Backlog, Due
+from obligor.serving.webhooks.endpoints import DeadLetter
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -89,7 +89,7 @@ _REPLAY: Final = """
 
 
 class PostgresDeliveries:
-    """Fulfils :class:`obligor.serving.delivering.Deliveries`, and finds endpoints and dead letters."""
+    """Fulfils :class:`obligor.serving.webhooks.delivering.Deliveries`, and finds endpoints and dead letters."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

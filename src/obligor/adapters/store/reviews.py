@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from obligor.serving.reviews import StoredReview
+from obligor.serving.reviews.review import StoredReview
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -23,7 +23,7 @@ _ACTIVATED: Final = "SELECT by FROM obligor.release WHERE number = %s"
 
 
 class PostgresReviews:
-    """Fulfils :class:`obligor.serving.reviews.ReviewArchive`."""
+    """Fulfils :class:`obligor.serving.reviews.review.ReviewArchive`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from obligor.serving.privacy.revealing import RevealService
     from obligor.serving.refusals import Refuses
     from obligor.serving.register import Register
-    from obligor.serving.reviewing import ReviewService
+    from obligor.serving.reviews.reviewing import ReviewService
 
 CALLER = "obligor.caller"
 """Where a request keeps who was let in."""

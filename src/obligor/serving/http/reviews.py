@@ -12,7 +12,7 @@ from obligor.serving.http import shapes
 from obligor.serving.http.decisions import KEY_HEADER, DecisionId, body_of, recorded
 from obligor.serving.http.door import recorded_answer
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
-from obligor.serving.reviews import MOST_ASKED_BYTES, MOST_FOUND_BYTES
+from obligor.serving.reviews.review import MOST_ASKED_BYTES, MOST_FOUND_BYTES
 
 router = APIRouter()
 Asker = Annotated[Caller, Depends(caller_with("review.request"))]

@@ -21,7 +21,7 @@ from obligor.core.errors import ObligorError, UnavailableError
 from obligor.core.leaves import time_text
 from obligor.security.webhooks import signed_headers
 from obligor.serving.encoding import encode_in_order
-from obligor.serving.retrying import Breaker, next_attempt
+from obligor.serving.webhooks.retrying import Breaker, next_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

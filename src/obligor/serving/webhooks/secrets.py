@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from obligor.serving.acts import StoredDecision
-    from obligor.serving.delivering import Due
     from obligor.serving.privacy.opening import Opener
     from obligor.serving.privacy.sealed import Sealer
+    from obligor.serving.webhooks.delivering import Due
 
 ENDPOINT: Final = "webhook endpoint"
 _COLUMN: Final = "secret"

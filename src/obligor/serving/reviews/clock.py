@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from obligor.serving.journal import Telling
     from obligor.serving.meter import Meter
-    from obligor.serving.reviews import ReviewArchive
+    from obligor.serving.reviews.review import ReviewArchive
 
 _LOOK_SECONDS: Final = 60.0
 

@@ -41,9 +41,9 @@ from obligor.serving.meter import NoMeter
 from obligor.serving.register import Register
 from obligor.serving.releases import Releases
 from obligor.serving.releasing import activate
-from obligor.serving.review_clock import ReviewClock
-from obligor.serving.reviewing import ReviewService
-from obligor.serving.reviews import Finding, StoredReview, plain
+from obligor.serving.reviews.clock import ReviewClock
+from obligor.serving.reviews.review import Finding, StoredReview, plain
+from obligor.serving.reviews.reviewing import ReviewService
 from obligor.serving.sources import Sources
 from obligor.telemetry import Silence
 

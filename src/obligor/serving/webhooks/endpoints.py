@@ -18,7 +18,7 @@ from obligor.security.api_keys import check_client
 from obligor.security.webhooks import SECRET_BYTES
 from obligor.serving.acts import Act, Submission, WebhookRow
 from obligor.serving.encoding import encode
-from obligor.serving.events import check_event_types
+from obligor.serving.webhooks.events import check_event_types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from obligor.serving.acts import Recorder, SubjectKeyRow
-    from obligor.serving.secrets import SecretKeeper
     from obligor.serving.sources import Sources
+    from obligor.serving.webhooks.secrets import SecretKeeper
 
 SCHEMA: Final = "obligor/webhook/1"
 _ID_BYTES: Final = 10

@@ -27,8 +27,7 @@ from obligor.serving.acts import Caller, ReviewDecisionRow, ReviewRow, Submissio
 from obligor.serving.encoding import encode
 from obligor.serving.idempotency import check_key, request_of
 from obligor.serving.once import Answers, once
-from obligor.serving.review_steps import decided, read_by, requested, told_of_answer, told_of_request
-from obligor.serving.reviews import (
+from obligor.serving.reviews.review import (
     MOST_FOUND_BYTES,
     Finding,
     Found,
@@ -37,6 +36,7 @@ from obligor.serving.reviews import (
     plain,
     read_asked,
 )
+from obligor.serving.reviews.steps import decided, read_by, requested, told_of_answer, told_of_request
 from obligor.serving.said import read_said
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from obligor.serving.deciding import DecisionService
     from obligor.serving.privacy.sealed import Opened
     from obligor.serving.register import Register
-    from obligor.serving.review_steps import Step
-    from obligor.serving.reviews import ReviewArchive, StoredReview, Verdict
+    from obligor.serving.reviews.review import ReviewArchive, StoredReview, Verdict
+    from obligor.serving.reviews.steps import Step
     from obligor.serving.sources import Sources
 
 REVIEW_REQUESTS: Final = "review-requests"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obligor.serving.retrying import FIRST_WAIT, GIVEN_UP_AFTER, LONGEST_WAIT, Breaker, next_attempt
+from obligor.serving.webhooks.retrying import FIRST_WAIT, GIVEN_UP_AFTER, LONGEST_WAIT, Breaker, next_attempt
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 CHANCES = st.floats(0, 1)

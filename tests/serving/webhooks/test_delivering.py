@@ -19,9 +19,9 @@ from tests.serving.endpoints import decided, office, shown
 from tests.serving.los import Los, drop, hang, pour, say
 
 from obligor.core.errors import IntegrityError, InvalidInputError, NotFoundError
-from obligor.serving.delivering import AT_ONCE, EVERY_S, LEASE
-from obligor.serving.events import EVENT_TYPES
-from obligor.serving.retrying import GIVEN_UP_AFTER
+from obligor.serving.webhooks.delivering import AT_ONCE, EVERY_S, LEASE
+from obligor.serving.webhooks.events import EVENT_TYPES
+from obligor.serving.webhooks.retrying import GIVEN_UP_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from obligor.serving.acts import WebhookRow
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def run(url: str, los: Los, scene: Callable[[Office, WebhookRow], Awaitable[None]], **named: Any) -> None:
