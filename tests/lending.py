@@ -25,7 +25,7 @@ from obligor.security.signing import SigningKey
 from obligor.serving.acts import Caller
 from obligor.serving.anchoring import Anchoring
 from obligor.serving.deciding import DecisionService
-from obligor.serving.gates import NO_GATES
+from obligor.serving.gates.gate import NO_GATES
 from obligor.serving.meter import NoMeter
 from obligor.serving.privacy.sealed import Sealer
 from obligor.serving.register import Register
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from obligor.core.profile import GateName
-    from obligor.serving.gates import Gate
+    from obligor.serving.gates.gate import Gate
     from obligor.serving.releases import Release
 
 NOON: Final = golden.START

@@ -21,7 +21,7 @@ from obligor.bootstrap.store import open_store
 from obligor.core.errors import ForbiddenError, UnavailableError
 from obligor.core.profile import GATES, parse_profile
 from obligor.serving.deciding import DecisionService
-from obligor.serving.gates import NO_GATES, GateResult
+from obligor.serving.gates.gate import NO_GATES, GateResult
 from obligor.serving.meter import NoMeter
 from obligor.serving.probing import Probing
 from obligor.serving.profiles import Changing

@@ -18,7 +18,7 @@ from obligor.bootstrap.releases import Made, put_in_force
 from obligor.bootstrap.reviews import open_review_service
 from obligor.bootstrap.store import open_store
 from obligor.serving.acts import Caller
-from obligor.serving.kyc import hashed
+from obligor.serving.gates.kyc import hashed
 from obligor.settings import read_settings
 
 if TYPE_CHECKING:

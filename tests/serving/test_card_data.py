@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.core.test_card_numbers import DISGUISES, GROUPED, PAN
+from tests.serving.gates.test_gate import GOOD, profile_of, release_of
 from tests.serving.http.fakes import BODY, PLAIN, house, posting
 from tests.serving.http.serving import run
 from tests.serving.test_doors import both, struct
-from tests.serving.test_gates import GOOD, profile_of, release_of
 
 from obligor.serving.grpc import decisions_pb2 as pb
 from obligor.serving.journal import Journal, take_over_logging

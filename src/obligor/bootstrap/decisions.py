@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from obligor.core.errors import ObligorError
     from obligor.core.profile import GateName
     from obligor.serving.deciding import DecisionService
-    from obligor.serving.gates import Gate
+    from obligor.serving.gates.gate import Gate
     from obligor.serving.journal import Telling
     from obligor.serving.meter import Meter
     from obligor.serving.privacy.sealed import Sealer

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from obligor.screening.screener import Screener
     from obligor.serving.acts import StoredDecision
     from obligor.serving.alerts import Rescreening
-    from obligor.serving.aml import AmlColumns, AmlGate, Clearances
     from obligor.serving.clearing import AlertDesk
-    from obligor.serving.gates import Gate
-    from obligor.serving.kyc import Kyc, KycGate
+    from obligor.serving.gates.aml import AmlColumns, AmlGate, Clearances
+    from obligor.serving.gates.gate import Gate
+    from obligor.serving.gates.kyc import Kyc, KycGate
     from obligor.serving.lists import ListInForce
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.releases import Releases
@@ -39,7 +39,7 @@ async def open_gates(settings: GateSettings, store: Store) -> AsyncIterator[Mapp
     InvalidInputError
         Where a setting says nonsense, or a column for an element is not named.
     """
-    from obligor.serving.kyc import OF_APPLICANT
+    from obligor.serving.gates.kyc import OF_APPLICANT
 
     subject = settings.kyc_subject or OF_APPLICANT
     if settings.kyc is None:
@@ -59,7 +59,7 @@ async def open_gates(settings: GateSettings, store: Store) -> AsyncIterator[Mapp
 
 
 def _gate(provider: Kyc, subject: Mapping[str, str], store: Store) -> KycGate:
-    from obligor.serving.kyc import KycGate
+    from obligor.serving.gates.kyc import KycGate
 
     return KycGate(provider, subject, store.evidences, store.key.derived("kyc evidence"))
 
@@ -114,8 +114,8 @@ async def open_screening(
 
 def _screening(store: Store, releases: Releases, sealer: Sealer, settings: GateSettings, *, data: Path) -> Screening:
     from obligor.serving.alerts import Rescreening
-    from obligor.serving.aml import AmlGate, Clearances, Subjects
     from obligor.serving.clearing import AlertDesk
+    from obligor.serving.gates.aml import AmlGate, Clearances, Subjects
     from obligor.serving.lists import ListInForce
 
     columns, subjects, clearances = _columns(settings), Subjects.of(store.key), Clearances()
@@ -142,7 +142,7 @@ async def _screener(store: Store, sha256: str, *, within: Path, max_age: timedel
 
 
 def _columns(settings: GateSettings) -> AmlColumns:
-    from obligor.serving.aml import AmlColumns
+    from obligor.serving.gates.aml import AmlColumns
 
     said = settings.aml_subject
     names = {"names": tuple(said["name"].split("+"))} if "name" in said else {}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from obligor.serving.gates import told_outside
+from obligor.serving.gates.gate import told_outside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

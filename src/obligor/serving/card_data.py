@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from obligor.core.card_numbers import find_card_number, find_split, holds_card_number
 from obligor.core.errors import ApplicationError, Problem
-from obligor.serving.gates import GateResult
+from obligor.serving.gates.gate import GateResult
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

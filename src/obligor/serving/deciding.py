@@ -33,7 +33,7 @@ from obligor.serving.card_data import (
 )
 from obligor.serving.encoding import encode_application, encode_in_order
 from obligor.serving.errors import problem_of
-from obligor.serving.gates import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating
+from obligor.serving.gates.gate import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating
 from obligor.serving.idempotency import bound, check_key, kept_as, request_of
 from obligor.serving.pace import Pace
 from obligor.serving.privacy.sealed import Sealed, named, named_in_bulk
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from obligor.core.application import Application
     from obligor.core.profile import GateName
     from obligor.serving.acts import Caller, PromptRecorder, Row, SubjectKeyRow
-    from obligor.serving.gates import Gate, Judged
+    from obligor.serving.gates.gate import Gate, Judged
     from obligor.serving.meter import Meter
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.probing import Asked

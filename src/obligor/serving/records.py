@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from obligor.serving.encoding import encode, encode_in_order
-from obligor.serving.gates import told_outside
+from obligor.serving.gates.gate import told_outside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -18,7 +18,7 @@ from obligor.serving.acts import Act, OutcomeRow, Submission
 from obligor.serving.answers import answer_of, record_of, with_receipt
 from obligor.serving.card_data import refuse_card_data
 from obligor.serving.encoding import encode, encode_in_order
-from obligor.serving.gates import hides_from_receipts
+from obligor.serving.gates.gate import hides_from_receipts
 from obligor.serving.idempotency import check_key, request_of
 from obligor.serving.privacy.opening import Opener
 from obligor.serving.reports import read_report, report_error

@@ -32,7 +32,7 @@ from obligor.core.scorer import compile_card
 from obligor.core.strict_json import read_strict_json
 from obligor.core.unusual import Watch
 from obligor.serving.encoding import encode
-from obligor.serving.gates import told_outside
+from obligor.serving.gates.gate import told_outside
 from obligor.serving.privacy.masking import Masks
 from obligor.serving.privacy.personal import Personal
 from obligor.serving.reading import ApplicationReader

@@ -33,8 +33,8 @@ from obligor.screening.screener import Screener
 from obligor.security.signing import Verifier
 from obligor.serving import alerts
 from obligor.serving.alerts import Rescreening
-from obligor.serving.aml import AmlColumns, AmlGate, Clearances, Subjects
 from obligor.serving.clearing import AlertDesk, Clearance, Confirmation, Report
+from obligor.serving.gates.aml import AmlColumns, AmlGate, Clearances, Subjects
 from obligor.serving.lists import ListInForce, load_list
 from obligor.serving.privacy.sealed import Sealer
 from obligor.telemetry import Silence

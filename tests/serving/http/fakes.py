@@ -43,7 +43,7 @@ from obligor.serving.acts import (
 )
 from obligor.serving.clearing import AlertDesk, StoredAlert
 from obligor.serving.deciding import DecisionService
-from obligor.serving.gates import NO_GATES
+from obligor.serving.gates.gate import NO_GATES
 from obligor.serving.http import Door, Seats, make_app
 from obligor.serving.meter import NoMeter
 from obligor.serving.people.access import Person
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from obligor.serving.acts import Act, Recorder, Row, Search, StoredSubjectKey, Submission
-    from obligor.serving.gates import Gate
+    from obligor.serving.gates.gate import Gate
     from obligor.serving.releases import Release
     from obligor.serving.webhooks.events import Listeners
 

@@ -6,12 +6,12 @@ import json
 from typing import TYPE_CHECKING
 
 from obligor.core.errors import InvalidInputError, UnavailableError
-from obligor.serving.kyc import hashed, read_evidence
+from obligor.serving.gates.kyc import hashed, read_evidence
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from obligor.serving.kyc import KycEvidence, Person
+    from obligor.serving.gates.kyc import KycEvidence, Person
 
 
 class FileKyc:

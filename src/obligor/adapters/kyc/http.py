@@ -10,13 +10,13 @@ import msgspec
 
 from obligor.adapters.outgoing import Outgoing, may_reach
 from obligor.core.errors import InvalidInputError, UnavailableError
-from obligor.serving.kyc import hashed, read_evidence
+from obligor.serving.gates.kyc import hashed, read_evidence
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable
 
-    from obligor.serving.kyc import KycEvidence, Person
+    from obligor.serving.gates.kyc import KycEvidence, Person
 
 _WHO: Final = "the KYC provider"
 _JSON: Final = "application/json"

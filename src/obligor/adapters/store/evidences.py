@@ -17,7 +17,7 @@ _CLAIM: Final = """
 
 
 class PostgresEvidences:
-    """Fulfils :class:`obligor.serving.kyc.Evidences`."""
+    """Fulfils :class:`obligor.serving.gates.kyc.Evidences`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

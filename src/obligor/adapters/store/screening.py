@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from obligor.adapters.store.pool import Pool
-    from obligor.serving.aml import Cleared
+    from obligor.serving.gates.aml import Cleared
 
 _LISTS: Final = """
     SELECT list_sha256, source, published, entries, loaded_at, by FROM obligor.screening_list ORDER BY leaf_index DESC

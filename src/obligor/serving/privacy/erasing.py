@@ -17,7 +17,7 @@ from obligor.governance.law.packs import keep_until
 from obligor.serving.acts import Act, ErasedRow, HoldRow, KeyringRow, Submission
 from obligor.serving.answers import record_of
 from obligor.serving.encoding import encode
-from obligor.serving.gates import told_to_the_subject
+from obligor.serving.gates.gate import told_to_the_subject
 from obligor.serving.people.proposals import Order
 from obligor.serving.privacy.sealed import without_seal
 

@@ -19,7 +19,7 @@ from obligor.core.profile import GATES, RESULTS, Gates, Profile
 from obligor.core.profile import Gate as Toggle
 from obligor.serving.acts import Search
 from obligor.serving.deciding import DecisionService
-from obligor.serving.gates import GateResult, told_outside
+from obligor.serving.gates.gate import GateResult, told_outside
 from obligor.serving.meter import NoMeter
 from obligor.serving.register import Register
 from obligor.serving.releases import Releases, compile_release
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from obligor.core.application import Application
     from obligor.serving.acts import StoredDecision
-    from obligor.serving.gates import Gate
+    from obligor.serving.gates.gate import Gate
     from obligor.serving.releases import Release
 
 GOOD = {**PLAIN, "amount": 2000.0, "income": 5000}

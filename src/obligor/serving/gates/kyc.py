@@ -21,7 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from obligor.core.applicant import ADDRESS, BIRTH_DATE, ID_NUMBER, NAME
 from obligor.core.applicant import EVIDENCE as BROUGHT
 from obligor.core.errors import ApplicationError, InvalidInputError, Problem, UnavailableError
-from obligor.serving.gates import GateResult
+from obligor.serving.gates.gate import GateResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,11 +14,11 @@ from tests.serving.gated import profile_of
 
 from obligor.core.application import Application
 from obligor.screening.screener import Screener
-from obligor.serving.aml import AmlColumns, AmlGate, Clearances, Subjects
-from obligor.serving.gates import Gating, PromptGate
+from obligor.serving.gates.aml import AmlColumns, AmlGate, Clearances, Subjects
+from obligor.serving.gates.gate import Gating, PromptGate
 
 if TYPE_CHECKING:
-    from obligor.serving.gates import GateResult
+    from obligor.serving.gates.gate import GateResult
 
 AT = datetime(2026, 11, 26, 21, tzinfo=UTC)
 LATE = datetime(2027, 1, 26, 12, tzinfo=UTC)

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.adapters.anchors.certificates import write_certificate
 from tests.lending import KEY
+from tests.serving.gates.test_gate import GOOD, profile_of, service_of
 from tests.serving.http.fakes import KEYS
 from tests.serving.los import Los, drop, hang, pour, say
-from tests.serving.test_gates import GOOD, profile_of, service_of
 
 from obligor.adapters.kyc.file import FileKyc
 from obligor.adapters.kyc.http import HttpKyc
 from obligor.bootstrap.gates import open_gates
 from obligor.core.application import Application
 from obligor.core.errors import ApplicationError, InvalidInputError, UnavailableError
-from obligor.serving.kyc import KycEvidence, KycGate, Person, hashed, read_evidence
+from obligor.serving.gates.kyc import KycEvidence, KycGate, Person, hashed, read_evidence
 from obligor.settings import read_gate_settings
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from tests.serving.los import Answer
 
-    from obligor.serving.gates import GateResult
+    from obligor.serving.gates.gate import GateResult
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 SUBJECT = {"name": "who", "date_of_birth": "born", "address": "lives", "id_number": "document", "evidence": "shown"}

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from obligor.core.applicant import ALIASES, BETWEEN_ALIASES, BIRTH_DATE, NAME, NUMBER
 from obligor.core.errors import ScreeningError
 from obligor.serving.encoding import encode
-from obligor.serving.gates import GateResult
+from obligor.serving.gates.gate import GateResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
