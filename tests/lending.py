@@ -23,7 +23,7 @@ from obligor.adapters.store.proofs import PostgresLog
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.security.signing import SigningKey
 from obligor.serving.acts import Caller
-from obligor.serving.anchoring import Anchoring
+from obligor.serving.audit.anchoring import Anchoring
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates.gate import NO_GATES
 from obligor.serving.meter import NoMeter

@@ -24,10 +24,10 @@ from tests.serving.test_doors import Doors, both
 from obligor.core.errors import UnauthenticatedError
 from obligor.screening.screener import Screener
 from obligor.serving.acts import Caller, WebhookRow
+from obligor.serving.audit.replaying import replay
 from obligor.serving.clearing import AlertDesk, StoredAlert
 from obligor.serving.gates.aml import AmlColumns, AmlGate, Clearances, Subjects
 from obligor.serving.gates.gate import told_to_the_subject
-from obligor.serving.replaying import replay
 from obligor.serving.sources import live_sources
 from obligor.serving.webhooks.events import EVENT_TYPES, Listeners
 

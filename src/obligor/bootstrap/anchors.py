@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from obligor.bootstrap.store import Store
-    from obligor.serving.anchoring import Anchor, Anchoring, AnchorState
+    from obligor.serving.audit.anchoring import Anchor, Anchoring, AnchorState
     from obligor.serving.meter import Meter
     from obligor.settings import AnchorSettings, Settings
 
@@ -69,7 +69,7 @@ async def held_up(
 @asynccontextmanager
 async def opened(store: Store, settings: Settings, **beside: Any) -> AsyncIterator[Anchoring]:
     """Open the anchors that are set, and hold nothing against them yet."""
-    from obligor.serving.anchoring import Anchoring
+    from obligor.serving.audit.anchoring import Anchoring
 
     given = read_anchor_settings(os.environ)
     anchoring = Anchoring(

@@ -21,7 +21,7 @@ from obligor.governance.audit.restores import PROPOSED
 from obligor.governance.audit.verifying import verify_log
 from obligor.security.signing import Verifier, open_signing_key, read_signing_key
 from obligor.serving.acts import Act, Submission
-from obligor.serving.auditing import AuditLog
+from obligor.serving.audit.log import AuditLog
 from obligor.settings import read_author
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def acknowledge_restore(restore_id: str | None, *, because: str) -> Noted:
     settings, by = service_settings(), read_author(os.environ)
 
     async def noted(store: Store) -> Noted:
-        from obligor.serving.restoring import Restoring
+        from obligor.serving.audit.restoring import Restoring
 
         async with opened(store, settings) as anchoring:
             await anchoring.look()

@@ -92,7 +92,7 @@ def make_decisions(
     journal: Telling | None = None,
 ) -> Decisions:
     """Build the use cases over an open store."""
-    from obligor.serving.auditing import AuditLog
+    from obligor.serving.audit.log import AuditLog
     from obligor.serving.deciding import DecisionService
     from obligor.serving.journal import NoJournal
     from obligor.serving.probing import Probing

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from obligor.governance.audit.doctor import Reached
     from obligor.governance.audit.examination import Examination
     from obligor.security.signing import Verifier
-    from obligor.serving.anchoring import Anchor
+    from obligor.serving.audit.anchoring import Anchor
+    from obligor.serving.audit.replays import Remade
     from obligor.serving.privacy.sealed import Unsealing
-    from obligor.serving.replays import Remade
     from obligor.settings import Settings
     from obligor.telemetry import Progress
 
@@ -53,7 +53,7 @@ def examine_store(
     from obligor.governance.audit.doctor import Surroundings, examine
     from obligor.security.permissions import permissions
     from obligor.security.signing import Verifier, read_verifier
-    from obligor.serving.replays import Replays
+    from obligor.serving.audit.replays import Replays
 
     settings = service_settings()
     canaries = () if canary is None else _read_canaries(canary)
@@ -85,7 +85,7 @@ def remake_decision(decision_id: UUID, *, progress: Progress) -> Remade:
     NotFoundError
         Where there is no such decision.
     """
-    from obligor.serving.replays import Replays, remake
+    from obligor.serving.audit.replays import Replays, remake
 
     settings = service_settings()
     with _opened(settings) as store:
@@ -97,7 +97,7 @@ def remake_decision(decision_id: UUID, *, progress: Progress) -> Remade:
 
 def remake_all(*, progress: Progress) -> Remade:
     """Make every decision again, in the order of the log."""
-    from obligor.serving.replays import Replays, remake
+    from obligor.serving.audit.replays import Replays, remake
 
     settings = service_settings()
     with _opened(settings) as store:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.bootstrap.telemetry import Telemetry
     from obligor.bootstrap.webhooks import RunningWebhooks
-    from obligor.serving.anchoring import Anchoring, AnchorState
+    from obligor.serving.audit.anchoring import Anchoring, AnchorState
     from obligor.serving.grpc.server import Server
     from obligor.serving.http import Door, Encryption, HttpServer, Seats
     from obligor.serving.journal import Telling
@@ -202,7 +202,7 @@ async def _open_parts(
 
 
 def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
-    from obligor.serving.auditing import AuditLog
+    from obligor.serving.audit.log import AuditLog
     from obligor.serving.http import Door
     from obligor.serving.people.proposals import Proposals
 

@@ -18,12 +18,12 @@ from obligor.core.errors import ApplicationError, UnavailableError
 from obligor.core.profile import GATES, RESULTS, Gates, Profile
 from obligor.core.profile import Gate as Toggle
 from obligor.serving.acts import Search
+from obligor.serving.audit.replaying import replay
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates.gate import GateResult, told_outside
 from obligor.serving.meter import NoMeter
 from obligor.serving.register import Register
 from obligor.serving.releases import Releases, compile_release
-from obligor.serving.replaying import replay
 from obligor.serving.sources import live_sources
 
 if TYPE_CHECKING:

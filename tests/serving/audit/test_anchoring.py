@@ -18,7 +18,7 @@ from obligor.core.errors import IntegrityError, RollbackError, SplitViewError, U
 from obligor.core.merkle import Frontier
 from obligor.governance.audit.restores import LostTree, Tree
 from obligor.security.signing import SigningKey, verify_note
-from obligor.serving.anchoring import Anchoring, AnchorState
+from obligor.serving.audit.anchoring import Anchoring, AnchorState
 from obligor.serving.holding import Hold
 from obligor.serving.meter import NoMeter
 

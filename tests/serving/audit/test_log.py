@@ -17,7 +17,7 @@ from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.checkpoints import Checkpoint
 from obligor.core.errors import IntegrityError
 from obligor.security.signing import SigningKey
-from obligor.serving.auditing import AuditLog
+from obligor.serving.audit.log import AuditLog
 from obligor.serving.sources import live_sources
 
 if TYPE_CHECKING:

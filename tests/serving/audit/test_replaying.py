@@ -13,7 +13,7 @@ from tests.serving import golden_decisions as golden
 from obligor import __version__
 from obligor.core.decision import decide
 from obligor.core.errors import IntegrityError
-from obligor.serving.replaying import pinned_release, read_record, replay
+from obligor.serving.audit.replaying import pinned_release, read_record, replay
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from obligor.core.errors import ErasedError, IntegrityError, ObligorError
-from obligor.serving.replaying import PINNED, Difference, pinned_release, read_record, replay
+from obligor.serving.audit.replaying import PINNED, Difference, pinned_release, read_record, replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
