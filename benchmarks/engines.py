@@ -122,7 +122,7 @@ def _nothing(rows: int) -> None:
 def _batch(folder: Path) -> Iterator[tuple[Run, Run]]:
     import obligor.serving.scoring.batch  # noqa: F401  part of the start-up
     from obligor.bootstrap import score_tape
-    from obligor.telemetry import Silence
+    from obligor.progress import Silence
 
     def score(rows: int) -> None:
         tape, out = str(folder / f"{rows}.parquet"), folder / "scored.parquet"

@@ -37,7 +37,7 @@ def run(*, quick: bool) -> dict[str, object]:
 
 def _swap(recipe: str, rate: float) -> dict:
     from obligor.bootstrap import run_tape
-    from obligor.telemetry import Silence
+    from obligor.progress import Silence
 
     said = yaml.safe_load((ROOT / "configs" / "contracts" / "lendingclub-2007-2011.yaml").read_text())
     said["model"] = {**said.get("model", {}), "recipe": recipe}

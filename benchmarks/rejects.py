@@ -88,7 +88,7 @@ def run(*, quick: bool) -> dict[str, object]:
 def _simulated(applications: int) -> list[World]:
     """Take the simulated lender, which declines by amount to income, inquiries, time in the job, and noise."""
     from obligor.bootstrap import simulate_tape
-    from obligor.telemetry import Silence
+    from obligor.progress import Silence
 
     with tempfile.TemporaryDirectory() as work:
         simulate_tape(Path(work), applications=applications, seed=7, progress=Silence())

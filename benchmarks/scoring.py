@@ -64,7 +64,7 @@ def run(*, quick: bool) -> dict[str, object]:
 def _make_card(folder: Path) -> list[str]:
     """Make a card by the main job, and name its characteristics."""
     from obligor.bootstrap import load_card, run_tape
-    from obligor.telemetry import Silence
+    from obligor.progress import Silence
 
     x, bad = synthetic(FITTED_ROWS)
     x.assign(loan_id=[f"L{at}" for at in range(len(x))], bad=bad).to_parquet(folder / "train.parquet")
@@ -104,7 +104,7 @@ def _ready(tape: Path, folder: Path) -> tuple[Path, Path]:
 
 def _score(given: object) -> None:
     from obligor.bootstrap import score_tape
-    from obligor.telemetry import Silence
+    from obligor.progress import Silence
 
     tape, folder = given
     score_tape(

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from obligor.bootstrap import run_demo
-from obligor.telemetry import Bars
+from obligor.progress import Bars
 
 DEMO = Path(__file__).resolve().parents[1] / "src" / "obligor" / "serving" / "demo"
 APPLICATIONS, SEED = 40_000, 7

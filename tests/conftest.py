@@ -179,7 +179,7 @@ def lender_run(tmp_path_factory: pytest.TempPathFactory, contracts: Path) -> Len
     from obligor.core.clauses import Challengers
     from obligor.core.errors import UnavailableError
     from obligor.models.challengers import challengers_of
-    from obligor.telemetry import Silence
+    from obligor.progress import Silence
 
     try:
         challengers_of(Challengers(models=("boosted",)))

@@ -27,7 +27,7 @@ from obligor.core.expressions import parse_features
 from obligor.core.reasons import compile_reasons
 from obligor.core.scorer import compile_card
 from obligor.models.smooth import fit_smooth_card
-from obligor.telemetry import Silence
+from obligor.progress import Silence
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,7 @@ from obligor.ingestion.snapshots import in_place
 from obligor.ingestion.sources import LocalSource
 from obligor.preprocessing.engine import connect
 from obligor.preprocessing.tape import read_tape
-from obligor.telemetry import Silence
+from obligor.progress import Silence
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import pytest
 
 from obligor.bootstrap import run_tape
 from obligor.core.errors import ContractError, TapeError
-from obligor.telemetry import Silence
+from obligor.progress import Silence
 
 if TYPE_CHECKING:
     from pathlib import Path

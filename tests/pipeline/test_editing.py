@@ -17,7 +17,7 @@ from obligor.core.errors import EditError, InvalidInputError, SourceError
 from obligor.files import file_sha256
 from obligor.pipeline.drafts import open_draft
 from obligor.pipeline.editing import _refuse_guests
-from obligor.telemetry import Silence
+from obligor.progress import Silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ from obligor.core.scorecard import parse_card
 from obligor.core.scorer import compile_card
 from obligor.files import file_sha256
 from obligor.ingestion.contract_file import load_contract
-from obligor.telemetry import Silence
+from obligor.progress import Silence
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import pytest
 from tests.test_cli import CONTRACT, HEADER, rows
 
 from obligor.bootstrap import run_tape
-from obligor.telemetry import Silence
+from obligor.progress import Silence
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from datetime import date
 
     from obligor.bootstrap.store import Store
+    from obligor.progress import Progress
     from obligor.serving.alerts import Progress as Reached
     from obligor.serving.alerts import Rescreening
     from obligor.serving.clearing import AlertDesk
-    from obligor.telemetry import Progress
 
 _PAUSE_S = 0.1
 

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from obligor.governance.audit.bundle import BundleSummary
     from obligor.governance.audit.findings import Verdict
     from obligor.governance.audit.restores import Restore
+    from obligor.progress import Progress
     from obligor.settings import Settings
-    from obligor.telemetry import Progress
 
 _EXPORT = "obligor/export/1"
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from obligor.ingestion.sources import Source
     from obligor.pipeline.changes import BinTables, CardChange
     from obligor.pipeline.summaries import RunSummary
+    from obligor.progress import Progress
     from obligor.serving.scoring.batch import BatchResult
     from obligor.serving.scoring.explaining import Explained
-    from obligor.telemetry import Progress
 
 
 def run_tape(

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from obligor.adapters.store.examining import PostgresExamination
     from obligor.governance.audit.doctor import Reached
     from obligor.governance.audit.examination import Examination
+    from obligor.progress import Progress
     from obligor.security.signing import Verifier
     from obligor.serving.audit.anchoring import Anchor
     from obligor.serving.audit.replays import Remade
     from obligor.serving.privacy.sealed import Unsealing
     from obligor.settings import Settings
-    from obligor.telemetry import Progress
 
 _LEAST_CANARY = 4
 _MOST_CANARIES = 10_000

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from datetime import date
 
     from obligor.bootstrap.store import Store
+    from obligor.progress import Progress
     from obligor.security.sealing import KeptKey, Keyring, Kms
     from obligor.serving.acts import Recorder
     from obligor.serving.people.proposals import Order
     from obligor.serving.privacy.erasing import Office, Standing
     from obligor.serving.privacy.sealed import Sealer
     from obligor.settings import Settings
-    from obligor.telemetry import Progress
 
 Done = TypeVar("Done")
 _AWS = "aws-kms:"

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.bootstrap.telemetry import Telemetry
     from obligor.bootstrap.webhooks import RunningWebhooks
+    from obligor.progress import Progress
     from obligor.serving.audit.anchoring import Anchoring, AnchorState
     from obligor.serving.grpc.server import Server
     from obligor.serving.http import Door, Encryption, HttpServer, Seats
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from obligor.serving.releases import Release, Releases
     from obligor.serving.tracing import Tracing
     from obligor.settings import Settings
-    from obligor.telemetry import Progress
 
 _LOOK_SECONDS = 1.0
 _GRACE_SECONDS = 26.0

@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from obligor.telemetry import Progress
+    from obligor.progress import Progress
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -34,7 +34,7 @@ class Summary(Protocol):
 @contextmanager
 def telling(*, quiet: bool) -> Iterator[Progress]:
     """Lend a way to tell of long work on standard error; silent where asked."""
-    from obligor.telemetry import Bars, Lines, Silence
+    from obligor.progress import Bars, Lines, Silence
 
     if quiet:
         yield Silence()

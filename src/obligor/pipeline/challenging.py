@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from obligor.models.columns import Columns, Predictor, Rows
     from obligor.models.inputs import Inputs
     from obligor.models.rankings import FittedChallenger
-    from obligor.telemetry import Progress
+    from obligor.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

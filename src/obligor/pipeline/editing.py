@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from obligor.core.rebinning import Change
     from obligor.governance.tracking import Tracker
     from obligor.pipeline.drafts import RunDraft
+    from obligor.progress import Progress
     from obligor.settings import Settings
-    from obligor.telemetry import Progress
 
 _FEWEST_DIGITS = 8
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from obligor.models.fitted import FittedCard
     from obligor.models.judged import Judged
     from obligor.pipeline.preparing import Prepared
-    from obligor.telemetry import Progress
+    from obligor.progress import Progress
 
 
 def fit(

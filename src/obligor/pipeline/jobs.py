@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from obligor.core.contract import Contract
     from obligor.ingestion.sources import Source
+    from obligor.progress import Progress
     from obligor.settings import Settings
-    from obligor.telemetry import Progress
 
 
 def check_tape(source: Source, *, contract: Contract, work: Path, settings: Settings, progress: Progress) -> list[str]:

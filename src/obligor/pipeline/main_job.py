@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from obligor.models.columns import Columns, Rows
     from obligor.models.fitted import FittedCard
     from obligor.pipeline.preparing import Prepared
+    from obligor.progress import Progress
     from obligor.settings import Settings
-    from obligor.telemetry import Progress
 
 
 def run_main_job(

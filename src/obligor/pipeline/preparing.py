@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from obligor.preprocessing.rejects import DeclinedCounts
     from obligor.preprocessing.splits import SampleCounts
     from obligor.preprocessing.tape import Tape
+    from obligor.progress import Progress
     from obligor.settings import Settings
-    from obligor.telemetry import Progress
 
 _USED, _DECLINED_ROWS = "used_rows", "declined_rows"
 FEATURES, DECLINED_FEATURES = "features", "declined_features"

@@ -28,6 +28,7 @@ from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.checkpoints import Checkpoint
 from obligor.governance.audit import doctor
 from obligor.governance.audit.doctor import Reached, Surroundings, examine
+from obligor.progress import Silence
 from obligor.security.permissions import permissions
 from obligor.security.signing import Verifier
 from obligor.serving.acts import Act, DecisionRow, ProposalRow, Request, Submission
@@ -38,7 +39,6 @@ from obligor.serving.releases import PURPOSE, open_release
 from obligor.serving.sources import Sources, live_sources
 from obligor.serving.webhooks.endpoints import Webhooks
 from obligor.serving.webhooks.events import EVENT_TYPES
-from obligor.telemetry import Silence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

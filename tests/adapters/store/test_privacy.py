@@ -26,12 +26,12 @@ from obligor.core.errors import ErasedError, GateError, IntegrityError, InvalidI
 from obligor.governance.audit.findings import Findings
 from obligor.governance.audit.verifying import verify_log
 from obligor.governance.law.packs import the_packs
+from obligor.progress import Silence
 from obligor.security.sealing import DATA, make_kept, open_keyring
 from obligor.security.signing import Verifier, verify_statement
 from obligor.serving.acts import Search
 from obligor.serving.privacy.erasing import PURPOSE, Office, record_keys
 from obligor.serving.privacy.sealed import named, named_in_bulk
-from obligor.telemetry import Silence
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

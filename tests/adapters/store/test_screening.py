@@ -28,6 +28,7 @@ from obligor.adapters.store.screening import PostgresScreening
 from obligor.bootstrap.gates import opened_records
 from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.governance.audit.verifying import verify_log
+from obligor.progress import Silence
 from obligor.screening.lists import Entry, ListedName, ListSnapshot, parse_list
 from obligor.screening.screener import Screener
 from obligor.security.signing import Verifier
@@ -37,7 +38,6 @@ from obligor.serving.clearing import AlertDesk, Clearance, Confirmation, Report
 from obligor.serving.gates.aml import AmlColumns, AmlGate, Clearances, Subjects
 from obligor.serving.lists import ListInForce, load_list
 from obligor.serving.privacy.sealed import Sealer
-from obligor.telemetry import Silence
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -24,7 +24,7 @@ from obligor.core.leaves import parse_leaf, time_text
 from obligor.governance.audit.anchored import AnchoredNote
 from obligor.governance.audit.bundle import BundleSummary, Period, leaves_of, write_bundle
 from obligor.governance.audit.standalone import verify
-from obligor.telemetry import Silence
+from obligor.progress import Silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable

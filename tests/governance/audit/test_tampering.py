@@ -23,8 +23,8 @@ from obligor.core.merkle import Frontier, leaf_hash
 from obligor.governance.audit.anchored import SUFFIX, read_anchors
 from obligor.governance.audit.findings import Findings, Kind, Verdict
 from obligor.governance.audit.verifying import NO_ANCHORS, verify_log
+from obligor.progress import Silence
 from obligor.serving.encoding import encode
-from obligor.telemetry import Silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -20,10 +20,10 @@ from obligor.governance.audit.anchored import AnchoredNote, read_anchors
 from obligor.governance.audit.findings import Findings, Kind, Verdict
 from obligor.governance.audit.source import StoredNote
 from obligor.governance.audit.verifying import NO_ANCHORS, verify_log
+from obligor.progress import Silence
 from obligor.security.signing import open_signing_key
 from obligor.serving.acts import Submission
 from obligor.serving.encoding import encode
-from obligor.telemetry import Silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,9 +12,9 @@ from tests.serving import golden_decisions as golden
 
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import IntegrityError
+from obligor.progress import Silence
 from obligor.serving.audit.replays import Replays, remake
 from obligor.serving.encoding import encode
-from obligor.telemetry import Silence
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

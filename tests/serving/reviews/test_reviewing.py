@@ -34,6 +34,7 @@ from obligor.core.leaves import parse_leaf
 from obligor.governance.audit.verifying import verify_log
 from obligor.governance.law.packs import the_packs
 from obligor.governance.notices.factors import standing
+from obligor.progress import Silence
 from obligor.security.signing import Verifier, open_signing_key
 from obligor.serving.acts import Caller
 from obligor.serving.deciding import DecisionService
@@ -45,7 +46,6 @@ from obligor.serving.reviews.clock import ReviewClock
 from obligor.serving.reviews.review import Finding, StoredReview, plain
 from obligor.serving.reviews.reviewing import ReviewService
 from obligor.serving.sources import Sources
-from obligor.telemetry import Silence
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

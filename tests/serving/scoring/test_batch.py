@@ -19,10 +19,10 @@ from obligor.core.scorecard import parse_card
 from obligor.core.scorer import compile_card
 from obligor.ingestion import snapshots
 from obligor.ingestion.sources import LocalSource
+from obligor.progress import Silence
 from obligor.serving.scoring import batch, parts
 from obligor.serving.scoring.rows import Wanted
 from obligor.settings import read_settings
-from obligor.telemetry import Silence
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ import pytest
 from tests.core.test_explanation import lender
 
 from obligor.bootstrap import load_card, score_tape
+from obligor.progress import Silence
 from obligor.serving.scoring.explaining import explain_application
-from obligor.telemetry import Silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable

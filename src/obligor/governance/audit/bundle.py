@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from obligor.governance.audit.source import LogSource, StoredLeaf
-    from obligor.telemetry import Progress
+    from obligor.progress import Progress
 
 SCHEMA: Final = "obligor/bundle/1"
 _MOST_CHECKPOINTS: Final = 200

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from obligor.governance.audit.people import Conflict
     from obligor.governance.audit.source import Signatures, StoredLeaf
     from obligor.governance.audit.told import StoredEvent
-    from obligor.telemetry import Progress
+    from obligor.progress import Progress
 
 SAMPLE: Final = 500
 SEALED_NOWHERE_YET: Final = frozenset({("record", "body")})

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from obligor.core.leaves import Leaf
     from obligor.governance.audit.restores import Restore
     from obligor.governance.audit.source import LogSource, Signatures, StoredLeaf
-    from obligor.telemetry import Progress
+    from obligor.progress import Progress
 
 _EVERY: Final = 1000
 NO_ANCHORS: Final = (

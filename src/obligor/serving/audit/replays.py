@@ -17,8 +17,8 @@ from obligor.serving.audit.replaying import PINNED, Difference, pinned_release, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from obligor.progress import Progress
     from obligor.serving.releases import Release
-    from obligor.telemetry import Progress
 
 _MOST_KEPT: Final = 8
 _MOST_TOLD: Final = 20

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from obligor.core.scorecard import Scorecard
     from obligor.core.snapshot import Snapshot
     from obligor.ingestion.sources import Source
+    from obligor.progress import Progress
     from obligor.serving.scoring.parts import Parts
     from obligor.settings import Settings
-    from obligor.telemetry import Progress
 
 PART_ROWS = 1 << 21
 
