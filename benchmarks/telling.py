@@ -17,11 +17,11 @@ from tests.serving.small_cards import small_card
 from tests.serving.test_process import BUILDING, SERVED_WITH
 
 from obligor.security.api_keys import RANDOM_BYTES, make_key
-from obligor.serving.journal import Journal
-from obligor.serving.meter import STAGES, InForce
-from obligor.serving.metrics import SECONDS, PrometheusMeter, score_bounds, write_metrics
 from obligor.serving.people.authenticating import Authenticator
 from obligor.serving.people.issuing import row_of
+from obligor.serving.telemetry.journal import Journal
+from obligor.serving.telemetry.meter import STAGES, InForce
+from obligor.serving.telemetry.metrics import SECONDS, PrometheusMeter, score_bounds, write_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,12 +26,12 @@ from obligor.serving.acts import Caller
 from obligor.serving.audit.anchoring import Anchoring
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates.gate import NO_GATES
-from obligor.serving.meter import NoMeter
 from obligor.serving.privacy.sealed import Sealer
 from obligor.serving.register import Register
 from obligor.serving.releases import Releases
 from obligor.serving.releasing import activate
 from obligor.serving.sources import Sources, live_sources
+from obligor.serving.telemetry.meter import NoMeter
 from obligor.serving.webhooks.events import Listeners
 
 if TYPE_CHECKING:

@@ -33,10 +33,10 @@ from obligor.core.errors import UnavailableError
 from obligor.core.profile import Gate, Gates, Profile
 from obligor.serving.acts import Caller
 from obligor.serving.deciding import DecisionService
-from obligor.serving.meter import NoMeter
 from obligor.serving.releases import Releases
 from obligor.serving.releasing import activate
 from obligor.serving.sources import live_sources
+from obligor.serving.telemetry.meter import NoMeter
 from obligor.serving.webhooks.delivering import Delivering
 from obligor.serving.webhooks.endpoints import Webhooks
 from obligor.serving.webhooks.events import EVENT_TYPES, Listeners

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.serving.http.fakes import house
 
 from obligor.bootstrap.service import Doors, _greet
-from obligor.serving.journal import NoJournal
+from obligor.serving.telemetry.journal import NoJournal
 
 
 def test_the_port_that_is_told_is_the_one_that_the_service_got() -> None:

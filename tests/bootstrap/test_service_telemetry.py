@@ -18,8 +18,8 @@ import pytest
 from tests.infra.running import free_port, prometheus, rules
 from tests.serving.collectors import collector
 
-from obligor.serving.journal import FIELDS
-from obligor.serving.tracing import ATTRIBUTES
+from obligor.serving.telemetry.journal import FIELDS
+from obligor.serving.telemetry.tracing import ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,8 +11,8 @@ import pytest
 
 from obligor.bootstrap.telemetry import open_telemetry
 from obligor.core.errors import InvalidInputError
-from obligor.serving.metrics import PrometheusMeter
-from obligor.serving.tracing import TracedMeter
+from obligor.serving.telemetry.metrics import PrometheusMeter
+from obligor.serving.telemetry.tracing import TracedMeter
 
 
 def test_libraries_are_told_by_the_journal_while_it_is_open_and_as_before_afterwards() -> None:

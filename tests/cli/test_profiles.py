@@ -22,10 +22,10 @@ from obligor.core.errors import ForbiddenError, UnavailableError
 from obligor.core.profile import GATES, parse_profile
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates.gate import NO_GATES, GateResult
-from obligor.serving.meter import NoMeter
 from obligor.serving.probing import Probing
 from obligor.serving.profiles import Changing
 from obligor.serving.releases import Releases
+from obligor.serving.telemetry.meter import NoMeter
 from obligor.settings import ProbingSettings, read_settings
 
 if TYPE_CHECKING:

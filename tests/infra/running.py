@@ -17,8 +17,8 @@ from prometheus_client import CollectorRegistry
 from tests.conftest import lack
 from tests.serving.small_cards import small_card
 
-from obligor.serving.meter import STAGES, InForce
-from obligor.serving.metrics import PrometheusMeter
+from obligor.serving.telemetry.meter import STAGES, InForce
+from obligor.serving.telemetry.metrics import PrometheusMeter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

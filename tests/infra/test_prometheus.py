@@ -22,8 +22,8 @@ from obligor.security.api_keys import RANDOM_BYTES, make_key
 from obligor.security.permissions import allow
 from obligor.serving.acts import ApiKeyRow
 from obligor.serving.errors import ANSWERS
-from obligor.serving.metrics import CONTENT_TYPE, write_metrics
 from obligor.serving.people.authenticating import Authenticator
+from obligor.serving.telemetry.metrics import CONTENT_TYPE, write_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

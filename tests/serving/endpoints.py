@@ -17,8 +17,8 @@ from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.adapters.webhooks import WebhookSender
 from obligor.security.webhooks import secret_text
 from obligor.serving.acts import Act, OutboxRow, Submission
-from obligor.serving.meter import NoMeter
 from obligor.serving.sources import Sources, live_sources
+from obligor.serving.telemetry.meter import NoMeter
 from obligor.serving.webhooks.delivering import Delivering
 from obligor.serving.webhooks.endpoints import Webhooks
 from obligor.serving.webhooks.events import DECISION_MADE, EVENT_TYPES

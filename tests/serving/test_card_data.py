@@ -14,7 +14,7 @@ from tests.serving.http.serving import run
 from tests.serving.test_doors import both, struct
 
 from obligor.serving.grpc import decisions_pb2 as pb
-from obligor.serving.journal import Journal, take_over_logging
+from obligor.serving.telemetry.journal import Journal, take_over_logging
 
 if TYPE_CHECKING:
     import httpx

@@ -25,8 +25,8 @@ from obligor.serving.grpc import decisions_pb2 as pb
 from obligor.serving.grpc.decisions_pb2_grpc import DecisionsStub
 from obligor.serving.grpc.server import Server
 from obligor.serving.grpc.servicer import Servicer
-from obligor.serving.meter import NoMeter
 from obligor.serving.privacy.masking import HIDDEN
+from obligor.serving.telemetry.meter import NoMeter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

@@ -25,7 +25,7 @@ from obligor.core.errors import InvalidInputError
 from obligor.serving.grpc.server import Server
 from obligor.serving.grpc.servicer import Servicer
 from obligor.serving.http import RunLimits, make_server
-from obligor.serving.meter import NoMeter
+from obligor.serving.telemetry.meter import NoMeter
 from obligor.settings import TlsSettings, read_tls_settings
 
 if TYPE_CHECKING:

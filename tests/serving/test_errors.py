@@ -15,7 +15,7 @@ from obligor.core.errors import UnavailableError
 from obligor.serving import errors
 from obligor.serving.errors import problem_of
 from obligor.serving.grpc.refusals import refusal_of
-from obligor.serving.journal import Journal, take_over_logging
+from obligor.serving.telemetry.journal import Journal, take_over_logging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

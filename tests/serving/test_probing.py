@@ -18,8 +18,8 @@ from tests.serving.test_pace import Clock
 
 from obligor.core.application import Application
 from obligor.core.errors import InvalidInputError, LimitedError, UnavailableError
-from obligor.serving.meter import NoMeter
 from obligor.serving.probing import MOST_DIFFERENT, Asked, Probing
+from obligor.serving.telemetry.meter import NoMeter
 from obligor.settings import ProbingSettings, read_probing_settings
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from obligor.bootstrap.store import service_settings, with_store
 from obligor.core.errors import UnavailableError
-from obligor.serving.meter import NoMeter
+from obligor.serving.telemetry.meter import NoMeter
 from obligor.settings import read_anchor_settings
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.store import Store
     from obligor.serving.audit.anchoring import Anchor, Anchoring, AnchorState
-    from obligor.serving.meter import Meter
+    from obligor.serving.telemetry.meter import Meter
     from obligor.settings import AnchorSettings, Settings
 
 Done = TypeVar("Done")

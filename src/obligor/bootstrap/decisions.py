@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from obligor.core.profile import GateName
     from obligor.serving.deciding import DecisionService
     from obligor.serving.gates.gate import Gate
-    from obligor.serving.journal import Telling
-    from obligor.serving.meter import Meter
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.register import Register
     from obligor.serving.releases import Release, Releases
+    from obligor.serving.telemetry.journal import Telling
+    from obligor.serving.telemetry.meter import Meter
     from obligor.serving.webhooks.events import Listeners
     from obligor.settings import Settings
 
@@ -46,7 +46,7 @@ class Decisions(NamedTuple):
 @asynccontextmanager
 async def open_decisions(store: Store, settings: Settings) -> AsyncIterator[Decisions]:
     """Build the use cases of decisions for one command: by the release in force, with the gates and the events of a service."""
-    from obligor.serving.meter import NoMeter
+    from obligor.serving.telemetry.meter import NoMeter
 
     asked, releases = read_gate_settings(os.environ), await open_releases(store)
     sealer = await open_sealer(store, settings)
@@ -72,8 +72,8 @@ def _held_without_a_list(_error: ObligorError) -> None:
 
 async def open_releases(store: Store) -> Releases:
     """Give the release in force, for one command."""
-    from obligor.serving.meter import NoMeter
     from obligor.serving.releases import Releases
+    from obligor.serving.telemetry.meter import NoMeter
 
     releases = Releases(store.archive)
     await take_newest(store, releases, NoMeter())
@@ -94,9 +94,9 @@ def make_decisions(
     """Build the use cases over an open store."""
     from obligor.serving.audit.log import AuditLog
     from obligor.serving.deciding import DecisionService
-    from obligor.serving.journal import NoJournal
     from obligor.serving.probing import Probing
     from obligor.serving.register import Register
+    from obligor.serving.telemetry.journal import NoJournal
 
     limits = read_probing_settings(os.environ)
 
@@ -183,7 +183,7 @@ async def open_newest(store: Store) -> Release | None:
 
 async def take_newest(store: Store, releases: Releases, meter: Meter) -> None:
     """Take the newest release up; what is in force stays where it cannot be trusted."""
-    from obligor.serving.meter import InForce
+    from obligor.serving.telemetry.meter import InForce
 
     if await store.archive.newest_release() <= releases.newest:
         await releases.look_after_profile()

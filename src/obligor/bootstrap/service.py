@@ -45,12 +45,12 @@ if TYPE_CHECKING:
     from obligor.serving.audit.anchoring import Anchoring, AnchorState
     from obligor.serving.grpc.server import Server
     from obligor.serving.http import Door, Encryption, HttpServer, Seats
-    from obligor.serving.journal import Telling
     from obligor.serving.people.authenticating import Authenticator
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.refusals import Refusals
     from obligor.serving.releases import Release, Releases
-    from obligor.serving.tracing import Tracing
+    from obligor.serving.telemetry.journal import Telling
+    from obligor.serving.telemetry.tracing import Tracing
     from obligor.settings import Settings
 
 _LOOK_SECONDS = 1.0
@@ -231,7 +231,7 @@ def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
 def _open_server(door: Door, doors: Doors, tracing: Tracing | None, *, listening: Callable[[int], None]) -> HttpServer:
     """Make the REST door; where somebody wants spans, every request goes through them, and none past the framework."""
     from obligor.serving.http import Hot, allow_open_files, make_app, make_server
-    from obligor.serving.tracing import traced
+    from obligor.serving.telemetry.tracing import traced
 
     allow_open_files()
     return make_server(
@@ -357,7 +357,7 @@ async def _open_grpc(door: Door, doors: Doors, tracing: Tracing | None) -> Serve
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from obligor.serving.grpc.server import Server as GrpcServer
     from obligor.serving.grpc.servicer import Servicer
-    from obligor.serving.tracing import grpc_interceptor
+    from obligor.serving.telemetry.tracing import grpc_interceptor
 
     servicer = Servicer(
         *(door.service, door.register, door.authenticator),

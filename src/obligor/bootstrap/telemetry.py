@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from obligor.core.errors import InvalidInputError
-from obligor.serving.journal import LEVELS, Journal, Level, take_over_logging, tell_of_crashes
-from obligor.serving.metrics import PrometheusMeter, write_metrics
-from obligor.serving.tracing import TracedMeter, Tracing, open_tracing
+from obligor.serving.telemetry.journal import LEVELS, Journal, Level, take_over_logging, tell_of_crashes
+from obligor.serving.telemetry.metrics import PrometheusMeter, write_metrics
+from obligor.serving.telemetry.tracing import TracedMeter, Tracing, open_tracing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import BinaryIO
 
-    from obligor.serving.meter import Meter
+    from obligor.serving.telemetry.meter import Meter
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from obligor.adapters.webhooks import WebhookSender
     from obligor.bootstrap.store import Store
     from obligor.serving.acts import WebhookRow
-    from obligor.serving.journal import Telling
-    from obligor.serving.meter import Meter
     from obligor.serving.privacy.sealed import Sealer
+    from obligor.serving.telemetry.journal import Telling
+    from obligor.serving.telemetry.meter import Meter
     from obligor.serving.webhooks.delivering import Attempted, Delivering
     from obligor.serving.webhooks.endpoints import DeadLetter, Webhooks
     from obligor.serving.webhooks.events import Listeners

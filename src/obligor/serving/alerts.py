@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from obligor.screening.screener import Screener
     from obligor.serving.acts import Recorder, StoredDecision
     from obligor.serving.gates.aml import AmlColumns, AmlGate, Cleared, Subjects
-    from obligor.serving.journal import Telling
     from obligor.serving.lists import ListInForce
     from obligor.serving.sources import Sources
+    from obligor.serving.telemetry.journal import Telling
 
 SCHEMA: Final = "obligor/alert/1"
 AT_ONCE: Final = 100

@@ -50,12 +50,12 @@ if TYPE_CHECKING:
     from obligor.core.profile import GateName
     from obligor.serving.acts import Caller, PromptRecorder, Row, SubjectKeyRow
     from obligor.serving.gates.gate import Gate, Judged
-    from obligor.serving.meter import Meter
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.probing import Asked
     from obligor.serving.records import Told
     from obligor.serving.releases import Assessment, Release, Releases
     from obligor.serving.sources import Sources
+    from obligor.serving.telemetry.meter import Meter
 
 MOST_AT_ONCE = 1000
 DECISIONS, BULK = "decisions", "decisions/bulk"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from obligor.core.card_numbers import holds_card_number
 from obligor.core.errors import ApplicationError, KeyReusedError, LimitedError, UnavailableError
-from obligor.serving.journal import UNAVAILABLE
+from obligor.serving.telemetry.journal import UNAVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -25,18 +25,18 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from obligor.core.errors import LimitedError
-from obligor.serving.journal import NoJournal
-from obligor.serving.meter import NoMeter
 from obligor.serving.pace import Pace
+from obligor.serving.telemetry.journal import NoJournal
+from obligor.serving.telemetry.meter import NoMeter
 from obligor.settings import ProbingSettings, read_probing_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from obligor.core.application import Application
-    from obligor.serving.journal import Telling
-    from obligor.serving.meter import Meter
     from obligor.serving.releases import Release
+    from obligor.serving.telemetry.journal import Telling
+    from obligor.serving.telemetry.meter import Meter
 
 COMPARED_OF: Final = 16
 """One in how many is compared."""

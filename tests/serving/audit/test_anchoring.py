@@ -20,7 +20,7 @@ from obligor.governance.audit.restores import LostTree, Tree
 from obligor.security.signing import SigningKey, verify_note
 from obligor.serving.audit.anchoring import Anchoring, AnchorState
 from obligor.serving.holding import Hold
-from obligor.serving.meter import NoMeter
+from obligor.serving.telemetry.meter import NoMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

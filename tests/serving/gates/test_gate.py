@@ -21,10 +21,10 @@ from obligor.serving.acts import Search
 from obligor.serving.audit.replaying import replay
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates.gate import GateResult, told_outside
-from obligor.serving.meter import NoMeter
 from obligor.serving.register import Register
 from obligor.serving.releases import Releases, compile_release
 from obligor.serving.sources import live_sources
+from obligor.serving.telemetry.meter import NoMeter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -19,8 +19,8 @@ from obligor.serving.grpc.decisions_pb2_grpc import DecisionsStub
 from obligor.serving.grpc.server import Server
 from obligor.serving.grpc.servicer import Servicer
 from obligor.serving.http import Seats
-from obligor.serving.meter import NoMeter
 from obligor.serving.sources import live_sources
+from obligor.serving.telemetry.meter import NoMeter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

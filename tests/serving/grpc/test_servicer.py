@@ -43,7 +43,7 @@ from obligor.serving.grpc.replies import decided, decided_many, found, simulated
 from obligor.serving.grpc.server import Server
 from obligor.serving.grpc.servicer import Servicer
 from obligor.serving.http import Seats
-from obligor.serving.meter import Meter, NoMeter
+from obligor.serving.telemetry.meter import Meter, NoMeter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

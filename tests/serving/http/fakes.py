@@ -45,7 +45,6 @@ from obligor.serving.clearing import AlertDesk, StoredAlert
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates.gate import NO_GATES
 from obligor.serving.http import Door, Seats, make_app
-from obligor.serving.meter import NoMeter
 from obligor.serving.people.access import Person
 from obligor.serving.people.administering import Administration
 from obligor.serving.people.keys import KeyDesk
@@ -61,6 +60,7 @@ from obligor.serving.releases import Releases, compile_release
 from obligor.serving.reviews.review import StoredReview
 from obligor.serving.reviews.reviewing import ReviewService
 from obligor.serving.sources import live_sources
+from obligor.serving.telemetry.meter import NoMeter
 from obligor.settings import ProbingSettings
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from obligor.serving.http import Hot
 from obligor.serving.http.bodies import MOST_BYTES
 from obligor.serving.http.hot import MOST_BYTES as MOST_HOT_BYTES
 from obligor.serving.http.hot import PATH
-from obligor.serving.meter import NoMeter
+from obligor.serving.telemetry.meter import NoMeter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -17,9 +17,9 @@ from obligor.core.errors import InvalidInputError, LimitedError, Unauthenticated
 from obligor.security import api_keys
 from obligor.security.api_keys import RANDOM_BYTES, NewKey, make_key
 from obligor.serving.acts import ApiKeyRow, Caller
-from obligor.serving.journal import Journal
 from obligor.serving.people import authenticating
 from obligor.serving.people.authenticating import Authenticator, Limits, Rate, network_of
+from obligor.serving.telemetry.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

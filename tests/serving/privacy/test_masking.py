@@ -14,9 +14,9 @@ from tests.serving.http.fakes import small_release
 from obligor.adapters.store.tables import METADATA
 from obligor.serving.grpc.decisions_pb2 import DESCRIPTOR
 from obligor.serving.http import order_shapes, shapes
-from obligor.serving.journal import FIELDS as TOLD_IN_THE_JOURNAL
 from obligor.serving.privacy.masking import FIELDS, HIDDEN, Masks, masked
-from obligor.serving.tracing import ATTRIBUTES
+from obligor.serving.telemetry.journal import FIELDS as TOLD_IN_THE_JOURNAL
+from obligor.serving.telemetry.tracing import ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

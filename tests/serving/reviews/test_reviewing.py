@@ -38,7 +38,6 @@ from obligor.progress import Silence
 from obligor.security.signing import Verifier, open_signing_key
 from obligor.serving.acts import Caller
 from obligor.serving.deciding import DecisionService
-from obligor.serving.meter import NoMeter
 from obligor.serving.register import Register
 from obligor.serving.releases import Releases
 from obligor.serving.releasing import activate
@@ -46,6 +45,7 @@ from obligor.serving.reviews.clock import ReviewClock
 from obligor.serving.reviews.review import Finding, StoredReview, plain
 from obligor.serving.reviews.reviewing import ReviewService
 from obligor.serving.sources import Sources
+from obligor.serving.telemetry.meter import NoMeter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

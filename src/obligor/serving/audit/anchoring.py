@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from obligor.core.merkle import Frontier
     from obligor.security.signing import SigningKey
-    from obligor.serving.meter import Meter
+    from obligor.serving.telemetry.meter import Meter
 
 EVERY_S = 10.0
 START_S = 30.0

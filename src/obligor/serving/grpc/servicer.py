@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from obligor.serving.acts import Caller
     from obligor.serving.deciding import DecisionService
     from obligor.serving.grpc.calls import Context
-    from obligor.serving.meter import Meter
     from obligor.serving.people.authenticating import Authenticator
     from obligor.serving.refusals import Refuses
     from obligor.serving.register import Register
     from obligor.serving.seats import Seats
+    from obligor.serving.telemetry.meter import Meter
 
 _DONE, _GONE, _FAILED = 200, 499, 500
 _ROUTES = {name: f"grpc/{name}" for name in ("Decide", "DecideMany", "Simulate", "GetDecision", "GetReceipt")}

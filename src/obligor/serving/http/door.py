@@ -10,9 +10,9 @@ from obligor.security.permissions import allow
 from obligor.serving.http.bodies import MOST_BYTES, read_body
 from obligor.serving.http.heads import read_head
 from obligor.serving.http.problems import JSON, Answer
-from obligor.serving.meter import NoMeter
 from obligor.serving.refusals import NoRefusals
 from obligor.serving.seats import Seats
+from obligor.serving.telemetry.meter import NoMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from obligor.serving.clearing import AlertDesk
     from obligor.serving.deciding import DecisionService
     from obligor.serving.http.heads import Head
-    from obligor.serving.meter import Meter
     from obligor.serving.people.administering import Administration
     from obligor.serving.people.authenticating import Authenticator
     from obligor.serving.people.keys import KeyDesk
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from obligor.serving.refusals import Refuses
     from obligor.serving.register import Register
     from obligor.serving.reviews.reviewing import ReviewService
+    from obligor.serving.telemetry.meter import Meter
 
 CALLER = "obligor.caller"
 """Where a request keeps who was let in."""

@@ -12,7 +12,7 @@ from obligor.serving.http import shapes
 from obligor.serving.http.page import CONTENT_POLICY, page_of
 from obligor.serving.http.problems import JSON, Answer
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, problem, respond, respond_plain
-from obligor.serving.metrics import CONTENT_TYPE
+from obligor.serving.telemetry.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -31,15 +31,15 @@ from obligor.core.errors import InvalidInputError, LimitedError, Unauthenticated
 from obligor.security.api_keys import ApiKey, is_secret, parse_key
 from obligor.security.tokens import MOST_BYTES, TokenError
 from obligor.serving.acts import Caller
-from obligor.serving.journal import NoJournal
+from obligor.serving.telemetry.journal import NoJournal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
     from datetime import datetime
 
     from obligor.serving.acts import ApiKeyRow
-    from obligor.serving.journal import Telling
     from obligor.serving.people.tokens import Tokens
+    from obligor.serving.telemetry.journal import Telling
 
 Refusal = Literal["missing", "malformed", "unknown", "wrong", "revoked", "expired", "limited"]
 

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from obligor.serving.journal import Telling
-    from obligor.serving.meter import Meter
     from obligor.serving.reviews.review import ReviewArchive
+    from obligor.serving.telemetry.journal import Telling
+    from obligor.serving.telemetry.meter import Meter
 
 _LOOK_SECONDS: Final = 60.0
 

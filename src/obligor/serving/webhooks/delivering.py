@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from obligor.serving.acts import WebhookRow
-    from obligor.serving.meter import Meter
+    from obligor.serving.telemetry.meter import Meter
 
 EVERY_S: Final = 1.0
 LEASE: Final = timedelta(seconds=60)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obligor.core.errors import UnavailableError
-from obligor.serving.journal import (
+from obligor.serving.telemetry.journal import (
     FIELDS,
     Journal,
     LibraryHandler,
@@ -219,7 +219,7 @@ def test_the_first_line_of_a_text_is_printable_and_short(text: str) -> None:
 
 CANARIES = """
 import asyncio, logging, sys, threading, warnings
-from obligor.serving.journal import Journal, take_over_logging, tell_of_crashes
+from obligor.serving.telemetry.journal import Journal, take_over_logging, tell_of_crashes
 
 CANARY = "Ana Canary " + "4111" * 4
 journal = Journal(sys.stdout.buffer, level="debug")

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 from tests.serving.small_cards import MISSING, small_card
 
-from obligor.serving.meter import REFUSALS, InForce, Meter, NoMeter
-from obligor.serving.metrics import SECONDS, PrometheusMeter, Spread, score_bounds, write_metrics
+from obligor.serving.telemetry.meter import REFUSALS, InForce, Meter, NoMeter
+from obligor.serving.telemetry.metrics import SECONDS, PrometheusMeter, Spread, score_bounds, write_metrics
 
 RELEASE = InForce(7, small_card("income", "debt", "months"), "a" * 64, "b" * 64, "c" * 64)
 

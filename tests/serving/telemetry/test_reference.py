@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from tests.infra.running import working_service
 
-from obligor.serving.journal import FIELDS
-from obligor.serving.meter import REFUSALS, STAGES
-from obligor.serving.metrics import OUTCOMES
-from obligor.serving.tracing import ATTRIBUTES
+from obligor.serving.telemetry.journal import FIELDS
+from obligor.serving.telemetry.meter import REFUSALS, STAGES
+from obligor.serving.telemetry.metrics import OUTCOMES
+from obligor.serving.telemetry.tracing import ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "telemetry.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "telemetry.md"
 _SUFFIXES = {"counter": "_total", "info": "_info"}
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import grpc.aio
     from opentelemetry.sdk.trace import TracerProvider
 
-    from obligor.serving.meter import InForce, Meter, Reading, Stage
+    from obligor.serving.telemetry.meter import InForce, Meter, Reading, Stage
 
     Scope = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -12,13 +12,20 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from tests.serving.collectors import collector
 
-from obligor.serving.meter import NoMeter
-from obligor.serving.tracing import ATTRIBUTES, TracedMeter, endpoint_of, grpc_interceptor, open_tracing, traced
+from obligor.serving.telemetry.meter import NoMeter
+from obligor.serving.telemetry.tracing import (
+    ATTRIBUTES,
+    TracedMeter,
+    endpoint_of,
+    grpc_interceptor,
+    open_tracing,
+    traced,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from obligor.serving.tracing import Tracing
+    from obligor.serving.telemetry.tracing import Tracing
 
 CANARY = "Ana Canary 4111111111111111"
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -143,7 +150,7 @@ def test_traces_go_where_the_environment_says_and_otherwise_nowhere(
 
 def test_a_service_that_is_not_traced_loads_nothing_for_it() -> None:
     program = (
-        "import sys; from obligor.serving.tracing import open_tracing; assert open_tracing({}) is None; "
+        "import sys; from obligor.serving.telemetry.tracing import open_tracing; assert open_tracing({}) is None; "
         "print([name for name in sys.modules if name.split('.')[0] in ('opentelemetry', 'requests')])"
     )
     environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}

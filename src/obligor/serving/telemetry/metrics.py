@@ -27,7 +27,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from obligor import __version__
-from obligor.serving.meter import DELIVERIES, REFUSALS, STAGES, Delivery, InForce, Reading, Stage
+from obligor.serving.telemetry.meter import DELIVERIES, REFUSALS, STAGES, Delivery, InForce, Reading, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,6 +1,6 @@
 """What the service counts of its own work, and where it tells the counts.
 
-The use case and the doors call a `Meter`; nothing that they hand over is a person's. `serving/metrics.py` keeps the counts for
+The use case and the doors call a `Meter`; nothing that they hand over is a person's. `metrics.py` keeps the counts for
 Prometheus, and `NoMeter` keeps none.
 """
 
