@@ -28,8 +28,8 @@ from obligor.serving.deciding import DecisionService
 from obligor.serving.gates.gate import NO_GATES
 from obligor.serving.privacy.sealed import Sealer
 from obligor.serving.register import Register
-from obligor.serving.releases import Releases
-from obligor.serving.releasing import activate
+from obligor.serving.releases.release import Releases
+from obligor.serving.releases.releasing import activate
 from obligor.serving.sources import Sources, live_sources
 from obligor.serving.telemetry.meter import NoMeter
 from obligor.serving.webhooks.events import Listeners
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from obligor.core.profile import GateName
     from obligor.serving.gates.gate import Gate
-    from obligor.serving.releases import Release
+    from obligor.serving.releases.release import Release
 
 NOON: Final = golden.START
 PRIVATE: Final = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -146,7 +146,7 @@ async def lending(
                     )
                 )
             else:
-                from obligor.serving.releases import open_release
+                from obligor.serving.releases.release import open_release
 
                 stored = await archive.release()
                 assert stored is not None

@@ -33,8 +33,8 @@ from obligor.core.errors import UnavailableError
 from obligor.core.profile import Gate, Gates, Profile
 from obligor.serving.acts import Caller
 from obligor.serving.deciding import DecisionService
-from obligor.serving.releases import Releases
-from obligor.serving.releasing import activate
+from obligor.serving.releases.release import Releases
+from obligor.serving.releases.releasing import activate
 from obligor.serving.sources import live_sources
 from obligor.serving.telemetry.meter import NoMeter
 from obligor.serving.webhooks.delivering import Delivering

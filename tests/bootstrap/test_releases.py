@@ -16,7 +16,7 @@ from obligor.core.policy import parse_policy
 from obligor.core.reasons import check_reasons
 from obligor.ingestion.contract_file import load_contract
 from obligor.security.signing import verify_statement
-from obligor.serving.releases import PURPOSE, Releases, open_release
+from obligor.serving.releases.release import PURPOSE, Releases, open_release
 from obligor.settings import read_settings
 
 if TYPE_CHECKING:

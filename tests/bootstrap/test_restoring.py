@@ -24,7 +24,7 @@ from obligor.bootstrap.store import open_store
 from obligor.cli.main import cli
 from obligor.core.errors import ClashError, ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from obligor.governance.audit.standalone.verify import check_bundle
-from obligor.serving.releases import Releases
+from obligor.serving.releases.release import Releases
 from obligor.serving.telemetry.meter import NoMeter
 from obligor.serving.webhooks.events import Listeners
 from obligor.settings import read_settings

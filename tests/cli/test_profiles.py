@@ -23,8 +23,8 @@ from obligor.core.profile import GATES, parse_profile
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates.gate import NO_GATES, GateResult
 from obligor.serving.probing import Probing
-from obligor.serving.profiles import Changing
-from obligor.serving.releases import Releases
+from obligor.serving.releases.profile_changes import Changing
+from obligor.serving.releases.release import Releases
 from obligor.serving.telemetry.meter import NoMeter
 from obligor.settings import ProbingSettings, read_settings
 

@@ -6,7 +6,7 @@ python -m tests.serving.faulty serve RUN ...
 from typing import Any
 
 from obligor.cli import main
-from obligor.serving.releases import Release
+from obligor.serving.releases.release import Release
 
 AMOUNT = 666.25
 

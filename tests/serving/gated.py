@@ -7,7 +7,7 @@ from typing import Any
 from tests.serving import golden_decisions as golden
 
 from obligor.core.profile import GATES, Gate, Gates, Profile
-from obligor.serving.releases import Release, compile_release
+from obligor.serving.releases.release import Release, compile_release
 
 
 def good_application() -> dict[str, Any]:

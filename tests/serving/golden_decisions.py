@@ -26,7 +26,7 @@ from obligor.core.profile import Gate, Gates, Profile
 from obligor.core.scorecard import Pair, Scorecard
 from obligor.serving.acts import Caller
 from obligor.serving.deciding import DecisionService
-from obligor.serving.releases import Release, compile_release
+from obligor.serving.releases.release import Release, compile_release
 from obligor.serving.sources import Sources
 from obligor.serving.telemetry.meter import NoMeter
 

@@ -28,7 +28,7 @@ SERVED_WITH = (
     "obligor.serving.deciding",
     "obligor.serving.webhooks.delivering",
     "obligor.serving.people.issuing",
-    "obligor.serving.releases",
+    "obligor.serving.releases.release",
     "obligor.serving.http",
     "obligor.serving.grpc.server",
     "obligor.serving.grpc.servicer",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from obligor.serving.gates.gate import Gate
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.register import Register
-    from obligor.serving.releases import Release, Releases
+    from obligor.serving.releases.release import Release, Releases
     from obligor.serving.telemetry.journal import Telling
     from obligor.serving.telemetry.meter import Meter
     from obligor.serving.webhooks.events import Listeners
@@ -72,7 +72,7 @@ def _held_without_a_list(_error: ObligorError) -> None:
 
 async def open_releases(store: Store) -> Releases:
     """Give the release in force, for one command."""
-    from obligor.serving.releases import Releases
+    from obligor.serving.releases.release import Releases
     from obligor.serving.telemetry.meter import NoMeter
 
     releases = Releases(store.archive)
@@ -172,7 +172,7 @@ def _is_in_force(made: Made, release: Release | None) -> bool:
 async def open_newest(store: Store) -> Release | None:
     """Open the newest release that is kept, and check what was signed."""
     from obligor.security.signing import verify_statement
-    from obligor.serving.releases import PURPOSE, open_release
+    from obligor.serving.releases.release import PURPOSE, open_release
 
     stored = await store.archive.release()
     if stored is None:

@@ -143,7 +143,7 @@ def _ask(anchor: Anchor) -> Reached:
 
 
 def _tell_release(store: PostgresExamination, verifier: Verifier) -> str:
-    from obligor.serving.releases import PURPOSE, open_release
+    from obligor.serving.releases.release import PURPOSE, open_release
 
     stored = store.release()
     if stored is None:

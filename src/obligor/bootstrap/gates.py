@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from obligor.serving.gates.kyc import Kyc, KycGate
     from obligor.serving.lists import ListInForce
     from obligor.serving.privacy.sealed import Sealer
-    from obligor.serving.releases import Releases
+    from obligor.serving.releases.release import Releases
     from obligor.settings import GateSettings
 
 

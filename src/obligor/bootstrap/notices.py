@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from obligor.governance.law.packs import Due
     from obligor.governance.notices.writing import Declined, Notice, ScoreTold, Stationery
     from obligor.serving.privacy.opening import Opener
-    from obligor.serving.releases import Release
+    from obligor.serving.releases.release import Release
     from obligor.settings import Settings
 
 
@@ -119,7 +119,7 @@ async def _declined(store: Store, wanted: Wanted, stationery: Stationery, settin
     from obligor.governance.notices.factors import codes_of, standing
     from obligor.governance.notices.writing import Declined
     from obligor.serving.privacy.opening import Opener
-    from obligor.serving.releases import Releases
+    from obligor.serving.releases.release import Releases
 
     stored = await store.archive.decision(wanted.decision_id)
     if stored is None:

@@ -73,7 +73,7 @@ def open_identity(store: Store, environ: Mapping[str, str]) -> Identity:
 def open_administration(store: Store, proposals: Proposals) -> Administration:
     """Build what people do to the service over a door."""
     from obligor.serving.people.administering import Administration
-    from obligor.serving.profiles import Changing
+    from obligor.serving.releases.profile_changes import Changing
 
     changing = Changing(store.archive, store.changes, store.recorder, store.key, store.sources)
     return Administration(

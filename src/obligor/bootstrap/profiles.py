@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.core.profile import Profile
     from obligor.serving.acts import ProfileChangeRow
-    from obligor.serving.profiles import Changing
+    from obligor.serving.releases.profile_changes import Changing
 
 _MOST_BYTES = 1 << 20
 _DIGITS = 12
@@ -34,7 +34,7 @@ class Shown:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        from obligor.serving.profiles import plain_change
+        from obligor.serving.releases.profile_changes import plain_change
 
         return {
             "profile": self.profile.model_dump(mode="json", by_alias=True),
@@ -72,7 +72,7 @@ class Proposed:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        from obligor.serving.profiles import plain_change
+        from obligor.serving.releases.profile_changes import plain_change
 
         return plain_change(self.row)
 
@@ -135,7 +135,7 @@ def approve_profile(change_id: str) -> Approved:
 
 
 def _changing(store: Store) -> Changing:
-    from obligor.serving.profiles import Changing
+    from obligor.serving.releases.profile_changes import Changing
 
     return Changing(store.archive, store.changes, store.recorder, store.key, store.sources)
 

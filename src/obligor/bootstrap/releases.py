@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from obligor.core.profile import Profile
     from obligor.core.scorecard import Scorecard
     from obligor.serving.acts import ProposalRow, Recorder
-    from obligor.serving.releases import Release
+    from obligor.serving.releases.release import Release
 
 _MOST_BYTES = 64 << 20
 _DIGITS = 12
@@ -144,7 +144,7 @@ async def put_in_force(
     recorder: Recorder | None = None,
 ) -> Release:
     """Put a card and a policy in force; the profile in force stays. The first release has the one given, or everything off."""
-    from obligor.serving.releasing import activate
+    from obligor.serving.releases.releasing import activate
 
     newest = await store.archive.release()
     kept = EVERYTHING_OFF if newest is None else parse_profile(newest.profile)

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from obligor.serving.people.authenticating import Authenticator
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.refusals import Refusals
-    from obligor.serving.releases import Release, Releases
+    from obligor.serving.releases.release import Release, Releases
     from obligor.serving.telemetry.journal import Telling
     from obligor.serving.telemetry.tracing import Tracing
     from obligor.settings import Settings
@@ -162,7 +162,7 @@ async def _open_parts(
     from obligor.serving.http import Seats
     from obligor.serving.people.authenticating import Authenticator
     from obligor.serving.refusals import Refusals
-    from obligor.serving.releases import Releases
+    from obligor.serving.releases.release import Releases
 
     meter, journal = telemetry.meter, telemetry.journal
     store = await stack.enter_async_context(open_store(url, settings, counted=meter.committed))

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.probing import Asked
     from obligor.serving.records import Told
-    from obligor.serving.releases import Assessment, Release, Releases
+    from obligor.serving.releases.release import Assessment, Release, Releases
     from obligor.serving.sources import Sources
     from obligor.serving.telemetry.meter import Meter
 

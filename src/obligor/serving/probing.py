@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from obligor.core.application import Application
-    from obligor.serving.releases import Release
+    from obligor.serving.releases.release import Release
     from obligor.serving.telemetry.journal import Telling
     from obligor.serving.telemetry.meter import Meter
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from obligor.core.decision import Decision
-    from obligor.serving.releases import Assessment
+    from obligor.serving.releases.release import Assessment
 
 _THOUSANDTHS = 1000
 _ABSENT = msgspec.UNSET

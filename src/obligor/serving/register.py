@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from obligor.serving.acts import Archive, Caller, Recorded, Recorder, Row, Search, StoredDecision
     from obligor.serving.privacy.sealed import Sealer
-    from obligor.serving.releases import Release, Releases
+    from obligor.serving.releases.release import Release, Releases
     from obligor.serving.reports import Report
     from obligor.serving.sources import Sources
 

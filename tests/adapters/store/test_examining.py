@@ -35,7 +35,7 @@ from obligor.serving.acts import Act, DecisionRow, ProposalRow, Request, Submiss
 from obligor.serving.audit.replays import Replays
 from obligor.serving.encoding import encode
 from obligor.serving.people.proposals import Order, Proposals
-from obligor.serving.releases import PURPOSE, open_release
+from obligor.serving.releases.release import PURPOSE, open_release
 from obligor.serving.sources import Sources, live_sources
 from obligor.serving.webhooks.endpoints import Webhooks
 from obligor.serving.webhooks.events import EVENT_TYPES

@@ -18,7 +18,7 @@ from obligor.serving.audit.replaying import pinned_release, read_record, replay
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from obligor.serving.releases import Release
+    from obligor.serving.releases.release import Release
 
 VERSIONS = sorted(golden.FOLDER.iterdir())
 RELEASE = golden.release_of()

@@ -22,7 +22,7 @@ from obligor.serving.audit.replaying import replay
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates.gate import GateResult, told_outside
 from obligor.serving.register import Register
-from obligor.serving.releases import Releases, compile_release
+from obligor.serving.releases.release import Releases, compile_release
 from obligor.serving.sources import live_sources
 from obligor.serving.telemetry.meter import NoMeter
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from obligor.core.application import Application
     from obligor.serving.acts import StoredDecision
     from obligor.serving.gates.gate import Gate
-    from obligor.serving.releases import Release
+    from obligor.serving.releases.release import Release
 
 GOOD = {**PLAIN, "amount": 2000.0, "income": 5000}
 POOR = PLAIN

@@ -54,9 +54,9 @@ from obligor.serving.privacy.orders import PrivacyDesk
 from obligor.serving.privacy.revealing import RevealService
 from obligor.serving.privacy.sealed import Sealer
 from obligor.serving.probing import Probing
-from obligor.serving.profiles import Changing
 from obligor.serving.register import Register
-from obligor.serving.releases import Releases, compile_release
+from obligor.serving.releases.profile_changes import Changing
+from obligor.serving.releases.release import Releases, compile_release
 from obligor.serving.reviews.review import StoredReview
 from obligor.serving.reviews.reviewing import ReviewService
 from obligor.serving.sources import live_sources
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
 
     from obligor.serving.acts import Act, Recorder, Row, Search, StoredSubjectKey, Submission
     from obligor.serving.gates.gate import Gate
-    from obligor.serving.releases import Release
+    from obligor.serving.releases.release import Release
     from obligor.serving.webhooks.events import Listeners
 
 PLAIN: dict[str, Any] = {

@@ -39,8 +39,8 @@ from obligor.security.signing import Verifier, open_signing_key
 from obligor.serving.acts import Caller
 from obligor.serving.deciding import DecisionService
 from obligor.serving.register import Register
-from obligor.serving.releases import Releases
-from obligor.serving.releasing import activate
+from obligor.serving.releases.release import Releases
+from obligor.serving.releases.releasing import activate
 from obligor.serving.reviews.clock import ReviewClock
 from obligor.serving.reviews.review import Finding, StoredReview, plain
 from obligor.serving.reviews.reviewing import ReviewService

@@ -16,7 +16,7 @@ _CHANGES: Final = """
 
 
 class PostgresProfileChanges:
-    """Fulfils :class:`obligor.serving.profiles.ProfileChanges`."""
+    """Fulfils :class:`obligor.serving.releases.profile_changes.ProfileChanges`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

@@ -19,12 +19,12 @@ from obligor.core.scorecard import parse_card
 from obligor.core.strict_json import read_strict_json
 from obligor.serving.encoding import encode_application
 from obligor.serving.privacy.sealed import SEALED_SCHEMA, is_sealed, without_seal
-from obligor.serving.releases import compile_release
+from obligor.serving.releases.release import compile_release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from obligor.serving.releases import Release
+    from obligor.serving.releases.release import Release
 
 SCHEMA: Final = "obligor/decision/1"
 PINNED: Final = ("card_sha256", "policy_sha256", "profile_sha256")

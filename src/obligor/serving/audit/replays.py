@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from obligor.progress import Progress
-    from obligor.serving.releases import Release
+    from obligor.serving.releases.release import Release
 
 _MOST_KEPT: Final = 8
 _MOST_TOLD: Final = 20

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
-    from obligor.serving.releases import Release
+    from obligor.serving.releases.release import Release
 
 _ABOUT = (
     "Credit decisions with principal reasons, each in a tamper-evident audit log before it is answered. "

@@ -22,7 +22,7 @@ from obligor.serving.people.access import plain_person, plain_review, plain_role
 from obligor.serving.people.proposals import PERMISSIONS, plain_step
 from obligor.serving.people.proposals import plain as plain_proposal
 from obligor.serving.people.roles import People, order_to_add
-from obligor.serving.profiles import plain_change
+from obligor.serving.releases.profile_changes import plain_change
 from obligor.serving.said import read_said
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from obligor.serving.once import Answers
     from obligor.serving.people.access import PeopleArchive
     from obligor.serving.people.proposals import Proposals
-    from obligor.serving.profiles import Changing
+    from obligor.serving.releases.profile_changes import Changing
     from obligor.serving.sources import Sources
 
 MOST_BYTES: Final = 1 << 12

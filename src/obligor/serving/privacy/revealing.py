@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from obligor.serving.people.proposals import Proposals
     from obligor.serving.privacy.masking import View
     from obligor.serving.register import Register
-    from obligor.serving.releases import Release
+    from obligor.serving.releases.release import Release
 
 REVEALS: Final = "reveals"
 MOST_BYTES: Final = 1 << 14

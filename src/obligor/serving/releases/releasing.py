@@ -9,7 +9,7 @@ from obligor.core.errors import InvalidInputError
 from obligor.core.leaves import time_text
 from obligor.serving.acts import Act, ArtefactRow, ReleaseRow, Submission
 from obligor.serving.encoding import encode, encode_in_order
-from obligor.serving.releases import PURPOSE, SCHEMA, compile_release, statement_of
+from obligor.serving.releases.release import PURPOSE, SCHEMA, compile_release, statement_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from obligor.core.scorecard import Scorecard
     from obligor.security.signing import SigningKey
     from obligor.serving.acts import Archive, Recorder
-    from obligor.serving.releases import Release
+    from obligor.serving.releases.release import Release
     from obligor.serving.sources import Sources
 
 

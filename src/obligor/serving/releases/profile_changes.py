@@ -18,7 +18,7 @@ from obligor.core.profile import GATES, in_force, parse_profile
 from obligor.core.scorecard import parse_card
 from obligor.serving.acts import Act, ArtefactRow, ProfileChangeRow, Submission
 from obligor.serving.encoding import encode
-from obligor.serving.releasing import made_release
+from obligor.serving.releases.releasing import made_release
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from obligor.core.profile import Profile
     from obligor.security.signing import SigningKey
     from obligor.serving.acts import Archive, Recorder, StoredRelease
-    from obligor.serving.releases import Release
+    from obligor.serving.releases.release import Release
     from obligor.serving.sources import Sources
 
 SCHEMA: Final = "obligor/profile-change/1"

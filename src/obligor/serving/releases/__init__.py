@@ -1,0 +1,1 @@
+"""Releases: the card, the policy and the profile in force together, and how each comes to be."""
