@@ -10,7 +10,7 @@ import pytest
 
 from obligor.core.errors import ForbiddenError, InvalidInputError
 from obligor.security import permissions as table
-from obligor.security.permissions import Allowance, allow, may, permissions, read_permissions
+from obligor.security.permissions import Allowance, allow, allow_person, may, permissions, read_permissions
 from obligor.serving.acts import Caller
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -64,6 +64,16 @@ def test_no_api_key_approves_reveals_or_erases() -> None:
     for permission in permissions().step_up:
         with pytest.raises(ForbiddenError):
             allow(everything, permission)
+
+
+def test_what_a_person_does_no_system_does_with_the_same_role() -> None:
+    assert allow_person(person("analyst"), "review.read") == "ada"
+    system = Caller("system", "", frozenset(), LATER, roles=frozenset({"analyst"}), subject="system")
+    assert may(system, "review.read")
+    with pytest.raises(ForbiddenError, match="for a person, who signs in"):
+        allow_person(system, "review.read")
+    with pytest.raises(ForbiddenError, match="the role admin"):
+        allow_person(person("analyst"), "user.manage")
 
 
 def test_to_approve_reveal_or_erase_asks_for_a_second_factor() -> None:

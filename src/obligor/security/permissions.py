@@ -44,6 +44,18 @@ class Holder(Protocol):
         """Whether a second factor was shown."""
 
 
+class Visitor(Holder, Protocol):
+    """Whoever was let in, and who they are where that is somebody in person."""
+
+    @property
+    def kind(self) -> Literal["client", "person"]:
+        """Whether they are."""
+
+    @property
+    def subject(self) -> str:
+        """The user id of a person."""
+
+
 class Allowance(NamedTuple):
     """How far a permission goes."""
 
@@ -144,6 +156,20 @@ def allow(caller: Holder, permission: str) -> Allowance:
     if how is None:
         raise _refusal(caller, permission)
     return how
+
+
+def allow_person(caller: Visitor, permission: str) -> str:
+    """Name the person who acts: what people do, no key and no system does.
+
+    Raises
+    ------
+    ForbiddenError
+        Where the caller has not the permission, or is nobody in person.
+    """
+    allow(caller, permission)
+    if caller.kind != "person":
+        raise ForbiddenError("this is for a person, who signs in")
+    return caller.subject
 
 
 def may(caller: Holder, permission: str) -> bool:

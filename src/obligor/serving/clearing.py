@@ -32,8 +32,8 @@ from obligor.serving.acts import Act, AlertReportRow, AlertStepRow, Submission
 from obligor.serving.answers import with_receipt
 from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode, encode_in_order
-from obligor.serving.idempotency import check_key
-from obligor.serving.once import once, request_of
+from obligor.serving.idempotency import check_key, request_saying
+from obligor.serving.once import once
 from obligor.serving.said import field_error, read_said
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class AlertDesk:
         clearance = _read(body, Clearance)
         said = [str(alert_id), clearance.because, clearance.days]
         return await once(
-            *(self.answers, self.recorder, request_of(caller, route=ROUTE, key=key, said=said)),
+            *(self.answers, self.recorder, request_saying(caller, route=ROUTE, key=key, said=said)),
             lambda recorder: self.step(alert_id, clearance, by=caller.subject, recorder=recorder),
             told=_told,
         )
@@ -226,7 +226,7 @@ class AlertDesk:
         confirmation = _read(body, Confirmation)
         said = [str(alert_id), confirmation.because]
         return await once(
-            *(self.answers, self.recorder, request_of(caller, route=CONFIRMATION_ROUTE, key=key, said=said)),
+            *(self.answers, self.recorder, request_saying(caller, route=CONFIRMATION_ROUTE, key=key, said=said)),
             lambda recorder: self.confirmed(alert_id, confirmation, by=caller.subject, recorder=recorder),
             told=_told,
         )
@@ -262,7 +262,7 @@ class AlertDesk:
         day = None if report.reported_on is None else report.reported_on.isoformat()
         return await once(
             *(self.answers, self.recorder),
-            request_of(caller, route=REPORT_ROUTE, key=key, said=[str(alert_id), report.reference, day]),
+            request_saying(caller, route=REPORT_ROUTE, key=key, said=[str(alert_id), report.reference, day]),
             lambda recorder: self.reported(alert_id, report, by=caller.subject, recorder=recorder),
             told=_told,
         )

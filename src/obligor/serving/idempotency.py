@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from obligor.core.errors import InvalidInputError
 from obligor.serving.acts import Request
 from obligor.serving.card_data import refuse_card_data_in
+from obligor.serving.encoding import encode
 
 if TYPE_CHECKING:
     from obligor.serving.acts import Caller
@@ -27,6 +29,18 @@ def check_key(key: str) -> None:
     if not _KEY.fullmatch(key):
         raise InvalidInputError("Idempotency-Key: wanted 1 to 255 printable ASCII characters without blanks")
     refuse_card_data_in("idempotency-key", key)
+
+
+def request_saying(caller: Caller, *, route: str, key: str, said: object, sealer: Sealer | None = None) -> Request:
+    """Bind an idempotency key to what a caller says; it takes no sealer where neither can tell of who applied.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the key is none.
+    """
+    check_key(key)
+    return request_of(sealer, caller, route, key, sha256(encode(said)).digest())
 
 
 def request_of(sealer: Sealer | None, caller: Caller, route: str, key: str, payload_sha256: bytes) -> Request:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from obligor.core.errors import ClashError, ForbiddenError, KeyReusedError
-from obligor.security.permissions import allow
-from obligor.serving.acts import Recorded, Request
+from obligor.core.errors import ClashError, KeyReusedError
+from obligor.serving.acts import Recorded
 from obligor.serving.answers import with_receipt
-from obligor.serving.encoding import encode, encode_in_order
-from obligor.serving.idempotency import check_key
+from obligor.serving.encoding import encode_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from obligor.serving.acts import Caller, Recorder, Submission
+    from obligor.serving.acts import Recorder, Request, Submission
 
 _FOUND = 200
 _CREATED = 201
@@ -46,32 +43,6 @@ class ForRequest:
         mine = msgspec.structs.replace(submission, request=self._request, respond=respond, status=status)
         self.recorded = await self._recorder.record(mine)
         return self.recorded
-
-
-def person_with(caller: Caller, permission: str) -> str:
-    """Name the person who acts: what people do, no key and no system does.
-
-    Raises
-    ------
-    ForbiddenError
-        Where the caller has not the permission, or is nobody in person.
-    """
-    allow(caller, permission)
-    if caller.kind != "person":
-        raise ForbiddenError("this is for a person, who signs in")
-    return caller.subject
-
-
-def request_of(caller: Caller, *, route: str, key: str, said: object) -> Request:
-    """Bind an idempotency key to what a caller asks.
-
-    Raises
-    ------
-    InvalidInputError
-        Where the key is none.
-    """
-    check_key(key)
-    return Request(caller.client_id, route, key, sha256(encode(said)).digest())
 
 
 async def once(

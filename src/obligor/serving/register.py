@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
 
 from obligor.core.errors import NotFoundError
@@ -19,7 +18,7 @@ from obligor.serving.answers import answer_of, record_of, with_receipt
 from obligor.serving.card_data import refuse_card_data
 from obligor.serving.encoding import encode, encode_in_order
 from obligor.serving.gates.gate import hides_from_receipts
-from obligor.serving.idempotency import check_key, request_of
+from obligor.serving.idempotency import check_key, request_saying
 from obligor.serving.privacy.opening import Opener
 from obligor.serving.reports import read_report, report_error
 from obligor.serving.webhooks.events import OUTCOME_REPORTED, Listeners, outcome_reported
@@ -161,8 +160,8 @@ class Register:
         if not decided_on <= told.observed_on.isoformat() <= at.date().isoformat():
             raise report_error("observed_on", "wanted a day from that of the decision to today")
         act, answer = self._reported(caller, stored, told, at=at)
-        payload = sha256(encode([str(decision_id), told.status, told.observed_on.isoformat()])).digest()
-        request = request_of(self.sealer, caller, OUTCOMES, key, payload)
+        said = [str(decision_id), told.status, told.observed_on.isoformat()]
+        request = request_saying(caller, route=OUTCOMES, key=key, said=said, sealer=self.sealer)
         return await self._recorder.record(
             Submission((act,), partial(with_receipt, encode_in_order(answer)), request, 201)
         )

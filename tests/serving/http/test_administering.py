@@ -82,9 +82,9 @@ def test_a_user_is_added_once_for_a_key_and_the_answer_tells_nothing_of_the_pass
             *_, (payload, _) = of.store.answered.values()
             await post(client, "/v1/users", "grace", {"user": "joan", "password": "another one, as long"})
         # What the key binds is the same whatever the password: a fast hash of it is kept nowhere.
-        from obligor.serving.once import request_of
+        from obligor.serving.idempotency import request_saying
 
-        assert payload == request_of(KEYS["one"], route="users", key="k", said="joan").payload_sha256
+        assert payload == request_saying(KEYS["one"], route="users", key="k", said="joan").payload_sha256
 
     run(main())
 

@@ -14,10 +14,11 @@ import msgspec
 from obligor.core.errors import UnavailableError
 from obligor.core.profile import in_force, parse_profile
 from obligor.security.passwords import MOST_LENGTH
-from obligor.security.permissions import allow, permissions
+from obligor.security.permissions import allow, allow_person, permissions
 from obligor.serving.acts import ProfileChangeRow, ProposalRow, ReleaseRow, UserRoleRow, UserRow
 from obligor.serving.encoding import encode_in_order
-from obligor.serving.once import once, person_with, request_of
+from obligor.serving.idempotency import request_saying
+from obligor.serving.once import once
 from obligor.serving.people.access import plain_person, plain_review, plain_role, plain_user, review
 from obligor.serving.people.proposals import PERMISSIONS, plain_step
 from obligor.serving.people.proposals import plain as plain_proposal
@@ -104,9 +105,9 @@ class Administration:
 
     async def add(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Let somebody sign in, or propose to. The key binds the name alone, and so tells nothing of a password."""
-        by, said = person_with(caller, "user.manage"), read_said(body, NewUser, most=MOST_BYTES)
+        by, said = allow_person(caller, "user.manage"), read_said(body, NewUser, most=MOST_BYTES)
         return await once(
-            *(self.answers, self.recorder, request_of(caller, route="users", key=key, said=said.user)),
+            *(self.answers, self.recorder, request_saying(caller, route="users", key=key, said=said.user)),
             lambda recorder: replace(self.proposals, recorder=recorder).together(
                 order_to_add(said.user, password=said.password, because=said.because),
                 lambda recorder: self._people(recorder).add(said.user, password=said.password, by=by),
@@ -117,21 +118,21 @@ class Administration:
 
     async def disable(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Let somebody in no more."""
-        by, said = person_with(caller, "user.disable"), read_said(body, NamedUser, most=MOST_BYTES)
+        by, said = allow_person(caller, "user.disable"), read_said(body, NamedUser, most=MOST_BYTES)
         return await once(
-            *(self.answers, self.recorder, request_of(caller, route="users/disable", key=key, said=said.user)),
+            *(self.answers, self.recorder, request_saying(caller, route="users/disable", key=key, said=said.user)),
             lambda recorder: self._people(recorder).disable(said.user, by=by),
             told=_told,
         )
 
     async def grant(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Propose a role for somebody, or grant it where another person proposed it."""
-        by, said = person_with(caller, "role.grant"), read_said(body, NamedRole, most=MOST_BYTES)
+        by, said = allow_person(caller, "role.grant"), read_said(body, NamedRole, most=MOST_BYTES)
         return await once(
             *(
                 self.answers,
                 self.recorder,
-                request_of(caller, route="roles/grant", key=key, said=[said.user, said.role]),
+                request_saying(caller, route="roles/grant", key=key, said=[said.user, said.role]),
             ),
             lambda recorder: self._people(recorder).grant(said.user, said.role, by=by),
             told=_told,
@@ -139,10 +140,10 @@ class Administration:
 
     async def revoke(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Take a role away, or a proposal of it."""
-        by, said = person_with(caller, "role.revoke"), read_said(body, NamedRole, most=MOST_BYTES)
+        by, said = allow_person(caller, "role.revoke"), read_said(body, NamedRole, most=MOST_BYTES)
         return await once(
             *(self.answers, self.recorder),
-            request_of(caller, route="roles/revoke", key=key, said=[said.user, said.role]),
+            request_saying(caller, route="roles/revoke", key=key, said=[said.user, said.role]),
             lambda recorder: self._people(recorder).revoke(said.user, said.role, by=by),
             told=_told,
         )
@@ -164,21 +165,21 @@ class Administration:
         allow(caller, "proposal.agree")
 
         async def naming(permission: str) -> str:
-            return person_with(caller, permission)
+            return allow_person(caller, permission)
 
         return await once(
             *(self.answers, self.recorder),
-            request_of(caller, route="proposals/agreement", key=key, said=str(proposal_id)),
+            request_saying(caller, route="proposals/agreement", key=key, said=str(proposal_id)),
             lambda recorder: replace(self.proposals, recorder=recorder).agree(str(proposal_id), naming=naming),
             told=_told,
         )
 
     async def withdraw(self, caller: Caller, *, key: str, proposal_id: UUID, body: bytes) -> Recorded:
         """Take back what the caller proposed."""
-        by, said = person_with(caller, "proposal.agree"), read_said(body, Withdrawal, most=MOST_BYTES)
+        by, said = allow_person(caller, "proposal.agree"), read_said(body, Withdrawal, most=MOST_BYTES)
         return await once(
             *(self.answers, self.recorder),
-            request_of(caller, route="proposals/withdrawal", key=key, said=[str(proposal_id), said.because]),
+            request_saying(caller, route="proposals/withdrawal", key=key, said=[str(proposal_id), said.because]),
             lambda recorder: replace(self.proposals, recorder=recorder).withdraw(
                 str(proposal_id), because=said.because, by=by
             ),
@@ -202,21 +203,21 @@ class Administration:
 
     async def propose(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Propose a profile."""
-        by, said = person_with(caller, "profile.propose"), read_said(body, NewProfile, most=MOST_PROFILE_BYTES)
+        by, said = allow_person(caller, "profile.propose"), read_said(body, NewProfile, most=MOST_PROFILE_BYTES)
         data = encode_in_order(said.profile)
         return await once(
             *(self.answers, self.recorder),
-            request_of(caller, route="profile/changes", key=key, said=[said.profile, said.because]),
+            request_saying(caller, route="profile/changes", key=key, said=[said.profile, said.because]),
             lambda recorder: replace(self.changing, recorder=recorder).propose(data, because=said.because, by=by),
             told=_told,
         )
 
     async def approve(self, caller: Caller, *, key: str, change_id: UUID) -> Recorded:
         """Approve a proposal of another person, and put its profile in force."""
-        by = person_with(caller, "profile.approve")
+        by = allow_person(caller, "profile.approve")
         return await once(
             *(self.answers, self.recorder),
-            request_of(caller, route="profile/approval", key=key, said=str(change_id)),
+            request_saying(caller, route="profile/approval", key=key, said=str(change_id)),
             lambda recorder: replace(self.changing, recorder=recorder).approve(str(change_id), by=by),
             told=_told,
         )

@@ -21,9 +21,10 @@ from obligor.security.api_keys import (
     USUAL_OVERLAP_HOURS,
     USUAL_SCOPES,
 )
-from obligor.security.permissions import allow
+from obligor.security.permissions import allow, allow_person
 from obligor.serving.acts import ApiKeyRow, ProposalRow
-from obligor.serving.once import once, person_with, request_of, shown_beside
+from obligor.serving.idempotency import request_saying
+from obligor.serving.once import once, shown_beside
 from obligor.serving.people.authenticating import key_of
 from obligor.serving.people.issuing import (
     issue,
@@ -118,7 +119,7 @@ class KeyDesk:
         ForbiddenError, ClashError, InvalidInputError, KeyReusedError, UnavailableError
             As they say.
         """
-        by, said = person_with(caller, "key.manage"), read_said(body, NewApiKey, most=MOST_BYTES)
+        by, said = allow_person(caller, "key.manage"), read_said(body, NewApiKey, most=MOST_BYTES)
         client, scopes, lasts = said.client, said.scopes, timedelta(days=said.days)
         order = order_to_issue(client, scopes=scopes, lasts=lasts, name=said.name, because=said.because)
 
@@ -126,12 +127,12 @@ class KeyDesk:
             named = {"by": by, "name": said.name}
             return await issue(client, scopes=scopes, lasts=lasts, recorder=recorder, sources=self.sources, **named)
 
-        request = request_of(caller, route="keys", key=key, said=[order.text, order.because])
+        request = request_saying(caller, route="keys", key=key, said=[order.text, order.because])
         return await self._shown_once(request, order, issued, by=by)
 
     async def rotate(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Make a key that takes the place of another, or propose to."""
-        by, said = person_with(caller, "key.rotate"), read_said(body, Rotation, most=MOST_BYTES)
+        by, said = allow_person(caller, "key.rotate"), read_said(body, Rotation, most=MOST_BYTES)
         lasts, overlap = timedelta(days=said.days), timedelta(hours=said.overlap_hours)
         order = order_to_rotate(said.key_id, lasts=lasts, overlap=overlap, because=said.because)
 
@@ -139,18 +140,18 @@ class KeyDesk:
             old = await self.keys.api_key(said.key_id)
             return await rotate(old, lasts=lasts, overlap=overlap, by=by, recorder=recorder, sources=self.sources)
 
-        request = request_of(caller, route="keys/rotate", key=key, said=[order.text, order.because])
+        request = request_saying(caller, route="keys/rotate", key=key, said=[order.text, order.because])
         return await self._shown_once(request, order, rotated, by=by)
 
     async def revoke(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Take a key away: it cannot wait, and one person does."""
-        by, said = person_with(caller, "key.revoke"), read_said(body, NamedKey, most=MOST_BYTES)
+        by, said = allow_person(caller, "key.revoke"), read_said(body, NamedKey, most=MOST_BYTES)
 
         async def revoked(recorder: Recorder) -> None:
             old = await self.keys.api_key(said.key_id)
             await revoke(old, by=by, recorder=recorder, sources=self.sources)
 
-        request = request_of(caller, route="keys/revoke", key=key, said=said.key_id)
+        request = request_saying(caller, route="keys/revoke", key=key, said=said.key_id)
         return await once(self.answers, self.proposals.recorder, request, revoked, told=_told)
 
     async def _shown_once(

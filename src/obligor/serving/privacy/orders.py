@@ -9,7 +9,6 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass, replace
 from datetime import date  # noqa: TC003  msgspec reads the annotation
-from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
 
 import msgspec
@@ -17,10 +16,10 @@ import msgspec
 from obligor.core.application import MOST_CHARACTERS
 from obligor.core.errors import ClashError, InvalidInputError
 from obligor.core.leaves import time_text
+from obligor.security.permissions import allow_person
 from obligor.serving.acts import HoldRow, ProposalRow
-from obligor.serving.encoding import encode
-from obligor.serving.idempotency import check_key, request_of
-from obligor.serving.once import once, person_with, shown_beside
+from obligor.serving.idempotency import request_saying
+from obligor.serving.once import once, shown_beside
 from obligor.serving.people.proposals import plain_step
 from obligor.serving.privacy.erasing import certificate_of, order_to_erase, order_to_hold, order_to_release
 from obligor.serving.privacy.personal import APPLICATION, PERSON
@@ -114,7 +113,7 @@ class PrivacyDesk:
         ForbiddenError, NotFoundError, GateError, ClashError, InvalidInputError, KeyReusedError, UnavailableError
             As they say.
         """
-        by, said = person_with(caller, "privacy.erase"), read_said(body, Erasure, most=MOST_BYTES)
+        by, said = allow_person(caller, "privacy.erase"), read_said(body, Erasure, most=MOST_BYTES)
         subject, closed = await self._meant(said), said.account_closed or None
         order = order_to_erase(subject, account_closed=closed, because=said.because)
         request = self._bound(caller, "privacy/erasures", key, order.text, order.because)
@@ -124,7 +123,7 @@ class PrivacyDesk:
 
     async def hold(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Place a legal hold, or propose to."""
-        by, said = person_with(caller, "privacy.hold"), read_said(body, Holding, most=MOST_BYTES)
+        by, said = allow_person(caller, "privacy.hold"), read_said(body, Holding, most=MOST_BYTES)
         subject = await self._meant(said)
         order = order_to_hold(subject, because=said.because)
         request = self._bound(caller, "privacy/holds", key, order.text)
@@ -132,7 +131,7 @@ class PrivacyDesk:
 
     async def release(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Release a legal hold, or propose to."""
-        by, said = person_with(caller, "privacy.hold"), read_said(body, Releasing, most=MOST_BYTES)
+        by, said = allow_person(caller, "privacy.hold"), read_said(body, Releasing, most=MOST_BYTES)
         subject = await self._meant(said)
         order = order_to_release(subject, because=said.because)
         request = self._bound(caller, "privacy/holds/release", key, order.text, order.because)
@@ -140,7 +139,7 @@ class PrivacyDesk:
 
     async def export(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Give all that is kept of a person, once: the same request sent again tells only that it was given."""
-        by, said = person_with(caller, "privacy.export"), read_said(body, Named, most=MOST_BYTES)
+        by, said = allow_person(caller, "privacy.export"), read_said(body, Named, most=MOST_BYTES)
         subject = await self._meant(said)
         told: dict[str, Any] = {}
 
@@ -178,8 +177,7 @@ class PrivacyDesk:
 
     def _bound(self, caller: Caller, route: str, key: str, *said: str) -> Request:
         """Bind an idempotency key, in which anybody may be named, too; neither can be tried against what is kept."""
-        check_key(key)
-        return request_of(self.sealer, caller, route, key, sha256(encode(said)).digest())
+        return request_saying(caller, route=route, key=key, said=said, sealer=self.sealer)
 
     def _told(self, submission: Submission) -> dict[str, Any]:
         """Give the answer of an act, in which nobody is named but by the keyring's name."""

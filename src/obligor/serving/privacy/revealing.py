@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
@@ -17,7 +16,7 @@ from obligor.core.leaves import time_text
 from obligor.security.permissions import allow
 from obligor.serving.acts import Act, ProposalRow, Submission
 from obligor.serving.encoding import encode
-from obligor.serving.idempotency import check_key, request_of
+from obligor.serving.idempotency import check_key, request_saying
 from obligor.serving.once import once, shown_beside
 from obligor.serving.people.proposals import ACCEPTED, Order, plain_step
 from obligor.serving.said import field_error, read_said
@@ -91,8 +90,9 @@ class RevealService:
             if name not in record["input"]:
                 raise field_error("reveal", "fields", "wanted names of fields that this application has")
         asked = {"decision_id": str(decision_id), "fields": wanted.fields, "purpose": wanted.purpose}
-        payload = sha256(encode(list(asked.values()))).digest()
-        request = request_of(self._register.sealer, caller, REVEALS, key, payload)
+        request = request_saying(
+            caller, route=REVEALS, key=key, said=list(asked.values()), sealer=self._register.sealer
+        )
 
         async def ordered(recorder: Recorder) -> None:
             act = partial(self._record, asked=asked, client_id=stored.client_id, by=caller.by)

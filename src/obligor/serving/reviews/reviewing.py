@@ -13,7 +13,6 @@ factors of the reviewer are sealed alike.
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from uuid import UUID  # noqa: TC003  msgspec reads the annotation
 
@@ -24,8 +23,7 @@ from obligor.core.people import are_one_person
 from obligor.governance.law.packs import Due, review_due
 from obligor.security.permissions import allow, may
 from obligor.serving.acts import Caller, ReviewDecisionRow, ReviewRow, Submission
-from obligor.serving.encoding import encode
-from obligor.serving.idempotency import check_key, request_of
+from obligor.serving.idempotency import check_key, request_saying
 from obligor.serving.once import Answers, once
 from obligor.serving.reviews.review import (
     MOST_FOUND_BYTES,
@@ -288,7 +286,7 @@ class ReviewService:
     # How both are recorded
 
     def _bound(self, caller: Caller, route: str, key: str, said: object) -> Request:
-        return request_of(self._register.sealer, caller, route, key, sha256(encode(said)).digest())
+        return request_saying(caller, route=route, key=key, said=said, sealer=self._register.sealer)
 
     async def _record(self, step: Step, *, of: Mapping[str, Any], recorder: Recorder) -> None:
         """Record a step of a review of the decision whose record is ``of``."""
