@@ -38,7 +38,7 @@ SERVED_WITH = (
     "obligor.adapters.store.deliveries",
     "obligor.adapters.store.embedded",
     "obligor.adapters.store.migrating",
-    "obligor.adapters.store.notices",
+    "obligor.adapters.store.notifications",
     "obligor.adapters.store.proofs",
     "obligor.adapters.store.recorder",
     "obligor.adapters.webhooks",

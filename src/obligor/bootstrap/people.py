@@ -143,16 +143,16 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True)
-class Review:
+class AccessReview:
     """Who may do what, and what somebody should look at."""
 
     reviewed: tuple[Reviewed, ...]
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        from obligor.serving.people.access import plain_review
+        from obligor.serving.people.access import plain_reviewed
 
-        return {"users": [plain_review(it) for it in self.reviewed]}
+        return {"users": [plain_reviewed(it) for it in self.reviewed]}
 
     def to_csv(self) -> str:
         """Write it as a table for a spreadsheet: one row for each person."""
@@ -237,12 +237,12 @@ def revoke_role(user_id: str, role: str) -> Role:
     return _with_people(revoked)
 
 
-def review_access() -> Review:
+def review_access() -> AccessReview:
     """Review who may do what."""
-    from obligor.serving.people.access import review
+    from obligor.serving.people.access import access_of
 
-    async def reviewed(store: Store) -> Review:
-        return Review(review(await store.people.people(), at=store.sources.now()))
+    async def reviewed(store: Store) -> AccessReview:
+        return AccessReview(access_of(await store.people.people(), at=store.sources.now()))
 
     return with_store(reviewed)
 

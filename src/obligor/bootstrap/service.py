@@ -247,7 +247,16 @@ def _open_server(door: Door, doors: Doors, tracing: Tracing | None, *, listening
 
 def _asides(url: str, settings: Settings, parts: _Parts, telemetry: Telemetry) -> Iterator[Coroutine[Any, Any, None]]:
     """Give all that goes on beside the doors: what follows changes by others, and what runs by itself."""
-    from obligor.adapters.store.notices import ALERTS, API_KEYS, ERASURES, KEYRINGS, LISTS, RELEASES, WEBHOOKS, follow
+    from obligor.adapters.store.notifications import (
+        ALERTS,
+        API_KEYS,
+        ERASURES,
+        KEYRINGS,
+        LISTS,
+        RELEASES,
+        WEBHOOKS,
+        follow,
+    )
     from obligor.serving.reviews.clock import ReviewClock
 
     store, screening, webhooks = parts.store, parts.screening, parts.webhooks

@@ -17,7 +17,7 @@ from obligor.models.fairness import searched
 from obligor.models.logistic import penalty_of
 from obligor.models.pairs import PairRules
 from obligor.models.projection import SmoothRules
-from obligor.models.proposals import pairs_of, propose_ratios
+from obligor.models.ratios import pairs_of, propose_ratios
 from obligor.models.selection import SelectionRules
 from obligor.models.smooth import fit_smooth_card
 from obligor.models.training import Recipe, fit_card

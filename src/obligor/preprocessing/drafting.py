@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from obligor.core.clauses import Column, Table
 from obligor.core.errors import TapeError
+from obligor.preprocessing.column_profiles import profile_column
 from obligor.preprocessing.drafts import Draft, scalar, write_draft
 from obligor.preprocessing.guesses import (
     Guess,
@@ -29,7 +30,6 @@ from obligor.preprocessing.guesses import (
     reason_to_leave_out,
     speaks_of_a_day,
 )
-from obligor.preprocessing.profiles import profile_column
 from obligor.preprocessing.tape import APPLICATIONS, read_tape
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     import duckdb
 
     from obligor.core.snapshot import Snapshot, SnapshotFile
+    from obligor.preprocessing.column_profiles import ColumnProfile
     from obligor.preprocessing.guesses import StatusGuess
-    from obligor.preprocessing.profiles import Profile
 
 MOST_ROWS = 200_000
 _MOST_NAME, _MOST_QUOTED = 200, 900  # the contract's limit, and what a key of YAML can hold
@@ -87,8 +87,8 @@ def draft_contract(db: duckdb.DuckDBPyConnection, snapshot: Snapshot, *, name: s
 
 
 def _roles(
-    kept: Sequence[Profile], *, outcome: Profile, status: StatusGuess, applied_at: Profile | None
-) -> list[tuple[Profile, Guess]]:
+    kept: Sequence[ColumnProfile], *, outcome: ColumnProfile, status: StatusGuess, applied_at: ColumnProfile | None
+) -> list[tuple[ColumnProfile, Guess]]:
     """Give every column its roles, and the type that goes with them."""
     lacking = applied_at.rows - applied_at.known if applied_at else 0
     late = f"; {lacking} of the rows read have none and would go to quarantine" if lacking else ""
@@ -101,14 +101,14 @@ def _roles(
     return [(_typed(it, guess), guess) for it, guess in found]
 
 
-def _plain_role(profile: Profile) -> Guess:
+def _plain_role(profile: ColumnProfile) -> Guess:
     guess = guess_role(profile)
     if guess.roles == ("predictor",) and may_be_an_outcome(profile):
         return Guess(("leakage",), "named like an outcome, so it may be known only after the loan was made")
     return guess
 
 
-def _typed(profile: Profile, guess: Guess) -> Profile:
+def _typed(profile: ColumnProfile, guess: Guess) -> ColumnProfile:
     """Read keys, groups of persons and outcomes of words as texts."""
     as_text = guess.roles == ("identifier",) or (guess.roles == ("protected",) and may_be_codes(profile))
     if as_text or (guess.roles == ("outcome",) and profile.type == "bool"):
@@ -184,7 +184,7 @@ def _no_table(file: SnapshotFile) -> TapeError:
     )
 
 
-def _no_outcome(kept: Sequence[Profile]) -> TapeError:
+def _no_outcome(kept: Sequence[ColumnProfile]) -> TapeError:
     return TapeError(
         f"none of the {len(kept)} usable columns has two values that could mean good and bad, or more "
         "values whose words do",
@@ -193,7 +193,7 @@ def _no_outcome(kept: Sequence[Profile]) -> TapeError:
     )
 
 
-def _no_predictor(outcome: Profile) -> TapeError:
+def _no_predictor(outcome: ColumnProfile) -> TapeError:
     return TapeError(
         f"no column is left that could be a predictor, beside the outcome {scalar(outcome.name)}",
         hint="empty and constant columns, free text, keys, dates, protected columns and what is known only after the "

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from obligor.preprocessing.column_profiles import number_text, special_codes
 from obligor.preprocessing.guesses import may_be_codes
-from obligor.preprocessing.profiles import number_text, special_codes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from obligor.core.snapshot import SnapshotFile
+    from obligor.preprocessing.column_profiles import ColumnProfile
     from obligor.preprocessing.guesses import Guess, StatusGuess
-    from obligor.preprocessing.profiles import Profile
 
 _LONGEST_LEVEL = 60
 _WINDOW_MONTHS = 12
@@ -53,11 +53,11 @@ class Draft:
     step: int
     names: Sequence[str]
     left_out: Mapping[str, str]
-    columns: Sequence[tuple[Profile, Guess]]
-    outcome: Profile
+    columns: Sequence[tuple[ColumnProfile, Guess]]
+    outcome: ColumnProfile
     status: StatusGuess
     outcome_named: bool
-    applied_at: Profile | None
+    applied_at: ColumnProfile | None
 
 
 def write_draft(draft: Draft) -> str:
@@ -100,7 +100,7 @@ def _layout(file: SnapshotFile) -> Iterator[str]:
         yield f"  header: {_texts(file.header)}"
 
 
-def _column_line(profile: Profile, guess: Guess, *, draft: Draft) -> str:
+def _column_line(profile: ColumnProfile, guess: Guess, *, draft: Draft) -> str:
     codes = special_codes(profile, personal=guess.privacy != "none") if guess.roles[0] == "predictor" else ()
     parts = [
         *_reading_parts(profile, guess),
@@ -112,7 +112,7 @@ def _column_line(profile: Profile, guess: Guess, *, draft: Draft) -> str:
     return f"    {scalar(profile.name)}: {{{', '.join(parts)}}}" + (f"  # check: {checks}" if checks else "")
 
 
-def _reading_parts(profile: Profile, guess: Guess) -> Iterator[str]:
+def _reading_parts(profile: ColumnProfile, guess: Guess) -> Iterator[str]:
     roles = guess.roles[0] if len(guess.roles) == 1 else f"[{', '.join(guess.roles)}]"
     yield f"type: {profile.type}"
     yield f"role: {roles}"
@@ -128,7 +128,7 @@ def _reading_parts(profile: Profile, guess: Guess) -> Iterator[str]:
         yield f"format: {scalar(profile.format)}"
 
 
-def _limit_parts(profile: Profile, guess: Guess, *, codes: Sequence[float], whole_tape: bool) -> Iterator[str]:
+def _limit_parts(profile: ColumnProfile, guess: Guess, *, codes: Sequence[float], whole_tape: bool) -> Iterator[str]:
     complete = profile.known == profile.rows and whole_tape
     if guess.roles == ("applied_at",) or (guess.roles == ("outcome",) and complete):
         yield "required: true"
@@ -143,12 +143,12 @@ def _limit_parts(profile: Profile, guess: Guess, *, codes: Sequence[float], whol
         yield f"levels: {_texts(text for text, _ in profile.levels)}"
 
 
-def _may_be_listed(profile: Profile) -> bool:
+def _may_be_listed(profile: ColumnProfile) -> bool:
     few = 0 < len(profile.levels) * _ROWS_PER_LEVEL <= profile.known
     return few and all(len(text) <= _LONGEST_LEVEL for text, _ in profile.levels)
 
 
-def _checks(profile: Profile, guess: Guess, *, codes: Sequence[float]) -> Iterator[str]:
+def _checks(profile: ColumnProfile, guess: Guess, *, codes: Sequence[float]) -> Iterator[str]:
     if guess.check:
         yield guess.check
     if profile.unread:

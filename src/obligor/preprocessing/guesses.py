@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from obligor.preprocessing.profiles import Profile
+    from obligor.preprocessing.column_profiles import ColumnProfile
 
 _FEW = 10
 _FREE_TEXT_LENGTH, _FREE_TEXT_LEVELS, _FREE_TEXT_SHARE = 300, 1000, 0.3
@@ -88,13 +88,13 @@ _CATEGORY = (
 _ID = r"ids?|key|uuid|guid|index|row|record (no|number)|(loan|application|contract|member|customer) (no|num|number)"
 
 
-def may_be_codes(profile: Profile) -> bool:
+def may_be_codes(profile: ColumnProfile) -> bool:
     """Whether a column of numbers may hold categories: few whole numbers, under a name for a kind of thing."""
     few = profile.type == "number" and profile.whole and profile.distinct <= _FEW and not profile.extract
     return few and _has(_CATEGORY, words(profile.name))
 
 
-def reason_to_leave_out(profile: Profile) -> str | None:
+def reason_to_leave_out(profile: ColumnProfile) -> str | None:
     """Say why a column is of no use on a card, or must not be read at all."""
     missing = profile.rows - profile.known - profile.unread
     if not profile.known:
@@ -106,14 +106,14 @@ def reason_to_leave_out(profile: Profile) -> str | None:
     return "is free text or has too many values for categories" if _is_free_text(profile) else None
 
 
-def _is_free_text(profile: Profile) -> bool:
+def _is_free_text(profile: ColumnProfile) -> bool:
     if profile.type != "text" or _is_key(profile):
         return False
     most = min(_FREE_TEXT_LEVELS, max(5 * _FEW, int(_FREE_TEXT_SHARE * profile.known)))
     return profile.distinct > most or profile.longest > _FREE_TEXT_LENGTH
 
 
-def _is_key(profile: Profile) -> bool:
+def _is_key(profile: ColumnProfile) -> bool:
     """Whether a column is unique like a key: named so, or running numbers, or texts without blanks."""
     unique = profile.distinct == profile.known == profile.rows and profile.rows > _FEW
     if profile.type == "text":
@@ -141,7 +141,7 @@ _BY_NAME = (
 )
 
 
-def guess_role(profile: Profile) -> Guess:
+def guess_role(profile: ColumnProfile) -> Guess:
     """Guess the role of a column that stands for itself: not the outcome, the day of application or the exposure."""
     name = words(profile.name)
     barred = next((guess for pattern, guess in _KEPT_OFF if _has(pattern, name)), None)
@@ -180,20 +180,20 @@ _NOT_OUTCOME = (
 )
 
 
-def choose_applied_at(profiles: Sequence[Profile]) -> Profile | None:
+def choose_applied_at(profiles: Sequence[ColumnProfile]) -> ColumnProfile | None:
     """Choose the column with the day of application, which nearly every row must have."""
     dates = [it for it in profiles if it.type == "date" and it.known >= (1 - _KEPT_MISSING) * it.rows]
     fit = [it for it in dates if guess_role(it).roles == ("input",) and not _has(_NOT_APPLIED, words(it.name))]
     return _best(fit, _APPLIED)
 
 
-def choose_exposure(profiles: Sequence[Profile]) -> Profile | None:
+def choose_exposure(profiles: Sequence[ColumnProfile]) -> ColumnProfile | None:
     """Choose the column with the amount of the loan."""
     fit = [it for it in profiles if it.type == "number" and guess_role(it).roles == ("predictor",)]
     return _best([it for it in fit if it.distinct > _NEAR], _AMOUNTS)
 
 
-def choose_outcome(profiles: Sequence[Profile]) -> tuple[Profile, StatusGuess, bool] | None:
+def choose_outcome(profiles: Sequence[ColumnProfile]) -> tuple[ColumnProfile, StatusGuess, bool] | None:
     """Choose the column that tells good loans from bad, and say whether its name speaks for it.
 
     Where no name does, a column of two values is taken: the last column of the tape, else the first, else any.
@@ -212,13 +212,13 @@ def choose_outcome(profiles: Sequence[Profile]) -> tuple[Profile, StatusGuess, b
     return guess, read[guess.name], False
 
 
-def may_be_an_outcome(profile: Profile) -> bool:
+def may_be_an_outcome(profile: ColumnProfile) -> bool:
     """Whether a name speaks so clearly of an outcome that the column should not be a predictor beside another."""
     rank = _rank(words(profile.name), _OUTCOMES)
     return rank < _STRONG_OUTCOMES and bool(profile.levels) and not _has(_NOT_OUTCOME, words(profile.name))
 
 
-def _best(profiles: Sequence[Profile], patterns: Sequence[str]) -> Profile | None:
+def _best(profiles: Sequence[ColumnProfile], patterns: Sequence[str]) -> ColumnProfile | None:
     ranked = [(_rank(words(it.name), patterns), place) for place, it in enumerate(profiles)]
     rank, place = min(ranked, default=(len(patterns), 0))
     return profiles[place] if rank < len(patterns) else None
@@ -241,7 +241,7 @@ _EVENTS = ({"1": "0"}, {"yes": "no"}, {"y": "n"}, {"true": "false"}, {"t": "f"})
 _GOOD_NAME = r"good|repaid|paid|creditworth\w*|approved|performing|success\w*"
 
 
-def guess_status(profile: Profile) -> StatusGuess | None:
+def guess_status(profile: ColumnProfile) -> StatusGuess | None:
     """Guess which values mean good and bad, by their words; of two values without words, the rarer is bad."""
     kinds = {text: _kind(text) for text, _ in profile.levels}
     if len(kinds) < _NEAR:
@@ -260,7 +260,7 @@ def _kind(text: str) -> str:
     return next((kind for pattern, kind in kinds if _has(pattern, low)), "")
 
 
-def _two_values(profile: Profile, kinds: dict[str, str]) -> StatusGuess:
+def _two_values(profile: ColumnProfile, kinds: dict[str, str]) -> StatusGuess:
     (first, n_first), (second, n_second) = profile.levels
     if "bad" in kinds.values() or "good" in kinds.values():
         bad = first if kinds[first] == "bad" or (kinds[second] == "good" and kinds[first] != "good") else second

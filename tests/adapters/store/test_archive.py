@@ -14,7 +14,7 @@ import pytest
 from tests.stores import NOW, held, submission
 
 from obligor.adapters.store.archive import PostgresArchive
-from obligor.adapters.store.notices import API_KEYS, RELEASES, follow
+from obligor.adapters.store.notifications import API_KEYS, RELEASES, follow
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.proofs import PostgresLog
 from obligor.adapters.store.recorder import PostgresRecorder

@@ -28,7 +28,7 @@ from obligor.security.passwords import LEAST_LENGTH, hash_password, is_password
 from obligor.security.permissions import permissions
 from obligor.serving.acts import Recorded, SignInRow, UserRoleRow, UserRow
 from obligor.serving.people import signing_in
-from obligor.serving.people.access import STALE_AFTER, Person, review
+from obligor.serving.people.access import STALE_AFTER, Person, access_of
 from obligor.serving.people.roles import SYSTEMS_ROLE, People
 from obligor.serving.people.signing_in import SignIn
 from obligor.serving.people.tokens import LocalTokens
@@ -141,7 +141,7 @@ def test_only_the_first_two_administrators_are_granted_by_one_person_and_the_rec
         await town.people.revoke("second", "admin", by="root")
         await town.people.add("fourth", password=None, by="root")
         assert (await town.people.grant("fourth", "admin", by="root")).state == "proposed"
-        (root, *_) = (it for it in review(await town.everybody(), at=NOON) if it.person.user.user_id == "root")
+        (root, *_) = (it for it in access_of(await town.everybody(), at=NOON) if it.person.user.user_id == "root")
         assert "was granted admin by root alone" in root.concerns
 
     asyncio.run(run())
@@ -168,7 +168,7 @@ def test_roles_that_came_together_by_a_race_open_nothing_and_are_reviewed() -> N
         town = await settled("ada")
         for role in ("model_developer", "validator"):
             town.roles["ada", role] = UserRoleRow("ada", role, "granted", "root", "grace", NOON)
-        found = next(it for it in review(await town.everybody(), at=NOON) if it.person.user.user_id == "ada")
+        found = next(it for it in access_of(await town.everybody(), at=NOON) if it.person.user.user_id == "ada")
         assert "may do nothing" in found.concerns[0]
 
     asyncio.run(run())
@@ -231,14 +231,14 @@ def test_a_review_names_stale_accounts_proposals_and_who_has_no_role() -> None:
         await town.people.disable("gone", by="root")
         told = {
             it.person.user.user_id: it.concerns
-            for it in review(await town.everybody(), at=NOON + STALE_AFTER + timedelta(days=1))
+            for it in access_of(await town.everybody(), at=NOON + STALE_AFTER + timedelta(days=1))
         }
         assert told["idle"] == (
             "has not signed in for 91 days", "waits for analyst, which root proposed", "has no role",
         )  # fmt: skip
         assert told["gone"] == ("is disabled, and still has roles",)
         await town.people.signed_in("idle")
-        assert "has not signed in" not in str(review(await town.everybody(), at=NOON + timedelta(days=1)))
+        assert "has not signed in" not in str(access_of(await town.everybody(), at=NOON + timedelta(days=1)))
 
     asyncio.run(run())
 

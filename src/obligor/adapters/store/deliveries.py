@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from obligor.serving.acts import WebhookRow
-from obligor.serving.webhooks.delivering import Backlog, Due
+from obligor.serving.webhooks.delivering import Backlog, ClaimedEvent
 from obligor.serving.webhooks.endpoints import DeadLetter
 
 if TYPE_CHECKING:
@@ -107,23 +107,25 @@ class PostgresDeliveries:
         found = await self._pool.rows(f"{_ENDPOINTS} WHERE endpoint_id = %s", (endpoint_id,))
         return _endpoint(found[0]) if found else None
 
-    async def claim(self, endpoint_id: str, most: int, *, at: datetime, until: datetime) -> tuple[Due, ...]:
+    async def claim(self, endpoint_id: str, most: int, *, at: datetime, until: datetime) -> tuple[ClaimedEvent, ...]:
         """Claim events that are due, the earliest of each application; nobody else gets them before the claim ends."""
         given = {"endpoint": endpoint_id, "most": most, "at": at, "until": until, "claim": uuid4()}
-        return tuple(Due(**row) for row in await self._pool.change(_CLAIM, given))
+        return tuple(ClaimedEvent(**row) for row in await self._pool.change(_CLAIM, given))
 
-    async def delivered(self, due: Due, *, status: int, at: datetime) -> None:
+    async def delivered(self, event: ClaimedEvent, *, status: int, at: datetime) -> None:
         """Note that an event was taken."""
-        await self._pool.change(_DELIVERED, _of(due) | {"status": status, "at": at})
+        await self._pool.change(_DELIVERED, _of(event) | {"status": status, "at": at})
 
-    async def failed(self, due: Due, *, status: int | None, trouble: str, at: datetime, again: datetime | None) -> None:
+    async def failed(
+        self, event: ClaimedEvent, *, status: int | None, trouble: str, at: datetime, again: datetime | None
+    ) -> None:
         """Note that it was not: it is tried again then, and those behind it no earlier, or it is given up."""
-        given = _of(due) | {"status": status, "trouble": trouble, "at": at, "again": again}
+        given = _of(event) | {"status": status, "trouble": trouble, "at": at, "again": again}
         if again is None:
             await self._pool.change(_GIVEN_UP, given)
             return
         await self._pool.change(_FAILED, given)
-        if due.application_id is not None:
+        if event.application_id is not None:
             await self._pool.change(_BEHIND, given)
 
     async def backlog(self) -> Backlog:
@@ -147,13 +149,13 @@ class PostgresDeliveries:
         return len(await self._pool.change(_REPLAY, given))
 
 
-def _of(due: Due) -> dict[str, object]:
+def _of(event: ClaimedEvent) -> dict[str, object]:
     return {
-        "event": due.event_id,
-        "endpoint": due.endpoint_id,
-        "application": due.application_id,
-        "sequence": due.sequence,
-        "claim": due.claim,
+        "event": event.event_id,
+        "endpoint": event.endpoint_id,
+        "application": event.application_id,
+        "sequence": event.sequence,
+        "claim": event.claim,
     }
 
 

@@ -58,7 +58,7 @@ class Reviewed:
     concerns: tuple[str, ...]
 
 
-def review(people: Sequence[Person], *, at: datetime) -> tuple[Reviewed, ...]:
+def access_of(people: Sequence[Person], *, at: datetime) -> tuple[Reviewed, ...]:
     """Tell of everybody who may do what, and what somebody should look at: conflicts, stale accounts, open proposals."""
     return tuple(Reviewed(person, tuple(_concerns(person, at))) for person in people)
 
@@ -91,7 +91,7 @@ def plain_person(person: Person) -> dict[str, Any]:
     return plain_user(person.user) | {"seen_at": seen, "roles": [plain_role(it) for it in person.roles]}
 
 
-def plain_review(reviewed: Reviewed) -> dict[str, Any]:
+def plain_reviewed(reviewed: Reviewed) -> dict[str, Any]:
     """Give what a review of access tells of a person."""
     told = {"may": list(may_of(reviewed.person)), "concerns": list(reviewed.concerns)}
     return plain_person(reviewed.person) | told

@@ -19,7 +19,7 @@ from obligor.serving.acts import ProfileChangeRow, ProposalRow, ReleaseRow, User
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.idempotency import request_saying
 from obligor.serving.once import once
-from obligor.serving.people.access import plain_person, plain_review, plain_role, plain_user, review
+from obligor.serving.people.access import access_of, plain_person, plain_reviewed, plain_role, plain_user
 from obligor.serving.people.proposals import PERMISSIONS, plain_step
 from obligor.serving.people.proposals import plain as plain_proposal
 from obligor.serving.people.roles import People, order_to_add
@@ -101,7 +101,7 @@ class Administration:
     async def access(self, caller: Caller) -> list[dict[str, Any]]:
         """Tell who may do what, and what somebody should look at."""
         allow(caller, "user.read")
-        return [plain_review(it) for it in review(await self.people.people(), at=self.sources.now())]
+        return [plain_reviewed(it) for it in access_of(await self.people.people(), at=self.sources.now())]
 
     async def add(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Let somebody sign in, or propose to. The key binds the name alone, and so tells nothing of a password."""

@@ -44,7 +44,7 @@ _WEBHOOKS: Final = "webhooks"
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class ClaimedEvent:
     """An event that is claimed, on its way to an endpoint."""
 
     event_id: UUID
@@ -77,15 +77,17 @@ class Deliveries(Protocol):
         """Give every endpoint that is active."""
         ...
 
-    async def claim(self, endpoint_id: str, most: int, *, at: datetime, until: datetime) -> Sequence[Due]:
+    async def claim(self, endpoint_id: str, most: int, *, at: datetime, until: datetime) -> Sequence[ClaimedEvent]:
         """Claim events that are due, the earliest of each application; nobody else gets them before the claim ends."""
         ...
 
-    async def delivered(self, due: Due, *, status: int, at: datetime) -> None:
+    async def delivered(self, event: ClaimedEvent, *, status: int, at: datetime) -> None:
         """Note that an event was taken."""
         ...
 
-    async def failed(self, due: Due, *, status: int | None, trouble: str, at: datetime, again: datetime | None) -> None:
+    async def failed(
+        self, event: ClaimedEvent, *, status: int | None, trouble: str, at: datetime, again: datetime | None
+    ) -> None:
         """Note that it was not: it is tried again then, and those behind it no earlier, or it is given up."""
         ...
 
@@ -115,7 +117,7 @@ class Reveals(Protocol):
         """Give a secret of an endpoint, named by its id."""
         ...
 
-    async def payload(self, due: Due) -> bytes:
+    async def payload(self, event: ClaimedEvent) -> bytes:
         """Give what is told.
 
         Raises
@@ -133,9 +135,9 @@ class AsKept:
         """Give a secret of an endpoint."""
         return kept
 
-    async def payload(self, due: Due) -> bytes:
+    async def payload(self, event: ClaimedEvent) -> bytes:
         """Give what is told."""
-        return due.payload
+        return event.payload
 
 
 AS_KEPT: Final = AsKept()
@@ -216,8 +218,8 @@ class Delivering:
             room = lane.breaker.room(at, self.at_once) - len(lane.tasks)
             if room <= 0:
                 continue
-            for due in await self.store.claim(endpoint.endpoint_id, room, at=at, until=at + self.lease):
-                task = asyncio.create_task(self._deliver(endpoint, due, lane.breaker))
+            for event in await self.store.claim(endpoint.endpoint_id, room, at=at, until=at + self.lease):
+                task = asyncio.create_task(self._deliver(endpoint, event, lane.breaker))
                 lane.tasks.add(task)
                 task.add_done_callback(lane.tasks.discard)
                 begun += 1
@@ -239,29 +241,29 @@ class Delivering:
     def _begun(self) -> list[asyncio.Task[None]]:
         return [task for lane in self._lanes.values() for task in lane.tasks]
 
-    async def _deliver(self, endpoint: WebhookRow, due: Due, breaker: Breaker) -> None:
-        status, trouble = await self._attempt(endpoint, due)
+    async def _deliver(self, endpoint: WebhookRow, event: ClaimedEvent, breaker: Breaker) -> None:
+        status, trouble = await self._attempt(endpoint, event)
         at = self.clock()
         try:
             if trouble is None:
                 breaker.succeeded()
                 self.meter.delivered("delivered")
-                await self.store.delivered(due, status=status or 0, at=at)
+                await self.store.delivered(event, status=status or 0, at=at)
                 return
             breaker.failed(at, chance=self.chance())
-            again = next_attempt(due.attempts, since=due.tried_since, at=at, chance=self.chance())
+            again = next_attempt(event.attempts, since=event.tried_since, at=at, chance=self.chance())
             self.meter.delivered("failed" if again else "given up")
-            self.told(Attempted(due.endpoint_id, due.attempts, status, trouble, given_up=again is None))
-            await self.store.failed(due, status=status, trouble=trouble.message, at=at, again=again)
+            self.told(Attempted(event.endpoint_id, event.attempts, status, trouble, given_up=again is None))
+            await self.store.failed(event, status=status, trouble=trouble.message, at=at, again=again)
         except ObligorError:  # the store does not answer: the claim ends, and the event is sent again
             self.meter.healthy(_WEBHOOKS, well=False)
 
-    async def _attempt(self, endpoint: WebhookRow, due: Due) -> tuple[int | None, ObligorError | None]:
+    async def _attempt(self, endpoint: WebhookRow, event: ClaimedEvent) -> tuple[int | None, ObligorError | None]:
         """Send an event; give the status of the answer, and what was wrong with it."""
         try:
-            body, at = body_of(due, await self.reveals.payload(due)), self.clock()
+            body, at = body_of(event, await self.reveals.payload(event)), self.clock()
             secrets = await live_secrets(endpoint, at, reveals=self.reveals)
-            headers = signed_headers(body, message_id=message_id(due.event_id), at=at, secrets=secrets)
+            headers = signed_headers(body, message_id=message_id(event.event_id), at=at, secrets=secrets)
             status = await self.sender.send(endpoint.url, headers=headers, body=body)
         except ObligorError as error:
             return None, error
@@ -285,13 +287,13 @@ def took(status: int) -> bool:
     return 200 <= status < 300  # noqa: PLR2004  success, as HTTP has it
 
 
-def body_of(due: Due, payload: bytes) -> bytes:
+def body_of(event: ClaimedEvent, payload: bytes) -> bytes:
     """Write the message of an event; it is the same at every attempt, unless the person was erased in between.
 
     ``sequence`` is the event's place among those of its application: a receiver that keeps the highest it has seen is right
     whatever comes twice, late, or in another order.
     """
-    head = {"type": due.type, "timestamp": time_text(due.created_at), "sequence": due.sequence}
+    head = {"type": event.type, "timestamp": time_text(event.created_at), "sequence": event.sequence}
     return b'%b,"data":%b}' % (encode_in_order(head)[:-1], payload)
 
 

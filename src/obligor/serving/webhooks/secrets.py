@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from obligor.serving.acts import StoredDecision
     from obligor.serving.privacy.opening import Opener
     from obligor.serving.privacy.sealed import Sealer
-    from obligor.serving.webhooks.delivering import Due
+    from obligor.serving.webhooks.delivering import ClaimedEvent
 
 ENDPOINT: Final = "webhook endpoint"
 _COLUMN: Final = "secret"
@@ -89,11 +89,11 @@ class Revealer:
         """Give a secret of an endpoint."""
         return await self._keeper.open(kept, of=of)
 
-    async def payload(self, due: Due) -> bytes:
+    async def payload(self, event: ClaimedEvent) -> bytes:
         """Give what is told, with the application's name in place of its tag; without one where the person was erased."""
-        if due.application_id is None or not due.application_id.startswith(TAGGED):
-            return due.payload
-        said: dict[str, Any] = msgspec.json.decode(due.payload)
+        if event.application_id is None or not event.application_id.startswith(TAGGED):
+            return event.payload
+        said: dict[str, Any] = msgspec.json.decode(event.payload)
         stored = await self._archive.decision(UUID(said["decision_id"]))
         if stored is None:
             raise IntegrityError(f"decision {said['decision_id']}: is told of, and not kept")

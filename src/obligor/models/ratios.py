@@ -40,7 +40,7 @@ _LARGEST, _SMALLEST = 1e15, 1e-15
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
+class ProposedRatio:
     """A ratio that would tell more than the card does."""
 
     name: str
@@ -70,7 +70,7 @@ def propose_ratios(
     most: int,
     known: Iterable[str] = (),
     advance: Callable[[float], None] = lambda _: None,
-) -> list[Proposal]:
+) -> list[ProposedRatio]:
     """Propose at most so many ratios of two of some columns, the best first.
 
     Parameters
@@ -95,7 +95,7 @@ def propose_ratios(
         for one, other in (_oriented(sides, *pair, train=bench.train),)
     ]
     bar = _LEAST_GAIN + math.log(max(len(pairs), 1))
-    found: list[Proposal] = []
+    found: list[ProposedRatio] = []
     while pairs and len(found) < most:
         alone = {name: bench.gain(_cells(column, bench.train))[0] for name, column in sides.items()}
         judged = []
@@ -113,7 +113,9 @@ def propose_ratios(
             break
         gain, folds, one, other = best
         cells = _cells(_ratio(sides[one], sides[other]), bench.train)
-        found.append(Proposal(f"{one}_to_{other}", _expression(one, other), one, other, gain, folds, bench.seen(cells)))
+        found.append(
+            ProposedRatio(f"{one}_to_{other}", _expression(one, other), one, other, gain, folds, bench.seen(cells))
+        )
         bench = bench.after(cells)
         pairs = [(it[2], it[3]) for it in judged if it is not best][:_ASKED_AGAIN]
     return found

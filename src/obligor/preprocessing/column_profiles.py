@@ -49,7 +49,7 @@ _DAY_FIRST, _MONTH_FIRST = "%d/%m/", "%m/%d/"
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class ColumnProfile:
     """What one column holds.
 
     Parameters
@@ -111,7 +111,9 @@ def number_text(number: float) -> str:
     return str(int(number)) if number == int(number) else repr(number)
 
 
-def profile_column(db: duckdb.DuckDBPyConnection, name: str, *, table: TapeTable, step: int, dated: bool) -> Profile:
+def profile_column(
+    db: duckdb.DuckDBPyConnection, name: str, *, table: TapeTable, step: int, dated: bool
+) -> ColumnProfile:
     """Tell what a column holds that was read as text.
 
     Parameters
@@ -125,7 +127,7 @@ def profile_column(db: duckdb.DuckDBPyConnection, name: str, *, table: TapeTable
         f"CREATE OR REPLACE TEMP TABLE draft_texts AS SELECT {identifier(name)} AS text, COUNT(*) AS n "
         f"FROM {identifier(table.name)} WHERE _row % {step} = 0 AND {identifier(name)} IS NOT NULL GROUP BY 1"
     )
-    start = Profile(name, rows=-(-table.rows // step))
+    start = ColumnProfile(name, rows=-(-table.rows // step))
     wide, strict = (_spellings(db, codes) for codes in (_MISSING_AMONG_VALUES, _MISSING))
     db.execute(
         "CREATE OR REPLACE TEMP TABLE draft_head AS SELECT text, n FROM draft_texts "
@@ -178,7 +180,7 @@ def _share(db: duckdb.DuckDBPyConnection, way: _Way, *, table: str, missing: tup
     return good / known if known else 0.0
 
 
-def _read_as(db: duckdb.DuckDBPyConnection, way: _Way, *, start: Profile) -> Profile:
+def _read_as(db: duckdb.DuckDBPyConnection, way: _Way, *, start: ColumnProfile) -> ColumnProfile:
     """Read all texts in one way, and tell what came out."""
     cells = _cells(way, table="draft_texts", missing=start.missing)
     db.execute(f"CREATE OR REPLACE TEMP TABLE draft_cells AS {cells}")
@@ -210,16 +212,16 @@ def _pairs(db: duckdb.DuckDBPyConnection, order: str, *, limit: int | None = Non
     yield from db.execute(f"SELECT v, n FROM draft_values ORDER BY {order}{some}").fetchall()
 
 
-def _with_unit(db: duckdb.DuckDBPyConnection, profile: Profile) -> Profile:
+def _with_unit(db: duckdb.DuckDBPyConnection, profile: ColumnProfile) -> ColumnProfile:
     """Name the unit where one is written beside every number; units that differ make it a text."""
     sql = "SELECT DISTINCT LOWER(REGEXP_EXTRACT(text, '([A-Za-z]+)$', 1)) FROM draft_head ORDER BY 1"
     units = [unit for (unit,) in db.execute(sql).fetchall()]
     if len({unit.removesuffix("s") for unit in units}) > 1:
-        return _text(db, replace(Profile(profile.name, rows=profile.rows), missing=_spellings(db, _MISSING)))
+        return _text(db, replace(ColumnProfile(profile.name, rows=profile.rows), missing=_spellings(db, _MISSING)))
     return replace(profile, unit=units[-1], extract=f"^([-+0-9.]+) *(?i:{'|'.join(units)})$")
 
 
-def _text(db: duckdb.DuckDBPyConnection, start: Profile) -> Profile:
+def _text(db: duckdb.DuckDBPyConnection, start: ColumnProfile) -> ColumnProfile:
     kept = f"FROM draft_texts WHERE NOT {among('text', start.missing)}"
     counts = f"SELECT SUM(n), COUNT(*), MAX(LENGTH(text)), COUNT_IF(CONTAINS(text, ' ')) {kept}"
     known, distinct, longest, spaced = fetch_one(db, counts)
@@ -239,7 +241,7 @@ _HIGH_CODE = re.compile(r"9+[6-9]")
 _LOW_CODE = re.compile(r"-([1789]|9+[6-9])")
 
 
-def special_codes(profile: Profile, *, personal: bool) -> tuple[float, ...]:
+def special_codes(profile: ColumnProfile, *, personal: bool) -> tuple[float, ...]:
     """Give the numbers that look like codes: repeated, and far outside the rest, such as 98 above counts below 14.
 
     In a personal column only numbers that are written like codes are given, because another may be a person's own.

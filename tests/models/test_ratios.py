@@ -11,7 +11,7 @@ from obligor.core.clauses import CardScale
 from obligor.core.expressions import parse_expression
 from obligor.core.grammar import quote_name
 from obligor.models.columns import Rows
-from obligor.models.proposals import Proposal, pairs_of, propose_ratios
+from obligor.models.ratios import ProposedRatio, pairs_of, propose_ratios
 from obligor.models.scaling import score_column
 
 SCALE = CardScale()
@@ -31,7 +31,7 @@ def tape(seed: int, *, ratio: float, rows: int = 12000) -> tuple[dict[str, np.nd
     return numbers, score_column(-known, scale=SCALE), Rows(bad, sample)
 
 
-def propose(seed: int, *, ratio: float, known: tuple[str, ...] = ()) -> list[Proposal]:
+def propose(seed: int, *, ratio: float, known: tuple[str, ...] = ()) -> list[ProposedRatio]:
     numbers, scores, rows = tape(seed, ratio=ratio)
     return propose_ratios(numbers, scores, rows, scale=SCALE, most=3, known=known)
 

@@ -26,7 +26,7 @@ _PAUSE_S: Final = 1.0
 
 
 async def follow(url: str, channel: str, *, every_s: float = _EVERY_S) -> AsyncIterator[str | None]:
-    """Give what each notice says; None where there may have been one that was not heard, so that one looks.
+    """Give what each notification says; None where there may have been one that was not heard, so that one looks.
 
     None comes at the start, every so often, and whenever the connection was lost and made anew. It ends only when it is closed.
     """
@@ -37,7 +37,7 @@ async def follow(url: str, channel: str, *, every_s: float = _EVERY_S) -> AsyncI
                 await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
                 while True:
                     yield None
-                    async for notice in connection.notifies(timeout=every_s):
-                        yield notice.payload
+                    async for notification in connection.notifies(timeout=every_s):
+                        yield notification.payload
         await asyncio.sleep(_PAUSE_S)
         yield None
