@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from obligor.core.canonical import canonical_json, sha256
 from obligor.core.errors import LawError, NoticeError
+from obligor.core.people import are_one_person
 from obligor.core.strict_json import StrictModel
 from obligor.governance.law.rules import RuleId
 from obligor.governance.law.strict_yaml import read_yaml_file
@@ -62,8 +63,7 @@ class Approval(StrictModel):
 
     @model_validator(mode="after")
     def _two_people(self) -> Self:
-        one, other = (" ".join(it.casefold().split()) for it in self.approved_by)
-        if one == other:
+        if are_one_person(*self.approved_by):
             raise LawError(f"approvals: the template '{self.template}' was approved by one person; wanted two")
         return self
 
