@@ -69,7 +69,7 @@ def _prepare(folder: Path, sizes: tuple[int, ...]) -> None:
 def _card(x: object) -> Scorecard:
     """Give a card of twenty characteristics, ten pairs and a table of two hundred PDs."""
     from obligor.core.calibration import PdTable
-    from obligor.core.clauses import Column, Table
+    from obligor.core.columns import Column, Table
 
     card = with_pairs(card_of(x))
     columns = {"loan_id": Column(type="text", role=("identifier",)), **card.applications.columns}

@@ -12,7 +12,8 @@ import pandas as pd
 
 from benchmarks.data import synthetic
 from obligor.core.calibration import PdTable
-from obligor.core.clauses import CardScale, Column, Table
+from obligor.core.clauses import CardScale
+from obligor.core.columns import Column, Table
 from obligor.core.reasons import compile_reasons
 from obligor.core.scorecard import CardBand, CardBin, CardCutoff, Characteristic, Origin, Pair, Scorecard
 from obligor.core.scorer import compile_card

@@ -25,7 +25,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from obligor.core.clauses import Column
+from obligor.core.columns import Column
 from obligor.core.contract import Contract
 
 if TYPE_CHECKING:

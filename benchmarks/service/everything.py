@@ -24,7 +24,7 @@ from joserfc.jwk import RSAKey
 from benchmarks.service.lender import applications
 from benchmarks.service.servers import HOST, free_port
 from benchmarks.service.wrk import SERIAL
-from obligor.core.clauses import Column, Role
+from obligor.core.columns import Column, Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

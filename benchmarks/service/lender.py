@@ -10,7 +10,8 @@ import pandas as pd
 
 from benchmarks.service.fields import LEVELS, NUMBERS
 from benchmarks.single import card_of
-from obligor.core.clauses import Column, Economics
+from obligor.core.clauses import Economics
+from obligor.core.columns import Column
 from obligor.core.policy import Evidence, Policy, Threshold
 
 if TYPE_CHECKING:

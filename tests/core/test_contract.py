@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from obligor.core.clauses import Role
+from obligor.core.columns import Role
 from obligor.core.contract import Contract, parse_contract
 from obligor.core.errors import ContractError
 from obligor.core.features import check_features

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.core.test_counterfactuals import groups
 from tests.core.test_reasons import card, characteristic, grid
 
-from obligor.core.clauses import Column, Feature, Table
+from obligor.core.columns import Column, Feature, Table
 from obligor.core.explanation import Explaining, waterfall
 from obligor.core.recourse import rescoring
 from obligor.core.scorecard import CardCutoff, Scorecard, parse_card

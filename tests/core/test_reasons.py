@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obligor.core.calibration import PdTable
-from obligor.core.clauses import CardScale, Column, Feature, Table
+from obligor.core.clauses import CardScale
 from obligor.core.columnar import principal_reasons, score_bins
+from obligor.core.columns import Column, Feature, Table
 from obligor.core.errors import CardError
 from obligor.core.reasons import check_reasons, explain, shortfalls_of
 from obligor.core.scorecard import CardBand, CardBin, CardCutoff, Characteristic, Origin, Pair, Scorecard, parse_card

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from obligor.core.bins import Levels
 from obligor.core.calibration import PdTable
-from obligor.core.clauses import CardScale, Column, Feature, History, Table
+from obligor.core.clauses import CardScale
 from obligor.core.columnar import assign_bands, score_columns
+from obligor.core.columns import Column, Feature, History, Table
 from obligor.core.errors import CardError, TapeError
 from obligor.core.scorecard import CardBand, CardBin, CardCutoff, Characteristic, Origin, Scorecard, parse_card
 from obligor.core.scorer import compile_card

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.core.test_scorer import CARD, PLAIN
 
 from obligor.core.application import Form, form_of
-from obligor.core.clauses import Column
+from obligor.core.columns import Column
 from obligor.core.scorer import compile_card
 from obligor.core.unusual import Watch
 

@@ -13,8 +13,8 @@ from tests.core.test_shapley import made
 from tests.models.worlds import make_world
 
 from obligor.core.calibration import PdTable
-from obligor.core.clauses import Column, Feature, History
 from obligor.core.columnar import score_bins
+from obligor.core.columns import Column, Feature, History
 from obligor.core.shapley import shapley_tables
 from obligor.models.columns import TEST, Rows
 from obligor.models.explanations import explanations, importance, withheld

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from obligor.core.clauses import Role
+from obligor.core.columns import Role
 from obligor.core.errors import TapeError
 from obligor.core.snapshot import Snapshot, SnapshotFile
 from obligor.ingestion.contract_file import read_contract

@@ -15,7 +15,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from obligor.core.clauses import History, Table
+from obligor.core.columns import History, Table
 from obligor.core.errors import ContractError, SourceError, TapeError, UnavailableError
 from obligor.core.expressions import define_function
 from obligor.core.snapshot import Snapshot, SnapshotFile

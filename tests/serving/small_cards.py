@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from obligor.core.calibration import PdTable
-from obligor.core.clauses import CardScale, Column, Table
+from obligor.core.clauses import CardScale
+from obligor.core.columns import Column, Table
 from obligor.core.scorecard import CardBand, CardBin, CardCutoff, Characteristic, Origin, Scorecard
 
 MISSING = 2

@@ -15,7 +15,7 @@ from tests.core.test_application import FORM, PLAIN
 from tests.core.test_scorer import SIMPLE
 
 from obligor.core.application import Form, form_of, parse_application
-from obligor.core.clauses import Column
+from obligor.core.columns import Column
 from obligor.core.errors import ApplicationError
 from obligor.core.scorer import compile_card
 from obligor.serving.encoding import encode, encode_application

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from obligor.core.clauses import Column
+from obligor.core.columns import Column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,14 +20,15 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from obligor.core.applicant import APPLICANT
-from obligor.core.clauses import Role, close_to
+from obligor.core.clauses import close_to
+from obligor.core.columns import Role
 from obligor.core.errors import ApplicationError, CardError, Problem
 from obligor.core.strict_json import is_name, read_strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from obligor.core.clauses import Column, History
+    from obligor.core.columns import Column, History
     from obligor.core.policy_reader import PolicyReader
     from obligor.core.scorer import Scorer
     from obligor.core.syntax import ColumnType

@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from obligor.core.bins import NumericBins
-from obligor.core.clauses import Role
 from obligor.core.cleaning_sql import capped_sql, known_sql, plain_sql, trimmed_sql
+from obligor.core.columns import Role
 from obligor.core.dialects import Dialect, border_sql, emit, literal, materialized, quote, type_sql
 from obligor.core.errors import InvalidInputError
 from obligor.core.expressions import dependency_levels

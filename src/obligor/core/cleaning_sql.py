@@ -12,7 +12,7 @@ from obligor.core.dialects import Dialect, literal, lower_sql, trim_sql, upper_s
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from obligor.core.clauses import Column
+    from obligor.core.columns import Column
     from obligor.core.syntax import Scalar
 
 

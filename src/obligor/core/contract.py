@@ -19,15 +19,12 @@ from obligor.core.clauses import (
     CardScale,
     Challengers,
     Clause,
-    Column,
     Cutoff,
     DaysPastDueOutcome,
     Economics,
     Exclusion,
     Expectation,
     Fairness,
-    Feature,
-    History,
     Knockout,
     Limits,
     Model,
@@ -36,13 +33,12 @@ from obligor.core.clauses import (
     RandomSplit,
     Rejects,
     RiskBand,
-    Role,
     Split,
     StatusOutcome,
-    Table,
     TimeSplit,
     close_to,
 )
+from obligor.core.columns import Column, Feature, History, Role, Table
 from obligor.core.errors import ContractError, Problem
 
 if TYPE_CHECKING:

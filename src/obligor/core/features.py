@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from obligor.core.clauses import barred_columns
+from obligor.core.columns import barred_columns
 from obligor.core.contract import contract_error
 from obligor.core.errors import ExpressionError, Problem
 from obligor.core.expressions import Expression, parse_expression, parse_features
@@ -20,7 +20,8 @@ from obligor.core.history import Aggregate
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from obligor.core.clauses import Feature, History, Knockout
+    from obligor.core.clauses import Knockout
+    from obligor.core.columns import Feature, History
     from obligor.core.contract import Contract
     from obligor.core.syntax import ColumnType
 

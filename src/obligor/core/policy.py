@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from obligor.core.clauses import MOST_KNOCKOUTS, Column, Economics, Feature, History, Knockout, Share, barred_columns
+from obligor.core.clauses import MOST_KNOCKOUTS, Economics, Knockout, Share
+from obligor.core.columns import Column, Feature, History, barred_columns
 from obligor.core.errors import PolicyError
 from obligor.core.scorecard import CardBand, faults_of_bands
 from obligor.core.strict_json import Artefact, StrictModel, read_model

@@ -19,7 +19,8 @@ from pydantic import (
 
 from obligor.core.bins import MOST_BINS, Bins, CategoryBins, NumericBins
 from obligor.core.calibration import PdTable
-from obligor.core.clauses import CardScale, Feature, History, Table, barred_columns
+from obligor.core.clauses import CardScale
+from obligor.core.columns import Feature, History, Table, barred_columns
 from obligor.core.errors import CardError
 from obligor.core.strict_json import Artefact, StrictModel, read_model
 

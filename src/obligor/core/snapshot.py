@@ -16,7 +16,7 @@ from obligor.core.errors import SourceError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from obligor.core.clauses import History, Table
+    from obligor.core.columns import History, Table
 
 SCHEMA = "obligor/snapshot/1"
 Format = Literal["csv", "parquet"]

@@ -6,7 +6,7 @@ import string
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from obligor.core.clauses import Column
+    from obligor.core.columns import Column
 
 LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from obligor.core.bins import CategoryBins
-from obligor.core.clauses import Role
+from obligor.core.columns import Role
 from obligor.core.expressions import define_function
 from obligor.core.text import text_lines
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from obligor.core.application import Form
-    from obligor.core.clauses import Column
+    from obligor.core.columns import Column
     from obligor.core.scorecard import Scorecard
 
 _BELOW = "below the lowest value that the contract expects"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from obligor.core.clauses import Role
+from obligor.core.columns import Role
 from obligor.core.expressions import border_source, closure_source
 from obligor.core.history import compile_aggregate
 from obligor.core.text import text_lines
@@ -18,7 +18,7 @@ from obligor.core.text import text_lines
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from obligor.core.clauses import Column, History
+    from obligor.core.columns import Column, History
     from obligor.core.features import FeatureSet
     from obligor.core.history import Aggregate, Aggregation
     from obligor.core.syntax import ColumnType

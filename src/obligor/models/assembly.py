@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from obligor.core.bins import NumericBins
-from obligor.core.clauses import History, Role, Table
 from obligor.core.columnar import pair_points
+from obligor.core.columns import History, Role, Table
 from obligor.core.scorecard import CardBin, CardCutoff, Characteristic, Origin, Pair, Scorecard
 from obligor.core.trend import Trend
 from obligor.measures.decisions import Book, Economy
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from obligor.core.bins import Bins
-    from obligor.core.clauses import CardScale, Column
+    from obligor.core.clauses import CardScale
+    from obligor.core.columns import Column
     from obligor.core.contract import Contract
     from obligor.core.features import FeatureSet
     from obligor.models.binning import FittedBins

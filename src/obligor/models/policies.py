@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from obligor.core.clauses import Cutoff, Role
+from obligor.core.clauses import Cutoff
+from obligor.core.columns import Role
 from obligor.core.errors import InvalidInputError
 from obligor.core.features import condition_of
 from obligor.core.policy import Evidence, Policy, Threshold, check_policy

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from obligor.core.clauses import Role
+from obligor.core.columns import Role
 from obligor.models.alternatives import classical_refitter, smooth_refitter
 from obligor.models.assembly import economy_of
 from obligor.models.binning import BinningRules

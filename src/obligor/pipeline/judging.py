@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from obligor import __version__
-from obligor.core.clauses import Role
+from obligor.core.columns import Role
 from obligor.core.scorecard import Origin
 from obligor.models.assembly import assemble, economy_of
 from obligor.models.edited import tell_edits

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from obligor.core.bins import NumericBins
-from obligor.core.clauses import Role
+from obligor.core.columns import Role
 from obligor.core.features import check_features
 from obligor.core.findings import REASONS, Finding, FindingCode, Findings
 from obligor.core.snapshot import requests_for

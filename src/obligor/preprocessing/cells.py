@@ -31,7 +31,7 @@ from obligor.core.text import LOWER
 from obligor.preprocessing.engine import among, value
 
 if TYPE_CHECKING:
-    from obligor.core.clauses import Column
+    from obligor.core.columns import Column
 
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 _CAPITALS = "".join(map(chr, LOWER))

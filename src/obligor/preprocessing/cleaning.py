@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from obligor.core.clauses import Column
+    from obligor.core.columns import Column
     from obligor.core.contract import Contract
     from obligor.preprocessing.tape import Tape
 

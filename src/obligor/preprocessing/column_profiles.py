@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
-from obligor.core.clauses import Column
+from obligor.core.columns import Column
 from obligor.preprocessing.cells import Reading, read_cell
 from obligor.preprocessing.engine import among, fetch_one, identifier, value
 

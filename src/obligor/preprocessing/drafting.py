@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from obligor.core.clauses import Column, Table
+from obligor.core.columns import Column, Table
 from obligor.core.errors import TapeError
 from obligor.preprocessing.column_profiles import profile_column
 from obligor.preprocessing.drafts import Draft, scalar, write_draft

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from obligor.core.bins import Levels
-from obligor.core.clauses import Role
 from obligor.core.cleaning_sql import capped_sql, plain_sql
+from obligor.core.columns import Role
 from obligor.core.dialects import Dialect, emit_select, quote
 from obligor.core.history import emit_history
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import duckdb
     from numpy.typing import NDArray
 
-    from obligor.core.clauses import Column, History, Table
+    from obligor.core.columns import Column, History, Table
     from obligor.core.features import FeatureSet
     from obligor.core.history import Aggregate
 

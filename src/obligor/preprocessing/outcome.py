@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from obligor.core.clauses import Role
+from obligor.core.columns import Role
 from obligor.core.dialects import Dialect, emit
 from obligor.core.errors import ContractError, TapeError
 from obligor.core.expressions import parse_expression
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from obligor.core.clauses import Column, DaysPastDueOutcome, History, StatusOutcome
+    from obligor.core.clauses import DaysPastDueOutcome, StatusOutcome
+    from obligor.core.columns import Column, History
     from obligor.core.contract import Contract
     from obligor.core.expressions import Expression
     from obligor.core.syntax import Scalar

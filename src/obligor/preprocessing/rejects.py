@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from obligor.core.clauses import Role
+from obligor.core.columns import Role
 from obligor.core.errors import TapeError
 from obligor.preprocessing.cleaning import DECLINED, EXCLUDED, FATE, USED
 from obligor.preprocessing.engine import engine_trouble, fetch_one, identifier

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from obligor.core.clauses import Role
+from obligor.core.columns import Role
 from obligor.core.errors import ContractError, TapeError
 from obligor.preprocessing.engine import engine_trouble, fetch_one, identifier, value
 from obligor.preprocessing.outcome import NO_DATE, OUTCOME, applied_sql, window_end

@@ -20,7 +20,8 @@ from obligor.core.findings import FindingCode, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from obligor.core.clauses import Column, Expectation
+    from obligor.core.clauses import Expectation
+    from obligor.core.columns import Column
     from obligor.core.contract import Contract
 
 _BETWEEN = "expect_column_values_to_be_between"

@@ -30,7 +30,7 @@ from obligor.preprocessing.engine import engine_trouble, fetch_one, identifier, 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from obligor.core.clauses import Column, History, Table
+    from obligor.core.columns import Column, History, Table
     from obligor.core.snapshot import Snapshot, SnapshotFile
 
 APPLICATIONS, UNPARSED = "applications", "unparsed"

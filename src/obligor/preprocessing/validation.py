@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-    from obligor.core.clauses import Column, Limits
+    from obligor.core.clauses import Limits
+    from obligor.core.columns import Column
     from obligor.core.contract import Contract
     from obligor.core.expressions import Expression
     from obligor.preprocessing.batches import Built, Result

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from obligor.core.clauses import Role
+from obligor.core.columns import Role
 from obligor.preprocessing.engine import engine_trouble, fetch_one, identifier
 from obligor.preprocessing.outcome import OUTCOME, applied_sql, instalments_sql, months_after, observed_sql, terms_of
 

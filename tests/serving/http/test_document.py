@@ -23,7 +23,7 @@ from tests.serving.http.fakes import PLAIN, house, posting, small_card, small_re
 from tests.serving.http.serving import run
 
 from obligor.core.application import form_of, read_application
-from obligor.core.clauses import Column
+from obligor.core.columns import Column
 from obligor.core.errors import ApplicationError, KeyReusedError
 from obligor.serving.errors import ANSWERS, type_of
 from obligor.serving.http.problems import PROBLEM_TYPES

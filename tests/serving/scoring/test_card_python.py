@@ -23,7 +23,7 @@ from tests.core.test_scorer import CARD, characteristic
 from tests.core.test_scorer import bins as bins_of
 from tests.models.test_smooth import card_of, frame, offered
 
-from obligor.core.clauses import Feature
+from obligor.core.columns import Feature
 from obligor.core.errors import CardError, InvalidInputError, TapeError
 from obligor.core.reasons import compile_reasons
 from obligor.core.scorer import compile_card

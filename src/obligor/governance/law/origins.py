@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from obligor.core.clauses import Role
+from obligor.core.columns import Role
 from obligor.core.errors import GateError
 from obligor.governance.law.packs import applying
 

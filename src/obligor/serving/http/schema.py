@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from obligor.core.applicant import ALIASES, NAME, NUMBER
 from obligor.core.application import LARGEST, MOST_CHARACTERS
 from obligor.core.bins import NumericBins
-from obligor.core.clauses import Role
+from obligor.core.columns import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from obligor.core.application import Form
-    from obligor.core.clauses import Column
+    from obligor.core.columns import Column
     from obligor.core.scorecard import Scorecard
 
 _TEXT = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028-\\u202e\\u2066-\\u2069]*$"

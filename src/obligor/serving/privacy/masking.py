@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from obligor.core.clauses import Role
+from obligor.core.columns import Role
 from obligor.core.scorer import card_features
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from obligor.core.application import Form
-    from obligor.core.clauses import Column
+    from obligor.core.columns import Column
     from obligor.core.scorecard import Scorecard
 
 Tells = Literal["open", "name", "bin", "said", "words", "sealed", "secret"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from obligor.core.clauses import Role
+from obligor.core.columns import Role
 
 if TYPE_CHECKING:
     from obligor.core.application import Application, Form
-    from obligor.core.clauses import Column
+    from obligor.core.columns import Column
 
 PERSON, APPLICATION, DECISION = "person", "application", "decision"
 

@@ -17,7 +17,7 @@ from obligor import __version__
 from obligor.core.applicant import applicant_columns
 from obligor.core.application import form_of
 from obligor.core.canonical import canonical_json
-from obligor.core.clauses import Role
+from obligor.core.columns import Role
 from obligor.core.decision import NOT_EVALUATED, decide
 from obligor.core.errors import IntegrityError, UnavailableError
 from obligor.core.explanation import Explaining

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from obligor import __version__
 from obligor.core.calibration import PdTable
-from obligor.core.clauses import Role
+from obligor.core.columns import Role
 from obligor.core.errors import InvalidInputError
 from obligor.core.expressions import border_number, border_value, cross_border, refuse_absent
 from obligor.core.reasons import MOST_REASONS, Explainer, Reason, Shortfalls, reason_source

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from obligor.core.clauses import Role
 from obligor.core.columnar import ColumnScores, pair_points, principal_reasons, score_columns
+from obligor.core.columns import Role
 from obligor.core.reasons import Shortfalls, shortfalls_of
 from obligor.preprocessing.features import feature_query, levels_of
 
