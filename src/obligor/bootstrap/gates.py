@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from obligor.core.application import Application
     from obligor.core.profile import GateName
     from obligor.screening.screener import Screener
-    from obligor.serving.acts import StoredDecision
     from obligor.serving.alerts import Rescreening
+    from obligor.serving.archive import StoredDecision
     from obligor.serving.clearing import AlertDesk
     from obligor.serving.gates.aml import AmlColumns, AmlGate, Clearances
     from obligor.serving.gates.gate import Gate

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from obligor.screening.matching import Hit
     from obligor.screening.screener import Screener
-    from obligor.serving.acts import Recorder, StoredDecision
+    from obligor.serving.acts import Recorder
+    from obligor.serving.archive import StoredDecision
     from obligor.serving.gates.aml import AmlColumns, AmlGate, Cleared, Subjects
     from obligor.serving.lists import ListInForce
     from obligor.serving.sources import Sources

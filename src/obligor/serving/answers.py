@@ -11,7 +11,7 @@ from obligor.serving.gates.gate import told_outside
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from obligor.serving.acts import StoredDecision
+    from obligor.serving.archive import StoredDecision
 
 _THOUSANDTHS = 1000
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from obligor.serving.acts import Archive, Caller, Recorded, Recorder, Row, Search, StoredDecision
+    from obligor.serving.acts import Caller, Recorded, Recorder, Row
+    from obligor.serving.archive import Archive, Search, StoredDecision
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.releases.release import Release, Releases
     from obligor.serving.reports import Report

@@ -21,18 +21,8 @@ from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.canonical import canonical_json, readable_json
 from obligor.core.errors import AuditError, IntegrityError, InvalidInputError, UnavailableError
 from obligor.core.merkle import Frontier, verify_consistency, verify_inclusion
-from obligor.serving.acts import (
-    Act,
-    ApiKeyRow,
-    ArtefactRow,
-    OutcomeRow,
-    ReleaseRow,
-    Request,
-    Row,
-    Search,
-    StoredDecision,
-    Submission,
-)
+from obligor.serving.acts import Act, ApiKeyRow, ArtefactRow, OutcomeRow, ReleaseRow, Request, Row, Submission
+from obligor.serving.archive import Search, StoredDecision
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

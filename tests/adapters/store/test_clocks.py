@@ -17,7 +17,7 @@ from tests.stores import submission
 
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.leaves import parse_leaf
-from obligor.serving.acts import Search
+from obligor.serving.archive import Search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

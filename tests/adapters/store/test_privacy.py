@@ -29,7 +29,7 @@ from obligor.governance.law.packs import the_packs
 from obligor.progress import Silence
 from obligor.security.sealing import DATA, make_kept, open_keyring
 from obligor.security.signing import Verifier, verify_statement
-from obligor.serving.acts import Search
+from obligor.serving.archive import Search
 from obligor.serving.privacy.erasing import PURPOSE, Office, record_keys
 from obligor.serving.privacy.sealed import named, named_in_bulk
 

@@ -16,7 +16,8 @@ from obligor.adapters.store.archive import PostgresArchive
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.errors import NotFoundError, ObligorError
-from obligor.serving.acts import Act, Caller, OutcomeRow, Search, Submission
+from obligor.serving.acts import Act, Caller, OutcomeRow, Submission
+from obligor.serving.archive import Search
 from obligor.serving.register import Register
 
 if TYPE_CHECKING:

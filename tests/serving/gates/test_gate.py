@@ -17,7 +17,7 @@ from tests.serving.http.fakes import KEYS, PLAIN, MemoryStore, small_release
 from obligor.core.errors import ApplicationError, UnavailableError
 from obligor.core.profile import GATES, RESULTS, Gates, Profile
 from obligor.core.profile import Gate as Toggle
-from obligor.serving.acts import Search
+from obligor.serving.archive import Search
 from obligor.serving.audit.replaying import replay
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates.gate import GateResult, told_outside
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from obligor.core.application import Application
-    from obligor.serving.acts import StoredDecision
+    from obligor.serving.archive import StoredDecision
     from obligor.serving.gates.gate import Gate
     from obligor.serving.releases.release import Release
 

@@ -36,11 +36,10 @@ from obligor.serving.acts import (
     Request,
     ReviewDecisionRow,
     ReviewRow,
-    StoredDecision,
-    StoredRelease,
     UserRoleRow,
     UserRow,
 )
+from obligor.serving.archive import StoredDecision, StoredRelease
 from obligor.serving.clearing import AlertDesk, StoredAlert
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates.gate import NO_GATES
@@ -67,7 +66,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from uuid import UUID
 
-    from obligor.serving.acts import Act, Recorder, Row, Search, StoredSubjectKey, Submission
+    from obligor.serving.acts import Act, Recorder, Row, Submission
+    from obligor.serving.archive import Search, StoredSubjectKey
     from obligor.serving.gates.gate import Gate
     from obligor.serving.releases.release import Release
     from obligor.serving.webhooks.events import Listeners

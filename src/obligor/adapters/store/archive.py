@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 from obligor.adapters.store.privacy import SUBJECT_KEYS
 from obligor.adapters.store.rows import check_artefact
 from obligor.core.errors import IntegrityError
-from obligor.serving.acts import ApiKeyRow, OutcomeRow, Recorded, StoredDecision, StoredRelease, StoredSubjectKey
+from obligor.serving.acts import ApiKeyRow, OutcomeRow, Recorded
+from obligor.serving.archive import StoredDecision, StoredRelease, StoredSubjectKey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
     from obligor.adapters.store.pool import Pool
-    from obligor.serving.acts import Request, Search
+    from obligor.serving.acts import Request
+    from obligor.serving.archive import Search
 
 _DECISION: Final = """
     SELECT decision_id, client_id, leaf_index, leaf.body AS leaf, record.body AS record, record.salt
@@ -45,7 +47,7 @@ _REQUEST: Final = """
 
 
 class PostgresArchive:
-    """Fulfils :class:`obligor.serving.acts.Archive`, and finds API keys."""
+    """Fulfils :class:`obligor.serving.archive.Archive`, and finds API keys."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

@@ -12,7 +12,7 @@ from obligor.adapters.store.privacy import KEYRING, SUBJECT_KEYS
 from obligor.governance.audit.doctor import Hit
 from obligor.governance.audit.told import StoredEvent
 from obligor.security.sealing import KeptKey
-from obligor.serving.acts import StoredRelease, StoredSubjectKey
+from obligor.serving.archive import StoredRelease, StoredSubjectKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

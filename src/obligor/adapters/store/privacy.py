@@ -8,7 +8,7 @@ import psycopg
 
 from obligor.adapters.store.address import connection_info, unavailable
 from obligor.security.sealing import KeptKey, Wrapped
-from obligor.serving.acts import StoredDecision
+from obligor.serving.archive import StoredDecision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

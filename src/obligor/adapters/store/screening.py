@@ -9,8 +9,8 @@ import psycopg
 
 from obligor.adapters.store.address import connection_info, unavailable
 from obligor.adapters.store.rows import check_artefact
-from obligor.serving.acts import StoredDecision
 from obligor.serving.alerts import Progress
+from obligor.serving.archive import StoredDecision
 from obligor.serving.clearing import StoredAlert
 from obligor.serving.lists import LoadedList
 

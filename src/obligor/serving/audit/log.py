@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from obligor.core.checkpoints import Note
     from obligor.core.merkle import Frontier
     from obligor.security.signing import SigningKey
-    from obligor.serving.acts import StoredDecision
+    from obligor.serving.archive import StoredDecision
     from obligor.serving.sources import Sources
 
 

@@ -9,7 +9,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Query, Request, Response, Security
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from obligor.serving.acts import Caller, Search
+from obligor.serving.acts import Caller
+from obligor.serving.archive import Search
 from obligor.serving.http import shapes
 from obligor.serving.http.bodies import MOST_BULK_BYTES, MOST_BYTES, read_body
 from obligor.serving.http.bulk import split_applications

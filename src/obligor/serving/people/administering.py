@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from obligor.core.profile import Profile
-    from obligor.serving.acts import Archive, Caller, Recorded, Recorder, Submission
+    from obligor.serving.acts import Caller, Recorded, Recorder, Submission
+    from obligor.serving.archive import Archive
     from obligor.serving.once import Answers
     from obligor.serving.people.access import PeopleArchive
     from obligor.serving.people.proposals import Proposals

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from obligor.governance.law.packs import Day, Kept, Pack
     from obligor.security.sealing import KeptKey
     from obligor.security.signing import SigningKey
-    from obligor.serving.acts import Recorder, Row, StoredDecision
+    from obligor.serving.acts import Recorder, Row
+    from obligor.serving.archive import StoredDecision
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.sources import Sources
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
     from uuid import UUID
 
-    from obligor.serving.acts import Recorder, StoredDecision
+    from obligor.serving.acts import Recorder
+    from obligor.serving.archive import StoredDecision
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.sources import Sources
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
-    from obligor.serving.acts import Caller, Recorded, Recorder, StoredDecision
+    from obligor.serving.acts import Caller, Recorded, Recorder
+    from obligor.serving.archive import StoredDecision
     from obligor.serving.once import Answers
     from obligor.serving.people.proposals import Proposals
     from obligor.serving.privacy.masking import View

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from obligor.core.application import Application
     from obligor.security.sealing import DataKey, Keyring
-    from obligor.serving.acts import StoredDecision, StoredSubjectKey
+    from obligor.serving.archive import StoredDecision, StoredSubjectKey
     from obligor.serving.privacy.personal import Personal
     from obligor.serving.sources import Sources
 

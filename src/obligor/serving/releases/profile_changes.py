@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from obligor.core.profile import Profile
     from obligor.security.signing import SigningKey
-    from obligor.serving.acts import Archive, Recorder, StoredRelease
+    from obligor.serving.acts import Recorder
+    from obligor.serving.archive import Archive, StoredRelease
     from obligor.serving.releases.release import Release
     from obligor.serving.sources import Sources
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from obligor.core.reasons import Explainer
     from obligor.core.scorecard import Scorecard
     from obligor.core.scorer import Score, Scorer
-    from obligor.serving.acts import Archive, StoredRelease
+    from obligor.serving.archive import Archive, StoredRelease
 
 PURPOSE = "release"
 SCHEMA = "obligor/release/1"

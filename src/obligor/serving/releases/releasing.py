@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from obligor.core.profile import Profile
     from obligor.core.scorecard import Scorecard
     from obligor.security.signing import SigningKey
-    from obligor.serving.acts import Archive, Recorder
+    from obligor.serving.acts import Recorder
+    from obligor.serving.archive import Archive
     from obligor.serving.releases.release import Release
     from obligor.serving.sources import Sources
 

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from obligor.governance.law.packs import Pack
-    from obligor.serving.acts import Recorded, Recorder, Request, StoredDecision, SubjectKeyRow
+    from obligor.serving.acts import Recorded, Recorder, Request, SubjectKeyRow
+    from obligor.serving.archive import StoredDecision
     from obligor.serving.deciding import DecisionService
     from obligor.serving.privacy.sealed import Opened
     from obligor.serving.register import Register

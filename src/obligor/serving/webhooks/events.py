@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from obligor.serving.acts import StoredDecision, WebhookRow
+    from obligor.serving.acts import WebhookRow
+    from obligor.serving.archive import StoredDecision
     from obligor.serving.records import Told
 
 DECISION_MADE: Final = "decision.made"

@@ -19,7 +19,7 @@ from obligor.serving.encoding import encode_in_order
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from obligor.serving.acts import StoredDecision
+    from obligor.serving.archive import StoredDecision
     from obligor.serving.privacy.opening import Opener
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.webhooks.delivering import ClaimedEvent

@@ -1,0 +1,89 @@
+"""What the decision service asks of the place where what was recorded is found again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from obligor.serving.acts import OutcomeRow
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDecision:
+    """A decision as it is kept."""
+
+    decision_id: UUID
+    client_id: str
+    leaf_index: int
+    leaf: bytes
+    """The body of its leaf."""
+    record: bytes
+    salt: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSubjectKey:
+    """The key of a subject as it is kept; without ``version`` and ``wrapped`` where it was destroyed."""
+
+    key_id: bytes
+    subject: bytes
+    version: int | None
+    wrapped: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which decisions are looked for; newest first."""
+
+    client_id: str | None = None
+    """None: of every client."""
+    application_id: str | None = None
+    application_tag: str | None = None
+    """The same under the name that sealed records are searched by; either is found."""
+    outcome: str | None = None
+    band: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: int | None = None
+    """Only those whose leaf has a lower index: the cursor."""
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRelease:
+    """The newest release, as it is kept."""
+
+    number: int
+    statement: bytes
+    signature: bytes
+    card: bytes
+    policy: bytes
+    profile: bytes
+
+
+class Archive(Protocol):
+    """Where what was recorded is found again."""
+
+    async def decision(self, decision_id: UUID, *, client_id: str | None = None) -> StoredDecision | None:
+        """Find a decision; one of another client is not found where a client is named."""
+        ...
+
+    async def search(self, search: Search) -> tuple[StoredDecision, ...]:
+        """Find decisions, the newest first."""
+        ...
+
+    async def outcomes(self, decision_id: UUID, *, client_id: str | None = None) -> tuple[OutcomeRow, ...]:
+        """Give what was reported of a decision, in the order of the log; of another client's nothing."""
+        ...
+
+    async def artefact(self, sha256: str) -> bytes | None:
+        """Give the bytes of a card, a policy or a profile; their hash was checked."""
+        ...
+
+    async def release(self) -> StoredRelease | None:
+        """Give the newest release."""
+        ...
