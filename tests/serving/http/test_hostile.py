@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.serving.http.fakes import BODY, PLAIN, House, house, posting
 from tests.serving.http.serving import run, say, served
 
-from obligor.serving.http import shapes
+from obligor.serving.http import decision_shapes, shapes
 from obligor.serving.http.bodies import MOST_BULK_BYTES, MOST_BYTES
 from obligor.serving.http.heads import MOST_HEADER_BYTES, MOST_HEADERS
 
@@ -290,7 +290,7 @@ def test_whatever_json_comes_is_decided_on_or_refused(changed: dict[str, Any]) -
     async def main() -> None:
         answer = await asked(house(), json.dumps(PLAIN | changed).encode())
         assert answer.status_code in (201, 422)
-        (shapes.Decision if answer.status_code == 201 else shapes.Problem).model_validate_json(answer.content)
+        (decision_shapes.Decision if answer.status_code == 201 else shapes.Problem).model_validate_json(answer.content)
 
     run(main())
 

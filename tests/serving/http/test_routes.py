@@ -11,7 +11,7 @@ import pytest
 from tests.serving.http.fakes import BODY, PLAIN, House, house, posting, small_card, small_release
 from tests.serving.http.serving import run
 
-from obligor.serving.http import shapes
+from obligor.serving.http import decision_shapes, shapes
 
 NOBODY = "01900000-0000-7000-8000-000000000000"
 READ = ("/v1/decisions", "/v1/release", "/v1/card", "/v1/policy", "/v1/profile", f"/v1/decisions/{NOBODY}")
@@ -31,7 +31,7 @@ def test_a_decision_is_answered_with_its_reasons_and_its_place_in_the_log() -> N
     async def main() -> None:
         of = house()
         found = await decided(of)
-        shapes.Decision.model_validate_json(json.dumps(found))
+        decision_shapes.Decision.model_validate_json(json.dumps(found))
         assert found["outcome"] == "decline"
         assert found["reasons"][0]["code"] == "ratio"
         assert found["application_id"] == "A-17"
@@ -210,7 +210,7 @@ def test_pages_lead_through_every_decision_once_the_newest_first() -> None:
         async with of.client() as client:
             while True:
                 page = (await client.get(f"/v1/decisions?limit=3{cursor}")).json()
-                shapes.DecisionPage.model_validate_json(json.dumps(page))
+                decision_shapes.DecisionPage.model_validate_json(json.dumps(page))
                 found += [it["decision_id"] for it in page["decisions"]]
                 if page["next_cursor"] is None:
                     break
@@ -289,7 +289,7 @@ def test_many_applications_get_a_decision_or_a_problem_each_in_order() -> None:
         async with of.client() as client:
             answer = await client.post("/v1/decisions/bulk", json=body, headers=posting())
             again = await client.post("/v1/decisions/bulk", json=body, headers=posting())
-        shapes.BulkAnswer.model_validate_json(answer.content)
+        decision_shapes.BulkAnswer.model_validate_json(answer.content)
         first, second, third = answer.json()["results"]
         assert second["problem"]["errors"][0]["field"] == "/income"
         assert "4711" not in answer.text
@@ -343,7 +343,7 @@ def test_a_simulation_says_so_and_records_nothing() -> None:
         of = house()
         async with of.client() as client:
             answer = await client.post("/v1/simulations", json=PLAIN)
-        shapes.Simulation.model_validate_json(answer.content)
+        decision_shapes.Simulation.model_validate_json(answer.content)
         assert answer.json()["outcome"] == (await decided(house()))["outcome"]
         assert not of.store.leaves
 
@@ -356,7 +356,7 @@ def test_an_explanation_adds_up_and_names_what_would_be_approved() -> None:
         found = await decided(of)
         async with of.client() as client:
             answer = await client.get(f"/v1/decisions/{found['decision_id']}/explanation")
-        shapes.ExplanationTold.model_validate_json(answer.content)
+        decision_shapes.ExplanationTold.model_validate_json(answer.content)
         told = answer.json()
         added = sum(it["shap"] for it in told["contributions"])
         assert told["mean"] + added == pytest.approx(found["score"])
@@ -386,7 +386,7 @@ def test_a_report_is_recorded_once_and_only_of_a_day_that_can_be() -> None:
                 refused = await client.post(path, json=wrong, headers=posting("w"))
                 assert refused.status_code == 422, wrong
             huge = await client.post(path, content=b" " * 5000, headers=posting("h"))
-        shapes.ReportAnswer.model_validate_json(answer.content)
+        decision_shapes.ReportAnswer.model_validate_json(answer.content)
         assert answer.status_code == 201
         assert again.content == answer.content
         assert huge.status_code == 413

@@ -11,7 +11,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from obligor.serving.acts import Caller
-from obligor.serving.http import shapes
+from obligor.serving.http import people_shapes as shapes
 from obligor.serving.http.decisions import KEY_HEADER, PROPOSED, body_of, recorded
 from obligor.serving.http.door import recorded_answer
 from obligor.serving.http.heads import read_head

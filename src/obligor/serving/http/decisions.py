@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from obligor.serving.acts import Caller
 from obligor.serving.archive import Search
-from obligor.serving.http import shapes
+from obligor.serving.http import decision_shapes, people_shapes, shapes
 from obligor.serving.http.bodies import MOST_BULK_BYTES, MOST_BYTES, read_body
 from obligor.serving.http.bulk import split_applications
 from obligor.serving.http.door import need_no_query, recorded_answer
@@ -83,7 +83,7 @@ def recorded(
 PROPOSED: Final[dict[int | str, dict[str, Any]]] = {
     202: {
         "description": "It takes two people, and was proposed: another agrees, and the same request with another key does it.",
-        "model": shapes.ProposalMade,
+        "model": people_shapes.ProposalMade,
         "headers": _REPLAYED,
     }
 }
@@ -100,7 +100,7 @@ BY_TWO: Final = (
     summary="Decide on one application",
     description="Scores an application, decides on it, and answers once the decision is in the audit log. Scope: `decide`.",
     status_code=201,
-    response_model=shapes.Decision,
+    response_model=decision_shapes.Decision,
     responses=recorded(ok=201, told="The decision, recorded.", links=_LINKS),
     openapi_extra={"parameters": [KEY_HEADER], "requestBody": body_of("Application", described="At most 1 MiB.")},
     tags=["Decisions"],
@@ -125,7 +125,7 @@ async def decide(request: Request, door: TheDoor, _shown: Annotated[object, Secu
     summary="Decide on up to a thousand applications",
     description="Each application gets its decision or its problem, in order; the decisions are recorded together. "
     "Scope: `decide`.",
-    response_model=shapes.BulkAnswer,
+    response_model=decision_shapes.BulkAnswer,
     responses=recorded(ok=200, told="A decision or a problem for each application."),
     openapi_extra={"parameters": [KEY_HEADER], "requestBody": body_of("Applications", described="At most 16 MiB.")},
     dependencies=[Depends(only())],
@@ -143,7 +143,7 @@ async def decide_many(request: Request, door: TheDoor, caller: Decider) -> Respo
     operation_id="simulate",
     summary="See what would be decided",
     description="The same assessment as a decision; nothing is recorded, and no key is needed. Scope: `simulate`.",
-    response_model=shapes.Simulation,
+    response_model=decision_shapes.Simulation,
     responses=answers(*READS_BODY, told="What would be decided."),
     openapi_extra={"requestBody": body_of("Application", described="At most 1 MiB.")},
     dependencies=[Depends(only())],
@@ -194,7 +194,7 @@ class SearchQuery(BaseModel):
     operation_id="searchDecisions",
     summary="Find decisions",
     description="Those of the caller, the newest first; those of every client with the scope `audit`. Scope: `read`.",
-    response_model=shapes.DecisionPage,
+    response_model=decision_shapes.DecisionPage,
     responses=answers(told="A page of decisions."),
     dependencies=[Depends(only("application_id", "outcome", "band", "from", "to", "limit", "cursor"))],
     tags=["Decisions"],
@@ -220,7 +220,7 @@ async def search(door: TheDoor, caller: Reader, query: Annotated[SearchQuery, Qu
     operation_id="getDecision",
     summary="Get a decision",
     description="As it was answered. Scope: `read`.",
-    response_model=shapes.Decision,
+    response_model=decision_shapes.Decision,
     responses=answers(404, told="The decision."),
     dependencies=[Depends(only())],
     tags=["Decisions"],
@@ -236,7 +236,7 @@ async def decision(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Re
     summary="Explain a decision",
     description="By the card that made it: the score as a sum, the Shapley value of each characteristic, the waterfall, "
     "and the nearest changes that would be approved. Bins are told, never values. Scope: `read`.",
-    response_model=shapes.ExplanationTold,
+    response_model=decision_shapes.ExplanationTold,
     responses=answers(404, 410, told="The explanation."),
     dependencies=[Depends(only())],
     tags=["Decisions"],
@@ -267,7 +267,7 @@ async def receipt(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Res
     summary="Report what became of a loan",
     description="A later report stands beside the earlier ones. Scope: `report`.",
     status_code=201,
-    response_model=shapes.ReportAnswer,
+    response_model=decision_shapes.ReportAnswer,
     responses=recorded(404, ok=201, told="The report, recorded."),
     openapi_extra={"parameters": [KEY_HEADER], "requestBody": body_of("Report", described="At most 4 KiB.")},
     dependencies=[Depends(only())],

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from obligor.serving.acts import Caller
-from obligor.serving.http import shapes
+from obligor.serving.http import decision_shapes as shapes
 from obligor.serving.http.decisions import KEY_HEADER, PROPOSED, DecisionId, body_of, recorded
 from obligor.serving.http.door import recorded_answer
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from obligor.serving.acts import Caller
-from obligor.serving.http import shapes
+from obligor.serving.http import review_shapes as shapes
 from obligor.serving.http.decisions import KEY_HEADER, DecisionId, body_of, recorded
 from obligor.serving.http.door import recorded_answer
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
