@@ -1,1 +1,1 @@
-"""Scoring with a finished card; nothing here fits."""
+"""The decision service, its doors, and scoring outside of it, all with a finished card; nothing here fits."""
