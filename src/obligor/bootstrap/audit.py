@@ -97,7 +97,7 @@ def acknowledge_restore(restore_id: str | None, *, because: str) -> Noted:
             restoring = Restoring(store.log, store.people, store.recorder, store.sources)
             if restore_id is None:
                 return Noted(await restoring.propose(anchoring.lost, because=because, by=by))
-            return Noted(await restoring.confirm(restore_id, anchoring.lost, by=by))
+            return Noted(await restoring.acknowledge(restore_id, anchoring.lost, by=by))
 
     return with_store(noted, settings)
 

@@ -74,7 +74,7 @@ class Restoring:
         present = Tree(frontier.size, frontier.root)
         return await self._record(Restore(-1, restore_id, PROPOSED, tuple(lost), present, because, by, by))
 
-    async def confirm(self, restore_id: str, lost: Sequence[LostTree], *, by: str) -> Restore:
+    async def acknowledge(self, restore_id: str, lost: Sequence[LostTree], *, by: str) -> Restore:
         """Confirm a proposal of another person; the service writes again.
 
         Raises
