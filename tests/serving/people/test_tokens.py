@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.lending import KEY
-from tests.serving import providers
 from tests.serving.http.fakes import house
-from tests.serving.providers import (
+from tests.serving.people import providers
+from tests.serving.people.providers import (
     AUDIENCE,
     EC,
     ED,

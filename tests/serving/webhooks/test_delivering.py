@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
-from tests.serving.endpoints import decided, office, shown
 from tests.serving.los import Los, drop, hang, pour, say
+from tests.serving.webhooks.endpoints import decided, office, shown
 
 from obligor.core.errors import IntegrityError, InvalidInputError, NotFoundError
 from obligor.serving.webhooks.delivering import AT_ONCE, EVERY_S, LEASE
@@ -26,8 +26,8 @@ from obligor.serving.webhooks.retrying import GIVEN_UP_AFTER
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.serving.endpoints import Office
     from tests.serving.los import Answer
+    from tests.serving.webhooks.endpoints import Office
 
     from obligor.serving.acts import WebhookRow
 
@@ -323,7 +323,7 @@ def test_the_more_requests_are_under_way_the_longer_events_wait(store_url: str, 
 
 SERVICE = """
 import asyncio, sys
-from tests.serving.endpoints import office
+from tests.serving.webhooks.endpoints import office
 
 async def serve():
     async with office(sys.argv[1], patience_s=30.0) as here:
