@@ -95,7 +95,9 @@ def write_notice_of(
         raise InvalidInputError("DECISION_ID: wanted the id of a decision") from None
     wanted = Wanted(named, template, language, tuple(bureaus), score, on or datetime.now(UTC).date())
     stationery, settings = open_stationery(os.environ), service_settings()
-    return with_anchored_store(partial(_write, wanted=wanted, out=out, stationery=stationery, settings=settings), settings)
+    return with_anchored_store(
+        partial(_write, wanted=wanted, out=out, stationery=stationery, settings=settings), settings
+    )
 
 
 async def _write(store: Store, *, wanted: Wanted, out: Path, stationery: Stationery, settings: Settings) -> Written:
