@@ -1,10 +1,13 @@
-"""How a service greets whoever started it."""
+"""How a service greets whoever started it, and goes on with what it does beside its doors."""
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
 from tests.serving.http.fakes import house
 
-from obligor.bootstrap.service import Doors, _greet
+from obligor.bootstrap.service import Doors, _go_on, _greet
 from obligor.serving.telemetry.journal import NoJournal
 
 
@@ -20,3 +23,42 @@ def test_an_address_of_ipv6_is_told_as_one_that_can_be_opened() -> None:
     _greet(said.append, NoJournal(), Doors("::1", 0, 50051), house().releases, 4711)
     assert "http://[::1]:4711/docs" in said[0]
     assert "gRPC  [::1]:50051" in said[0]
+
+
+class Told(NoJournal):
+    """Remembers which events were told, and of which exceptions."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str]] = []
+
+    def failed(self, event: str, error: BaseException, **_: object) -> None:
+        self.events.append((event, type(error).__name__))
+
+
+def test_what_goes_on_beside_the_doors_begins_again_after_what_nobody_foresaw_and_that_is_told() -> None:
+    journal, left = Told(), [KeyError("a column")] * 3
+
+    async def aside() -> None:
+        if left:
+            raise left.pop()
+
+    asyncio.run(_go_on(aside, journal, pause_s=0.0))
+    assert left == []
+    assert journal.events == [("aside_failed", "KeyError")] * 3
+
+
+def test_what_goes_on_beside_the_doors_ends_with_the_service() -> None:
+    async def main() -> None:
+        journal, forever = Told(), asyncio.Event()
+
+        async def aside() -> None:
+            await forever.wait()
+
+        task = asyncio.create_task(_go_on(aside, journal))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert journal.events == []
+
+    asyncio.run(main())

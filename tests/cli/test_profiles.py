@@ -98,7 +98,7 @@ def test_a_profile_is_proposed_by_one_person_and_approved_by_another(
     assert [(it["step"], it["by"]) for it in shown["changes"]] == [("approved", "Grace"), ("proposed", "Ada")]
     assert "approved" in with_release("Ada", "profile", "show")[1]
     code, _, err = with_release("Grace", "profile", "approve", change)
-    assert (code, "approved before" in err) == (2, True)
+    assert (code, "approved before" in err) == (1, True)
     with psycopg.connect(url) as connection:
         kinds = [row[0] for row in connection.execute("SELECT kind FROM obligor.leaf ORDER BY index")]
         assert kinds == ["release", "profile.proposed", "profile.approved", "release"]
@@ -144,7 +144,7 @@ def test_turning_a_gate_down_needs_an_end_and_a_base_that_still_holds(with_relea
     other = proposed(with_release, tmp_path, saying(3, kyc="enforce", aml="monitor"))
     assert with_release("Grace", "profile", "approve", up)[0] == 0
     code, _, err = with_release("Grace", "profile", "approve", other)
-    assert (code, "propose it again" in str(err)) == (2, True)
+    assert (code, "propose it again" in str(err)) == (1, True)
     shown = with_release("Ada", "profile", "show")[1].splitlines()
     assert ["lapsed" in line for line in shown if other in line] == [True]
     assert not any("waits" in line for line in shown)
@@ -229,6 +229,17 @@ def test_a_flip_during_load_leaves_every_decision_with_one_profile_and_its_rules
         assert record["gates"]["aml"]["state"] == ("off" if is_off else "enforce")
         assert record["gates"]["kyc"]["result"] == ("not_evaluated" if is_off else "pass")
         assert is_off or record["outcome"] in ("hold", "decline")
+
+
+def test_of_two_approvals_at_once_one_is_told_that_the_other_was_quicker(with_release: Call, url: str) -> None:
+    async def both(store: Store) -> list[object]:
+        changing = Changing(store.archive, store.changes, store.recorder, store.key, store.sources)
+        row = await changing.propose(saying(2, kyc="enforce"), because="A rule changed", by="Ada")
+        approvals = (changing.approve(row.change_id, by=name) for name in ("Grace", "Vera"))
+        return await asyncio.gather(*approvals, return_exceptions=True)
+
+    found = with_store(url, both)
+    assert sorted(type(it).__name__ for it in found) == ["ClashError", "Release"]
 
 
 def test_a_profile_that_is_gone_or_changed_or_over_decides_nothing_and_is_not_ready(

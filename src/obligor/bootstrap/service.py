@@ -53,8 +53,12 @@ if TYPE_CHECKING:
     from obligor.serving.telemetry.tracing import Tracing
     from obligor.settings import Settings
 
+    Aside = Callable[[], Coroutine[Any, Any, None]]
+    Notices = Callable[[], AsyncIterator[str | None]]
+
 _LOOK_SECONDS = 1.0
 _GRACE_SECONDS = 26.0
+_PAUSE_SECONDS = 5.0
 _PLAIN = TlsSettings(None, None, None)
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
@@ -111,8 +115,9 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
             doors = replace(doors, grpc_port=grpc.port)
         greet = partial(_greet, say, telemetry.journal, doors, parts.releases)
         server = _open_server(door, doors, telemetry.tracing, listening=greet)
-        asides = [asyncio.create_task(it) for it in _asides(url, settings, parts, telemetry)]
-        beside = None if grpc is None else asyncio.create_task(_run_beside(grpc, readiness, door.seats))
+        asides = [asyncio.create_task(_go_on(it, telemetry.journal)) for it in _asides(url, settings, parts, telemetry)]
+        running = None if grpc is None else partial(_run_beside, grpc, readiness, door.seats)
+        beside = None if running is None else asyncio.create_task(_go_on(running, telemetry.journal))
         try:
             await server.serve()
         finally:
@@ -245,8 +250,8 @@ def _open_server(door: Door, doors: Doors, tracing: Tracing | None, *, listening
     )
 
 
-def _asides(url: str, settings: Settings, parts: _Parts, telemetry: Telemetry) -> Iterator[Coroutine[Any, Any, None]]:
-    """Give all that goes on beside the doors: what follows changes by others, and what runs by itself."""
+def _asides(url: str, settings: Settings, parts: _Parts, telemetry: Telemetry) -> Iterator[Aside]:
+    """Give how to begin all that goes on beside the doors: what follows changes by others, and what runs by itself."""
     from obligor.adapters.store.notifications import (
         ALERTS,
         API_KEYS,
@@ -261,7 +266,7 @@ def _asides(url: str, settings: Settings, parts: _Parts, telemetry: Telemetry) -
 
     store, screening, webhooks = parts.store, parts.screening, parts.webhooks
     meter, journal = telemetry.meter, telemetry.journal
-    yield _follow_keys(follow(url, API_KEYS), parts.authenticator)
+    yield partial(_follow_keys, partial(follow, url, API_KEYS), parts.authenticator)
     followed: Mapping[str, Callable[[], Awaitable[None]]] = {
         RELEASES: partial(take_newest, store, parts.releases, meter),
         ERASURES: _forgetting_erased(store, parts.sealer),
@@ -271,15 +276,25 @@ def _asides(url: str, settings: Settings, parts: _Parts, telemetry: Telemetry) -
         ALERTS: screening.look_at_clearances,
     }
     for channel, look in followed.items():
-        yield _follow(follow(url, channel), look, journal)
-    yield screening.again.run(journal)
-    yield parts.anchoring.run()
-    yield parts.refusals.run()
-    yield webhooks.delivering.run()
-    yield ReviewClock(store.reviews, now=store.sources.now, meter=meter, journal=journal).run()
+        yield partial(_follow, partial(follow, url, channel), look, journal)
+    yield partial(screening.again.run, journal)
+    yield parts.anchoring.run
+    yield parts.refusals.run
+    yield webhooks.delivering.run
+    yield ReviewClock(store.reviews, now=store.sources.now, meter=meter, journal=journal).run
 
 
 # Beside the doors
+
+
+async def _go_on(aside: Aside, journal: Telling, *, pause_s: float = _PAUSE_SECONDS) -> None:
+    """Begin an aside again where something ended it that nobody foresaw: else it would be gone, and nobody the wiser."""
+    while True:
+        try:
+            return await aside()
+        except Exception as error:  # noqa: BLE001  of whatever kind
+            journal.failed("aside_failed", error)
+        await asyncio.sleep(pause_s)
 
 
 def _tell_of_anchor(journal: Telling, state: AnchorState) -> None:
@@ -290,18 +305,18 @@ def _tell_of_anchor(journal: Telling, state: AnchorState) -> None:
         journal.failed("anchor", state.trouble, dependency="anchor", well=False, attempt=state.failures)
 
 
-async def _follow(notices: AsyncIterator[str | None], look: Callable[[], Awaitable[None]], journal: Telling) -> None:
+async def _follow(notices: Notices, look: Callable[[], Awaitable[None]], journal: Telling) -> None:
     """Look whenever something was told, or may have been; what cannot be looked up now is looked up next time."""
-    async for _ in notices:
+    async for _ in notices():
         try:
             await look()
         except ObligorError as error:
             journal.failed("follow_failed", error, level="warning")
 
 
-async def _follow_keys(notices: AsyncIterator[str | None], authenticator: Authenticator) -> None:
+async def _follow_keys(notices: Notices, authenticator: Authenticator) -> None:
     """Forget who was let in when a key has changed; look again, one request of each caller, where one may have."""
-    async for notice in notices:
+    async for notice in notices():
         if notice is None:
             authenticator.doubt()
         else:

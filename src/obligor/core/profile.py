@@ -170,6 +170,11 @@ def record_gates(profile: Profile, results: Mapping[str, str]) -> Mapping[GateNa
     return {name: _record(it.state, results.get(name, "not_evaluated")) for name, it in profile.unasked.items()}
 
 
+def not_passed(gates: Mapping[str, Mapping[str, object]]) -> tuple[str, ...]:
+    """Name the enforced gates in the record of a decision that did not say `pass`: nobody is approved against one."""
+    return tuple(name for name, it in gates.items() if it.get("state") == "enforce" and it.get("result") != "pass")
+
+
 def _record(state: GateState, result: str) -> GateRecord:
     return _RECORDS[state, "not_evaluated" if state == "off" else result]
 

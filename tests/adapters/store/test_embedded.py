@@ -166,6 +166,13 @@ def test_a_server_that_does_not_start_tells_why(folder: Path) -> None:
         start_embedded(folder)
 
 
+def test_a_server_that_cannot_be_made_tells_why_and_not_what_was_tidied_up() -> None:
+    said = (
+        b"initdb: error: could not write file: No space left on device\ninitdb: removing contents of data directory\n"
+    )
+    assert embedded._last_words_of(said) == "initdb: error: could not write file: No space left on device"
+
+
 def test_a_wheel_that_is_absent_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "_WHEEL", "no_such_wheel")
     with pytest.raises(UnavailableError, match="not installed"):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -291,10 +291,10 @@ def test_a_log_that_is_ahead_of_the_clock_is_told(sound: tuple[str, Path]) -> No
 # What the log itself holds, and should not
 
 
-def _record(url: str, folder: Path, changes: dict[str, Any], *, by: str) -> None:
+def _record(url: str, folder: Path, changes: dict[str, Any], *, by: str) -> UUID:
     """Record a decision as a faulty service would: all of it agrees with itself, and it is anchored."""
 
-    async def recorded() -> None:
+    async def recorded() -> UUID:
         async with lending(url) as lender:
             said = golden.records(golden.release_of(), 1)[0]
             at, new = NOON + timedelta(minutes=10), lender.sources.new_id(NOON)
@@ -310,8 +310,9 @@ def _record(url: str, folder: Path, changes: dict[str, Any], *, by: str) -> None
             request = Request(record["client_id"], record["route"], "new", bytes(32))
             await lender.recorder.record(Submission((act,), lambda _: answer, request, 201))
             await lender.anchor(folder)
+            return new
 
-    asyncio.run(recorded())
+    return asyncio.run(recorded())
 
 
 @pytest.mark.parametrize(
@@ -334,6 +335,27 @@ def test_a_decline_against_an_enforced_gate_is_none(store: str, tmp_path: Path) 
     gates = {"kyc": {"state": "enforce", "result": "fail"}}
     _record(store, tmp_path, {"outcome": "decline", "gates": gates}, by="client:bank")
     assert "I3" not in _broken(_examined(store, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("result", "changes", "is_broken"),
+    [
+        ("fail", {}, True),
+        ("pending", {}, True),
+        ("pass", {}, False),
+        ("fail", {"outcome": "decline"}, False),
+        ("fail", {"new_decision_id": str(uuid4())}, False),
+    ],
+)
+def test_a_review_that_approved_against_an_enforced_gate_is_told(
+    store: str, tmp_path: Path, result: str, changes: dict[str, Any], *, is_broken: bool
+) -> None:
+    held = {"outcome": "hold", "gates": {"aml": {"state": "enforce", "result": result}}}
+    decision = _record(store, tmp_path, held, by="client:bank")
+    found = {"user_id": "r-1", "decision_id": str(decision), "outcome": "approve", "new_decision_id": None, "by": "ben"}
+    _acted(store, ("review.decided", found | changes))
+    told = _broken(_examined(store, tmp_path)).get("I3", "")
+    assert ("approved what an enforced gate did not pass" in told) is is_broken
 
 
 FIRST_TWO: tuple[dict[str, object], ...] = (

@@ -248,6 +248,9 @@ CARD, POLICY = (f"artefacts/{PINS[name]}.json" for name in ("card_sha256", "poli
         (lambda kept: kept.update({"artefacts/readme.txt": b"x"}), "zip"),
         (lambda kept: kept.update({"README.txt": bytes(2_000_000)}), "zip"),
         (replaced("key.txt", b"obligor-test", b"obligor-tesu"), "key"),
+        (replaced("leaves.jsonl", b"client:acme", b"client:\\ud800"), "unreadable"),
+        (replaced("export.json", b"obligor/leaf", b"\\ud800/leaf"), "unreadable"),
+        (lambda kept: kept.update({CARD: b'{"a":1e999}'}), "unreadable"),
     ],
 )
 def test_what_is_wrong_with_a_bundle_is_named(

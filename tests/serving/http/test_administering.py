@@ -207,7 +207,7 @@ def test_a_profile_takes_another_officer_with_a_second_factor() -> None:
             assert (approved.status_code, approved.json()["step"], approved.json()["release"]) == (201, "approved", 2)
             assert (await post(client, path, "cora!")).content == approved.content
             twice = await post(client, path, "cora!", key="k-2")
-            assert (twice.status_code, "approved before" in twice.text) == (422, True)
+            assert (twice.status_code, "approved before" in twice.text) == (409, True)
             steps = (await get(client, "/v1/profile/changes", "vera")).json()["changes"]
             assert [it["step"] for it in steps] == ["approved", "proposed"]
             nobody = await post(client, f"/v1/profile/changes/{uuid4()}/approval", "cora!", key="k-3")

@@ -61,6 +61,32 @@ def test_guesses_at_a_password_over_http_are_limited_whatever_the_headers_claim(
     run(main())
 
 
+def test_guesses_that_come_at_once_are_no_more_than_those_that_come_in_turn() -> None:
+    async def main() -> None:
+        of = house(sign_in=(await desk()).inner)
+        async with client_of(of.app) as client:
+
+            async def guess(at: int) -> int:
+                said = {"user": "ada", "password": f"guess number {at} of many"}
+                return (await client.post("/v1/tokens", json=said)).status_code
+
+            statuses = await asyncio.gather(*map(guess, range(12)))
+            assert sorted(statuses) == [401] * 5 + [429] * 7
+
+    run(main())
+
+
+def test_a_password_that_is_right_uses_up_no_attempt() -> None:
+    async def main() -> None:
+        of = house(sign_in=(await desk()).inner)
+        async with client_of(of.app) as client:
+            for _ in range(7):
+                answer = await client.post("/v1/tokens", json={"user": "ada", "password": PASSWORD})
+                assert answer.status_code == 200
+
+    run(main())
+
+
 def test_guesses_at_keys_over_http_are_limited_whatever_the_headers_claim_and_a_known_key_goes_on() -> None:
     good = new_key(1)
 

@@ -29,7 +29,7 @@ from obligor.security.permissions import permissions
 from obligor.serving.acts import Recorded, SignInRow, UserRoleRow, UserRow
 from obligor.serving.people import signing_in
 from obligor.serving.people.access import STALE_AFTER, Person, access_of
-from obligor.serving.people.roles import SYSTEMS_ROLE, People
+from obligor.serving.people.roles import SYSTEMS_ROLE, People, check_user_id
 from obligor.serving.people.signing_in import SignIn
 from obligor.serving.people.tokens import LocalTokens
 from obligor.serving.sources import Sources
@@ -415,3 +415,9 @@ def test_what_is_not_a_user_and_a_password_and_nothing_else_is_refused_and_never
         assert isinstance(caught.value, ApplicationError | InvalidInputError)
 
     asyncio.run(run())
+
+
+def test_a_user_is_refused_by_the_length_that_is_held() -> None:
+    check_user_id("_" + "a" * 189)
+    with pytest.raises(InvalidInputError, match="up to 190 letters"):
+        check_user_id("_" + "a" * 190)

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import msgspec
 import psycopg
 import pytest
+from tests.serving.gated import profile_of
 from tests.serving.http.fakes import OWN, PLAIN, PlainReceipts, small_release
 
 from obligor.adapters.store.archive import PostgresArchive
@@ -25,12 +26,14 @@ from obligor.core.errors import (
     ApplicationError,
     ClashError,
     ForbiddenError,
+    GateError,
     InvalidInputError,
     KeyReusedError,
     NotFoundError,
     TooLargeError,
 )
 from obligor.core.leaves import parse_leaf
+from obligor.core.profile import EVERYTHING_OFF
 from obligor.governance.audit.verifying import verify_log
 from obligor.governance.law.packs import the_packs
 from obligor.governance.notices.factors import standing
@@ -50,6 +53,8 @@ from obligor.serving.telemetry.meter import NoMeter
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
+
+    from obligor.core.profile import Profile
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 ONE = Caller("lender-one", "k1", OWN, LATER)
@@ -93,7 +98,9 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(url: str, folder: Path, *, packs: tuple[str, ...] = ("EU-CCD2", "GDPR")) -> AsyncIterator[Desk]:
+async def desk(
+    url: str, folder: Path, *, packs: tuple[str, ...] = ("EU-CCD2", "GDPR"), profile: Profile = EVERYTHING_OFF
+) -> AsyncIterator[Desk]:
     clock = [datetime(2026, 11, 26, 23, 30, tzinfo=UTC)]
     sources = Sources(lambda: clock[0], os.urandom)
     pool = Pool(url)
@@ -102,7 +109,7 @@ async def desk(url: str, folder: Path, *, packs: tuple[str, ...] = ("EU-CCD2", "
             archive, reviews, releases = PostgresArchive(pool), PostgresReviews(pool), Releases(PostgresArchive(pool))
             made = small_release()
             key = open_signing_key(folder / "key.pem")
-            said = {"card": made.card, "policy": made.policy, "profile": made.profile, "by": "Ada Lovelace"}
+            said: dict[str, Any] = {"card": made.card, "policy": made.policy, "profile": profile, "by": "Ada Lovelace"}
             releases.take(await activate(**said, archive=archive, recorder=recorder, key=key, sources=sources))
             decisions = DecisionService(
                 releases=releases,
@@ -240,6 +247,34 @@ def test_a_decline_can_be_changed_once(at_desk: Stories) -> None:
             await it.service.decide(review, KEPT, by="Cyd")
 
     at_desk(story)
+
+
+@pytest.mark.parametrize("profile", [profile_of(kyc="enforce"), profile_of(aml="enforce")], ids=["kyc", "aml"])
+@pytest.mark.parametrize("application", [PLAIN, POOR], ids=["held", "declined"])
+def test_no_review_approves_against_an_enforced_gate_that_did_not_pass(
+    store_url: str, tmp_path: Path, application: dict[str, Any], profile: Profile
+) -> None:
+    async def story() -> None:
+        async with desk(store_url, tmp_path, profile=profile) as it:
+            recorded = await it.decisions.decide(ONE, key="d-1", application=application)
+            review = await it.review(UUID(json.loads(recorded.response)["decision_id"]))
+            with pytest.raises(GateError, match="an enforced gate did not pass") as refused:
+                await it.service.decide(review, Finding("approve", ("Income was shown",)), by="Ben")
+            assert not {"kyc", "aml"} & set(refused.value.message.split())  # which would tip off
+            assert (await it.reviews.review(review) or _none()).verdict is None
+            assert (await it.service.decide(review, KEPT, by="Ben")).outcome == "decline"
+
+    asyncio.run(story())
+
+
+def test_a_gate_that_is_not_enforced_stands_against_no_review(store_url: str, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with desk(store_url, tmp_path, profile=profile_of(kyc="monitor", pci="enforce")) as it:
+            review = await it.review(await it.declined())
+            found = await it.service.decide(review, Finding("approve", ("Income was shown",)), by="Ben")
+            assert found.outcome == "approve"
+
+    asyncio.run(story())
 
 
 def test_of_two_reviewers_at_once_one_is_told_that_the_other_was_quicker(at_desk: Stories) -> None:

@@ -236,7 +236,9 @@ def _last_words(log: Path | None, said_before: int) -> str:
 def _last_words_of(said: bytes) -> str:
     lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
     if log := [
-        line.partition("] ")[2] or line for line in lines if "FATAL" in line or "PANIC" in line or "unrecogni" in line
+        line.partition("] ")[2] or line
+        for line in lines
+        if any(it in line for it in ("FATAL", "PANIC", "unrecogni", "error: "))  # what comes after is tidied up
     ]:
         return "; ".join(log[-2:])
     return (lines or ["it said nothing"])[-1]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from obligor.core.errors import AuditError, ErasedError, IntegrityError, ObligorError, UnavailableError
 from obligor.core.leaves import actor, parse_leaf, parse_time
+from obligor.core.profile import not_passed
 from obligor.core.strict_json import read_strict_json
 from obligor.governance.audit.anchored import AnchoredNote
 from obligor.governance.audit.examination import Check, Examination, Faults, judged
@@ -187,6 +188,8 @@ class _Walk:
     told: Told
     counts: Counter[str] = field(default_factory=Counter)
     ungated: Faults = field(default_factory=Faults)
+    stopped: set[str] = field(default_factory=set)
+    """The decisions that an enforced gate did not pass."""
     foreign: Faults = field(default_factory=Faults)
     persons: Persons = field(default_factory=Persons)
     reports: Reports = field(default_factory=Reports)
@@ -202,6 +205,8 @@ class _Walk:
         self.persons.take(leaf, said)
         self.reports.take(leaf)
         self.told.take(stored.index, leaf, said)
+        if leaf.kind == "review.decided":
+            self._take_review(stored, leaf, said)
         if leaf.kind not in ("decision", "outcome"):
             return
         where = f"{leaf.kind} {leaf.subject} at leaf {stored.index}"
@@ -212,15 +217,26 @@ class _Walk:
             self._take_decision(stored, leaf, said, where)
 
     def _take_decision(self, stored: StoredLeaf, leaf: Leaf, said: Mapping[str, Any], where: str) -> None:
+        failed = list(_failed_gates(said.get("gates")))
+        if failed:
+            self.stopped.add(leaf.subject)
         if said.get("outcome") == "approve":
             self.counts["approved"] += 1
-            for gate in _failed_gates(said.get("gates")):
+            for gate in failed:
                 self.ungated.add(f"{where}: approved, and {gate}")
         if _backdated(leaf, said):
             self.counts["backdated"] += 1
         if self.around.strict or stored.index >= self.due:
             self.due = stored.index + max(1, self.size // SAMPLE)
             self._make_again(stored.record or b"", where)
+
+    def _take_review(self, stored: StoredLeaf, leaf: Leaf, said: Mapping[str, Any]) -> None:
+        """Look at what a person found; what was decided again is a decision of its own."""
+        approved = said.get("outcome") == "approve" and said.get("new_decision_id") is None
+        if approved and said.get("decision_id") in self.stopped:
+            self.ungated.add(
+                f"review {leaf.subject} at leaf {stored.index}: approved what an enforced gate did not pass"
+            )
 
     def _make_again(self, record: bytes, where: str) -> None:
         self.counts["made again"] += 1
@@ -250,9 +266,8 @@ def _failed_gates(gates: object) -> Iterator[str]:
     if not isinstance(gates, dict):
         yield "no gate is recorded"
         return
-    for name, gate in gates.items():
-        if gate.get("state") == "enforce" and gate.get("result") != "pass":
-            yield f"the gate {name} is enforced and says {gate.get('result')}"
+    for name in not_passed(gates):
+        yield f"the gate {name} is enforced and says {gates[name].get('result')}"
 
 
 def _backdated(leaf: Leaf, said: Mapping[str, Any]) -> bool:

@@ -316,6 +316,13 @@ class Attempts:
         free_at = _later(self._networks.get(network, -inf), at, self._by_network)
         _keep(self._networks, network, free_at, most=self._most)
 
+    def forgiven(self, who: Hashable, network: str) -> None:
+        """Take a failure back that was counted before it was known."""
+        if who in self._keys:
+            self._keys[who] -= self._by_key.every_s
+        if network in self._networks:
+            self._networks[network] -= self._by_network.every_s
+
 
 def _later(free_at: float, at: float, rate: Rate) -> float:
     """Move an instant on by one failure; failures that came at the same time hold nobody up for longer than the burst."""

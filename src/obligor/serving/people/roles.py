@@ -169,7 +169,7 @@ def check_user_id(user_id: str) -> None:
     """
     if not SUBJECT.fullmatch(user_id):
         raise InvalidInputError(
-            "user: wanted up to 100 letters, digits, '.', '_', '@', '+' and '-', with a letter or a digit at both ends",
+            "user: wanted up to 190 letters, digits and signs of ._@+|:/=~-, with a letter, a digit or _ first",
             hint="the one who acts is named by OBLIGOR_AUTHOR",
         )
 

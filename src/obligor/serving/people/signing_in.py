@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from obligor.core.errors import ApplicationError, LimitedError, Problem, UnauthenticatedError
+from obligor.core.errors import ApplicationError, LimitedError, ObligorError, Problem, UnauthenticatedError
 from obligor.core.strict_json import read_strict_json
 from obligor.security.access_tokens import LIFETIME_S, write_access_token
 from obligor.security.passwords import MOST_LENGTH, is_password
@@ -88,21 +88,27 @@ class SignIn:
         # The person counts, from wherever it is tried: more addresses give no more attempts.
         if wait := self._attempts.wait(shown.user, network, self._monotonic()):
             raise LimitedError("too many attempts to sign in failed", retry_after=ceil(wait))
-        person = await self._archive.person(shown.user)
-        kept = None if person is None or person.user.disabled_at is not None else person.user.password
-        if not await self._right(shown.password, kept):
-            self._attempts.failed(shown.user, network, self._monotonic())
+        self._attempts.failed(shown.user, network, self._monotonic())  # until it is known: others come meanwhile
+        try:
+            right = await self._right(shown)
+        except ObligorError:
+            self._attempts.forgiven(shown.user, network)
+            raise
+        if not right:
             raise UnauthenticatedError("no user with this password that is known here")
+        self._attempts.forgiven(shown.user, network)
         await self._people.signed_in(shown.user)
         return SignedIn(shown.user, write_access_token(shown.user, key=self._key, at=int(self._now().timestamp())))
 
-    async def _right(self, password: str, kept: str | None) -> bool:
+    async def _right(self, shown: _Shown) -> bool:
+        person = await self._archive.person(shown.user)
+        kept = None if person is None or person.user.disabled_at is not None else person.user.password
         if self._waiting >= _MOST_WAITING:
             raise LimitedError("too many wait to sign in", retry_after=1)
         self._waiting += 1
         try:
             async with self._hashing:
-                return await asyncio.to_thread(is_password, password, kept)
+                return await asyncio.to_thread(is_password, shown.password, kept)
         finally:
             self._waiting -= 1
 

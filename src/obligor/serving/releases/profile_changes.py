@@ -10,7 +10,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from obligor.core.canonical import canonical_json
-from obligor.core.errors import ForbiddenError, InvalidInputError, NotFoundError, ProfileError, UnavailableError
+from obligor.core.errors import (
+    ClashError,
+    ForbiddenError,
+    IntegrityError,
+    InvalidInputError,
+    NotFoundError,
+    ProfileError,
+    UnavailableError,
+)
 from obligor.core.leaves import time_text
 from obligor.core.people import are_one_person
 from obligor.core.policy import parse_policy
@@ -92,7 +100,7 @@ class Changing:
             Where there is no such proposal.
         ForbiddenError
             Where it is one's own.
-        InvalidInputError
+        ClashError
             Where it was approved before, or another profile came into force since it was made.
         UnavailableError, ProfileError
             Where the profile is not in force now, or the store does not record it.
@@ -114,13 +122,16 @@ class Changing:
             sources=self.sources,
         )
         row = replace(proposed, step="approved", at=at, by=by, artefacts=(_artefact(profile),))
-        await self.recorder.record(Submission((self._act(row), act), lambda _: b""))
+        try:
+            await self.recorder.record(Submission((self._act(row), act), lambda _: b""))
+        except IntegrityError:
+            raise ClashError("another release came into force meanwhile; look again") from None
         return release
 
     async def _to_approve(self, proposed: ProfileChangeRow, base: Profile, *, at: datetime) -> Profile:
         """Give the proposed profile, which must still be one that may take the place of the one in force, now."""
         if base.sha256 != proposed.replaces_sha256:
-            raise InvalidInputError("another profile came into force since this was proposed", hint="propose it again")
+            raise ClashError("another profile came into force since this was proposed", hint="propose it again")
         body = await self.archive.artefact(proposed.profile_sha256)
         if body is None:
             raise UnavailableError("the proposed profile is no longer kept")
@@ -138,7 +149,7 @@ class Changing:
     async def _proposed(self, change_id: str) -> ProfileChangeRow:
         steps = [it for it in await self.changes.changes() if it.change_id == change_id]
         if any(it.step == "approved" for it in steps):
-            raise InvalidInputError("this proposal was approved before")
+            raise ClashError("this proposal was approved before")
         for it in steps:
             return it
         raise NotFoundError("there is no such proposal", hint="obligor profile show")

@@ -3,7 +3,8 @@
 A request runs against the clock of the rule pack that applies. The person who answers is not the one who decided: of a decision
 by the card, not the one who put its release in force, nor the one who submitted it. The first decision never changes. What
 comes of a review is a record of its own that names it, with the factors that the reviewer looked at as its reasons; a corrected
-application is decided again, as a decision of its own that the review names.
+application is decided again, as a decision of its own that the review names. Against an enforced gate that did not pass, no
+review approves: which one it is, and why, may not be known to the reviewer.
 
 What the applicant wrote stands in the record of the request, sealed under their key, and nowhere else: no list, answer, leaf or
 line of the journal repeats it. A person who may decide on the review is shown it, and that they looked is recorded. The
@@ -18,8 +19,9 @@ from uuid import UUID  # noqa: TC003  msgspec reads the annotation
 
 import msgspec
 
-from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, InvalidInputError, NotFoundError
+from obligor.core.errors import ClashError, ForbiddenError, GateError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.people import are_one_person
+from obligor.core.profile import not_passed
 from obligor.governance.law.packs import Due, review_due
 from obligor.security.permissions import allow, may
 from obligor.serving.acts import Caller, ReviewDecisionRow, ReviewRow, Submission
@@ -195,12 +197,19 @@ class ReviewService:
             Where there is no such review, or it was decided before.
         ForbiddenError
             Where the person took part in the decision.
+        GateError
+            Where an enforced gate stands against an approval.
         InvalidInputError
             Where the finding does not say why it declines, or there is nothing to decide again.
         """
         review, opened = await self._undecided(review_id)
         await self._check_reviewer(by, opened.record)
         check_finding(finding)
+        if finding.outcome == "approve" and not_passed(opened.record["gates"]):
+            raise GateError(
+                "an enforced gate did not pass, and no review approves against it; once it would, the same application "
+                "is decided on under another idempotency key"
+            )
         again = await self._decide_again(review, opened) if finding.outcome is None else None
         outcome = again.outcome if again else finding.outcome or ""
         verdict: Verdict = "kept" if outcome == opened.record["outcome"] else "changed"
