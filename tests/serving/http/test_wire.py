@@ -233,3 +233,41 @@ def test_a_connection_that_rests_too_long_is_closed_and_one_that_asks_again_in_t
             assert 0.99 <= rested < 6.0  # the pauses of the client are no exact ones
 
     run(main())
+
+
+ASKS = b"upgrade: h2c\r\nhttp2-settings: AAMAAABkAARAAAAAAAIAAAAA\r\nconnection: upgrade, http2-settings\r\n"
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.2])
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_a_request_that_asks_for_another_protocol_is_answered_by_this_one(version: bytes, pause: float) -> None:
+    async def main() -> None:
+        async with served(APP) as server:
+            head = b"POST / HTTP/%b\r\nhost: x\r\n%bcontent-length: 5\r\n\r\n" % (version, ASKS)
+            found = await say(server.port, head, b"hello", *(() if version == b"1.0" else (ASK,)), pause=pause)
+            assert found.startswith(b"HTTP/1.1 200 ")
+            assert b"\r\n\r\nhello" in found
+
+    run(main())
+
+
+def test_the_body_of_a_request_that_asks_for_another_protocol_is_no_request() -> None:
+    async def main() -> None:
+        async with served(APP) as server:
+            hidden = b"GET /hidden HTTP/1.1\r\nhost: x\r\n\r\n"
+            head = b"POST / HTTP/1.1\r\nhost: x\r\n%bcontent-length: %d\r\n\r\n" % (ASKS, len(hidden))
+            found = await say(server.port, head, hidden, ASK, pause=0.2)
+            assert found.count(b"HTTP/1.1 200 ") == found.count(b"HTTP/1.1 ") == 2
+            assert hidden in found  # as the body that it is
+
+    run(main())
+
+
+def test_nobody_is_let_through_a_tunnel() -> None:
+    async def main() -> None:
+        async with served(APP) as server:
+            assert (await say(server.port, b"CONNECT / HTTP/1.1\r\nhost: x:1\r\n\r\n", ASK)).startswith(
+                b"HTTP/1.1 400 "
+            )
+
+    run(main())

@@ -51,6 +51,8 @@ class PromptProtocol(WireProtocol):
 
     def on_headers_complete(self) -> None:
         """Wait for the body of a request that may be decided on at once."""
+        if self.parser.should_upgrade():
+            return
         if self._may_be_prompt():
             self.end_head()
             self._parts, self._size = [], 0
@@ -112,7 +114,6 @@ class PromptProtocol(WireProtocol):
             and not self.expect_100_continue
             and not self.flow.write_paused
             and parser.should_keep_alive()
-            and not parser.should_upgrade()
             and parser.get_http_version() == "1.1"
         )
 

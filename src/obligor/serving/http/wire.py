@@ -15,6 +15,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from obligor.serving.http.problems import HEADERS, MALFORMED, PROBLEM_JSON, SLOW, ProblemType, problem_json
@@ -47,6 +48,30 @@ class WireLimits:
         return min(self.head_seconds / _LOOKS, _LONGEST_LOOK_SECONDS)
 
 
+class _Parser(HttpRequestParser):
+    """Reads a request that asks for another protocol as one that does not, which a server may (RFC 9110, 7.8).
+
+    The library reads no body of such a request, and takes it for the next one. Java's client asks for HTTP/2 with its first.
+    """
+
+    def __init__(self, protocol: WireProtocol) -> None:
+        super().__init__(protocol)
+        self._protocol = protocol
+        self.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+
+    def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # uvicorn has nothing else
+        """Read on; the head that asked is read again without the header that does, by a parser that has not ended."""
+        parser = self
+        while True:
+            try:
+                return super(_Parser, parser).feed_data(data)
+            except HttpParserUpgrade as asked:
+                if parser.get_method() == b"CONNECT":
+                    raise HttpParserError("no tunnel ends here") from None
+                data = self._protocol.plain_head() + data[asked.args[0] :]
+                parser = self._protocol.parser = _Parser(self._protocol)
+
+
 class WireProtocol(HttpToolsProtocol):
     """One connection."""
 
@@ -59,6 +84,7 @@ class WireProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
+        self.parser = _Parser(self)
         self._head_bytes = 0
         self._in_head = True
         self._unsent = 0
@@ -100,15 +126,25 @@ class WireProtocol(HttpToolsProtocol):
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Let the request go on."""
+        """Let the request go on; one that asks for another protocol is read again first."""
+        if self.parser.should_upgrade():
+            return
         self.end_head()
         super().on_headers_complete()
         cast("dict[str, Any]", self.scope)[HOLD_BACK] = self.hold_back  # for the guard, which knows no connections
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
+        if self.parser.should_upgrade():
+            return
         self.expect_head()
         super().on_message_complete()
+
+    def plain_head(self) -> bytes:
+        """Write the head that was just read without the header by which it asks for another protocol."""
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b: %b\r\n" % it for it in self.headers if it[0] != b"upgrade"]
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (self.parser.get_method(), self.url, version, b"".join(lines))
 
     def end_head(self) -> None:
         """Know that the head of a request is whole."""
