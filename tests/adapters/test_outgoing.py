@@ -61,7 +61,7 @@ def test_a_system_of_the_lender_is_in_production_neither_this_machine_nor_metada
 
 @pytest.mark.parametrize(
     "host",
-    ["2130706433", "0x7f000001", "0177.0.0.1", "0x7f.1", "127.1", "127.0.1", "017700000001", "[::ffff:127.0.0.1]"],
+    ["2130706433", "0x7f000001", "0177.0.0.1", "0x7f.1", "127.1", "127.0.1", "017700000001"],
 )
 def test_this_machine_in_disguise_is_looked_up_and_refused(host: str) -> None:
     """Numbers that a resolver reads as 127.0.0.1: what they stand for is looked at, and not how they are written."""
@@ -79,6 +79,10 @@ def test_this_machine_in_disguise_is_looked_up_and_refused(host: str) -> None:
         "http://127.0.0.1/hush",
         "http://[::ffff:10.0.0.1]/hush",
         "http://169.254.169.254/hush",
+        "https://10.0.0.1/hush",
+        "https://[::1]/hush",
+        "https://[::ffff:127.0.0.1]/hush",
+        "https://[::ffff:169.254.169.254]/hush",
         "https://user:hush@los.example/",
         "https://los.example@10.0.0.1/hush",
         "https://los.example\\@10.0.0.1/hush",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+
 _PRINTABLE: Final = re.compile(r"[!-~]+")
 _TRANSLATED: Final = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address within an IPv6 one
 _GLOBAL_UNICAST: Final = ipaddress.ip_network(
@@ -40,7 +41,14 @@ _LOOK_UPS: Final = 16
 _KEPT_S: Final = 15.0
 
 
-def check_address(url: str, *, what: str, production: bool, ports: Collection[int] | None = None) -> SplitResult:
+def check_address(
+    url: str,
+    *,
+    what: str,
+    production: bool,
+    ports: Collection[int] | None = None,
+    reach: Callable[..., Callable[[Ip], bool]] | None = None,
+) -> SplitResult:
     """Cut an address into its parts; a malformed one is not repeated, for it may hold a token.
 
     Parameters
@@ -49,6 +57,8 @@ def check_address(url: str, *, what: str, production: bool, ports: Collection[in
         What the address is, with its article: ``an anchor's address``.
     ports
         Those that may be asked in production; None: any.
+    reach
+        Which addresses may be connected to, where it is written as one and not as a name; by default ``may_reach``.
 
     Raises
     ------
@@ -68,6 +78,9 @@ def check_address(url: str, *, what: str, production: bool, ports: Collection[in
     if production and ports is not None and (443 if port is None else port) not in ports:
         allowed = " or ".join(map(str, sorted(ports)))
         raise InvalidInputError(f"{what}, https://{parts.hostname}: got port {port}; wanted {allowed}")
+    literal = _literal(parts.hostname)
+    if literal is not None and not (reach or may_reach)(parts.scheme, production=production)(literal):
+        raise InvalidInputError(f"{what}, {parts.scheme}://{parts.netloc}: an address that is refused here; {wanted}")
     return parts
 
 
@@ -304,7 +317,12 @@ def _is_odd(address: Ip) -> bool:
 
 
 def _is_loopback(host: str) -> bool:
+    literal = _literal(host)
+    return host == "localhost" if literal is None else inner_address(literal).is_loopback
+
+
+def _literal(host: str) -> Ip | None:
     try:
-        return inner_address(ipaddress.ip_address(host)).is_loopback
+        return ipaddress.ip_address(host)
     except ValueError:
-        return host == "localhost"
+        return None

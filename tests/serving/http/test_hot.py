@@ -92,7 +92,9 @@ CONVERSATIONS: dict[str, tuple[bytes, ...]] = {
     "one request": (raw("a", more=CLOSE) + BODY,),
     "one after the other": (raw("a") + BODY, raw("b", more=CLOSE) + BODY),
     "two at once": (raw("a") + BODY + raw("b") + BODY + raw("c", more=CLOSE) + BODY,),
-    "another route among them": (raw("a") + BODY + b"GET /health/live HTTP/1.1\r\n\r\n" + raw("b", more=CLOSE) + BODY,),
+    "another route among them": (
+        raw("a") + BODY + b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n" + raw("b", more=CLOSE) + BODY,
+    ),
     "the same key twice": (raw("a") + BODY, raw("a", more=CLOSE) + BODY),
     "in parts": (raw("a", more=CLOSE)[:30], raw("a", more=CLOSE)[30:], BODY[:7], BODY[7:]),
     "in chunks": (raw("a", more=CLOSE + b"transfer-encoding: chunked\r\n") + CHUNKS,),
@@ -107,7 +109,7 @@ CONVERSATIONS: dict[str, tuple[bytes, ...]] = {
     "one that is refused, and others at once": (
         raw("a blank")
         + BODY
-        + b"GET /health/live HTTP/1.1\r\n\r\n"
+        + b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"
         + raw("b blank")
         + BODY
         + raw("c", more=CLOSE)

@@ -245,6 +245,7 @@ def test_decisions_are_found_by_application_outcome_band_and_time() -> None:
         ("limit=0", "limit"),
         ("limit=201", "limit"),
         ("limit=1.5", "limit"),
+        ("limit=1_0", "limit"),
         ("limit=", "limit"),
         ("limit=3&limit=4", "limit"),
         ("Limit=3", "Limit"),

@@ -94,9 +94,27 @@ def test_two_lengths_or_a_length_beside_chunks_are_refused() -> None:
                 b"content-length: 3\r\ncontent-length: 4\r\n",
                 b"content-length: 3\r\ntransfer-encoding: chunked\r\n",
                 b"transfer-encoding: chunked, identity\r\n",
+                b"transfer-encoding: gzip, chunked\r\n",
+                b"transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
             ):
                 found = await say(server.port, b"POST / HTTP/1.1\r\nhost: x\r\n" + headers + b"\r\nabc", wait=1.0)
                 assert found.startswith(b"HTTP/1.1 400 "), headers
+
+    run(main())
+
+
+def test_a_request_names_one_host() -> None:
+    async def main() -> None:
+        async with served(APP) as server:
+            for said, wanted in (
+                (b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n", b"400"),
+                (b"GET / HTTP/1.1\r\nhost: x\r\nHost: x\r\nconnection: close\r\n\r\n", b"400"),
+                (b"GET / HTTP/1.0\r\n\r\n", b"200"),
+                (b"POST /v1/decisions HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}", b"400"),
+            ):
+                found = await say(server.port, said, wait=1.0)
+                assert found.startswith(b"HTTP/1.1 " + wanted), said
+                assert found.count(b"\r\n\r\n") == 1
 
     run(main())
 

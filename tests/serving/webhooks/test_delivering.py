@@ -18,7 +18,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from tests.serving.los import Los, drop, hang, pour, say
 from tests.serving.webhooks.endpoints import decided, office, shown
 
-from obligor.core.errors import IntegrityError, InvalidInputError, NotFoundError
+from obligor.core.errors import ClashError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.serving.webhooks.delivering import AT_ONCE, EVERY_S, LEASE
 from obligor.serving.webhooks.events import EVENT_TYPES
 from obligor.serving.webhooks.retrying import GIVEN_UP_AFTER
@@ -388,7 +388,7 @@ def test_an_address_or_an_author_that_will_not_do_leaves_no_endpoint(store_url: 
             assert "hush" not in repr(row)
             assert shown(row) not in repr(row)
             await here.webhooks.disable(row)
-            with pytest.raises(InvalidInputError, match="was disabled before"):
+            with pytest.raises(ClashError, match="was disabled before"):
                 await here.webhooks.rotate(await here.deliveries.endpoint(row.endpoint_id), overlap=timedelta())
             with pytest.raises(NotFoundError):
                 await here.webhooks.disable(await here.deliveries.endpoint("ep_none"))

@@ -42,7 +42,7 @@ class HttpKeySource:
         tls: ssl.SSLContext | None = None,
         resolve: Callable[[str, int], Iterable[str]] | None = None,
     ) -> None:
-        scheme = check_address(url, what="OBLIGOR_OIDC_JWKS_URL", production=production).scheme
+        scheme = check_address(url, what="OBLIGOR_OIDC_JWKS_URL", production=production, reach=may_ask).scheme
         self._url, self._tls, self._resolve = url, tls, resolve
         self._wanted = {scheme: may_ask(scheme, production=production)}
 

@@ -123,6 +123,8 @@ class WireProtocol(HttpToolsProtocol):
             name = name.lower()
             if name == b"expect" and value.lower() == b"100-continue":
                 self.expect_100_continue = True
+            elif name == b"transfer-encoding" and value.lower() != b"chunked":
+                raise HttpParserError("a body that is packed on its way")  # of two codings the parser heeds one
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -147,7 +149,16 @@ class WireProtocol(HttpToolsProtocol):
         return b"%b %b HTTP/%b\r\n%b\r\n" % (self.parser.get_method(), self.url, version, b"".join(lines))
 
     def end_head(self) -> None:
-        """Know that the head of a request is whole."""
+        """Know that the head of a request is whole.
+
+        Raises
+        ------
+        HttpParserError
+            Where it does not name one host (RFC 9112, 3.2): whoever is in between may have read another.
+        """
+        hosts = [name for name, _ in self.headers].count(b"host")
+        if hosts > 1 or (not hosts and self.parser.get_http_version() != "1.0"):
+            raise HttpParserError("wanted one host")
         self._in_head = False
         self.idle.pop(self, None)
 

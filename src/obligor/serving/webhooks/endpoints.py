@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from obligor.core.errors import InvalidInputError, NotFoundError
+from obligor.core.errors import ClashError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
 from obligor.security.api_keys import check_client
 from obligor.security.webhooks import SECRET_BYTES
@@ -176,7 +176,7 @@ def _active(row: WebhookRow | None) -> WebhookRow:
     if row is None:
         raise NotFoundError("there is no endpoint of this id", hint="obligor webhooks list")
     if row.state != "active":
-        raise InvalidInputError(f"endpoint {row.endpoint_id}: was disabled before")
+        raise ClashError(f"endpoint {row.endpoint_id}: was disabled before")
     return row
 
 
