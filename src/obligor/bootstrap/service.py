@@ -266,6 +266,8 @@ def _asides(url: str, settings: Settings, parts: _Parts, telemetry: Telemetry) -
 
     store, screening, webhooks = parts.store, parts.screening, parts.webhooks
     meter, journal = telemetry.meter, telemetry.journal
+    if settings.database_url is None:
+        yield partial(_keep_embedded, settings.postgres, journal)
     yield partial(_follow_keys, partial(follow, url, API_KEYS), parts.authenticator)
     followed: Mapping[str, Callable[[], Awaitable[None]]] = {
         RELEASES: partial(take_newest, store, parts.releases, meter),
@@ -295,6 +297,16 @@ async def _go_on(aside: Aside, journal: Telling, *, pause_s: float = _PAUSE_SECO
         except Exception as error:  # noqa: BLE001  of whatever kind
             journal.failed("aside_failed", error)
         await asyncio.sleep(pause_s)
+
+
+async def _keep_embedded(folder: Path, journal: Telling) -> None:
+    """Start the embedded PostgreSQL again where it was killed: on a single machine nobody else would."""
+    from obligor.adapters.store.embedded import revive
+
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        if await asyncio.to_thread(revive, folder):
+            journal.tell("database_revived")
 
 
 def _tell_of_anchor(journal: Telling, state: AnchorState) -> None:

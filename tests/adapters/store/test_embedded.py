@@ -9,6 +9,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ import psycopg
 import pytest
 
 from obligor.adapters.store import embedded
-from obligor.adapters.store.embedded import embedded_server, start_embedded
+from obligor.adapters.store.embedded import embedded_server, revive, start_embedded
 from obligor.core.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -133,6 +135,21 @@ def test_a_process_that_is_killed_lets_go_too(folder: Path) -> None:
     killed.communicate(timeout=60)
     assert answers(url)  # nobody stopped it
     start_embedded(folder).close()
+    assert not answers(url)
+
+
+def test_a_server_that_was_killed_under_its_users_is_started_again(folder: Path) -> None:
+    with embedded_server(folder) as url:
+        assert not revive(folder)
+        os.kill(int((folder / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+        revived, until = False, time.monotonic() + 30
+        while not revived and time.monotonic() < until:
+            with suppress(UnavailableError):  # while its children have not ended
+                revived = revive(folder)
+            time.sleep(0.1)
+        assert revived
+        assert answers(url)
+        assert not revive(folder)
     assert not answers(url)
 
 

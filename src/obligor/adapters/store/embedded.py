@@ -115,6 +115,24 @@ def start_embedded(folder: Path) -> EmbeddedServer:
     )
 
 
+def revive(folder: Path) -> bool:
+    """Start a server that was killed under those who use it; True where it was.
+
+    Raises
+    ------
+    UnavailableError
+        Where it does not start, as while what it left behind has not ended.
+    """
+    folder = folder.absolute()
+    if _is_alive(_named_by(folder / _LOCK_FILE)):
+        return False
+    with _alone(folder):
+        if _is_running(folder):
+            return False
+        _start(folder, _socket_folder(folder))
+        return True
+
+
 # Making and starting
 
 
@@ -180,6 +198,10 @@ def _named_by(lock: Path) -> int:
     except FileNotFoundError:
         return 0
     return int(first) if first.isdigit() else 0
+
+
+def _is_alive(pid: int) -> bool:
+    return bool(pid) and Path(f"/proc/{pid}").exists() and not _is_zombie(pid)
 
 
 def _is_zombie(pid: int) -> bool:
