@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from tests.serving.gated import good_application, profile_of
 from obligor.bootstrap.decisions import open_decisions
 from obligor.bootstrap.releases import Made, put_in_force
 from obligor.bootstrap.store import open_store
+from obligor.governance.law.reporting import last_day_at
 from obligor.serving.acts import Caller
 from obligor.settings import read_settings
 
@@ -116,7 +118,8 @@ def test_alerts_are_found_shown_and_cleared_by_two_people(call: Call, url: str) 
     assert code == 0, out
 
 
-def test_a_match_is_confirmed_told_with_the_day_of_its_report_and_corrected_by_two(call: Call, url: str) -> None:
+def alert_of_oleg(call: Call, url: str) -> str:
+    """Screen somebody who is on the list, and give their alert."""
     with_store(url, gated)
 
     async def decide(store: Store) -> None:
@@ -126,7 +129,12 @@ def test_a_match_is_confirmed_told_with_the_day_of_its_report_and_corrected_by_t
 
     with_store(url, decide)
     assert load(call, TODAY)[0] == 0
-    one = json.loads(call("Ada", "alerts", "rescreen", "--json")[1])["alerts"][0]["alert_id"]
+    (alert,) = json.loads(call("Ada", "alerts", "rescreen", "--json")[1])["alerts"]
+    return str(alert["alert_id"])
+
+
+def test_a_match_is_confirmed_told_with_the_day_of_its_report_and_corrected_by_two(call: Call, url: str) -> None:
+    one = alert_of_oleg(call, url)
     code, out, _ = call("Ada", "alerts", "confirm", one, "--because", "the same passport")
     assert (code, "to be reported to OFAC by 20" in out) == (0, True)
     due = out.split()[-1]
@@ -141,13 +149,9 @@ def test_a_match_is_confirmed_told_with_the_day_of_its_report_and_corrected_by_t
     assert (code, f"confirmed, report due on {due}" in out) == (0, True)
     code, out, _ = call("Bob", "alerts", "show", one)
     assert (code, "  Ada: the same passport\n" in out, f"reported by {due}" in out) == (0, True, True)
-    code, out, _ = call("Bob", "alerts", "reported", one, "--reference", "ORS-2026-1")
-    assert (code, out) == (0, f"reported on {datetime.now(UTC).date()}, reference ORS-2026-1\n")
-    code, _, err = call("Ada", "alerts", "reported", one, "--reference", "ORS-2026-2")
-    assert (code, "reported before" in err) == (1, True)
+    assert call("Bob", "alerts", "reported", one, "--reference", "ORS-2026-1")[0] == 0
     code, out, _ = call("Bob", "alerts", "list")
     assert (code, "confirmed, reported on 20" in out, "due on" in out) == (0, True, False)
-    assert "reference ORS-2026-1, says Bob" in call("Bob", "alerts", "show", one)[1]
     code, out, _ = call("Ada", "alerts", "clear", one, "--because", "a twin")
     assert (code, out.startswith("proposed")) == (0, True)
     code, _, err = call("Ada", "alerts", "clear", one, "--because", "a twin")
@@ -156,6 +160,43 @@ def test_a_match_is_confirmed_told_with_the_day_of_its_report_and_corrected_by_t
     assert (code, json.loads(out)["state"]) == (0, "corrected")
     code, out, _ = call("Vera", "audit", "verify", "--json")
     assert code == 0, out
+
+
+def test_what_was_said_of_a_report_is_amended_with_a_reason_and_all_of_it_is_shown_and_exported(
+    call: Call, url: str, tmp_path: Path
+) -> None:
+    one, day = alert_of_oleg(call, url), last_day_at(datetime.now(UTC))
+    assert call("Ada", "alerts", "confirm", one, "--because", "the same passport")[0] == 0
+    code, _, err = call("Bob", "alerts", "reported", one, "--reference", "ORS-2026-1", "--because", "a digit was wrong")
+    assert (code, "nothing to amend" in err) == (1, True)
+    code, out, _ = call("Bob", "alerts", "reported", one, "--reference", "ORS-2026-1")
+    assert (code, out) == (0, f"reported on {day}, reference ORS-2026-1\n")
+    amend = ("alerts", "reported", one, "--reference", "ORS-2026-2")
+    code, _, err = call("Ada", *amend)
+    assert (code, "reported before" in err, "--because" in err) == (1, True, True)
+    code, _, err = call("Ada", *amend, "--because", "4111 1111 1111 1111")
+    assert (code, "payment card" in err, "4111" in err) == (2, True, False)
+    code, out, _ = call("Ada", *amend, "--because", "a digit was wrong")
+    assert (code, out) == (0, f"amended: reported on {day}, reference ORS-2026-2\n")
+    code, _, err = call("Ada", *amend, "--because", "a digit was wrong")
+    assert (code, "what the last report of this match says" in err) == (1, True)
+    code, out, _ = call("Bob", "alerts", "show", one)
+    assert out.splitlines()[-2:] == [
+        f"  reported on {day}, reference ORS-2026-1, says Bob",
+        f"  amended: reported on {day}, reference ORS-2026-2, says Ada: a digit was wrong",
+    ]
+    bundle, days = str(tmp_path / "bundle.zip"), (str(TODAY - timedelta(days=1)), str(TODAY + timedelta(days=2)))
+    assert call("Vera", "audit", "export", bundle, "--from", days[0], "--to", days[1])[0] == 0
+    with zipfile.ZipFile(bundle) as file:
+        records = [json.loads(json.loads(line)["record"]) for line in file.read("records.jsonl").splitlines()]
+    reports = [it for it in records if it.get("schema") == "obligor/alert-report/1"]
+    assert [(it["number"], it["reference"], it["because"], it["by"]) for it in reports] == [
+        (1, "ORS-2026-1", None, "Bob"),
+        (2, "ORS-2026-2", "a digit was wrong", "Ada"),
+    ]
+    checks = {it["check"]: it for it in json.loads(call("Vera", "doctor", "--json")[1])["checks"]}
+    assert checks["reports"]["counts"] == {"not reported yet": 0, "reported late": 0}
+    assert [checks[it]["verdict"] for it in ("reports", "I2")] == ["ok", "ok"]
 
 
 def test_a_service_takes_a_list_up_while_it_runs_and_opens_an_alert(call: Call, url: str, tmp_path: Path) -> None:

@@ -21,11 +21,12 @@ from tests.serving.http.fakes import LATER, Alerts, House, house, posting
 from tests.serving.http.serving import run
 from tests.serving.test_doors import Doors, both
 
-from obligor.core.errors import UnauthenticatedError
+from obligor.core.errors import NotFoundError, UnauthenticatedError
 from obligor.screening.screener import Screener
 from obligor.serving.acts import Caller, WebhookRow
+from obligor.serving.alert_steps import Clearance, Confirmation, Report, StoredAlert, StoredReport
 from obligor.serving.audit.replaying import replay
-from obligor.serving.clearing import AlertDesk, StoredAlert
+from obligor.serving.clearing import AlertDesk
 from obligor.serving.gates.aml import AmlColumns, AmlGate, Clearances, Subjects
 from obligor.serving.gates.gate import told_to_the_subject
 from obligor.serving.sources import live_sources
@@ -33,6 +34,8 @@ from obligor.serving.webhooks.events import EVENT_TYPES, Listeners
 
 if TYPE_CHECKING:
     import httpx
+
+    from obligor.serving.alert_steps import Said
 
 WORDS: Final = re.compile(
     r"aml|sanction|screen|korvand|oleg|ofac|sdn|1001|invented-1|watch|terror|laundering|suspicious|alert|hit\b|match|gate:aml",
@@ -247,6 +250,11 @@ def test_a_person_who_asks_for_their_data_reads_nothing_of_a_gate() -> None:
 # Alerts
 
 
+CONFIRMED: Final = {"confirmed_by": "ada", "confirmed_at": datetime(2026, 11, 27, 12, tzinfo=UTC), "because": "why"}
+ENDED: Final = {"cleared_by": "bob", "until": LATER}
+REPORTED: Final = (StoredReport(1, "ORS-1", date(2026, 11, 25), None, datetime(2026, 11, 27, 13, tzinfo=UTC), "eve"),)
+
+
 def alert(number: int, *, score: int = 9700, **more: Any) -> StoredAlert:
     why = {"name": "KORVAND, Oleg", "strength": "main", "kind": "individual", "programmes": ["X"], "born": "exact"}
     record = json.dumps({"why": why, "algorithm": "a", "rules_sha256": "0" * 64}).encode()
@@ -278,13 +286,20 @@ async def of_alerts(client: httpx.AsyncClient, who: str) -> list[httpx.Response]
         await client.post(
             f"{path}/report", headers=posting(f"{who}-{next(KEYS)}") | heads, content=b'{"reference": "ORS-1"}'
         ),
+        await client.post(
+            f"{path}/report",
+            headers=posting(f"{who}-{next(KEYS)}") | heads,
+            content=b'{"reference": "ORS-2", "because": "a digit was wrong"}',
+        ),
     ]
 
 
 @pytest.mark.parametrize("who", ["analyst", "senior_officer", "risk_officer", "los", "admin", "operator", "one"])
-def test_an_underwriter_reads_of_an_alert_what_they_read_of_one_that_never_was(who: str) -> None:
+@pytest.mark.parametrize("reported", [False, True])
+def test_an_underwriter_reads_of_an_alert_what_they_read_of_one_that_never_was(who: str, *, reported: bool) -> None:
     async def main() -> None:
-        with_one, with_none = lender(alerts=Alerts(alert(1))), lender(alerts=Alerts())
+        kept = alert(1, **CONFIRMED, reports=REPORTED) if reported else alert(1)
+        with_one, with_none = lender(alerts=Alerts(kept)), lender(alerts=Alerts())
         async with with_one.client(None) as one, with_none.client(None) as none:
             for theirs, nothing in zip(await of_alerts(one, who), await of_alerts(none, who), strict=True):
                 assert theirs.status_code == nothing.status_code == 404
@@ -295,18 +310,29 @@ def test_an_underwriter_reads_of_an_alert_what_they_read_of_one_that_never_was(w
     run(main())
 
 
+@pytest.mark.parametrize("kind", [Clearance, Confirmation, Report])
+def test_the_desk_itself_says_that_there_is_none_to_who_may_not_know_of_any(kind: type[Said]) -> None:
+    async def main() -> None:
+        nobody = Caller("analyst", "", frozenset(), LATER, kind="person", roles=frozenset({"analyst"}), subject="ann")
+        desk = lender(alerts=Alerts(alert(1))).door.alerts
+        with pytest.raises(NotFoundError, match="there is none"):
+            await desk.take(nobody, kind, key="k", alert_id=UUID(int=1), body=b"{}")
+
+    run(main())
+
+
 def test_compliance_reads_and_clears_and_an_auditor_only_reads() -> None:
     async def main() -> None:
         made = lender(alerts=Alerts(alert(1), alert(2, score=8700)))
         async with made.client(None) as client:
             listed, one, *refused = await of_alerts(client, "auditor")
             assert (listed.status_code, one.status_code) == (200, 200)
-            assert [it.status_code for it in refused] == [403, 403, 403]
+            assert [it.status_code for it in refused] == [403] * 4
             assert [it["score"] for it in listed.json()["alerts"]] == [0.97, 0.87]
             assert one.json()["why"]["name"] == "KORVAND, Oleg"
             assert one.json()["needs_second"]
-            cleared, confirmed, unconfirmed = (await of_alerts(client, "compliance/ada"))[2:]
-            assert unconfirmed.status_code == 409
+            cleared, confirmed, *unconfirmed = (await of_alerts(client, "compliance/ada"))[2:]
+            assert [it.status_code for it in unconfirmed] == [409, 409]
             assert (cleared.status_code, cleared.json()["state"]) == (201, "proposed")
             assert (confirmed.status_code, confirmed.json()["state"]) == (201, "confirmed")
             assert made.store.leaves == ["alert.proposed", "alert.confirmed"]
@@ -331,10 +357,6 @@ def test_a_strong_alert_is_cleared_by_a_second_person_and_a_weak_one_by_one() ->
                 assert (answer.status_code, answer.json().get("state")) == (status, state)
 
     run(main())
-
-
-CONFIRMED: Final = {"confirmed_by": "ada", "confirmed_at": datetime(2026, 11, 27, 12, tzinfo=UTC), "because": "why"}
-ENDED: Final = {"cleared_by": "bob", "until": LATER}
 
 
 def test_a_match_is_confirmed_once_by_one_person_and_not_where_somebody_cleared_it() -> None:
@@ -414,34 +436,70 @@ def test_a_confirmation_sent_again_is_answered_as_before_and_changes_nothing_els
     run(main())
 
 
-def test_a_confirmed_match_is_reported_once_and_the_answer_sent_again_is_the_same() -> None:
-    reported = {"reported_by": "eve", "reported_on": date(2026, 11, 27), "report_reference": "ORS-1"}
+FIRST: Final = {"reference": "ORS-1", "reported_on": "2026-11-26"}
+AMENDED: Final = {"reference": "ORS-2", "because": "a digit was wrong"}
 
+
+def test_a_confirmed_match_is_reported_and_amended_with_a_reason_and_a_request_sent_again_is_answered_as_before() -> (
+    None
+):
     async def main() -> None:
-        for stored, status in (
-            (alert(1), 409),
-            (alert(1, cleared_by="bob", because="why", until=LATER), 409),
-            (alert(1, **CONFIRMED), 201),
-            (alert(1, **CONFIRMED, doubted_by="eve"), 201),
-            (alert(1, **CONFIRMED | ENDED, doubted_by="eve"), 201),  # it was reported before it was corrected
-            (alert(1, **CONFIRMED | reported), 409),
+        for stored, said, told in (
+            (alert(1), FIRST, None),
+            (alert(1, cleared_by="bob", because="why", until=LATER), FIRST, None),
+            (alert(1, **CONFIRMED), FIRST, (1, "2026-11-26")),
+            (alert(1, **CONFIRMED, doubted_by="eve"), FIRST, (1, "2026-11-26")),
+            (alert(1, **CONFIRMED | ENDED, doubted_by="eve"), FIRST, (1, "2026-11-26")),  # before it was corrected
+            (alert(1, **CONFIRMED, reports=REPORTED), FIRST, None),  # without a reason
+            (alert(1, **CONFIRMED), AMENDED, None),  # there is nothing to amend
+            (alert(1, **CONFIRMED, reports=REPORTED), AMENDED, (2, "2026-11-25")),  # the day stays
+            (alert(1, **CONFIRMED, reports=REPORTED), AMENDED | FIRST, (2, "2026-11-26")),
+            (alert(1, **CONFIRMED, reports=REPORTED), AMENDED | {"reference": "ORS-1"}, None),  # it says nothing new
         ):
             alerts = Alerts(stored)
             made = lender(alerts=alerts)
             async with made.client(None) as client:
                 heads = posting("k") | {"authorization": "Bearer compliance/ada"}
-                path, body = f"/v1/alerts/{UUID(int=1)}/report", b'{"reference": "ORS-1", "reported_on": "2026-11-26"}'
+                path, body = f"/v1/alerts/{UUID(int=1)}/report", json.dumps(said)
                 answer = await client.post(path, headers=heads, content=body)
-                assert answer.status_code == status, answer.text
-                if status == 201:
-                    told = {"reference": "ORS-1", "reported_on": "2026-11-26"}
-                    assert told.items() <= answer.json().items()
-                    alerts.kept[UUID(int=1)] = alert(1, **CONFIRMED | reported)
+                assert answer.status_code == (409 if told is None else 201), answer.text
+                assert made.store.leaves == ([] if told is None else ["alert.reported"])
+                if told is not None:
+                    number, day = told
+                    wanted = {"number": number, "reference": said["reference"], "reported_on": day, "late": False}
+                    assert wanted.items() <= answer.json().items()
+                    alerts.kept[UUID(int=1)] = alert(1, **CONFIRMED, reports=REPORTED)
                     again = await client.post(path, headers=heads, content=body)
                     assert (again.content, again.headers["idempotent-replayed"]) == (answer.content, "true")
-                    shown = await client.get(f"/v1/alerts/{UUID(int=1)}", headers=heads)
-                    assert (shown.json()["reported_on"], shown.json()["report_reference"]) == ("2026-11-27", "ORS-1")
-                assert made.store.leaves == (["alert.reported"] if status == 201 else [])
+                    other = await client.post(path, headers=heads, content=json.dumps(said | {"reference": "ORS-3"}))
+                    assert (other.status_code, other.json()["type"]) == (422, "urn:obligor:problem:key-reused")
+                    assert made.store.leaves == ["alert.reported"]
+
+    run(main())
+
+
+def test_all_reports_of_a_match_are_told_the_last_counts_and_a_late_one_is_told_apart() -> None:
+    at = datetime(2026, 12, 14, tzinfo=UTC)
+    late = StoredReport(2, "ORS-2", date(2026, 12, 12), "the day was wrong", at, "ada")
+    in_time = StoredReport(3, "ORS-2", date(2026, 12, 11), "it was the last day", at, "bob")
+
+    async def main() -> None:
+        for more, reports, days in (
+            ({}, (), (None, None)),
+            ({}, REPORTED, ("2026-11-25", False)),
+            ({}, (*REPORTED, late), ("2026-12-12", True)),
+            ({}, (*REPORTED, late, in_time), ("2026-12-11", False)),
+            (ENDED, (*REPORTED, late), ("2026-12-12", False)),  # one that was a mistake was due on no day
+        ):
+            made = lender(alerts=Alerts(alert(1, **CONFIRMED | more, reports=reports)))
+            async with made.client(None) as client:
+                told = (await of_alerts(client, "auditor"))[1].json()
+                assert (told["reported_on"], told["reported_late"]) == days
+                assert [(it["number"], it["reference"], it["by"]) for it in told["reports"]] == [
+                    (it.number, it.reference, it.by) for it in reports
+                ]
+                if reports:
+                    assert (told["report_reference"], told["reported_by"]) == (reports[-1].reference, reports[-1].by)
 
     run(main())
 
@@ -463,7 +521,8 @@ def test_a_confirmed_match_is_reported_once_and_the_answer_sent_again_is_the_sam
         {"reference": "ORS-1", "Oleg Korvand": 1},
         {"reference": "ORS-1", "x` - at `$.Oleg Korvand`": 1},
         {"reference": "ORS-1", "Oleg Korvand` - at `$.x": 1},
-        *({"reference": "ORS-1", it: "eve"} for it in ("by", "reported_by", "at", "state", "because")),
+        *({"reference": "ORS-1", it: "eve"} for it in ("by", "reported_by", "at", "state", "number", "late")),
+        *({"reference": "ORS-1", "because": it} for it in ("", " ", 7, "a\0b", "x" * 501, "4111 1111 1111 1111")),
     ],
 )
 def test_a_report_that_says_nonsense_or_could_name_somebody_is_refused(said: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Lists, clears and confirms alerts from the command line, and screens decisions again without waiting for a service."""
+"""What people do with alerts from the command line; and decisions are screened again without waiting for a service."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from obligor.core.errors import InvalidInputError, ObligorError, UnavailableErro
 from obligor.settings import read_author, read_gate_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
     from obligor.bootstrap.store import Store
     from obligor.progress import Progress
+    from obligor.serving.alert_steps import Said
     from obligor.serving.alerts import Progress as Reached
     from obligor.serving.alerts import Rescreening
     from obligor.serving.clearing import AlertDesk
@@ -92,18 +93,15 @@ class Shown:
             told.append(f"  {by}: {it['because']}" + (f", until {it['until']}" if it["until"] else ""))
         if it["report_due_on"]:
             told.append(f"  confirmed by {it['confirmed_by']}, to be reported by {it['report_due_on']}")
-        if it["reported_on"]:
-            told.append(
-                f"  reported on {it['reported_on']}, reference {it['report_reference']}, says {it['reported_by']}"
-            )
-        return told
+        return told + [f"  {_reported(report)}, says {report['by']}{_why(report)}" for report in it["reports"]]
 
 
 @dataclass(frozen=True, slots=True)
-class Cleared:
-    """What was recorded of a clearance."""
+class Done:
+    """What was recorded of an alert."""
 
     said: Mapping[str, Any]
+    line: str
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
@@ -111,40 +109,7 @@ class Cleared:
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
-        if self.said["state"] in ("proposed", "doubted"):
-            return [f"proposed; another person clears it: obligor alerts clear {self.said['alert_id']} --because ..."]
-        return [f"cleared until {self.said['until']}"]
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """What was recorded of a confirmation."""
-
-    said: Mapping[str, Any]
-
-    def to_plain(self) -> dict[str, Any]:
-        """Give plain data for ``--json``."""
-        return dict(self.said)
-
-    def lines(self) -> list[str]:
-        """Say it in lines for a person."""
-        due = self.said["report_due_on"]
-        return ["confirmed" + (f"; to be reported to OFAC by {due}" if due else "")]
-
-
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """What was recorded of a report."""
-
-    said: Mapping[str, Any]
-
-    def to_plain(self) -> dict[str, Any]:
-        """Give plain data for ``--json``."""
-        return dict(self.said)
-
-    def lines(self) -> list[str]:
-        """Say it in lines for a person."""
-        return [f"reported on {self.said['reported_on']}, reference {self.said['reference']}"]
+        return [self.line]
 
 
 def queue() -> Queue:
@@ -168,43 +133,56 @@ def show_alert(alert_id: str) -> Shown:
     return with_store(found)
 
 
-def clear_alert(alert_id: str, *, because: str, days: int) -> Cleared:
+def clear_alert(alert_id: str, *, because: str, days: int) -> Done:
     """Clear an alert, or propose to, as who works here (``OBLIGOR_AUTHOR``)."""
-    wanted = _id(alert_id)
+    from obligor.serving.alert_steps import Clearance
 
-    async def cleared(store: Store) -> Cleared:
-        from obligor.serving.clearing import Clearance
-
-        recorded = await _desk(store).step(wanted, Clearance(because, days), by=read_author(os.environ))
-        return Cleared(msgspec.json.decode(recorded.response))
-
-    return with_anchored_store(cleared)
+    return _record(alert_id, Clearance(because, days), _cleared)
 
 
-def confirm_alert(alert_id: str, *, because: str) -> Confirmed:
+def confirm_alert(alert_id: str, *, because: str) -> Done:
     """Confirm an alert, as who works here (``OBLIGOR_AUTHOR``)."""
+    from obligor.serving.alert_steps import Confirmation
+
+    return _record(alert_id, Confirmation(because), _confirmed)
+
+
+def report_alert(alert_id: str, *, reference: str, on: date | None, because: str | None) -> Done:
+    """Say that a confirmed match was reported, or amend that, as who works here (``OBLIGOR_AUTHOR``)."""
+    from obligor.serving.alert_steps import Report
+
+    return _record(alert_id, Report(reference, on, because), _reported)
+
+
+def _record(alert_id: str, said: Said, line: Callable[[Mapping[str, Any]], str]) -> Done:
     wanted = _id(alert_id)
 
-    async def confirmed(store: Store) -> Confirmed:
-        from obligor.serving.clearing import Confirmation
+    async def recorded(store: Store) -> Done:
+        done = await _desk(store).record(wanted, said, by=read_author(os.environ))
+        told = msgspec.json.decode(done.response)
+        return Done(told, line(told))
 
-        recorded = await _desk(store).confirmed(wanted, Confirmation(because), by=read_author(os.environ))
-        return Confirmed(msgspec.json.decode(recorded.response))
-
-    return with_anchored_store(confirmed)
+    return with_anchored_store(recorded)
 
 
-def report_alert(alert_id: str, *, reference: str, on: date | None) -> Reported:
-    """Say that a confirmed match was reported, as who works here (``OBLIGOR_AUTHOR``)."""
-    wanted = _id(alert_id)
+def _cleared(said: Mapping[str, Any]) -> str:
+    if said["state"] in ("proposed", "doubted"):
+        return f"proposed; another person clears it: obligor alerts clear {said['alert_id']} --because ..."
+    return f"cleared until {said['until']}"
 
-    async def reported(store: Store) -> Reported:
-        from obligor.serving.clearing import Report
 
-        recorded = await _desk(store).reported(wanted, Report(reference, on), by=read_author(os.environ))
-        return Reported(msgspec.json.decode(recorded.response))
+def _confirmed(said: Mapping[str, Any]) -> str:
+    due = said["report_due_on"]
+    return "confirmed" + (f"; to be reported to OFAC by {due}" if due else "")
 
-    return with_anchored_store(reported)
+
+def _reported(report: Mapping[str, Any]) -> str:
+    amended, late = "amended: " if report["number"] > 1 else "", ", late" if report["late"] else ""
+    return f"{amended}reported on {report['reported_on']}{late}, reference {report['reference']}"
+
+
+def _why(report: Mapping[str, Any]) -> str:
+    return "" if report["because"] is None else f": {report['because']}"
 
 
 def screen_again(*, progress: Progress) -> Queue:
@@ -255,7 +233,7 @@ async def _queue(store: Store) -> Queue:
 
 def _report(alert: Mapping[str, Any]) -> str:
     if alert["reported_on"]:
-        return f", reported on {alert['reported_on']}"
+        return f", reported on {alert['reported_on']}" + (", late" if alert["reported_late"] else "")
     return f", report due on {alert['report_due_on']}" if alert["report_due_on"] else ""
 
 

@@ -62,13 +62,14 @@ def confirm(alert: str, *, because: str, as_json: bool) -> None:
 @alerts.command("reported")
 @click.argument("alert")
 @click.option("--reference", required=True, help="By which the report is found, such as its number; name nobody.")
-@click.option("--on", type=click.DateTime(["%Y-%m-%d"]), help="The day of the report; by default today (UTC).")
+@click.option("--on", type=click.DateTime(["%Y-%m-%d"]), help="Its day; by default today, in Hawaii, or as before.")
+@click.option("--because", help="Why this amends what was said before; only then.")
 @json_option
-def reported(alert: str, *, reference: str, on: datetime | None, as_json: bool) -> None:
-    """Record that ALERT, which was confirmed, was reported to OFAC."""
+def reported(alert: str, *, reference: str, on: datetime | None, because: str | None, as_json: bool) -> None:
+    """Record that ALERT, which was confirmed, was reported to OFAC, or amend what was said of that."""
     from obligor.bootstrap.alerts import report_alert
 
-    told = report_alert(alert, reference=reference, on=None if on is None else on.date())
+    told = report_alert(alert, reference=reference, on=None if on is None else on.date(), because=because)
     show(told, quiet=False, as_json=as_json)
 
 

@@ -286,12 +286,16 @@ class AlertStepRow:
 
 @dataclass(frozen=True, slots=True)
 class AlertReportRow:
-    """Somebody reported a confirmed match to OFAC."""
+    """Somebody reported a confirmed match to OFAC, or amends what was said of that."""
 
     alert_id: UUID
+    number: int
+    """Among the reports of the match; the last one counts."""
     reference: str
     """By which the report is found; it names nobody."""
     reported_on: date
+    because: str | None
+    """Why it amends the report before."""
     at: datetime
     by: str
 
@@ -370,9 +374,9 @@ class Act(msgspec.Struct, frozen=True):
     kind: str
     """As in the leaf: decision, outcome, release, key.created, key.revoked, key.rotated, export, profile.proposed,
     profile.approved, act.proposed, act.agreed, act.done, act.withdrawn,
-    list.loaded, alert.opened, alert.proposed, alert.cleared, alert.confirmed, alert.doubted, alert.corrected, erased,
-    hold.placed, hold.released, revealed, datakey.created, datakey.retired, seal.broken, restore.proposed,
-    restore.acknowledged, and more."""
+    list.loaded, alert.opened, alert.proposed, alert.cleared, alert.confirmed, alert.doubted, alert.corrected,
+    alert.reported, erased, hold.placed, hold.released, revealed, datakey.created, datakey.retired, seal.broken,
+    restore.proposed, restore.acknowledged, and more."""
     at: datetime
     by: str
     """``client:<id>`` or ``person:<name>``."""

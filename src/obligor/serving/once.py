@@ -30,15 +30,22 @@ class Answers(Protocol):
 
 
 class ForRequest:
-    """A recorder for one request: what a use case records is recorded under its key, with the answer that ``told`` gives."""
+    """A recorder for one request: what a use case records is recorded under its key.
 
-    def __init__(self, recorder: Recorder, request: Request, told: Callable[[Submission], dict[str, Any]]) -> None:
+    It is answered with what ``told`` gives, and without that as the use case answers.
+    """
+
+    def __init__(
+        self, recorder: Recorder, request: Request, told: Callable[[Submission], dict[str, Any]] | None
+    ) -> None:
         self._recorder, self._request, self._told = recorder, request, told
         self.recorded: Recorded | None = None
 
     async def record(self, submission: Submission) -> Recorded:
         """Record acts as :class:`obligor.serving.acts.Recorder` does."""
-        respond = partial(with_receipt, encode_in_order(self._told(submission)))
+        respond = submission.respond
+        if self._told is not None:
+            respond = partial(with_receipt, encode_in_order(self._told(submission)))
         status = max(submission.status, _CREATED)
         mine = msgspec.structs.replace(submission, request=self._request, respond=respond, status=status)
         self.recorded = await self._recorder.record(mine)
@@ -51,7 +58,7 @@ async def once(
     request: Request,
     act: Callable[[ForRequest], Awaitable[object]],
     *,
-    told: Callable[[Submission], dict[str, Any]],
+    told: Callable[[Submission], dict[str, Any]] | None = None,
 ) -> Recorded:
     """Do what a request asks, by the recorder that ``act`` is given; a request that was answered is answered again.
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
@@ -27,14 +27,18 @@ from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.adapters.store.screening import PostgresScreening
 from obligor.bootstrap.gates import opened_records
 from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, InvalidInputError, NotFoundError
+from obligor.core.leaves import time_text
 from obligor.governance.audit.verifying import verify_log
 from obligor.progress import Silence
 from obligor.screening.lists import Entry, ListedName, ListSnapshot, parse_list
 from obligor.screening.screener import Screener
 from obligor.security.signing import Verifier
 from obligor.serving import alerts
+from obligor.serving.acts import Act, Submission
+from obligor.serving.alert_steps import Clearance, Confirmation, Report
 from obligor.serving.alerts import Rescreening
-from obligor.serving.clearing import AlertDesk, Clearance, Confirmation, Report
+from obligor.serving.clearing import AlertDesk
+from obligor.serving.encoding import encode
 from obligor.serving.gates.aml import AmlColumns, AmlGate, Clearances, Subjects
 from obligor.serving.lists import ListInForce, load_list
 from obligor.serving.privacy.sealed import Sealer
@@ -42,7 +46,7 @@ from obligor.serving.privacy.sealed import Sealer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from obligor.serving.clearing import StoredAlert
+    from obligor.serving.alert_steps import StoredAlert
 
 JANE: Final = Entry("2001", "individual", (ListedName("EXAMPLE, Jane Alba", "main"),), programmes=("INVENTED-9",))
 NEXT: Final = replace(SNAPSHOT, published=PUBLISHED + timedelta(days=1), entries=(*SNAPSHOT.entries, JANE))
@@ -95,13 +99,13 @@ class Office:
 
     async def clear(self, *, by: str, days: int = 30) -> str:
         (alert, *_) = await self.desk.waiting()
-        done = await self.desk.step(UUID(alert["alert_id"]), Clearance("another birth place", days), by=by)
+        done = await self.desk.record(UUID(alert["alert_id"]), Clearance("another birth place", days), by=by)
         await self.look()
         return str(msgspec.json.decode(done.response)["state"])
 
     async def confirm(self, *, by: str = "ada") -> str:
         (alert, *_) = await self.desk.waiting()
-        await self.desk.confirmed(UUID(alert["alert_id"]), Confirmation("the same passport"), by=by)
+        await self.desk.record(UUID(alert["alert_id"]), Confirmation("the same passport"), by=by)
         await self.look()
         return str(alert["alert_id"])
 
@@ -345,19 +349,19 @@ def test_an_alert_is_cleared_once_with_a_reason_by_somebody_who_is_named(store_u
             assert not alert["needs_second"]
             one = UUID(alert["alert_id"])
             with pytest.raises(ForbiddenError, match="wanted a name"):
-                await of.desk.step(one, Clearance("why"), by=" ")
+                await of.desk.record(one, Clearance("why"), by=" ")
             with pytest.raises(InvalidInputError, match="because"):
-                await of.desk.step(one, Clearance(" "), by="ada")
+                await of.desk.record(one, Clearance(" "), by="ada")
             with pytest.raises(InvalidInputError, match="days"):
-                await of.desk.step(one, Clearance("why", 731), by="ada")
+                await of.desk.record(one, Clearance("why", 731), by="ada")
             with pytest.raises(NotFoundError):
-                await of.desk.step(UUID(int=7), Clearance("why"), by="ada")
+                await of.desk.record(UUID(int=7), Clearance("why"), by="ada")
             done = await asyncio.gather(
-                *(of.desk.step(one, Clearance("why"), by=by) for by in ("ada", "bob")), return_exceptions=True
+                *(of.desk.record(one, Clearance("why"), by=by) for by in ("ada", "bob")), return_exceptions=True
             )
             assert [type(it).__name__ for it in done].count("ClashError") == 1  # whoever was second
             with pytest.raises(ClashError):
-                await of.desk.step(one, Clearance("why"), by="eve")
+                await of.desk.record(one, Clearance("why"), by="eve")
             assert of.findings() == []
 
     asyncio.run(main())
@@ -436,9 +440,9 @@ def test_two_people_correct_a_confirmation_for_a_while_and_both_stand_in_the_log
             assert await of.clear(by="bob") == "corrected"
             assert await of.waiting() == []
             with pytest.raises(ClashError, match="confirmed before"):
-                await of.desk.confirmed(one, Confirmation("it is"), by="eve")
+                await of.desk.record(one, Confirmation("it is"), by="eve")
             with pytest.raises(ClashError, match="cleared before"):
-                await of.desk.step(one, Clearance("it is not"), by="eve")
+                await of.desk.record(one, Clearance("it is not"), by="eve")
             assert (await of.apply("Jane Alba Example", 3, applicant_number="C-1"))["outcome"] == "approve"
             assert of.kinds()[1:] == ["alert.proposed", "alert.confirmed", "alert.doubted", "alert.corrected"]
             clock.now += timedelta(days=31)
@@ -479,10 +483,10 @@ def test_of_two_who_act_on_one_alert_at_once_the_database_lets_one(store_url: st
             desk = replace(of.desk, archive=racing)
             beside = replace(desk, recorder=other if turn < 2 else desk.recorder)
             work = [
-                desk.confirmed(one, Confirmation("the same passport"), by="ada"),
-                beside.step(one, Clearance("another"), by="bob")
+                desk.record(one, Confirmation("the same passport"), by="ada"),
+                beside.record(one, Clearance("another"), by="bob")
                 if step == "clear"
-                else beside.confirmed(one, Confirmation("the same passport"), by="bob"),
+                else beside.record(one, Confirmation("the same passport"), by="bob"),
             ]
             told = await asyncio.gather(*(work if turn % 2 else reversed(work)), return_exceptions=True)
             assert [type(it).__name__ for it in told].count("ClashError") == 1, told
@@ -517,47 +521,113 @@ def test_a_process_that_knows_of_no_confirmation_clears_none(
                 add(leaf, step)
 
 
-def test_of_two_who_report_a_match_at_once_one_does_and_it_is_told_with_the_day_and_the_reference(
+async def confirmed_match(of: Office) -> UUID:
+    await of.load(SNAPSHOT)
+    await of.apply("Oleg Petrovich Korvand", 1)
+    await of.screen()
+    return UUID(await of.confirm())
+
+
+def test_of_two_who_report_or_amend_at_once_one_does_and_the_last_report_counts_and_all_are_kept(
     store_url: str,
 ) -> None:
+    clock = Clock()
+
+    async def main() -> None:
+        async with office(store_url, clock=clock) as of:
+            one = await confirmed_match(of)
+            (due,) = await of.desk.waiting()
+            clock.now += timedelta(days=2)
+            for why in (None, "a digit was wrong"):
+                desk = replace(of.desk, archive=Racing(of.store, asyncio.Barrier(2)))
+                reports = (desk.record(one, Report(f"ORS-{it}", because=why), by=it) for it in ("ada1", "bob2"))
+                told = await asyncio.gather(*reports, return_exceptions=True)
+                assert sorted(type(it).__name__ for it in told) == ["ClashError", "Recorded"]
+            with pytest.raises(ClashError, match="says why"):
+                await of.desk.record(one, Report("ORS-3"), by="eve")
+            day = of.lender.sources.now().date() - timedelta(days=1)
+            await of.desk.record(one, Report("ORS-3", day, "the day was wrong"), by="eve")
+            (kept,) = await of.desk.waiting()
+            first, second, third = kept["reports"]
+            assert [it["number"] for it in (first, second, third)] == [1, 2, 3]
+            assert (first["because"], second["because"]) == (None, "a digit was wrong")
+            assert (first["reference"], second["reference"]) == (f"ORS-{first['by']}", f"ORS-{second['by']}")
+            assert kept["report_reference"] == third["reference"] == "ORS-3"
+            assert (kept["state"], kept["report_due_on"]) == ("confirmed", due["report_due_on"])
+            assert (due["reported_on"], kept["reported_on"]) == (None, day.isoformat())
+            assert await of.desk.found(one) == (await of.store.alerts(limit=9))[0]
+            assert of.kinds() == ["alert.opened", "alert.confirmed", *["alert.reported"] * 3]
+            assert of.findings() == []
+
+    asyncio.run(main())
+
+
+def test_the_day_of_a_report_is_todays_where_a_day_ends_last_and_nothing_is_late_before(store_url: str) -> None:
+    """The clock stands at noon of the 26th of November, a Thursday; ten business days later is the 10th of December."""
+    clock = Clock()
+
+    async def main() -> None:
+        async with office(store_url, clock=clock) as of:
+            one = await confirmed_match(of)
+            clock.now = datetime(2026, 12, 11, 9, 59, tzinfo=UTC)  # the last minute of the 10th
+            await of.desk.record(one, Report("ORS-1"), by="ada")
+            clock.now += timedelta(minutes=1)
+            told = await of.desk.record(one, Report("ORS-1", clock.now.date(), "the day was wrong"), by="ada")
+            assert json.loads(told.response)["late"]
+            (kept,) = await of.desk.waiting()
+            assert [(it["reported_on"], it["late"]) for it in kept["reports"]] == [
+                ("2026-12-10", False),
+                ("2026-12-11", True),
+            ]
+
+    asyncio.run(main())
+
+
+def test_reports_go_back_and_forth_with_the_tables_but_for_amendments_and_none_at_all(store_url: str) -> None:
     async def main() -> None:
         async with office(store_url) as of:
-            await of.load(SNAPSHOT)
-            await of.apply("Oleg Petrovich Korvand", 1)
-            await of.screen()
-            (alert,) = await of.desk.waiting()
-            id_ = UUID(alert["alert_id"])
-            with pytest.raises(ClashError, match="not confirmed"):
-                await of.desk.reported(id_, Report("ORS-1"), by="ada")
             downgrade(store_url, "0015")
-            upgrade(store_url, "0016")
-            await of.confirm()
-            (due,) = await of.desk.waiting()
-            looked = asyncio.Barrier(2)
-
-            class Racing:
-                async def alert(self, alert_id: UUID) -> StoredAlert | None:
-                    found = await of.store.alert(alert_id)
-                    await looked.wait()
-                    return found
-
-            desk = replace(of.desk, archive=Racing())  # type: ignore[arg-type]  # it only finds one
-            reports = (desk.reported(id_, Report(f"ORS-{it}"), by=it) for it in ("ada1", "bob2"))
-            told = await asyncio.gather(*reports, return_exceptions=True)
-            assert sorted(type(it).__name__ for it in told) == ["ClashError", "Recorded"]
-            with pytest.raises(ClashError, match="reported before"):
-                await of.desk.reported(id_, Report("ORS-3"), by="eve")
-            (kept,) = await of.desk.waiting()
-            assert kept["report_reference"] == f"ORS-{kept['reported_by']}"
-            assert (kept["state"], kept["report_due_on"]) == ("confirmed", due["report_due_on"])
-            assert (due["reported_on"], kept["reported_on"]) == (None, of.lender.sources.now().date().isoformat())
-            assert of.kinds() == ["alert.opened", "alert.confirmed", "alert.reported"]
+            upgrade(store_url)
+            one = await confirmed_match(of)
+            await of.desk.record(one, Report("ORS-1"), by="ada")
+            downgrade(store_url, "0016")
             assert of.findings() == []
-            with pytest.raises(RuntimeError, match="not taken away"):
+            with pytest.raises(RuntimeError, match="reported; that is not taken away"):
                 downgrade(store_url, "0015")
-            with psycopg.connect(store_url, autocommit=True) as owner:
-                owner.execute("UPDATE obligor.alert_report SET reference = 'ORS-9'")
-            assert any("table alert_report" in it for it in of.findings())
+            upgrade(store_url)
+            await of.desk.record(one, Report("ORS-2", because="a digit was wrong"), by="bob")
+            with pytest.raises(RuntimeError, match="amended; that is not taken away"):
+                downgrade(store_url, "0016")
+            (kept,) = await of.desk.waiting()
+            assert [it["reference"] for it in kept["reports"]] == ["ORS-1", "ORS-2"]
+            assert of.findings() == []
+
+    asyncio.run(main())
+
+
+def test_a_process_that_knows_of_no_amendment_reports_a_match_once_and_its_report_is_amended(store_url: str) -> None:
+    """By the statement of the version before, and a record as it wrote it."""
+    insert = b"""INSERT INTO obligor.alert_report (alert_id, reference, reported_on, at, by, leaf_index)
+        VALUES (%s, 'ORS-1', %s, %s, 'ada', %s)"""
+
+    async def main() -> None:
+        async with office(store_url) as of:
+            one, at = await confirmed_match(of), of.lender.sources.now()
+            said = {"alert_id": str(one), "at": time_text(at), "by": "ada", "schema": "obligor/alert-report/1"}
+            said |= {"reference": "ORS-1", "reported_on": at.date().isoformat()}
+            act = Act("alert.reported", at, "person:ada", str(one), encode(said), bytes(16))
+            leaf = (await of.lender.recorder.record(Submission((act,), lambda _: b""))).leaf_index
+            with psycopg.connect(store_url, autocommit=True) as before:
+                before.execute(insert, (one, at.date(), at, leaf))
+                with pytest.raises(psycopg.errors.UniqueViolation):
+                    before.execute(insert, (one, at.date(), at, leaf + 1))
+                assert of.findings() == []
+                await of.desk.record(one, Report("ORS-2", because="a digit was wrong"), by="bob")
+                with pytest.raises(psycopg.errors.UniqueViolation):
+                    before.execute(insert, (one, at.date(), at, leaf + 2))
+            (kept,) = await of.desk.waiting()
+            assert [(it["number"], it["reference"]) for it in kept["reports"]] == [(1, "ORS-1"), (2, "ORS-2")]
+            assert of.findings() == []
 
     asyncio.run(main())
 
@@ -668,6 +738,17 @@ async def office_that_fails(url: str) -> AsyncIterator[Office]:
             ),
             "alert_step",
         ),
+        ("UPDATE obligor.alert_report SET reference = 'ORS-9'", "alert_report"),
+        ("UPDATE obligor.alert_report SET because = 'another' WHERE number = 2", "alert_report"),
+        ("UPDATE obligor.alert_report SET number = 9, because = 'x' WHERE number = 1", "alert_report"),
+        ("DELETE FROM obligor.alert_report WHERE number = 1", "alert_report"),
+        (
+            (
+                "INSERT INTO obligor.alert_report (alert_id, number, reference, reported_on, because, at, by, leaf_index)"
+                " SELECT alert_id, 3, 'ORS-3', reported_on, 'x', at, by, 0 FROM obligor.alert_report WHERE number = 2"
+            ),
+            "alert_report",
+        ),
         ("UPDATE obligor.screening_list SET published = published + 30", "screening_list"),
         ("DELETE FROM obligor.screening_list", "screening_list"),
         (
@@ -676,7 +757,7 @@ async def office_that_fails(url: str) -> AsyncIterator[Office]:
         ),
     ],
 )
-def test_who_changes_lists_alerts_or_clearances_behind_the_log_is_found(
+def test_who_changes_lists_alerts_or_what_was_said_of_them_behind_the_log_is_found(
     embedded_postgres: str, change: str, table: str
 ) -> None:
     from tests.stores import new_store
@@ -689,7 +770,9 @@ def test_who_changes_lists_alerts_or_clearances_behind_the_log_is_found(
             await of.clear(by="ada")
             await of.apply("Oleg Korvand", 2)
             await of.screen()
-            await of.confirm()
+            one = UUID(await of.confirm())
+            await of.desk.record(one, Report("ORS-1"), by="ada")
+            await of.desk.record(one, Report("ORS-2", because="a digit was wrong"), by="bob")
             assert of.findings() == []
             with psycopg.connect(url, autocommit=True) as owner:
                 owner.execute(change.encode())

@@ -19,6 +19,8 @@ from obligor.governance.audit.source import StoredArtefact, StoredLeaf, StoredNo
 from obligor.security.signing import SigningKey, Verifier
 from obligor.serving.acts import (
     Act,
+    AlertReportRow,
+    AlertStepRow,
     ApiKeyRow,
     ArtefactRow,
     DecisionRow,
@@ -209,6 +211,10 @@ class MemoryLog:
                 self.tables["review"].append(StoredRow(index, values))
             case ReviewDecisionRow():
                 self.tables["review_decision"].append(StoredRow(index, values))
+            case AlertStepRow():
+                self.tables["alert_step"].append(StoredRow(index, values))
+            case AlertReportRow():
+                self.tables["alert_report"].append(StoredRow(index, values))
             case ReleaseRow():
                 self.tables["release"].append(StoredRow(index, values))
                 self.artefacts_kept += [StoredArtefact(each.sha256, each.kind, each.body) for each in row.artefacts]

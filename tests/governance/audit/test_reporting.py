@@ -1,4 +1,4 @@
-"""A confirmed match whose day passed without a report is for somebody to look at."""
+"""A confirmed match whose day passed without a report is for somebody to look at; one reported after it is counted."""
 
 from __future__ import annotations
 
@@ -14,28 +14,42 @@ NOON = datetime(2026, 11, 27, 20, tzinfo=UTC)
 """A Friday, in Hawaii too: ten business days later is the 11th of December."""
 AFTER = datetime(2026, 12, 12, 10, tzinfo=UTC)
 """The first instant of the day after, in Hawaii."""
+IN_TIME, LATE = "reported 2026-12-11", "reported 2026-12-12"
 
 
 @pytest.mark.parametrize(
-    ("kinds", "late", "waits"),
+    ("steps", "missing", "waits", "late"),
     [
-        (("confirmed",), True, 1),
-        (("confirmed", "doubted"), True, 1),
-        (("proposed", "confirmed", "reported"), False, 0),
-        (("confirmed", "doubted", "corrected"), False, 0),
-        (("confirmed", "reported", "doubted", "corrected"), False, 0),
-        (("opened", "proposed", "cleared"), False, 0),
+        (("confirmed",), True, 1, 0),
+        (("confirmed", "doubted"), True, 1, 0),
+        (("proposed", "confirmed", IN_TIME), False, 0, 0),
+        (("confirmed", LATE), False, 0, 1),
+        (("confirmed", IN_TIME, LATE), False, 0, 1),  # the last counts
+        (("confirmed", LATE, IN_TIME), False, 0, 0),
+        (("confirmed", "doubted", "corrected"), False, 0, 0),
+        (("confirmed", IN_TIME, "doubted", "corrected"), False, 0, 0),
+        (("confirmed", "doubted", LATE, "corrected"), False, 0, 0),  # one that was a mistake was due on no day
+        (("confirmed", "doubted", "corrected", LATE), False, 0, 0),
+        (("opened", "proposed", "cleared"), False, 0, 0),
     ],
 )
 def test_a_match_is_told_from_the_day_after_its_last_until_it_is_reported_or_corrected(
-    kinds: tuple[str, ...], *, late: bool, waits: int
+    steps: tuple[str, ...], *, missing: bool, waits: int, late: int
 ) -> None:
     reports = Reports()
-    for kind in kinds:
-        reports.take(Leaf(NOON, "person:ada", f"alert.{kind}", "a-1", "0" * 64))
+    for step in steps:
+        kind, _, day = step.partition(" ")
+        reports.take(Leaf(NOON, "person:ada", f"alert.{kind}", "a-1", "0" * 64), {"reported_on": day})
     before, after = (reports.check(it) for it in (AFTER - timedelta(microseconds=1), AFTER))
-    assert (before.verdict, after.verdict) == ("ok", "look" if late else "ok")
-    assert after.why == ("alert a-1: was to be reported by 2026-12-11" if late else "")
-    assert after.counts == {"not reported yet": waits}
+    assert (before.verdict, after.verdict) == ("ok", "look" if missing else "ok")
+    assert after.why == ("alert a-1: was to be reported by 2026-12-11" if missing else "")
+    assert after.counts == {"not reported yet": waits, "reported late": late}
     assert Examination((after,)).sound
-    assert Examination((after,), strict=True).sound is not late
+    assert Examination((after,), strict=True).sound is not missing
+
+
+def test_a_report_whose_record_says_no_day_breaks_no_examination() -> None:
+    reports = Reports()
+    for kind in ("confirmed", "reported"):
+        reports.take(Leaf(NOON, "person:ada", f"alert.{kind}", "a-1", "0" * 64), {})
+    assert reports.check(AFTER).verdict == "ok"

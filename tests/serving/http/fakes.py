@@ -40,7 +40,7 @@ from obligor.serving.acts import (
     UserRow,
 )
 from obligor.serving.archive import StoredDecision, StoredRelease
-from obligor.serving.clearing import AlertDesk, StoredAlert
+from obligor.serving.clearing import AlertDesk
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates.gate import NO_GATES
 from obligor.serving.http import Door, Seats, make_app
@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from obligor.serving.acts import Act, Recorder, Row, Submission
+    from obligor.serving.alert_steps import StoredAlert
     from obligor.serving.archive import Search, StoredSubjectKey
     from obligor.serving.gates.gate import Gate
     from obligor.serving.releases.release import Release

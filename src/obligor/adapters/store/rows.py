@@ -310,7 +310,7 @@ _KEPT: Final[dict[type, Insert]] = {
     ),
     AlertReportRow: _insert(
         "alert_report",
-        "alert_id uuid, reference text, reported_on date, at time, by text, leaf_index int8",
+        "alert_id uuid, number int2, reference text, reported_on date, because text, at time, by text, leaf_index int8",
     ),
     SubjectKeyRow: _SUBJECT_KEY,
     ErasedRow: _ERASED,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import psycopg
 
 from obligor.adapters.store.address import connection_info, unavailable
 from obligor.adapters.store.rows import check_artefact
+from obligor.serving.alert_steps import StoredAlert, StoredReport
 from obligor.serving.alerts import Progress
 from obligor.serving.archive import StoredDecision
-from obligor.serving.clearing import StoredAlert
 from obligor.serving.lists import LoadedList
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ _ALERTS: Final = """
     SELECT alert.alert_id, decision_id, client_id, entry, score, list_sha256, opened_at, record.body AS record,
         proposed.by AS proposed_by, cleared.by AS cleared_by,
         confirmed.by AS confirmed_by, confirmed.at AS confirmed_at, doubted.by AS doubted_by,
-        report.by AS reported_by, report.reported_on, report.reference AS report_reference,
+        (SELECT coalesce(json_agg(json_build_array(number, reference, reported_on, because, at, by) ORDER BY number), '[]')
+            FROM obligor.alert_report AS report WHERE report.alert_id = alert.alert_id) AS reports,
         coalesce(cleared.because, doubted.because, confirmed.because, proposed.because) AS because,
         coalesce(cleared.until, doubted.until, CASE WHEN confirmed.by IS NULL THEN proposed.until END) AS until
     FROM obligor.alert
@@ -94,7 +96,6 @@ _ALERTS: Final = """
     LEFT JOIN obligor.alert_step AS doubted ON doubted.alert_id = alert.alert_id AND doubted.step = 'doubted'
     LEFT JOIN obligor.alert_step AS cleared
         ON cleared.alert_id = alert.alert_id AND cleared.step IN ('cleared', 'corrected')
-    LEFT JOIN obligor.alert_report AS report ON report.alert_id = alert.alert_id
 """
 _WAITING: Final = "(confirmed.by IS NULL OR doubted.by IS NOT NULL)"
 _ARTEFACT: Final = "SELECT body FROM obligor.artefact WHERE sha256 = %s"
@@ -190,12 +191,16 @@ class PostgresScreening:
     async def alert(self, alert_id: UUID) -> StoredAlert | None:
         """Find an alert."""
         found = await self._pool.rows(f"{_ALERTS} WHERE alert.alert_id = %s", (alert_id,))
-        return StoredAlert(**found[0]) if found else None
+        return _stored(found[0]) if found else None
 
     async def alerts(self, *, limit: int) -> tuple[StoredAlert, ...]:
         """Give the alerts that nobody has cleared: those that wait, then those confirmed, each the most alike first."""
         query = f"{_ALERTS} WHERE cleared.by IS NULL ORDER BY {_WAITING} DESC, score DESC, alert.leaf_index LIMIT %s"
-        return tuple(StoredAlert(**row) for row in await self._pool.rows(query, (limit,)))
+        return tuple(_stored(row) for row in await self._pool.rows(query, (limit,)))
+
+
+def _stored(row: dict[str, Any]) -> StoredAlert:
+    return StoredAlert(**row | {"reports": msgspec.convert(row["reports"], tuple[StoredReport, ...])})
 
 
 def _key(row: dict[str, Any]) -> Cleared:

@@ -488,9 +488,13 @@ ALERT_REPORT: Final = Table(
     Column("at", _TIME, nullable=False),
     Column("by", Text, nullable=False),
     Column("leaf_index", BigInteger, nullable=False),
-    PrimaryKeyConstraint("alert_id", name="alert_report_pkey"),
+    Column("number", SmallInteger, server_default=text("1"), autoincrement=False),
+    Column("because", Text),
+    PrimaryKeyConstraint("alert_id", "number", name="alert_report_pkey"),
     UniqueConstraint("leaf_index", name="alert_report_leaf_index_key"),
-    comment="Which confirmed matches were reported to OFAC, on which day, and by which reference the report is found.",
+    CheckConstraint("(number = 1) = (because IS NULL)", name="alert_report_says_why"),
+    comment="Which confirmed matches were reported to OFAC, on which day, and by which reference the report is found; of the "
+    "reports of one match, the last counts.",
 )
 
 SCREENING_PROGRESS: Final = Table(

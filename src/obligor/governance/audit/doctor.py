@@ -203,7 +203,7 @@ class _Walk:
         if leaf is None or said is None:
             return  # what cannot be read is found where the log is verified
         self.persons.take(leaf, said)
-        self.reports.take(leaf)
+        self.reports.take(leaf, said)
         self.told.take(stored.index, leaf, said)
         if leaf.kind == "review.decided":
             self._take_review(stored, leaf, said)

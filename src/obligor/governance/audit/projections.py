@@ -50,7 +50,7 @@ _HELD: Final[Mapping[str, tuple[str, ...]]] = {
             "opened_at",
         ),
     ),
-    "alert_report": ("alert_id", "reference", "reported_on", "at", "by"),
+    "alert_report": ("alert_id", "number", "reference", "reported_on", "because", "at", "by"),
     "alert_step": ("alert_id", "step", "because", "until", "at", "by"),
 }
 _TABLES: Final[Mapping[str, str]] = {
@@ -111,8 +111,8 @@ _LAST: Final[Mapping[Kind, tuple[str, tuple[str, ...]]]] = {
     Kind.WEBHOOK: ("endpoint_id", _WEBHOOK_COLUMNS),
 }
 _ABSENT: Final = object()
-_OPTIONAL: Final[Mapping[str, object]] = {"subject": None}
-"""Columns that records of before do not tell, and what then stands in the row."""
+_OPTIONAL: Final[Mapping[str, object]] = {"subject": None, "number": 1, "because": None}
+"""Columns that records, and tables, of before do not have, and what then stands for them."""
 
 
 class _AtLeaf(Protocol):
@@ -235,7 +235,8 @@ class Projections:
 
     def _hold_row(self, table: str, row: StoredRow, act: Act) -> None:
         for column in _HELD[table]:
-            if not _same(act.said.get(column, _OPTIONAL.get(column, _ABSENT)), row.values.get(column)):
+            wanted = act.said.get(column, _OPTIONAL.get(column, _ABSENT))
+            if not _same(wanted, row.values.get(column, _OPTIONAL.get(column))):
                 said = f"table {table}: {column} is not what the record of this {table} says"
                 self._findings.add(Kind.ROW_CHANGED, act.index, said, about=table)
                 break

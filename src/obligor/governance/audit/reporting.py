@@ -1,14 +1,15 @@
-"""What the log says of reports to OFAC: which confirmed match should have been reported, and was not said to be."""
+"""What the log says of reports to OFAC: which confirmed match should have been reported, and was not, or later than its day."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from obligor.governance.audit.examination import Check, Faults, looked_at
 from obligor.governance.law.reporting import last_day_at, report_due_on
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date, datetime
 
     from obligor.core.leaves import Leaf
@@ -19,19 +20,26 @@ class Reports:
     """What was seen of confirmed matches, leaf by leaf."""
 
     due: dict[str, date] = field(default_factory=dict)
-    """By alert, the last day for the report of a match that was neither reported nor corrected."""
+    """By alert, the last day for the report of a match that was not corrected."""
+    reported_on: dict[str, str] = field(default_factory=dict)
+    """By alert, the day that its last report says."""
 
-    def take(self, leaf: Leaf) -> None:
-        """Take an act; those that are of no match are passed over."""
+    def take(self, leaf: Leaf, said: Mapping[str, Any]) -> None:
+        """Take an act with its record; those that are of no match are passed over."""
         match leaf.kind:
             case "alert.confirmed":
                 if (due := report_due_on(leaf.at)) is not None:
                     self.due[leaf.subject] = due
-            case "alert.reported" | "alert.corrected":
+            case "alert.reported":
+                self.reported_on[leaf.subject] = str(said.get("reported_on"))
+            case "alert.corrected":
                 self.due.pop(leaf.subject, None)
 
     def check(self, now: datetime) -> Check:
-        """Look for matches whose day has passed."""
+        """Look for matches whose day has passed without a report; those reported after it are counted."""
         today = last_day_at(now)
-        late = Faults(f"alert {id_}: was to be reported by {due}" for id_, due in self.due.items() if due < today)
-        return looked_at("reports", "confirmed matches are reported in time", late, {"not reported yet": len(self.due)})
+        waiting = {id_: due for id_, due in self.due.items() if id_ not in self.reported_on}
+        missing = Faults(f"alert {id_}: was to be reported by {due}" for id_, due in waiting.items() if due < today)
+        late = [id_ for id_, day in self.reported_on.items() if id_ in self.due and day > self.due[id_].isoformat()]
+        counts = {"not reported yet": len(waiting), "reported late": len(late)}
+        return looked_at("reports", "confirmed matches are reported in time", missing, counts)

@@ -8,10 +8,11 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from obligor.serving.acts import Caller
+from obligor.serving.alert_steps import Clearance, Confirmation, Report, Said
 from obligor.serving.clearing import MOST_BYTES
 from obligor.serving.http import shapes
 from obligor.serving.http.decisions import KEY_HEADER, body_of, recorded
-from obligor.serving.http.door import recorded_answer
+from obligor.serving.http.door import Door, recorded_answer
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
 
 router = APIRouter()
@@ -69,8 +70,7 @@ async def alert(door: TheDoor, caller: Reader, alert_id: AlertId) -> Response:
 )
 async def clear(request: Request, door: TheDoor, caller: Clearer, alert_id: AlertId) -> Response:
     """Clear an alert, or propose to."""
-    key, body = await door.act(request.scope, request.receive, most=MOST_BYTES)
-    return respond(recorded_answer(await door.alerts.clear(caller, key=key, alert_id=alert_id, body=body)))
+    return await _taken(request, door, caller, Clearance, alert_id)
 
 
 @router.post(
@@ -91,16 +91,16 @@ async def clear(request: Request, door: TheDoor, caller: Clearer, alert_id: Aler
 )
 async def confirm(request: Request, door: TheDoor, caller: Confirmer, alert_id: AlertId) -> Response:
     """Confirm an alert."""
-    key, body = await door.act(request.scope, request.receive, most=MOST_BYTES)
-    return respond(recorded_answer(await door.alerts.confirm(caller, key=key, alert_id=alert_id, body=body)))
+    return await _taken(request, door, caller, Confirmation, alert_id)
 
 
 @router.post(
     "/v1/alerts/{alert_id:uuid}/report",
     operation_id="reportAlert",
-    summary="Say that a confirmed match was reported",
-    description="To OFAC, elsewhere, and by which reference the report is found. Once, and only of one that was confirmed. "
-    "Permission: `alert.confirm`.",
+    summary="Say that a confirmed match was reported, or amend what was said",
+    description="To OFAC, elsewhere, and by which reference the report is found; only of one that was confirmed. Where that "
+    "was said wrongly, it is said again with `because`: the last report counts, and those before it stay. Permission: "
+    "`alert.confirm`.",
     status_code=201,
     response_model=shapes.AlertReportAnswer,
     responses=recorded(404, ok=201, told="That it was reported, recorded."),
@@ -113,5 +113,9 @@ async def confirm(request: Request, door: TheDoor, caller: Confirmer, alert_id: 
 )
 async def report(request: Request, door: TheDoor, caller: Confirmer, alert_id: AlertId) -> Response:
     """Say that a match was reported."""
+    return await _taken(request, door, caller, Report, alert_id)
+
+
+async def _taken(request: Request, door: Door, caller: Caller, kind: type[Said], alert_id: UUID) -> Response:
     key, body = await door.act(request.scope, request.receive, most=MOST_BYTES)
-    return respond(recorded_answer(await door.alerts.report(caller, key=key, alert_id=alert_id, body=body)))
+    return respond(recorded_answer(await door.alerts.take(caller, kind, key=key, alert_id=alert_id, body=body)))

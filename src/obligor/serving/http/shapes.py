@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from obligor.serving.clearing import MOST_REFERENCE, REFERENCE
+from obligor.serving.alert_steps import MOST_BECAUSE, MOST_REFERENCE, REFERENCE
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 OutcomeName = Literal["approve", "refer", "decline", "hold"]
@@ -73,6 +73,21 @@ class TokenGiven(Shape):
     """Seconds for which it opens."""
 
 
+class ReportTold(Shape):
+    """That a confirmed match was reported, as it was said once."""
+
+    number: Annotated[int, Field(ge=1)]
+    """From 2 on, it amends the one before."""
+    reference: str
+    reported_on: date
+    late: bool
+    """Whether that is after the last day that is told; false where none is."""
+    because: str | None
+    """Why it amends the one before."""
+    at: Instant
+    by: str
+
+
 class AlertTold(Shape):
     """An alert, told to who may read it."""
 
@@ -97,11 +112,15 @@ class AlertTold(Shape):
     report_due_on: date | None
     """The last day for the report of a confirmed match, with no holiday taken out."""
     reported_on: date | None
-    """The day on which the match was reported."""
+    """The day on which the match was reported, as the last of `reports` says; so too the three that follow."""
+    reported_late: bool | None
+    """Whether that was after the last day that is told, with no holiday taken out."""
     reported_by: str | None
     """Who said so."""
     report_reference: str | None
     """By which the report is found."""
+    reports: list[ReportTold]
+    """All that was said of the report, the first first."""
     because: str | None
     until: Instant | None
     """The instant from which the hit counts again."""
@@ -135,7 +154,7 @@ class AlertsTold(Shape):
 class ClearanceAsked(Shape):
     """Why an alert is of somebody else."""
 
-    because: Annotated[str, Field(min_length=1, max_length=500)]
+    because: Annotated[str, Field(min_length=1, max_length=MOST_BECAUSE)]
     days: Annotated[int, Field(ge=1, le=730)] = 365
     """For how long it holds."""
 
@@ -154,7 +173,7 @@ class ClearanceAnswer(Shape):
 class ConfirmationAsked(Shape):
     """Why an alert is of who applied."""
 
-    because: Annotated[str, Field(min_length=1, max_length=500)]
+    because: Annotated[str, Field(min_length=1, max_length=MOST_BECAUSE)]
 
 
 class ConfirmationAnswer(Shape):
@@ -169,20 +188,27 @@ class ConfirmationAnswer(Shape):
 
 
 class AlertReportAsked(Shape):
-    """That a confirmed match was reported."""
+    """That a confirmed match was reported, or otherwise than was said before."""
 
     reference: Annotated[str, Field(min_length=1, max_length=MOST_REFERENCE, pattern=f"^{REFERENCE}$")]
     """By which the report is found; name nobody."""
     reported_on: date | None = None
-    """From the day of the alert to today (UTC), which it is where none is given."""
+    """From the day of the alert to today (UTC). Where none is given: the day said before, and of a first report today as
+    it is in Hawaii."""
+    because: Annotated[str, Field(min_length=1, max_length=MOST_BECAUSE)] | None = None
+    """Why it amends what was said before, and only then."""
 
 
 class AlertReportAnswer(Shape):
     """What was recorded."""
 
     alert_id: UUID
+    number: Annotated[int, Field(ge=1)]
+    """From 2 on, it amends the one before."""
     reference: str
     reported_on: date
+    late: bool
+    """Whether that is after the last day that is told, with no holiday taken out; false where none is."""
     at: Instant
     receipt: ReceiptTold
 

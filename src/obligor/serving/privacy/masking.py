@@ -46,7 +46,8 @@ _FIELDS: Final[Mapping[Tells, str]] = {
         expires_in application applications alert_id alerts algorithm began born cleared_by concerns days entries entry
         entry_sha256 fresh in_force list_sha256 loaded_at may needs_second not_comparable opened opened_at past programmes
         published roles rules_sha256 screened seen_at signs_in source strength until users why
-        confirmed_at confirmed_by doubted_by report_due_on reference report_reference reported_by reported_on
+        confirmed_at confirmed_by doubted_by report_due_on reference report_reference reported_by reported_late
+        reported_on reports
         act agreed_by proposal_id proposals replaced_by said withdrawn_because
         account_closed client keys overlap_hours replaces
     """,

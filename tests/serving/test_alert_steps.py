@@ -1,0 +1,118 @@
+"""What people say of an alert, in whatever order, and what is kept of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.governance.audit.logs import VERIFIER, MemoryLog
+
+from obligor.core.errors import ApplicationError, ClashError, ForbiddenError, ObligorError
+from obligor.governance.audit.verifying import verify_log
+from obligor.progress import Silence
+from obligor.serving.acts import AlertReportRow, Submission
+from obligor.serving.alert_steps import Clearance, Confirmation, Report, StoredAlert, StoredReport
+
+if TYPE_CHECKING:
+    from obligor.serving.acts import AlertStepRow
+    from obligor.serving.alert_steps import Said
+
+ONE: Final = UUID(int=1)
+OPENED: Final = datetime(2026, 11, 20, 20, tzinfo=UTC)
+REASONS: Final = st.sampled_from(["another birth place", "the same passport"])
+DAYS: Final = st.dates(date(2026, 11, 18), date(2026, 12, 20))
+REPORTS: Final = st.builds(Report, st.sampled_from(["ORS-1", "ORS-2"]), st.none() | DAYS, st.none() | REASONS)
+SAID: Final = st.one_of(st.builds(Clearance, REASONS), st.builds(Confirmation, REASONS), REPORTS, REPORTS)
+STORY: Final = st.lists(st.tuples(SAID, st.sampled_from(["ada", "Bob", "bob"])), max_size=12)
+
+
+def opened(score: int = 9000) -> StoredAlert:
+    return StoredAlert(ONE, UUID(int=7), "bank", "1001", score, "0" * 64, OPENED, b"", *[None] * 7)
+
+
+def after(stored: StoredAlert, row: AlertStepRow | AlertReportRow) -> StoredAlert:
+    """Give an alert as it is kept after a step."""
+    if isinstance(row, AlertReportRow):
+        report = StoredReport(row.number, row.reference, row.reported_on, row.because, row.at, row.by)
+        return stored._replace(reports=(*stored.reports, report))
+    ends = {"because": row.because, "until": row.until}
+    match row.step:
+        case "proposed":
+            return stored._replace(proposed_by=row.by, **ends)
+        case "confirmed":
+            return stored._replace(confirmed_by=row.by, confirmed_at=row.at, **ends)
+        case "doubted":
+            return stored._replace(doubted_by=row.by, **ends)
+        case "cleared" | "corrected":
+            return stored._replace(cleared_by=row.by, **ends)
+
+
+@given(STORY, st.sampled_from([9000, 9700]))
+def test_whatever_is_said_of_an_alert_its_rows_are_what_its_records_say_and_no_report_is_lost(
+    story: list[tuple[Said, str]], score: int
+) -> None:
+    log, stored, at = MemoryLog(), opened(score), OPENED
+    for said, by in story:
+        at, before = at + timedelta(days=2), stored
+        try:
+            step = said.step(stored, at=at, by=by)
+        except (ClashError, ForbiddenError, ApplicationError):
+            continue
+        log.record(Submission((step.act(salt=bytes(16)),), lambda _: b""))
+        stored = after(stored, step.row)
+        assert stored.reports[: len(before.reports)] == before.reports
+        assert stored != before
+    assert [it.number for it in stored.reports] == list(range(1, len(stored.reports) + 1))
+    assert [it.because is None for it in stored.reports] == [it == 1 for it in range(1, len(stored.reports) + 1)]
+    assert stored.confirmed_by is not None or not stored.reports
+    assert verify_log(log, signatures=VERIFIER, progress=Silence()).findings == ()
+
+
+@given(DAYS)
+def test_a_report_is_late_from_the_day_after_its_last_and_never_where_none_is_told(day: date) -> None:
+    confirmed = opened()._replace(confirmed_by="ada", confirmed_at=OPENED)
+    assert confirmed.is_late(day) == (day > date(2026, 12, 4))  # two weeks after a Friday
+    assert not opened().is_late(day)
+    assert not confirmed._replace(cleared_by="bob").is_late(day)
+
+
+def test_a_key_is_bound_to_what_it_was_before_there_were_amendments() -> None:
+    """So that a request of then is answered as it was."""
+    for said, bound in (
+        (Clearance("why"), ("why", 365)),
+        (Confirmation("why"), ("why",)),
+        (Report("ORS-1"), ("ORS-1", None)),
+        (Report("ORS-1", date(2026, 11, 27)), ("ORS-1", "2026-11-27")),
+        (Report("ORS-1", None, "a digit was wrong"), ("ORS-1", None, "a digit was wrong")),
+    ):
+        assert said.bound == bound
+
+
+def test_a_log_of_before_there_were_amendments_still_verifies() -> None:
+    """Neither its records nor its tables have a number and a reason."""
+    log, at = MemoryLog(), OPENED
+    confirmed = opened()._replace(confirmed_by="ada", confirmed_at=at)
+    step = Report("ORS-1").step(confirmed, at=at, by="ada")
+    del step.said["number"], step.said["because"]
+    log.record(Submission((step.act(salt=bytes(16)),), lambda _: b""))
+    (row,) = log.tables["alert_report"]
+    assert verify_log(log, signatures=VERIFIER, progress=Silence()).findings == ()
+    for column in ("number", "because"):
+        row.values.pop(column)  # type: ignore[attr-defined]  # a dictionary
+    assert verify_log(log, signatures=VERIFIER, progress=Silence()).findings == ()
+    row.values["number"] = 2  # type: ignore[index]  # a dictionary
+    assert len(verify_log(log, signatures=VERIFIER, progress=Silence()).findings) == 1
+
+
+@pytest.mark.parametrize("said", [Clearance(" "), Clearance("why", 0), Confirmation(""), Report("nobody")])
+@pytest.mark.parametrize("card", [False, True])
+def test_what_names_no_reason_or_holds_a_card_number_is_refused_at_every_door(said: Said, *, card: bool) -> None:
+    if card:
+        said = type(said)("4111 1111 1111 1111")
+    with pytest.raises(ObligorError, match="card" if card else said.name) as refused:
+        said.check()
+    assert "4111" not in str(refused.value)
