@@ -23,7 +23,7 @@ import msgspec
 from obligor.core.errors import ClashError, ForbiddenError
 from obligor.core.leaves import time_text
 from obligor.core.people import are_one_person
-from obligor.governance.law.reporting import last_day_at, report_due_on
+from obligor.governance.law.reporting import is_late, last_day_at, report_due_on
 from obligor.serving.acts import Act, AlertReportRow, AlertStepRow
 from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode, encode_in_order
@@ -100,9 +100,8 @@ class StoredAlert(NamedTuple):
         return report_due_on(self.confirmed_at)
 
     def is_late(self, reported_on: date) -> bool:
-        """Tell whether a report comes after the last day that is told for it."""
-        due = self.report_due_on
-        return due is not None and reported_on > due
+        """Tell whether a report comes after the last day for it, holidays taken out."""
+        return self.confirmed_at is not None and self.cleared_by is None and is_late(self.confirmed_at, reported_on)
 
 
 class Step(NamedTuple):

@@ -12,7 +12,7 @@ from pandas.tseries.holiday import USFederalHolidayCalendar
 from pandas.tseries.offsets import CustomBusinessDay
 
 from obligor.governance.law import reporting
-from obligor.governance.law.reporting import RULES, report_due_on
+from obligor.governance.law.reporting import RULES, is_late, report_due_on
 from obligor.governance.law.rules import the_law
 
 HOLIDAYS = {it.date() for it in USFederalHolidayCalendar().holidays("2020-01-01", "2040-12-31")}
@@ -28,6 +28,19 @@ def test_the_day_is_the_tenth_business_day_or_before_it_where_a_holiday_lies_bet
         wanted = (wanted + WITH_HOLIDAYS).date()  # type: ignore[operator]  # a Timestamp
     between = any(day < it <= wanted and it.weekday() < 5 for it in HOLIDAYS)
     assert told < wanted if between else told == wanted
+
+
+@given(st.dates(date(2021, 7, 1), date(2039, 12, 1)))
+def test_a_report_is_late_from_the_day_after_the_tenth_with_federal_holidays_taken_out(day: date) -> None:
+    confirmed_at, last = datetime(day.year, day.month, day.day, 20, tzinfo=UTC), day
+    for _ in range(10):
+        last = (last + WITH_HOLIDAYS).date()  # type: ignore[operator]  # a Timestamp
+    assert not is_late(confirmed_at, last)
+    assert is_late(confirmed_at, last + timedelta(days=1))
+
+
+def test_where_no_rule_asks_for_a_report_none_is_late() -> None:
+    assert not is_late(datetime(1997, 8, 1, tzinfo=UTC), date(2026, 1, 1))
 
 
 @given(st.dates(date(2020, 1, 1), date(2039, 12, 1)), st.integers(0, 40))

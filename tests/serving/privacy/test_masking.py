@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 from datetime import date
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,8 +14,9 @@ from hypothesis import strategies as st
 from tests.serving.http.fakes import small_release
 
 from obligor.adapters.store.tables import METADATA
+from obligor.serving import http
 from obligor.serving.grpc.decisions_pb2 import DESCRIPTOR
-from obligor.serving.http import order_shapes, shapes
+from obligor.serving.http.shapes import Shape
 from obligor.serving.privacy.masking import FIELDS, HIDDEN, Masks, masked
 from obligor.serving.telemetry.journal import FIELDS as TOLD_IN_THE_JOURNAL
 from obligor.serving.telemetry.tracing import ATTRIBUTES
@@ -26,8 +29,10 @@ PRIVATE = Masks({"age": "quasi", "name": "direct", "pan": "card", "id": "identif
 
 
 def of_answers() -> Iterator[tuple[str, str]]:
-    for name, model in (it for of in (shapes, order_shapes) for it in inspect.getmembers(of, inspect.isclass)):
-        if issubclass(model, shapes.Shape):
+    modules = [import_module(it.name) for it in iter_modules(http.__path__, f"{http.__name__}.") if "shapes" in it.name]
+    assert len(modules) >= 5
+    for name, model in (it for of in modules for it in inspect.getmembers(of, inspect.isclass)):
+        if issubclass(model, Shape):
             yield from ((f"{name}.{field}", field) for field in model.model_fields)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from obligor.governance.audit.examination import Check, Faults, looked_at
-from obligor.governance.law.reporting import last_day_at, report_due_on
+from obligor.governance.law.reporting import is_late, last_day_at, report_due_on
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import date, datetime
+    from datetime import datetime
 
     from obligor.core.leaves import Leaf
 
@@ -21,6 +22,7 @@ class Reports:
 
     due: dict[str, date] = field(default_factory=dict)
     """By alert, the last day for the report of a match that was not corrected."""
+    confirmed_at: dict[str, datetime] = field(default_factory=dict)
     reported_on: dict[str, str] = field(default_factory=dict)
     """By alert, the day that its last report says."""
 
@@ -30,6 +32,7 @@ class Reports:
             case "alert.confirmed":
                 if (due := report_due_on(leaf.at)) is not None:
                     self.due[leaf.subject] = due
+                    self.confirmed_at[leaf.subject] = leaf.at
             case "alert.reported":
                 self.reported_on[leaf.subject] = str(said.get("reported_on"))
             case "alert.corrected":
@@ -40,6 +43,12 @@ class Reports:
         today = last_day_at(now)
         waiting = {id_: due for id_, due in self.due.items() if id_ not in self.reported_on}
         missing = Faults(f"alert {id_}: was to be reported by {due}" for id_, due in waiting.items() if due < today)
-        late = [id_ for id_, day in self.reported_on.items() if id_ in self.due and day > self.due[id_].isoformat()]
+        late = [id_ for id_ in self.reported_on if id_ in self.due and self._is_late(id_)]
         counts = {"not reported yet": len(waiting), "reported late": len(late)}
         return looked_at("reports", "confirmed matches are reported in time", missing, counts)
+
+    def _is_late(self, alert_id: str) -> bool:
+        try:
+            return is_late(self.confirmed_at[alert_id], date.fromisoformat(self.reported_on[alert_id]))
+        except ValueError:  # its record says no day: others tell of that
+            return False

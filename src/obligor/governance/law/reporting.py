@@ -1,8 +1,8 @@
 """By when a confirmed match is to be reported to OFAC (31 CFR 501.603, 31 CFR 501.604).
 
-Business days are counted here from Monday to Friday, and no holiday is taken out: with one in between, the day that is told
-is earlier than the law's, and never later. It is counted from the day of the confirmation; property that was blocked before
-is due by the day on which it was.
+The day that is told is counted from Monday to Friday, and no holiday is taken out: with one in between it is earlier than the
+law's, and never later. Late is a report alone that is so when the holidays of the United States are taken out, too. Both are
+counted from the day of the confirmation; property that was blocked before is due by the day on which it was.
 """
 
 from __future__ import annotations
@@ -28,12 +28,25 @@ def last_day_at(at: datetime) -> date:
 
 def report_due_on(confirmed_at: datetime) -> date | None:
     """Give the last day for the report of a match; None where no rule that holds asks for one."""
-    law, day = the_law(), last_day_at(confirmed_at)
+    day = last_day_at(confirmed_at)
+    within = _within(day)
+    return None if within is None else _working_days_after(day, within)
+
+
+def is_late(confirmed_at: datetime, reported_on: date) -> bool:
+    """Tell whether a report came after its last day, however that is counted; never where no rule asks for one."""
+    from holidays import country_holidays
+
+    day = last_day_at(confirmed_at)
+    within = _within(day)
+    return within is not None and reported_on > country_holidays("US").get_nth_working_day(day, within)
+
+
+def _within(day: date) -> int | None:
+    """Give the business days within which a match of a day is reported."""
+    law = the_law()
     within = [law.rule(name).business_days for name in RULES if law.in_force(name, day)]
-    counted = [days for days in within if days is not None]
-    if not counted:
-        return None
-    return _working_days_after(day, min(counted))
+    return min((days for days in within if days is not None), default=None)
 
 
 def _working_days_after(day: date, count: int) -> date:

@@ -114,7 +114,7 @@ class AlertTold(Shape):
     reported_on: date | None
     """The day on which the match was reported, as the last of `reports` says; so too the three that follow."""
     reported_late: bool | None
-    """Whether that was after the last day that is told, with no holiday taken out."""
+    """Whether that was after the last day, with federal holidays taken out."""
     reported_by: str | None
     """Who said so."""
     report_reference: str | None
@@ -208,7 +208,7 @@ class AlertReportAnswer(Shape):
     reference: str
     reported_on: date
     late: bool
-    """Whether that is after the last day that is told, with no holiday taken out; false where none is."""
+    """Whether that is after the last day, with federal holidays taken out; false where there is none."""
     at: Instant
     receipt: ReceiptTold
 
