@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from obligor.adapters.store.recorder import PostgresRecorder
     from obligor.core.errors import ObligorError
     from obligor.serving.acts import Recorder
+    from obligor.serving.people.access import Person
 
 SOURCES = live_sources()
 
@@ -238,3 +239,55 @@ def test_a_proposal_that_was_changed_in_the_store_is_found(store_url: str, state
         connection.execute(statement.encode())
     told = verified(store_url)
     assert any(found in it for it in told), told
+
+
+class Seen(PostgresPeople):
+    """Gives a person as they were when somebody looked first."""
+
+    def __init__(self, pool: Pool) -> None:
+        super().__init__(pool)
+        self._first: Person | None = None
+
+    async def person(self, user_id: str) -> Person | None:
+        self._first = self._first or await super().person(user_id)
+        return self._first
+
+
+@pytest.mark.parametrize("meanwhile", ["granted", "revoked", "revoked, and proposed by who grants it"])
+def test_a_role_is_granted_of_the_proposal_that_stands_and_not_of_the_one_that_was_seen(
+    store_url: str, meanwhile: str
+) -> None:
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        now, stale = People(PostgresPeople(pool), one, SOURCES), Seen(pool)
+        await now.add("joan", password=None, by="ada")
+        await now.grant("joan", "analyst", by="ada")
+        assert await stale.person("joan") is not None
+        if meanwhile == "granted":
+            await now.grant("joan", "analyst", by="carl")
+        else:
+            await now.revoke("joan", "analyst", by="ada")
+        if "proposed" in meanwhile:
+            await now.grant("joan", "analyst", by="grace")
+        before = await PostgresPeople(pool).person("joan")
+        with pytest.raises(ClashError, match="changed by somebody else meanwhile"):
+            await People(stale, other, SOURCES).grant("joan", "analyst", by="grace")
+        assert await PostgresPeople(pool).person("joan") == before
+
+    both(store_url, scene)
+    assert verified(store_url) == []
+
+
+def test_of_two_who_change_a_role_at_once_one_does(store_url: str) -> None:
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        people = PostgresPeople(pool)
+        await People(people, one, SOURCES).add("joan", password=None, by="ada")
+        for step, by in (("grant", "ada"), ("grant", "grace"), ("revoke", "ada")):
+            seen = Seen(pool), Seen(pool)
+            await asyncio.gather(*(it.person("joan") for it in seen))
+            acts = (getattr(People(it, on, SOURCES), step) for it, on in zip(seen, (one, other), strict=True))
+            told = await asyncio.gather(*(act("joan", "analyst", by=by) for act in acts), return_exceptions=True)
+            assert sorted(type(it).__name__ for it in told) == ["ClashError", "UserRoleRow"]
+
+    both(store_url, scene)
+    assert kinds(store_url) == ["user.added", "role.proposed", "role.granted", "role.revoked"]
+    assert verified(store_url) == []
