@@ -48,30 +48,6 @@ class WireLimits:
         return min(self.head_seconds / _LOOKS, _LONGEST_LOOK_SECONDS)
 
 
-class _Parser(HttpRequestParser):
-    """Reads a request that asks for another protocol as one that does not, which a server may (RFC 9110, 7.8).
-
-    The library reads no body of such a request, and takes it for the next one. Java's client asks for HTTP/2 with its first.
-    """
-
-    def __init__(self, protocol: WireProtocol) -> None:
-        super().__init__(protocol)
-        self._protocol = protocol
-        self.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
-
-    def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # uvicorn has nothing else
-        """Read on; the head that asked is read again without the header that does, by a parser that has not ended."""
-        parser = self
-        while True:
-            try:
-                return super(_Parser, parser).feed_data(data)
-            except HttpParserUpgrade as asked:
-                if parser.get_method() == b"CONNECT":
-                    raise HttpParserError("no tunnel ends here") from None
-                data = self._protocol.plain_head() + data[asked.args[0] :]
-                parser = self._protocol.parser = _Parser(self._protocol)
-
-
 class WireProtocol(HttpToolsProtocol):
     """One connection."""
 
@@ -84,7 +60,6 @@ class WireProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        self.parser = _Parser(self)
         self._head_bytes = 0
         self._in_head = True
         self._unsent = 0
@@ -110,7 +85,7 @@ class WireProtocol(HttpToolsProtocol):
         """Count the bytes of a head; the time of a request that is not whole yet begins with the first."""
         if self._in_head:
             self._head_bytes += len(data)
-        super().data_received(data)
+        self._read(data)
         if not self._in_head or self._head_bytes:
             if self not in self.arriving:
                 self._begin()
@@ -141,12 +116,6 @@ class WireProtocol(HttpToolsProtocol):
             return
         self.expect_head()
         super().on_message_complete()
-
-    def plain_head(self) -> bytes:
-        """Write the head that was just read without the header by which it asks for another protocol."""
-        version = self.parser.get_http_version().encode()
-        lines = [b"%b: %b\r\n" % it for it in self.headers if it[0] != b"upgrade"]
-        return b"%b %b HTTP/%b\r\n%b\r\n" % (self.parser.get_method(), self.url, version, b"".join(lines))
 
     def end_head(self) -> None:
         """Know that the head of a request is whole.
@@ -228,6 +197,34 @@ class WireProtocol(HttpToolsProtocol):
             self.transport.close()
         else:
             self._refuse(SLOW, f"the request was not whole within {seconds:g} seconds")
+
+    def _read(self, data: bytes) -> None:
+        """Read on; Uvicorn would set timers here for each rest, and lose the body of who asks for another protocol."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as asked:
+                data = self._again(data[asked.args[0] :])
+            except HttpParserError:
+                self.send_400_response("")
+                return
+            else:
+                return
+
+    def _again(self, rest: bytes) -> bytes:
+        """Give a request that asks for another protocol as one that does not, which a server may (RFC 9110, 7.8).
+
+        The parser ends with such a head, and takes a body for the next request. Java's client asks for HTTP/2 with its first.
+        So the head is read again, without the header that asks, by a parser that has not ended.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        if method == b"CONNECT":
+            self._refuse(MALFORMED, "no tunnel ends here")
+            return b""
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as Uvicorn has it
+        lines = [b"%b: %b\r\n" % it for it in self.headers if it[0] != b"upgrade"]
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, b"".join(lines)) + rest
 
     def _begin(self) -> None:
         self.arriving[self] = self.loop.time()
