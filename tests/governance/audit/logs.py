@@ -301,10 +301,10 @@ def plain(value: object) -> object:
             return value
 
 
-def log_of(decisions: int, *, every: int = 50) -> MemoryLog:
+def log_of(decisions: int, *, every: int = 50, seed: int = 1) -> MemoryLog:
     """Give the log of a lender's day, with a checkpoint after every so many leaves."""
     log = MemoryLog()
-    for submission in Lender().day(decisions):
+    for submission in Lender(seed).day(decisions):
         log.record(submission)
         if not log.size % every:
             log.checkpoint()

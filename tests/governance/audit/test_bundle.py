@@ -301,6 +301,17 @@ def test_the_receipt_of_the_export_must_be_its_own(tmp_path: Path, capsys: pytes
     ).startswith("proof at leaf 0")
 
 
+def test_the_receipt_of_the_export_must_lead_to_the_root_that_the_bundle_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, elsewhere = exported(tmp_path, log_of(60), ALL).path, tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    forked = exported(elsewhere, log_of(60, seed=5), ALL).path  # signed by the same key, and as long
+    receipt = zipfile.ZipFile(forked).read("export.json")
+    changed = rewritten(path, tmp_path, lambda kept: kept.update({"export.json": receipt}))
+    assert judged(changed, capsys).startswith("export at leaf")
+
+
 @given(st.data())
 def test_a_bit_that_flips_is_seen_or_changes_nothing(bundle: Path, data: st.DataObject) -> None:
     whole = bundle.read_bytes()

@@ -262,8 +262,8 @@ def check_record(leaf: Leaf, record: Any, salt: Any, index: int) -> Any:
     return said
 
 
-def check_receipt(said: Any, key: Key, what: str = "the receipt") -> tuple[Leaf, int, int]:
-    """Check a receipt, and give its leaf, the index, and the size of the tree."""
+def check_receipt(said: Any, key: Key, what: str = "the receipt") -> tuple[Leaf, int, tuple[int, bytes]]:
+    """Check a receipt, and give its leaf, the index, and the size and the root of the tree."""
     require(isinstance(said, dict) and said.get("schema") == RECEIPT, "form", f"{what}: is not a receipt")
     known = {"schema", "leaf", "index", "proof", "checkpoint"}
     require(said.keys() in (known, known | {"record", "salt"}), "form", f"{what}: lacks something, or holds too much")
@@ -275,7 +275,7 @@ def check_receipt(said: Any, key: Key, what: str = "the receipt") -> tuple[Leaf,
     require(found == root, "proof", f"{what}: does not lead to the root of {size} leaves", index)
     if "record" in said:
         check_record(leaf, said["record"], said["salt"], index)
-    return leaf, index, size
+    return leaf, index, (size, root)
 
 
 # The bundle
@@ -346,7 +346,7 @@ def check_bundle(path: str, key_text: str | None = None) -> list[str]:
     check_artefacts(bundle, pinned)
     others = check_checkpoints(bundle, key, size, root)
     leaf, index, proven = check_receipt(bundle.json("export.json"), key, "export.json")
-    recorded = leaf["kind"] == "export" and proven == size
+    recorded = leaf["kind"] == "export" and proven == (size, root)
     require(recorded, "export", "the export is not recorded in the log that it shows", index)
     told = [
         f"log {key.name}: {size} leaves, root {root.hex()}",
@@ -480,7 +480,7 @@ def main(arguments: list[str]) -> int:
             if not asked.key:
                 parser.error("this is no bundle, and a receipt needs --key")
             require(len(data) <= MOST_LINE, "form", "the receipt is too large")
-            leaf, index, size = check_receipt(read_json(data, "the receipt"), Key(asked.key))
+            leaf, index, (size, _) = check_receipt(read_json(data, "the receipt"), Key(asked.key))
             told = [f"leaf {index} of {size}: {leaf['kind']} {leaf['subject']} at {leaf['at']} by {leaf['by']}"]
     except WrongError as wrong:
         print(wrong.line)
