@@ -108,7 +108,9 @@ class DecisionService:
         """
         return self._releases.current
 
-    async def decide(self, caller: Caller, *, key: str, application: bytes | Mapping[str, object]) -> Recorded:
+    async def decide(
+        self, caller: Caller, *, key: str, application: bytes | Mapping[str, object], route: str = DECISIONS
+    ) -> Recorded:
         """Decide on one application and record it; the answer is that of ``answer_of``.
 
         Raises
@@ -122,9 +124,9 @@ class DecisionService:
         asked = self.probing.asked(caller.client_id, release, read)
         self.probing.check(asked)
         judged = await self._gating.judge(read, release.profile, at=at) if release.asks else NOT_JUDGED
-        decided = self._decide(caller, release, asked, at=at, key=key, judged=judged)
+        decided = self._decide(caller, release, asked, at=at, key=key, route=route, judged=judged)
         times = _Times(started, was_read, perf_counter())
-        return self._done(decided, times, await self._recorder.record(self._submission(caller, decided)))
+        return self._done(decided, times, await self._recorder.record(self._submission(caller, decided, route=route)))
 
     def decide_at_once(
         self, caller: Caller, *, key: str, application: bytes | Mapping[str, object]
@@ -343,8 +345,8 @@ class DecisionService:
             self.probing.made(decided.asked)
         return _answering(recorded, named(recorded.response, decided.application_id))
 
-    def _submission(self, caller: Caller, decided: _Decided) -> Submission:
-        request = bound(self.sealer, caller, DECISIONS, decided.key_kept, decided.input_sha256)
+    def _submission(self, caller: Caller, decided: _Decided, *, route: str = DECISIONS) -> Submission:
+        request = bound(self.sealer, caller, route, decided.key_kept, decided.input_sha256)
         return Submission((decided.act,), partial(with_receipt, decided.answer), request, 201)
 
     def _kept(

@@ -46,7 +46,7 @@ from obligor.serving.releases.release import Releases
 from obligor.serving.releases.releasing import activate
 from obligor.serving.reviews.clock import ReviewClock
 from obligor.serving.reviews.review import Finding, StoredReview, plain
-from obligor.serving.reviews.reviewing import ReviewService
+from obligor.serving.reviews.reviewing import REVIEW_AGAIN, ReviewService
 from obligor.serving.sources import Sources
 from obligor.serving.telemetry.meter import NoMeter
 
@@ -310,9 +310,21 @@ def test_what_is_decided_again_and_then_interrupted_is_not_decided_twice(at_desk
         review = await it.review(decision, corrections={"income": 50_000})
         corrected = {**POOR, "income": 50_000}
         client = Caller("lender-one", "", frozenset({"decide"}), LATER)
-        before = json.loads((await it.decisions.decide(client, key=f"review:{review}", application=corrected)).response)
+        asked: dict[str, Any] = {"key": f"review:{review}", "application": corrected, "route": REVIEW_AGAIN}
+        before = json.loads((await it.decisions.decide(client, **asked)).response)
         found = await it.service.decide(review, Finding(None), by="Ben")
         assert str(found.new_decision_id) == before["decision_id"]
+
+    at_desk(story)
+
+
+def test_no_client_takes_the_key_by_which_a_review_decides_again(at_desk: Stories) -> None:
+    async def story(it: Desk) -> None:
+        decision = await it.declined()
+        review = await it.review(decision, corrections={"income": 50_000})
+        await it.declined(f"review:{review}")  # over the client's own door
+        found = await it.service.decide(review, Finding(None), by="Ben")
+        assert (found.verdict, found.outcome) == ("changed", "approve")
 
     at_desk(story)
 

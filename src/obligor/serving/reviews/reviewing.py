@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 REVIEW_REQUESTS: Final = "review-requests"
 REVIEW_DECISIONS: Final = "review-decisions"
+REVIEW_AGAIN: Final = "review-decisions/again"
+"""The route of a decision that a review makes: no client sends a request there, and takes its key first."""
 MOST_LISTED: Final = 200
 HOUSE_DAYS: Final = 30
 """The lender's own period where no active pack sets one."""
@@ -275,7 +277,10 @@ class ReviewService:
             raise InvalidInputError("the applicant corrected nothing; wanted what the reviewer decides")
         client = Caller(review.client_id, "", frozenset({"decide"}), datetime.max.replace(tzinfo=UTC))
         recorded = await self._decisions.decide(
-            client, key=f"review:{review.review_id}", application=self._corrected(opened, corrections)
+            client,
+            key=f"review:{review.review_id}",
+            application=self._corrected(opened, corrections),
+            route=REVIEW_AGAIN,
         )
         return msgspec.json.decode(recorded.response, type=_Again)
 
