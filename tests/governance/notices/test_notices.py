@@ -231,6 +231,18 @@ def test_a_template_that_two_people_have_not_approved_as_it_is_is_refused(tmp_pa
         assert refusal(stationery=stationery(catalogue=Catalogue(folder))) == "not_approved"
 
 
+def test_no_template_takes_words_from_a_file_that_nobody_approved(tmp_path: Path) -> None:
+    folder = tmp_path / "templates"
+    shutil.copytree(TEMPLATES_FOLDER, folder)
+    wording = folder / "us-fed-adverse-action.en.j2"
+    wording.write_text(wording.read_text() + "{% include 'more.j2' %}")
+    (folder / "more.j2").write_text("You may ask us for a review.")
+    known = Catalogue(folder)
+    approved = stationery(catalogue=known, approvals=desk.approvals(known))
+    (folder / "more.j2").write_text("You may not ask us for anything.")
+    assert refusal(stationery=approved) == "not_approved"
+
+
 @pytest.mark.parametrize("other", ["ada  l", "person:ada l"])
 def test_one_person_does_not_approve_a_template_alone_under_two_spellings(other: str) -> None:
     with pytest.raises(LawError, match="was approved by one person"):

@@ -110,8 +110,12 @@ class Catalogue:
 
     def sha256(self, template: Template) -> str:
         """Give the hash of a template, with its entry in the index and what lays it out."""
-        said = {name: sha256(self._bytes(name)) for name in (template.file, *FORMS)}
+        said = {name: sha256(it.encode()) for name, it in self.texts(template).items()}
         return sha256(canonical_json({"files": said, "entry": template.model_dump(mode="json")}))
+
+    def texts(self, template: Template) -> dict[str, str]:
+        """Give the files that a template is, by their names: what is approved, and all that a notice is made of."""
+        return {name: self._text(name) for name in (template.file, *FORMS)}
 
     def approved(self, approvals: Approvals, *, on: date) -> frozenset[str]:
         """Name the templates that are approved in some language, byte for byte as they are."""
@@ -140,11 +144,13 @@ class Catalogue:
             (it for it in _until(approvals.templates, on) if (it.template, it.language, it.sha256) == wanted), None
         )
 
-    def _bytes(self, name: str) -> bytes:
+    def _text(self, name: str) -> str:
         try:
-            return (self.folder / name).read_bytes()
+            return (self.folder / name).read_bytes().decode()
         except OSError as error:
             raise LawError(f"{name}: cannot be read ({error.strerror})") from None
+        except UnicodeDecodeError:
+            raise LawError(f"{name}: is not UTF-8") from None
 
 
 def _until(approvals: Iterable[Approval], on: date) -> Iterable[Approval]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2 import DictLoader, StrictUndefined, TemplateNotFound
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
@@ -216,8 +216,9 @@ def _bureaus(particulars: Particulars, ids: Sequence[str]) -> tuple[Bureau, ...]
 
 
 def _render(catalogue: Catalogue, template: Template, said: Mapping[str, Any], *, form: str) -> str:
+    """Lay a notice out from the files that were approved; there is no other."""
     environment = ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader(catalogue.folder),
+        loader=DictLoader(catalogue.texts(template)),
         autoescape=form.endswith(".html.j2"),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -226,7 +227,13 @@ def _render(catalogue: Catalogue, template: Template, said: Mapping[str, Any], *
     )
     environment.filters["day"] = _day
     say = environment.get_template(form).module
-    body = environment.get_template(template.file).render({**said, "say": say})
+    try:
+        body = environment.get_template(template.file).render({**said, "say": say})
+    except TemplateNotFound as error:
+        raise NoticeError(
+            f"notice: the template '{template.id}' takes words from another file, {str(error.name)[:80]!r}; wanted all in one",
+            refusal="not_approved",
+        ) from None
     whole = Markup(body) if environment.autoescape else body  # noqa: S704  escaped where it was rendered
     page = str(say.page(template.title, template.language, whole))  # type: ignore[attr-defined]  # a macro
     return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
