@@ -20,6 +20,7 @@ from tests.stores import held, submission
 
 from obligor.adapters.store.embedded import start_embedded
 from obligor.adapters.store.migrating import migrate
+from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.queueing import Bounds
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.errors import UnavailableError
@@ -192,6 +193,24 @@ def test_a_store_that_is_too_slow_is_told_as_unavailable(store_url: str) -> None
 
     behind(store_url, scene)
     assert len(held(store_url).leaves) == 2
+
+
+def test_a_reader_waits_for_a_store_that_hangs_no_longer_than_it_said(store_url: str, tmp_path: Path) -> None:
+    """And not once more for each thing that it waits for: a connection, an answer, and that the question is cancelled."""
+
+    async def run() -> None:
+        async with Proxy(store_url, tmp_path) as proxy:
+            pool = Pool(proxy.url, most=1, patience_s=0.5)
+            assert await pool.rows("SELECT 1 AS one") == [{"one": 1}]
+            proxy.fault, proxy.delay_s = "slow", 60.0
+            async with asyncio.timeout(4):
+                found = await asyncio.gather(*(pool.rows("SELECT 1") for _ in range(3)), return_exceptions=True)
+            assert [type(it) for it in found] == [UnavailableError] * 3
+            proxy.fault = "none"
+            assert await pool.rows("SELECT 1 AS one") == [{"one": 1}]
+            await pool.close()
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("lock", ["SELECT 1 FROM obligor.tree_head FOR UPDATE", "LOCK obligor.leaf IN EXCLUSIVE MODE"])

@@ -7,7 +7,9 @@ patience there, and is not told why. Here the borrower connects, and hears at on
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+import os
+import socket
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -17,7 +19,7 @@ from obligor.adapters.store.address import check_server, connection_info, told, 
 from obligor.core.errors import InvalidInputError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 _MOST: Final = 4
 _PATIENCE_S: Final = 5.0
@@ -101,15 +103,16 @@ class Pool:
         InvalidInputError
             Where it is asked for what it cannot hold.
         """
+        deadline = asyncio.get_running_loop().time() + self._patience_s  # of all that is waited for, and not of each
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout_at(deadline):
                 await self._free.acquire()
         except TimeoutError:
             raise UnavailableError(f"{told(self._url)}: every connection for reading is in use") from None
         connection: Connection | None = None
         try:
-            async with asyncio.timeout(self._patience_s):
-                connection = await self._taken()
+            connection = await self._taken(deadline)
+            with _hung_up_at(deadline, connection):
                 yield connection
             if not connection.closed:
                 self._idle.append(connection)
@@ -123,20 +126,42 @@ class Pool:
             if connection is not None:
                 await connection.close()
 
-    async def _taken(self) -> Connection:
+    async def _taken(self, deadline: float) -> Connection:
         while self._idle:
             connection = self._idle.pop()
-            if not connection.closed and await _is_alive(connection):
+            if not connection.closed and await _is_alive(connection, deadline):
                 return connection
-        connection = await psycopg.AsyncConnection.connect(self._info, autocommit=True)
+        async with asyncio.timeout_at(deadline):
+            connection = await psycopg.AsyncConnection.connect(self._info, autocommit=True)
         check_server(connection.info.server_version, self._url)
         return connection
 
 
-async def _is_alive(connection: Connection) -> bool:
+@contextmanager
+def _hung_up_at(deadline: float, connection: Connection) -> Iterator[None]:
+    """Hang up on a server that does not answer in time.
+
+    To cancel what was asked, as ``asyncio.timeout`` would, has psycopg ask the very server that does not answer, and wait up
+    to ten seconds more.
+    """
+    timer = asyncio.get_running_loop().call_at(deadline, _hang_up, connection)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _hang_up(connection: Connection) -> None:
+    if not connection.closed:
+        with socket.socket(fileno=os.dup(connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+
+async def _is_alive(connection: Connection, deadline: float) -> bool:
     """Tell whether a connection that lay idle still answers; the server may have been started again since."""
     try:
-        await connection.execute("")
+        with _hung_up_at(deadline, connection):
+            await connection.execute("")
     except psycopg.Error:
         await connection.close()
         return False
