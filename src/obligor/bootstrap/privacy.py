@@ -180,7 +180,7 @@ def release(subject: str | None, *, application: str | None, because: str = "") 
 
     async def done(store: Store, sealer: Sealer, office: Office) -> Told:
         subjects = await _subjects(store, sealer, subject, application)
-        orders = {it: order_to_release(it, because=because) for it in subjects}
+        orders = {it: order_to_release(await office.standing(it), because=because) for it in subjects}
         free = await _by_two(store, office, orders, lambda it, office: office.release(it))
         return _standing(*free, "released: it may be erased once it need not be kept")
 

@@ -223,6 +223,20 @@ def test_who_is_held_is_not_erased_until_the_hold_is_released(store_url: str) ->
     assert verified(store_url) == []
 
 
+def test_a_second_hold_keeps_what_the_first_one_stands_for(store_url: str) -> None:
+    async def work(house: House) -> None:
+        subject = await house.subject((await house.decide())["decision_id"])
+        first = await house.office.hold(subject, because="case 7")
+        both = await house.office.hold(subject, because="case 8")
+        assert (both.held_because, both.held_since) == ("case 7; case 8", first.held_since)
+        assert (await house.office.hold(subject, because="case 7; case 8")).held_because == "case 7; case 8"
+        await house.office.release(subject)
+        assert (await house.office.hold(subject, because="case 9")).held_because == "case 9"
+
+    at_work(store_url, work)
+    assert verified(store_url) == []
+
+
 def test_the_store_itself_refuses_to_erase_who_is_held(store_url: str) -> None:
     """A hold that is placed between the look and the act is kept all the same."""
 

@@ -253,6 +253,21 @@ def test_whom_nothing_is_kept_of_is_not_found_and_not_named(store_url: str) -> N
     played(store_url, scene)
 
 
+def test_two_people_release_the_hold_that_they_knew_and_no_further_one(store_url: str) -> None:
+    async def scene(service: Rest) -> None:
+        await service.by_two(HOLDS, "cora", ON | CASE, other="carl", key="h-1")
+        await service.agree(await service.ask(RELEASES, "pia!", ON), "paul!")
+        await service.by_two(HOLDS, "cora", ON | {"because": "case 8"}, other="carl", key="h-2")
+        asked = await service.ask(RELEASES, "pia!", ON)
+        assert (asked.status_code, asked.json()["said"]["held_because"]) == (202, "case 7; case 8")
+        await service.agree(asked, "paul!")
+        free = await service.ask(RELEASES, "pia!", ON, key="r-1")
+        assert (free.status_code, free.json()["because"]) == (201, "case 7; case 8")
+        assert (await service.ask(RELEASES, "pia!", ON, key="r-1")).content == free.content
+
+    played(store_url, scene)
+
+
 def test_a_hold_stands_against_an_erasure_that_was_agreed_to(store_url: str) -> None:
     async def scene(service: Rest) -> None:
         await service.agree(await service.ask(ERASURES, "pia!", ON), "paul!")

@@ -156,12 +156,16 @@ class Office:
         }
 
     async def hold(self, subject: bytes, *, because: str) -> Standing:
-        """Place a legal hold: what is kept of a subject is not erased until it is released."""
+        """Place a legal hold: what is kept of a subject is not erased until it is released.
+
+        Where one stands, what it stands for stays beside what this one is for: both are released together.
+        """
         if not because.strip() or len(because) > _LONGEST or not because.isprintable():
             raise InvalidInputError(f"a hold needs its reason; wanted 1 to {_LONGEST} printable characters")
-        await self.standing(subject)
+        found = await self.standing(subject)
         at = self.sources.now()
-        row = HoldRow(subject, because, at, self.by, None)
+        whole = because if found.held_because in (None, because) else f"{found.held_because}; {because}"
+        row = HoldRow(subject, whole, found.held_since or at, self.by, None)
         await self._record("hold.placed", subject, _of_hold(row), (row,), at=at)
         return await self.standing(subject)
 
@@ -256,9 +260,9 @@ def order_to_hold(subject: bytes, *, because: str) -> Order:
     return Order("hold.placed", {"subject": subject.hex(), "because": because}, because)
 
 
-def order_to_release(subject: bytes, *, because: str = "") -> Order:
-    """Say that the hold on a subject is to be released, which takes two people."""
-    return Order("hold.released", {"subject": subject.hex()}, because)
+def order_to_release(found: Standing, *, because: str = "") -> Order:
+    """Say that the hold on a subject is to be released, which takes two people: of this hold, and not of a further one."""
+    return Order("hold.released", {"subject": found.subject.hex(), "held_because": found.held_because}, because)
 
 
 async def record_keys(keys: Sequence[KeptKey], *, kind: str, by: str, recorder: Recorder, sources: Sources) -> None:

@@ -133,8 +133,9 @@ class PrivacyDesk:
         """Release a legal hold, or propose to."""
         by, said = allow_person(caller, "privacy.hold"), read_said(body, Releasing, most=MOST_BYTES)
         subject = await self._meant(said)
-        order = order_to_release(subject, because=said.because)
-        request = self._bound(caller, "privacy/holds/release", key, order.text, order.because)
+        found = await self.office(by, self.proposals.recorder).standing(subject)
+        order = order_to_release(found, because=said.because)
+        request = self._bound(caller, "privacy/holds/release", key, subject.hex(), order.because)
         return await self._by_two(request, order, lambda office: office.release(subject), by=by)
 
     async def export(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
