@@ -223,6 +223,17 @@ def test_who_is_held_is_not_erased_until_the_hold_is_released(store_url: str) ->
     assert verified(store_url) == []
 
 
+def test_a_person_is_told_what_was_reported_of_their_loans_and_of_no_other(store_url: str) -> None:
+    async def work(house: House) -> None:
+        ann, bob = await house.decide(), await house.decide("Bob", key="k2")
+        for it in (ann, bob):
+            await house.lender.report(it["decision_id"])
+        told = await house.office.export(await house.subject(ann["decision_id"]), sealer=house.sealer)
+        assert [(it["decision_id"], it["status"]) for it in told["outcomes"]] == [(ann["decision_id"], "good")]
+
+    at_work(store_url, work)
+
+
 def test_a_second_hold_keeps_what_the_first_one_stands_for(store_url: str) -> None:
     async def work(house: House) -> None:
         subject = await house.subject((await house.decide())["decision_id"])

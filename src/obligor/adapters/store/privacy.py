@@ -34,6 +34,11 @@ _REVIEWS: Final = """
     ) AS said JOIN obligor.decision USING (decision_id) JOIN obligor.record ON record.leaf_index = said.leaf_index
     WHERE subject = %s ORDER BY said.leaf_index
 """
+_OUTCOMES: Final = """
+    SELECT record.body FROM obligor.outcome JOIN obligor.decision USING (decision_id)
+    JOIN obligor.record ON record.leaf_index = outcome.leaf_index
+    WHERE subject = %s ORDER BY outcome.leaf_index
+"""
 _STANDING: Final = """
     SELECT
         (SELECT count(*) FROM obligor.decision WHERE subject = %(subject)s) AS decisions,
@@ -77,6 +82,10 @@ class PostgresPrivacy:
     async def reviews(self, subject: bytes) -> tuple[bytes, ...]:
         """Give the records of reviews of those decisions, what was asked for and what was found, in the order of the log."""
         return tuple(row["body"] for row in await self._pool.rows(_REVIEWS, (subject,)))
+
+    async def outcomes(self, subject: bytes) -> tuple[bytes, ...]:
+        """Give the records of what was reported of those decisions, in the order of the log."""
+        return tuple(row["body"] for row in await self._pool.rows(_OUTCOMES, (subject,)))
 
     async def subjects(self, tag: str) -> tuple[bytes, ...]:
         """Give the subjects of an application, by the name it is searched by."""

@@ -111,6 +111,8 @@ class Exported(Shape):
     """The records of the decisions on them, opened; of what was erased, that it was."""
     reviews: Annotated[tuple[dict[str, Any], ...], Field(json_schema_extra=_or_absent)] = ()
     """What they asked of those decisions, and what was found."""
+    outcomes: Annotated[tuple[dict[str, Any], ...], Field(json_schema_extra=_or_absent)] = ()
+    """What was reported of their loans."""
 
 
 ScopeName = Annotated[str, Field(json_schema_extra={"enum": list(SCOPES)})]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import msgspec
+
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import GateError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
@@ -52,6 +54,10 @@ class Subjects(Protocol):
 
     async def reviews(self, subject: bytes) -> Sequence[bytes]:
         """Give the records of the reviews of those decisions, in the order of the log."""
+        ...
+
+    async def outcomes(self, subject: bytes) -> Sequence[bytes]:
+        """Give the records of what was reported of those decisions, in the order of the log."""
         ...
 
 
@@ -143,6 +149,7 @@ class Office:
         found = await self.standing(subject)
         opened = await sealer.open(await self.subjects.decisions(subject))
         reviews = await sealer.open_bodies(await self.subjects.reviews(subject))
+        outcomes = await self.subjects.outcomes(subject)
         at = self.sources.now()
         await self._record(
             "revealed", subject, {"decisions": found.decisions, "purpose": "request of the subject"}, (), at=at
@@ -153,6 +160,7 @@ class Office:
             "at": time_text(at),
             "decisions": [told_to_the_subject(without_seal(it.record)) | {"erased": it.erased} for it in opened],
             "reviews": [without_seal(it.record) | {"erased": it.erased} for it in reviews],
+            "outcomes": [msgspec.json.decode(it) for it in outcomes],
         }
 
     async def hold(self, subject: bytes, *, because: str) -> Standing:

@@ -40,7 +40,7 @@ _FIELDS: Final[Mapping[Tells, str]] = {
         feature missing points shap shap_log_odds name start end changes scored features shortfall horizon_months approved
         base_points mean contributions withheld pairs counterfactuals waterfall knockouts card profile dependencies version
         schema route gates bins client_id index kind hash level size one at erased erased_at keys_destroyed by placed_at
-        released_at created_at retired_at destroyed_at key_id expires_at revoked_at scopes user_id role proposed_by
+        outcomes released_at created_at retired_at destroyed_at key_id expires_at revoked_at scopes user_id role proposed_by
         disabled_at change_id step replaces_sha256 event_id sequence event_types endpoint_id attempts due_since tried_since
         next_at claim last_status last_trouble settled_at previous_until anchor note number signature sha256 user token_type
         expires_in application applications alert_id alerts algorithm began born cleared_by concerns days entries entry

@@ -151,7 +151,7 @@ class PrivacyDesk:
         recorded = await once(self.answers, self.proposals.recorder, request, given, told=self._told)
         if recorded.replayed:
             return recorded
-        return shown_beside(recorded, {name: told[name] for name in ("decisions", "reviews")})
+        return shown_beside(recorded, {name: told[name] for name in ("decisions", "reviews", "outcomes")})
 
     async def _by_two(
         self, request: Request, order: Order, work: Callable[[Office], Awaitable[object]], *, by: str
