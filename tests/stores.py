@@ -133,6 +133,8 @@ class Held:
 def held(url: str) -> Held:
     """Read a store, and check that its log is one unbroken tree whose every part agrees with every other."""
     with psycopg.connect(url, row_factory=dict_row) as connection:
+        # Of one instant: a COMMIT may be on its way.
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         ask = lambda query: connection.execute(query).fetchall()  # noqa: E731
         leaves = ask(
             "SELECT index, kind, leaf.body, hash, record.body AS record, salt FROM obligor.leaf"
