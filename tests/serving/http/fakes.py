@@ -40,7 +40,6 @@ from obligor.serving.acts import (
     UserRow,
 )
 from obligor.serving.archive import StoredDecision, StoredRelease
-from obligor.serving.clearing import AlertDesk
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates.gate import NO_GATES
 from obligor.serving.http import Door, Seats, make_app
@@ -58,6 +57,7 @@ from obligor.serving.releases.profile_changes import Changing
 from obligor.serving.releases.release import Releases, compile_release
 from obligor.serving.reviews.review import StoredReview
 from obligor.serving.reviews.reviewing import ReviewService
+from obligor.serving.screening.desk import AlertDesk
 from obligor.serving.sources import live_sources
 from obligor.serving.telemetry.meter import NoMeter
 from obligor.settings import ProbingSettings
@@ -67,10 +67,10 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from obligor.serving.acts import Act, Recorder, Row, Submission
-    from obligor.serving.alert_steps import StoredAlert
     from obligor.serving.archive import Search, StoredSubjectKey
     from obligor.serving.gates.gate import Gate
     from obligor.serving.releases.release import Release
+    from obligor.serving.screening.alert_steps import StoredAlert
     from obligor.serving.webhooks.events import Listeners
 
 PLAIN: dict[str, Any] = {

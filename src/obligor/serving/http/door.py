@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope
 
     from obligor.serving.acts import Caller, Recorded
-    from obligor.serving.clearing import AlertDesk
     from obligor.serving.deciding import DecisionService
     from obligor.serving.http.heads import Head
     from obligor.serving.people.administering import Administration
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from obligor.serving.refusals import Refuses
     from obligor.serving.register import Register
     from obligor.serving.reviews.reviewing import ReviewService
+    from obligor.serving.screening.desk import AlertDesk
     from obligor.serving.telemetry.meter import Meter
 
 CALLER = "obligor.caller"

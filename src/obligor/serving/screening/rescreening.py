@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from obligor.serving.acts import Recorder
     from obligor.serving.archive import StoredDecision
     from obligor.serving.gates.aml import AmlColumns, AmlGate, Cleared, Subjects
-    from obligor.serving.lists import ListInForce
+    from obligor.serving.screening.lists import ListInForce
     from obligor.serving.sources import Sources
     from obligor.serving.telemetry.journal import Telling
 
