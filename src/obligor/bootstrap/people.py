@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.store import Store
     from obligor.serving.acts import UserRoleRow
+    from obligor.serving.administering import Administration
     from obligor.serving.people.access import Person, Reviewed
-    from obligor.serving.people.administering import Administration
     from obligor.serving.people.proposals import Proposals
     from obligor.serving.people.roles import People
     from obligor.serving.people.signing_in import SignIn
@@ -72,7 +72,7 @@ def open_identity(store: Store, environ: Mapping[str, str]) -> Identity:
 
 def open_administration(store: Store, proposals: Proposals) -> Administration:
     """Build what people do to the service over a door."""
-    from obligor.serving.people.administering import Administration
+    from obligor.serving.administering import Administration
     from obligor.serving.releases.profile_changes import Changing
 
     changing = Changing(store.archive, store.changes, store.recorder, store.key, store.sources)

@@ -39,22 +39,22 @@ from obligor.serving.acts import (
     UserRoleRow,
     UserRow,
 )
+from obligor.serving.administering import Administration
 from obligor.serving.archive import StoredDecision, StoredRelease
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates.gate import NO_GATES
 from obligor.serving.http import Door, Seats, make_app
 from obligor.serving.people.access import Person
-from obligor.serving.people.administering import Administration
 from obligor.serving.people.keys import KeyDesk
 from obligor.serving.people.proposals import Proposals
 from obligor.serving.privacy.erasing import Office
 from obligor.serving.privacy.orders import PrivacyDesk
-from obligor.serving.privacy.revealing import RevealService
 from obligor.serving.privacy.sealed import Sealer
 from obligor.serving.probing import Probing
 from obligor.serving.register import Register
 from obligor.serving.releases.profile_changes import Changing
 from obligor.serving.releases.release import Releases, compile_release
+from obligor.serving.revealing import RevealService
 from obligor.serving.reviews.review import StoredReview
 from obligor.serving.reviews.reviewing import ReviewService
 from obligor.serving.screening.desk import AlertDesk
