@@ -23,10 +23,11 @@ from tests.serving.test_doors import Doors, both
 
 from obligor.core.errors import NotFoundError, UnauthenticatedError
 from obligor.screening.screener import Screener
-from obligor.serving.acts import Caller, WebhookRow
+from obligor.serving.acts import Caller
 from obligor.serving.audit.replaying import replay
 from obligor.serving.gates.aml import AmlColumns, AmlGate, Clearances, Subjects
 from obligor.serving.gates.gate import told_to_the_subject
+from obligor.serving.rows import WebhookRow
 from obligor.serving.screening.alert_steps import Clearance, Confirmation, Report, StoredAlert, StoredReport
 from obligor.serving.screening.desk import AlertDesk
 from obligor.serving.sources import live_sources

@@ -15,7 +15,6 @@ from obligor.core.errors import UnavailableError
 from obligor.core.profile import in_force, parse_profile
 from obligor.security.passwords import MOST_LENGTH
 from obligor.security.permissions import allow, allow_person, permissions
-from obligor.serving.acts import ProfileChangeRow, ProposalRow, ReleaseRow, UserRoleRow, UserRow
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.idempotency import request_saying
 from obligor.serving.once import once
@@ -24,6 +23,7 @@ from obligor.serving.people.proposals import PERMISSIONS, plain_step
 from obligor.serving.people.proposals import plain as plain_proposal
 from obligor.serving.people.roles import People, order_to_add
 from obligor.serving.releases.profile_changes import plain_change
+from obligor.serving.rows import ProfileChangeRow, ProposalRow, ReleaseRow, UserRoleRow, UserRow
 from obligor.serving.said import read_said
 
 if TYPE_CHECKING:

@@ -24,21 +24,7 @@ from obligor.core.errors import (
 )
 from obligor.core.policy import Evidence, Policy, Threshold
 from obligor.core.profile import EVERYTHING_OFF
-from obligor.serving.acts import (
-    ApiKeyRow,
-    Caller,
-    DecisionRow,
-    OutboxRow,
-    OutcomeRow,
-    ProfileChangeRow,
-    ProposalRow,
-    Recorded,
-    Request,
-    ReviewDecisionRow,
-    ReviewRow,
-    UserRoleRow,
-    UserRow,
-)
+from obligor.serving.acts import Caller, Recorded, Request
 from obligor.serving.administering import Administration
 from obligor.serving.archive import StoredDecision, StoredRelease
 from obligor.serving.deciding import DecisionService
@@ -57,6 +43,18 @@ from obligor.serving.releases.release import Releases, compile_release
 from obligor.serving.revealing import RevealService
 from obligor.serving.reviews.review import StoredReview
 from obligor.serving.reviews.reviewing import ReviewService
+from obligor.serving.rows import (
+    ApiKeyRow,
+    DecisionRow,
+    OutboxRow,
+    OutcomeRow,
+    ProfileChangeRow,
+    ProposalRow,
+    ReviewDecisionRow,
+    ReviewRow,
+    UserRoleRow,
+    UserRow,
+)
 from obligor.serving.screening.desk import AlertDesk
 from obligor.serving.sources import live_sources
 from obligor.serving.telemetry.meter import NoMeter
@@ -66,10 +64,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from uuid import UUID
 
-    from obligor.serving.acts import Act, Recorder, Row, Submission
+    from obligor.serving.acts import Act, Recorder, Submission
     from obligor.serving.archive import Search, StoredSubjectKey
     from obligor.serving.gates.gate import Gate
     from obligor.serving.releases.release import Release
+    from obligor.serving.rows import Row
     from obligor.serving.screening.alert_steps import StoredAlert
     from obligor.serving.webhooks.events import Listeners
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from obligor.core.errors import ClashError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
 from obligor.security.api_keys import RANDOM_BYTES, make_key
-from obligor.serving.acts import Act, ApiKeyRow, Submission
+from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
 from obligor.serving.people.proposals import Order
+from obligor.serving.rows import ApiKeyRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -22,7 +22,6 @@ from obligor.security.api_keys import (
     USUAL_SCOPES,
 )
 from obligor.security.permissions import allow, allow_person
-from obligor.serving.acts import ApiKeyRow, ProposalRow
 from obligor.serving.idempotency import request_saying
 from obligor.serving.once import once, shown_beside
 from obligor.serving.people.authenticating import key_of
@@ -36,6 +35,7 @@ from obligor.serving.people.issuing import (
     rotate,
 )
 from obligor.serving.people.proposals import plain_step
+from obligor.serving.rows import ApiKeyRow, ProposalRow
 from obligor.serving.said import read_said
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, Inva
 from obligor.core.leaves import time_text
 from obligor.core.people import are_one_person
 from obligor.security.permissions import permissions
-from obligor.serving.acts import Act, ProposalRow, Submission
+from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
+from obligor.serving.rows import ProposalRow
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping

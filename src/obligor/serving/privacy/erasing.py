@@ -14,12 +14,13 @@ from obligor.core.canonical import canonical_json
 from obligor.core.errors import GateError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
 from obligor.governance.law.packs import keep_until
-from obligor.serving.acts import Act, ErasedRow, HoldRow, KeyringRow, Submission
+from obligor.serving.acts import Act, Submission
 from obligor.serving.answers import record_of
 from obligor.serving.encoding import encode
 from obligor.serving.gates.gate import told_to_the_subject
 from obligor.serving.people.proposals import Order
 from obligor.serving.privacy.sealed import without_seal
+from obligor.serving.rows import ErasedRow, HoldRow, KeyringRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from obligor.governance.law.packs import Day, Kept, Pack
     from obligor.security.sealing import KeptKey
     from obligor.security.signing import SigningKey
-    from obligor.serving.acts import Recorder, Row
+    from obligor.serving.acts import Recorder
     from obligor.serving.archive import StoredDecision
     from obligor.serving.privacy.sealed import Sealer
+    from obligor.serving.rows import Row
     from obligor.serving.sources import Sources
 
 PURPOSE: Final = "erasure"

@@ -17,12 +17,12 @@ from obligor.core.application import MOST_CHARACTERS
 from obligor.core.errors import ClashError, InvalidInputError
 from obligor.core.leaves import time_text
 from obligor.security.permissions import allow_person
-from obligor.serving.acts import HoldRow, ProposalRow
 from obligor.serving.idempotency import request_saying
 from obligor.serving.once import once, shown_beside
 from obligor.serving.people.proposals import plain_step
 from obligor.serving.privacy.erasing import certificate_of, order_to_erase, order_to_hold, order_to_release
 from obligor.serving.privacy.personal import APPLICATION, PERSON
+from obligor.serving.rows import HoldRow, ProposalRow
 from obligor.serving.said import read_said
 
 if TYPE_CHECKING:

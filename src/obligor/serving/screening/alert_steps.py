@@ -24,9 +24,10 @@ from obligor.core.errors import ClashError, ForbiddenError
 from obligor.core.leaves import time_text
 from obligor.core.people import are_one_person
 from obligor.governance.law.reporting import is_late, last_day_at, report_due_on
-from obligor.serving.acts import Act, AlertReportRow, AlertStepRow
+from obligor.serving.acts import Act
 from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode, encode_in_order
+from obligor.serving.rows import AlertReportRow, AlertStepRow
 from obligor.serving.said import field_error
 
 if TYPE_CHECKING:

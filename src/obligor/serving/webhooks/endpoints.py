@@ -16,8 +16,9 @@ from obligor.core.errors import ClashError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
 from obligor.security.api_keys import check_client
 from obligor.security.webhooks import SECRET_BYTES
-from obligor.serving.acts import Act, Submission, WebhookRow
+from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
+from obligor.serving.rows import WebhookRow
 from obligor.serving.webhooks.events import check_event_types
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from uuid import UUID
 
-    from obligor.serving.acts import Recorder, SubjectKeyRow
+    from obligor.serving.acts import Recorder
+    from obligor.serving.rows import SubjectKeyRow
     from obligor.serving.sources import Sources
     from obligor.serving.webhooks.secrets import SecretKeeper
 
