@@ -21,6 +21,7 @@ from obligor.serving.gates.gate import told_to_the_subject
 from obligor.serving.people.proposals import Order
 from obligor.serving.privacy.sealed import without_seal
 from obligor.serving.rows import ErasedRow, HoldRow, KeyringRow
+from obligor.serving.said import MOST_BECAUSE, says_why
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 PURPOSE: Final = "erasure"
 _SCHEMA: Final = "obligor/erasure/1"
-_LONGEST: Final = 500
 NOTIFIED_WITHIN: Final = timedelta(days=30)
 """After a decision: the last day on which its notice is due, from which the longest clock may run."""
 
@@ -159,8 +159,8 @@ class Office:
 
     async def hold(self, subject: bytes, *, because: str) -> Standing:
         """Place a legal hold: what is kept of a subject is not erased until it is released."""
-        if not because.strip() or len(because) > _LONGEST or not because.isprintable():
-            raise InvalidInputError(f"a hold needs its reason; wanted 1 to {_LONGEST} printable characters")
+        if not says_why(because):
+            raise InvalidInputError(f"a hold needs its reason; wanted 1 to {MOST_BECAUSE} printable characters")
         await self.standing(subject)
         at = self.sources.now()
         row = HoldRow(subject, because, at, self.by, None)

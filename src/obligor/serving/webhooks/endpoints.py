@@ -19,6 +19,7 @@ from obligor.security.webhooks import SECRET_BYTES
 from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
 from obligor.serving.rows import WebhookRow
+from obligor.serving.said import check_author
 from obligor.serving.webhooks.events import check_event_types
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "obligor/webhook/1"
 _ID_BYTES: Final = 10
-_LONGEST_AUTHOR: Final = 100
 _LONGEST_URL: Final = 2000
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -144,9 +144,7 @@ class Webhooks:
         keys: tuple[SubjectKeyRow, ...] = (),
         beside: Mapping[str, Any] = _NOTHING,
     ) -> None:
-        if not self.by or len(self.by) > _LONGEST_AUTHOR or not self.by.isprintable():
-            wanted = f"a name of at most {_LONGEST_AUTHOR} printable characters"
-            raise InvalidInputError(f"an endpoint is somebody's act; wanted {wanted}", hint="set OBLIGOR_AUTHOR")
+        check_author(self.by, of="an endpoint")
         act = Act(
             kind,
             self.sources.now(),
