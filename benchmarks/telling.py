@@ -26,7 +26,7 @@ from obligor.serving.telemetry.metrics import SECONDS, PrometheusMeter, score_bo
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from obligor.serving.acts import ApiKeyRow
+    from obligor.serving.rows import ApiKeyRow
 
 CHARACTERISTICS = 20
 CARD = small_card(*(f"x{at}" for at in range(CHARACTERISTICS)))

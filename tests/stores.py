@@ -23,7 +23,8 @@ from pymerkle import InmemoryTree
 from obligor.adapters.store.migrating import migrate
 from obligor.core.leaves import commitment, parse_leaf
 from obligor.core.merkle import Frontier, leaf_hash
-from obligor.serving.acts import Act, DecisionRow, Request, Submission
+from obligor.serving.acts import Act, Request, Submission
+from obligor.serving.rows import DecisionRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

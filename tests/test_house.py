@@ -52,10 +52,26 @@ def test_no_module_reads_or_writes_pickles() -> None:
 
 def test_no_module_stands_on_one_that_stands_on_it() -> None:
     """Of whatever length the circle were, and wherever the import stands: at the head, in a function, or for types alone."""
-    modules = {_dotted(path): path for path in SOURCE.rglob("*.py")}
-    graph = {name: {it for it in _imports(path, modules) if it in modules} for name, path in modules.items()}
+    graph = _graph()
     assert "obligor.core.errors" in graph["obligor.core.checkpoints"]
     TopologicalSorter(graph).prepare()  # a CycleError names the circle
+
+
+def test_no_matter_of_the_service_stands_on_one_that_stands_on_it() -> None:
+    """Each package of ``serving`` taken whole, and each module beside them, without exception."""
+    needs: dict[str, set[str]] = {}
+    for name, imported in _graph().items():
+        for it in imported:
+            if name.startswith("obligor.serving.") and it.startswith("obligor.serving."):
+                matter, other = name.split(".")[2], it.split(".")[2]
+                needs.setdefault(matter, set()).update({other} - {matter})
+    assert "people" in needs["privacy"]
+    TopologicalSorter(needs).prepare()
+
+
+def _graph() -> dict[str, set[str]]:
+    modules = {_dotted(path): path for path in SOURCE.rglob("*.py")}
+    return {name: {it for it in _imports(path, modules) if it in modules} for name, path in modules.items()}
 
 
 def _dotted(path: Path) -> str:

@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime
 from uuid import UUID
 
 from obligor.bootstrap.alerts import Queue, Shown
-from obligor.serving.alert_steps import StoredAlert, StoredReport
-from obligor.serving.clearing import plain
+from obligor.serving.screening.alert_steps import StoredAlert, StoredReport
+from obligor.serving.screening.desk import plain
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 CONFIRMED = StoredAlert(

@@ -20,9 +20,9 @@ from tests.infra.running import ROOT, RULES, prometheus, rules, tool, working_se
 from obligor.core.errors import ForbiddenError, ObligorError
 from obligor.security.api_keys import RANDOM_BYTES, make_key
 from obligor.security.permissions import allow
-from obligor.serving.acts import ApiKeyRow
 from obligor.serving.errors import ANSWERS
 from obligor.serving.people.authenticating import Authenticator
+from obligor.serving.rows import ApiKeyRow
 from obligor.serving.telemetry.metrics import CONTENT_TYPE, write_metrics
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from obligor.core.errors import ApplicationError, TooLargeError
-from obligor.serving.privacy.revealing import Wanted
+from obligor.serving.revealing import Wanted
 from obligor.serving.reviews.review import Asked, Found
 from obligor.serving.said import read_said
 

@@ -23,19 +23,20 @@ from tests.serving.test_doors import Doors, both
 
 from obligor.core.errors import NotFoundError, UnauthenticatedError
 from obligor.screening.screener import Screener
-from obligor.serving.acts import Caller, WebhookRow
-from obligor.serving.alert_steps import Clearance, Confirmation, Report, StoredAlert, StoredReport
+from obligor.serving.acts import Caller
 from obligor.serving.audit.replaying import replay
-from obligor.serving.clearing import AlertDesk
 from obligor.serving.gates.aml import AmlColumns, AmlGate, Clearances, Subjects
 from obligor.serving.gates.gate import told_to_the_subject
+from obligor.serving.rows import WebhookRow
+from obligor.serving.screening.alert_steps import Clearance, Confirmation, Report, StoredAlert, StoredReport
+from obligor.serving.screening.desk import AlertDesk
 from obligor.serving.sources import live_sources
 from obligor.serving.webhooks.events import EVENT_TYPES, Listeners
 
 if TYPE_CHECKING:
     import httpx
 
-    from obligor.serving.alert_steps import Said
+    from obligor.serving.screening.alert_steps import Said
 
 WORDS: Final = re.compile(
     r"aml|sanction|screen|korvand|oleg|ofac|sdn|1001|invented-1|watch|terror|laundering|suspicious|alert|hit\b|match|gate:aml",

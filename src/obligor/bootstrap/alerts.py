@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.store import Store
     from obligor.progress import Progress
-    from obligor.serving.alert_steps import Said
-    from obligor.serving.alerts import Progress as Reached
-    from obligor.serving.alerts import Rescreening
-    from obligor.serving.clearing import AlertDesk
+    from obligor.serving.screening.alert_steps import Said
+    from obligor.serving.screening.desk import AlertDesk
+    from obligor.serving.screening.rescreening import Progress as Reached
+    from obligor.serving.screening.rescreening import Rescreening
 
 _PAUSE_S = 0.1
 
@@ -126,7 +126,7 @@ def show_alert(alert_id: str) -> Shown:
     wanted = _id(alert_id)
 
     async def found(store: Store) -> Shown:
-        from obligor.serving.clearing import plain
+        from obligor.serving.screening.desk import plain
 
         return Shown(plain(await _desk(store).found(wanted), store.sources.now(), why=True))
 
@@ -135,21 +135,21 @@ def show_alert(alert_id: str) -> Shown:
 
 def clear_alert(alert_id: str, *, because: str, days: int) -> Done:
     """Clear an alert, or propose to, as who works here (``OBLIGOR_AUTHOR``)."""
-    from obligor.serving.alert_steps import Clearance
+    from obligor.serving.screening.alert_steps import Clearance
 
     return _record(alert_id, Clearance(because, days), _cleared)
 
 
 def confirm_alert(alert_id: str, *, because: str) -> Done:
     """Confirm an alert, as who works here (``OBLIGOR_AUTHOR``)."""
-    from obligor.serving.alert_steps import Confirmation
+    from obligor.serving.screening.alert_steps import Confirmation
 
     return _record(alert_id, Confirmation(because), _confirmed)
 
 
 def report_alert(alert_id: str, *, reference: str, on: date | None, because: str | None) -> Done:
     """Say that a confirmed match was reported, or amend that, as who works here (``OBLIGOR_AUTHOR``)."""
-    from obligor.serving.alert_steps import Report
+    from obligor.serving.screening.alert_steps import Report
 
     return _record(alert_id, Report(reference, on, because), _reported)
 
@@ -212,7 +212,7 @@ def screen_again(*, progress: Progress) -> Queue:
 
 
 async def _to_the_end(store: Store, again: Rescreening, progress: Progress) -> None:
-    from obligor.serving.alerts import AT_ONCE
+    from obligor.serving.screening.rescreening import AT_ONCE
 
     left = (await _queue(store)).left
     with progress.step("screening decisions", total=left) as advance:
@@ -238,7 +238,7 @@ def _report(alert: Mapping[str, Any]) -> str:
 
 
 def _desk(store: Store) -> AlertDesk:
-    from obligor.serving.clearing import AlertDesk
+    from obligor.serving.screening.desk import AlertDesk
 
     return AlertDesk(store.screening, store.archive, store.recorder, store.sources)
 

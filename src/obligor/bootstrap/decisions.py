@@ -153,7 +153,7 @@ async def begin(store: Store, made: Made | None, say: Callable[[str], None]) -> 
 async def _activate(store: Store, made: Made, say: Callable[[str], None], *, by: str) -> None:
     """Put in force what a service was begun with; where it waits for another person, the release before goes on."""
     from obligor.bootstrap.proposals import proposed
-    from obligor.serving.acts import ProposalRow
+    from obligor.serving.rows import ProposalRow
 
     try:
         done = await put_in_force_together(store, made, by=by)

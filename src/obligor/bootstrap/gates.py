@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from obligor.core.application import Application
     from obligor.core.profile import GateName
     from obligor.screening.screener import Screener
-    from obligor.serving.alerts import Rescreening
     from obligor.serving.archive import StoredDecision
-    from obligor.serving.clearing import AlertDesk
     from obligor.serving.gates.aml import AmlColumns, AmlGate, Clearances
     from obligor.serving.gates.gate import Gate
     from obligor.serving.gates.kyc import Kyc, KycGate
-    from obligor.serving.lists import ListInForce
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.releases.release import Releases
+    from obligor.serving.screening.desk import AlertDesk
+    from obligor.serving.screening.lists import ListInForce
+    from obligor.serving.screening.rescreening import Rescreening
     from obligor.settings import GateSettings
 
 
@@ -113,10 +113,10 @@ async def open_screening(
 
 
 def _screening(store: Store, releases: Releases, sealer: Sealer, settings: GateSettings, *, data: Path) -> Screening:
-    from obligor.serving.alerts import Rescreening
-    from obligor.serving.clearing import AlertDesk
     from obligor.serving.gates.aml import AmlGate, Clearances, Subjects
-    from obligor.serving.lists import ListInForce
+    from obligor.serving.screening.desk import AlertDesk
+    from obligor.serving.screening.lists import ListInForce
+    from obligor.serving.screening.rescreening import Rescreening
 
     columns, subjects, clearances = _columns(settings), Subjects.of(store.key), Clearances()
     prepare = partial(_screener, store, within=data, max_age=timedelta(days=settings.aml_max_age_days))

@@ -12,7 +12,6 @@ from obligor.bootstrap.proposals import Proposed, open_proposals, proposed
 from obligor.bootstrap.store import with_store
 from obligor.core.errors import InvalidInputError
 from obligor.security.api_keys import ApiKey, check_client, check_scopes, is_key_id, parse_key
-from obligor.serving.acts import ProposalRow
 from obligor.serving.people.authenticating import key_of
 from obligor.serving.people.issuing import (
     issue,
@@ -23,6 +22,7 @@ from obligor.serving.people.issuing import (
     revoke,
     rotate,
 )
+from obligor.serving.rows import ProposalRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.screening.changes import Change
     from obligor.screening.lists import ListSnapshot
-    from obligor.serving.lists import LoadedList
+    from obligor.serving.screening.lists import LoadedList
 
 _DIGITS = 12
 
@@ -33,7 +33,7 @@ class Loaded:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        from obligor.serving.lists import plain
+        from obligor.serving.screening.lists import plain
 
         counts = None if self.change is None else {name: len(it) for name, it in self.change._asdict().items()}
         return plain(self.loaded) | {"change": counts}
@@ -55,7 +55,7 @@ class Known:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        from obligor.serving.lists import plain
+        from obligor.serving.screening.lists import plain
 
         return {"lists": [plain(it) for it in self.lists]}
 
@@ -79,7 +79,7 @@ def load(path: Path, *, published: date | None, older: bool) -> Loaded:
     _check_comparable(snapshot)
 
     async def loaded(store: Store) -> Loaded:
-        from obligor.serving.lists import load_list
+        from obligor.serving.screening.lists import load_list
 
         before = await store.screening.newest_list()
         found = await load_list(

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from obligor.bootstrap.store import Store
-    from obligor.serving.acts import UserRoleRow
+    from obligor.serving.administering import Administration
     from obligor.serving.people.access import Person, Reviewed
-    from obligor.serving.people.administering import Administration
     from obligor.serving.people.proposals import Proposals
     from obligor.serving.people.roles import People
     from obligor.serving.people.signing_in import SignIn
     from obligor.serving.people.tokens import Tokens
+    from obligor.serving.rows import UserRoleRow
 
 Done = TypeVar("Done")
 
@@ -72,7 +72,7 @@ def open_identity(store: Store, environ: Mapping[str, str]) -> Identity:
 
 def open_administration(store: Store, proposals: Proposals) -> Administration:
     """Build what people do to the service over a door."""
-    from obligor.serving.people.administering import Administration
+    from obligor.serving.administering import Administration
     from obligor.serving.releases.profile_changes import Changing
 
     changing = Changing(store.archive, store.changes, store.recorder, store.key, store.sources)
@@ -181,8 +181,8 @@ class AccessReview:
 
 def add_user(user_id: str, *, password: str | None, because: str = "") -> User | Proposed:
     """Let somebody sign in, or propose to; the password that counts is the one given once another person has agreed."""
-    from obligor.serving.acts import ProposalRow
     from obligor.serving.people.roles import People, order_to_add
+    from obligor.serving.rows import ProposalRow
 
     async def added(store: Store) -> User | Proposed:
         by = await acting(store, "user.manage")

@@ -215,9 +215,9 @@ def rotate_data_keys(progress: Progress, *, because: str = "") -> Told:
 async def _begin(store: Store, ring: Keyring, kms: Kms, *, by: str, because: str) -> Proposed | None:
     """Make the next version of the key, or propose to."""
     from obligor.security.sealing import DATA, make_kept
-    from obligor.serving.acts import ProposalRow
     from obligor.serving.people.proposals import Order
     from obligor.serving.privacy.erasing import record_keys
+    from obligor.serving.rows import ProposalRow
 
     made = make_kept(DATA, ring.current + 1, kms)
     begun = await (await open_proposals(store)).together(
@@ -269,7 +269,7 @@ async def _by_two(
     store: Store, office: Office, orders: Mapping[bytes, Order], work: Callable[[bytes, Office], Awaitable[Done]]
 ) -> tuple[list[Done], list[Proposed]]:
     """Do what is ordered of each subject, or propose it."""
-    from obligor.serving.acts import ProposalRow
+    from obligor.serving.rows import ProposalRow
 
     proposals = await open_proposals(store)
     did: list[Done] = []

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.store import Store
     from obligor.core.profile import Profile
-    from obligor.serving.acts import ProfileChangeRow
     from obligor.serving.releases.profile_changes import Changing
+    from obligor.serving.rows import ProfileChangeRow
 
 _MOST_BYTES = 1 << 20
 _DIGITS = 12

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from obligor.bootstrap.store import Store
-    from obligor.serving.acts import ProposalRow
     from obligor.serving.people.proposals import Proposal, Proposals
+    from obligor.serving.rows import ProposalRow
 
 _ADMINISTRATORS: Final = 2
 """Before there have been so many, nobody can be given a role by two people, and one person acts alone."""

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from obligor.core.policy import Policy
     from obligor.core.profile import Profile
     from obligor.core.scorecard import Scorecard
-    from obligor.serving.acts import ProposalRow, Recorder
+    from obligor.serving.acts import Recorder
     from obligor.serving.releases.release import Release
+    from obligor.serving.rows import ProposalRow
 
 _MOST_BYTES = 64 << 20
 _DIGITS = 12
@@ -105,7 +106,7 @@ def list_releases() -> Listed:
 
 def activate_release(run: Path, *, profile: Path | None, because: str = "") -> Activated | Proposed:
     """Put the card and the policy of a run in force, with a compliance profile or the one that is; or propose to."""
-    from obligor.serving.acts import ProposalRow
+    from obligor.serving.rows import ProposalRow
 
     made = read_run(run)
     given = None if profile is None else parse_profile(_bytes(profile))

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.store import Store
     from obligor.serving.people.proposals import Proposals
-    from obligor.serving.privacy.revealing import RevealService
     from obligor.serving.register import Register
+    from obligor.serving.revealing import RevealService
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,6 @@ def reveal(
 
 def open_reveals(store: Store, register: Register, proposals: Proposals) -> RevealService:
     """Build the use case of what applications say."""
-    from obligor.serving.privacy.revealing import RevealService
+    from obligor.serving.revealing import RevealService
 
     return RevealService(register=register, answers=store.archive, proposals=proposals)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from obligor.adapters.store.deliveries import PostgresDeliveries
     from obligor.adapters.webhooks import WebhookSender
     from obligor.bootstrap.store import Store
-    from obligor.serving.acts import WebhookRow
     from obligor.serving.privacy.sealed import Sealer
+    from obligor.serving.rows import WebhookRow
     from obligor.serving.telemetry.journal import Telling
     from obligor.serving.telemetry.meter import Meter
     from obligor.serving.webhooks.delivering import Attempted, Delivering

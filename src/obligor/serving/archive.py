@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from obligor.serving.acts import OutcomeRow
+    from obligor.serving.rows import OutcomeRow
 
 
 @dataclass(frozen=True, slots=True)

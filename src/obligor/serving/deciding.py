@@ -23,7 +23,7 @@ from obligor.core.errors import (
 )
 from obligor.core.leaves import time_text
 from obligor.security.permissions import allow
-from obligor.serving.acts import Act, DecisionRow, Recorded, Submission
+from obligor.serving.acts import Act, Recorded, Submission
 from obligor.serving.answers import answered, with_receipt
 from obligor.serving.card_data import (
     CardData,
@@ -39,6 +39,7 @@ from obligor.serving.pace import Pace
 from obligor.serving.privacy.sealed import Sealed, named, named_in_bulk
 from obligor.serving.probing import Probing
 from obligor.serving.records import gates_json, record_bytes, told_of
+from obligor.serving.rows import DecisionRow
 from obligor.serving.webhooks.events import DECISION_MADE, Listeners, decision_made
 
 if TYPE_CHECKING:
@@ -48,12 +49,13 @@ if TYPE_CHECKING:
 
     from obligor.core.application import Application
     from obligor.core.profile import GateName
-    from obligor.serving.acts import Caller, PromptRecorder, Row, SubjectKeyRow
+    from obligor.serving.acts import Caller, PromptRecorder
     from obligor.serving.gates.gate import Gate, Judged
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.probing import Asked
     from obligor.serving.records import Told
     from obligor.serving.releases.release import Assessment, Release, Releases
+    from obligor.serving.rows import Row, SubjectKeyRow
     from obligor.serving.sources import Sources
     from obligor.serving.telemetry.meter import Meter
 

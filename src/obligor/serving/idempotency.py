@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from obligor.core.errors import InvalidInputError
 from obligor.serving.acts import Request
@@ -12,10 +12,19 @@ from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode
 
 if TYPE_CHECKING:
+    from obligor.security.sealing import Keyring
     from obligor.serving.acts import Caller
-    from obligor.serving.privacy.sealed import Sealer
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class Sealer(Protocol):
+    """What seals records, and has the keys by which what must not be told is kept."""
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keys of the deployment, as they are now."""
+        ...
 
 
 def check_key(key: str) -> None:

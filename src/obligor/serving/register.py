@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from obligor.core.errors import NotFoundError
 from obligor.core.leaves import time_text
 from obligor.security.permissions import allow, may
-from obligor.serving.acts import Act, OutcomeRow, Submission
+from obligor.serving.acts import Act, Submission
 from obligor.serving.answers import answer_of, record_of, with_receipt
 from obligor.serving.card_data import refuse_card_data
 from obligor.serving.encoding import encode, encode_in_order
@@ -21,6 +21,7 @@ from obligor.serving.gates.gate import hides_from_receipts
 from obligor.serving.idempotency import check_key, request_saying
 from obligor.serving.privacy.opening import Opener
 from obligor.serving.reports import read_report, report_error
+from obligor.serving.rows import OutcomeRow
 from obligor.serving.webhooks.events import OUTCOME_REPORTED, Listeners, outcome_reported
 
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from obligor.serving.acts import Caller, Recorded, Recorder, Row
+    from obligor.serving.acts import Caller, Recorded, Recorder
     from obligor.serving.archive import Archive, Search, StoredDecision
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.releases.release import Release, Releases
     from obligor.serving.reports import Report
+    from obligor.serving.rows import Row
     from obligor.serving.sources import Sources
 
 OUTCOMES = "outcomes"

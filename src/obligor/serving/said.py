@@ -1,13 +1,13 @@
-"""What a request says, read in one strict way; a refusal names a field, and never what it says."""
+"""What a request says, read in one strict way, and what is said of an act; a refusal names a field, and never what it says."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from obligor.core.errors import ApplicationError, Problem, TooLargeError
+from obligor.core.errors import ApplicationError, InvalidInputError, Problem, TooLargeError
 from obligor.core.strict_json import is_name, read_strict_json
 from obligor.serving.card_data import refuse_card_data
 from obligor.serving.encoding import encode
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Said = TypeVar("Said", bound=msgspec.Struct)
+MOST_BECAUSE: Final = 500
+_MOST_AUTHOR: Final = 100
 _ECHO = re.compile(r"Invalid enum value .*", re.DOTALL)
 """A message that would repeat what was said."""
 _UNKNOWN = "Object contains unknown field `"
@@ -59,3 +61,21 @@ def field_error(what: str, field: str, message: str) -> ApplicationError:
     """Tell what is wrong with a field of a request; a dotted name is that of a field within one, an empty one all of it."""
     named = f"{what}: {field}: {message}" if field else f"{what}: {message}"
     return ApplicationError(named, problems=(Problem(tuple(field.split(".")) if field else (), message),))
+
+
+def says_why(because: str) -> bool:
+    """Tell whether a text can be kept as why somebody did something: one line, not blank, of at most ``MOST_BECAUSE``."""
+    return bool(because.strip()) and len(because) <= MOST_BECAUSE and because.isprintable()
+
+
+def check_author(by: str, *, of: str) -> None:
+    """Refuse an act without the name of whose it is.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the name is none, is too long, or cannot be printed.
+    """
+    if not by or len(by) > _MOST_AUTHOR or not by.isprintable():
+        wanted = f"a name of at most {_MOST_AUTHOR} printable characters"
+        raise InvalidInputError(f"{of} is somebody's act; wanted {wanted}", hint="set OBLIGOR_AUTHOR")

@@ -21,8 +21,9 @@ from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.canonical import canonical_json, readable_json
 from obligor.core.errors import AuditError, IntegrityError, InvalidInputError, UnavailableError
 from obligor.core.merkle import Frontier, verify_consistency, verify_inclusion
-from obligor.serving.acts import Act, ApiKeyRow, ArtefactRow, OutcomeRow, ReleaseRow, Request, Row, Submission
+from obligor.serving.acts import Act, Request, Submission
 from obligor.serving.archive import Search, StoredDecision
+from obligor.serving.rows import ApiKeyRow, ArtefactRow, OutcomeRow, ReleaseRow, Row
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -31,11 +31,12 @@ from obligor.governance.audit.doctor import Reached, Surroundings, examine
 from obligor.progress import Silence
 from obligor.security.permissions import permissions
 from obligor.security.signing import Verifier
-from obligor.serving.acts import Act, DecisionRow, ProposalRow, Request, Submission
+from obligor.serving.acts import Act, Request, Submission
 from obligor.serving.audit.replays import Replays
 from obligor.serving.encoding import encode
 from obligor.serving.people.proposals import Order, Proposals
 from obligor.serving.releases.release import PURPOSE, open_release
+from obligor.serving.rows import DecisionRow, ProposalRow
 from obligor.serving.sources import Sources, live_sources
 from obligor.serving.webhooks.endpoints import Webhooks
 from obligor.serving.webhooks.events import EVENT_TYPES

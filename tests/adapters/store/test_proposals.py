@@ -14,9 +14,9 @@ from tests.adapters.store.test_taken_away import both, kinds
 from obligor.adapters.store.people import PostgresPeople
 from obligor.adapters.store.proposals import PostgresProposals
 from obligor.core.errors import ClashError, ForbiddenError
-from obligor.serving.acts import ProposalRow
 from obligor.serving.people.proposals import Proposals
 from obligor.serving.people.roles import People, order_to_add
+from obligor.serving.rows import ProposalRow
 from obligor.serving.sources import live_sources
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from obligor.core.errors import (
 from obligor.serving.acts import Caller
 from obligor.serving.people.proposals import Proposals
 from obligor.serving.privacy.masking import FIELDS, HIDDEN
-from obligor.serving.privacy.revealing import RevealService
+from obligor.serving.revealing import RevealService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,9 +16,10 @@ from obligor.adapters.store.archive import PostgresArchive
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.errors import NotFoundError, ObligorError
-from obligor.serving.acts import Act, Caller, OutcomeRow, Submission
+from obligor.serving.acts import Act, Caller, Submission
 from obligor.serving.archive import Search
 from obligor.serving.register import Register
+from obligor.serving.rows import OutcomeRow
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -33,20 +33,20 @@ from obligor.progress import Silence
 from obligor.screening.lists import Entry, ListedName, ListSnapshot, parse_list
 from obligor.screening.screener import Screener
 from obligor.security.signing import Verifier
-from obligor.serving import alerts
 from obligor.serving.acts import Act, Submission
-from obligor.serving.alert_steps import Clearance, Confirmation, Report
-from obligor.serving.alerts import Rescreening
-from obligor.serving.clearing import AlertDesk
 from obligor.serving.encoding import encode
 from obligor.serving.gates.aml import AmlColumns, AmlGate, Clearances, Subjects
-from obligor.serving.lists import ListInForce, load_list
 from obligor.serving.privacy.sealed import Sealer
+from obligor.serving.screening import rescreening
+from obligor.serving.screening.alert_steps import Clearance, Confirmation, Report
+from obligor.serving.screening.desk import AlertDesk
+from obligor.serving.screening.lists import ListInForce, load_list
+from obligor.serving.screening.rescreening import Rescreening
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from obligor.serving.alert_steps import StoredAlert
+    from obligor.serving.screening.alert_steps import StoredAlert
 
 JANE: Final = Entry("2001", "individual", (ListedName("EXAMPLE, Jane Alba", "main"),), programmes=("INVENTED-9",))
 NEXT: Final = replace(SNAPSHOT, published=PUBLISHED + timedelta(days=1), entries=(*SNAPSHOT.entries, JANE))
@@ -230,7 +230,7 @@ def test_with_screening_off_nobody_is_looked_at(store_url: str) -> None:
 def test_screening_that_was_stopped_goes_on_and_opens_no_alert_twice(
     store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alerts, "AT_ONCE", 2)
+    monkeypatch.setattr(rescreening, "AT_ONCE", 2)
 
     async def main() -> None:
         async with office(store_url) as of:

@@ -26,7 +26,7 @@ from obligor.serving.webhooks.secrets import Revealer, SecretKeeper
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from obligor.serving.acts import WebhookRow
+    from obligor.serving.rows import WebhookRow
 
 STATEMENT = "Statement-Canary-5512: I was ill that year"
 CORRECTION = "Corrected-Canary-8841"

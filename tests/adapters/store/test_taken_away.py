@@ -17,16 +17,17 @@ from obligor.adapters.store.people import PostgresPeople
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.errors import ClashError, IntegrityError
-from obligor.serving.acts import Act, Submission, WebhookRow
+from obligor.serving.acts import Act, Submission
 from obligor.serving.people.issuing import issue, revoke, rotate, row_of
 from obligor.serving.people.roles import People
+from obligor.serving.rows import WebhookRow
 from obligor.serving.sources import live_sources
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from obligor.serving.acts import ApiKeyRow
     from obligor.serving.people.access import Person
+    from obligor.serving.rows import ApiKeyRow
 
 DAY = timedelta(days=1)
 SOURCES = live_sources()

@@ -17,8 +17,9 @@ from obligor.core.leaves import Leaf, commitment, time_text
 from obligor.core.merkle import Frontier, StoredNode, leaf_hash
 from obligor.governance.audit.source import StoredArtefact, StoredLeaf, StoredNote, StoredRequest, StoredRow
 from obligor.security.signing import SigningKey, Verifier
-from obligor.serving.acts import (
-    Act,
+from obligor.serving.acts import Act, Request, Submission
+from obligor.serving.encoding import encode
+from obligor.serving.rows import (
     AlertReportRow,
     AlertStepRow,
     ApiKeyRow,
@@ -26,12 +27,9 @@ from obligor.serving.acts import (
     DecisionRow,
     OutcomeRow,
     ReleaseRow,
-    Request,
     ReviewDecisionRow,
     ReviewRow,
-    Submission,
 )
-from obligor.serving.encoding import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -24,40 +24,38 @@ from obligor.core.errors import (
 )
 from obligor.core.policy import Evidence, Policy, Threshold
 from obligor.core.profile import EVERYTHING_OFF
-from obligor.serving.acts import (
-    ApiKeyRow,
-    Caller,
-    DecisionRow,
-    OutboxRow,
-    OutcomeRow,
-    ProfileChangeRow,
-    ProposalRow,
-    Recorded,
-    Request,
-    ReviewDecisionRow,
-    ReviewRow,
-    UserRoleRow,
-    UserRow,
-)
+from obligor.serving.acts import Caller, Recorded, Request
+from obligor.serving.administering import Administration
 from obligor.serving.archive import StoredDecision, StoredRelease
-from obligor.serving.clearing import AlertDesk
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates.gate import NO_GATES
 from obligor.serving.http import Door, Seats, make_app
 from obligor.serving.people.access import Person
-from obligor.serving.people.administering import Administration
 from obligor.serving.people.keys import KeyDesk
 from obligor.serving.people.proposals import Proposals
 from obligor.serving.privacy.erasing import Office
 from obligor.serving.privacy.orders import PrivacyDesk
-from obligor.serving.privacy.revealing import RevealService
 from obligor.serving.privacy.sealed import Sealer
 from obligor.serving.probing import Probing
 from obligor.serving.register import Register
 from obligor.serving.releases.profile_changes import Changing
 from obligor.serving.releases.release import Releases, compile_release
+from obligor.serving.revealing import RevealService
 from obligor.serving.reviews.review import StoredReview
 from obligor.serving.reviews.reviewing import ReviewService
+from obligor.serving.rows import (
+    ApiKeyRow,
+    DecisionRow,
+    OutboxRow,
+    OutcomeRow,
+    ProfileChangeRow,
+    ProposalRow,
+    ReviewDecisionRow,
+    ReviewRow,
+    UserRoleRow,
+    UserRow,
+)
+from obligor.serving.screening.desk import AlertDesk
 from obligor.serving.sources import live_sources
 from obligor.serving.telemetry.meter import NoMeter
 from obligor.settings import ProbingSettings
@@ -66,11 +64,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from uuid import UUID
 
-    from obligor.serving.acts import Act, Recorder, Row, Submission
-    from obligor.serving.alert_steps import StoredAlert
+    from obligor.serving.acts import Act, Recorder, Submission
     from obligor.serving.archive import Search, StoredSubjectKey
     from obligor.serving.gates.gate import Gate
     from obligor.serving.releases.release import Release
+    from obligor.serving.rows import Row
+    from obligor.serving.screening.alert_steps import StoredAlert
     from obligor.serving.webhooks.events import Listeners
 
 PLAIN: dict[str, Any] = {

@@ -13,7 +13,8 @@ from tests.serving.http.serving import run
 
 from obligor.core.errors import UnauthenticatedError
 from obligor.core.profile import EVERYTHING_OFF
-from obligor.serving.acts import Caller, UserRow
+from obligor.serving.acts import Caller
+from obligor.serving.rows import UserRow
 
 if TYPE_CHECKING:
     import httpx

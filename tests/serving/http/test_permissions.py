@@ -19,11 +19,12 @@ from tests.stores import NOW as NOON
 from obligor.core.errors import UnauthenticatedError
 from obligor.core.profile import EVERYTHING_OFF
 from obligor.security.permissions import OPEN, may, permissions
-from obligor.serving.acts import ApiKeyRow, Caller, ProposalRow, ReviewRow, UserRow
+from obligor.serving.acts import Caller
 from obligor.serving.grpc.decisions_pb2 import DESCRIPTOR
 from obligor.serving.http.app import _ROUTERS
 from obligor.serving.http.hot import NAME
 from obligor.serving.privacy.personal import PERSON
+from obligor.serving.rows import ApiKeyRow, ProposalRow, ReviewRow, UserRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from obligor.core.errors import InvalidInputError, LimitedError, UnauthenticatedError, UnavailableError
 from obligor.security import api_keys
 from obligor.security.api_keys import RANDOM_BYTES, NewKey, make_key
-from obligor.serving.acts import ApiKeyRow, Caller
+from obligor.serving.acts import Caller
 from obligor.serving.people import authenticating
 from obligor.serving.people.authenticating import Authenticator, Limits, Rate, network_of
+from obligor.serving.rows import ApiKeyRow
 from obligor.serving.telemetry.journal import Journal
 
 if TYPE_CHECKING:

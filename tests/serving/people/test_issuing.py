@@ -12,9 +12,10 @@ import pytest
 
 from obligor.core.errors import ClashError, InvalidInputError, NotFoundError, UnavailableError
 from obligor.security.api_keys import NewKey, parse_key
-from obligor.serving.acts import Act, ApiKeyRow, Recorded, Submission
+from obligor.serving.acts import Act, Recorded, Submission
 from obligor.serving.people.authenticating import key_of
 from obligor.serving.people.issuing import issue, revoke, rotate
+from obligor.serving.rows import ApiKeyRow
 from obligor.serving.sources import Sources
 
 START = datetime(2026, 11, 26, 12, tzinfo=UTC)

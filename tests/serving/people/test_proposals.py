@@ -11,9 +11,10 @@ import pytest
 
 from obligor.core.errors import ClashError, ForbiddenError, InvalidInputError, NotFoundError
 from obligor.security.permissions import permissions
-from obligor.serving.acts import Act, ProposalRow, Recorded, Submission, UserRoleRow, UserRow
+from obligor.serving.acts import Act, Recorded, Submission
 from obligor.serving.people.access import Person
 from obligor.serving.people.proposals import LASTS, PERMISSIONS, SHOWN_FOR, Order, Proposals, plain
+from obligor.serving.rows import ProposalRow, UserRoleRow, UserRow
 from obligor.serving.sources import Sources, live_sources
 
 if TYPE_CHECKING:

@@ -26,12 +26,13 @@ from obligor.core.errors import (
 from obligor.security import passwords
 from obligor.security.passwords import LEAST_LENGTH, hash_password, is_password
 from obligor.security.permissions import permissions
-from obligor.serving.acts import Recorded, SignInRow, UserRoleRow, UserRow
+from obligor.serving.acts import Recorded
 from obligor.serving.people import signing_in
 from obligor.serving.people.access import STALE_AFTER, Person, access_of
 from obligor.serving.people.roles import SYSTEMS_ROLE, People, check_user_id
 from obligor.serving.people.signing_in import SignIn
 from obligor.serving.people.tokens import LocalTokens
+from obligor.serving.rows import SignInRow, UserRoleRow, UserRow
 from obligor.serving.sources import Sources
 
 if TYPE_CHECKING:

@@ -35,10 +35,10 @@ from obligor.adapters.identity.key_set import HttpKeySource
 from obligor.core.errors import InvalidInputError, UnauthenticatedError, UnavailableError
 from obligor.security.access_tokens import LIFETIME_S, write_access_token
 from obligor.security.tokens import Issuer, TokenError, UnknownKeyError, read_key_set, read_token
-from obligor.serving.acts import ApiKeyRow, UserRoleRow, UserRow
 from obligor.serving.people.access import Person
 from obligor.serving.people.authenticating import Authenticator
 from obligor.serving.people.tokens import FRESH_S, LocalTokens, ProviderTokens
+from obligor.serving.rows import ApiKeyRow, UserRoleRow, UserRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

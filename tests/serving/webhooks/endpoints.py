@@ -16,7 +16,8 @@ from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.adapters.webhooks import WebhookSender
 from obligor.security.webhooks import secret_text
-from obligor.serving.acts import Act, OutboxRow, Submission
+from obligor.serving.acts import Act, Submission
+from obligor.serving.rows import OutboxRow
 from obligor.serving.sources import Sources, live_sources
 from obligor.serving.telemetry.meter import NoMeter
 from obligor.serving.webhooks.delivering import Delivering
@@ -26,7 +27,7 @@ from obligor.serving.webhooks.events import DECISION_MADE, EVENT_TYPES
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from obligor.serving.acts import WebhookRow
+    from obligor.serving.rows import WebhookRow
     from obligor.serving.webhooks.delivering import Attempted
 
 

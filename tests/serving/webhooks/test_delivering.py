@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.serving.los import Answer
     from tests.serving.webhooks.endpoints import Office
 
-    from obligor.serving.acts import WebhookRow
+    from obligor.serving.rows import WebhookRow
 
 ROOT = Path(__file__).resolve().parents[3]
 

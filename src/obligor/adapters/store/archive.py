@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 from obligor.adapters.store.privacy import SUBJECT_KEYS
 from obligor.adapters.store.rows import check_artefact
 from obligor.core.errors import IntegrityError
-from obligor.serving.acts import ApiKeyRow, OutcomeRow, Recorded
+from obligor.serving.acts import Recorded
 from obligor.serving.archive import StoredDecision, StoredRelease, StoredSubjectKey
+from obligor.serving.rows import ApiKeyRow, OutcomeRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from obligor.serving.acts import WebhookRow
+from obligor.serving.rows import WebhookRow
 from obligor.serving.webhooks.delivering import Backlog, ClaimedEvent
 from obligor.serving.webhooks.endpoints import DeadLetter
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from obligor.serving.acts import UserRoleRow, UserRow
 from obligor.serving.people.access import Person
+from obligor.serving.rows import UserRoleRow, UserRow
 
 if TYPE_CHECKING:
     from obligor.adapters.store.pool import Pool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from obligor.serving.acts import ProfileChangeRow
+from obligor.serving.rows import ProfileChangeRow
 
 if TYPE_CHECKING:
     from obligor.adapters.store.pool import Pool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from obligor.serving.acts import ProposalRow
+from obligor.serving.rows import ProposalRow
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -30,7 +30,7 @@ from obligor.adapters.store.arrays import (
 )
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import IntegrityError
-from obligor.serving.acts import (
+from obligor.serving.rows import (
     AlertReportRow,
     AlertRow,
     AlertStepRow,
@@ -57,7 +57,7 @@ from obligor.serving.acts import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from obligor.serving.acts import Row
+    from obligor.serving.rows import Row
 
     Pack = Callable[[Any], bytes]
 

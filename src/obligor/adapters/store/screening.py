@@ -10,10 +10,10 @@ import psycopg
 
 from obligor.adapters.store.address import connection_info, unavailable
 from obligor.adapters.store.rows import check_artefact
-from obligor.serving.alert_steps import StoredAlert, StoredReport
-from obligor.serving.alerts import Progress
 from obligor.serving.archive import StoredDecision
-from obligor.serving.lists import LoadedList
+from obligor.serving.screening.alert_steps import StoredAlert, StoredReport
+from obligor.serving.screening.lists import LoadedList
+from obligor.serving.screening.rescreening import Progress
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -106,7 +106,7 @@ _NOT_ALONE: Final = "SELECT pg_advisory_unlock_all()"
 
 
 class PostgresScreening:
-    """Fulfils the ports of :mod:`obligor.serving.lists`, :mod:`obligor.serving.alerts` and :mod:`obligor.serving.clearing`."""
+    """Fulfils the ports of the modules of :mod:`obligor.serving.screening`."""
 
     def __init__(self, pool: Pool, url: str) -> None:
         self._pool, self._url = pool, url

@@ -7,7 +7,7 @@ take note of are the trees that anchors keep and the log no longer is; another o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from obligor.core.errors import ClashError, ForbiddenError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
@@ -16,6 +16,7 @@ from obligor.governance.audit.restores import ACKNOWLEDGED, PROPOSED, SCHEMA, Re
 from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
 from obligor.serving.people.roles import check_user_id
+from obligor.serving.said import MOST_BECAUSE, says_why
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from obligor.serving.acts import Recorder
     from obligor.serving.people.access import PeopleArchive
     from obligor.serving.sources import Sources
-
-_LONGEST: Final = 500
 
 
 class RestoredLog(Protocol):
@@ -63,9 +62,9 @@ class Restoring:
             Where no anchor disagrees with the log.
         """
         await self._check_person(by)
-        if not because.strip() or len(because) > _LONGEST or not because.isprintable():
+        if not says_why(because):
             raise InvalidInputError(
-                f"a proposal has a reason; wanted --because with at most {_LONGEST} printable characters"
+                f"a proposal has a reason; wanted --because with at most {MOST_BECAUSE} printable characters"
             )
         if not lost:
             raise ClashError("no anchor knows a longer or another log: there is nothing to acknowledge")

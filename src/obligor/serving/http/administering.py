@@ -11,12 +11,12 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from obligor.serving.acts import Caller
+from obligor.serving.administering import MOST_BYTES, MOST_PROFILE_BYTES
 from obligor.serving.http import people_shapes as shapes
 from obligor.serving.http.decisions import KEY_HEADER, PROPOSED, body_of, recorded
 from obligor.serving.http.door import recorded_answer
 from obligor.serving.http.heads import read_head
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
-from obligor.serving.people.administering import MOST_BYTES, MOST_PROFILE_BYTES
 
 router = APIRouter()
 UserReader = Annotated[Caller, Depends(caller_with("user.read"))]

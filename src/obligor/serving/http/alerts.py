@@ -8,12 +8,12 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from obligor.serving.acts import Caller
-from obligor.serving.alert_steps import Clearance, Confirmation, Report, Said
-from obligor.serving.clearing import MOST_BYTES
-from obligor.serving.http import shapes
+from obligor.serving.http import alert_shapes as shapes
 from obligor.serving.http.decisions import KEY_HEADER, body_of, recorded
 from obligor.serving.http.door import Door, recorded_answer
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
+from obligor.serving.screening.alert_steps import Clearance, Confirmation, Report, Said
+from obligor.serving.screening.desk import MOST_BYTES
 
 router = APIRouter()
 Reader = Annotated[Caller, Depends(caller_with("alert.read", hidden="alert.read"))]

@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from obligor import __version__
 from obligor.core.errors import UnavailableError
 from obligor.serving.encoding import encode_in_order
-from obligor.serving.http import decision_shapes, order_shapes, people_shapes, review_shapes, shapes
+from obligor.serving.http import alert_shapes, decision_shapes, order_shapes, people_shapes, review_shapes, shapes
 from obligor.serving.http.schema import application_schema
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ _ABOUT = (
 )
 _MOST_AT_ONCE = 1000
 _BODIES = (
-    *(shapes.Problem, decision_shapes.Report, review_shapes.ReviewAsked, review_shapes.ReviewFound, shapes.Credentials),
-    *(shapes.ClearanceAsked, shapes.ConfirmationAsked, shapes.AlertReportAsked, decision_shapes.RevealAsked),
+    *(shapes.Problem, shapes.Credentials, decision_shapes.Report, decision_shapes.RevealAsked),
+    *(review_shapes.ReviewAsked, review_shapes.ReviewFound),
+    *(alert_shapes.ClearanceAsked, alert_shapes.ConfirmationAsked, alert_shapes.AlertReportAsked),
     *(people_shapes.NewUser, people_shapes.NamedUser, people_shapes.NamedRole),
     *(people_shapes.Withdrawal, people_shapes.NewProfile),
     *(order_shapes.PersonNamed, order_shapes.ErasureAsked, order_shapes.HoldAsked, order_shapes.ReleaseAsked),

@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope
 
     from obligor.serving.acts import Caller, Recorded
-    from obligor.serving.clearing import AlertDesk
+    from obligor.serving.administering import Administration
     from obligor.serving.deciding import DecisionService
     from obligor.serving.http.heads import Head
-    from obligor.serving.people.administering import Administration
     from obligor.serving.people.authenticating import Authenticator
     from obligor.serving.people.keys import KeyDesk
     from obligor.serving.people.signing_in import SignIn
     from obligor.serving.privacy.orders import PrivacyDesk
-    from obligor.serving.privacy.revealing import RevealService
     from obligor.serving.refusals import Refuses
     from obligor.serving.register import Register
+    from obligor.serving.revealing import RevealService
     from obligor.serving.reviews.reviewing import ReviewService
+    from obligor.serving.screening.desk import AlertDesk
     from obligor.serving.telemetry.meter import Meter
 
 CALLER = "obligor.caller"

@@ -18,6 +18,7 @@ from obligor.security.api_keys import (
     USUAL_SCOPES,
 )
 from obligor.serving.http.shapes import Instant, ReceiptTold, Sha256, Shape
+from obligor.serving.said import MOST_BECAUSE
 
 
 def _or_absent(schema: dict[str, Any]) -> None:
@@ -26,7 +27,7 @@ def _or_absent(schema: dict[str, Any]) -> None:
 
 
 Identifier = Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS, json_schema_extra=_or_absent)]
-Because = Annotated[str, Field(max_length=500)]
+Because = Annotated[str, Field(max_length=MOST_BECAUSE)]
 
 
 class PersonNamed(Shape):
@@ -54,7 +55,7 @@ class ErasureAsked(PersonNamed):
 class HoldAsked(PersonNamed):
     """Somebody to hold."""
 
-    because: Annotated[str, Field(min_length=1, max_length=500)]
+    because: Annotated[str, Field(min_length=1, max_length=MOST_BECAUSE)]
     """Why, such as the number of a case; name nobody."""
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from obligor.security.permissions import permissions
 from obligor.serving.http.shapes import Instant, ReceiptTold, Sha256, Shape
 from obligor.serving.people.roles import SYSTEMS_ROLE
+from obligor.serving.said import MOST_BECAUSE
 
 UserId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._@+|:/=~-]{0,189}$")]
 RoleName = Annotated[str, Field(json_schema_extra={"enum": sorted(permissions().roles.keys() - {SYSTEMS_ROLE})})]
@@ -22,7 +23,7 @@ class NewUser(Shape):
     user: UserId
     password: Annotated[str, Field(min_length=15, max_length=256)] | None = None
     """Their password; without one they sign in at the identity provider."""
-    because: Annotated[str, Field(max_length=500)] = ""
+    because: Annotated[str, Field(max_length=MOST_BECAUSE)] = ""
     """For the person who is asked to agree."""
 
 
@@ -140,7 +141,7 @@ class ProposalMade(ProposalTold):
 class Withdrawal(Shape):
     """Why a proposal is taken back."""
 
-    because: Annotated[str, Field(min_length=1, max_length=500)]
+    because: Annotated[str, Field(min_length=1, max_length=MOST_BECAUSE)]
 
 
 class NewProfile(Shape):
@@ -148,7 +149,7 @@ class NewProfile(Shape):
 
     profile: dict[str, Any]
     """The profile, as its file."""
-    because: Annotated[str, Field(min_length=1, max_length=500)]
+    because: Annotated[str, Field(min_length=1, max_length=MOST_BECAUSE)]
     """Why it is to change."""
 
 

@@ -11,7 +11,7 @@ from obligor.serving.http import decision_shapes as shapes
 from obligor.serving.http.decisions import KEY_HEADER, PROPOSED, DecisionId, body_of, recorded
 from obligor.serving.http.door import recorded_answer
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
-from obligor.serving.privacy.revealing import MOST_BYTES
+from obligor.serving.revealing import MOST_BYTES
 
 router = APIRouter()
 Reader = Annotated[Caller, Depends(caller_with("application.read"))]

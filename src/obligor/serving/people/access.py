@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from obligor.serving.acts import UserRoleRow, UserRow
+    from obligor.serving.rows import UserRoleRow, UserRow
 
 STALE_AFTER: Final = timedelta(days=90)
 

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
     from datetime import datetime
 
-    from obligor.serving.acts import ApiKeyRow
     from obligor.serving.people.tokens import Tokens
+    from obligor.serving.rows import ApiKeyRow
     from obligor.serving.telemetry.journal import Telling
 
 Refusal = Literal["missing", "malformed", "unknown", "wrong", "revoked", "expired", "limited"]

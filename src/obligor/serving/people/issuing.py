@@ -10,12 +10,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from obligor.core.errors import ClashError, IntegrityError, InvalidInputError, NotFoundError
+from obligor.core.errors import ClashError, IntegrityError, NotFoundError
 from obligor.core.leaves import time_text
 from obligor.security.api_keys import RANDOM_BYTES, make_key
-from obligor.serving.acts import Act, ApiKeyRow, Submission
+from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
 from obligor.serving.people.proposals import Order
+from obligor.serving.rows import ApiKeyRow
+from obligor.serving.said import check_author
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
 SCHEMA = "obligor/api-key/1"
 _LEAST = timedelta(microseconds=1)
-_LONGEST_AUTHOR = 100
 
 
 async def issue(
@@ -49,7 +50,7 @@ async def issue(
     UnavailableError
         Where the store does not record it: then there is no such key.
     """
-    _check_author(by)
+    check_author(by, of="an API key")
     at = sources.now()
     new = make_key(
         sources.random(RANDOM_BYTES),
@@ -75,7 +76,7 @@ async def revoke(key: ApiKeyRow | None, *, by: str, recorder: Recorder, sources:
     ClashError
         Where it was revoked before, or since it was read.
     """
-    _check_author(by)
+    check_author(by, of="an API key")
     at = sources.now()
     revoked = replace(_usable(key), revoked_at=at)
     await _record_change((_act("key.revoked", revoked, at=at, by=by, sources=sources),), recorder)
@@ -92,7 +93,7 @@ async def rotate(
     NotFoundError, InvalidInputError, ClashError
         As ``revoke`` does, and where it was replaced before.
     """
-    _check_author(by)
+    check_author(by, of="an API key")
     old, at = _usable(key), sources.now()
     if old.replaced_by is not None:
         raise ClashError(f"API key {old.key_id}: was replaced before, by {old.replaced_by}")
@@ -167,12 +168,6 @@ def _usable(key: ApiKeyRow | None) -> ApiKeyRow:
     if key.revoked_at is not None:
         raise ClashError(f"API key {key.key_id}: was revoked before, at {time_text(key.revoked_at)}")
     return key
-
-
-def _check_author(by: str) -> None:
-    if not by or len(by) > _LONGEST_AUTHOR or not by.isprintable():
-        wanted = f"a name of at most {_LONGEST_AUTHOR} printable characters"
-        raise InvalidInputError(f"an API key is somebody's act; wanted {wanted}", hint="set OBLIGOR_AUTHOR")
 
 
 def _act(kind: str, row: ApiKeyRow, *, at: datetime, by: str, sources: Sources, **beside: str) -> Act:

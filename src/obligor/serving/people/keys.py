@@ -22,7 +22,6 @@ from obligor.security.api_keys import (
     USUAL_SCOPES,
 )
 from obligor.security.permissions import allow, allow_person
-from obligor.serving.acts import ApiKeyRow, ProposalRow
 from obligor.serving.idempotency import request_saying
 from obligor.serving.once import once, shown_beside
 from obligor.serving.people.authenticating import key_of
@@ -36,7 +35,8 @@ from obligor.serving.people.issuing import (
     rotate,
 )
 from obligor.serving.people.proposals import plain_step
-from obligor.serving.said import read_said
+from obligor.serving.rows import ApiKeyRow, ProposalRow
+from obligor.serving.said import MOST_BECAUSE, read_said
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -51,7 +51,7 @@ MOST_BYTES: Final = 1 << 12
 _KeyId = Annotated[str, msgspec.Meta(pattern=f"^{KEY_ID}$", max_length=12)]
 _Scope = Annotated[str, msgspec.Meta(pattern=f"^({'|'.join(SCOPES)})$")]
 _Days = Annotated[int, msgspec.Meta(ge=1, le=MOST_DAYS)]
-_Reason = Annotated[str, msgspec.Meta(max_length=500)]
+_Reason = Annotated[str, msgspec.Meta(max_length=MOST_BECAUSE)]
 
 
 class NewApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

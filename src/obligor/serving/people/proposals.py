@@ -21,8 +21,10 @@ from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, Inva
 from obligor.core.leaves import time_text
 from obligor.core.people import are_one_person
 from obligor.security.permissions import permissions
-from obligor.serving.acts import Act, ProposalRow, Submission
+from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
+from obligor.serving.rows import ProposalRow
+from obligor.serving.said import MOST_BECAUSE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -53,7 +55,6 @@ SHOWN_FOR: Final = timedelta(days=30)
 """How long after its last day a proposal is shown that was never done."""
 _TWICE: Final = "is_proposed_once"
 """By which the store refuses to two what both propose at once."""
-_LONGEST: Final = 500
 _REFUSED: Final = ("proposal_pkey", "nothing_follows_the_end")
 """By which the store refuses a step that was done, and one after the end."""
 Done = TypeVar("Done")
@@ -277,8 +278,8 @@ def _check_new(found: Iterable[Proposal], by: str) -> None:
 
 
 def _check_because(because: str) -> None:
-    if len(because) > _LONGEST or not because.isprintable():
-        raise InvalidInputError(f"because: wanted at most {_LONGEST} printable characters; name nobody")
+    if len(because) > MOST_BECAUSE or not because.isprintable():
+        raise InvalidInputError(f"because: wanted at most {MOST_BECAUSE} printable characters; name nobody")
 
 
 def _plain(row: ProposalRow) -> dict[str, Any]:

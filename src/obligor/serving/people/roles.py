@@ -18,15 +18,17 @@ from obligor.core.people import are_one_person
 from obligor.security.passwords import hash_password
 from obligor.security.permissions import permissions
 from obligor.security.tokens import SUBJECT
-from obligor.serving.acts import Act, SignInRow, Submission, UserRoleRow, UserRow
+from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
 from obligor.serving.people.proposals import Order
+from obligor.serving.rows import SignInRow, UserRoleRow, UserRow
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from obligor.serving.acts import PeopleRow, Recorder
+    from obligor.serving.acts import Recorder
     from obligor.serving.people.access import PeopleArchive, Person
+    from obligor.serving.rows import PeopleRow
     from obligor.serving.sources import Sources
 
 USER_SCHEMA: Final = "obligor/user/1"

@@ -1,1 +1,1 @@
-"""What is personal: how it is sealed, opened, masked, told and erased."""
+"""What is personal: how it is sealed, opened, masked and erased."""

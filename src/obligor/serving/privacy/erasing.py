@@ -16,12 +16,14 @@ from obligor.core.canonical import canonical_json
 from obligor.core.errors import GateError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
 from obligor.governance.law.packs import keep_until
-from obligor.serving.acts import Act, ErasedRow, HoldRow, KeyringRow, Submission
+from obligor.serving.acts import Act, Submission
 from obligor.serving.answers import record_of
 from obligor.serving.encoding import encode
 from obligor.serving.gates.gate import told_to_the_subject
 from obligor.serving.people.proposals import Order
 from obligor.serving.privacy.sealed import without_seal
+from obligor.serving.rows import ErasedRow, HoldRow, KeyringRow
+from obligor.serving.said import MOST_BECAUSE, says_why
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,14 +31,14 @@ if TYPE_CHECKING:
     from obligor.governance.law.packs import Day, Kept, Pack
     from obligor.security.sealing import KeptKey
     from obligor.security.signing import SigningKey
-    from obligor.serving.acts import Recorder, Row
+    from obligor.serving.acts import Recorder
     from obligor.serving.archive import StoredDecision
     from obligor.serving.privacy.sealed import Sealer
+    from obligor.serving.rows import Row
     from obligor.serving.sources import Sources
 
 PURPOSE: Final = "erasure"
 _SCHEMA: Final = "obligor/erasure/1"
-_LONGEST: Final = 500
 NOTIFIED_WITHIN: Final = timedelta(days=30)
 """After a decision: the last day on which its notice is due, from which the longest clock may run."""
 
@@ -168,8 +170,8 @@ class Office:
 
         Where one stands, what it stands for stays beside what this one is for: both are released together.
         """
-        if not because.strip() or len(because) > _LONGEST or not because.isprintable():
-            raise InvalidInputError(f"a hold needs its reason; wanted 1 to {_LONGEST} printable characters")
+        if not says_why(because):
+            raise InvalidInputError(f"a hold needs its reason; wanted 1 to {MOST_BECAUSE} printable characters")
         found = await self.standing(subject)
         at = self.sources.now()
         whole = because if found.held_because in (None, because) else f"{found.held_because}; {because}"

@@ -17,13 +17,13 @@ from obligor.core.application import MOST_CHARACTERS
 from obligor.core.errors import ClashError, InvalidInputError
 from obligor.core.leaves import time_text
 from obligor.security.permissions import allow_person
-from obligor.serving.acts import HoldRow, ProposalRow
 from obligor.serving.idempotency import request_saying
 from obligor.serving.once import once, shown_beside
 from obligor.serving.people.proposals import plain_step
 from obligor.serving.privacy.erasing import certificate_of, order_to_erase, order_to_hold, order_to_release
 from obligor.serving.privacy.personal import APPLICATION, PERSON
-from obligor.serving.said import read_said
+from obligor.serving.rows import HoldRow, ProposalRow
+from obligor.serving.said import MOST_BECAUSE, read_said
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES: Final = 1 << 14
 _Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_CHARACTERS)]
-_Reason = Annotated[str, msgspec.Meta(max_length=500)]
+_Reason = Annotated[str, msgspec.Meta(max_length=MOST_BECAUSE)]
 
 
 class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

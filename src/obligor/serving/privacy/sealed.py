@@ -21,9 +21,9 @@ import msgspec
 
 from obligor.core.errors import ErasedError, SealError
 from obligor.security.sealing import NONCE_BYTES, Wrapped
-from obligor.serving.acts import SubjectKeyRow
 from obligor.serving.encoding import encode
 from obligor.serving.privacy.personal import DECISION
+from obligor.serving.rows import SubjectKeyRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

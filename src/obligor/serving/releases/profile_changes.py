@@ -24,9 +24,10 @@ from obligor.core.people import are_one_person
 from obligor.core.policy import parse_policy
 from obligor.core.profile import GATES, in_force, parse_profile
 from obligor.core.scorecard import parse_card
-from obligor.serving.acts import Act, ArtefactRow, ProfileChangeRow, Submission
+from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
 from obligor.serving.releases.releasing import made_release
+from obligor.serving.rows import ArtefactRow, ProfileChangeRow
 
 if TYPE_CHECKING:
     from datetime import datetime

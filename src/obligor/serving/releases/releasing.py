@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import InvalidInputError
 from obligor.core.leaves import time_text
-from obligor.serving.acts import Act, ArtefactRow, ReleaseRow, Submission
+from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode, encode_in_order
 from obligor.serving.releases.release import PURPOSE, SCHEMA, compile_release, statement_of
+from obligor.serving.rows import ArtefactRow, ReleaseRow
 
 if TYPE_CHECKING:
     from datetime import datetime

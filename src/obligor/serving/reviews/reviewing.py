@@ -24,7 +24,7 @@ from obligor.core.people import are_one_person
 from obligor.core.profile import not_passed
 from obligor.governance.law.packs import Due, review_due
 from obligor.security.permissions import allow, may
-from obligor.serving.acts import Caller, ReviewDecisionRow, ReviewRow, Submission
+from obligor.serving.acts import Caller, Submission
 from obligor.serving.idempotency import check_key, request_saying
 from obligor.serving.once import Answers, once
 from obligor.serving.reviews.review import (
@@ -37,19 +37,21 @@ from obligor.serving.reviews.review import (
     read_asked,
 )
 from obligor.serving.reviews.steps import decided, read_by, requested, told_of_answer, told_of_request
+from obligor.serving.rows import ReviewDecisionRow, ReviewRow
 from obligor.serving.said import read_said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from obligor.governance.law.packs import Pack
-    from obligor.serving.acts import Recorded, Recorder, Request, SubjectKeyRow
+    from obligor.serving.acts import Recorded, Recorder, Request
     from obligor.serving.archive import StoredDecision
     from obligor.serving.deciding import DecisionService
     from obligor.serving.privacy.sealed import Opened
     from obligor.serving.register import Register
     from obligor.serving.reviews.review import ReviewArchive, StoredReview, Verdict
     from obligor.serving.reviews.steps import Step
+    from obligor.serving.rows import SubjectKeyRow
     from obligor.serving.sources import Sources
 
 REVIEW_REQUESTS: Final = "review-requests"

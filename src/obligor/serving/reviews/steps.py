@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from obligor.core.leaves import time_text
-from obligor.serving.acts import Act, ReviewDecisionRow, ReviewRow
+from obligor.serving.acts import Act
 from obligor.serving.encoding import encode
 from obligor.serving.privacy.sealed import SEALED_FINDING, SEALED_REVIEW
 from obligor.serving.reviews.review import due_on
@@ -16,8 +16,9 @@ from obligor.serving.reviews.review import due_on
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from obligor.serving.acts import SubjectKeyRow, Submission
+    from obligor.serving.acts import Submission
     from obligor.serving.reviews.review import Asked, Finding, StoredReview
+    from obligor.serving.rows import ReviewDecisionRow, ReviewRow, SubjectKeyRow
 
 _IN_THE_CLEAR: Final = {SEALED_REVIEW: "obligor/review/1", SEALED_FINDING: "obligor/review-decision/1"}
 """By the schema of a record whose words are sealed: the schema of the same where there is no sealer."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from obligor.serving.acts import WebhookRow
+    from obligor.serving.rows import WebhookRow
     from obligor.serving.telemetry.meter import Meter
 
 EVERY_S: Final = 1.0

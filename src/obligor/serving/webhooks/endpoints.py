@@ -16,8 +16,10 @@ from obligor.core.errors import ClashError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
 from obligor.security.api_keys import check_client
 from obligor.security.webhooks import SECRET_BYTES
-from obligor.serving.acts import Act, Submission, WebhookRow
+from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
+from obligor.serving.rows import WebhookRow
+from obligor.serving.said import check_author
 from obligor.serving.webhooks.events import check_event_types
 
 if TYPE_CHECKING:
@@ -25,13 +27,13 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from uuid import UUID
 
-    from obligor.serving.acts import Recorder, SubjectKeyRow
+    from obligor.serving.acts import Recorder
+    from obligor.serving.rows import SubjectKeyRow
     from obligor.serving.sources import Sources
     from obligor.serving.webhooks.secrets import SecretKeeper
 
 SCHEMA: Final = "obligor/webhook/1"
 _ID_BYTES: Final = 10
-_LONGEST_AUTHOR: Final = 100
 _LONGEST_URL: Final = 2000
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -142,9 +144,7 @@ class Webhooks:
         keys: tuple[SubjectKeyRow, ...] = (),
         beside: Mapping[str, Any] = _NOTHING,
     ) -> None:
-        if not self.by or len(self.by) > _LONGEST_AUTHOR or not self.by.isprintable():
-            wanted = f"a name of at most {_LONGEST_AUTHOR} printable characters"
-            raise InvalidInputError(f"an endpoint is somebody's act; wanted {wanted}", hint="set OBLIGOR_AUTHOR")
+        check_author(self.by, of="an endpoint")
         act = Act(
             kind,
             self.sources.now(),

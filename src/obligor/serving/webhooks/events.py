@@ -9,18 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from obligor.core.errors import InvalidInputError
-from obligor.serving.acts import OutboxRow
 from obligor.serving.answers import record_of
 from obligor.serving.encoding import encode_in_order
+from obligor.serving.rows import OutboxRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
     from uuid import UUID
 
-    from obligor.serving.acts import WebhookRow
     from obligor.serving.archive import StoredDecision
     from obligor.serving.records import Told
+    from obligor.serving.rows import WebhookRow
 
 DECISION_MADE: Final = "decision.made"
 OUTCOME_REPORTED: Final = "outcome.reported"

@@ -13,8 +13,8 @@ import msgspec
 
 from obligor.core.errors import IntegrityError, SealError
 from obligor.security.sealing import ID_BYTES, NONCE_BYTES, TAGGED, Wrapped
-from obligor.serving.acts import SubjectKeyRow
 from obligor.serving.encoding import encode_in_order
+from obligor.serving.rows import SubjectKeyRow
 
 if TYPE_CHECKING:
     from datetime import datetime

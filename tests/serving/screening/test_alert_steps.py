@@ -14,12 +14,13 @@ from tests.governance.audit.logs import VERIFIER, MemoryLog
 from obligor.core.errors import ApplicationError, ClashError, ForbiddenError, ObligorError
 from obligor.governance.audit.verifying import verify_log
 from obligor.progress import Silence
-from obligor.serving.acts import AlertReportRow, Submission
-from obligor.serving.alert_steps import Clearance, Confirmation, Report, StoredAlert, StoredReport
+from obligor.serving.acts import Submission
+from obligor.serving.rows import AlertReportRow
+from obligor.serving.screening.alert_steps import Clearance, Confirmation, Report, StoredAlert, StoredReport
 
 if TYPE_CHECKING:
-    from obligor.serving.acts import AlertStepRow
-    from obligor.serving.alert_steps import Said
+    from obligor.serving.rows import AlertStepRow
+    from obligor.serving.screening.alert_steps import Said
 
 ONE: Final = UUID(int=1)
 OPENED: Final = datetime(2026, 11, 20, 20, tzinfo=UTC)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from obligor.core.errors import IntegrityError, InvalidInputError
 from obligor.core.leaves import time_text
-from obligor.serving.acts import Act, ArtefactRow, ListRow, Submission
+from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
+from obligor.serving.rows import ArtefactRow, ListRow
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

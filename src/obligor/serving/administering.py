@@ -15,7 +15,6 @@ from obligor.core.errors import UnavailableError
 from obligor.core.profile import in_force, parse_profile
 from obligor.security.passwords import MOST_LENGTH
 from obligor.security.permissions import allow, allow_person, permissions
-from obligor.serving.acts import ProfileChangeRow, ProposalRow, ReleaseRow, UserRoleRow, UserRow
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.idempotency import request_saying
 from obligor.serving.once import once
@@ -24,14 +23,16 @@ from obligor.serving.people.proposals import PERMISSIONS, plain_step
 from obligor.serving.people.proposals import plain as plain_proposal
 from obligor.serving.people.roles import People, order_to_add
 from obligor.serving.releases.profile_changes import plain_change
-from obligor.serving.said import read_said
+from obligor.serving.rows import ProfileChangeRow, ProposalRow, ReleaseRow, UserRoleRow, UserRow
+from obligor.serving.said import MOST_BECAUSE, read_said
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
     from uuid import UUID
 
     from obligor.core.profile import Profile
-    from obligor.serving.acts import Caller, Recorded, Recorder, Submission
+    from obligor.serving.acts import Caller, Recorded, Recorder, Request, Submission
     from obligor.serving.archive import Archive
     from obligor.serving.once import Answers
     from obligor.serving.people.access import PeopleArchive
@@ -50,7 +51,7 @@ class NewUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user: _UserId
     password: Annotated[str, msgspec.Meta(max_length=MOST_LENGTH)] | None = None
     """Without one they sign in at the identity provider."""
-    because: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    because: Annotated[str, msgspec.Meta(max_length=MOST_BECAUSE)] = ""
     """For the person who is asked to agree."""
 
 
@@ -70,14 +71,14 @@ class NamedRole(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Withdrawal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why somebody takes back what they proposed."""
 
-    because: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+    because: Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_BECAUSE)]
 
 
 class NewProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A compliance profile, and why it is proposed."""
 
     profile: dict[str, Any]
-    because: Annotated[str, msgspec.Meta(max_length=500)]
+    because: Annotated[str, msgspec.Meta(max_length=MOST_BECAUSE)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,46 +108,37 @@ class Administration:
     async def add(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Let somebody sign in, or propose to. The key binds the name alone, and so tells nothing of a password."""
         by, said = allow_person(caller, "user.manage"), read_said(body, NewUser, most=MOST_BYTES)
-        return await once(
-            *(self.answers, self.recorder, request_saying(caller, route="users", key=key, said=said.user)),
+        return await self._once(
+            request_saying(caller, route="users", key=key, said=said.user),
             lambda recorder: replace(self.proposals, recorder=recorder).together(
                 order_to_add(said.user, password=said.password, because=said.because),
                 lambda recorder: self._people(recorder).add(said.user, password=said.password, by=by),
                 by=by,
             ),
-            told=_told,
         )
 
     async def disable(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Let somebody in no more."""
         by, said = allow_person(caller, "user.disable"), read_said(body, NamedUser, most=MOST_BYTES)
-        return await once(
-            *(self.answers, self.recorder, request_saying(caller, route="users/disable", key=key, said=said.user)),
+        return await self._once(
+            request_saying(caller, route="users/disable", key=key, said=said.user),
             lambda recorder: self._people(recorder).disable(said.user, by=by),
-            told=_told,
         )
 
     async def grant(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Propose a role for somebody, or grant it where another person proposed it."""
         by, said = allow_person(caller, "role.grant"), read_said(body, NamedRole, most=MOST_BYTES)
-        return await once(
-            *(
-                self.answers,
-                self.recorder,
-                request_saying(caller, route="roles/grant", key=key, said=[said.user, said.role]),
-            ),
+        return await self._once(
+            request_saying(caller, route="roles/grant", key=key, said=[said.user, said.role]),
             lambda recorder: self._people(recorder).grant(said.user, said.role, by=by),
-            told=_told,
         )
 
     async def revoke(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Take a role away, or a proposal of it."""
         by, said = allow_person(caller, "role.revoke"), read_said(body, NamedRole, most=MOST_BYTES)
-        return await once(
-            *(self.answers, self.recorder),
+        return await self._once(
             request_saying(caller, route="roles/revoke", key=key, said=[said.user, said.role]),
             lambda recorder: self._people(recorder).revoke(said.user, said.role, by=by),
-            told=_told,
         )
 
     def _people(self, recorder: Recorder) -> People:
@@ -168,23 +160,19 @@ class Administration:
         async def naming(permission: str) -> str:
             return allow_person(caller, permission)
 
-        return await once(
-            *(self.answers, self.recorder),
+        return await self._once(
             request_saying(caller, route="proposals/agreement", key=key, said=str(proposal_id)),
             lambda recorder: replace(self.proposals, recorder=recorder).agree(str(proposal_id), naming=naming),
-            told=_told,
         )
 
     async def withdraw(self, caller: Caller, *, key: str, proposal_id: UUID, body: bytes) -> Recorded:
         """Take back what the caller proposed."""
         by, said = allow_person(caller, "proposal.agree"), read_said(body, Withdrawal, most=MOST_BYTES)
-        return await once(
-            *(self.answers, self.recorder),
+        return await self._once(
             request_saying(caller, route="proposals/withdrawal", key=key, said=[str(proposal_id), said.because]),
             lambda recorder: replace(self.proposals, recorder=recorder).withdraw(
                 str(proposal_id), because=said.because, by=by
             ),
-            told=_told,
         )
 
     # The compliance profile
@@ -206,22 +194,21 @@ class Administration:
         """Propose a profile."""
         by, said = allow_person(caller, "profile.propose"), read_said(body, NewProfile, most=MOST_PROFILE_BYTES)
         data = encode_in_order(said.profile)
-        return await once(
-            *(self.answers, self.recorder),
+        return await self._once(
             request_saying(caller, route="profile/changes", key=key, said=[said.profile, said.because]),
             lambda recorder: replace(self.changing, recorder=recorder).propose(data, because=said.because, by=by),
-            told=_told,
         )
 
     async def approve(self, caller: Caller, *, key: str, change_id: UUID) -> Recorded:
         """Approve a proposal of another person, and put its profile in force."""
         by = allow_person(caller, "profile.approve")
-        return await once(
-            *(self.answers, self.recorder),
+        return await self._once(
             request_saying(caller, route="profile/approval", key=key, said=str(change_id)),
             lambda recorder: replace(self.changing, recorder=recorder).approve(str(change_id), by=by),
-            told=_told,
         )
+
+    async def _once(self, request: Request, act: Callable[[Recorder], Awaitable[object]]) -> Recorded:
+        return await once(self.answers, self.recorder, request, act, told=_told)
 
 
 def _told(submission: Submission) -> dict[str, Any]:

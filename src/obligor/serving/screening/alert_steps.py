@@ -24,10 +24,11 @@ from obligor.core.errors import ClashError, ForbiddenError
 from obligor.core.leaves import time_text
 from obligor.core.people import are_one_person
 from obligor.governance.law.reporting import is_late, last_day_at, report_due_on
-from obligor.serving.acts import Act, AlertReportRow, AlertStepRow
+from obligor.serving.acts import Act
 from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode, encode_in_order
-from obligor.serving.said import field_error
+from obligor.serving.rows import AlertReportRow, AlertStepRow
+from obligor.serving.said import MOST_BECAUSE, field_error, says_why
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -39,7 +40,6 @@ REPORT_SCHEMA: Final = "obligor/alert-report/1"
 SECOND_FROM: Final = 9500
 """The score, in ten-thousandths, from which two people clear an alert."""
 MOST_DAYS: Final = 730
-MOST_BECAUSE: Final = 500
 MOST_REFERENCE: Final = 64
 REFERENCE: Final = "[A-Za-z0-9 ._/#:-]*[0-9][A-Za-z0-9 ._/#:-]*"
 """A number of something, and no sentence: without a digit it could be a name."""
@@ -165,7 +165,7 @@ class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def check_because(self, because: str) -> None:
         """Refuse what is no reason."""
         refuse_card_data_in("because", because)
-        if not because.strip() or len(because) > MOST_BECAUSE or not because.isprintable():
+        if not says_why(because):
             raise self.refused("because", f"wanted 1 to {MOST_BECAUSE} printable characters")
 
 

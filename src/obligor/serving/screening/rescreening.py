@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from obligor.core.errors import ObligorError, ScreeningError
 from obligor.core.leaves import time_text
-from obligor.serving.acts import Act, AlertRow, Submission
+from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
+from obligor.serving.rows import AlertRow
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from obligor.serving.acts import Recorder
     from obligor.serving.archive import StoredDecision
     from obligor.serving.gates.aml import AmlColumns, AmlGate, Cleared, Subjects
-    from obligor.serving.lists import ListInForce
+    from obligor.serving.screening.lists import ListInForce
     from obligor.serving.sources import Sources
     from obligor.serving.telemetry.journal import Telling
 

@@ -14,11 +14,12 @@ import msgspec
 
 from obligor.core.leaves import time_text
 from obligor.security.permissions import allow
-from obligor.serving.acts import Act, ProposalRow, Submission
+from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
 from obligor.serving.idempotency import check_key, request_saying
 from obligor.serving.once import once, shown_beside
 from obligor.serving.people.proposals import ACCEPTED, Order, plain_step
+from obligor.serving.rows import ProposalRow
 from obligor.serving.said import field_error, read_said
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, NotF
 from obligor.core.leaves import time_text
 from obligor.security.permissions import allow_person, may
 from obligor.serving.acts import Submission
-from obligor.serving.alert_steps import SECOND_FROM
 from obligor.serving.answers import with_receipt
 from obligor.serving.idempotency import request_saying
 from obligor.serving.once import once
 from obligor.serving.said import read_said
+from obligor.serving.screening.alert_steps import SECOND_FROM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from obligor.serving.acts import Caller, Recorded, Recorder
-    from obligor.serving.alert_steps import Said, StoredAlert, StoredReport
     from obligor.serving.once import Answers
+    from obligor.serving.screening.alert_steps import Said, StoredAlert, StoredReport
     from obligor.serving.sources import Sources
 
 MOST_BYTES: Final = 4096
