@@ -189,7 +189,7 @@ class SearchQuery(BaseModel):
     """The first instant, with its offset from UTC."""
     until: Annotated[_Instant | None, Field(alias="to")] = None
     """The instant before which."""
-    limit: Annotated[int, BeforeValidator(_digits), Field(ge=1, le=MOST_FOUND)] = 50
+    limit: Annotated[int, Field(ge=1, le=MOST_FOUND), BeforeValidator(_digits)] = 50
     """How many at most."""
     cursor: Annotated[str | None, Field(pattern=f"^[0-9]{{1,{_LONGEST_INDEX - 1}}}$")] = None
     """Where the page begins, as a page before gave it."""
