@@ -81,7 +81,8 @@ def _head(draft: Draft) -> Iterator[str]:
     yield f"# Proposed from a tape of {draft.rows} rows and {len(draft.names)} columns."
     yield "# Every guess is marked `check`, with what a person is to check."
     yield "# To add: title and source; trends where they are known; a `reason` for every predictor, which is the"
-    yield "# text that an applicant reads when it speaks against them."
+    yield "# text that an applicant reads when it speaks against them; `economics`, what a loan earns and costs, on which the"
+    yield "# cut-off rests."
     if draft.step > 1:
         yield f"# One row of {draft.step} was profiled, so min, levels and unique are not proposed."
     if not draft.outcome_named:
