@@ -101,7 +101,8 @@ def _economics(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
         else f"a good loan earns {_percent(it['margin'])} of its amount and a bad one loses {_percent(it['lgd'])}"
     )
     yield Sentence(
-        "watch", f"The cut-off rests on what Obligor assumes of any loan: {said}. The contract's economics can state yours."
+        "watch",
+        f"The cut-off rests on what Obligor assumes of any loan: {said}. The contract's economics can state yours.",
     )
 
 

@@ -194,8 +194,8 @@ def _split_lines(draft: Draft) -> Iterator[str]:
     yield f"  time:  # check: {train}, {validation} and {test} of the loans are left to train, validation and test, once those"
     yield "    # are out whose outcome was not known when the next of these began"
     if not min(seams.left):
-        yield "    # FIRST: no card can be made so, on a tape that is so short beside window_months. Give the reason below if every"
-        yield "    # outcome is final; else a window that the tape outlasts, or a longer tape."
+        yield "    # FIRST: no card can be made so, on a tape that is so short beside window_months. Give the reason below if"
+        yield "    # every outcome is final; else a window that the tape outlasts, or a longer tape."
     yield f"    validation_from: {seams.validation.isoformat()}"
     yield f"    test_from: {seams.test.isoformat()}"
     yield '    # ignore_outcome_window: ""  # a reason, where every outcome is final and the loans at a seam may stay'
