@@ -143,6 +143,14 @@ def test_the_page_holds_one_script_allowed_by_its_hash_and_no_address(lender_run
     assert not re.search(r"\bon[a-z]+=", page)
 
 
+def test_the_verdict_on_the_page_is_told_apart_without_colour(lender_run: LenderRun) -> None:
+    page = (lender_run.out / "report.html").read_text()
+    grave = [it.tone for it in verdict(evaluation(lender_run)) if it.tone in ("watch", "act")]
+    assert grave
+    for tone in set(grave):
+        assert page.count(f'<p class="{tone}"><b>{tone.capitalize()}:</b> ') == grave.count(tone)
+
+
 def test_figures_on_the_page_are_those_of_the_evaluation(lender_run: LenderRun) -> None:
     page = (lender_run.out / "report.html").read_text()
     test = json.loads((lender_run.out / "evaluation.json").read_text())["test"]
