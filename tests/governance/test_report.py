@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.conftest import lack
 
 from obligor.bootstrap import load_card
+from obligor.core.clauses import Economics
 from obligor.governance.charts import Frame, Series, line_chart, ranked_chart, ticks, waterfall_chart
 from obligor.governance.report import challengers, render_report
 from obligor.governance.report.view import View
@@ -142,6 +143,14 @@ def test_the_page_holds_one_script_allowed_by_its_hash_and_no_address(lender_run
     assert not re.search(r"\bon[a-z]+=", page)
 
 
+def test_the_verdict_on_the_page_is_told_apart_without_colour(lender_run: LenderRun) -> None:
+    page = (lender_run.out / "report.html").read_text()
+    grave = [it.tone for it in verdict(evaluation(lender_run)) if it.tone in ("watch", "act")]
+    assert grave
+    for tone in set(grave):
+        assert page.count(f'<p class="{tone}"><b>{tone.capitalize()}:</b> ') == grave.count(tone)
+
+
 def test_figures_on_the_page_are_those_of_the_evaluation(lender_run: LenderRun) -> None:
     page = (lender_run.out / "report.html").read_text()
     test = json.loads((lender_run.out / "evaluation.json").read_text())["test"]
@@ -167,6 +176,28 @@ def test_the_verdict_says_what_the_figures_say(lender_run: LenderRun, change: di
     plain = evaluation(lender_run)
     plain["test"] |= change
     assert any(words in sentence.text for sentence in verdict(plain))
+
+
+@pytest.mark.parametrize(
+    ("chosen_by", "words"),
+    [
+        ("profit", "a good loan earns 8.0% of its amount and a bad one loses 60.0%"),
+        ("break_even", "a good loan earns 8.0% of its amount"),
+        ("cost", "declining a good loan costs 1 and approving a bad one 5"),
+    ],
+)
+def test_a_cutoff_that_rests_on_economics_that_nobody_stated_says_so(
+    lender_run: LenderRun, chosen_by: str, words: str
+) -> None:
+    plain = evaluation(lender_run)
+    plain["cutoff"]["chosen_by"] = chosen_by
+    assert not told(plain, "assumes of any loan")  # this lender states them
+    plain["economics"] = Economics().model_dump(mode="json")
+    (sentence,) = told(plain, "assumes of any loan")
+    assert sentence.startswith("watch: ")
+    assert words in sentence
+    plain["cutoff"]["chosen_by"] = "pd"
+    assert not told(plain, "assumes of any loan")  # a PD asks for no economics
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,16 @@ def test_the_edited_card_scores_a_tape_by_its_new_bins(draft: Path, kept: Made, 
     assert len(found) == income.binning.ordinary
 
 
+def test_a_run_is_not_put_in_the_place_of_edits_that_it_would_lose(draft: Path, kept: Made) -> None:
+    edit(draft, "purpose", kind="merge", bins=[1, 2])
+    before = content(draft)
+    with pytest.raises(InvalidInputError, match="edited by hand"):
+        run_tape(str(kept.tape), contract=kept.contract, out=draft, progress=Silence())
+    assert content(draft) == before
+    run_tape(str(kept.tape), contract=kept.contract, out=draft, edits=draft / "edits.json", progress=Silence())
+    assert content(draft) == before
+
+
 def test_a_run_with_the_same_edits_gives_the_same_bytes(draft: Path, kept: Made, tmp_path: Path) -> None:
     edit(draft, "income", kind="move_cut", cut=2836, to=3000)
     edit(draft, "purpose", kind="merge", bins=[1, 2])

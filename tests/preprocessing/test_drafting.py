@@ -291,6 +291,19 @@ def test_loans_with_a_date_are_parted_by_it_at_firsts_of_months(tmp_path: Path) 
     assert "{:.0%}, {:.0%} and {:.0%} of the loans are left".format(*shares) in text
 
 
+def test_a_tape_too_short_for_its_window_is_said_to_make_no_card(tmp_path: Path) -> None:
+    days = [date(2020, 1, 1) + timedelta(days=row % 360) for row in range(_N)]
+    text, _ = drafted(tmp_path, bad=_BAD, application_date=days, x=_X)
+    assert "FIRST: no card can be made so" in text
+    longer, _ = drafted(tmp_path, bad=_BAD, application_date=_DAYS, x=_X)
+    assert "no card can be made so" not in longer
+
+
+def test_a_draft_asks_for_what_the_cutoff_rests_on(tmp_path: Path) -> None:
+    text, _ = drafted(tmp_path, bad=_BAD, x=_X)
+    assert "`economics`, what a loan earns and costs" in text
+
+
 def test_an_outcome_that_no_name_speaks_for_is_said_at_the_top(tmp_path: Path) -> None:
     text, contract = drafted(tmp_path, pet=["a" if row % 2 else "b" for row in range(_N)], x=_X, z=_BAD)
     assert contract.only(Role.OUTCOME) == "z"

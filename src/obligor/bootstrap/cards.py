@@ -43,8 +43,20 @@ def run_tape(
     """Make a card with its evidence from a tape; ``edits`` is a file of edits of its bins by hand."""
     from obligor.ingestion.contract_file import load_contract
 
+    if edits is None:
+        _refuse_to_lose_edits(out)
     by_hand = None if edits is None else load_edits(edits)
     return _run(tape, load_contract(contract), out=out, edits=by_hand, carry=carry_edits, progress=progress)
+
+
+def _refuse_to_lose_edits(out: Path) -> None:
+    """Refuse to put a run in the place of one whose bins a person edited: the edits would be gone, with their reasons."""
+    kept = out / "edits.json"
+    if kept.is_file():
+        raise InvalidInputError(
+            f"{out}: holds bins that were edited by hand, which a new run would lose",
+            hint=f"--edits {kept} keeps them; --out with another folder leaves them where they are",
+        )
 
 
 def _run(

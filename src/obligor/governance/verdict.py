@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from obligor.core.clauses import Economics
 from obligor.governance.pages import amount
 from obligor.measures.fairness import evened
 
@@ -18,6 +19,8 @@ _DOUBT = 0.01
 _PSI_WATCH, _PSI_ACT = 0.10, 0.25
 _MOST_FLAGS = 5
 _BEYOND = 0.20
+_ASSUMED = Economics().model_dump(mode="json")
+_BY_ECONOMICS = ("profit", "break_even", "cost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ def verdict(evaluation: Mapping[str, Any]) -> tuple[Sentence, ...]:
         for part in (
             _ranking,
             _decisions,
+            _economics,
             _thresholds,
             _incumbent,
             _challengers,
@@ -83,6 +87,22 @@ def _decisions(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
         f"At the cut-off of {cutoff['score'] / 1000:.0f} points, chosen by {cutoff['chosen_by']} on validation, it "
         f"approves {_percent(at['approval_rate'])} of them, of whom {_percent(at['npl_rate'])} turn bad; "
         f"approving everybody would give {_percent(test['bad_rate'])}.",
+    )
+
+
+def _economics(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    """Say that a cut-off rests on what nobody stated, where the contract leaves or takes what is assumed of loans."""
+    it, chosen_by = evaluation["economics"], evaluation["cutoff"]["chosen_by"]
+    if chosen_by not in _BY_ECONOMICS or it != _ASSUMED:
+        return
+    said = (
+        f"declining a good loan costs {it['cost_declined_good']:g} and approving a bad one {it['cost_missed_default']:g}"
+        if chosen_by == "cost"
+        else f"a good loan earns {_percent(it['margin'])} of its amount and a bad one loses {_percent(it['lgd'])}"
+    )
+    yield Sentence(
+        "watch",
+        f"The cut-off rests on what Obligor assumes of any loan: {said}. The contract's economics can state yours.",
     )
 
 

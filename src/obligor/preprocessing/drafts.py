@@ -81,7 +81,8 @@ def _head(draft: Draft) -> Iterator[str]:
     yield f"# Proposed from a tape of {draft.rows} rows and {len(draft.names)} columns."
     yield "# Every guess is marked `check`, with what a person is to check."
     yield "# To add: title and source; trends where they are known; a `reason` for every predictor, which is the"
-    yield "# text that an applicant reads when it speaks against them."
+    yield "# text that an applicant reads when it speaks against them; `economics`, what a loan earns and costs, on which the"
+    yield "# cut-off rests."
     if draft.step > 1:
         yield f"# One row of {draft.step} was profiled, so min, levels and unique are not proposed."
     if not draft.outcome_named:
@@ -192,6 +193,9 @@ def _split_lines(draft: Draft) -> Iterator[str]:
     train, validation, test = (f"{share:.0%}" for share in seams.left)
     yield f"  time:  # check: {train}, {validation} and {test} of the loans are left to train, validation and test, once those"
     yield "    # are out whose outcome was not known when the next of these began"
+    if not min(seams.left):
+        yield "    # FIRST: no card can be made so, on a tape that is so short beside window_months. Give the reason below if"
+        yield "    # every outcome is final; else a window that the tape outlasts, or a longer tape."
     yield f"    validation_from: {seams.validation.isoformat()}"
     yield f"    test_from: {seams.test.isoformat()}"
     yield '    # ignore_outcome_window: ""  # a reason, where every outcome is final and the loans at a seam may stay'

@@ -30,8 +30,8 @@ _COUNTS = frozenset(
 
 _FIGURES = (
     ("loans", "n"), ("bads", "bads"), ("bad rate", "bad_rate"), ("mean PD", "mean_pd"), ("AUC", "auc"),
-    ("AUC, from", "auc_lower"), ("AUC, to", "auc_upper"), ("Gini", "gini"), ("KS", "ks"), ("KS, from", "ks_lower"),
-    ("KS, to", "ks_upper"), ("PR-AUC", "pr_auc"), ("Brier", "brier"), ("Brier: reliability", "brier_reliability"),
+    ("AUC, 95% from", "auc_lower"), ("AUC, 95% to", "auc_upper"), ("Gini", "gini"), ("KS", "ks"), ("KS, 95% from", "ks_lower"),
+    ("KS, 95% to", "ks_upper"), ("PR-AUC", "pr_auc"), ("Brier", "brier"), ("Brier: reliability", "brier_reliability"),
     ("Brier: resolution", "brier_resolution"), ("Brier: uncertainty", "brier_uncertainty"), ("log loss", "log_loss"),
     ("calibration slope", "calibration_slope"), ("calibration intercept", "calibration_intercept"),
     ("observed / expected bads", "observed_expected"), ("Spiegelhalter p", "spiegelhalter.p"),
