@@ -124,6 +124,8 @@ def test_an_incumbent_is_ranked_by_the_direction_it_has_on_train(world: World) -
     assert found["risk"]["auc"] == pytest.approx(wanted)
     assert found["reward"]["auc"] == pytest.approx(wanted)
     assert found["reward"]["column"] == "reward"
+    by_card = metrics.roc_auc_score(world.rows.bad[known], -judged.scores[known].astype(float))
+    assert found["risk"]["card_auc"] == pytest.approx(by_card)  # of the same rows, and not of all
 
 
 def test_plain_data_has_ten_digits_and_no_number_that_json_lacks() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.test_cli import CONTRACT, HEADER, rows
 
-from obligor.bootstrap import edit_bins, load_card, run_tape, score_tape
+from obligor.bootstrap import edit_bins, load_card, run_demo, run_tape, score_tape
 from obligor.core.edits import parse_edits
 from obligor.core.errors import EditError, InvalidInputError, SourceError
 from obligor.files import file_sha256
@@ -328,6 +328,14 @@ def test_a_draft_that_changes_during_an_edit_is_not_overwritten(draft: Path, mon
         edit(draft, "income", kind="merge", bins=[1, 2])
     assert content(draft) == before | {"manifest.json": file_sha256(draft / "manifest.json")}
     assert not (draft / "edits.json").exists()
+
+
+def test_a_demo_takes_the_place_of_no_run_that_was_edited_by_hand(draft: Path) -> None:
+    edit(draft, "income", kind="merge", bins=[1, 2])
+    before = content(draft)
+    with pytest.raises(InvalidInputError, match="which a new run would lose"):
+        run_demo(draft, applications=1000, seed=1, progress=Silence())
+    assert content(draft) == before
 
 
 def test_a_tape_that_is_no_longer_kept_is_told(draft: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

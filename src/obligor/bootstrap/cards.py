@@ -43,8 +43,6 @@ def run_tape(
     """Make a card with its evidence from a tape; ``edits`` is a file of edits of its bins by hand."""
     from obligor.ingestion.contract_file import load_contract
 
-    if edits is None:
-        _refuse_to_lose_edits(out)
     by_hand = None if edits is None else load_edits(edits)
     return _run(tape, load_contract(contract), out=out, edits=by_hand, carry=carry_edits, progress=progress)
 
@@ -70,6 +68,8 @@ def _run(
 ) -> RunSummary:
     from obligor.pipeline.main_job import run_main_job
 
+    if edits is None:
+        _refuse_to_lose_edits(out)
     settings = _settings()
     with _workshop(settings) as work:
         return run_main_job(

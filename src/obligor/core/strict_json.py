@@ -56,8 +56,8 @@ def read_model(data: bytes, model: type[Model], *, what: str, error: type[Invali
     try:
         return model.model_validate_json(data)
     except ValidationError as fault:
-        # What is not known comes first: a key that was mistyped is lacking, too.
-        first = min(fault.errors(), key=lambda it: it["type"] != "extra_forbidden")
+        # Another file comes first, and then what is not known: a key that was mistyped is lacking, too.
+        first = min(fault.errors(), key=lambda it: (it["loc"] != ("schema",), it["type"] != "extra_forbidden"))
         place = ".".join(str(part) for part in first["loc"])
         raise error(f"{what}: {place}: {first['msg']}") from None
 

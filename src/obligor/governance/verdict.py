@@ -124,11 +124,10 @@ def _thresholds(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
 
 
 def _incumbent(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
-    test = evaluation["test"]
-    incumbent = test.get("incumbent")
-    if not incumbent or incumbent["auc"] is None or test["auc"] is None:
+    incumbent = evaluation["test"].get("incumbent")
+    if not incumbent or incumbent["auc"] is None or incumbent["card_auc"] is None:
         return
-    gain = test["auc"] - incumbent["auc"]
+    gain = incumbent["card_auc"] - incumbent["auc"]
     tone: Tone = "good" if gain > 0 else "watch"
     word = "above" if gain > 0 else "below"
     yield Sentence(

@@ -94,10 +94,7 @@ def _sample(judged: Judged, code: int, *, economy: Economy, seed: int) -> dict[s
 def _ranking(
     bad: NDArray[np.uint8], risk: NDArray[np.float64], weight: NDArray[np.float64], *, seed: int
 ) -> dict[str, float]:
-    area, gap = delong(bad, risk), ks(bad, risk, weight)
-    value = auc(bad, risk, weight)
-    reach = (area.interval[1] - area.interval[0]) / 2 if area.variance >= 0 else math.nan
-    low, high = max(value - reach, 0.0), min(value + reach, 1.0)
+    gap, (value, low, high) = ks(bad, risk, weight), _area(bad, risk, weight)
     ks_low, ks_high = ks_interval(bad, risk, seed=seed)
     return {
         "auc": value,
@@ -112,6 +109,13 @@ def _ranking(
         "ks_score": -gap.risk,
         "pr_auc": pr_auc(bad, risk, weight),
     }
+
+
+def _area(bad: NDArray[np.uint8], risk: NDArray[np.float64], weight: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Give the weighted AUC with an interval as wide as that of the rows."""
+    value, rows = auc(bad, risk, weight), delong(bad, risk)
+    reach = (rows.interval[1] - rows.interval[0]) / 2 if rows.variance >= 0 else math.nan
+    return value, max(value - reach, 0.0), min(value + reach, 1.0)
 
 
 def _calibration(bad: NDArray[np.uint8], pd: NDArray[np.float64], weight: NDArray[np.float64]) -> dict[str, Any]:
@@ -192,21 +196,23 @@ def _frontier(book: Book, economy: Economy, *, cutoff: int) -> list[list[float]]
 
 
 def _incumbent(judged: Judged, code: int, weight: NDArray[np.float64], *, seed: int) -> dict[str, Any] | None:
-    """Rank by the incumbent's score, with the direction that it has on train; on the test, let the card take over from it."""
+    """Rank by the incumbent's score, by its direction on train, and by the card on those rows; on the test, swap them."""
     if judged.incumbent is None:
         return None
     values, mask = incumbent_risk(judged), judged.rows.is_in(code)
     known = mask & ~np.isnan(values)
-    area = delong(judged.rows.bad[known], values[known])
+    bad, weight = judged.rows.bad[known], weight[known[mask]]
+    value, low, high = _area(bad, values[known], weight)
     found = {
         "column": judged.incumbent[0],
-        "auc": area.value,
-        "auc_lower": area.interval[0],
-        "auc_upper": area.interval[1],
+        "auc": value,
+        "auc_lower": low,
+        "auc_upper": high,
+        "card_auc": auc(bad, -judged.scores[known].astype(np.float64), weight),
     }
     if SAMPLES[code] != "test":
         return found
-    return found | {"swap": _swap(judged, values, known, weight[known[mask]], seed=seed)}
+    return found | {"swap": _swap(judged, values, known, weight, seed=seed)}
 
 
 def _swap(

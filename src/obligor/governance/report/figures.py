@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from obligor.core.columns import Role
 from obligor.governance.pages import NOTHING, count, number, rate
 from obligor.governance.report.view import SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from obligor.core.contract import Contract
     from obligor.governance.report.view import View
 
 _RATES = frozenset(("bad rate", "mean PD", "approval rate", "NPL rate", "precision", "recall", "F1", "accuracy"))
@@ -52,7 +54,16 @@ def fill(view: View) -> dict[str, Any]:
         "samples": SAMPLES,
         "figures": _table(evaluation, _FIGURES),
         "cutoff_figures": _table({sample: evaluation[sample]["at_cutoff"] for sample in SAMPLES}, _CUTOFF_FIGURES),
+        "unit": _unit(view.contract),
     }
+
+
+def _unit(contract: Contract) -> str:
+    """Say what cost and profit are in."""
+    amounts = contract.only(Role.EXPOSURE)
+    if amounts is None:
+        return "in loans that all count as one, since no column of the contract has the role exposure"
+    return f"in {contract.currency}, by {amounts}" if contract.currency else f"in the unit of {amounts}"
 
 
 def _table(samples: Mapping[str, Any], figures: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
