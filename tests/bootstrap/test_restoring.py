@@ -223,6 +223,12 @@ def test_where_the_store_has_users_only_they_take_note_of_a_loss(restored: Resto
     assert restored.run("bob", "audit", "acknowledge", proposal).exit_code == 0
 
 
+def test_a_reason_with_the_number_of_a_card_is_not_recorded(restored: Restored) -> None:
+    told = str(_raised(restored.run("ada", "audit", "acknowledge", "--because", "paid by 4111 1111 1111 1111")))
+    assert ("payment card" in told, "4111" in told) == (True, False)
+    assert _size(restored.url) == restored.kept
+
+
 def test_a_proposal_stands_for_the_loss_that_it_names(restored: Restored) -> None:
     proposal = restored.proposal()
 

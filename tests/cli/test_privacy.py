@@ -61,6 +61,8 @@ def test_a_person_is_told_held_released_and_erased(url: str, call: Call, tmp_pat
     code, out, _ = call("privacy", "export", "--application", "Ann")
     (subject,) = json.loads(out)["subjects"]
     assert (code, subject["decisions"][0]["input"]["customer"]) == (0, "Ann")
+    code, _, err = call("privacy", "hold", "--application", "Ann", "--because", "paid by 4111 1111 1111 1111")
+    assert (code, "payment card" in err, "4111" in err) == (2, True, False)
     assert call("privacy", "hold", "--application", "Ann", "--because", "case 7")[0] == 0
     code, out, err = call("privacy", "erase", "--application", "Ann")
     assert (code, out) == (1, "")
@@ -140,6 +142,8 @@ def test_to_hold_to_release_and_to_erase_take_two_people(url: str, staffed: Call
     by, file = staffed, tmp_path / "certificate.json"
     decide(url, "Ann")
     ann = ("--application", "Ann")
+    code, _, err = by("cora", "privacy", "hold", *ann, "--because", "4111-1111-1111-1111")
+    assert (code, "4111" in err) == (2, False)
     code, out, _ = by("cora", "privacy", "hold", *ann, "--because", "case 7")
     assert (code, out.startswith("proposed "), "Ann" in out) == (0, True, False)
     agreed(by, "paul")  # whose role may hold, too

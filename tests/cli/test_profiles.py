@@ -137,6 +137,7 @@ def test_a_proposal_needs_a_reason(with_release: Call, tmp_path: Path) -> None:
     file = written(tmp_path, saying(kyc="enforce"))
     assert with_release("Ada", "profile", "propose", file)[0] == 2
     assert with_release("Ada", "profile", "propose", file, "--because", "  ")[0] == 2
+    assert with_release("Ada", "profile", "propose", file, "--because", "as 4111 1111 1111 1111 asked")[0] == 2
 
 
 def test_turning_a_gate_down_needs_an_end_and_a_base_that_still_holds(with_release: Call, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from obligor.core.leaves import time_text
 from obligor.core.people import are_one_person
 from obligor.governance.audit.restores import ACKNOWLEDGED, PROPOSED, SCHEMA, Restore, Tree, acknowledgements
 from obligor.serving.acts import Act, Submission
+from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode
 from obligor.serving.people.roles import check_user_id
 from obligor.serving.said import MOST_BECAUSE, says_why
@@ -66,6 +67,7 @@ class Restoring:
             raise InvalidInputError(
                 f"a proposal has a reason; wanted --because with at most {MOST_BECAUSE} printable characters"
             )
+        refuse_card_data_in("because", because)
         if not lost:
             raise ClashError("no anchor knows a longer or another log: there is nothing to acknowledge")
         frontier = await self.log.frontier()

@@ -22,6 +22,7 @@ from obligor.core.leaves import time_text
 from obligor.core.people import are_one_person
 from obligor.security.permissions import permissions
 from obligor.serving.acts import Act, Submission
+from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode
 from obligor.serving.rows import ProposalRow
 from obligor.serving.said import MOST_BECAUSE
@@ -280,6 +281,7 @@ def _check_new(found: Iterable[Proposal], by: str) -> None:
 def _check_because(because: str) -> None:
     if len(because) > MOST_BECAUSE or not because.isprintable():
         raise InvalidInputError(f"because: wanted at most {MOST_BECAUSE} printable characters; name nobody")
+    refuse_card_data_in("because", because)
 
 
 def _plain(row: ProposalRow) -> dict[str, Any]:

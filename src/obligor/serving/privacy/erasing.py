@@ -18,6 +18,7 @@ from obligor.core.leaves import time_text
 from obligor.governance.law.packs import keep_until
 from obligor.serving.acts import Act, Submission
 from obligor.serving.answers import record_of
+from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode
 from obligor.serving.gates.gate import told_to_the_subject
 from obligor.serving.people.proposals import Order
@@ -172,6 +173,7 @@ class Office:
         """
         if not says_why(because):
             raise InvalidInputError(f"a hold needs its reason; wanted 1 to {MOST_BECAUSE} printable characters")
+        refuse_card_data_in("because", because)
         found = await self.standing(subject)
         at = self.sources.now()
         whole = because if found.held_because in (None, because) else f"{found.held_because}; {because}"
