@@ -201,7 +201,15 @@ def _named_by(lock: Path) -> int:
 
 
 def _is_alive(pid: int) -> bool:
-    return bool(pid) and Path(f"/proc/{pid}").exists() and not _is_zombie(pid)
+    if not pid:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user: it is there
+        pass
+    return not _is_zombie(pid)
 
 
 def _is_zombie(pid: int) -> bool:
