@@ -151,6 +151,12 @@ def test_the_verdict_on_the_page_is_told_apart_without_colour(lender_run: Lender
         assert page.count(f'<p class="{tone}"><b>{tone.capitalize()}:</b> ') == grave.count(tone)
 
 
+def test_the_page_says_what_an_error_costs_and_what_profit_is_in(lender_run: LenderRun) -> None:
+    page, economics = (lender_run.out / "report.html").read_text(), evaluation(lender_run)["economics"]
+    assert f"Cost is {economics['cost_missed_default']:g} for each missed default" in page
+    assert "Profit is in EUR, by loan_amount." in page
+
+
 def test_figures_on_the_page_are_those_of_the_evaluation(lender_run: LenderRun) -> None:
     page = (lender_run.out / "report.html").read_text()
     test = json.loads((lender_run.out / "evaluation.json").read_text())["test"]

@@ -59,7 +59,7 @@ def fill(view: View) -> dict[str, Any]:
 
 
 def _unit(contract: Contract) -> str:
-    """Say what cost and profit are in."""
+    """Say what profit is in; cost is in the prices of errors that the contract names, whatever the amounts."""
     amounts = contract.only(Role.EXPOSURE)
     if amounts is None:
         return "in loans that all count as one, since no column of the contract has the role exposure"
