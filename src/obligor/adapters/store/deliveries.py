@@ -41,14 +41,16 @@ _CLAIM: Final = """
         outbox.created_at, mine.attempts, mine.tried_since, mine.claim
 """
 """Earlier events are looked for by their application alone (``|| ''``), and those that are settled by their id: before a new
-table was first analysed, the planner took the index of what is due at the endpoint, and read all of a backlog for each row."""
+table was first analysed, the planner took the index of what is due at the endpoint, or all of an index of what is pending
+beside the id, and read the whole of a backlog for each row."""
 _DELIVERED: Final = """
     UPDATE obligor.delivery SET state = 'delivered', last_status = %(status)s, last_trouble = NULL, settled_at = %(at)s
-    WHERE event_id = %(event)s AND endpoint_id || '' = %(endpoint)s AND state = 'pending'
+    WHERE event_id = %(event)s AND endpoint_id || '' = %(endpoint)s AND state || '' = 'pending'
 """
 _FAILED: Final = """
     UPDATE obligor.delivery SET claim = NULL, last_status = %(status)s, last_trouble = %(trouble)s, next_at = %(again)s
-    WHERE event_id = %(event)s AND endpoint_id || '' = %(endpoint)s AND claim = %(claim)s AND state = 'pending'
+    WHERE event_id = %(event)s AND endpoint_id || '' = %(endpoint)s AND claim = %(claim)s
+        AND state || '' = 'pending'
 """
 _BEHIND: Final = """
     UPDATE obligor.delivery SET next_at = greatest(next_at, %(again)s)
@@ -58,7 +60,8 @@ _BEHIND: Final = """
 _GIVEN_UP: Final = """
     UPDATE obligor.delivery
     SET state = 'dead', claim = NULL, last_status = %(status)s, last_trouble = %(trouble)s, settled_at = %(at)s
-    WHERE event_id = %(event)s AND endpoint_id || '' = %(endpoint)s AND claim = %(claim)s AND state = 'pending'
+    WHERE event_id = %(event)s AND endpoint_id || '' = %(endpoint)s AND claim = %(claim)s
+        AND state || '' = 'pending'
 """
 _BACKLOG: Final = """
     SELECT count(*) FILTER (WHERE delivery.state = 'pending') AS pending,
