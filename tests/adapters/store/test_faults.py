@@ -314,7 +314,11 @@ def test_a_server_without_a_free_connection_is_told_as_unavailable(store_url: st
                 with psycopg.connect(as_few):
                     (error,) = await at_once(recorder, "key")
                     assert isinstance(error, UnavailableError)
-                assert [type(answer) for answer in await at_once(recorder, "key")] == [Recorded]
+                for _ in range(10):  # a session counts until its process has ended, which a busy machine puts off
+                    (answer,) = await at_once(recorder, "key")
+                    if isinstance(answer, Recorded):
+                        break
+                assert isinstance(answer, Recorded)
             owner.execute(f"DROP OWNED BY {role}")
             owner.execute(f"DROP ROLE {role}")
 
