@@ -65,6 +65,7 @@ def test_an_event_is_settled_without_reading_a_long_backlog_that_the_planner_kno
         event, _, application, *_ = claimed
         of_it = {
             "event": event,
+            "events": [event],
             "application": application,
             "sequence": 1,
             "status": 200,

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from tests.adapters.store.test_privacy import CANARY, House, at_work, everything, verified
 from tests.lending import NOON, caller
@@ -156,8 +157,10 @@ def test_an_event_is_kept_without_the_name_and_sent_with_it_until_the_person_is_
             later = house.lender.sources.now() + timedelta(hours=1)
             seen = []
             async for due in _claimed(deliveries, row, later):
-                seen.append((due.type, json.loads(await reveals.payload(due))["application_id"]))
-                await deliveries.delivered(due, status=200, at=later)
+                (payload,) = await reveals.payloads([due])
+                assert isinstance(payload, bytes)
+                seen.append((due.type, json.loads(payload)["application_id"]))
+                await deliveries.delivered(due.endpoint_id, [due.event_id], status=200, at=later)
                 if due.type == DECISION_MADE:
                     await house.erase(await house.subject(answer["decision_id"]))
             assert seen == [(DECISION_MADE, CANARY), ("outcome.reported", None)]
@@ -167,6 +170,38 @@ def test_an_event_is_kept_without_the_name_and_sent_with_it_until_the_person_is_
     at_work(store_url, work)
     assert CANARY.encode() not in everything(store_url)
     assert verified(store_url) == []
+
+
+_BROKEN = """
+    UPDATE obligor.record SET body = convert_to(replace(convert_from(body, 'UTF8'), '"sealed":"', '"sealed":"AAAA'), 'UTF8')
+    FROM obligor.decision WHERE record.leaf_index = decision.leaf_index AND decision_id = %(id)s
+"""
+_LOST = "DELETE FROM obligor.decision WHERE decision_id = %(id)s"
+_ODD = "UPDATE obligor.outbox SET payload = '[]' WHERE convert_from(payload, 'UTF8') LIKE '%%' || %(id)s || '%%'"
+
+
+def test_an_event_that_cannot_be_opened_keeps_none_of_those_beside_it_from_being_told(store_url: str) -> None:
+    async def work(house: House) -> None:
+        pool = Pool(store_url)
+        try:
+            row, _ = await _endpoint(house)
+            whole, broken, lost, odd = [await house.decide(name, key=name) for name in ("Ann", "Bob", "Cid", "Dee")]
+            with psycopg.connect(store_url, autocommit=True) as owner:
+                for table in ("record", "decision", "outbox"):
+                    owner.execute(f"ALTER TABLE obligor.{table} DISABLE TRIGGER ALL".encode())
+                for change, decision in ((_BROKEN, broken), (_LOST, lost), (_ODD, odd)):
+                    owner.execute(change.encode(), {"id": decision["decision_id"]})
+            later = house.lender.sources.now() + timedelta(hours=1)
+            due = await PostgresDeliveries(pool).claim(row.endpoint_id, 8, at=later, until=later)
+            given = await _revealer(house).payloads(due)
+            told = [json.loads(it)["decision_id"] for it in given if isinstance(it, bytes)]
+            assert told == [whole["decision_id"]]
+            kinds = sorted(type(it).__name__ for it in given if not isinstance(it, bytes))
+            assert kinds == ["IntegrityError", "IntegrityError", "SealError"]
+        finally:
+            await pool.close()
+
+    at_work(store_url, work)
 
 
 async def _claimed(deliveries: PostgresDeliveries, row: WebhookRow, later: Any) -> AsyncIterator[Any]:

@@ -56,3 +56,13 @@ def test_a_breaker_lets_all_in_after_a_success_and_no_more_than_one_while_it_is_
             failed += 1
         assert breaker.room(at, 8) == (0 if failed >= 5 else 8)
         assert breaker.room(at + timedelta(minutes=15), 8) == (1 if failed >= 5 else 8)
+
+
+def test_what_fails_together_is_one_sign_and_not_many() -> None:
+    breaker = Breaker()
+    for _ in range(16):
+        breaker.failed(NOON, chance=0.0)
+    assert breaker.room(NOON + timedelta(seconds=29), 16) == 0
+    assert breaker.room(NOON + timedelta(seconds=30), 16) == 1
+    breaker.failed(NOON + timedelta(seconds=30), chance=0.0)
+    assert breaker.room(NOON + timedelta(seconds=89), 16) == 0, "the one that found out counts"

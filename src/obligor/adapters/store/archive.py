@@ -58,6 +58,11 @@ class PostgresArchive:
         found = await self._pool.rows_of(client_id, f"{_DECISION} WHERE decision_id = %s", (decision_id,))
         return StoredDecision(**found[0]) if found else None
 
+    async def decisions(self, decision_ids: Sequence[UUID]) -> dict[UUID, StoredDecision]:
+        """Find decisions by their ids."""
+        found = await self._pool.rows(f"{_DECISION} WHERE decision_id = ANY(%s)", (list(decision_ids),))
+        return {row["decision_id"]: StoredDecision(**row) for row in found}
+
     async def search(self, search: Search) -> tuple[StoredDecision, ...]:
         """Find decisions, the newest first."""
         asked: dict[str, object] = {

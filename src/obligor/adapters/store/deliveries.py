@@ -15,7 +15,9 @@ from obligor.serving.webhooks.delivering import Backlog, ClaimedEvent
 from obligor.serving.webhooks.endpoints import DeadLetter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from obligor.adapters.store.pool import Pool
 
@@ -45,7 +47,7 @@ table was first analysed, the planner took the index of what is due at the endpo
 beside the id, and read the whole of a backlog for each row."""
 _DELIVERED: Final = """
     UPDATE obligor.delivery SET state = 'delivered', last_status = %(status)s, last_trouble = NULL, settled_at = %(at)s
-    WHERE event_id = %(event)s AND endpoint_id || '' = %(endpoint)s AND state || '' = 'pending'
+    WHERE event_id = ANY(%(events)s) AND endpoint_id || '' = %(endpoint)s AND state || '' = 'pending'
 """
 _FAILED: Final = """
     UPDATE obligor.delivery SET claim = NULL, last_status = %(status)s, last_trouble = %(trouble)s, next_at = %(again)s
@@ -115,9 +117,10 @@ class PostgresDeliveries:
         given = {"endpoint": endpoint_id, "most": most, "at": at, "until": until, "claim": uuid4()}
         return tuple(ClaimedEvent(**row) for row in await self._pool.change(_CLAIM, given))
 
-    async def delivered(self, event: ClaimedEvent, *, status: int, at: datetime) -> None:
-        """Note that an event was taken."""
-        await self._pool.change(_DELIVERED, _of(event) | {"status": status, "at": at})
+    async def delivered(self, endpoint_id: str, events: Sequence[UUID], *, status: int, at: datetime) -> None:
+        """Note that events were taken at an endpoint, and with which status."""
+        given = {"endpoint": endpoint_id, "events": sorted(events), "status": status, "at": at}
+        await self._pool.change(_DELIVERED, given)
 
     async def failed(
         self, event: ClaimedEvent, *, status: int | None, trouble: str, at: datetime, again: datetime | None

@@ -55,7 +55,9 @@ class Breaker:
         self.failures, self.rests_until = 0, None
 
     def failed(self, at: datetime, *, chance: float) -> None:
-        """Note that it did not."""
+        """Note that it did not; of those that were under way together, what fails after it is left alone tells nothing new."""
+        if self.rests_until is not None and at < self.rests_until:
+            return
         self.failures += 1
         if self.failures >= _FAILURES:
             self.rests_until = at + _waited(_FIRST_REST, self.failures - _FAILURES, _LONGEST_REST, chance)

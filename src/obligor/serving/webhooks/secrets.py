@@ -11,17 +11,18 @@ from uuid import UUID
 
 import msgspec
 
-from obligor.core.errors import IntegrityError, SealError
+from obligor.core.errors import IntegrityError, ObligorError, SealError
 from obligor.security.sealing import ID_BYTES, NONCE_BYTES, TAGGED, Wrapped
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.rows import SubjectKeyRow
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from obligor.serving.archive import StoredDecision
     from obligor.serving.privacy.opening import Opener
-    from obligor.serving.privacy.sealed import Sealer
+    from obligor.serving.privacy.sealed import Opened, Sealer
     from obligor.serving.webhooks.delivering import ClaimedEvent
 
 ENDPOINT: Final = "webhook endpoint"
@@ -33,8 +34,8 @@ _PLAIN_BYTES: Final = 32
 class Decisions(Protocol):
     """Where decisions are found."""
 
-    async def decision(self, decision_id: UUID, *, client_id: str | None = None) -> StoredDecision | None:
-        """Find a decision."""
+    async def decisions(self, decision_ids: Sequence[UUID]) -> dict[UUID, StoredDecision]:
+        """Find decisions by their ids."""
         ...
 
 
@@ -89,13 +90,47 @@ class Revealer:
         """Give a secret of an endpoint."""
         return await self._keeper.open(kept, of=of)
 
-    async def payload(self, event: ClaimedEvent) -> bytes:
-        """Give what is told, with the application's name in place of its tag; without one where the person was erased."""
-        if event.application_id is None or not event.application_id.startswith(TAGGED):
-            return event.payload
-        said: dict[str, Any] = msgspec.json.decode(event.payload)
-        stored = await self._archive.decision(UUID(said["decision_id"]))
-        if stored is None:
-            raise IntegrityError(f"decision {said['decision_id']}: is told of, and not kept")
-        (opened,) = await self._opener.open(stored)
-        return encode_in_order(said | {"application_id": opened.record["application_id"]})
+    async def payloads(self, events: Sequence[ClaimedEvent]) -> list[bytes | ObligorError]:
+        """Give what is told, with the application's name in place of its tag; without one where the person was erased.
+
+        Raises
+        ------
+        UnavailableError
+            Where the store does not answer.
+        """
+        about = [_about(it) for it in events]
+        ids = {it for it in about if isinstance(it, UUID)}
+        stored = await self._archive.decisions(sorted(ids)) if ids else {}
+        opened = await self._opened([*stored.values()]) if stored else {}
+        return [
+            _named(event, opened.get(it)) if isinstance(it, UUID) else it or event.payload
+            for event, it in zip(events, about, strict=True)
+        ]
+
+    async def _opened(self, stored: Sequence[StoredDecision]) -> dict[UUID, Opened | ObligorError]:
+        """Open records together, and each by itself where one of them cannot be opened."""
+        try:
+            return dict(zip((it.decision_id for it in stored), await self._opener.open(*stored), strict=True))
+        except ObligorError as error:
+            if len(stored) == 1:
+                return {stored[0].decision_id: error}
+            return {name: it for each in stored for name, it in (await self._opened([each])).items()}
+
+
+def _about(event: ClaimedEvent) -> UUID | IntegrityError | None:
+    """Name the decision that says what the client calls the application; none where the event says so itself."""
+    if event.application_id is None or not event.application_id.startswith(TAGGED):
+        return None
+    try:
+        return UUID(msgspec.json.decode(event.payload)["decision_id"])
+    except (msgspec.DecodeError, AttributeError, KeyError, TypeError, ValueError):
+        return IntegrityError(f"event {event.event_id}: tells of no decision")
+
+
+def _named(event: ClaimedEvent, opened: Opened | ObligorError | None) -> bytes | ObligorError:
+    if opened is None:
+        return IntegrityError(f"event {event.event_id}: tells of a decision that is not kept")
+    if isinstance(opened, ObligorError):
+        return opened
+    said: dict[str, Any] = msgspec.json.decode(event.payload)
+    return encode_in_order(said | {"application_id": opened.record["application_id"]})
