@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 from pymerkle import InmemoryTree
 
 from obligor.adapters.store.migrating import migrate
@@ -177,3 +177,11 @@ def independent_root(bodies: list[bytes]) -> bytes:
 def is_there(program: str) -> bool:
     """Tell whether the machine has a program."""
     return shutil.which(program) is not None
+
+
+def pages_read(connection: psycopg.Connection[Any], query: str, given: Any) -> int:
+    """Run a query, and give how many pages of tables and indexes it looked at."""
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        ((plan,),) = cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}".encode(), given).fetchall()
+    whole = plan[0]["Plan"]
+    return int(whole["Shared Hit Blocks"] + whole["Shared Read Blocks"])

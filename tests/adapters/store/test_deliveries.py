@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+from tests.stores import pages_read
 
 from obligor.adapters.store.deliveries import _BEHIND, _CLAIM, _DELIVERED, _FAILED, _GIVEN_UP
 
@@ -26,12 +26,6 @@ ROWS = """
 
 LATER = datetime.now(UTC) + timedelta(minutes=1)
 CLAIM = {"endpoint": "ep", "at": LATER, "until": LATER + timedelta(minutes=1), "claim": uuid4()}
-
-
-def pages_read(connection: psycopg.Connection, query: str, given: dict[str, Any]) -> int:
-    ((plan,),) = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}".encode(), given).fetchall()
-    whole = plan[0]["Plan"]
-    return int(whole["Shared Hit Blocks"] + whole["Shared Read Blocks"])
 
 
 def test_a_claim_reads_a_few_rows_of_a_long_backlog_that_the_planner_knows_nothing_of(store_url: str) -> None:

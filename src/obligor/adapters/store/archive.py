@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from obligor.serving.acts import Request
     from obligor.serving.archive import Search
 
-_DECISION: Final = """
+_DECISIONS: Final = """
     SELECT decision_id, client_id, leaf_index, leaf.body AS leaf, record.body AS record, record.salt
-    FROM obligor.decision
+    FROM (SELECT decision_id, client_id, leaf_index FROM obligor.decision {which}) AS found
     JOIN obligor.leaf ON leaf.index = leaf_index
     JOIN obligor.record USING (leaf_index)
+    ORDER BY leaf_index DESC
 """
+"""Which they are is found first: otherwise the planner may merge decisions, leaves and records from an end of the log on."""
 _OUTCOMES: Final = """
     SELECT report_id, decision_id, status, observed_on FROM obligor.outcome WHERE decision_id = %s ORDER BY leaf_index
 """
@@ -55,12 +57,12 @@ class PostgresArchive:
 
     async def decision(self, decision_id: UUID, *, client_id: str | None = None) -> StoredDecision | None:
         """Find a decision; one of another client is not found where a client is named."""
-        found = await self._pool.rows_of(client_id, f"{_DECISION} WHERE decision_id = %s", (decision_id,))
+        found = await self._pool.rows_of(client_id, _DECISIONS.format(which="WHERE decision_id = %s"), (decision_id,))
         return StoredDecision(**found[0]) if found else None
 
     async def decisions(self, decision_ids: Sequence[UUID]) -> dict[UUID, StoredDecision]:
         """Find decisions by their ids."""
-        found = await self._pool.rows(f"{_DECISION} WHERE decision_id = ANY(%s)", (list(decision_ids),))
+        found = await self._pool.rows(_DECISIONS.format(which="WHERE decision_id = ANY(%s)"), (list(decision_ids),))
         return {row["decision_id"]: StoredDecision(**row) for row in found}
 
     async def search(self, search: Search) -> tuple[StoredDecision, ...]:
@@ -78,7 +80,7 @@ class PostgresArchive:
         where = f"WHERE {' AND '.join(held)}" if held else ""
         found = await self._pool.rows_of(
             search.client_id,
-            f"{_DECISION} {where} ORDER BY leaf_index DESC LIMIT %s",
+            _DECISIONS.format(which=f"{where} ORDER BY leaf_index DESC LIMIT %s"),
             (*held.values(), search.limit),
         )
         return tuple(StoredDecision(**row) for row in found)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 2000
 _LEAVES: Final = """
     SELECT index, kind, leaf.body, hash, record.body AS record, salt
-    FROM obligor.leaf LEFT JOIN obligor.record ON leaf_index = index
-    WHERE index >= %s AND index < coalesce(%s, 9223372036854775807) ORDER BY index
+    FROM obligor.leaf LEFT JOIN obligor.record ON leaf_index = index AND leaf_index >= %(start)s
+    WHERE index >= %(start)s AND index < coalesce(%(stop)s, 9223372036854775807) ORDER BY index
 """
 _REPEATED: Final = """
     SELECT index, first FROM (SELECT index, min(index) OVER (PARTITION BY hash) AS first FROM obligor.leaf) AS told
@@ -84,7 +84,7 @@ class PostgresLogSource:
 
     def leaves(self, start: int = 0, stop: int | None = None) -> Iterator[StoredLeaf]:
         """Give leaves from an index (closed) to another (open) or to the end, by index."""
-        return (StoredLeaf(**row) for row in self._stream(_LEAVES, (start, stop)))
+        return (StoredLeaf(**row) for row in self._stream(_LEAVES, {"start": start, "stop": stop}))
 
     def restores(self) -> Iterator[StoredLeaf]:
         """Give the leaves by which people took note that the log was set back, by index."""
@@ -169,7 +169,9 @@ class PostgresLogSource:
         row = self._connection.execute("SELECT to_regclass(%s)", (f"obligor.{table}",)).fetchone()
         return row is not None and row[0] is not None
 
-    def _stream(self, query: str | sql.Composed, parameters: Sequence[object] = ()) -> Iterator[dict[str, Any]]:
+    def _stream(
+        self, query: str | sql.Composed, parameters: Sequence[object] | Mapping[str, object] = ()
+    ) -> Iterator[dict[str, Any]]:
         self._streams += 1
         with self._connection.cursor(f"stream_{self._streams}", row_factory=dict_row) as cursor:
             cursor.itersize = _AT_ONCE
