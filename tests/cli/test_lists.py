@@ -162,6 +162,26 @@ def test_a_match_is_confirmed_told_with_the_day_of_its_report_and_corrected_by_t
     assert code == 0, out
 
 
+def test_whoever_erases_a_person_with_an_alert_reads_of_a_hold_which_is_released_as_any_other(
+    call: Call, url: str
+) -> None:
+    one = alert_of_oleg(call, url)
+    told = []
+    for step in ("open", "confirmed"):
+        code, out, err = call("Pia", "privacy", "erase", "--application", "c")
+        assert (code, "a legal hold stands; nothing was erased" in err) == (1, True), step
+        assert not re.search(r"alert|sanction|match|korvand|ofac", out + err, re.IGNORECASE)
+        told.append(err)
+        call("Ada", "alerts", "confirm", one, "--because", "the same passport")
+    assert told[0] == told[1]
+    code, out, _ = call("Pia", "privacy", "release", "--application", "c", "--json")
+    assert (code, [it["held"] for it in json.loads(out)["subjects"]]) == (0, [False])
+    code, _, err = call("Pia", "privacy", "erase", "--application", "c")
+    assert (code, "legal hold" in err, "must be kept until" in err) == (1, False, True)
+    code, out, _ = call("Vera", "audit", "verify", "--json")
+    assert code == 0, out
+
+
 def test_what_was_said_of_a_report_is_amended_with_a_reason_and_all_of_it_is_shown_and_exported(
     call: Call, url: str, tmp_path: Path
 ) -> None:
@@ -195,7 +215,9 @@ def test_what_was_said_of_a_report_is_amended_with_a_reason_and_all_of_it_is_sho
         (2, "ORS-2026-2", "a digit was wrong", "Ada"),
     ]
     checks = {it["check"]: it for it in json.loads(call("Vera", "doctor", "--json")[1])["checks"]}
-    assert checks["reports"]["counts"] == {"not reported yet": 0, "reported late": 0}
+    yearly = json.loads(call("Bob", "alerts", "show", one, "--json")[1])["yearly_report_due_on"]
+    counted = {"not reported yet": 0, "reported late": 0, f"in the yearly report by {yearly}": 1}
+    assert checks["reports"]["counts"] == counted
     assert [checks[it]["verdict"] for it in ("reports", "I2")] == ["ok", "ok"]
 
 

@@ -410,6 +410,7 @@ def test_a_confirmed_match_is_told_with_the_day_of_its_report_until_it_is_correc
             async with made.client(None) as client:
                 told = (await of_alerts(client, "auditor"))[1].json()
                 assert (told["state"], told["report_due_on"]) == (state, due)
+                assert (told["yearly_report_due_on"] is None) is (due is None)
                 assert told["needs_second"] is bool(more)
 
     run(main())

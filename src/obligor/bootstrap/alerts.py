@@ -93,6 +93,8 @@ class Shown:
             told.append(f"  {by}: {it['because']}" + (f", until {it['until']}" if it["until"] else ""))
         if it["report_due_on"]:
             told.append(f"  confirmed by {it['confirmed_by']}, to be reported by {it['report_due_on']}")
+        if it["yearly_report_due_on"]:
+            told.append(f"  what is blocked on 30 June, in the yearly report by {it['yearly_report_due_on']}")
         return told + [f"  {_reported(report)}, says {report['by']}{_why(report)}" for report in it["reports"]]
 
 
@@ -232,9 +234,10 @@ async def _queue(store: Store) -> Queue:
 
 
 def _report(alert: Mapping[str, Any]) -> str:
+    told = f", report due on {alert['report_due_on']}" if alert["report_due_on"] else ""
     if alert["reported_on"]:
-        return f", reported on {alert['reported_on']}" + (", late" if alert["reported_late"] else "")
-    return f", report due on {alert['report_due_on']}" if alert["report_due_on"] else ""
+        told = f", reported on {alert['reported_on']}" + (", late" if alert["reported_late"] else "")
+    return told + (f", yearly report by {alert['yearly_report_due_on']}" if alert["yearly_report_due_on"] else "")
 
 
 def _desk(store: Store) -> AlertDesk:

@@ -180,8 +180,9 @@ def release(subject: str | None, *, application: str | None, because: str = "") 
 
     async def done(store: Store, sealer: Sealer, office: Office) -> Told:
         subjects = await _subjects(store, sealer, subject, application)
-        orders = {it: order_to_release(await office.standing(it), because=because) for it in subjects}
-        free = await _by_two(store, office, orders, lambda it, office: office.release(it))
+        seen = {it: await office.standing(it) for it in subjects}
+        orders = {it: order_to_release(found, because=because) for it, found in seen.items()}
+        free = await _by_two(store, office, orders, lambda it, office: office.release(seen[it]))
         return _standing(*free, "released: it may be erased once it need not be kept")
 
     return _in_office(done, permission="privacy.hold")
@@ -293,9 +294,7 @@ def _with_proposals(plain: dict[str, Any], lines: Sequence[str], waiting: Sequen
 
 
 def _standing(found: list[Standing], waiting: list[Proposed], said: str) -> Told:
-    plain = [
-        {"subject": it.subject.hex(), "decisions": it.decisions, "held": it.held_because is not None} for it in found
-    ]
+    plain = [{"subject": it.subject.hex(), "decisions": it.decisions, "held": it.hold is not None} for it in found]
     return _with_proposals({"subjects": plain}, [f"{it.subject.hex()[:12]}: {said}" for it in found], waiting)
 
 

@@ -6,7 +6,7 @@ A row that is made anew for every decision is a ``msgspec.Struct``, as in :mod:`
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -293,6 +293,10 @@ class ErasedRow:
     at: datetime
 
 
+RETAINED: Final = "legal obligation to retain"
+"""What a hold stands for where its reason may not be told; an alert that nobody cleared is one of itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class HoldRow:
     """A legal hold on a subject: it may not be erased; one that is there already is replaced."""
@@ -302,6 +306,8 @@ class HoldRow:
     placed_at: datetime
     by: str
     released_at: datetime | None
+    replaces: str | None
+    """What the hold stood for that was seen; where another stands by now, this one is refused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,9 +122,9 @@ def test_a_hold_that_was_placed_and_released_stands_as_the_log_says(store_url: s
     async def work(house: House) -> None:
         subject = await house.subject((await house.decide())["decision_id"])
         await house.office.hold(subject, because="case 7")
-        await house.office.release(subject)
+        await house.office.release(await house.office.standing(subject))
         await house.office.hold(subject, because="case 8")
-        await house.office.release(subject)
+        await house.office.release(await house.office.standing(subject))
         await house.erase(subject)
 
     at_work(store_url, work)

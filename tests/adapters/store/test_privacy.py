@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -22,16 +22,28 @@ from tests.serving import golden_decisions as golden
 from obligor.adapters.store.log_source import open_log
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.privacy import PostgresPrivacy, wrap_anew
-from obligor.core.errors import ErasedError, GateError, IntegrityError, InvalidInputError, NotFoundError, SealError
+from obligor.adapters.store.recorder import PostgresRecorder
+from obligor.core.errors import (
+    ClashError,
+    ErasedError,
+    GateError,
+    IntegrityError,
+    InvalidInputError,
+    NotFoundError,
+    SealError,
+)
 from obligor.governance.audit.findings import Findings
 from obligor.governance.audit.verifying import verify_log
 from obligor.governance.law.packs import the_packs
 from obligor.progress import Silence
 from obligor.security.sealing import DATA, make_kept, open_keyring
 from obligor.security.signing import Verifier, verify_statement
+from obligor.serving.acts import Act
 from obligor.serving.archive import Search
+from obligor.serving.people.proposals import _With
 from obligor.serving.privacy.erasing import PURPOSE, Office, record_keys
 from obligor.serving.privacy.sealed import named, named_in_bulk
+from obligor.serving.rows import ProposalRow
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,6 +51,7 @@ if TYPE_CHECKING:
     from tests.lending import Lender
 
     from obligor.security.sealing import KeptKey
+    from obligor.serving.acts import Recorded, Submission
     from obligor.serving.privacy.sealed import Sealer
 
 _SEEDS = count(100)
@@ -214,9 +227,9 @@ def test_who_is_held_is_not_erased_until_the_hold_is_released(store_url: str) ->
         with pytest.raises(GateError, match="a legal hold stands"):
             await house.erase(subject)
         assert (await house.office.standing(subject)).keys == 1
-        await house.office.release(subject)
+        await house.office.release(await house.office.standing(subject))
         with pytest.raises(InvalidInputError, match="no hold stands"):
-            await house.office.release(subject)
+            await house.office.release(await house.office.standing(subject))
         await house.erase(subject)
 
     at_work(store_url, work)
@@ -241,11 +254,98 @@ def test_a_second_hold_keeps_what_the_first_one_stands_for(store_url: str) -> No
         both = await house.office.hold(subject, because="case 8")
         assert (both.held_because, both.held_since) == ("case 7; case 8", first.held_since)
         assert (await house.office.hold(subject, because="case 7; case 8")).held_because == "case 7; case 8"
-        await house.office.release(subject)
+        await house.office.release(await house.office.standing(subject))
         assert (await house.office.hold(subject, because="case 9")).held_because == "case 9"
 
     at_work(store_url, work)
     assert verified(store_url) == []
+
+
+@dataclass
+class Looking:
+    """Tells how a subject stands only once another looked as well, the first time that each does."""
+
+    subjects: PostgresPrivacy
+    both: asyncio.Barrier
+    looked: int = 0
+
+    async def standing(self, subject: bytes) -> dict[str, Any]:
+        found = await self.subjects.standing(subject)
+        self.looked += 1
+        if self.looked <= self.both.parties:
+            await self.both.wait()
+        return found
+
+
+@pytest.mark.parametrize("stands", [False, True])
+@pytest.mark.parametrize("one_batch", [False, True])
+def test_of_two_holds_that_are_placed_at_one_instant_both_are_kept(
+    store_url: str, *, one_batch: bool, stands: bool
+) -> None:
+    async def work(house: House) -> None:
+        subject = await house.subject((await house.decide())["decision_id"])
+        if stands:
+            await house.office.hold(subject, because="case 6")
+        office = replace(house.office, subjects=Looking(house.subjects, asyncio.Barrier(2)))
+        async with PostgresRecorder(store_url) as other:
+            beside = office if one_batch else replace(office, recorder=other)
+            await asyncio.gather(office.hold(subject, because="case 7"), beside.hold(subject, because="case 8"))
+        held = (await house.office.standing(subject)).held_because or ""
+        assert sorted(held.split("; ")) == [*(["case 6"] if stands else []), "case 7", "case 8"]
+
+    at_work(store_url, work)
+    assert verified(store_url) == []
+
+
+def test_a_hold_that_stands_for_more_than_was_seen_is_not_released(store_url: str) -> None:
+    async def work(house: House) -> None:
+        subject = await house.subject((await house.decide())["decision_id"])
+        seen = await house.office.hold(subject, because="case 7")
+        await house.office.hold(subject, because="case 8")
+        with pytest.raises(ClashError, match="changed meanwhile; nothing was released"):
+            await house.office.release(seen)
+        both = await house.office.standing(subject)
+        await house.office.release(both)
+        with pytest.raises(ClashError, match="changed meanwhile"):  # it was released before
+            await house.office.release(both)
+
+    at_work(store_url, work)
+    assert verified(store_url) == []
+
+
+def test_a_hold_that_two_people_placed_as_another_was_placed_is_told_to_be_done(store_url: str) -> None:
+    """What takes a second attempt is recorded with the step by which its proposal is done, all the same."""
+
+    async def work(house: House) -> None:
+        subject = await house.subject((await house.decide())["decision_id"])
+        late = replace(house.office, recorder=_With(Late(house, subject), _done(house)))
+        assert (await late.hold(subject, because="case 7")).held_because == "case 8; case 7"
+
+    at_work(store_url, work)
+    with psycopg.connect(store_url) as connection:
+        kinds = [row[0] for row in connection.execute("SELECT kind FROM obligor.leaf ORDER BY index")]
+    assert kinds[2:] == ["hold.placed", "act.done", "hold.placed"]
+
+
+@dataclass
+class Late:
+    """Records once another hold was placed on a subject."""
+
+    house: House
+    subject: bytes
+    came: bool = False
+
+    async def record(self, submission: Submission) -> Recorded:
+        if not self.came:
+            self.came = True
+            await self.house.office.hold(self.subject, because="case 8")
+        return await self.house.lender.recorder.record(submission)
+
+
+def _done(house: House) -> Act:
+    at = house.lender.sources.now()
+    row = ProposalRow("p", "done", "hold.placed", "{}", "", "ada", at, at, "ada")
+    return Act("act.done", at, "person:ada", "p", b"{}", house.lender.sources.salt(), (row,))
 
 
 def test_the_store_itself_refuses_to_erase_who_is_held(store_url: str) -> None:

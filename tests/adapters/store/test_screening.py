@@ -23,10 +23,11 @@ from tests.serving.gated import good_application, release_of
 from obligor.adapters.store.log_source import open_log
 from obligor.adapters.store.migrating import downgrade, upgrade
 from obligor.adapters.store.pool import Pool
+from obligor.adapters.store.privacy import PostgresPrivacy
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.adapters.store.screening import PostgresScreening
 from obligor.bootstrap.gates import opened_records
-from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, InvalidInputError, NotFoundError
+from obligor.core.errors import ClashError, ForbiddenError, GateError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
 from obligor.governance.audit.verifying import verify_log
 from obligor.progress import Silence
@@ -36,7 +37,10 @@ from obligor.security.signing import Verifier
 from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
 from obligor.serving.gates.aml import AmlColumns, AmlGate, Clearances, Subjects
+from obligor.serving.privacy.erasing import Office as PrivacyOffice
+from obligor.serving.privacy.erasing import Standing, order_to_release
 from obligor.serving.privacy.sealed import Sealer
+from obligor.serving.rows import RETAINED
 from obligor.serving.screening import rescreening
 from obligor.serving.screening.alert_steps import Clearance, Confirmation, Report
 from obligor.serving.screening.desk import AlertDesk
@@ -519,6 +523,149 @@ def test_a_process_that_knows_of_no_confirmation_clears_none(
         for leaf, step in enumerate(refused, start=9):
             with pytest.raises(psycopg.errors.IntegrityError):
                 add(leaf, step)
+
+
+# Whoever has an alert that nobody cleared is not erased
+
+
+@dataclass
+class Person:
+    """Somebody who applied, and the office that is asked to erase them."""
+
+    office: PrivacyOffice
+    subject: bytes
+
+    async def hold(self) -> str | None:
+        return (await self.office.standing(self.subject)).hold
+
+    async def erase(self, *, seen: Standing | None = None) -> str:
+        """Erase them, as of how they stand, or stood; give what is told."""
+        office = self.office if seen is None else replace(self.office, subjects=Seen(seen))
+        try:
+            return f"{(await office.erase(self.subject, key=KEY))['keys_destroyed']} destroyed"
+        except GateError as error:
+            return error.message
+
+    async def release(self) -> None:
+        await self.office.release(await self.office.standing(self.subject))
+
+
+@dataclass
+class Seen:
+    """How a subject stood some time ago."""
+
+    stood: Standing
+
+    async def standing(self, _: bytes) -> dict[str, Any]:
+        names = ("decisions", "latest", "keys", "erased_at", "held_because", "held_since", "retained_since")
+        return {it: getattr(self.stood, it) for it in names}
+
+
+@asynccontextmanager
+async def applicant(of: Office) -> AsyncIterator[Person]:
+    """Jane, who applies, is on the list, and gets an alert."""
+    await of.load(NEXT)
+    jane = await of.apply("Jane Alba Example", 1, applicant_number="C-1")
+    with psycopg.connect(of.url) as connection:
+        query = "SELECT subject FROM obligor.decision WHERE decision_id = %s"
+        ((subject,),) = connection.execute(query, (jane["decision_id"],)).fetchall()
+    pool = Pool(of.url)
+    try:
+        yield Person(PrivacyOffice(PostgresPrivacy(pool), of.lender.recorder, of.lender.sources, "eve", 0), subject)
+    finally:
+        await pool.close()
+
+
+REFUSED: Final = "a legal hold stands; nothing was erased"
+
+
+def test_an_alert_holds_the_person_from_its_opening_until_it_is_cleared(store_url: str) -> None:
+    async def main() -> None:
+        async with office(store_url) as of, applicant(of) as jane:
+            before = await jane.office.standing(jane.subject)
+            assert before.hold is None
+            await of.screen()
+            assert await jane.hold() == RETAINED
+            refused = await jane.erase()
+            assert refused.endswith(REFUSED)
+            assert await jane.erase(seen=before) == refused  # the alert was opened since they looked
+            assert await of.clear(by="ada") == "proposed"
+            assert await jane.erase() == refused
+            assert await of.clear(by="bob") == "cleared"
+            assert await jane.hold() is None
+            assert await jane.erase() == "1 destroyed"
+            assert of.findings() == []
+
+    asyncio.run(main())
+
+
+def test_a_confirmed_match_holds_the_person_until_two_people_correct_it(store_url: str) -> None:
+    async def main() -> None:
+        async with office(store_url) as of, applicant(of) as jane:
+            await of.screen()
+            await of.confirm()
+            assert (await jane.erase()).endswith(REFUSED)
+            assert await of.clear(by="ada") == "doubted"
+            assert (await jane.erase()).endswith(REFUSED)
+            assert await of.clear(by="bob") == "corrected"
+            assert await jane.hold() is None
+            assert await jane.erase() == "1 destroyed"
+            assert of.findings() == []
+
+    asyncio.run(main())
+
+
+def test_who_is_held_for_a_case_as_well_stays_held_for_it_when_the_alert_is_cleared(store_url: str) -> None:
+    async def main() -> None:
+        async with office(store_url) as of, applicant(of) as jane:
+            await of.screen()
+            await jane.office.hold(jane.subject, because="case 7")
+            assert await jane.hold() == f"case 7; {RETAINED}"
+            for by in ("ada", "bob"):
+                await of.clear(by=by)
+            assert await jane.hold() == "case 7"
+            assert (await jane.erase()).endswith(REFUSED)
+            assert of.findings() == []
+
+    asyncio.run(main())
+
+
+def test_the_hold_of_an_alert_is_released_as_any_other_and_what_is_confirmed_later_holds_again(store_url: str) -> None:
+    async def main() -> None:
+        async with office(store_url) as of, applicant(of) as jane:
+            await jane.office.hold(jane.subject, because="case 7")
+            without = await jane.office.standing(jane.subject)
+            await of.screen()
+            await jane.office.release(without)  # which knew of no alert
+            assert await jane.hold() == RETAINED
+            await jane.release()
+            assert await jane.hold() is None
+            await of.confirm()
+            assert await jane.hold() == RETAINED
+            await jane.release()
+            assert await jane.erase() == "1 destroyed"
+            assert of.findings() == []
+
+    asyncio.run(main())
+
+
+def test_whoever_orders_an_erasure_reads_of_an_alert_what_they_read_of_any_other_hold(store_url: str) -> None:
+    async def main() -> None:
+        async with office(store_url) as of, applicant(of) as jane:
+            await jane.office.hold(jane.subject, because=RETAINED)
+            by_people = [await jane.erase(), order_to_release(await jane.office.standing(jane.subject)).text]
+            await of.screen()
+            both = [await jane.erase(), order_to_release(await jane.office.standing(jane.subject)).text]
+            await jane.release()
+            await of.confirm()
+            by_alert = [await jane.erase(), order_to_release(await jane.office.standing(jane.subject)).text]
+            assert by_people == both == by_alert
+            told = await jane.office.export(
+                jane.subject, sealer=Sealer(stored_keyring(of.url), of.lender.archive, of.lender.sources)
+            )
+            assert RETAINED not in json.dumps(told)
+
+    asyncio.run(main())
 
 
 async def confirmed_match(of: Office) -> UUID:

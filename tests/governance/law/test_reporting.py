@@ -12,7 +12,7 @@ from pandas.tseries.holiday import USFederalHolidayCalendar
 from pandas.tseries.offsets import CustomBusinessDay
 
 from obligor.governance.law import reporting
-from obligor.governance.law.reporting import RULES, is_late, report_due_on
+from obligor.governance.law.reporting import RULES, is_late, report_due_on, yearly_report_due_on
 from obligor.governance.law.rules import the_law
 
 HOLIDAYS = {it.date() for it in USFederalHolidayCalendar().holidays("2020-01-01", "2040-12-31")}
@@ -47,6 +47,31 @@ def test_where_no_rule_asks_for_a_report_none_is_late() -> None:
 def test_working_days_are_those_of_another_library(day: date, count: int) -> None:
     wanted = np.busday_offset(day.isoformat(), count, roll="backward")
     assert reporting._working_days_after(day, count).isoformat() == str(wanted)
+
+
+@pytest.mark.parametrize(
+    ("confirmed", "now", "due"),
+    [
+        ("2026-06-30", "2026-06-30", "2026-09-30"),  # held on 30 June of this year
+        ("2026-07-01", "2026-07-01", "2027-09-30"),
+        ("2026-03-01", "2026-09-30", "2026-09-30"),  # the last day
+        ("2026-03-01", "2026-10-01", "2027-09-30"),
+        ("2019-12-31", "2026-11-27", "2027-09-30"),
+        ("2026-12-31", "2026-12-31", "2027-09-30"),
+    ],
+)
+def test_the_yearly_report_is_of_what_is_held_on_30_june_and_due_by_30_september(
+    confirmed: str, now: str, due: str
+) -> None:
+    told = yearly_report_due_on(*(datetime.fromisoformat(f"{it}T12:00:00-10:00") for it in (confirmed, now)))
+    assert str(told) == due
+
+
+def test_where_no_rule_asks_for_a_yearly_report_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    law, at = the_law(), datetime(2026, 11, 27, 12, tzinfo=UTC)
+    rules = tuple(it.model_copy(update={"status": "withdrawn"} if it.id in RULES else {}) for it in law.rules)
+    monkeypatch.setattr(reporting, "the_law", lambda: law.model_copy(update={"rules": rules}))
+    assert yearly_report_due_on(at, at) is None
 
 
 @pytest.mark.parametrize(

@@ -243,6 +243,84 @@ def test_no_template_takes_words_from_a_file_that_nobody_approved(tmp_path: Path
     assert refusal(stationery=approved) == "not_approved"
 
 
+NAME = "Zoë-Canary-7731"
+
+
+def broken(folder: Path, file: str, line: str, **more: Any) -> LawError:
+    """Add a line to a file that a notice is made of, have it approved, and give what is told of it."""
+    shutil.copytree(TEMPLATES_FOLDER, folder)
+    path = folder / file
+    path.write_text(f"{line}\n{path.read_text()}")
+    known = Catalogue(folder)
+    with pytest.raises(LawError) as told:
+        write(stationery=stationery(catalogue=known, approvals=desk.approvals(known)), **more)
+    return told.value
+
+
+@pytest.mark.parametrize("file", ["us-fed-adverse-action.en.j2", "form.txt.j2"])
+@pytest.mark.parametrize(
+    ("line", "got"),
+    [
+        ("{{ on * }}", "what is no template"),
+        ("{% if on %}{% endfor %}", "what is no template"),
+        ("{% wish on %}", "what is no template"),
+        ("{{ 'a' | euro }}", "a filter, a test or a block that is not there"),
+        ("{{ 'a' is a_wish }}", "a filter, a test or a block that is not there"),
+        ("{% if true %}{{ 'a' | euro }}{% endif %}", "a filter, a test or a block that is not there"),
+        ("{{ no_such_field }}", "a field that is not there"),
+        ("{{ ().__class__.__mro__ }}", "what no notice may do"),
+        ("{{ range(1000000000) }}", "what cannot be worked out"),
+        ("{{ 1 / 0 }}", "what cannot be worked out"),
+        ("{{ 'a' | day }}", "what cannot be worked out"),
+    ],
+)
+def test_what_a_template_says_wrong_is_told_by_its_file_and_line_and_its_own_words(
+    tmp_path: Path, file: str, line: str, got: str
+) -> None:
+    error = broken(tmp_path / "templates", file, f"{{# a wish #}}\n{line}")
+    assert error.message.startswith(
+        f"{file}, line 2: got {got}: {line!r}; wanted Jinja with the fields agency, bureaus, "
+    )
+    assert error.kind == "invalid"  # which exits 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{{ creditor[reference] }}",
+        "{{ {}[reference] }}",
+        "{{ reference | int + none }}",
+        "{{ (reference | list)[99] }}",
+    ],
+)
+def test_what_a_template_says_wrong_of_a_person_is_told_without_them(tmp_path: Path, line: str) -> None:
+    error = broken(tmp_path / "templates", "us-fed-adverse-action.en.j2", line, reference=NAME)
+    assert f"line 1: got {'what' if 'none' in line else 'a field'}" in error.message
+    assert NAME not in f"{error.message} {error.hint} {error.__cause__}"
+
+
+def test_a_file_that_is_named_as_a_person_is_not_told(tmp_path: Path) -> None:
+    folder = tmp_path / "templates"
+    shutil.copytree(TEMPLATES_FOLDER, folder)
+    (folder / "us-fed-adverse-action.en.j2").write_text("{% include reference %}")
+    known = Catalogue(folder)
+    with pytest.raises(
+        NoticeError, match=r"line 1: got words of another file: '\{% include reference %\}'; wanted"
+    ) as told:
+        write(stationery=stationery(catalogue=known, approvals=desk.approvals(known)), reference=NAME)
+    assert NAME not in told.value.message
+
+
+def test_a_form_without_its_page_is_told_by_the_file(tmp_path: Path) -> None:
+    folder = tmp_path / "templates"
+    shutil.copytree(TEMPLATES_FOLDER, folder)
+    form = folder / "form.txt.j2"
+    form.write_text(form.read_text().replace("macro page(", "macro sheet("))
+    known = Catalogue(folder)
+    with pytest.raises(LawError, match=r"form\.txt\.j2, line 1: got what cannot be worked out"):
+        write(stationery=stationery(catalogue=known, approvals=desk.approvals(known)))
+
+
 @pytest.mark.parametrize("other", ["ada  l", "person:ada l"])
 def test_one_person_does_not_approve_a_template_alone_under_two_spellings(other: str) -> None:
     with pytest.raises(LawError, match="was approved by one person"):

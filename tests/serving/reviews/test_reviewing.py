@@ -39,8 +39,10 @@ from obligor.governance.law.packs import the_packs
 from obligor.governance.notices.factors import standing
 from obligor.progress import Silence
 from obligor.security.signing import Verifier, open_signing_key
+from obligor.serving import deciding
 from obligor.serving.acts import Caller
 from obligor.serving.deciding import DecisionService
+from obligor.serving.encoding import encode_application
 from obligor.serving.register import Register
 from obligor.serving.releases.release import Releases
 from obligor.serving.releases.releasing import activate
@@ -304,7 +306,12 @@ def test_a_corrected_application_is_decided_again_and_both_decisions_stay(at_des
     at_desk(story)
 
 
-def test_what_is_decided_again_and_then_interrupted_is_not_decided_twice(at_desk: Stories) -> None:
+@pytest.mark.parametrize("later", [False, True])
+def test_what_is_decided_again_and_then_interrupted_is_not_decided_twice(
+    at_desk: Stories, monkeypatch: pytest.MonkeyPatch, *, later: bool
+) -> None:
+    """Neither by the same version nor by a later one, which writes an application otherwise."""
+
     async def story(it: Desk) -> None:
         decision = await it.declined()
         review = await it.review(decision, corrections={"income": 50_000})
@@ -312,8 +319,13 @@ def test_what_is_decided_again_and_then_interrupted_is_not_decided_twice(at_desk
         client = Caller("lender-one", "", frozenset({"decide"}), LATER)
         asked: dict[str, Any] = {"key": f"review:{review}", "application": corrected, "route": REVIEW_AGAIN}
         before = json.loads((await it.decisions.decide(client, **asked)).response)
+        if later:
+            monkeypatch.setattr(deciding, "encode_application", lambda read: encode_application(read) + b" ")
         found = await it.service.decide(review, Finding(None), by="Ben")
         assert str(found.new_decision_id) == before["decision_id"]
+        assert found.outcome == before["outcome"]
+        with psycopg.connect(it.url) as connection:
+            assert connection.execute("SELECT count(*) FROM obligor.decision").fetchone() == (2,)
 
     at_desk(story)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from obligor.adapters.store.address import connection_info, unavailable
+from obligor.adapters.store.rows import retained_since
 from obligor.security.sealing import KeptKey, Wrapped
 from obligor.serving.archive import StoredDecision
 
@@ -39,15 +40,16 @@ _OUTCOMES: Final = """
     JOIN obligor.record ON record.leaf_index = outcome.leaf_index
     WHERE subject = %s ORDER BY outcome.leaf_index
 """
-_STANDING: Final = """
+_STANDING: Final = f"""
     SELECT
         (SELECT count(*) FROM obligor.decision WHERE subject = %(subject)s) AS decisions,
         (SELECT max(decided_at) FROM obligor.decision WHERE subject = %(subject)s) AS latest,
         (SELECT count(*) FROM obligor.subject_key WHERE subject = %(subject)s AND destroyed_at IS NULL) AS keys,
         (SELECT at FROM obligor.erasure WHERE subject = %(subject)s) AS erased_at,
         (SELECT because FROM obligor.legal_hold WHERE subject = %(subject)s AND released_at IS NULL) AS held_because,
-        (SELECT placed_at FROM obligor.legal_hold WHERE subject = %(subject)s AND released_at IS NULL) AS held_since
-"""
+        (SELECT placed_at FROM obligor.legal_hold WHERE subject = %(subject)s AND released_at IS NULL) AS held_since,
+        ({retained_since("%(subject)s")}) AS retained_since
+"""  # noqa: S608  words of our own
 _ERASED_SINCE: Final = "SELECT subject FROM obligor.erasure WHERE at >= %s"
 _OLD: Final = """
     SELECT key_id, subject, version, wrapped FROM obligor.subject_key

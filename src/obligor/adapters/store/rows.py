@@ -31,6 +31,7 @@ from obligor.adapters.store.arrays import (
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import IntegrityError
 from obligor.serving.rows import (
+    RETAINED,
     AlertReportRow,
     AlertRow,
     AlertStepRow,
@@ -96,6 +97,20 @@ class Insert:
     def parameters(self) -> tuple[int, ...]:
         """The types of its parameters."""
         return tuple(ARRAYS[oid] for oid in self.types)
+
+
+def retained_since(subject: str) -> str:
+    """Write since when an alert that nobody cleared holds a subject, unless what it holds for was released since."""
+    return f"""SELECT min(coalesce(confirmed.at, opened_at)) FROM obligor.decision JOIN obligor.alert USING (decision_id)
+    LEFT JOIN obligor.alert_step AS confirmed ON confirmed.alert_id = alert.alert_id AND confirmed.step = 'confirmed'
+    WHERE decision.subject = {subject} AND NOT EXISTS (
+        SELECT FROM obligor.alert_step AS ended
+        WHERE ended.alert_id = alert.alert_id AND ended.step IN ('cleared', 'corrected')
+    ) AND NOT EXISTS (
+        SELECT FROM obligor.legal_hold AS released
+        WHERE released.subject = {subject} AND released_at >= coalesce(confirmed.at, opened_at)
+            AND strpos(released.because, '{RETAINED}') > 0
+    )"""  # noqa: S608  words of our own
 
 
 def _insert(
@@ -204,18 +219,30 @@ _SUBJECT_KEY: Final = _insert(
 _ERASED: Final = _insert(
     "erased",
     "subject bytea, at time",
-    sql="""WITH gone AS (SELECT * FROM given),
+    sql=f"""WITH gone AS (SELECT * FROM given),
     free AS (
         INSERT INTO obligor.erasure (subject, at)
         SELECT CASE WHEN (
             SELECT released_at IS NULL FROM obligor.legal_hold WHERE legal_hold.subject = gone.subject
-        ) THEN NULL ELSE subject END, at FROM gone
+        ) OR ({retained_since("gone.subject")}) IS NOT NULL THEN NULL ELSE subject END, at FROM gone
         ON CONFLICT (subject) DO UPDATE SET at = excluded.at
         RETURNING subject, at, pg_notify('obligor_erasure', encode(subject, 'hex'))
     )
     UPDATE obligor.subject_key SET version = NULL, wrapped = NULL, destroyed_at = free.at
-    FROM free WHERE subject_key.subject = free.subject AND destroyed_at IS NULL""",
+    FROM free WHERE subject_key.subject = free.subject AND destroyed_at IS NULL""",  # noqa: S608  words of our own
 )  # under a hold the subject is null, which the table refuses
+_HOLD: Final = _insert(
+    "legal_hold",
+    "subject bytea, because text, placed_at time, by text, released_at time, replaces text",
+    sql="""INSERT INTO obligor.legal_hold (subject, because, placed_at, by, released_at)
+    SELECT CASE WHEN replaces IS NOT DISTINCT FROM (
+            SELECT held.because FROM obligor.legal_hold AS held
+            WHERE held.subject = given.subject AND held.released_at IS NULL
+        ) THEN subject END, because, placed_at, by, released_at
+    FROM given
+    ON CONFLICT (subject) DO UPDATE SET
+        (because, placed_at, by, released_at) = (excluded.because, excluded.placed_at, excluded.by, excluded.released_at)""",
+)  # where another hold stands than was seen the subject is null, which the table refuses
 _KEYRING: Final = _insert(
     "keyring",
     "purpose text, version int4, wrapped bytea, proof bytea, created_at time, retired_at time",
@@ -314,9 +341,7 @@ _KEPT: Final[dict[type, Insert]] = {
     ),
     SubjectKeyRow: _SUBJECT_KEY,
     ErasedRow: _ERASED,
-    HoldRow: _insert(
-        "legal_hold", "subject bytea, because text, placed_at time, by text, released_at time", key="subject"
-    ),
+    HoldRow: _HOLD,
     KeyringRow: _KEYRING,
 }
 INSERTS: Final = (*_KEPT.values(), _ARTEFACT, REQUEST, NODE)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from obligor.governance.audit.examination import Check, Faults, looked_at
-from obligor.governance.law.reporting import is_late, last_day_at, report_due_on
+from obligor.governance.law.reporting import is_late, last_day_at, report_due_on, yearly_report_due_on
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +45,9 @@ class Reports:
         waiting = {id_: due for id_, due in self.due.items() if id_ not in self.reported_on}
         missing = Faults(f"alert {id_}: was to be reported by {due}" for id_, due in waiting.items() if due < today)
         late = [id_ for id_ in self.reported_on if id_ in self.due and self._is_late(id_)]
-        counts = {"not reported yet": len(waiting), "reported late": len(late)}
+        counts = Counter({"not reported yet": len(waiting), "reported late": len(late)})
+        yearly = (yearly_report_due_on(self.confirmed_at[id_], now) for id_ in self.due)
+        counts.update(f"in the yearly report by {due}" for due in yearly if due is not None)
         return looked_at("reports", "confirmed matches are reported in time", missing, counts)
 
     def _is_late(self, alert_id: str) -> bool:

@@ -3,19 +3,24 @@
 The day that is told is counted from Monday to Friday, and no holiday is taken out: with one in between it is earlier than the
 law's, and never later. Late is a report alone that is so when the holidays of the United States are taken out, too. Both are
 counted from the day of the confirmation; property that was blocked before is due by the day on which it was.
+
+What is blocked on 30 June is reported once a year as well, by 30 September (31 CFR 501.603(b)(2)).
 """
 
 from __future__ import annotations
 
-from datetime import timedelta, timezone
+from datetime import date, timedelta, timezone
 from typing import TYPE_CHECKING, Final
 
 from obligor.governance.law.rules import the_law
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
+    from datetime import datetime
 
-RULES: Final = ("us.ofac.501.603", "us.ofac.501.604")
+_OF_BLOCKED: Final = "us.ofac.501.603"
+RULES: Final = (_OF_BLOCKED, "us.ofac.501.604")
+_HELD_ON, _YEARLY_BY = (6, 30), (9, 30)
+"""Month and day: of what is held on the one, the yearly report is due by the other."""
 _FRIDAY: Final = 4
 _WEST: Final = timezone(timedelta(hours=-10))
 """Hawaii's, where a day ends last of all states."""
@@ -40,6 +45,20 @@ def is_late(confirmed_at: datetime, reported_on: date) -> bool:
     day = last_day_at(confirmed_at)
     within = _within(day)
     return within is not None and reported_on > country_holidays("US").get_nth_working_day(day, within)
+
+
+def yearly_report_due_on(confirmed_at: datetime, now: datetime) -> date | None:
+    """Give the last day for the next yearly report that names what is blocked of a match; None where no rule asks for one.
+
+    The first is that of the year on whose 30 June the match was confirmed.
+    """
+    today, confirmed = last_day_at(now), last_day_at(confirmed_at)
+    year = max(
+        today.year + ((today.month, today.day) > _YEARLY_BY),
+        confirmed.year + ((confirmed.month, confirmed.day) > _HELD_ON),
+    )
+    due = date(year, *_YEARLY_BY)
+    return due if the_law().in_force(_OF_BLOCKED, due) else None
 
 
 def _within(day: date) -> int | None:

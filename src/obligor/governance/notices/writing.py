@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from jinja2 import DictLoader, StrictUndefined, TemplateNotFound
+from jinja2 import (
+    FunctionLoader,
+    StrictUndefined,
+    TemplateAssertionError,
+    TemplateNotFound,
+    TemplateRuntimeError,
+    TemplateSyntaxError,
+    UndefinedError,
+)
+from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import internal_code
 from markupsafe import Markup
 
-from obligor.core.errors import NoticeError
+from obligor.core.errors import LawError, NoticeError
 from obligor.governance.notices.factors import key_factors, plain_text, principal_reasons
 
 if TYPE_CHECKING:
@@ -27,6 +38,16 @@ _MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
+_WRONG: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (TemplateAssertionError, "a filter, a test or a block that is not there"),
+    (TemplateSyntaxError, "what is no template"),
+    (UndefinedError, "a field that is not there"),
+    (SecurityError, "what no notice may do"),
+    (TemplateRuntimeError, "a filter, a test or a block that is not there"),
+    (Exception, "what cannot be worked out"),
+)
+"""What a template says wrong, by the error that it brings about: the first that fits."""
+_MOST_QUOTED: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +118,8 @@ def write_notice(name: str, of: Declined, *, on: date, stationery: Stationery, l
     ------
     NoticeError
         Where the notice would be wrong: it names the check.
+    LawError
+        Where the template is: it names the file and the line.
     """
     template = _template(name, stationery, language=language, on=on)
     reasons, score = _lists(template, of)
@@ -217,8 +240,9 @@ def _bureaus(particulars: Particulars, ids: Sequence[str]) -> tuple[Bureau, ...]
 
 def _render(catalogue: Catalogue, template: Template, said: Mapping[str, Any], *, form: str) -> str:
     """Lay a notice out from the files that were approved; there is no other."""
+    texts = catalogue.texts(template)
     environment = ImmutableSandboxedEnvironment(
-        loader=DictLoader(catalogue.texts(template)),
+        loader=FunctionLoader(lambda name: (texts[name], name, None) if name in texts else None),
         autoescape=form.endswith(".html.j2"),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -226,17 +250,39 @@ def _render(catalogue: Catalogue, template: Template, said: Mapping[str, Any], *
         keep_trailing_newline=True,
     )
     environment.filters["day"] = _day
-    say = environment.get_template(form).module
     try:
+        say = environment.get_template(form).module
         body = environment.get_template(template.file).render({**said, "say": say})
+        whole = Markup(body) if environment.autoescape else body  # noqa: S704  escaped where it was rendered
+        page = str(say.page(template.title, template.language, whole))  # type: ignore[attr-defined]  # a macro
     except TemplateNotFound as error:
-        raise NoticeError(
-            f"notice: the template '{template.id}' takes words from another file, {str(error.name)[:80]!r}; wanted all in one",
-            refusal="not_approved",
-        ) from None
-    whole = Markup(body) if environment.autoescape else body  # noqa: S704  escaped where it was rendered
-    page = str(say.page(template.title, template.language, whole))  # type: ignore[attr-defined]  # a macro
+        told = _told(error, texts, form=form, what="words of another file")
+        raise NoticeError(f"notice: {told}; wanted all in one", refusal="not_approved") from None
+    except Exception as error:  # noqa: BLE001  a template can bring about any
+        told = _told(error, texts, form=form, what=next(it for kind, it in _WRONG if isinstance(error, kind)))
+        fields = ", ".join(sorted(said))
+        wanted = f"wanted Jinja with the fields {fields}, the macros of 'say' and the filter 'day'"
+        raise LawError(f"{told}; {wanted}") from None
     return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
+
+
+def _told(error: Exception, texts: Mapping[str, str], *, form: str, what: str) -> str:
+    """Tell what a template says wrong, and where, in its own words and in none of what it was filled in with."""
+    file, line = _place(error, texts) or (form, 1)  # it lacks the macro of the whole page
+    says = texts[file].splitlines()[line - 1 : line] or [""]
+    return f"{file}, line {line}: got {what}: {says[0].strip()[:_MOST_QUOTED]!r}"
+
+
+def _place(error: Exception, texts: Mapping[str, str]) -> tuple[str, int] | None:
+    """Give the file of a template, and the line of it, where an error came about."""
+    if isinstance(error, TemplateSyntaxError):
+        return str(error.filename), error.lineno
+    place = None
+    for frame, line in walk_tb(error.__traceback__):
+        if (file := frame.f_code.co_filename) in texts and frame.f_code not in internal_code:
+            compiled = frame.f_globals.get("__jinja_template__")  # none where Jinja has put the line right itself
+            place = file, line if compiled is None else compiled.get_corresponding_lineno(line)
+    return place
 
 
 def _day(day: date) -> str:

@@ -61,6 +61,8 @@ class AlertTold(Shape):
     """By which the report is found."""
     reports: list[ReportTold]
     """All that was said of the report, the first first."""
+    yearly_report_due_on: date | None
+    """The last day for the next yearly report that names a confirmed match, where its property is blocked on 30 June."""
     because: str | None
     until: Instant | None
     """The instant from which the hit counts again."""

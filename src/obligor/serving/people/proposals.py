@@ -318,10 +318,12 @@ class _With:
 
     async def record(self, submission: Submission) -> Recorded:
         """Record acts as :class:`obligor.serving.acts.Recorder` does."""
-        acts, self._first = (*self._first, *submission.acts), ()
+        acts = (*self._first, *submission.acts)
         try:
-            return await self._recorder.record(msgspec.structs.replace(submission, acts=acts))
+            recorded = await self._recorder.record(msgspec.structs.replace(submission, acts=acts))
         except IntegrityError as error:
             if not any(it in error.message for it in _REFUSED):
                 raise
             raise ClashError("this was done before, as it was proposed and agreed, or taken back") from None
+        self._first = ()
+        return recorded

@@ -6,6 +6,7 @@ hold. It is refused while a legal hold stands, and while records must be kept. E
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import msgspec
 
 from obligor.core.canonical import canonical_json
-from obligor.core.errors import GateError, IntegrityError, InvalidInputError, NotFoundError
+from obligor.core.errors import ClashError, GateError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
 from obligor.governance.law.packs import keep_until
 from obligor.serving.acts import Act, Submission
@@ -23,7 +24,7 @@ from obligor.serving.encoding import encode
 from obligor.serving.gates.gate import told_to_the_subject
 from obligor.serving.people.proposals import Order
 from obligor.serving.privacy.sealed import without_seal
-from obligor.serving.rows import ErasedRow, HoldRow, KeyringRow
+from obligor.serving.rows import RETAINED, ErasedRow, HoldRow, KeyringRow
 from obligor.serving.said import MOST_BECAUSE, says_why
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 PURPOSE: Final = "erasure"
 _SCHEMA: Final = "obligor/erasure/1"
+_AT_ONCE: Final = 8
+"""Holds on one person that are placed at one instant, at most."""
 NOTIFIED_WITHIN: Final = timedelta(days=30)
 """After a decision: the last day on which its notice is due, from which the longest clock may run."""
 
@@ -48,7 +51,7 @@ class Subjects(Protocol):
     """Where it is kept what is known of a subject."""
 
     async def standing(self, subject: bytes) -> dict[str, Any]:
-        """Tell ``decisions``, ``latest``, ``keys``, ``erased_at``, ``held_because`` and ``held_since``."""
+        """Tell ``decisions``, ``latest``, ``keys``, ``erased_at``, ``held_because``, ``held_since`` and ``retained_since``."""
         ...
 
     async def decisions(self, subject: bytes) -> Sequence[StoredDecision]:
@@ -76,7 +79,18 @@ class Standing:
     """Keys that are not destroyed."""
     erased_at: datetime | None
     held_because: str | None
+    """What somebody placed a hold for that stands."""
     held_since: datetime | None = None
+    retained_since: datetime | None = None
+    """Since when an alert holds them that nobody cleared, which nobody who erases may learn of."""
+
+    @property
+    def hold(self) -> str | None:
+        """What they are held for, the one and the other told alike; None where they are not."""
+        said = self.held_because
+        if self.retained_since is None or (said is not None and RETAINED in said):
+            return said
+        return RETAINED if said is None else f"{said}; {RETAINED}"
 
     def kept_until(self, retain_days: int) -> date | None:
         """Give the day before which a record may not be erased."""
@@ -174,31 +188,42 @@ class Office:
         if not says_why(because):
             raise InvalidInputError(f"a hold needs its reason; wanted 1 to {MOST_BECAUSE} printable characters")
         refuse_card_data_in("because", because)
-        found = await self.standing(subject)
-        at = self.sources.now()
-        whole = because if found.held_because in (None, because) else f"{found.held_because}; {because}"
-        row = HoldRow(subject, whole, found.held_since or at, self.by, None)
-        await self._record("hold.placed", subject, _of_hold(row), (row,), at=at)
-        return await self.standing(subject)
+        for _ in range(_AT_ONCE):
+            with suppress(IntegrityError):  # another was placed in this moment, which is kept, too
+                await self._place(await self.standing(subject), because)
+                return await self.standing(subject)
+        raise _changed(subject, "placed")
 
-    async def release(self, subject: bytes) -> Standing:
-        """Release a hold.
+    async def _place(self, found: Standing, because: str) -> None:
+        at, before = self.sources.now(), found.held_because
+        whole = because if before in (None, because) else f"{before}; {because}"
+        row = HoldRow(found.subject, whole, found.held_since or at, self.by, None, before)
+        await self._record("hold.placed", found.subject, _of_hold(row), (row,), at=at)
+
+    async def release(self, found: Standing) -> Standing:
+        """Release the hold that was seen, and no other.
 
         Raises
         ------
         InvalidInputError
             Where none stands.
+        ClashError
+            Where it stands for more since, or was released.
         """
-        found = await self.standing(subject)
-        if found.held_because is None:
+        subject = found.subject
+        if found.hold is None:
             raise InvalidInputError(f"subject {_short(subject)}: no hold stands")
         at = self.sources.now()
-        row = HoldRow(subject, found.held_because, found.held_since or at, self.by, at)
-        await self._record("hold.released", subject, _of_hold(row), (row,), at=at)
+        since = found.held_since or found.retained_since or at
+        row = HoldRow(subject, found.hold, since, self.by, at, found.held_because)
+        try:
+            await self._record("hold.released", subject, _of_hold(row), (row,), at=at)
+        except IntegrityError:
+            raise _changed(subject, "released") from None
         return await self.standing(subject)
 
     def _refuse(self, found: Standing, at: datetime) -> None:
-        if found.held_because is not None:
+        if found.hold is not None:
             raise GateError(f"subject {_short(found.subject)}: a legal hold stands; nothing was erased")
         until = found.kept_until(self.retain_days)
         if until is not None and at.date() < until:
@@ -274,7 +299,7 @@ def order_to_hold(subject: bytes, *, because: str) -> Order:
 
 def order_to_release(found: Standing, *, because: str = "") -> Order:
     """Say that the hold on a subject is to be released, which takes two people: of this hold, and not of a further one."""
-    return Order("hold.released", {"subject": found.subject.hex(), "held_because": found.held_because}, because)
+    return Order("hold.released", {"subject": found.subject.hex(), "held_because": found.hold}, because)
 
 
 async def record_keys(keys: Sequence[KeptKey], *, kind: str, by: str, recorder: Recorder, sources: Sources) -> None:
@@ -309,6 +334,10 @@ def _counted(found: Standing) -> dict[str, Any]:
 def _of_hold(row: HoldRow) -> dict[str, Any]:
     released = None if row.released_at is None else time_text(row.released_at)
     return {"because": row.because, "placed_at": time_text(row.placed_at), "released_at": released}
+
+
+def _changed(subject: bytes, done: str) -> ClashError:
+    return ClashError(f"subject {_short(subject)}: their hold was changed meanwhile; nothing was {done}")
 
 
 def _short(subject: bytes) -> str:

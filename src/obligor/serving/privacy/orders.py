@@ -136,7 +136,7 @@ class PrivacyDesk:
         found = await self.office(by, self.proposals.recorder).standing(subject)
         order = order_to_release(found, because=said.because)
         request = self._bound(caller, "privacy/holds/release", key, subject.hex(), order.because)
-        return await self._by_two(request, order, lambda office: office.release(subject), by=by)
+        return await self._by_two(request, order, lambda office: office.release(found), by=by)
 
     async def export(self, caller: Caller, *, key: str, body: bytes) -> Recorded:
         """Give all that is kept of a person, once: the same request sent again tells only that it was given."""

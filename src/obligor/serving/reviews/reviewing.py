@@ -272,18 +272,21 @@ class ReviewService:
         return review, opened
 
     async def _decide_again(self, review: StoredReview, opened: Opened) -> _Again:
-        """Decide on the corrected application as its client's; asked twice, it is decided once."""
+        """Decide on the corrected application as its client's; asked twice, it is decided once.
+
+        What was decided is found by the review, and by no byte of the application, which a later version may write otherwise.
+        """
+        client = Caller(review.client_id, "", frozenset({"decide"}), datetime.max.replace(tzinfo=UTC))
+        key = f"review:{review.review_id}"
+        request = request_saying(client, route=REVIEW_AGAIN, key=key, said="", sealer=self._decisions.sealer)
+        if (known := await self._archive.answer(request)) is not None:
+            return msgspec.json.decode(known[1].response, type=_Again)
         asked = await self._request_of(review)
         corrections = {} if asked is None else asked.whole()["corrections"]
         if not corrections:
             raise InvalidInputError("the applicant corrected nothing; wanted what the reviewer decides")
-        client = Caller(review.client_id, "", frozenset({"decide"}), datetime.max.replace(tzinfo=UTC))
-        recorded = await self._decisions.decide(
-            client,
-            key=f"review:{review.review_id}",
-            application=self._corrected(opened, corrections),
-            route=REVIEW_AGAIN,
-        )
+        corrected = self._corrected(opened, corrections)
+        recorded = await self._decisions.decide(client, key=key, application=corrected, route=REVIEW_AGAIN)
         return msgspec.json.decode(recorded.response, type=_Again)
 
     async def _check_reviewer(self, by: str, record: Mapping[str, Any]) -> None:

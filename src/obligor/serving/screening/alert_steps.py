@@ -23,7 +23,7 @@ import msgspec
 from obligor.core.errors import ClashError, ForbiddenError
 from obligor.core.leaves import time_text
 from obligor.core.people import are_one_person
-from obligor.governance.law.reporting import is_late, last_day_at, report_due_on
+from obligor.governance.law.reporting import is_late, last_day_at, report_due_on, yearly_report_due_on
 from obligor.serving.acts import Act
 from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode, encode_in_order
@@ -98,6 +98,12 @@ class StoredAlert(NamedTuple):
         if self.confirmed_at is None or self.cleared_by is not None:
             return None
         return report_due_on(self.confirmed_at)
+
+    def yearly_report_due_on(self, at: datetime) -> date | None:
+        """Give the last day for the next yearly report that names what is blocked of a match that is confirmed."""
+        if self.confirmed_at is None or self.cleared_by is not None:
+            return None
+        return yearly_report_due_on(self.confirmed_at, at)
 
     def is_late(self, reported_on: date) -> bool:
         """Tell whether a report comes after the last day for it, holidays taken out."""

@@ -130,7 +130,7 @@ class AlertDesk:
 def plain(stored: StoredAlert, at: datetime, *, why: bool = False) -> dict[str, Any]:
     """Tell of an alert, to who may read it."""
     due, reports = stored.report_due_on, [_plain_report(it, stored) for it in stored.reports]
-    last = reports[-1] if reports else {}
+    last, yearly = reports[-1] if reports else {}, stored.yearly_report_due_on(at)
     told: dict[str, Any] = {
         "alert_id": str(stored.alert_id),
         "decision_id": str(stored.decision_id),
@@ -152,6 +152,7 @@ def plain(stored: StoredAlert, at: datetime, *, why: bool = False) -> dict[str, 
         "reported_by": last.get("by"),
         "report_reference": last.get("reference"),
         "reports": reports,
+        "yearly_report_due_on": None if yearly is None else yearly.isoformat(),
         "because": stored.because,
         "until": None if stored.until is None else time_text(stored.until),
     }
