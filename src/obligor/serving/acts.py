@@ -129,6 +129,10 @@ class PromptRecorder(Recorder, Protocol):
         """
         ...
 
+    def drop(self, recorded: Future[Recorded]) -> None:
+        """Record no more what was submitted, for which nobody waits; where recording has begun, it goes on."""
+        ...
+
     def expect(self, come: Callable[[], None]) -> None:
         """Call ``come``, which is to submit, soon: with others that are expected, before the next commit is begun.
 

@@ -155,6 +155,10 @@ class DecisionService:
         times = _Times(started, was_read, perf_counter())
         return Recording(self._recorder.submit(self._submission(caller, decided)), partial(self._done, decided, times))
 
+    def give_up(self, recording: Recording) -> None:
+        """Let go of a decision that nobody waits for; it stands where its recording has begun."""
+        self._recorder.drop(recording.recorded)
+
     def expect(self, come: Callable[[], None]) -> None:
         """Call ``come``, which is to decide at once, soon: together with others, before the next commit is begun."""
         self._recorder.expect(come)

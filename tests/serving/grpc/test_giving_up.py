@@ -25,10 +25,14 @@ from obligor.serving.telemetry.meter import NoMeter
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from obligor.serving.telemetry.meter import Meter
+
     Play = Callable[[PostgresRecorder, psycopg.AsyncConnection[Any], grpc.aio.Channel], Awaitable[None]]
 
 
 def test_a_decision_whose_recording_had_begun_stands_and_one_that_waited_was_never_made(store_url: str) -> None:
+    counts, seats = Counts(), Seats()
+
     async def play(recorder: PostgresRecorder, lock: psycopg.AsyncConnection[Any], channel: grpc.aio.Channel) -> None:
         await decide(channel, "first")
         await lock.execute("LOCK TABLE obligor.leaf IN SHARE MODE")  # the transaction begins, and waits to insert
@@ -38,14 +42,15 @@ def test_a_decision_whose_recording_had_begun_stands_and_one_that_waited_was_nev
         await until(lambda: bool(recorder._queue.acts))
         begun.cancel()
         waiting.cancel()
-        await until(lambda: recorder._queue._waiting[0].answer.done() and given_up(recorder))
+        await until(lambda: recorder._queue._waiting[0].answer.done() and not seats.open)
         await lock.rollback()
         await until(lambda: not recorder._queue._under_way)
         assert [row["key"] for row in held(store_url).requests] == ["first", "begun"]
+        assert len(counts.outcomes) == 2, "what was recorded counts, though its client has left"
         assert [(await decide(channel, key)).replayed for key in ("begun", "waiting")] == [True, False]
         assert [row["key"] for row in held(store_url).requests] == ["first", "begun", "waiting"]
 
-    asyncio.run(serving(store_url, play))
+    asyncio.run(serving(store_url, play, meter=counts, seats=seats))
 
 
 def test_calls_that_come_during_a_commit_are_decided_on_together_and_whoever_left_by_then_is_not(
@@ -68,10 +73,22 @@ def test_calls_that_come_during_a_commit_are_decided_on_together_and_whoever_lef
     asyncio.run(serving(store_url, play, bounds=Bounds(expecting_s=60.0)))
 
 
-async def serving(store_url: str, play: Play, *, bounds: Bounds | None = None) -> None:
+class Counts(NoMeter):
+    """Keeps which outcomes were counted."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[str] = []
+
+    def decided(self, *, outcome: str, **_: object) -> None:
+        self.outcomes.append(outcome)
+
+
+async def serving(
+    store_url: str, play: Play, *, bounds: Bounds | None = None, meter: Meter | None = None, seats: Seats | None = None
+) -> None:
     connecting = psycopg.AsyncConnection.connect(store_url)
     async with PostgresRecorder(store_url, bounds=bounds) as recorder, await connecting as lock:
-        server = Server(servicer_of(recorder))
+        server = Server(servicer_of(recorder, meter or NoMeter(), seats or Seats()))
         port = await server.start("127.0.0.1", 0)
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -80,15 +97,10 @@ async def serving(store_url: str, play: Play, *, bounds: Bounds | None = None) -
             await server.stop(grace=1.0)
 
 
-def given_up(recorder: PostgresRecorder) -> bool:
-    flights = recorder._flights or recorder._doubts
-    return bool(flights) and all(waiting.answer.done() for flight in flights for waiting in flight.batch)
-
-
-def servicer_of(recorder: PostgresRecorder) -> Servicer:
-    made, meter = house(), NoMeter()
+def servicer_of(recorder: PostgresRecorder, meter: Meter, seats: Seats) -> Servicer:
+    made = house()
     service = DecisionService(releases=made.releases, recorder=recorder, sources=live_sources(), meter=meter)
-    return Servicer(service, made.door.register, KnownKeys(), seats=Seats(), meter=meter)
+    return Servicer(service, made.door.register, KnownKeys(), seats=seats, meter=meter)
 
 
 async def decide(channel: grpc.aio.Channel, key: str) -> Any:

@@ -175,6 +175,9 @@ class MemoryStore:
     def submit(self, submission: Submission) -> asyncio.Future[Recorded]:
         return asyncio.ensure_future(self.record(submission))
 
+    def drop(self, recorded: asyncio.Future[Recorded]) -> None:
+        recorded.cancel()
+
     def expect(self, come: Callable[[], None]) -> None:
         asyncio.get_running_loop().call_soon(come)
 

@@ -122,6 +122,13 @@ class Queue:
             self._stirred.set()
         return waiting
 
+    def drop(self, answer: asyncio.Future[Recorded]) -> None:
+        """Let a submission wait no more, unless it was taken."""
+        for waiting in self._waiting:
+            if waiting.answer is answer:
+                answer.cancel()
+                self.forget(waiting)
+
     def expect(self, come: Callable[[], None]) -> None:
         """Expect somebody who submits once ``come`` is called: with others, and before the next batch is taken."""
         if not self._expected:

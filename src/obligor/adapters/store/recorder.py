@@ -221,6 +221,10 @@ class PostgresRecorder:
         """Begin to record acts. See :class:`obligor.serving.acts.Recorder`."""
         return self._enqueue(submission).answer
 
+    def drop(self, recorded: asyncio.Future[Recorded]) -> None:
+        """Record no more what was submitted. See :class:`obligor.serving.acts.PromptRecorder`."""
+        self._queue.drop(recorded)
+
     def _enqueue(self, submission: Submission) -> Waiting:
         self._hold.refuse()
         if self._closing or self._writer is None:

@@ -90,18 +90,22 @@ class _Turn:
         return recording
 
     def _end(self, recording: Recording, recorded: asyncio.Future[Recorded]) -> None:
-        """Answer for what was recorded, or was not."""
+        """Answer for what was recorded, or was not; what was recorded counts, though nobody waits for it any more."""
         self._door.seats.give_back(self._client_id)
-        if self.told.done():
-            return
         try:
-            self.told.set_result(decided(recording.done(recorded.result())))
+            made = recording.done(recorded.result())
+            if not self.told.done():
+                self.told.set_result(decided(made))
         except asyncio.CancelledError:
-            self.told.set_exception(UnavailableError("the service stopped; the same request sent again finds out"))
+            self._refuse(UnavailableError("the service stopped; the same request sent again finds out"))
         except Exception as error:  # noqa: BLE001  whoever waits tells the client
+            self._refuse(error)
+
+    def _refuse(self, error: Exception) -> None:
+        if not self.told.done():
             self.told.set_exception(error)
 
     def give_up(self) -> None:
         """Let the recorder drop what it has not begun."""
         if self._recording is not None:
-            self._recording.recorded.cancel()
+            self._door.service.give_up(self._recording)
