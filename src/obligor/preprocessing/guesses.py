@@ -8,7 +8,7 @@ column that may be known only after the loan, or that may single out a protected
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -76,6 +76,9 @@ _PROTECTED = (
     r"^(?:(?:applicant|customer|client|borrower|person) )?ages?(?: (?:years|yrs|group|band|at application))?$"
 )
 _BUREAU = r"fico|vantage|schufa|bureau|experian|equifax|transunion|ext source"
+_OTHERS = r"region|district|area|neighbou?rhood|country|employer|company|property|house|vehicle|car|collateral|dealer"
+_RATED = r"grade|scores?|ratings?|risk (?:band|class)"
+_OF_OTHERS = rf"(?:{_OTHERS})\b.*\b(?:{_RATED})|(?:{_RATED}) (?:of|for)\b.*\b(?:{_OTHERS})"
 _INCUMBENT = r"grade|int rate|interest rate|apr|scores?|ratings?|risk (band|class)|^pd( 12 ?m)?$"
 _INSTALMENT = r"^(monthly )?(installment|instalment|payment)$|^emi$"
 _PLACE = r"zip|postal|postcode|post code|city|town|county|addr|province|state$"
@@ -127,31 +130,42 @@ def _is_key(profile: ColumnProfile) -> bool:
 
 
 _KEPT_OFF = (
-    (_LEAKAGE, Guess(("leakage",), "named like something known only after the loan was made")),
-    (_PROTECTED, Guess(("protected",), "named like a protected characteristic; never on the card", "quasi")),
+    (_LEAKAGE, Guess(("leakage",), "named '{}', like something known only after the loan was made")),
+    (_PROTECTED, Guess(("protected",), "named '{}', like a protected characteristic; never on the card", "quasi")),
 )
 _BY_NAME = (
     (_BUREAU, Guess(("predictor",), "if a bureau's score, known when the applicant applied? else incumbent_score")),
-    (_INCUMBENT, Guess(("incumbent_score",), "named like the lender's own score, grade or price")),
+    (
+        _OF_OTHERS,
+        Guess(("input",), "named '{}', a rating of something else than the loan; may it be on the card?", "quasi"),
+    ),
+    (_INCUMBENT, Guess(("incumbent_score",), "named '{}', like the lender's own score, grade or price")),
     (_WHEN, Guess(("input",), "a part of the date would not hold on later loans")),
     (_PLACE, Guess(("input",), "where a person lives may stand for a protected characteristic", "quasi")),
     (_INSTALMENT, Guess(("predictor",), "may follow from the lender's own rate; if so, incumbent_score")),
     (_PERSONAL, Guess(("predictor",), "", "quasi")),
-    ("", Guess(("predictor",))),
 )
 
 
 def guess_role(profile: ColumnProfile) -> Guess:
     """Guess the role of a column that stands for itself: not the outcome, the day of application or the exposure."""
     name = words(profile.name)
-    barred = next((guess for pattern, guess in _KEPT_OFF if _has(pattern, name)), None)
+    barred = _named(name, _KEPT_OFF)
     if barred is not None:
         return barred
     if profile.type == "date":
         return Guess(("input",), "a date feeds features only, such as full_months(a, b)")
     if _is_key(profile):
         return Guess(("identifier",), "a key of loans or of persons?", "quasi")
-    return next(guess for pattern, guess in _BY_NAME if not pattern or _has(pattern, name))
+    return _named(name, _BY_NAME) or Guess(("predictor",))
+
+
+def _named(name: str, guesses: Sequence[tuple[str, Guess]]) -> Guess | None:
+    """Give the first guess whose words a name holds; its check says which they are."""
+    for pattern, guess in guesses:
+        if found := re.search(rf"\b(?:{pattern})\b", name):
+            return replace(guess, check=guess.check.format(found[0].strip()))
+    return None
 
 
 # --- roles that one column has -----------------------------------------------------------------------------------
