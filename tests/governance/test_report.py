@@ -256,25 +256,28 @@ def test_the_verdict_says_what_the_figures_say(lender_run: LenderRun, change: di
 
 
 @pytest.mark.parametrize(
-    ("chosen_by", "words"),
+    ("chosen_by", "stated", "words"),
     [
-        ("profit", "a good loan earns 8.0% of its amount and a bad one loses 60.0%"),
-        ("break_even", "a good loan earns 8.0% of its amount"),
-        ("cost", "declining a good loan costs 1 and approving a bad one 5"),
+        ("profit", {}, "a good loan earns 8.0% of its amount and a bad loan loses 60.0% of its amount."),
+        ("profit", {"margin": 0.08}, "any loan: a bad loan loses 60.0% of its amount."),
+        ("profit", {"margin": 0.08, "lgd": 0.6}, ""),  # stated, whatever the values
+        ("break_even", {"lgd": 0.5}, "any loan: a good loan earns 8.0% of its amount."),
+        ("cost", {"margin": 0.1, "lgd": 0.5}, "declining a good loan costs 1 and approving a bad loan costs 5."),
+        ("cost", {"cost_declined_good": 1, "cost_missed_default": 5}, ""),
+        ("pd", {}, ""),  # asks for no economics
     ],
 )
 def test_a_cutoff_that_rests_on_economics_that_nobody_stated_says_so(
-    lender_run: LenderRun, chosen_by: str, words: str
+    lender_run: LenderRun, chosen_by: str, stated: dict[str, float], words: str
 ) -> None:
     plain = evaluation(lender_run)
-    plain["cutoff"]["chosen_by"] = chosen_by
     assert not told(plain, "assumes of any loan")  # this lender states them
-    plain["economics"] = Economics().model_dump(mode="json")
-    (sentence,) = told(plain, "assumes of any loan")
-    assert sentence.startswith("watch: ")
-    assert words in sentence
-    plain["cutoff"]["chosen_by"] = "pd"
-    assert not told(plain, "assumes of any loan")  # a PD asks for no economics
+    economics = Economics.model_validate(stated)
+    plain["economics"] = economics.model_dump(mode="json") | {"assumed": list(economics.assumed)}
+    plain["cutoff"]["chosen_by"] = chosen_by
+    sentences = told(plain, "assumes of any loan")
+    assert len(sentences) == bool(words)
+    assert all(it.startswith("watch: ") and words in it for it in sentences)
 
 
 @pytest.mark.parametrize(
