@@ -29,7 +29,7 @@ from obligor.governance.charts import (
     ticks,
     waterfall_chart,
 )
-from obligor.governance.pages import text
+from obligor.governance.pages import p_value, text
 from obligor.governance.report import challengers, render_report
 from obligor.governance.report.view import View
 from obligor.governance.verdict import verdict
@@ -217,6 +217,16 @@ def test_the_page_says_what_an_error_costs_and_what_profit_is_in(lender_run: Len
     page, economics = (lender_run.out / "report.html").read_text(), evaluation(lender_run)["economics"]
     assert f"Cost is {economics['cost_missed_default']:g} for each missed default" in page
     assert "Profit is in EUR, by loan_amount." in page
+
+
+def test_no_p_value_is_told_as_nothing(lender_run: LenderRun) -> None:
+    assert [p_value(it) for it in (None, 0.0, 0.00099, 0.001, 0.05, 1.0)] == [
+        "\u2013", "< 0.001", "< 0.001", "0.001", "0.050", "1.000",
+    ]  # fmt: skip
+    least = min(it["p_value"] for it in evaluation(lender_run)["characteristics"])
+    assert least < 0.0005
+    assert "<td>&lt; 0.001</td>" in (lender_run.out / "report.html").read_text()
+    assert "| < 0.001 |" in (lender_run.out / "model_card.md").read_text()
 
 
 def test_every_check_on_the_page_names_its_table(lender_run: LenderRun) -> None:
@@ -499,7 +509,7 @@ def test_the_section_of_challengers_shows_the_figures_of_the_evaluation(lender_r
     section = page[page.index('<section id="challengers">') :]
     for it in evaluation(lender_run)["challengers"]:
         assert f"{it['test']['auc']:.4f}" in section
-        assert f"{it['against_card']['auc']['p']:.4f}" in section
+        assert p_value(it["against_card"]["auc"]["p"]) in section
         assert f"{it['rounds']} trees" in section
 
 
