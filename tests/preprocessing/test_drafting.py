@@ -263,6 +263,17 @@ def test_a_rating_of_something_else_is_not_the_incumbents_and_a_draft_says_why_a
     assert "# check: named 'region rating', a rating of something else than the loan" in text
 
 
+def test_days_that_a_spreadsheet_counted_are_to_be_checked(tmp_path: Path) -> None:
+    days = [34380.44 + 7 * (at % 31) for at in range(60)]
+    text, _ = drafted(
+        tmp_path,
+        target=[0, 0, 1] * 20,
+        **{"Earliest Line Opened": days, "balance": days, "lines opened": [at % 7 for at in range(60)]},
+    )
+    (told,) = [line for line in text.splitlines() if "days as a spreadsheet counts them" in line]
+    assert told.strip().startswith("Earliest Line Opened:")
+
+
 def test_words_of_a_status_part_good_bad_young_and_unclear_loans(tmp_path: Path) -> None:
     statuses = ["Fully Paid", "Charged Off", "Current", "Late (31-120 days)", "Default", "Issued"]
     _, contract = drafted(tmp_path, loan_status=[statuses[row % 6] for row in range(_N)], x=_X)

@@ -20,6 +20,7 @@ _FEW = 10
 _FREE_TEXT_LENGTH, _FREE_TEXT_LEVELS, _FREE_TEXT_SHARE = 300, 1000, 0.3
 _KEPT_MISSING = 0.01
 _NEAR = 2
+_SERIAL_DAYS = (10_000, 60_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,13 @@ def may_be_codes(profile: ColumnProfile) -> bool:
     """Whether a column of numbers may hold categories: few whole numbers, under a name for a kind of thing."""
     few = profile.type == "number" and profile.whole and profile.distinct <= _FEW and not profile.extract
     return few and _has(_CATEGORY, words(profile.name))
+
+
+def may_be_serial_days(profile: ColumnProfile) -> bool:
+    """Whether a column of numbers may hold days as spreadsheets count them, from 1927 to 2064: they grow for ever."""
+    if profile.type != "number" or not _has(r"dates?|dt|opened|issued|started|earliest", words(profile.name)):
+        return False
+    return _SERIAL_DAYS[0] <= profile.extremes[0][0] and profile.extremes[-1][0] <= _SERIAL_DAYS[1]
 
 
 def reason_to_leave_out(profile: ColumnProfile) -> str | None:
