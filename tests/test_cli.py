@@ -112,6 +112,30 @@ def test_what_is_wrong_with_a_tape_is_told(
     assert "Traceback" not in err
     assert "Jane Doe" not in err + out
     assert (tmp_path / "out").exists() == (code == 0)
+    got, out, checked = call("contract", "check", contract, "--tape", tmp_path / "tape.csv", "--quiet")
+    if message == "nothing to build a card on":  # what only a fit can tell
+        assert (got, checked) == (0, "")
+    else:
+        assert got == code, checked
+        assert checked.endswith(err.removeprefix("obligor: "))  # below the failed checks, all that ends the run
+    assert "Jane Doe" not in out + checked
+
+
+def test_a_contract_is_held_against_the_samples_of_a_tape(call: Call, contract: Path, tmp_path: Path) -> None:
+    text = contract.read_text()
+    contract.write_text(text.replace("random: {seed: 1}", "time: {validation_from: 2022-01-01, test_from: 2024-06-01}"))
+    (tmp_path / "tape.csv").write_text(HEADER + rows())
+    code, _, err = call("contract", "check", contract, "--tape", tmp_path / "tape.csv")
+    assert code == 2
+    assert "test: wanted goods and bads in every sample, got train" in err
+    contract.write_text(text)
+    (tmp_path / "tape.csv").write_text(HEADER + rows(299) + rows(1, status="gone"))
+    code, out, _ = call("contract", "check", contract, "--tape", tmp_path / "tape.csv")
+    assert code == 0
+    assert "critical: 'status' is none of the known categories in 1 rows" in out
+    assert "299 used" in out
+    assert "1 quarantined: " in out
+    assert "\ntrain 179 loans with " in out
 
 
 def test_a_truncated_parquet_is_refused(call: Call, contract: Path, lender_run: LenderRun, tmp_path: Path) -> None:

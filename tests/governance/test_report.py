@@ -19,14 +19,24 @@ from tests.conftest import lack
 
 from obligor.bootstrap import load_card
 from obligor.core.clauses import Economics
-from obligor.governance.charts import Frame, Series, line_chart, ranked_chart, ticks, waterfall_chart
+from obligor.governance.charts import (
+    Cloud,
+    Frame,
+    Series,
+    line_chart,
+    ranked_chart,
+    scatter_chart,
+    ticks,
+    waterfall_chart,
+)
+from obligor.governance.pages import p_value, text
 from obligor.governance.report import challengers, render_report
 from obligor.governance.report.view import View
 from obligor.governance.verdict import verdict
 from obligor.ingestion.contract_file import load_contract
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tests.conftest import LenderRun
@@ -47,6 +57,58 @@ def browser() -> Iterator[Any]:
         )
         yield opened
         opened.close()
+
+
+def contrast(colour: Sequence[int]) -> float:
+    """Give the contrast of a colour with white, as WCAG 2.2 defines it."""
+    parts = [each / 255 for each in colour]
+    red, green, blue = (each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in parts)
+    return 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
+
+
+@pytest.mark.browser
+def test_marks_of_a_chart_are_told_apart_without_colour_and_stand_out_from_the_page(
+    browser: Any, lender_run: LenderRun
+) -> None:
+    page = browser.new_page(offline=True)
+    page.goto((lender_run.out / "report.html").as_uri())
+    legends = page.locator("ul.legend").evaluate_all(
+        """lists => lists.map(list => [...list.querySelectorAll('svg.swatch > *')].map(mark => {
+            const style = getComputedStyle(mark);
+            return [[mark.tagName, mark.getAttribute('d'), style.strokeDasharray, style.fill === 'rgb(255, 255, 255)'],
+                    style.stroke.match(/\\d+/g).map(Number)];
+        }))"""
+    )
+    page.close()
+    assert max(len(marks) for marks in legends) > 3
+    for marks in legends:
+        shapes = [json.dumps(shape) for shape, _ in marks]
+        assert len(set(shapes)) == len(shapes)
+        assert all(contrast(stroke) >= 3 for _, stroke in marks)
+
+
+def test_lines_that_are_told_apart_by_number_have_strokes_of_their_own_and_colours_that_stand_out() -> None:
+    css = text("report/report.css")
+    strokes = [
+        found[1] if (found := re.search(rf"path\.line\.p{at}\b[^{{}}]*{{ stroke-dasharray: ([\d ]+);", css)) else ""
+        for at in range(6)
+    ]
+    assert len(set(strokes)) == 6
+    named = dict(re.findall(r"--(\w+): (#\w{6});", css))
+    drawn = re.findall(r"\.\w+ { stroke: (#\w{6}|var\(--\w+\)); fill: \1; }", css)
+    assert len(drawn) == 11
+    for colour in drawn:
+        code = named[colour[6:-1]] if colour.startswith("var") else colour
+        assert contrast(bytes.fromhex(code[1:])) >= 3, colour
+
+
+def test_a_legend_shows_the_mark_that_it_names() -> None:
+    frame = Frame((0, 1), (0, 1), "x", "y", "z")
+    told = line_chart(frame, [Series("young", [(0, 0), (1, 1)], "p3")])
+    assert '<path class="p3 line" d="M0,6L36,6"></path></svg>young</li>' in told
+    told = scatter_chart(frame, [Cloud("a", "p1", [(0, 0, "x")]), Cloud("b", "bads", [])], line=Series("", [], "guide"))
+    assert told.count('<path class="p1 dot"') == 2  # on the chart and in the legend
+    assert '<circle class="bads dot"' in told
 
 
 @pytest.mark.browser
@@ -157,6 +219,25 @@ def test_the_page_says_what_an_error_costs_and_what_profit_is_in(lender_run: Len
     assert "Profit is in EUR, by loan_amount." in page
 
 
+def test_no_p_value_is_told_as_nothing(lender_run: LenderRun) -> None:
+    assert [p_value(it) for it in (None, 0.0, 0.00099, 0.001, 0.05, 1.0)] == [
+        "\u2013", "< 0.001", "< 0.001", "0.001", "0.050", "1.000",
+    ]  # fmt: skip
+    least = min(it["p_value"] for it in evaluation(lender_run)["characteristics"])
+    assert least < 0.0005
+    assert "<td>&lt; 0.001</td>" in (lender_run.out / "report.html").read_text()
+    assert "| < 0.001 |" in (lender_run.out / "model_card.md").read_text()
+
+
+def test_every_check_on_the_page_names_its_table(lender_run: LenderRun) -> None:
+    page = html.unescape((lender_run.out / "report.html").read_text())
+    checks = page[page.index("<h3>Checks</h3>") :]
+    rows = re.findall(r'<tr><td>([^<]*)</td><td class="text">([^<]*)</td><td class="text">([^<]*)</td>', checks)
+    found = json.loads((lender_run.out / "findings.json").read_text())["findings"]
+    assert rows == [(it["table"], it["column"] or "", it["check"]) for it in found]
+    assert {table for table, *_ in rows} > {"applications", "repayments"}
+
+
 def test_figures_on_the_page_are_those_of_the_evaluation(lender_run: LenderRun) -> None:
     page = (lender_run.out / "report.html").read_text()
     test = json.loads((lender_run.out / "evaluation.json").read_text())["test"]
@@ -185,25 +266,28 @@ def test_the_verdict_says_what_the_figures_say(lender_run: LenderRun, change: di
 
 
 @pytest.mark.parametrize(
-    ("chosen_by", "words"),
+    ("chosen_by", "stated", "words"),
     [
-        ("profit", "a good loan earns 8.0% of its amount and a bad one loses 60.0%"),
-        ("break_even", "a good loan earns 8.0% of its amount"),
-        ("cost", "declining a good loan costs 1 and approving a bad one 5"),
+        ("profit", {}, "a good loan earns 8.0% of its amount and a bad loan loses 60.0% of its amount."),
+        ("profit", {"margin": 0.08}, "any loan: a bad loan loses 60.0% of its amount."),
+        ("profit", {"margin": 0.08, "lgd": 0.6}, ""),  # stated, whatever the values
+        ("break_even", {"lgd": 0.5}, "any loan: a good loan earns 8.0% of its amount."),
+        ("cost", {"margin": 0.1, "lgd": 0.5}, "declining a good loan costs 1 and approving a bad loan costs 5."),
+        ("cost", {"cost_declined_good": 1, "cost_missed_default": 5}, ""),
+        ("pd", {}, ""),  # asks for no economics
     ],
 )
 def test_a_cutoff_that_rests_on_economics_that_nobody_stated_says_so(
-    lender_run: LenderRun, chosen_by: str, words: str
+    lender_run: LenderRun, chosen_by: str, stated: dict[str, float], words: str
 ) -> None:
     plain = evaluation(lender_run)
-    plain["cutoff"]["chosen_by"] = chosen_by
     assert not told(plain, "assumes of any loan")  # this lender states them
-    plain["economics"] = Economics().model_dump(mode="json")
-    (sentence,) = told(plain, "assumes of any loan")
-    assert sentence.startswith("watch: ")
-    assert words in sentence
-    plain["cutoff"]["chosen_by"] = "pd"
-    assert not told(plain, "assumes of any loan")  # a PD asks for no economics
+    economics = Economics.model_validate(stated)
+    plain["economics"] = economics.model_dump(mode="json") | {"assumed": list(economics.assumed)}
+    plain["cutoff"]["chosen_by"] = chosen_by
+    sentences = told(plain, "assumes of any loan")
+    assert len(sentences) == bool(words)
+    assert all(it.startswith("watch: ") and words in it for it in sentences)
 
 
 @pytest.mark.parametrize(
@@ -342,7 +426,7 @@ def test_the_groups_section_shows_intervals_proxies_and_the_frontier(lender_run:
     assert f"{100 * best['auc']:.1f}%" in section
     cards = plain["alternatives"]["alternatives"]
     columns = [it["column"] for it in plain["proxies"]]
-    assert section.count("<svg") == len(columns)
+    assert section.count('<svg class="chart"') == len(columns)
     for it in cards:
         assert section.count(f"<title>{it['name']}: impact ratio") == len(columns)
         assert (f'<td class="text">{it["name"]}</td>' in section) == (it["test"] is not None)
@@ -425,7 +509,7 @@ def test_the_section_of_challengers_shows_the_figures_of_the_evaluation(lender_r
     section = page[page.index('<section id="challengers">') :]
     for it in evaluation(lender_run)["challengers"]:
         assert f"{it['test']['auc']:.4f}" in section
-        assert f"{it['against_card']['auc']['p']:.4f}" in section
+        assert p_value(it["against_card"]["auc"]["p"]) in section
         assert f"{it['rounds']} trees" in section
 
 

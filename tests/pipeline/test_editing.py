@@ -73,6 +73,7 @@ def edit(run: Path, characteristic: str, **change: object) -> CardChange:
 
 def test_an_edit_fits_again_stands_in_the_card_and_is_told_wherever_people_look(draft: Path) -> None:
     before = load_card(draft / "scorecard.json")
+    economics = json.loads((draft / "evaluation.json").read_text())["economics"]
     told = edit(draft, "income", kind="merge", bins=[1, 2])
     after = load_card(draft / "scorecard.json")
     old, new = (next(it for it in card.characteristics if it.feature == "income") for card in (before, after))
@@ -84,7 +85,10 @@ def test_an_edit_fits_again_stands_in_the_card_and_is_told_wherever_people_look(
     manifest = json.loads((draft / "manifest.json").read_text())
     assert manifest["outputs"]["edits.json"]["sha256"] == file_sha256(draft / "edits.json")
     assert manifest["inputs"]["edits_sha256"] == edits.sha256
-    (shown,) = json.loads((draft / "evaluation.json").read_text())["edits"]["made"]
+    evaluation = json.loads((draft / "evaluation.json").read_text())
+    assert evaluation["economics"] == economics
+    assert economics["assumed"]  # an edit states nothing
+    (shown,) = evaluation["edits"]["made"]
     assert shown["before"]["gini"] == told.figures["before"]["gini"]
     assert shown["after"]["gini"] == told.figures["after"]["gini"] != shown["before"]["gini"]
     assert WHY in (draft / "report.html").read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import tempfile
 from datetime import date, timedelta
 from pathlib import Path
@@ -244,6 +245,33 @@ def test_protected_personal_and_later_known_columns_are_kept_off_the_card(tmp_pa
     assert (columns["city"].role, columns["city"].privacy) == ((Role.INPUT,), "quasi")
     assert not {"full_name", "email", "empty", "one", "remarks"} & {*columns}
     assert not any(value in text for value in ("Q1name", "u1@", "Ctown1", "words 1"))
+
+
+def test_a_rating_of_something_else_is_not_the_incumbents_and_a_draft_says_why_a_column_is(tmp_path: Path) -> None:
+    ratings = ["REGION_RATING_CLIENT", "REGION_RATING_CLIENT_W_CITY", "propertyGrade", "score_of_employer"]
+    own = {"sub_grade": "grade", "IntRate": "int rate", "risk_band": "risk band", "own_score": "score"}
+    text, contract = drafted(
+        tmp_path,
+        target=[0, 0, 1] * 20,
+        income=[at * 7 % 31 for at in range(60)],
+        **{name: [1, 2, 3] * 20 for name in [*ratings, *own]},
+    )
+    assert [str(it) for name in ratings for it in contract.columns[name].role] == ["input"] * 4
+    assert set(contract.with_role(Role.INCUMBENT_SCORE)) == set(own)
+    for name, word in own.items():
+        assert re.search(rf"{name}: .*# check: named '{word}', like the lender's own score, grade or price", text)
+    assert "# check: named 'region rating', a rating of something else than the loan" in text
+
+
+def test_days_that_a_spreadsheet_counted_are_to_be_checked(tmp_path: Path) -> None:
+    days = [34380.44 + 7 * (at % 31) for at in range(60)]
+    text, _ = drafted(
+        tmp_path,
+        target=[0, 0, 1] * 20,
+        **{"Earliest Line Opened": days, "balance": days, "lines opened": [at % 7 for at in range(60)]},
+    )
+    (told,) = [line for line in text.splitlines() if "days as a spreadsheet counts them" in line]
+    assert told.strip().startswith("Earliest Line Opened:")
 
 
 def test_words_of_a_status_part_good_bad_young_and_unclear_loans(tmp_path: Path) -> None:

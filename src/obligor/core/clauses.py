@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -263,6 +263,16 @@ class Economics(Clause):
     cost_per_loan: Annotated[float, Field(ge=0)] = 0.0
     """What making a loan costs whatever its amount, in the contract's currency: a small loan must then be safer to pay.
     Needs a column of role `exposure`."""
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """The names of what nobody stated, so that it is what Obligor assumes; a stated figure may have the same value."""
+        return tuple(name for name in type(self).model_fields if name not in self.model_fields_set)
+
+    def with_assumed(self, names: Iterable[str]) -> Economics:
+        """Give the same figures, of which these are assumed: a file of a contract holds those that nobody stated, too."""
+        stated = set(type(self).model_fields).difference(names)
+        return Economics.model_construct(_fields_set=stated, **self.model_dump())
 
 
 class Cutoff(Clause):

@@ -1,7 +1,8 @@
 """Draws charts as SVG text, for pages that open offline and print well.
 
-A chart takes plain numbers and gives one ``<svg>``; colours and fonts come from the page's style sheet through class
-names, and every mark carries a title that a reader sees when pointing at it.
+A chart takes plain numbers and gives one ``<svg>``; colours, strokes and fonts come from the page's style sheet through
+class names, and every mark carries a title that a reader sees when pointing at it. No two marks of a chart differ by
+colour alone: lines differ by their strokes, points by their shapes, and a legend shows the very mark that it names.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 Point = tuple[float, float]
 Span = tuple[float, float]
@@ -123,7 +124,7 @@ def error_chart(frame: Frame, series: Sequence[tuple[str, Sequence[Interval]]]) 
             told = f"{name}: {frame.x_text(x)} predicted, {frame.y_text(y)} observed"
             parts.append(_segment(frame, (x, lower), (x, min(upper, frame.y[1])), style=name))
             parts.append(_dot(frame, (x, y), style=name, told=told))
-    return _svg(frame, parts) + _legend([(name, name) for name, _ in series])
+    return _svg(frame, parts) + _legend([(name, name) for name, _ in series], sample=_sample_dot)
 
 
 def scatter_chart(frame: Frame, clouds: Sequence[Cloud], *, line: Series) -> str:
@@ -133,7 +134,7 @@ def scatter_chart(frame: Frame, clouds: Sequence[Cloud], *, line: Series) -> str
         for x, y, name in cloud.points:
             told = f"{name}: {frame.x_name} {x:.3f}, {frame.y_name} {y:.3f}"
             parts.append(_dot(frame, (x, y), style=cloud.style, told=told))
-    return _svg(frame, parts) + _legend([(cloud.name, cloud.style) for cloud in clouds])
+    return _svg(frame, parts) + _legend([(cloud.name, cloud.style) for cloud in clouds], sample=_sample_dot)
 
 
 def step_chart(
@@ -148,7 +149,7 @@ def step_chart(
         corners.append((edges[-1], 0.0))
         parts.append(_tag("path", f"{name} area", told=name, d=f"M{_path(frame, corners)}Z"))
     parts += [_segment(frame, (mark, frame.y[0]), (mark, frame.y[1]), style="mark") for mark in marks]
-    return _svg(frame, parts) + _legend([(name, name) for name, _ in series])
+    return _svg(frame, parts) + _legend([(name, name) for name, _ in series], sample=_sample_area)
 
 
 def bin_chart(
@@ -269,9 +270,23 @@ def _segment(frame: Frame, start: Point, end: Point, *, style: str) -> str:
     return _tag("path", f"{style} line", d=f"M{_path(frame, (start, end))}")
 
 
+_CORNERS: Mapping[str, Sequence[Point]] = {
+    "p1": ((-3, -3), (3, -3), (3, 3), (-3, 3)),
+    "p2": ((0, -4), (3.6, 3), (-3.6, 3)),
+    "p3": ((0, -4.4), (4.4, 0), (0, 4.4), (-4.4, 0)),
+}
+
+
 def _dot(frame: Frame, point: Point, *, style: str, told: str) -> str:
-    place = {"cx": f"{frame.across(point[0]):.1f}", "cy": f"{frame.down(point[1]):.1f}", "r": "3.2"}
-    return _tag("circle", f"{style} dot", told=told, **place)
+    return _shape(frame.across(point[0]), frame.down(point[1]), style=style, told=told)
+
+
+def _shape(x: float, y: float, *, style: str, told: str = "") -> str:
+    """Draw a point: round, or by the corners of its style."""
+    if style not in _CORNERS:
+        return _tag("circle", f"{style} dot", told=told, cx=f"{x:.1f}", cy=f"{y:.1f}", r="3.2")
+    corners = "L".join(f"{x + across:.1f},{y + down:.1f}" for across, down in _CORNERS[style])
+    return _tag("path", f"{style} dot", told=told, d=f"M{corners}Z")
 
 
 def _mover(frame: Frame, it: Mover) -> str:
@@ -308,6 +323,22 @@ def _svg(frame: Frame, parts: Sequence[str]) -> str:
     return f'<svg class="chart" role="img" aria-label="{escape(frame.title)}" {box}>{"".join(parts)}</svg>'
 
 
-def _legend(entries: Sequence[tuple[str, str]]) -> str:
-    items = "".join(f'<li><span class="swatch {style}"></span>{escape(name)}</li>' for name, style in entries)
-    return f'<ul class="legend">{items}</ul>'
+def _sample_line(style: str) -> str:
+    return _tag("path", f"{style} line", d="M0,6L36,6")
+
+
+def _sample_area(style: str) -> str:
+    return _tag("path", f"{style} area", d="M6,1L30,1L30,11L6,11Z")
+
+
+def _sample_dot(style: str) -> str:
+    return _shape(18, 6, style=style)
+
+
+def _legend(entries: Sequence[tuple[str, str]], *, sample: Callable[[str], str] = _sample_line) -> str:
+    """Name each series beside a sample of its mark."""
+    drawn = (
+        (f'<svg class="swatch" aria-hidden="true" viewBox="0 0 36 12">{sample(style)}</svg>', name)
+        for name, style in entries
+    )
+    return f'<ul class="legend">{"".join(f"<li>{swatch}{escape(name)}</li>" for swatch, name in drawn)}</ul>'

@@ -16,7 +16,14 @@ def template(name: str) -> Template:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=".html" in name, undefined=StrictUndefined, trim_blocks=True)  # noqa: S701  see above
-    environment.filters |= {"pct": rate, "num": number, "points": points, "count": count, "amount": amount}
+    environment.filters |= {
+        "pct": rate,
+        "num": number,
+        "p": p_value,
+        "points": points,
+        "count": count,
+        "amount": amount,
+    }
     return environment.from_string(text(name))
 
 
@@ -33,6 +40,11 @@ def rate(value: float | None) -> str:
 def number(value: float | None, digits: int = 4) -> str:
     """Write a number with a fixed count of digits."""
     return NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def p_value(value: float | None) -> str:
+    """Write a p-value; one that rounds to nothing is below the least that is shown, and never nothing."""
+    return NOTHING if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"  # noqa: PLR2004
 
 
 def amount(value: float | None, sign: str = "") -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from obligor.core.clauses import Economics
 from obligor.governance.pages import amount
 from obligor.measures.fairness import evened
 
@@ -19,8 +18,11 @@ _DOUBT = 0.01
 _PSI_WATCH, _PSI_ACT = 0.10, 0.25
 _MOST_FLAGS = 5
 _BEYOND = 0.20
-_ASSUMED = Economics().model_dump(mode="json")
-_BY_ECONOMICS = ("profit", "break_even", "cost")
+_RESTS_ON = {
+    "profit": ("margin", "lgd"),
+    "break_even": ("margin", "lgd"),
+    "cost": ("cost_declined_good", "cost_missed_default"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +93,22 @@ def _decisions(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
 
 
 def _economics(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
-    """Say that a cut-off rests on what nobody stated, where the contract leaves or takes what is assumed of loans."""
-    it, chosen_by = evaluation["economics"], evaluation["cutoff"]["chosen_by"]
-    if chosen_by not in _BY_ECONOMICS or it != _ASSUMED:
-        return
-    said = (
-        f"declining a good loan costs {it['cost_declined_good']:g} and approving a bad one {it['cost_missed_default']:g}"
-        if chosen_by == "cost"
-        else f"a good loan earns {_percent(it['margin'])} of its amount and a bad one loses {_percent(it['lgd'])}"
-    )
-    yield Sentence(
-        "watch",
-        f"The cut-off rests on what Obligor assumes of any loan: {said}. The contract's economics can state yours.",
-    )
+    """Say what a cut-off rests on that nobody stated."""
+    it = evaluation["economics"]
+    said = {
+        "margin": f"a good loan earns {_percent(it['margin'])} of its amount",
+        "lgd": f"a bad loan loses {_percent(it['lgd'])} of its amount",
+        "cost_declined_good": f"declining a good loan costs {it['cost_declined_good']:g}",
+        "cost_missed_default": f"approving a bad loan costs {it['cost_missed_default']:g}",
+    }
+    names = _RESTS_ON.get(evaluation["cutoff"]["chosen_by"], ())
+    assumed = [said[name] for name in names if name in it["assumed"]]
+    if assumed:
+        yield Sentence(
+            "watch",
+            f"The cut-off rests on what Obligor assumes of any loan: {' and '.join(assumed)}. The contract's economics can "
+            "state yours.",
+        )
 
 
 def _thresholds(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:

@@ -92,12 +92,14 @@ def open_draft(folder: Path) -> RunDraft:
         raise InvalidInputError(
             f"{folder}: the card was made by another contract, or with other edits, than the manifest says", hint=_AGAIN
         )
+    evaluation = json.loads(found[EVALUATION])
+    assumed = evaluation.get("economics", {}).get("assumed", ())
     return RunDraft(
         folder,
         card,
-        json.loads(found[EVALUATION]),
+        evaluation,
         edits,
-        contract,
+        contract.model_copy(update={"economics": contract.economics.with_assumed(assumed)}),
         inputs["source"],
         sha256(raw),
         frozenset((*listed, MANIFEST)),

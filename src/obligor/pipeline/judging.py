@@ -95,7 +95,7 @@ def evaluate_card(
         "currency": contract.currency,
         "accounting": prepared.accounting.to_plain(),
         "cutoff": {"score": made.card.cutoff.score, "chosen_by": made.card.cutoff.chosen_by},
-        "economics": contract.economics.model_dump(mode="json"),
+        "economics": contract.economics.model_dump(mode="json") | {"assumed": list(contract.economics.assumed)},
         **evaluation,
         "policy": decided.plain,
         "calibration": {"method": made.calibration.method, "log_loss": made.calibration.log_loss},

@@ -61,6 +61,15 @@ class Prepared:
     """By sample, where the contract says who was declined."""
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where every row of a tape went: into a sample, among the declined, or out with a reason."""
+
+    accounting: Accounting
+    samples: tuple[SampleCounts, ...]
+    declined: tuple[DeclinedCounts, ...] | None
+
+
 def snapshot_of(source: Source, contract: Contract, *, settings: Settings, progress: Progress) -> Snapshot:
     """Keep the raw bytes of the tables that a contract names."""
     requests = requests_for(contract.applications, contract.histories)
@@ -80,29 +89,53 @@ def prepare(tape: Tape, contract: Contract, *, progress: Progress) -> Prepared:
     with progress.step("validating"):
         findings = validate(tape, contract)
     with progress.step("defining the outcome"):
-        define_outcome(tape.db, contract)
-        findings = _with_problems(findings, tape)
-        gate(findings, contract.limits)
-        declined = DECLINED if contract.rejects else None
-        settle_fates(tape, contract, excluded=_reasons(tape, "outcome_exclusions"), declined=declined)
-        tape.db.execute("CREATE TABLE usable AS SELECT _row FROM fate WHERE fate = 'used'")
-        samples = split_tape(tape.db, contract).samples
-        reasons = _reasons(tape, "outcome_exclusions") | _reasons(tape, "split_exclusions")
-        accounting = settle_fates(tape, contract, excluded=reasons, declined=declined)
-        placed = place_declined(tape.db, contract) if contract.rejects else None
+        findings = define_outcomes(tape, contract, findings)
+        placed = place_rows(tape, contract, findings)
     with progress.step("computing features"):
         tape.db.execute(f"CREATE TABLE {_USED} AS SELECT a.* FROM applications a JOIN split USING (_row) ORDER BY _row")
         tape.db.execute("CREATE VIEW train_rows AS SELECT _row FROM split WHERE sample = 0")
         caps = learn_caps(tape, contract, train="train_rows")
         _compute(tape, contract, features, caps, rows=_USED, out=FEATURES)
-        if placed:
+        if placed.declined:
             tape.db.execute(
                 f"CREATE TABLE {_DECLINED_ROWS} AS "
                 f"SELECT a.* FROM applications a JOIN {DECLINED_SPLIT} USING (_row) ORDER BY _row"
             )
             _compute(tape, contract, features, caps, rows=_DECLINED_ROWS, out=DECLINED_FEATURES)
         history = _history(tape, contract)
-    return Prepared(tape, findings, accounting, samples, features, caps, history, placed)
+    return Prepared(tape, findings, placed.accounting, placed.samples, features, caps, history, placed.declined)
+
+
+def define_outcomes(tape: Tape, contract: Contract, findings: Findings) -> Findings:
+    """Define the outcome of every row; give the findings with those on outcomes that cannot be true.
+
+    Raises
+    ------
+    TapeError
+        Where the known outcomes are all good or all bad.
+    """
+    define_outcome(tape.db, contract)
+    return _with_problems(findings, tape)
+
+
+def place_rows(tape: Tape, contract: Contract, findings: Findings) -> Placed:
+    """Settle where every row of a tape goes, once its outcomes are defined.
+
+    Raises
+    ------
+    GateError
+        Where the findings break a limit of the contract.
+    TapeError
+        Where a sample has no goods or no bads, or train none of the declined that the contract tells of.
+    """
+    gate(findings, contract.limits)
+    declined = DECLINED if contract.rejects else None
+    settle_fates(tape, contract, excluded=_reasons(tape, "outcome_exclusions"), declined=declined)
+    tape.db.execute("CREATE TABLE usable AS SELECT _row FROM fate WHERE fate = 'used'")
+    samples = split_tape(tape.db, contract).samples
+    reasons = _reasons(tape, "outcome_exclusions") | _reasons(tape, "split_exclusions")
+    accounting = settle_fates(tape, contract, excluded=reasons, declined=declined)
+    return Placed(accounting, samples, place_declined(tape.db, contract) if contract.rejects else None)
 
 
 def read_rows(tape: Tape, contract: Contract) -> Rows:

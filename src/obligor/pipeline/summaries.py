@@ -54,7 +54,7 @@ class RunSummary:
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
         said = [f"{self.name}: {self.characteristics} characteristics, cut-off {self.cutoff:.0f} points", ""]
-        said += _accounting(self.accounting)
+        said += accounting_lines(self.accounting)
         said += ["", f"{'':<12}{'loans':>9}{'bad rate':>10}{'Gini':>8}{'KS':>8}{'Brier':>8}{'approved':>10}{'NPL':>8}"]
         for name, it in self.samples.items():
             said.append(
@@ -66,7 +66,8 @@ class RunSummary:
         return [*said, "", f"report: {self.report}"]
 
 
-def _accounting(accounting: Mapping[str, Any]) -> list[str]:
+def accounting_lines(accounting: Mapping[str, Any]) -> list[str]:
+    """Say where every row of a tape went, from the plain data of its accounting."""
     said = [f"{accounting['rows']:>9,} rows in the tape", f"{accounting['used']:>9,} used"]
     if accounting.get("declined"):
         said.append(f"{accounting['declined']:>9,} declined, without outcome")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from obligor.preprocessing.column_profiles import number_text, special_codes
-from obligor.preprocessing.guesses import may_be_codes
+from obligor.preprocessing.guesses import may_be_codes, may_be_serial_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -162,6 +162,8 @@ def _checks(profile: ColumnProfile, guess: Guess, *, codes: Sequence[float]) -> 
         yield "codes, or true values?"
     if profile.missing and profile.type == "text":
         yield "are the missing codes not categories?"
+    if may_be_serial_days(profile):
+        yield "days as a spreadsheet counts them? they would not hold on later loans"
     if guess.roles == ("predictor",) and may_be_codes(profile):
         yield "numbers, or codes of categories? if so, text"
 

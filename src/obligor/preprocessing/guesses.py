@@ -8,7 +8,7 @@ column that may be known only after the loan, or that may single out a protected
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ _FEW = 10
 _FREE_TEXT_LENGTH, _FREE_TEXT_LEVELS, _FREE_TEXT_SHARE = 300, 1000, 0.3
 _KEPT_MISSING = 0.01
 _NEAR = 2
+_SERIAL_DAYS = (10_000, 60_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,9 @@ _PROTECTED = (
     r"^(?:(?:applicant|customer|client|borrower|person) )?ages?(?: (?:years|yrs|group|band|at application))?$"
 )
 _BUREAU = r"fico|vantage|schufa|bureau|experian|equifax|transunion|ext source"
+_OTHERS = r"region|district|area|neighbou?rhood|country|employer|company|property|house|vehicle|car|collateral|dealer"
+_RATED = r"grade|scores?|ratings?|risk (?:band|class)"
+_OF_OTHERS = rf"(?:{_OTHERS})\b.*\b(?:{_RATED})|(?:{_RATED}) (?:of|for)\b.*\b(?:{_OTHERS})"
 _INCUMBENT = r"grade|int rate|interest rate|apr|scores?|ratings?|risk (band|class)|^pd( 12 ?m)?$"
 _INSTALMENT = r"^(monthly )?(installment|instalment|payment)$|^emi$"
 _PLACE = r"zip|postal|postcode|post code|city|town|county|addr|province|state$"
@@ -92,6 +96,13 @@ def may_be_codes(profile: ColumnProfile) -> bool:
     """Whether a column of numbers may hold categories: few whole numbers, under a name for a kind of thing."""
     few = profile.type == "number" and profile.whole and profile.distinct <= _FEW and not profile.extract
     return few and _has(_CATEGORY, words(profile.name))
+
+
+def may_be_serial_days(profile: ColumnProfile) -> bool:
+    """Whether a column of numbers may hold days as spreadsheets count them, from 1927 to 2064: they grow for ever."""
+    if profile.type != "number" or not _has(r"dates?|dt|opened|issued|started|earliest", words(profile.name)):
+        return False
+    return _SERIAL_DAYS[0] <= profile.extremes[0][0] and profile.extremes[-1][0] <= _SERIAL_DAYS[1]
 
 
 def reason_to_leave_out(profile: ColumnProfile) -> str | None:
@@ -127,31 +138,42 @@ def _is_key(profile: ColumnProfile) -> bool:
 
 
 _KEPT_OFF = (
-    (_LEAKAGE, Guess(("leakage",), "named like something known only after the loan was made")),
-    (_PROTECTED, Guess(("protected",), "named like a protected characteristic; never on the card", "quasi")),
+    (_LEAKAGE, Guess(("leakage",), "named '{}', like something known only after the loan was made")),
+    (_PROTECTED, Guess(("protected",), "named '{}', like a protected characteristic; never on the card", "quasi")),
 )
 _BY_NAME = (
     (_BUREAU, Guess(("predictor",), "if a bureau's score, known when the applicant applied? else incumbent_score")),
-    (_INCUMBENT, Guess(("incumbent_score",), "named like the lender's own score, grade or price")),
+    (
+        _OF_OTHERS,
+        Guess(("input",), "named '{}', a rating of something else than the loan; may it be on the card?", "quasi"),
+    ),
+    (_INCUMBENT, Guess(("incumbent_score",), "named '{}', like the lender's own score, grade or price")),
     (_WHEN, Guess(("input",), "a part of the date would not hold on later loans")),
     (_PLACE, Guess(("input",), "where a person lives may stand for a protected characteristic", "quasi")),
     (_INSTALMENT, Guess(("predictor",), "may follow from the lender's own rate; if so, incumbent_score")),
     (_PERSONAL, Guess(("predictor",), "", "quasi")),
-    ("", Guess(("predictor",))),
 )
 
 
 def guess_role(profile: ColumnProfile) -> Guess:
     """Guess the role of a column that stands for itself: not the outcome, the day of application or the exposure."""
     name = words(profile.name)
-    barred = next((guess for pattern, guess in _KEPT_OFF if _has(pattern, name)), None)
+    barred = _named(name, _KEPT_OFF)
     if barred is not None:
         return barred
     if profile.type == "date":
         return Guess(("input",), "a date feeds features only, such as full_months(a, b)")
     if _is_key(profile):
         return Guess(("identifier",), "a key of loans or of persons?", "quasi")
-    return next(guess for pattern, guess in _BY_NAME if not pattern or _has(pattern, name))
+    return _named(name, _BY_NAME) or Guess(("predictor",))
+
+
+def _named(name: str, guesses: Sequence[tuple[str, Guess]]) -> Guess | None:
+    """Give the first guess whose words a name holds; its check says which they are."""
+    for pattern, guess in guesses:
+        if found := re.search(rf"\b(?:{pattern})\b", name):
+            return replace(guess, check=guess.check.format(found[0].strip()))
+    return None
 
 
 # --- roles that one column has -----------------------------------------------------------------------------------

@@ -40,6 +40,11 @@ class SampleCounts:
     first: date | None
     last: date | None
 
+    def __str__(self) -> str:
+        """Say it in words."""
+        span = f" ({self.first} to {self.last})" if self.first else ""
+        return f"{self.name} {self.rows} loans with {self.bads} bads{span}"
+
 
 @dataclass(frozen=True, slots=True)
 class SplitCounts:
@@ -211,15 +216,11 @@ def _refuse_poor(
 ) -> None:
     poor = [it for it in counts.samples if not 0 < it.bads < it.rows]
     if poor:
-        listed = "; ".join(f"{it.name} {it.rows} loans with {it.bads} bads{_span(it)}" for it in counts.samples)
+        listed = "; ".join(map(str, counts.samples))
         names = " and ".join(it.name for it in poor)
         raise TapeError(
             f"{names}: wanted goods and bads in every sample, got {listed}{_dates(db, contract, usable)}", hint=hint
         )
-
-
-def _span(sample: SampleCounts) -> str:
-    return f" ({sample.first} to {sample.last})" if sample.first else ""
 
 
 def _dates(db: duckdb.DuckDBPyConnection, contract: Contract, usable: str) -> str:

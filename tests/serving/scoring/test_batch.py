@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +133,27 @@ def test_numbers_that_come_as_text_are_read_and_what_cannot_be_read_is_counted(
     assert any("income: 2 cells cannot be read" in line for line in results["worse"].lines())
 
 
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_a_column_that_cannot_be_read_in_any_row_is_refused(
+    form: str, world: World, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    lost = frame.assign(income=frame["income"].map(lambda it: None if pd.isna(it) else "much"))
+    tape = tmp_path / f"tape.{form}"
+    write = pd.DataFrame.to_parquet if form == "parquet" else pd.DataFrame.to_csv
+    write(lost, tape, index=False)
+    count = int(lost["income"].notna().sum())
+    with pytest.raises(
+        TapeError, match=f"applications: none of the {count} values of 'income' can be read; wanted a n"
+    ):
+        score(tape, tmp_path / "s.parquet", world.made.card)
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith((".parts", "s.parquet"))]
+    lost.loc[lost.index[-1], "income"] = "1000"
+    write(lost, tape, index=False)
+    assert score(tape, tmp_path / "s.parquet", world.made.card).unreadable["income"] >= count - 1
+    write(frame.assign(income=None), tape, index=False)  # nothing that could not be read
+    assert score(tape, tmp_path / "s.parquet", world.made.card).unreadable == {}
+
+
 def test_a_ragged_line_at_the_end_is_told_and_leaves_nothing(world: World, frame: pd.DataFrame, tmp_path: Path) -> None:
     tape = tmp_path / "tape.csv"
     frame.to_csv(tape, index=False)
@@ -244,20 +266,31 @@ def test_a_tape_that_goes_away_meanwhile_or_cannot_be_opened_is_told(
         score(tmp_path / "tape.parquet", tmp_path / "s.parquet", world.made.card)
 
 
+def garbled(path: Path, column: str, *, out: Path, rows: int | None = None) -> None:
+    """Write a file with texts that nobody can read in the first rows of a column, or in all of them."""
+    table = pq.read_table(path)
+    texts = table[column].cast(pa.string()).to_pylist()
+    rows = len(texts) if rows is None else rows
+    made = pa.array(["much"] * rows + texts[rows:], pa.string())
+    pq.write_table(table.set_column(table.column_names.index(column), column, made), out)
+
+
 def test_cells_that_cannot_be_read_are_counted_where_histories_are_read_too(
     lender_run: LenderRun, tmp_path: Path
 ) -> None:
-    for path in lender_run.tape.glob("*.parquet"):
-        table = pq.read_table(path)
-        if path.name == "applications.parquet":
-            texts = table["annual_income"].cast(pa.string()).to_pylist()
-            at = table.column_names.index("annual_income")
-            table = table.set_column(at, "annual_income", pa.array(["much", *texts[1:]]))
-        (tmp_path / "tape").mkdir(exist_ok=True)
-        pq.write_table(table, tmp_path / "tape" / path.name)
+    tape = tmp_path / "tape"
+    shutil.copytree(lender_run.tape, tape)
     card = parse_card((lender_run.out / "scorecard.json").read_bytes())
-    assert card.histories
-    assert score(tmp_path / "tape", tmp_path / "s.parquet", card).unreadable == {"annual_income": 1}
+    history, terms = next(iter(card.histories.items()))
+    own = next(iter(tape.glob(f"{terms.file or history}*")))
+    column = terms.event_at
+    garbled(tape / "applications.parquet", "annual_income", out=tape / "applications.parquet", rows=1)
+    garbled(own, column, out=own, rows=2)
+    found = score(tape, tmp_path / "s.parquet", card).unreadable
+    assert found == {"annual_income": 1, f"{history}.{column}": 2}
+    garbled(own, column, out=own)
+    with pytest.raises(TapeError, match=f"{history}: none of the .* values of '{column}' can be read"):
+        score(tape, tmp_path / "s.parquet", card)
 
 
 def test_no_more_reasons_than_there_are_families_and_all_of_any_size_of_points(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from obligor.governance.charts import Frame, Series, line_chart
-from obligor.governance.pages import NOTHING, amount, number
+from obligor.governance.pages import NOTHING, amount, number, p_value
 from obligor.governance.report.view import drawn
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _changes(challengers: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[s
     found = [it["against_card"] for it in challengers]
     rows = [(title, [_interval(it[name], digits) for it in found]) for title, name, digits in _CHANGES]
     rows.append(("profit per application", [_earned(it["profit_per_application"]) for it in found]))
-    rows.insert(1, ("AUC, p", [number(it["auc"]["p"]) for it in found]))
+    rows.insert(1, ("AUC, p", [p_value(it["auc"]["p"]) for it in found]))
     return rows
 
 

@@ -22,8 +22,8 @@ from obligor.core.snapshot import requests_for
 from obligor.ingestion.snapshots import in_place, take_snapshot
 from obligor.ingestion.sources import LocalSource
 from obligor.preprocessing.cells import FIRST_FAULT
-from obligor.preprocessing.engine import connect
-from obligor.preprocessing.tape import APPLICATIONS, read_tape, stream_rows
+from obligor.preprocessing.engine import connect, identifier
+from obligor.preprocessing.tape import APPLICATIONS, UNPARSED, read_tape, stream_rows
 from obligor.serving.scoring.parts import parts_of
 from obligor.serving.scoring.rows import RowScorer, Wanted, read_batches, row_query
 
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     import duckdb
 
     from obligor.core.columnar import ColumnScores
+    from obligor.core.columns import Table
     from obligor.core.scorecard import Scorecard
-    from obligor.core.snapshot import Snapshot
+    from obligor.core.snapshot import Snapshot, SnapshotFile
     from obligor.ingestion.sources import Source
     from obligor.progress import Progress
     from obligor.serving.scoring.parts import Parts
@@ -106,6 +107,10 @@ def score_source(
             if not tally.rows:
                 names = ", ".join(file.name or file.path.name for file in snapshot.table(APPLICATIONS))
                 raise TapeError(f"{names} has no rows; wanted at least one application below the header")
+            histories = _unread_in_histories(db, card)
+            unread = {APPLICATIONS: tally.unreadable} | histories
+            _refuse_unreadable(db, snapshot, tables={APPLICATIONS: card.applications} | card.histories, unread=unread)
+            tally.unreadable |= {f"{name}.{column}": n for name, of in histories.items() for column, n in of.items()}
             reading.close()  # which refuses a tape that changed meanwhile
             parts.join()
     return tally.result(out)
@@ -240,6 +245,42 @@ class _Tally:
 def _add(counts: dict[str, int], name: str, count: int) -> None:
     if count:
         counts[name] = counts.get(name, 0) + count
+
+
+def _unread_in_histories(db: duckdb.DuckDBPyConnection, card: Scorecard) -> dict[str, dict[str, int]]:
+    """Count the cells of each history's columns that could not be read."""
+    read = card.histories if card_features(card).aggregates else ()
+    counted = 'SELECT "column", COUNT(*) FROM {} GROUP BY ALL ORDER BY ALL'
+    return {name: dict(db.execute(counted.format(identifier(f"{UNPARSED}_{name}"))).fetchall()) for name in read}
+
+
+def _refuse_unreadable(
+    db: duckdb.DuckDBPyConnection,
+    snapshot: Snapshot,
+    *,
+    tables: Mapping[str, Table],
+    unread: Mapping[str, Mapping[str, int]],
+) -> None:
+    """Refuse a tape of which a column cannot be read in any row: every score would rest on a value that is missing."""
+    for name, counts in unread.items():
+        if not counts:
+            continue
+        table = tables[name].model_copy(update={"columns": {it: tables[name].columns[it] for it in counts}})
+        held = [_values_held(db, file, table) for file in snapshot.table(name)]
+        for (column, said), *values in zip(table.columns.items(), *held, strict=True):
+            if not any(values):
+                raise TapeError(
+                    f"{name}: none of the {counts[column]} values of '{column}' can be read; wanted a {said.type}",
+                    hint="mend the column; leave its cells empty only where nobody knows their values",
+                )
+
+
+def _values_held(db: duckdb.DuckDBPyConnection, file: SnapshotFile, table: Table) -> tuple[Any, ...]:
+    """Count the values of each column that can be read."""
+    counts = ", ".join(f"COUNT({identifier(it)})" for it in table.columns)
+    with stream_rows(db, file, table=table) as rows:
+        (held,) = db.execute(f"SELECT {counts} FROM {rows}").fetchall()
+    return tuple(held)
 
 
 def _batches(db: duckdb.DuckDBPyConnection, card: Scorecard, snapshot: Snapshot) -> Generator[pa.RecordBatch]:
