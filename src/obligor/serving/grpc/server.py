@@ -36,7 +36,13 @@ _OPTIONS = (
 
 
 class Server:
-    """The gRPC door, open from `start` to `stop`."""
+    """The gRPC door, open from `start` to `stop`.
+
+    Parameters
+    ----------
+    handshake_s
+        How long a connection may take for TLS, and until it says that it speaks HTTP/2.
+    """
 
     def __init__(
         self,
@@ -44,9 +50,11 @@ class Server:
         *,
         credentials: grpc.ServerCredentials | None = None,
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+        handshake_s: float = 10.0,
     ) -> None:
         self._servicer, self._credentials = servicer, credentials
-        self._server = grpc.aio.server(options=_OPTIONS, interceptors=interceptors)
+        options = (*_OPTIONS, ("grpc.server_handshake_timeout_ms", int(1000 * handshake_s)))
+        self._server = grpc.aio.server(options=options, interceptors=interceptors)
         self._health = health.aio.HealthServicer()
         self.port = 0
         """Where it listens, once it does."""
