@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
-from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from obligor.core.errors import UnavailableError
 from obligor.serving.grpc.decisions_pb2 import DESCRIPTOR
+from obligor.serving.grpc.messages import read_message
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from google.protobuf.message import Message
 
     from obligor.serving.grpc.servicer import Servicer
 
@@ -68,7 +70,7 @@ class Server:
             Where the port is taken.
         """
         by_name = cast("grpc.aio.Server", _ByName(self._server))
-        by_name.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, _handlers(self._servicer)),))
+        by_name.add_generic_rpc_handlers((_Calls(self._servicer),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, by_name)
         reflection.enable_server_reflection((SERVICE, _HEALTH, reflection.SERVICE_NAME), by_name)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -110,20 +112,34 @@ class _ByName:
         """Register none."""
 
 
-def _handlers(servicer: Servicer) -> dict[str, grpc.RpcMethodHandler[Message | None, Message]]:
-    """Give the handler of each call; bytes that are no message reach it as none, and are refused like any wrong request."""
+class _Calls(grpc.GenericRpcHandler):
+    """Finds the handler of a call: of who is known, one that is given the message; of anybody else, one that may read it.
+
+    A message takes up to a hundred times its bytes once it is read. So a stranger's stays on the wire until they are let in.
+    """
+
+    def __init__(self, servicer: Servicer) -> None:
+        self._servicer = servicer
+        self._known = _handlers(servicer, grpc.unary_unary_rpc_method_handler)
+        self._strangers = _handlers(servicer, grpc.stream_unary_rpc_method_handler)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Message] | None:
+        """Find the handler; none of another service."""
+        known = self._known.get(handler_call_details.method)
+        if known is None or self._servicer.is_known(handler_call_details.invocation_metadata or ()):
+            return known
+        return self._strangers[handler_call_details.method]
+
+
+def _handlers(
+    servicer: Servicer, made: Callable[..., grpc.RpcMethodHandler[Any, Message]]
+) -> dict[str, grpc.RpcMethodHandler[Any, Message]]:
+    """Make the handler of each call, by its path."""
     return {
-        it.name: grpc.unary_unary_rpc_method_handler(
+        f"/{SERVICE}/{it.name}": made(
             getattr(servicer, it.name),
-            request_deserializer=partial(_read, GetMessageClass(it.input_type)),
+            request_deserializer=partial(read_message, GetMessageClass(it.input_type)),
             response_serializer=GetMessageClass(it.output_type).SerializeToString,
         )
         for it in _DECISIONS.methods
     }
-
-
-def _read(kind: type[Message], data: bytes) -> Message | None:
-    try:
-        return kind.FromString(data)
-    except DecodeError:
-        return None
