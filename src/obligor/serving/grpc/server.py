@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 from google.protobuf.message_factory import GetMessageClass
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from obligor.core.errors import UnavailableError
 from obligor.serving.grpc.decisions_pb2 import DESCRIPTOR
+from obligor.serving.grpc.health import Health
 from obligor.serving.grpc.messages import read_message
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Server:
         self._servicer, self._credentials = servicer, credentials
         options = (*_OPTIONS, ("grpc.server_handshake_timeout_ms", int(1000 * handshake_s)))
         self._server = grpc.aio.server(options=options, interceptors=interceptors)
-        self._health = health.aio.HealthServicer()
+        self._health = Health(("", SERVICE))
         self.port = 0
         """Where it listens, once it does."""
 
@@ -88,13 +89,11 @@ class Server:
 
     async def tell(self, *, ready: bool) -> None:
         """Tell those who ask for health whether the service is ready to decide; after `drain` it never is."""
-        status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
-        for name in ("", SERVICE):
-            await self._health.set(name, status)
+        self._health.tell(ready=ready)
 
     async def drain(self) -> None:
         """Tell those who ask for health that the door is about to close; calls are still answered."""
-        await self._health.enter_graceful_shutdown()
+        self._health.end()
 
     async def stop(self, *, grace: float) -> None:
         """Let no call in any more, and give those that are open so many seconds."""
