@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 from tests.serving.http.fakes import house
@@ -62,3 +64,27 @@ def test_what_goes_on_beside_the_doors_ends_with_the_service() -> None:
         assert journal.events == []
 
     asyncio.run(main())
+
+
+LOADING = """
+import os, sys
+from contextlib import contextmanager
+from obligor.bootstrap import service
+from obligor.progress import Silence
+
+@contextmanager
+def database(settings, *, meanwhile):
+    assert "grpc" not in sys.modules
+    print(os.environ.get("GRPC_VERBOSITY"))
+    raise SystemExit
+    yield
+
+service.database = database
+service.serve_decisions(None, doors=service.Doors("127.0.0.1", 0, 0), say=print, progress=Silence())
+"""
+
+
+def test_grpc_is_told_to_keep_silent_before_it_is_loaded() -> None:
+    """Its core heeds it only then, and tells of every failed handshake past the journal."""
+    done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("NONE", "")

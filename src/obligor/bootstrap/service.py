@@ -85,6 +85,9 @@ def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None
     """
     import uvloop
 
+    # Read where gRPC is loaded: its core writes to standard error, past the journal, of every handshake that fails.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     settings = service_settings()
     doors = replace(doors, tls=read_tls_settings(os.environ))
     made = None if run is None else read_run(run)
@@ -388,9 +391,6 @@ def _credentials(tls: TlsSettings) -> ServerCredentials | None:
 async def _open_grpc(door: Door, doors: Doors, tracing: Tracing | None) -> Server | None:
     if doors.grpc_port is None:
         return None
-    # Its core writes to standard error, past the journal.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from obligor.serving.grpc.server import Server as GrpcServer
     from obligor.serving.grpc.servicer import Servicer
     from obligor.serving.telemetry.tracing import grpc_interceptor

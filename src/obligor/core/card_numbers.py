@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 Path = tuple[str | int, ...]
 
@@ -208,14 +208,22 @@ def _within(plain: object) -> Path | None:
             if isinstance(value, _Pairs):
                 if any(search.holds(key) for key, _ in value):
                     return path
-                stack += [((*path, key), it) for key, it in reversed(value)]
+                stack += _that_may_hold(value, path)
             elif isinstance(value, list):
-                stack += [((*path, place), it) for place, it in reversed(list(enumerate(value)))]
+                stack += _that_may_hold(enumerate(value), path)
             elif isinstance(value, str) and search.holds(value):
                 return path
     except _TooMuchError:
         return ()
     return None
+
+
+def _that_may_hold(values: Iterable[tuple[str | int, Any]], path: Path) -> list[tuple[Path, object]]:
+    """Give what may hold a number, with its path, the first last: of half a million short numbers, none."""
+    found = [
+        ((*path, at), it) for at, it in values if (len(it) >= LEAST if it.__class__ is str else isinstance(it, list))
+    ]
+    return found[::-1]
 
 
 class _Search:

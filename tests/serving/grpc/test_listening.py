@@ -42,3 +42,19 @@ def test_the_service_answers_at_every_address_of_its_host(host: str, asked: list
             await server.stop(grace=0)
 
     asyncio.run(main())
+
+
+def test_a_connection_that_says_nothing_is_closed() -> None:
+    async def main() -> None:
+        server = Server(cast("Any", Nobody()), handshake_s=0.2)
+        port = await server.start("127.0.0.1", 0)
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            async with asyncio.timeout(5):
+                while await reader.read(1024):
+                    pass
+            writer.close()
+        finally:
+            await server.stop(grace=0)
+
+    asyncio.run(main())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import tracemalloc
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ from hypothesis import strategies as st
 from tests.serving.http.fakes import BODY, PLAIN, House, house, posting
 from tests.serving.http.serving import run, say, served
 
+from obligor.core.errors import ApplicationError
 from obligor.serving.http import decision_shapes, shapes
 from obligor.serving.http.bodies import MOST_BULK_BYTES, MOST_BYTES
+from obligor.serving.http.bulk import MOST_AT_ONCE, split_applications
 from obligor.serving.http.heads import MOST_HEADER_BYTES, MOST_HEADERS
 
 if TYPE_CHECKING:
@@ -293,6 +296,23 @@ def test_whatever_json_comes_is_decided_on_or_refused(changed: dict[str, Any]) -
         (decision_shapes.Decision if answer.status_code == 201 else shapes.Problem).model_validate_json(answer.content)
 
     run(main())
+
+
+def test_a_body_of_millions_of_applications_is_refused_at_the_thousand_and_first() -> None:
+    body = b'{"applications":[' + b"1," * 2_000_000 + b"1]}"
+    tracemalloc.start()
+    try:
+        with pytest.raises(ApplicationError, match="1000"):
+            split_applications(body)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(body)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("count", [0, 1, MOST_AT_ONCE])
+def test_as_many_applications_come_out_as_went_in(count: int) -> None:
+    items = [b'{"at": %d}' % at for at in range(count)]
+    assert split_applications(b'{"applications": [' + b" , ".join(items) + b"]}") == items
 
 
 @given(st.binary(max_size=200))

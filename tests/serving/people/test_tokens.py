@@ -387,6 +387,58 @@ def test_a_flood_of_unknown_keys_asks_the_provider_once_a_minute() -> None:
     asyncio.run(run())
 
 
+def test_whoever_leaves_while_keys_are_fetched_takes_them_from_nobody() -> None:
+    """A call with a deadline is cancelled at it; one without a right token could keep everybody out for a minute, and again."""
+
+    async def run() -> None:
+        with provider() as it:
+            it.slow_s = 0.3
+            door = authenticator(it.url, Clock(), Known())
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await door.authenticate(f"Bearer {token(kid='nobodys', key=RSA)}", peer="")
+            assert (await door.authenticate(f"Bearer {token()}", peer="")).subject == "5e0f-ada"
+            assert len(it.asked) == 1
+
+    asyncio.run(run())
+
+
+def test_while_newer_keys_are_fetched_tokens_of_them_wait_and_of_known_ones_do_not() -> None:
+    async def run() -> None:
+        with provider() as it:
+            clock = Clock()
+            it.body = key_set(rsa_1=("RS256", RSA))
+            door = authenticator(it.url, clock, Known())
+            await door.authenticate(f"Bearer {token()}", peer="")
+            it.body, it.slow_s, clock.ahead_s = key_set(), 0.3, 61
+            first, second = (
+                asyncio.ensure_future(door.authenticate(f"Bearer {token(claims(sub=sub), kid='ec-1')}", peer=""))
+                for sub in ("ada", "grace")
+            )
+            await asyncio.sleep(0.1)
+            known = await door.authenticate(f"Bearer {token(claims(sub='joan'))}", peer="")
+            assert (known.subject, first.done(), second.done()) == ("joan", False, False)
+            assert [(await it).subject for it in (first, second)] == ["ada", "grace"]
+            assert len(it.asked) == 2
+
+    asyncio.run(run())
+
+
+def test_only_so_many_wait_for_keys() -> None:
+    async def run() -> None:
+        with provider() as it:
+            it.slow_s = 0.3
+            door = authenticator(it.url, Clock(), Known())
+            asked = [door.authenticate(f"Bearer {token(kid=f'k-{at}', key=RSA)}", peer="") for at in range(100)]
+            told = await asyncio.gather(*asked, return_exceptions=True)
+            assert [sum(isinstance(it, kind) for it in told) for kind in (UnauthenticatedError, UnavailableError)] == [
+                64,
+                36,
+            ]
+
+    asyncio.run(run())
+
+
 def test_where_the_provider_is_down_known_keys_verify_for_an_hour_and_then_nobody_is_let_in() -> None:
     async def run() -> None:
         with provider() as it:

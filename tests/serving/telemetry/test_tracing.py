@@ -158,19 +158,22 @@ def test_a_service_that_is_not_traced_loads_nothing_for_it() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_call_of_grpc_goes_on_from_the_callers_trace() -> None:
+@pytest.mark.parametrize("is_read_later", [False, True])
+def test_a_call_of_grpc_goes_on_from_the_callers_trace(*, is_read_later: bool) -> None:
     import grpc
+
+    made = grpc.stream_unary_rpc_method_handler if is_read_later else grpc.unary_unary_rpc_method_handler
 
     async def run(tracing: Tracing) -> bytes:
         meter = TracedMeter(NoMeter(), tracing)
 
-        async def decide(request: bytes, _context: Any) -> bytes:
+        async def decide(request: Any, _context: Any) -> bytes:
             meter.stage("score", 0.001)
             meter.left("grpc/Decide", 200, 0.001)
-            return request
+            return b"".join([it async for it in request]) if is_read_later else bytes(request)
 
         server = grpc.aio.server(interceptors=[grpc_interceptor(tracing)])
-        handlers = {"Decide": grpc.unary_unary_rpc_method_handler(decide)}
+        handlers = {"Decide": made(decide)}
         server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("obligor.v1.Decisions", handlers)])
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()

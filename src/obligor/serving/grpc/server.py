@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
-from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from obligor.core.errors import UnavailableError
 from obligor.serving.grpc.decisions_pb2 import DESCRIPTOR
+from obligor.serving.grpc.health import Health
+from obligor.serving.grpc.messages import read_message
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from google.protobuf.message import Message
 
     from obligor.serving.grpc.servicer import Servicer
 
@@ -36,7 +39,13 @@ _OPTIONS = (
 
 
 class Server:
-    """The gRPC door, open from `start` to `stop`."""
+    """The gRPC door, open from `start` to `stop`.
+
+    Parameters
+    ----------
+    handshake_s
+        How long a connection may take for TLS, and until it says that it speaks HTTP/2.
+    """
 
     def __init__(
         self,
@@ -44,10 +53,12 @@ class Server:
         *,
         credentials: grpc.ServerCredentials | None = None,
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+        handshake_s: float = 10.0,
     ) -> None:
         self._servicer, self._credentials = servicer, credentials
-        self._server = grpc.aio.server(options=_OPTIONS, interceptors=interceptors)
-        self._health = health.aio.HealthServicer()
+        options = (*_OPTIONS, ("grpc.server_handshake_timeout_ms", int(1000 * handshake_s)))
+        self._server = grpc.aio.server(options=options, interceptors=interceptors)
+        self._health = Health(("", SERVICE))
         self.port = 0
         """Where it listens, once it does."""
 
@@ -60,7 +71,7 @@ class Server:
             Where the port is taken.
         """
         by_name = cast("grpc.aio.Server", _ByName(self._server))
-        by_name.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, _handlers(self._servicer)),))
+        by_name.add_generic_rpc_handlers((_Calls(self._servicer),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, by_name)
         reflection.enable_server_reflection((SERVICE, _HEALTH, reflection.SERVICE_NAME), by_name)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -78,13 +89,11 @@ class Server:
 
     async def tell(self, *, ready: bool) -> None:
         """Tell those who ask for health whether the service is ready to decide; after `drain` it never is."""
-        status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
-        for name in ("", SERVICE):
-            await self._health.set(name, status)
+        self._health.tell(ready=ready)
 
     async def drain(self) -> None:
         """Tell those who ask for health that the door is about to close; calls are still answered."""
-        await self._health.enter_graceful_shutdown()
+        self._health.end()
 
     async def stop(self, *, grace: float) -> None:
         """Let no call in any more, and give those that are open so many seconds."""
@@ -102,20 +111,34 @@ class _ByName:
         """Register none."""
 
 
-def _handlers(servicer: Servicer) -> dict[str, grpc.RpcMethodHandler[Message | None, Message]]:
-    """Give the handler of each call; bytes that are no message reach it as none, and are refused like any wrong request."""
+class _Calls(grpc.GenericRpcHandler):
+    """Finds the handler of a call: of who is known, one that is given the message; of anybody else, one that may read it.
+
+    A message takes up to a hundred times its bytes once it is read. So a stranger's stays on the wire until they are let in.
+    """
+
+    def __init__(self, servicer: Servicer) -> None:
+        self._servicer = servicer
+        self._known = _handlers(servicer, grpc.unary_unary_rpc_method_handler)
+        self._strangers = _handlers(servicer, grpc.stream_unary_rpc_method_handler)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Message] | None:
+        """Find the handler; none of another service."""
+        known = self._known.get(handler_call_details.method)
+        if known is None or self._servicer.is_known(handler_call_details.invocation_metadata or ()):
+            return known
+        return self._strangers[handler_call_details.method]
+
+
+def _handlers(
+    servicer: Servicer, made: Callable[..., grpc.RpcMethodHandler[Any, Message]]
+) -> dict[str, grpc.RpcMethodHandler[Any, Message]]:
+    """Make the handler of each call, by its path."""
     return {
-        it.name: grpc.unary_unary_rpc_method_handler(
+        f"/{SERVICE}/{it.name}": made(
             getattr(servicer, it.name),
-            request_deserializer=partial(_read, GetMessageClass(it.input_type)),
+            request_deserializer=partial(read_message, GetMessageClass(it.input_type)),
             response_serializer=GetMessageClass(it.output_type).SerializeToString,
         )
         for it in _DECISIONS.methods
     }
-
-
-def _read(kind: type[Message], data: bytes) -> Message | None:
-    try:
-        return kind.FromString(data)
-    except DecodeError:
-        return None

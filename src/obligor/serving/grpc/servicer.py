@@ -6,13 +6,16 @@ recorded, the recorder drops it, unless it has begun: then the decision stands, 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import traceback
+from contextlib import suppress
 from contextvars import ContextVar
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
 from obligor.core.errors import (
     ForbiddenError,
@@ -32,7 +35,7 @@ from obligor.serving.people.authenticating import network_of
 from obligor.serving.refusals import TOLD_OF, NoRefusals
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from google.rpc.status_pb2 import Status
 
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from obligor.serving.telemetry.meter import Meter
 
 _DONE, _GONE, _FAILED = 200, 499, 500
+_MESSAGE_SECONDS = 30.0
 _ROUTES = {name: f"grpc/{name}" for name in ("Decide", "DecideMany", "Simulate", "GetDecision", "GetReceipt")}
 """What each call is counted as."""
 _UNTOLD = NoRefusals()
@@ -53,7 +57,7 @@ _CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
 """Who was let in, of the call at work."""
 _log = logging.getLogger("obligor.grpc")
 
-Ask = TypeVar("Ask")
+Ask = TypeVar("Ask", bound=Message)
 Told = TypeVar("Told")
 
 
@@ -126,18 +130,30 @@ class Servicer(DecisionsServicer):
         receipt = await self._register.receipt(caller, decision_id_in(request.decision_id))
         return pb.GetReceiptResponse(receipt=encode_in_order(receipt).decode())
 
+    def is_known(self, metadata: Iterable[tuple[str, str | bytes]]) -> bool:
+        """Tell whether metadata shows who was let in a moment ago."""
+        shown = [value for name, value in metadata if name == "authorization"]
+        return len(shown) == 1 and self._authenticator.known(str(shown[0])) is not None
+
     async def _answer(
-        self, name: str, work: Callable[[Ask, Context], Awaitable[Told]], request: Ask | None, context: Context
+        self,
+        name: str,
+        work: Callable[[Ask, Context], Awaitable[Told]],
+        request: Ask | ObligorError | AsyncIterator[Ask | ObligorError],
+        context: Context,
     ) -> Told:
-        """Do the work of a call, and tell what went wrong; no request is one that could not be read."""
+        """Do the work of a call, and tell what went wrong; one that is still to come is read once its sender is let in."""
         begun, status, seats = perf_counter(), _GONE, self._seats
         _CALLER.set(None)
         self._meter.entered()
         try:
+            asked = _readable(
+                request if isinstance(request, Message | ObligorError) else await self._first(request, context)
+            )
             self._need_seat()
             seats.open += 1
             try:
-                told = await work(_readable(request), context)
+                told = await work(asked, context)
             finally:
                 seats.open -= 1
         except ObligorError as error:
@@ -161,6 +177,15 @@ class Servicer(DecisionsServicer):
             self._meter.left(_ROUTES[name], status, perf_counter() - begun)
         raise AssertionError  # a refusal does not return
 
+    async def _first(self, coming: AsyncIterator[Ask | ObligorError], context: Context) -> Ask | ObligorError:
+        heads = heads_of(context)
+        _CALLER.set(await self._authenticator.authenticate(heads.get("authorization"), peer=context.peer()))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_MESSAGE_SECONDS):
+                async for it in coming:
+                    return it
+        return InvalidInputError("the request brings no message")
+
     def _need_seat(self) -> None:
         if self._seats.open >= self._seats.most:
             self._meter.refused("shed")
@@ -168,7 +193,7 @@ class Servicer(DecisionsServicer):
 
     async def _caller(self, heads: dict[str, str], context: Context) -> Caller:
         shown = heads.get("authorization")
-        caller = None if shown is None else self._authenticator.known(shown)
+        caller = _CALLER.get() or (None if shown is None else self._authenticator.known(shown))
         if caller is None:
             caller = await self._authenticator.authenticate(shown, peer=context.peer())
         _CALLER.set(caller)
@@ -183,9 +208,9 @@ async def refuse(context: Context, status: Status) -> None:
     await context.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
 
 
-def _readable(request: Ask | None) -> Ask:
-    if request is None:
-        raise InvalidInputError("the request is no message of decisions.proto")
+def _readable(request: Ask | ObligorError) -> Ask:
+    if isinstance(request, ObligorError):
+        raise request
     return request
 
 

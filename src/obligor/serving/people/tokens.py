@@ -31,6 +31,7 @@ FRESH_S: Final = 300
 _FETCH_AT_MOST_EVERY_S: Final = 60.0
 _LOOK_AGAIN_S: Final = 300.0
 _BELIEVED_S: Final = 3600.0
+_MOST_WAITING: Final = 64
 
 
 class KeySource(Protocol):
@@ -69,6 +70,9 @@ class ProviderTokens:
     Keys are fetched when they are first needed, looked at again every five minutes, and at once for a token with a key that is
     not known, though not more than once a minute whatever is sent: a key that the provider gave up is gone with the set it was
     in. Where the provider does not answer, keys that were fetched lately are believed for an hour, and then nobody is let in.
+
+    A fetch belongs to nobody who asks: whoever leaves, and anybody may, takes no answer from the others. Who wait for one are
+    few, so that those whose key is known find room.
     """
 
     def __init__(
@@ -84,7 +88,8 @@ class ProviderTokens:
         self._now, self._monotonic = now, monotonic
         self._keys: KeySet | None = None
         self._fetched_at = self._tried_at = float("-inf")
-        self._fetching = asyncio.Lock()
+        self._fetching: asyncio.Task[None] | None = None
+        self._waiting = 0
 
     async def caller(self, token: str) -> Caller:
         """Find who the token names; nobody who was disabled here is let in, whatever the provider says."""
@@ -102,19 +107,33 @@ class ProviderTokens:
         return _named(claims)
 
     async def _known(self, *, older_than: float) -> KeySet:
-        """Give the keys; whoever finds them due fetches them, and those who come meanwhile take what there is."""
-        if self._due(older_than) or (self._keys is None and self._fetching.locked()):
-            async with self._fetching:
-                if self._due(older_than):
-                    self._tried_at = self._monotonic()
-                    with suppress(
-                        UnavailableError, InvalidInputError
-                    ):  # what was fetched before is believed for a while
-                        self._keys = read_key_set(await self._source.fetch())
-                        self._fetched_at = self._tried_at
+        """Give the keys; whoever finds them due has them fetched, and those who come meanwhile and know theirs go on."""
+        due = self._due(older_than)
+        if due:
+            self._tried_at = self._monotonic()
+            self._fetching = asyncio.create_task(self._fetch())
+        if self._fetching is not None and (due or self._keys is None or not older_than):
+            await self._wait_for(self._fetching)
         if self._keys is None or self._monotonic() - self._fetched_at >= _BELIEVED_S:
             raise UnavailableError("the identity provider does not say by which keys its tokens verify")
         return self._keys
+
+    async def _fetch(self) -> None:
+        try:
+            with suppress(UnavailableError, InvalidInputError):  # what was fetched before is believed for a while
+                self._keys = read_key_set(await self._source.fetch())
+                self._fetched_at = self._tried_at
+        finally:
+            self._fetching = None
+
+    async def _wait_for(self, fetching: asyncio.Task[None]) -> None:
+        if self._waiting >= _MOST_WAITING:
+            raise UnavailableError("the identity provider is still being asked for its keys")
+        self._waiting += 1
+        try:
+            await asyncio.shield(fetching)
+        finally:
+            self._waiting -= 1
 
     def _due(self, older_than: float) -> bool:
         at = self._monotonic()

@@ -174,15 +174,21 @@ def grpc_interceptor(tracing: Tracing) -> grpc.aio.ServerInterceptor:
     class Interceptor(grpc.aio.ServerInterceptor):
         async def intercept_service(self, continuation: Any, details: Any) -> Any:
             handler = await continuation(details)
-            if handler is None or handler.unary_unary is None:
+            work = None if handler is None else handler.unary_unary or handler.stream_unary
+            if work is None:
                 return handler
             found = next((value for name, value in details.invocation_metadata if name == "traceparent"), None)
 
             async def answered(request: Any, context: Any) -> Any:
                 with tracing.request(found):
-                    return await handler.unary_unary(request, context)
+                    return await work(request, context)
 
-            return grpc.unary_unary_rpc_method_handler(
+            made = (
+                grpc.stream_unary_rpc_method_handler
+                if handler.request_streaming
+                else grpc.unary_unary_rpc_method_handler
+            )
+            return made(
                 answered,
                 request_deserializer=handler.request_deserializer,
                 response_serializer=handler.response_serializer,
