@@ -75,16 +75,17 @@ def test_the_buckets_of_the_score_cover_what_the_card_can_give_and_part_at_its_c
 ) -> None:
     card = small_card(*(f"x{at}" for at in range(count)), most=most, cutoff=cutoff)
     bounds = score_bounds(card)
-    low, high = (score / 1000 for score in card.score_range)
+    low, high = card.score_range
     assert cutoff / 1000 in bounds
-    assert all(left < right for left, right in pairwise(bounds))
-    widths = {round(right - left, 3) for left, right in pairwise(bounds)}
+    places = [round(1000 * it) for it in bounds]
+    widths = {right - left for left, right in pairwise(places)}
     assert len(widths) <= 1
-    if low <= cutoff / 1000 <= high:
+    assert all(it > 0 for it in widths)
+    if low <= cutoff <= high:
         assert len(bounds) <= 22
         step = next(iter(widths), high - low)
-        assert bounds[0] - low < step or low == high
-        assert high - bounds[-1] < step or low == high
+        assert places[0] - low < step or low == high
+        assert high - places[-1] < step or low == high
 
 
 def test_a_score_falls_into_the_bucket_of_its_points() -> None:

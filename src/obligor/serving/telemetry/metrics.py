@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import platform
 from bisect import bisect_right
-from itertools import compress, pairwise
+from itertools import compress
 from math import fsum
 from operator import eq
 from typing import TYPE_CHECKING
@@ -257,19 +257,15 @@ def write_metrics(registry: CollectorRegistry) -> bytes:
 
 def score_bounds(card: Scorecard) -> tuple[float, ...]:
     """Part the scores that a card can give, in points, into about twenty buckets of a round width; the cut-off is a bound."""
-    low, high = (score / 1000 for score in card.score_range)
-    cutoff = card.cutoff.score / 1000
-    least = max((high - low) / _SCORE_BUCKETS, 0.001)
-    width = next(step for step in _round_steps() if step >= least)
-    below = int(max(cutoff - low, 0) // width)
-    above = int(max(high - cutoff, 0) // width)
-    bounds = tuple(round(cutoff + place * width, 3) for place in range(-below, above + 1))
-    return bounds if all(left < right for left, right in pairwise(bounds)) else (cutoff,)
+    (low, high), cutoff = card.score_range, card.cutoff.score  # in whole thousandths, which divide without a rest
+    width = next(step for step in _round_steps() if step * _SCORE_BUCKETS >= high - low)
+    below, above = max(cutoff - low, 0) // width, max(high - cutoff, 0) // width
+    return tuple((cutoff + place * width) / 1000 for place in range(-below, above + 1))
 
 
-def _round_steps() -> Iterator[float]:
-    for power in range(-3, 10):
-        yield from (round(step * 10.0**power, 3) for step in (1, 2, 2.5, 5))
+def _round_steps() -> Iterator[int]:
+    for power in range(13):
+        yield from (step * 10**power // 10 for step in (10, 20, 25, 50) if power or step % 10 == 0)
 
 
 def _counts(name: str, text: str, label: str, counts: Mapping[str, int]) -> Metric:
