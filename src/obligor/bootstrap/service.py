@@ -420,6 +420,7 @@ class _Readiness:
         """Tell of each dependency whether it answers, and of the compliance profile whether one is in force."""
         found = {
             "log_is_that_of_its_anchors": not self._store.hold.because,
+            "recording": self._store.recorder.is_well,
             "profile": self._releases.has_profile(self._store.sources.now()),
         }
         try:

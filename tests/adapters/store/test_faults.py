@@ -272,17 +272,27 @@ def test_what_passes_is_tried_again(store_url: str, code: str, kind: str, when: 
     assert len(held(store_url).leaves) == 3
 
 
-def test_a_disk_that_stays_full_is_told_as_unavailable(store_url: str) -> None:
+def test_a_disk_that_stays_full_is_told_as_unavailable_and_the_recorder_is_not_well_until_there_is_room(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with psycopg.connect(store_url, autocommit=True) as owner:
         owner.execute(FAILING.format(times=1_000_000, code="53100", kind="", when=""))
 
-    async def run() -> list[Recorded | BaseException]:
-        async with PostgresRecorder(store_url, bounds=QUICK) as recorder:
-            return await at_once(recorder, "one", "other")
+        async def run() -> None:
+            async with PostgresRecorder(store_url, bounds=QUICK) as recorder:
+                assert recorder.is_well
+                assert [type(it) for it in await at_once(recorder, "one", "other")] == [UnavailableError] * 2
+                assert not recorder.is_well
+                with monkeypatch.context() as later:
+                    later.setattr("obligor.adapters.store.recorder._UNWELL_S", 0.0)
+                    assert recorder.is_well, "after a while it may be tried again"
+                store = held(store_url)
+                assert (store.leaves, store.decisions, store.requests) == ([], [], [])
+                owner.execute("DROP TRIGGER fail ON obligor.decision")
+                assert [type(it) for it in await at_once(recorder, "one")] == [Recorded]
+                assert recorder.is_well
 
-    assert [type(answer) for answer in asyncio.run(run())] == [UnavailableError] * 2
-    store = held(store_url)
-    assert (store.leaves, store.decisions, store.requests) == ([], [], [])
+        asyncio.run(run())
 
 
 def test_a_connection_that_the_server_ends_is_made_anew(store_url: str) -> None:

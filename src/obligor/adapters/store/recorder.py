@@ -100,6 +100,7 @@ _LANES: Final = 2
 _TILE: Final = 256
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 1.0
+_UNWELL_S: Final = 10.0
 
 
 class _Tip(NamedTuple):
@@ -176,6 +177,8 @@ class PostgresRecorder:
         """Where the last transaction that was sent leaves the log; none where that must be looked up."""
         self._flights: list[_Flight] = []
         """Sent and not answered, and those that failed until they are done again; in order."""
+        self._refused_at: float | None = None
+        """When something was refused for want of the store, if nothing was recorded since."""
         self._doubts: list[_Flight] = []
         """Those that may have been done although their connection was lost."""
 
@@ -190,6 +193,14 @@ class PostgresRecorder:
     def waiting(self) -> int:
         """How many acts wait to be recorded."""
         return self._queue.acts
+
+    @property
+    def is_well(self) -> bool:
+        """Whether what is submitted is recorded: not where the last was refused for want of the store, a moment ago.
+
+        After that moment it may be tried again: to whom nothing is sent any more, nothing can tell that the store is back.
+        """
+        return self._refused_at is None or perf_counter() - self._refused_at > _UNWELL_S
 
     async def close(self) -> None:
         """Take no more, record what waits, and end."""
@@ -309,6 +320,7 @@ class PostgresRecorder:
 
     def _land(self, flight: _Flight) -> None:
         """Answer for what is durable."""
+        self._refused_at = None
         if flight.tip.frontier.size > self._known.size:
             self._known = flight.tip.frontier
         self._queue.tell(flight.answers)
@@ -362,9 +374,9 @@ class PostgresRecorder:
             now = loop.time()
             pause = min(pause * 2, _LONGEST_PAUSE_S)
             after = random.uniform(pause / 2, pause)  # noqa: S311  spreads writers apart; nothing is secret
-            self._queue.refuse(
-                [waiting for waiting in left if waiting.deadline <= now + after], self._unavailable(trouble)
-            )
+            if late := [waiting for waiting in left if waiting.deadline <= now + after]:
+                self._refused_at = perf_counter()
+                self._queue.refuse(late, self._unavailable(trouble))
             if not all(waiting.answer.done() for waiting in left):
                 await asyncio.sleep(after)
 
