@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.serving.http.fakes import house
 
 from obligor.adapters.store.address import check_encrypted
-from obligor.bootstrap.service import _credentials, _encryption
+from obligor.bootstrap.certificates import Certificates
 from obligor.core.errors import InvalidInputError
 from obligor.serving.grpc.server import Server
 from obligor.serving.grpc.servicer import Servicer
@@ -35,9 +36,8 @@ LIMITS = RunLimits(notice_seconds=0.0, drain_seconds=1)
 NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
 
 
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsSettings:
-    """A certificate for this machine, which is its own root, and passes for a client's as well."""
+def write_pair(folder: Path, serial: int) -> TlsSettings:
+    """Write a certificate for this machine, which is its own root, and passes for a client's as well."""
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.now(UTC)
     names = [x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
@@ -46,25 +46,34 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsSettings:
         .subject_name(NAME)
         .issuer_name(NAME)
         .public_key(key.public_key())
-        .serial_number(1)
+        .serial_number(serial)
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    folder = tmp_path_factory.mktemp("tls")
     cert, private = folder / "cert.pem", folder / "key.pem"
     cert.write_bytes(made.public_bytes(Encoding.PEM))
     private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return TlsSettings(cert, private, cert)
 
 
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsSettings:
+    return write_pair(tmp_path_factory.mktemp("tls"), 1)
+
+
 async def _ask(tls: TlsSettings, *, shown: bool) -> int:
     """Ask for health over HTTPS, with a certificate of the client's or without one."""
     home = house()
     server = make_server(
-        home.app, seats=home.door.seats, host="127.0.0.1", port=0, limits=LIMITS, encryption=_encryption(tls)
+        home.app,
+        seats=home.door.seats,
+        host="127.0.0.1",
+        port=0,
+        limits=LIMITS,
+        encryption=Certificates(tls).encryption,
     )
     running = asyncio.create_task(server.serve())
     try:
@@ -99,7 +108,7 @@ async def _health(tls: TlsSettings, *, shown: bool) -> int:
     servicer = Servicer(
         home.door.service, home.door.register, home.door.authenticator, seats=home.door.seats, meter=NoMeter()
     )
-    server = Server(servicer, credentials=_credentials(tls))
+    server = Server(servicer, credentials=Certificates(tls).credentials)
     port = await server.start("127.0.0.1", 0)
     mine = (tls.key.read_bytes(), tls.cert.read_bytes()) if shown else (None, None)
     credentials = grpc.ssl_channel_credentials(tls.cert.read_bytes(), *mine)
@@ -118,6 +127,54 @@ def test_grpc_answers_over_tls_and_asks_a_client_for_its_certificate(tls: TlsSet
         asyncio.run(_health(tls, shown=False))
 
 
+def test_a_certificate_that_is_renewed_is_shown_at_both_doors_and_half_of_one_is_not(tmp_path: Path) -> None:
+    tls = replace(write_pair(tmp_path, 1), client_ca=None)
+    (new := tmp_path / "new").mkdir()
+
+    async def play() -> None:
+        home, certificates = house(), Certificates(tls)
+        rest = make_server(
+            home.app, seats=home.door.seats, host="127.0.0.1", port=0, limits=LIMITS, encryption=certificates.encryption
+        )
+        servicer = Servicer(
+            home.door.service, home.door.register, home.door.authenticator, seats=home.door.seats, meter=NoMeter()
+        )
+        grpc_server = Server(servicer, credentials=certificates.credentials)
+        port = await grpc_server.start("127.0.0.1", 0)
+        running = asyncio.create_task(rest.serve())
+        try:
+            while not rest.started:
+                await asyncio.sleep(0.01)
+            assert isinstance(rest.config.ssl, ssl.SSLContext)
+            assert await _serials(rest.port, port) == [1, 1]
+            assert not certificates.look(rest.config.ssl)
+            later = write_pair(new, 2)
+            (new / "cert.pem").replace(tmp_path / "cert.pem")
+            with pytest.raises(InvalidInputError, match="cannot be used"):
+                certificates.look(rest.config.ssl)
+            assert await _serials(rest.port, port) == [1, 1]
+            assert later.key is not None
+            later.key.replace(tmp_path / "key.pem")
+            assert certificates.look(rest.config.ssl)
+            assert await _serials(rest.port, port) == [2, 2]
+        finally:
+            rest.should_exit = True
+            await running
+            await grpc_server.stop(grace=0.0)
+
+    asyncio.run(play())
+
+
+async def _serials(*ports: int) -> list[int]:
+    """Give the numbers of the certificates that are shown at some ports."""
+
+    def shown(port: int) -> int:
+        pem = ssl.get_server_certificate(("127.0.0.1", port), timeout=10)
+        return x509.load_pem_x509_certificate(pem.encode()).serial_number
+
+    return [await asyncio.to_thread(shown, port) for port in ports]
+
+
 def test_a_key_of_another_certificate_is_refused(tls: TlsSettings, tmp_path: Path) -> None:
     other = tmp_path / "other.pem"
     private = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -129,7 +186,7 @@ def test_a_key_of_another_certificate_is_refused(tls: TlsSettings, tmp_path: Pat
             seats=home.door.seats,
             host="127.0.0.1",
             port=0,
-            encryption=_encryption(TlsSettings(tls.cert, other, None)),
+            encryption=Certificates(TlsSettings(tls.cert, other, None)).encryption,
         )
 
 

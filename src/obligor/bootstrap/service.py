@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from obligor import __version__
 from obligor.bootstrap.anchors import held_up
+from obligor.bootstrap.certificates import Certificates
 from obligor.bootstrap.decisions import begin, make_decisions, take_newest
 from obligor.bootstrap.desks import open_key_desk, open_privacy_desk
 from obligor.bootstrap.gates import open_gates, open_screening
@@ -31,8 +32,6 @@ from obligor.settings import TlsSettings, read_gate_settings, read_tls_settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
     from pathlib import Path
-
-    from grpc import ServerCredentials
 
     from obligor.bootstrap.decisions import Decisions
     from obligor.bootstrap.gates import Screening
@@ -113,12 +112,16 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         telemetry = stack.enter_context(open_telemetry(os.environ, stream=sys.stderr.buffer))
         parts = await _open_parts(stack, url, settings, telemetry, beginning=partial(begin, made=made, say=say))
         door, readiness = _open_door(parts, telemetry), _Readiness(parts.store, parts.releases)
-        grpc = await _open_grpc(door, doors, telemetry.tracing)
+        certificates = Certificates(doors.tls)
+        grpc = await _open_grpc(door, doors, telemetry.tracing, certificates=certificates)
         if grpc is not None:
             doors = replace(doors, grpc_port=grpc.port)
         greet = partial(_greet, say, telemetry.journal, doors, parts.releases)
-        server = _open_server(door, doors, telemetry.tracing, listening=greet)
-        asides = [asyncio.create_task(_go_on(it, telemetry.journal)) for it in _asides(url, settings, parts, telemetry)]
+        server = _open_server(door, doors, telemetry.tracing, encryption=certificates.encryption, listening=greet)
+        going_on = [*_asides(url, settings, parts, telemetry)]
+        if server.config.ssl is not None:
+            going_on.append(partial(certificates.run, server.config.ssl, telemetry.journal))
+        asides = [asyncio.create_task(_go_on(it, telemetry.journal)) for it in going_on]
         running = None if grpc is None else partial(_run_beside, grpc, readiness, door.seats)
         beside = None if running is None else asyncio.create_task(_go_on(running, telemetry.journal))
         try:
@@ -236,7 +239,14 @@ def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
     )
 
 
-def _open_server(door: Door, doors: Doors, tracing: Tracing | None, *, listening: Callable[[int], None]) -> HttpServer:
+def _open_server(
+    door: Door,
+    doors: Doors,
+    tracing: Tracing | None,
+    *,
+    encryption: Encryption | None,
+    listening: Callable[[int], None],
+) -> HttpServer:
     """Make the REST door; where somebody wants spans, every request goes through them, and none past the framework."""
     from obligor.serving.http import Hot, allow_open_files, make_app, make_server
     from obligor.serving.telemetry.tracing import traced
@@ -247,7 +257,7 @@ def _open_server(door: Door, doors: Doors, tracing: Tracing | None, *, listening
         seats=door.seats,
         host=doors.host,
         port=doors.port,
-        encryption=_encryption(doors.tls),
+        encryption=encryption,
         listening=listening,
         hot=Hot(door) if tracing is None else None,
     )
@@ -371,24 +381,7 @@ def _turning(store: Store, settings: Settings, sealer: Sealer) -> Callable[[], A
     return turn
 
 
-def _encryption(tls: TlsSettings) -> Encryption | None:
-    from obligor.serving.http import Encryption
-
-    return None if tls.cert is None or tls.key is None else Encryption(tls.cert, tls.key, tls.client_ca)
-
-
-def _credentials(tls: TlsSettings) -> ServerCredentials | None:
-    """Give gRPC the same certificate; a client is asked for one where REST asks."""
-    from grpc import ssl_server_credentials
-
-    if tls.cert is None or tls.key is None:
-        return None
-    asked = None if tls.client_ca is None else tls.client_ca.read_bytes()
-    pair = (tls.key.read_bytes(), tls.cert.read_bytes())
-    return ssl_server_credentials([pair], root_certificates=asked, require_client_auth=asked is not None)
-
-
-async def _open_grpc(door: Door, doors: Doors, tracing: Tracing | None) -> Server | None:
+async def _open_grpc(door: Door, doors: Doors, tracing: Tracing | None, *, certificates: Certificates) -> Server | None:
     if doors.grpc_port is None:
         return None
     from obligor.serving.grpc.server import Server as GrpcServer
@@ -403,7 +396,7 @@ async def _open_grpc(door: Door, doors: Doors, tracing: Tracing | None) -> Serve
     )
     server = GrpcServer(
         servicer,
-        credentials=_credentials(doors.tls),
+        credentials=certificates.credentials,
         interceptors=() if tracing is None else (grpc_interceptor(tracing),),
     )
     await server.start(doors.host, doors.grpc_port)
