@@ -15,7 +15,6 @@ import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 from tests.core.test_policy import BY_CHANNEL_AND_AMOUNT, plain
 from tests.core.test_scorer import CARD
@@ -25,10 +24,13 @@ from obligor.core.policy import Policy, parse_policy
 from obligor.core.profile import Gate, Gates, Profile
 from obligor.core.scorecard import Pair, Scorecard
 from obligor.serving.acts import Caller
-from obligor.serving.deciding import DecisionService
+from obligor.serving.deciding import DECISIONS as DECIDED
+from obligor.serving.gates.gate import NOT_JUDGED
+from obligor.serving.making import Maker
+from obligor.serving.probing import Probing
 from obligor.serving.releases.release import Release, compile_release
 from obligor.serving.sources import Sources
-from obligor.serving.telemetry.meter import NoMeter
+from obligor.serving.webhooks.events import Listeners
 
 FOLDER = Path(__file__).parent / "decisions"
 DECISIONS = 10_000
@@ -137,13 +139,13 @@ def records(release: Release, count: int) -> list[bytes]:
     """Decide as the service does, and give the records."""
     chance = random.Random(2)  # noqa: S311 - the same every time
     sources = Sources(lambda: START, chance.randbytes)
-    nobody = Mock()
-    service = DecisionService(releases=nobody, recorder=nobody, sources=sources, meter=NoMeter())
+    maker, probing = Maker(sources, Listeners(), None), Probing()
     caller = Caller("lender", "key", frozenset({"decide"}), START)
-    asked = (service.probing.asked("lender", release, release.read(it)) for it in applications(count))
+    asked = (probing.asked("lender", release, release.read(it)) for it in applications(count))
+    times = (START + timedelta(seconds=at, microseconds=7) for at in range(count))
     return [
-        service._decide(caller, release, it, at=START + timedelta(seconds=at, microseconds=7), key=f"k{at}").act.record
-        for at, it in enumerate(asked)
+        maker.make(caller, release, it, at=at, key=f"k{number}", route=DECIDED, judged=NOT_JUDGED).act.record
+        for number, (it, at) in enumerate(zip(asked, times, strict=True))
     ]
 
 

@@ -23,7 +23,7 @@ from obligor.core.errors import (
 )
 from obligor.core.leaves import time_text
 from obligor.security.permissions import allow
-from obligor.serving.acts import Act, Recorded, Submission
+from obligor.serving.acts import Recorded, Submission
 from obligor.serving.answers import answered, with_receipt
 from obligor.serving.card_data import (
     CardData,
@@ -34,28 +34,23 @@ from obligor.serving.card_data import (
 from obligor.serving.encoding import encode_application, encode_in_order
 from obligor.serving.errors import problem_of
 from obligor.serving.gates.gate import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating
-from obligor.serving.idempotency import bound, check_key, kept_as, request_of
+from obligor.serving.idempotency import check_key, request_of
+from obligor.serving.making import Made, Maker
 from obligor.serving.pace import Pace
-from obligor.serving.privacy.sealed import Sealed, named, named_in_bulk
+from obligor.serving.privacy.sealed import named, named_in_bulk
 from obligor.serving.probing import Probing
-from obligor.serving.records import gates_json, record_bytes, told_of
-from obligor.serving.rows import DecisionRow
-from obligor.serving.webhooks.events import DECISION_MADE, Listeners, decision_made
+from obligor.serving.webhooks.events import Listeners
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
-    from uuid import UUID
 
     from obligor.core.application import Application
     from obligor.core.profile import GateName
     from obligor.serving.acts import Caller, PromptRecorder
-    from obligor.serving.gates.gate import Gate, Judged
+    from obligor.serving.gates.gate import Gate
     from obligor.serving.privacy.sealed import Sealer
-    from obligor.serving.probing import Asked
-    from obligor.serving.records import Told
     from obligor.serving.releases.release import Assessment, Release, Releases
-    from obligor.serving.rows import Row, SubjectKeyRow
     from obligor.serving.sources import Sources
     from obligor.serving.telemetry.meter import Meter
 
@@ -93,11 +88,11 @@ class DecisionService:
         self._recorder = recorder
         self._sources = sources
         self._meter = meter
-        self._listeners = listeners or Listeners()
         self.tries = Pace()
         """How often each client may simulate."""
         self.probing = probing or Probing()
         self.sealer = sealer
+        self._maker = Maker(sources, listeners or Listeners(), sealer)
 
     @property
     def release(self) -> Release:
@@ -126,9 +121,10 @@ class DecisionService:
         asked = self.probing.asked(caller.client_id, release, read)
         self.probing.check(asked)
         judged = await self._gating.judge(read, release.profile, at=at) if release.asks else NOT_JUDGED
-        decided = self._decide(caller, release, asked, at=at, key=key, route=route, judged=judged)
+        made = self._maker.make(caller, release, asked, at=at, key=key, route=route, judged=judged)
         times = _Times(started, was_read, perf_counter())
-        return self._done(decided, times, await self._recorder.record(self._submission(caller, decided, route=route)))
+        submission = self._maker.submission(caller, made, route=route)
+        return self._done(made, times, await self._recorder.record(submission))
 
     def decide_at_once(
         self, caller: Caller, *, key: str, application: bytes | Mapping[str, object]
@@ -151,9 +147,10 @@ class DecisionService:
         judged = self._gating.at_once(read, release.profile, at=at) if release.asks else NOT_JUDGED
         if judged is None:
             return None
-        decided = self._decide(caller, release, asked, at=at, key=key, judged=judged)
+        made = self._maker.make(caller, release, asked, at=at, key=key, route=DECISIONS, judged=judged)
         times = _Times(started, was_read, perf_counter())
-        return Recording(self._recorder.submit(self._submission(caller, decided)), partial(self._done, decided, times))
+        submission = self._maker.submission(caller, made, route=DECISIONS)
+        return Recording(self._recorder.submit(submission), partial(self._done, made, times))
 
     def give_up(self, recording: Recording) -> None:
         """Let go of a decision that nobody waits for; it stands where its recording has begun."""
@@ -182,7 +179,7 @@ class DecisionService:
         release = self._releases.current
         at = self._sources.now()
         reads = await self._read_all(release, applications)
-        results: list[_Decided | ObligorError] = []
+        results: list[Made | ObligorError] = []
         for read, judged in zip(reads, await self._gating.judge_many(reads, release.profile, at=at), strict=True):
             if isinstance(read, ObligorError):
                 results.append(read)
@@ -196,16 +193,16 @@ class DecisionService:
             except LimitedError as error:
                 results.append(error)
                 continue
-            one = self._decide(caller, release, asked, at=at, key=key, route=BULK, judged=judged)
+            one = self._maker.make(caller, release, asked, at=at, key=key, route=BULK, judged=judged)
             self.probing.made(asked)  # at once, or a thousand on one person would be let in together
             self._meter.stage("score", one.score_s)
             results.append(one)
             await asyncio.sleep(0)
-        acts = tuple(it.act for it in results if isinstance(it, _Decided))
+        acts = tuple(it.act for it in results if isinstance(it, Made))
         respond = partial(_results_bytes, results)
         if not acts:
             return Recorded(respond(0), 200, replayed=False, leaf_index=-1)
-        decided = [it for it in results if isinstance(it, _Decided)]
+        decided = [it for it in results if isinstance(it, Made)]
         payload = sha256(b"".join(map(_fingerprint, applications, reads, results))).digest()
         request = request_of(self.sealer, caller, BULK, key, payload)
         is_new = False
@@ -216,7 +213,7 @@ class DecisionService:
             for it in decided:
                 if is_new:
                     self._count(it.assessment)
-                    self._know_kept(it)
+                    self._maker.know_kept(it)
                 else:
                     self.probing.unmade(it.asked)
         return _answering(recorded, named_in_bulk(recorded.response, [it.application_id for it in decided]))
@@ -264,124 +261,18 @@ class DecisionService:
         release = self._releases.current
         return release, self._sources.now(), _read(release, application)
 
-    def _decide(
-        self,
-        caller: Caller,
-        release: Release,
-        asked: Asked,
-        *,
-        at: datetime,
-        key: str,
-        route: str = DECISIONS,
-        judged: Judged = NOT_JUDGED,
-    ) -> _Decided:
-        started, read = perf_counter(), asked.application
-        assessment = release.assess(read, at=at, results=judged.results)
-        score_s = perf_counter() - started
-        row_id, application_id = self._sources.new_id(at), release.application_id(read)
-        decision_id = str(row_id)
-        input_json = encode_application(read)
-        input_sha256 = sha256(input_json)
-        kept = self._kept(
-            release, read, input_json, input_sha256.hexdigest(), application_id, decision_id=row_id, at=at
-        )
-        told = told_of(
-            assessment,
-            decision_id=decision_id,
-            application_id=application_id if kept.subject is None else None,  # where it is sealed: see ``named``
-            decided_at=time_text(at),
-            pins=release.pins_json,
-        )
-        key_kept = kept_as(self.sealer, key)
-        record = record_bytes(
-            assessment,
-            gates=gates_json(assessment.decision, judged.evidence) if judged.results else release.unasked_json,
-            pins=release.pins_json,
-            told=told,
-            kept=kept.record,
-            client_id=caller.client_id,
-            idempotency_key=key_kept,
-            route=route,
-        )
-        rows = self._rows(caller, kept, told, row_id, assessment, at)
-        act = Act("decision", at, caller.by, decision_id, record, self._sources.salt(), rows)
-        return _Decided(
-            act,
-            encode_in_order(told),
-            key_kept,
-            input_sha256.digest(),
-            assessment,
-            score_s,
-            application_id,
-            kept.rows,
-            asked,
-        )
-
-    def _rows(
-        self, caller: Caller, kept: Sealed, told: Told, decision_id: UUID, assessment: Assessment, at: datetime
-    ) -> tuple[Row, ...]:
-        """Give what is kept beside a record: what it is searched by, new keys, and what its client is told."""
-        tag = kept.record["application_id"]
-        row = DecisionRow(
-            decision_id,
-            caller.client_id,
-            tag,
-            at,
-            told.outcome,
-            told.band,
-            assessment.score.score,
-            kept.subject,
-        )
-        if not self._listeners.want(caller.client_id, DECISION_MADE):
-            return (row, *kept.rows)
-        event_id = self._sources.new_id(at)
-        event = decision_made(told, application_id=tag, event_id=event_id, client_id=caller.client_id, at=at)
-        return (row, *kept.rows, event)
-
-    def _done(self, decided: _Decided, times: _Times, recorded: Recorded) -> Recorded:
+    def _done(self, made: Made, times: _Times, recorded: Recorded) -> Recorded:
         """Count a decision that is durable, and give what is answered of it."""
         done, meter = perf_counter(), self._meter
         meter.stage("read", times.read - times.started)
-        meter.stage("score", decided.score_s)
+        meter.stage("score", made.score_s)
         meter.stage("record", done - times.decided)
         meter.stage("whole", done - times.started)
         if not recorded.replayed:
-            self._count(decided.assessment)
-            self._know_kept(decided)
-            self.probing.made(decided.asked)
-        return _answering(recorded, named(recorded.response, decided.application_id))
-
-    def _submission(self, caller: Caller, decided: _Decided, *, route: str = DECISIONS) -> Submission:
-        request = bound(self.sealer, caller, route, decided.key_kept, decided.input_sha256)
-        return Submission((decided.act,), partial(with_receipt, decided.answer), request, 201)
-
-    def _kept(
-        self,
-        release: Release,
-        read: Application,
-        input_json: bytes,
-        input_sha256: str,
-        application_id: str | None,
-        *,
-        decision_id: UUID,
-        at: datetime,
-    ) -> Sealed:
-        """Give what a record keeps of an application: sealed, where any of it is personal."""
-        if self.sealer is None or not release.personal.any:
-            plain = {"input": msgspec.Raw(input_json), "input_sha256": input_sha256}
-            return Sealed({"schema": "obligor/decision/1", "application_id": application_id, **plain}, None, ())
-        return self.sealer.seal(
-            read,
-            release.personal,
-            decision_id=decision_id,
-            application_id=application_id,
-            input_sha256=input_sha256,
-            at=at,
-        )
-
-    def _know_kept(self, decided: _Decided) -> None:
-        if decided.keys and self.sealer is not None:
-            self.sealer.kept(decided.keys)
+            self._count(made.assessment)
+            self._maker.know_kept(made)
+            self.probing.made(made.asked)
+        return _answering(recorded, named(recorded.response, made.application_id))
 
     def _count(self, assessment: Assessment) -> None:
         score, decision = assessment.score, assessment.decision
@@ -402,20 +293,6 @@ class _Times(msgspec.Struct, frozen=True):
     decided: float
 
 
-class _Decided(msgspec.Struct, frozen=True):
-    act: Act
-    answer: bytes
-    """Without its receipt, and without the application's name where the record is sealed."""
-    key_kept: str
-    """The idempotency key as it is kept."""
-    input_sha256: bytes
-    assessment: Assessment
-    score_s: float
-    application_id: str | None
-    keys: tuple[SubjectKeyRow, ...]
-    asked: Asked
-
-
 def _read(release: Release, application: bytes | Mapping[str, object], *, place: int | None = None) -> Application:
     refuse_card_data(application, place=place)
     read = release.read(application)
@@ -424,20 +301,20 @@ def _read(release: Release, application: bytes | Mapping[str, object], *, place:
 
 
 def _fingerprint(
-    application: bytes | Mapping[str, object], read: Application | ObligorError, result: _Decided | ObligorError
+    application: bytes | Mapping[str, object], read: Application | ObligorError, result: Made | ObligorError
 ) -> bytes:
     """Tell an application from others: by what it says where it could be read, and otherwise as it came."""
-    if isinstance(result, _Decided):
+    if isinstance(result, Made):
         return result.input_sha256
     if not isinstance(read, ObligorError):
         return sha256(encode_application(read)).digest()
     return sha256(application if isinstance(application, bytes) else json.dumps(application).encode()).digest()
 
 
-def _results_bytes(results: Sequence[_Decided | ObligorError], leaf_index: int) -> bytes:
+def _results_bytes(results: Sequence[Made | ObligorError], leaf_index: int) -> bytes:
     parts, at = [], leaf_index
     for it in results:
-        if isinstance(it, _Decided):
+        if isinstance(it, Made):
             parts.append(b'{"decision":%b}' % with_receipt(it.answer, at))
             at += 1
         else:
