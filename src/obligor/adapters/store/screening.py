@@ -32,23 +32,24 @@ _DECISIONS: Final = """
         SELECT decision_id, client_id, leaf_index FROM obligor.decision
         WHERE leaf_index >= %s AND leaf_index < coalesce(%s, 9223372036854775807) ORDER BY leaf_index LIMIT %s
     ) AS next
-    JOIN obligor.leaf ON leaf.index = leaf_index
-    JOIN obligor.record USING (leaf_index)
+    CROSS JOIN LATERAL (SELECT body FROM obligor.leaf WHERE index = leaf_index OFFSET 0) AS leaf
+    CROSS JOIN LATERAL (SELECT body, salt FROM obligor.record WHERE record.leaf_index = next.leaf_index OFFSET 0) AS record
     ORDER BY leaf_index
 """
-"""The few are chosen first: otherwise the planner may merge decisions, leaves and records from the start of the log on."""
+"""The few are chosen first, and what they say is found one by one (``OFFSET 0`` keeps it so): otherwise the planner may merge
+decisions, leaves and records from the start of the log on."""
 _PROGRESS: Final = """
     SELECT list_sha256, began, past, fresh, screened, opened, not_comparable
     FROM obligor.screening_progress WHERE list_sha256 = %s
 """
 _BEGIN: Final = "SELECT size FROM obligor.tree_head"
 _LEFT: Final = """
-    SELECT count(*) AS left FROM obligor.decision
-    WHERE leaf_index >= %s OR (leaf_index >= %s AND leaf_index < %s)
+    SELECT (SELECT count(*) FROM obligor.decision WHERE leaf_index >= %s AND leaf_index < 9223372036854775807)
+        + (SELECT count(*) FROM obligor.decision WHERE leaf_index >= %s AND leaf_index < %s) AS left
 """
 _WAITS: Final = """
-    SELECT EXISTS (SELECT FROM obligor.decision WHERE leaf_index >= %s)
-        OR EXISTS (SELECT FROM obligor.decision WHERE leaf_index >= %s AND leaf_index < %s) AS waits
+    SELECT coalesce((SELECT max(leaf_index) FROM obligor.decision) >= %s, false)
+        OR coalesce((SELECT min(leaf_index) FROM obligor.decision WHERE leaf_index >= %s) < %s, false) AS waits
 """
 _SAVE: Final = """
     INSERT INTO obligor.screening_progress
