@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from hashlib import md5
+from hashlib import md5, sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
@@ -20,13 +20,13 @@ from obligor.adapters.store.deliveries import _BACKLOG, _REPLAY_ALL, _REPLAY_DEA
 from obligor.adapters.store.log_source import _LEAVES
 from obligor.adapters.store.people import _SEEN
 from obligor.adapters.store.pool import _ON_BEHALF
-from obligor.adapters.store.privacy import _DECISIONS, _REVIEWS
+from obligor.adapters.store.privacy import _DECISIONS, _ERASED_SINCE, _REVIEWS, _STANDING
 from obligor.adapters.store.privacy import _OUTCOMES as _TOLD
 from obligor.adapters.store.proofs import _ANCHORED, RESTORES
 from obligor.adapters.store.proposals import _SINCE
 from obligor.adapters.store.reviews import _OF, _REVIEW
+from obligor.adapters.store.screening import _CLEARED, _CONFIRMED, _LEFT, _WAITS
 from obligor.adapters.store.screening import _DECISIONS as _SCREENED
-from obligor.adapters.store.screening import _LEFT, _WAITS
 from obligor.serving.archive import Search
 
 if TYPE_CHECKING:
@@ -52,6 +52,14 @@ ROWS = (
     SELECT md5('review' || at)::uuid, at, 'upheld', 'decline', time, 'ann' FROM made""",
     """INSERT INTO obligor.proposal (proposal_id, step, kind, said, because, proposed_by, expires_at, at, by, leaf_index)
     SELECT at, 'done', 'erase', '', '', 'ann', time, time, 'ann', at FROM made""",
+    """INSERT INTO obligor.alert
+        (alert_id, decision_id, client_id, subject, entry, entry_sha256, score, list_sha256, opened_at, leaf_index)
+    SELECT md5('alert' || at)::uuid, md5('decision' || at)::uuid, 'bank', sha256(at::text::bytea), '', '', 0, '', time, at
+    FROM made""",
+    """INSERT INTO obligor.alert_step (alert_id, step, because, until, at, by, leaf_index)
+    SELECT md5('alert' || at)::uuid, CASE WHEN at % 6000 = 0 THEN 'confirmed' ELSE 'cleared' END, '',
+        CASE WHEN at % 6000 = 0 THEN NULL ELSE time END, time, 'ann', at FROM made""",
+    "INSERT INTO obligor.erasure (subject, at) SELECT sha256(at::text::bytea), time FROM made",
     "INSERT INTO obligor.anchoring (anchor, size, at) SELECT 'anchor ' || at % 2, at, time FROM made",
     "INSERT INTO obligor.sign_in (leaf_index, user_id, at) SELECT at, 'person ' || at % 5, time FROM made",
     """INSERT INTO obligor.app_user (user_id, password, created_at, leaf_index)
@@ -113,6 +121,10 @@ PARTS = {
     "decisions on a subject": Part((_DECISIONS.replace("%s", "sha256(%s)"), (SUBJECT,)), 1),
     "reviews of a subject": Part((_REVIEWS.replace("%s", "sha256(%s)"), (SUBJECT,)), 2),
     "outcomes of a subject": Part((_TOLD.replace("%s", "sha256(%s)"), (SUBJECT,)), 1),
+    "whether a subject may be erased": Part((_STANDING, {"subject": sha256(SUBJECT).digest()}), 1),
+    "who was erased lately": Part((_ERASED_SINCE, (time_of(LONG - 10),)), 10),
+    "what was confirmed": Part((_CONFIRMED, ()), 10),
+    "what was cleared and holds": Part((_CLEARED, (time_of(LONG - 11),)), 10),
     "reviews of a decision": Part((f"{_REVIEW} WHERE {_OF} ORDER BY review.leaf_index", (DECISION,)), 1),
     "what is proposed": Part((_SINCE, (time_of(LONG - 11),)), 10),
     "what each anchor has": Part((_ANCHORED, ()), 2),

@@ -74,16 +74,18 @@ _STANDING: Final = """
     )
 """
 _CLEARED: Final = """
-    SELECT subject, entry, entry_sha256, max(until) AS until
-    FROM obligor.alert_step JOIN obligor.alert USING (alert_id)
-    WHERE step IN ('cleared', 'corrected') AND until > %s GROUP BY subject, entry, entry_sha256
+    SELECT subject, entry, entry_sha256, max(until) AS until FROM obligor.alert_step CROSS JOIN LATERAL (
+        SELECT subject, entry, entry_sha256 FROM obligor.alert WHERE alert.alert_id = alert_step.alert_id OFFSET 0
+    ) AS alert
+    WHERE step IN ('cleared', 'corrected') AND until > %s AND until < 'infinity' GROUP BY subject, entry, entry_sha256
 """
+"""Between two instants the planner expects few, and goes by their index."""
 _CONFIRMED: Final = """
     SELECT DISTINCT subject FROM obligor.alert_step AS confirmed JOIN obligor.alert USING (alert_id)
-    WHERE step = 'confirmed' AND NOT EXISTS (
-        SELECT FROM obligor.alert_step AS corrected
+    WHERE step = 'confirmed' AND (
+        SELECT true FROM obligor.alert_step AS corrected
         WHERE corrected.alert_id = confirmed.alert_id AND corrected.step = 'corrected'
-    )
+    ) IS NULL
 """
 _ALERTS: Final = """
     SELECT alert.alert_id, decision_id, client_id, entry, score, list_sha256, opened_at, record.body AS record,
