@@ -27,6 +27,7 @@ from obligor.adapters.store.proposals import _SINCE
 from obligor.adapters.store.reviews import _OF, _REVIEW
 from obligor.adapters.store.screening import _CLEARED, _CONFIRMED, _LEFT, _WAITS
 from obligor.adapters.store.screening import _DECISIONS as _SCREENED
+from obligor.adapters.store.screening import _STANDING as _HITS
 from obligor.serving.archive import Search
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ MIDDLE = LONG // 2
 DECISION, SUBJECT = UUID(md5(f"decision{MIDDLE}".encode()).hexdigest()), b"%d" % MIDDLE  # noqa: S324  as the rows have it
 WHILE = {"since": time_of(MIDDLE), "until": time_of(MIDDLE + AT_ONCE)}
 AGAIN = {"endpoint": "ep", "at": time_of(LONG)} | WHILE
+HIT = [sha256(b"%d" % at).digest() for at in range(MIDDLE + 1, MIDDLE + 1 + AT_ONCE)]
 NAMES = {"application_id": f"loan {MIDDLE}", "application_tag": "none"}
 
 
@@ -123,6 +125,7 @@ PARTS = {
     "outcomes of a subject": Part((_TOLD.replace("%s", "sha256(%s)"), (SUBJECT,)), 1),
     "whether a subject may be erased": Part((_STANDING, {"subject": sha256(SUBJECT).digest()}), 1),
     "who was erased lately": Part((_ERASED_SINCE, (time_of(LONG - 10),)), 10),
+    "what needs no alert": Part((_HITS, (HIT, [""] * AT_ONCE, [""] * AT_ONCE, time_of(0))), AT_ONCE),
     "what was confirmed": Part((_CONFIRMED, ()), 10),
     "what was cleared and holds": Part((_CLEARED, (time_of(LONG - 11),)), 10),
     "reviews of a decision": Part((f"{_REVIEW} WHERE {_OF} ORDER BY review.leaf_index", (DECISION,)), 1),

@@ -64,9 +64,14 @@ _STANDING: Final = """
     FROM unnest(%s::bytea[], %s::text[], %s::text[]) AS hit (subject, entry, entry_sha256)
     WHERE EXISTS (
         SELECT FROM obligor.alert
-        LEFT JOIN obligor.alert_step AS cleared
-            ON cleared.alert_id = alert.alert_id AND cleared.step IN ('cleared', 'corrected')
-        LEFT JOIN obligor.alert_step AS confirmed ON confirmed.alert_id = alert.alert_id AND confirmed.step = 'confirmed'
+        LEFT JOIN LATERAL (
+            SELECT alert_id, until FROM obligor.alert_step
+            WHERE alert_step.alert_id = alert.alert_id AND step IN ('cleared', 'corrected') OFFSET 0
+        ) AS cleared ON true
+        LEFT JOIN LATERAL (
+            SELECT alert_id FROM obligor.alert_step
+            WHERE alert_step.alert_id = alert.alert_id AND step = 'confirmed' OFFSET 0
+        ) AS confirmed ON true
         WHERE alert.subject = hit.subject AND alert.entry = hit.entry AND (
             (cleared.until IS NULL AND confirmed.alert_id IS NOT NULL)
             OR (alert.entry_sha256 = hit.entry_sha256 AND (cleared.until IS NULL OR cleared.until > %s))
