@@ -128,6 +128,25 @@ def test_a_search_finds_what_it_names(store_url: str, search: Search, wanted: li
     assert [each.leaf_index for each in found] == wanted
 
 
+def test_decisions_are_found_by_their_own_clock_where_it_was_behind_the_log(store_url: str) -> None:
+    """Two processes take turns, and the clock of one is 50 minutes ahead: the log has its time."""
+    ahead, minute = timedelta(minutes=50), timedelta(minutes=1)
+    record(store_url, *(submission(at=NOW + at * minute + (ahead if at % 2 else timedelta())) for at in range(40)))
+
+    def found(since: int | None, until: int | None) -> list[int]:
+        times = [None if it is None else NOW + it * minute for it in (since, until)]
+        return [
+            it.leaf_index
+            for it in asked(store_url, lambda archive, _: archive.search(Search(since=times[0], until=times[1])))
+        ]
+
+    assert found(10, 20) == [18, 16, 14, 12, 10]
+    assert found(None, 6) == [4, 2, 0]
+    assert found(60, 66) == [15, 13, 11]
+    assert found(85, None) == [39, 37, 35]
+    assert found(None, 0) == found(90, None) == found(20, 10) == []
+
+
 @pytest.mark.parametrize("odd", ["a\0b", "\ud800"])
 def test_what_the_store_cannot_hold_is_refused_in_a_search(store_url: str, odd: str) -> None:
     with pytest.raises(InvalidInputError) as told:

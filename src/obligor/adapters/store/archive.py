@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from obligor.adapters.store.privacy import SUBJECT_KEYS
 from obligor.adapters.store.rows import check_artefact
+from obligor.adapters.store.times import reached
 from obligor.core.errors import IntegrityError
 from obligor.serving.acts import Recorded
 from obligor.serving.archive import StoredDecision, StoredRelease, StoredSubjectKey
@@ -21,15 +23,27 @@ if TYPE_CHECKING:
 
 _DECISIONS: Final = """
     SELECT decision_id, client_id, leaf_index, leaf.body AS leaf, record.body AS record, record.salt
-    FROM (SELECT decision_id, client_id, leaf_index FROM obligor.decision {which}) AS found
-    JOIN obligor.leaf ON leaf.index = leaf_index
-    JOIN obligor.record USING (leaf_index)
+    FROM ({found}) AS found
+    CROSS JOIN LATERAL (SELECT body FROM obligor.leaf WHERE index = leaf_index OFFSET 0) AS leaf
+    CROSS JOIN LATERAL (SELECT body, salt FROM obligor.record WHERE record.leaf_index = found.leaf_index OFFSET 0) AS record
     ORDER BY leaf_index DESC
 """
-"""Which they are is found first: otherwise the planner may merge decisions, leaves and records from an end of the log on."""
-_OUTCOMES: Final = """
-    SELECT report_id, decision_id, status, observed_on FROM obligor.outcome WHERE decision_id = %s ORDER BY leaf_index
+"""Which they are is found first, and what they say one by one (``OFFSET 0`` keeps it so): otherwise the planner may merge
+decisions, leaves and records from an end of the log on."""
+_FOUND: Final = "SELECT decision_id, client_id, leaf_index FROM obligor.decision"
+_OF_APPLICATION: Final = """
+    SELECT it.* FROM unnest(%(names)s::text[]) AS name CROSS JOIN LATERAL ({found}) AS it
+    ORDER BY leaf_index DESC LIMIT %(limit)s
 """
+"""By each name of it alone, whose decisions an index has in order, and not by the client (``|| ''``), who has many more."""
+_SINCE: Final = reached("%(since)s")
+_UNTIL: Final = reached("%(until)s + interval '1 hour'")
+_OUTCOMES: Final = """
+    SELECT report_id, decision_id, status, observed_on FROM obligor.outcome
+    WHERE decision_id = %(decision)s AND decision_id::text = %(decision)s::text ORDER BY leaf_index
+"""
+"""The same is said twice, so that the planner expects few: for many, before a table was first analysed, it looked whose they
+are in a list of all decisions of the client, which it made for that."""
 _RELEASE: Final = """
     SELECT number, statement, signature, card_sha256, policy_sha256, profile_sha256,
         (SELECT body FROM obligor.artefact WHERE sha256 = card_sha256) AS card,
@@ -57,37 +71,28 @@ class PostgresArchive:
 
     async def decision(self, decision_id: UUID, *, client_id: str | None = None) -> StoredDecision | None:
         """Find a decision; one of another client is not found where a client is named."""
-        found = await self._pool.rows_of(client_id, _DECISIONS.format(which="WHERE decision_id = %s"), (decision_id,))
+        found = await self._pool.rows_of(
+            client_id, _DECISIONS.format(found=f"{_FOUND} WHERE decision_id = %s"), (decision_id,)
+        )
         return StoredDecision(**found[0]) if found else None
 
     async def decisions(self, decision_ids: Sequence[UUID]) -> dict[UUID, StoredDecision]:
         """Find decisions by their ids."""
-        found = await self._pool.rows(_DECISIONS.format(which="WHERE decision_id = ANY(%s)"), (list(decision_ids),))
+        found = await self._pool.rows(
+            _DECISIONS.format(found=f"{_FOUND} WHERE decision_id = ANY(%s)"), (list(decision_ids),)
+        )
         return {row["decision_id"]: StoredDecision(**row) for row in found}
 
     async def search(self, search: Search) -> tuple[StoredDecision, ...]:
         """Find decisions, the newest first."""
-        asked: dict[str, object] = {
-            "client_id = %s": search.client_id,
-            "application_id = ANY(%s)": _names(search),
-            "outcome = %s": search.outcome,
-            "band = %s": search.band,
-            "decided_at >= %s": search.since,
-            "decided_at < %s": search.until,
-            "leaf_index < %s": search.before,
-        }
-        held = {condition: value for condition, value in asked.items() if value is not None}
-        where = f"WHERE {' AND '.join(held)}" if held else ""
-        found = await self._pool.rows_of(
-            search.client_id,
-            _DECISIONS.format(which=f"{where} ORDER BY leaf_index DESC LIMIT %s"),
-            (*held.values(), search.limit),
-        )
+        found = await self._pool.rows_of(search.client_id, *_asked(search))
         return tuple(StoredDecision(**row) for row in found)
 
     async def outcomes(self, decision_id: UUID, *, client_id: str | None = None) -> tuple[OutcomeRow, ...]:
         """Give what was reported of a decision, in the order of the log; of another client's nothing."""
-        return tuple(OutcomeRow(**row) for row in await self._pool.rows_of(client_id, _OUTCOMES, (decision_id,)))
+        return tuple(
+            OutcomeRow(**row) for row in await self._pool.rows_of(client_id, _OUTCOMES, {"decision": decision_id})
+        )
 
     async def artefact(self, sha256: str) -> bytes | None:
         """Give the bytes of a card, a policy or a profile; their hash was checked.
@@ -151,6 +156,26 @@ class PostgresArchive:
         return row["payload_sha256"], Recorded(
             row["response"], row["status"], replayed=True, leaf_index=row["leaf_index"]
         )
+
+
+def _asked(search: Search) -> tuple[str, dict[str, object]]:
+    """Write a search as a query, with its parameters."""
+    given = asdict(search) | {"names": _names(search)}
+    conditions = {
+        "client_id": "client_id = %(client_id)s" if given["names"] is None else "client_id || '' = %(client_id)s",
+        "names": "application_id = name",
+        "outcome": "outcome = %(outcome)s",
+        "band": "band = %(band)s",
+        "since": f"decided_at >= %(since)s AND leaf_index >= {_SINCE}",
+        "until": f"decided_at < %(until)s AND leaf_index < {_UNTIL}",
+        "before": "leaf_index < %(before)s",
+    }
+    held = [condition for name, condition in conditions.items() if given[name] is not None]
+    where = f"WHERE {' AND '.join(held)}" if held else ""
+    found = f"{_FOUND} {where} ORDER BY leaf_index DESC LIMIT %(limit)s"
+    if given["names"] is not None:
+        found = _OF_APPLICATION.format(found=found)
+    return _DECISIONS.format(found=found), given
 
 
 def _names(search: Search) -> list[str] | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
+from obligor.adapters.store.times import reached
 from obligor.serving.rows import WebhookRow
 from obligor.serving.webhooks.delivering import Backlog, ClaimedEvent
 from obligor.serving.webhooks.endpoints import DeadLetter
@@ -66,12 +67,16 @@ _GIVEN_UP: Final = """
         AND state || '' = 'pending'
 """
 _BACKLOG: Final = """
-    SELECT count(*) FILTER (WHERE delivery.state = 'pending') AS pending,
-        min(due_since) FILTER (WHERE delivery.state = 'pending') AS oldest,
-        count(*) FILTER (WHERE delivery.state = 'dead') AS dead
-    FROM obligor.delivery JOIN obligor.webhook_endpoint USING (endpoint_id)
-    WHERE delivery.state IN ('pending', 'dead') AND webhook_endpoint.state = 'active'
+    SELECT coalesce(sum(pending.many), 0)::bigint AS pending, min(oldest) AS oldest, coalesce(sum(dead.many), 0)::bigint AS dead
+    FROM obligor.webhook_endpoint CROSS JOIN LATERAL (
+        SELECT count(*) AS many, min(due_since) AS oldest FROM obligor.delivery
+        WHERE delivery.endpoint_id = webhook_endpoint.endpoint_id AND delivery.state = 'pending'
+    ) AS pending CROSS JOIN LATERAL (
+        SELECT count(*) AS many FROM obligor.delivery
+        WHERE delivery.endpoint_id = webhook_endpoint.endpoint_id AND delivery.state = 'dead'
+    ) AS dead WHERE state = 'active'
 """
+"""Each state has an index of its own, which neither has of both: the delivered are not passed over."""
 _STANDING: Final = """
     SELECT endpoint_id, count(*) FILTER (WHERE state = 'pending') AS pending,
         count(*) FILTER (WHERE state = 'delivered') AS delivered, count(*) FILTER (WHERE state = 'dead') AS dead
@@ -84,13 +89,21 @@ _DEAD: Final = """
 _REPLAY: Final = """
     UPDATE obligor.delivery SET state = 'pending', attempts = 0, claim = NULL, due_since = %(at)s, tried_since = NULL,
         next_at = %(at)s, settled_at = NULL
-    FROM obligor.outbox
-    WHERE outbox.event_id = delivery.event_id AND endpoint_id = %(endpoint)s
-        AND (state = 'dead' OR (state = 'delivered' AND %(delivered)s))
-        AND created_at >= coalesce(%(since)s, '-infinity'::timestamptz)
-        AND created_at < coalesce(%(until)s, 'infinity'::timestamptz)
-    RETURNING delivery.event_id
+    WHERE endpoint_id = %(endpoint)s AND {which} RETURNING event_id
 """
+_FROM, _TO = "coalesce(%(since)s, '-infinity'::timestamptz)", "coalesce(%(until)s, 'infinity'::timestamptz)"
+_IN_TIME: Final = f"created_at >= {_FROM} AND created_at < {_TO}"
+_REPLAY_DEAD: Final = _REPLAY.format(
+    which=f"""state = 'dead' AND EXISTS (
+        SELECT FROM obligor.outbox WHERE outbox.event_id = delivery.event_id AND {_IN_TIME})"""
+)
+_REPLAY_ALL: Final = _REPLAY.format(
+    which=f"""state IN ('dead', 'delivered') AND event_id = ANY (ARRAY(
+        SELECT event_id FROM obligor.outbox WHERE {_IN_TIME}
+            AND leaf_index >= {reached(_FROM)}
+            AND leaf_index < {reached(f"{_TO} + interval '1 hour'")}))"""  # noqa: S608  words of our own
+)
+"""Of the dead there is an index; of all, the events of that time are found first."""
 
 
 class PostgresDeliveries:
@@ -151,8 +164,8 @@ class PostgresDeliveries:
         self, endpoint_id: str, *, at: datetime, since: datetime | None, until: datetime | None, delivered: bool
     ) -> int:
         """Let events be sent again: those given up, and those delivered where asked for; give how many that is."""
-        given = {"endpoint": endpoint_id, "at": at, "since": since, "until": until, "delivered": delivered}
-        return len(await self._pool.change(_REPLAY, given))
+        given = {"endpoint": endpoint_id, "at": at, "since": since, "until": until}
+        return len(await self._pool.change(_REPLAY_ALL if delivered else _REPLAY_DEAD, given))
 
 
 def _of(event: ClaimedEvent) -> dict[str, object]:

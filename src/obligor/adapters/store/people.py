@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 _USER: Final = "SELECT user_id, password, created_at, disabled_at FROM obligor.app_user"
 _ROLE: Final = "SELECT user_id, role, state, proposed_by, by, at FROM obligor.user_role"
-_SEEN: Final = "SELECT user_id, max(at) AS at FROM obligor.sign_in GROUP BY user_id"
+_SEEN: Final = """
+    SELECT user_id, (SELECT max(at) FROM obligor.sign_in WHERE sign_in.user_id = app_user.user_id) AS at FROM obligor.app_user
+"""
 _EVER: Final = "SELECT count(*) AS many FROM obligor.user_role WHERE role = %s AND state <> 'proposed'"
 
 

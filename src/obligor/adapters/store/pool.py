@@ -28,7 +28,11 @@ _TROUBLE: Final = (
     *(psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, psycopg.errors.InsufficientPrivilege),
     *(psycopg.errors.UndefinedTable, OSError, TimeoutError),
 )
-_ON_BEHALF: Final = "SELECT set_config('role', 'obligor_reader', true), set_config('obligor.client', %s, true)"
+_ON_BEHALF: Final = """
+    SELECT set_config('role', 'obligor_reader', true), set_config('obligor.client', %s, true),
+        set_config('plan_cache_mode', 'force_custom_plan', true)
+"""
+"""A plan for whatever client would read the log for one that has few decisions in it."""
 Connection = psycopg.AsyncConnection[TupleRow]
 
 
@@ -63,7 +67,7 @@ class Pool:
             return await cursor.fetchall()
 
     async def rows_of(
-        self, client_id: str | None, query: str, parameters: Sequence[object] = ()
+        self, client_id: str | None, query: str, parameters: Sequence[object] | Mapping[str, object] = ()
     ) -> list[dict[str, Any]]:
         """Ask one question on a client's behalf: rows of others are not there, whatever the question forgets to say.
 

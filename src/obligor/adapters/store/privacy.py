@@ -23,22 +23,32 @@ KEYRING: Final = "SELECT purpose, version, wrapped, proof FROM obligor.keyring O
 _DECISIONS: Final = """
     SELECT decision_id, client_id, leaf_index, leaf.body AS leaf, record.body AS record, record.salt
     FROM obligor.decision
-    JOIN obligor.leaf ON leaf.index = leaf_index
-    JOIN obligor.record USING (leaf_index)
+    CROSS JOIN LATERAL (SELECT body FROM obligor.leaf WHERE index = leaf_index OFFSET 0) AS leaf
+    CROSS JOIN LATERAL (SELECT body, salt FROM obligor.record WHERE record.leaf_index = decision.leaf_index OFFSET 0) AS record
     WHERE subject = %s ORDER BY leaf_index
 """
+"""Here and below, what belongs to each decision is found one by one (``OFFSET 0`` keeps it so): otherwise the planner may
+read all there is and leave out what is others'."""
 _REVIEWS: Final = """
-    SELECT record.body FROM (
-        SELECT review_id, leaf_index, decision_id FROM obligor.review
-        UNION ALL SELECT review_id, review_decision.leaf_index, decision_id
-        FROM obligor.review_decision JOIN obligor.review USING (review_id)
-    ) AS said JOIN obligor.decision USING (decision_id) JOIN obligor.record ON record.leaf_index = said.leaf_index
+    SELECT record.body FROM obligor.decision
+    CROSS JOIN LATERAL (
+        SELECT review_id, leaf_index FROM obligor.review WHERE review.decision_id = decision.decision_id OFFSET 0
+    ) AS review
+    CROSS JOIN LATERAL (
+        SELECT review.leaf_index
+        UNION ALL SELECT leaf_index FROM obligor.review_decision WHERE review_decision.review_id = review.review_id
+        OFFSET 0
+    ) AS said
+    CROSS JOIN LATERAL (SELECT body FROM obligor.record WHERE record.leaf_index = said.leaf_index OFFSET 0) AS record
     WHERE subject = %s ORDER BY said.leaf_index
 """
 _OUTCOMES: Final = """
-    SELECT record.body FROM obligor.outcome JOIN obligor.decision USING (decision_id)
-    JOIN obligor.record ON record.leaf_index = outcome.leaf_index
-    WHERE subject = %s ORDER BY outcome.leaf_index
+    SELECT record.body FROM obligor.decision
+    CROSS JOIN LATERAL (
+        SELECT leaf_index FROM obligor.outcome WHERE outcome.decision_id = decision.decision_id OFFSET 0
+    ) AS told
+    CROSS JOIN LATERAL (SELECT body FROM obligor.record WHERE record.leaf_index = told.leaf_index OFFSET 0) AS record
+    WHERE subject = %s ORDER BY told.leaf_index
 """
 _STANDING: Final = f"""
     SELECT

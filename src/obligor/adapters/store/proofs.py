@@ -22,9 +22,22 @@ Proof = TypeVar("Proof")
 _HASHES: Final = "SELECT hash FROM obligor.leaf WHERE index >= %s AND index < %s ORDER BY index"
 _NODES: Final = "SELECT hash FROM obligor.node WHERE level = %s AND index >= %s AND index < %s ORDER BY index"
 
+_ANCHORED: Final = """
+    WITH RECURSIVE named (anchor) AS (
+        SELECT min(anchor) FROM obligor.anchoring
+        UNION ALL
+        SELECT (SELECT min(anchor) FROM obligor.anchoring WHERE anchoring.anchor > named.anchor) FROM named
+        WHERE anchor IS NOT NULL
+    ) SELECT newest.* FROM named CROSS JOIN LATERAL (
+        SELECT anchor, size, at FROM obligor.anchoring WHERE anchoring.anchor = named.anchor ORDER BY size DESC LIMIT 1
+    ) AS newest
+"""
+"""From one anchor to the next: each keeps thousands of checkpoints."""
+
 RESTORES: Final = """
     SELECT index, kind, leaf.body, hash, record.body AS record, salt
-    FROM obligor.leaf LEFT JOIN obligor.record ON leaf_index = index
+    FROM obligor.leaf
+    LEFT JOIN LATERAL (SELECT body, salt FROM obligor.record WHERE leaf_index = index OFFSET 0) AS record ON true
     WHERE kind IN ('restore.proposed', 'restore.acknowledged') ORDER BY index
 """
 """By an index of its own, which holds these few leaves alone."""
@@ -99,9 +112,7 @@ class PostgresLog:
 
     async def anchored(self) -> dict[str, tuple[int, datetime]]:
         """Give for each anchor the size of the newest checkpoint that it keeps, and since when."""
-        found = await self._pool.rows(
-            "SELECT DISTINCT ON (anchor) anchor, size, at FROM obligor.anchoring ORDER BY anchor, size DESC"
-        )
+        found = await self._pool.rows(_ANCHORED)
         return {row["anchor"]: (row["size"], row["at"]) for row in found}
 
     async def restores(self) -> tuple[Restore, ...]:

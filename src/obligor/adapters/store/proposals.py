@@ -16,7 +16,8 @@ _STEPS: Final = """
     WHERE {} ORDER BY leaf_index
 """
 _OF: Final = _STEPS.format("proposal_id = %s")
-_SINCE: Final = _STEPS.format("expires_at > %s")
+_SINCE: Final = _STEPS.format("expires_at > %s AND expires_at < 'infinity'")
+"""Between two instants the planner expects few, and goes by their index; after one, a third of all there ever were."""
 
 
 class PostgresProposals:

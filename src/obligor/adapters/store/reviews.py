@@ -15,6 +15,8 @@ _REVIEW: Final = """
     SELECT review_id, decision_id, client_id, requested_at, due_at, pack, verdict, outcome, decided_at, by, new_decision_id
     FROM obligor.review LEFT JOIN obligor.review_decision USING (review_id)
 """
+_OF: Final = "review_id = ANY (ARRAY(SELECT review_id FROM obligor.review WHERE decision_id = %s))"
+"""Which they are is found first: otherwise the planner may read all that came of any review."""
 _REQUEST: Final = "SELECT body FROM obligor.review JOIN obligor.record USING (leaf_index) WHERE review_id = %s"
 _DECISION: Final = (
     "SELECT body FROM obligor.review_decision JOIN obligor.record USING (leaf_index) WHERE review_id = %s"
@@ -35,7 +37,7 @@ class PostgresReviews:
 
     async def reviews_of(self, decision_id: UUID) -> tuple[StoredReview, ...]:
         """Give the reviews of a decision, in the order of the log."""
-        return await self._found(f"{_REVIEW} WHERE decision_id = %s ORDER BY review.leaf_index", decision_id)
+        return await self._found(f"{_REVIEW} WHERE {_OF} ORDER BY review.leaf_index", decision_id)
 
     async def open_reviews(self) -> tuple[StoredReview, ...]:
         """Give the reviews that wait for an answer, the one that is due first first."""

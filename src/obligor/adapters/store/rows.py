@@ -101,12 +101,15 @@ class Insert:
 
 def retained_since(subject: str) -> str:
     """Write since when an alert that nobody cleared holds a subject, unless what it holds for was released since."""
-    return f"""SELECT min(coalesce(confirmed.at, opened_at)) FROM obligor.decision JOIN obligor.alert USING (decision_id)
-    LEFT JOIN obligor.alert_step AS confirmed ON confirmed.alert_id = alert.alert_id AND confirmed.step = 'confirmed'
-    WHERE decision.subject = {subject} AND NOT EXISTS (
-        SELECT FROM obligor.alert_step AS ended
-        WHERE ended.alert_id = alert.alert_id AND ended.step IN ('cleared', 'corrected')
-    ) AND NOT EXISTS (
+    return f"""SELECT min(coalesce(confirmed.at, opened_at)) FROM obligor.decision CROSS JOIN LATERAL (
+        SELECT alert_id, opened_at FROM obligor.alert WHERE alert.decision_id = decision.decision_id OFFSET 0
+    ) AS alert LEFT JOIN LATERAL (
+        SELECT at FROM obligor.alert_step WHERE alert_step.alert_id = alert.alert_id AND step = 'confirmed' OFFSET 0
+    ) AS confirmed ON true
+    WHERE decision.subject = {subject} AND (
+        SELECT true FROM obligor.alert_step AS ended
+        WHERE ended.alert_id = alert.alert_id AND ended.step IN ('cleared', 'corrected') LIMIT 1
+    ) IS NULL AND NOT EXISTS (
         SELECT FROM obligor.legal_hold AS released
         WHERE released.subject = {subject} AND released_at >= coalesce(confirmed.at, opened_at)
             AND strpos(released.because, '{RETAINED}') > 0

@@ -32,23 +32,24 @@ _DECISIONS: Final = """
         SELECT decision_id, client_id, leaf_index FROM obligor.decision
         WHERE leaf_index >= %s AND leaf_index < coalesce(%s, 9223372036854775807) ORDER BY leaf_index LIMIT %s
     ) AS next
-    JOIN obligor.leaf ON leaf.index = leaf_index
-    JOIN obligor.record USING (leaf_index)
+    CROSS JOIN LATERAL (SELECT body FROM obligor.leaf WHERE index = leaf_index OFFSET 0) AS leaf
+    CROSS JOIN LATERAL (SELECT body, salt FROM obligor.record WHERE record.leaf_index = next.leaf_index OFFSET 0) AS record
     ORDER BY leaf_index
 """
-"""The few are chosen first: otherwise the planner may merge decisions, leaves and records from the start of the log on."""
+"""The few are chosen first, and what they say is found one by one (``OFFSET 0`` keeps it so): otherwise the planner may merge
+decisions, leaves and records from the start of the log on."""
 _PROGRESS: Final = """
     SELECT list_sha256, began, past, fresh, screened, opened, not_comparable
     FROM obligor.screening_progress WHERE list_sha256 = %s
 """
 _BEGIN: Final = "SELECT size FROM obligor.tree_head"
 _LEFT: Final = """
-    SELECT count(*) AS left FROM obligor.decision
-    WHERE leaf_index >= %s OR (leaf_index >= %s AND leaf_index < %s)
+    SELECT (SELECT count(*) FROM obligor.decision WHERE leaf_index >= %s AND leaf_index < 9223372036854775807)
+        + (SELECT count(*) FROM obligor.decision WHERE leaf_index >= %s AND leaf_index < %s) AS left
 """
 _WAITS: Final = """
-    SELECT EXISTS (SELECT FROM obligor.decision WHERE leaf_index >= %s)
-        OR EXISTS (SELECT FROM obligor.decision WHERE leaf_index >= %s AND leaf_index < %s) AS waits
+    SELECT coalesce((SELECT max(leaf_index) FROM obligor.decision) >= %s, false)
+        OR coalesce((SELECT min(leaf_index) FROM obligor.decision WHERE leaf_index >= %s) < %s, false) AS waits
 """
 _SAVE: Final = """
     INSERT INTO obligor.screening_progress
@@ -63,9 +64,14 @@ _STANDING: Final = """
     FROM unnest(%s::bytea[], %s::text[], %s::text[]) AS hit (subject, entry, entry_sha256)
     WHERE EXISTS (
         SELECT FROM obligor.alert
-        LEFT JOIN obligor.alert_step AS cleared
-            ON cleared.alert_id = alert.alert_id AND cleared.step IN ('cleared', 'corrected')
-        LEFT JOIN obligor.alert_step AS confirmed ON confirmed.alert_id = alert.alert_id AND confirmed.step = 'confirmed'
+        LEFT JOIN LATERAL (
+            SELECT alert_id, until FROM obligor.alert_step
+            WHERE alert_step.alert_id = alert.alert_id AND step IN ('cleared', 'corrected') OFFSET 0
+        ) AS cleared ON true
+        LEFT JOIN LATERAL (
+            SELECT alert_id FROM obligor.alert_step
+            WHERE alert_step.alert_id = alert.alert_id AND step = 'confirmed' OFFSET 0
+        ) AS confirmed ON true
         WHERE alert.subject = hit.subject AND alert.entry = hit.entry AND (
             (cleared.until IS NULL AND confirmed.alert_id IS NOT NULL)
             OR (alert.entry_sha256 = hit.entry_sha256 AND (cleared.until IS NULL OR cleared.until > %s))
@@ -73,16 +79,18 @@ _STANDING: Final = """
     )
 """
 _CLEARED: Final = """
-    SELECT subject, entry, entry_sha256, max(until) AS until
-    FROM obligor.alert_step JOIN obligor.alert USING (alert_id)
-    WHERE step IN ('cleared', 'corrected') AND until > %s GROUP BY subject, entry, entry_sha256
+    SELECT subject, entry, entry_sha256, max(until) AS until FROM obligor.alert_step CROSS JOIN LATERAL (
+        SELECT subject, entry, entry_sha256 FROM obligor.alert WHERE alert.alert_id = alert_step.alert_id OFFSET 0
+    ) AS alert
+    WHERE step IN ('cleared', 'corrected') AND until > %s AND until < 'infinity' GROUP BY subject, entry, entry_sha256
 """
+"""Between two instants the planner expects few, and goes by their index."""
 _CONFIRMED: Final = """
     SELECT DISTINCT subject FROM obligor.alert_step AS confirmed JOIN obligor.alert USING (alert_id)
-    WHERE step = 'confirmed' AND NOT EXISTS (
-        SELECT FROM obligor.alert_step AS corrected
+    WHERE step = 'confirmed' AND (
+        SELECT true FROM obligor.alert_step AS corrected
         WHERE corrected.alert_id = confirmed.alert_id AND corrected.step = 'corrected'
-    )
+    ) IS NULL
 """
 _ALERTS: Final = """
     SELECT alert.alert_id, decision_id, client_id, entry, score, list_sha256, opened_at, record.body AS record,

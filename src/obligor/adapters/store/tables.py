@@ -254,6 +254,7 @@ ERASURE: Final = Table(
     Column("subject", LargeBinary),
     Column("at", _TIME, nullable=False),
     PrimaryKeyConstraint("subject", name="erasure_pkey"),
+    Index("erasure_at", "at"),
     comment="When the keys of a subject were destroyed, the last time.",
 )
 
@@ -458,6 +459,7 @@ ALERT: Final = Table(
     PrimaryKeyConstraint("alert_id", name="alert_pkey"),
     UniqueConstraint("leaf_index", name="alert_leaf_index_key"),
     Index("alert_subject", "subject"),
+    Index("alert_decision", "decision_id"),
     comment="Whose name is alike to which entry of a list; a person is named by a keyed hash, the score in ten-thousandths.",
 )
 
@@ -475,6 +477,8 @@ ALERT_STEP: Final = Table(
     UniqueConstraint("leaf_index", name="alert_step_leaf_index_key"),
     CheckConstraint("step IN ('proposed', 'cleared', 'confirmed', 'doubted', 'corrected')", name="alert_step_is_known"),
     CheckConstraint("(step = 'confirmed') = (until IS NULL)", name="alert_step_ends"),
+    Index("alert_step_confirmed", "alert_id", postgresql_where=text("step = 'confirmed'")),
+    Index("alert_step_until", "until", postgresql_where=text("step IN ('cleared', 'corrected')")),
     comment="Who cleared an alert, or confirmed it, or proposed to clear it after all, why, and until when the hit does not "
     "count for this person.",
 )
