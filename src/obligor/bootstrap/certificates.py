@@ -72,11 +72,11 @@ class Certificates:
         return True
 
     async def run(self, context: ssl.SSLContext, journal: Telling) -> None:
-        """Look every few seconds."""
+        """Look every few seconds, in the loop: a context must not be changed while another thread makes a connection of it."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             try:
-                if await asyncio.to_thread(self.look, context):
+                if self.look(context):
                     journal.tell("certificate_renewed")
             except InvalidInputError as error:
                 journal.failed("certificate_refused", error)
