@@ -101,11 +101,11 @@ def embedded_postgres() -> Iterator[str]:
 
 @pytest.fixture
 def store_url(embedded_postgres: str) -> Iterator[str]:
-    """A new store without an act, in a database of its own."""
-    from tests.stores import new_store
+    """A new store without an act, in a database of its own, for a user who has a service's rights and no more."""
+    from tests.stores import as_service, new_store
 
     with new_store(embedded_postgres) as url:
-        yield url
+        yield as_service(url)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 _TEMPLATE = "empty_store"
+_USERS = {"service_of_tests": "obligor_service", "auditor_of_tests": "obligor_auditor"}
+"""Users who own nothing, and the role of each."""
 
 
 @contextmanager
@@ -41,6 +44,8 @@ def new_store(server: str) -> Iterator[str]:
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (_TEMPLATE,)).fetchone():
             connection.execute(f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
             migrate(of_database(server, _TEMPLATE))
+            for user, role in _USERS.items():
+                connection.execute(f"CREATE ROLE {user} LOGIN IN ROLE {role}")
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
         yield of_database(server, name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -50,6 +55,21 @@ def of_database(server: str, name: str) -> str:
     """Give the address of another database of a server."""
     before, _, after = server.partition("?")
     return f"{before.rpartition('/')[0]}/{name}?{after}"
+
+
+def as_service(url: str) -> str:
+    """Give the address of a store for a user who owns nothing, as a service should be."""
+    return re.sub("://[a-z_]+@", "://service_of_tests@", url)
+
+
+def as_auditor(url: str) -> str:
+    """Give the address of a store for a user who may read it."""
+    return re.sub("://[a-z_]+@", "://auditor_of_tests@", url)
+
+
+def as_owner(url: str) -> str:
+    """Give the address of a store of the embedded server for its owner, who may tamper with it."""
+    return re.sub("://[a-z_]+@", "://obligor@", url)
 
 
 def debian_binaries() -> Path | None:

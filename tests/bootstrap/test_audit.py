@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 from tests.governance.audit.logs import KEY, Lender
+from tests.stores import as_auditor, as_owner
 
 from obligor.cli import cli
 from obligor.core.errors import InvalidInputError, NotFoundError, UnavailableError
@@ -73,8 +74,15 @@ def test_verify_says_sound_and_what_it_cannot_see(deployment: Deployment) -> Non
     assert told["cautions"][0].startswith("no checkpoint of an anchor was given")
 
 
+def test_verify_needs_no_more_than_to_read(deployment: Deployment) -> None:
+    deployment.environment["OBLIGOR_DATABASE_URL"] = as_auditor(deployment.url)
+    assert deployment.said("audit", "verify", "--json")["sound"]
+    with psycopg.connect(as_auditor(deployment.url)) as reader, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        reader.execute("DELETE FROM obligor.request")
+
+
 def test_verify_exits_1_and_names_the_first_wrong_leaf(deployment: Deployment) -> None:
-    with psycopg.connect(deployment.url) as connection:
+    with psycopg.connect(as_owner(deployment.url)) as connection:
         connection.execute("UPDATE obligor.decision SET outcome = 'approve' WHERE leaf_index = 4")
         connection.execute("UPDATE obligor.decision SET outcome = 'decline' WHERE leaf_index >= 5")
     done = deployment.run("audit", "verify", "--quiet")

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 from tests.lending import a_day, write_key
-from tests.stores import new_store
+from tests.stores import as_auditor, new_store
 
 from obligor.cli.main import cli
 from obligor.core.errors import InvalidInputError, NotFoundError, UnavailableError
@@ -31,10 +31,10 @@ def day(embedded_postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 def decisions(day: tuple[Path, str, list[str]], monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The ids of the decisions in the store that the environment names."""
+    """The ids of the decisions in the store that the environment names, for somebody who may only read it."""
     folder, url, ids = day
     monkeypatch.setenv("OBLIGOR_DATA", str(folder))
-    monkeypatch.setenv("OBLIGOR_DATABASE_URL", url)
+    monkeypatch.setenv("OBLIGOR_DATABASE_URL", as_auditor(url))
     for name in ("OBLIGOR_ANCHORS", "OBLIGOR_AUDIT_KEY", "OBLIGOR_ENV"):
         monkeypatch.delenv(name, raising=False)
     return ids

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from tests.lending import caller
 from tests.serving import golden_decisions as golden
+from tests.stores import as_owner
 
 from obligor.bootstrap.decisions import open_newest, take_newest
 from obligor.bootstrap.releases import Made, put_in_force
@@ -99,7 +100,7 @@ def test_a_profile_is_proposed_by_one_person_and_approved_by_another(
     assert "approved" in with_release("Ada", "profile", "show")[1]
     code, _, err = with_release("Grace", "profile", "approve", change)
     assert (code, "approved before" in err) == (1, True)
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(as_owner(url)) as connection:
         kinds = [row[0] for row in connection.execute("SELECT kind FROM obligor.leaf ORDER BY index")]
         assert kinds == ["release", "profile.proposed", "profile.approved", "release"]
         assert with_release("Ada", "audit", "verify")[0] == 0
@@ -255,7 +256,7 @@ def test_a_profile_that_is_gone_or_changed_or_over_decides_nothing_and_is_not_re
         sha256 = releases.current.profile.sha256
         application = golden.applications(1)[0]
         assert (await ready.states())["profile"]
-        with psycopg.connect(url, autocommit=True) as connection:
+        with psycopg.connect(as_owner(url), autocommit=True) as connection:
             body = connection.execute("SELECT body FROM obligor.artefact WHERE sha256 = %s", (sha256,)).fetchone()
             assert body is not None
             for change in ("DELETE FROM obligor.artefact", "UPDATE obligor.artefact SET body = '{}'"):

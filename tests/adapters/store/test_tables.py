@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import psycopg
 import pytest
 from sqlalchemy.dialects import postgresql
-from tests.stores import held, submission
+from tests.stores import as_service, held, submission
 
 from obligor.adapters.store.archive import PostgresArchive
 from obligor.adapters.store.pool import Pool
@@ -48,33 +49,50 @@ def test_the_comments_in_the_database_are_those_of_the_reference(store_url: str)
     assert dict(found) == {table.name: table.comment for table in METADATA.sorted_tables}
 
 
-def test_the_rights_of_the_reference_are_enough_to_decide_and_too_few_to_forget(store_url: str) -> None:
-    role = "obligor_of_a_test"
-    rights = PAGE.partition("```sql\n")[2].partition("```")[0].replace("obligor_service", role).replace("'...'", "NULL")
-    with psycopg.connect(store_url, autocommit=True) as owner:
-        owner.execute(rights.encode())
-        try:
-            url = store_url.replace("://obligor@", f"://{role}@").replace("://postgres@", f"://{role}@")
+def test_a_service_that_owns_nothing_has_the_rights_that_the_reference_tells(store_url: str) -> None:
+    told = re.search(r"change rows of (.*?) alone", PAGE, re.DOTALL)
+    assert told is not None
+    changed = set(re.findall(r"`(\w+)`", told[1]))
+    with psycopg.connect(store_url) as owner:
+        for table in METADATA.tables.values():
+            more = {"UPDATE"} if table.name in changed else set()
+            assert _rights(owner, table.fullname) == {"SELECT", "INSERT"} | more, table.name
+            assert _rights(owner, table.fullname, of="obligor_auditor") == {"SELECT"}, table.name
+        assert _rights(owner, "obligor.alembic_version") == {"SELECT"}
+        assert changed <= {table.name for table in METADATA.tables.values()}
 
-            async def decide() -> None:
-                async with PostgresRecorder(url) as recorder:
-                    await recorder.record(submission("one", decision_id=decision_id))
-                pool = Pool(url)
-                assert await PostgresArchive(pool).decision(decision_id, client_id="bank")
-                assert await PostgresArchive(pool).decision(decision_id, client_id="broker") is None
-                await pool.close()
 
-            decision_id = uuid4()
-            asyncio.run(decide())
-            with psycopg.connect(url, autocommit=True) as service:
-                for change in (
-                    "DELETE FROM obligor.request",
-                    "UPDATE obligor.decision SET score = 0",
-                    "DROP TABLE obligor.leaf",
-                ):
-                    with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                        service.execute(change.encode())
-        finally:
-            owner.execute(f"DROP OWNED BY {role}")
-            owner.execute(f"DROP ROLE {role}")
+def test_a_table_to_come_is_held_to_the_same_rights(store_url: str) -> None:
+    with psycopg.connect(store_url) as owner:
+        owner.execute("CREATE TABLE obligor.to_come (at int)")
+        assert _rights(owner, "obligor.to_come") == {"SELECT", "INSERT"}
+        assert _rights(owner, "obligor.to_come", of="obligor_auditor") == {"SELECT"}
+
+
+def test_a_service_that_owns_nothing_decides_and_forgets_nothing(store_url: str) -> None:
+    url, decision_id = as_service(store_url), uuid4()
+
+    async def decide() -> None:
+        async with PostgresRecorder(url) as recorder:
+            await recorder.record(submission("one", decision_id=decision_id))
+        pool = Pool(url)
+        assert await PostgresArchive(pool).decision(decision_id, client_id="bank")
+        assert await PostgresArchive(pool).decision(decision_id, client_id="broker") is None
+        await pool.close()
+
+    asyncio.run(decide())
+    with psycopg.connect(url, autocommit=True) as service:
+        for change in (
+            "DELETE FROM obligor.request",
+            "UPDATE obligor.decision SET score = 0",
+            "DROP TABLE obligor.leaf",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                service.execute(change.encode())
     assert len(held(store_url).leaves) == 1
+
+
+def _rights(connection: psycopg.Connection[Any], table: str, *, of: str = "obligor_service") -> set[str]:
+    all_there_are = ["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"]
+    query = "SELECT it FROM unnest(%s::text[]) AS it WHERE has_table_privilege(%s, %s, it)"
+    return {row[0] for row in connection.execute(query, (all_there_are, of, table))}

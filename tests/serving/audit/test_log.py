@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.lending import KEY
-from tests.stores import submission
+from tests.stores import as_owner, submission
 
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.proofs import PostgresLog
@@ -90,14 +90,14 @@ def test_a_true_checkpoint_is_handed_out_again_as_it_was(url: str) -> None:
 def test_a_checkpoint_that_somebody_wrote_into_the_store_is_refused(
     url: str, forge: Callable[[bytes], bytes], covering: int | None
 ) -> None:
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(as_owner(url)) as connection:
         connection.execute("UPDATE obligor.checkpoint SET note = %s", (forge(root_of(url)),))
     with pytest.raises(IntegrityError, match="not signed by this log"):
         told(url, lambda log: log.signed(covering=covering))
 
 
 def test_a_checkpoint_of_a_log_that_is_longer_than_ours_is_refused(url: str) -> None:
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(as_owner(url)) as connection:
         connection.execute(
             "INSERT INTO obligor.checkpoint (size, at, note) VALUES (9, now(), %s)", (note_of(bytes(32), size=9),)
         )
@@ -108,7 +108,7 @@ def test_a_checkpoint_of_a_log_that_is_longer_than_ours_is_refused(url: str) -> 
 def test_a_checkpoint_that_was_true_is_looked_at_again_where_it_was_changed(url: str) -> None:
     async def scene(log: AuditLog) -> None:
         await log.checkpoint()
-        with psycopg.connect(url) as connection:
+        with psycopg.connect(as_owner(url)) as connection:
             connection.execute("UPDATE obligor.checkpoint SET note = %s", (note_of(bytes(32)),))
         with pytest.raises(IntegrityError):
             await log.checkpoint()

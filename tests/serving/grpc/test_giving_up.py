@@ -9,7 +9,7 @@ import grpc
 import psycopg
 from google.protobuf.struct_pb2 import Struct
 from tests.serving.http.fakes import PLAIN, KnownKeys, house
-from tests.stores import held
+from tests.stores import as_owner, held
 
 from obligor.adapters.store.queueing import Bounds
 from obligor.adapters.store.recorder import PostgresRecorder
@@ -86,7 +86,7 @@ class Counts(NoMeter):
 async def serving(
     store_url: str, play: Play, *, bounds: Bounds | None = None, meter: Meter | None = None, seats: Seats | None = None
 ) -> None:
-    connecting = psycopg.AsyncConnection.connect(store_url)
+    connecting = psycopg.AsyncConnection.connect(as_owner(store_url))
     async with PostgresRecorder(store_url, bounds=bounds) as recorder, await connecting as lock:
         server = Server(servicer_of(recorder, meter or NoMeter(), seats or Seats()))
         port = await server.start("127.0.0.1", 0)

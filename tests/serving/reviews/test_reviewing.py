@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from tests.serving.gated import profile_of
 from tests.serving.http.fakes import OWN, PLAIN, PlainReceipts, small_release
+from tests.stores import as_owner
 
 from obligor.adapters.store.archive import PostgresArchive
 from obligor.adapters.store.log_source import open_log
@@ -490,14 +491,14 @@ def test_rows_of_reviews_are_held_against_what_the_log_commits_to(at_desk: Stori
                 return [str(each) for each in verify_log(source, signatures=key, progress=Silence()).findings]
 
         assert kinds() == []
-        with psycopg.connect(it.url, autocommit=True) as connection:
+        with psycopg.connect(as_owner(it.url), autocommit=True) as connection:
             connection.execute("UPDATE obligor.review_decision SET outcome = 'approve'")
             connection.execute("UPDATE obligor.review SET due_at = due_at + interval '1 day'")
         found = kinds()
         assert len(found) == 2
         assert "due_at is not what the record" in found[0]
         assert "outcome is not what the record" in found[1]
-        with psycopg.connect(it.url, autocommit=True) as connection:
+        with psycopg.connect(as_owner(it.url), autocommit=True) as connection:
             connection.execute("DELETE FROM obligor.review")
         assert any("no row of table review" in each for each in kinds())
 
