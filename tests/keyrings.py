@@ -31,13 +31,9 @@ class Memory:
         return "memory"
 
     def generate(self, *, context: str) -> Generated:
-        key = os.urandom(32)
-        return Generated(key, self.wrap(key, context=context))
-
-    def wrap(self, key: bytes, *, context: str) -> bytes:
-        token = os.urandom(16)
+        key, token = os.urandom(32), os.urandom(16)
         self.kept[token] = key, context
-        return token
+        return Generated(key, token)
 
     def unwrap(self, wrapped: bytes, *, context: str) -> bytes:
         key, known = self.kept.get(wrapped, (b"", ""))

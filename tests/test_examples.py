@@ -136,11 +136,12 @@ def check_fragment(said: dict[str, object]) -> None:
 README = ROOT / "README.md"
 SERVED = ("decide.md", "notices.md", "reviews.md")
 """Pages that run a service."""
+PRODUCTION = ROOT / "docs" / "how-to" / "production.md"
 
 
 @pytest.mark.parametrize(
     "page",
-    [p for p in PAGES if p.name not in (*SERVED, "README.md", "lendingclub.md", "sources.md")],
+    [p for p in PAGES if p.name not in (*SERVED, "README.md", "lendingclub.md", "sources.md", "production.md")],
     ids=lambda p: p.stem,
 )
 def test_the_examples_of_a_page_hold(page: Path, shell: Shell) -> None:
@@ -198,6 +199,67 @@ def test_a_service_does_as_its_page_says(shell: Shell, page: str) -> None:
                 check(kind, here, shell=shell)
         finally:
             stop(shell)
+
+
+def test_a_service_in_production_is_set_up_as_the_page_says(
+    shell: Shell, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is made elsewhere (a database, a key in a KMS, certificates, a bucket) is here; the rest is done as it stands."""
+    import psycopg
+    from botocore.session import get_session
+    from moto.server import ThreadedMotoServer
+    from tests.serving.test_encryption import write_pair
+    from tests.stores import of_database
+
+    from obligor.adapters.store.embedded import embedded_server
+
+    for name, value in {
+        "ACCESS_KEY_ID": "testing",
+        "SECRET_ACCESS_KEY": "testing",
+        "DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+        shell.environment[f"AWS_{name}"] = value
+    cloud = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    cloud.start()
+    endpoint = "http://{}:{}".format(*cloud.get_host_and_port())
+    shell.environment |= {"AWS_ENDPOINT_URL": endpoint, "OBLIGOR_S3_ENDPOINT": endpoint}
+    kms, s3 = (get_session().create_client(it, endpoint_url=endpoint) for it in ("kms", "s3"))
+    s3.create_bucket(Bucket="checkpoints", ObjectLockEnabledForBucket=True)
+    (tls := tmp_path / "tls").mkdir()
+    write_pair(tls, 1)
+    (tmp_path / "ca.pem").symlink_to(tls / "cert.pem")
+    settings = {
+        "OBLIGOR_ENV": "production",
+        "OBLIGOR_DATA_KEY": f"aws-kms:{kms.create_key()['KeyMetadata']['KeyId']}",
+        "OBLIGOR_AUDIT_KEY": str(tmp_path / "audit-ed25519.pem"),
+        "OBLIGOR_TLS_CERT": str(tls / "cert.pem"),
+        "OBLIGOR_TLS_KEY": str(tls / "key.pem"),
+        "OBLIGOR_ANCHORS": "s3://checkpoints/obligor",
+    }
+    ports = f"--port {(port := free_port())} --grpc-port {free_port()}"
+    shell.run("obligor contract draft loans.csv > loans.yaml; obligor run loans.csv --contract loans.yaml --out out")
+    with embedded_server(data.parent / "postgres") as url, psycopg.connect(url, autocommit=True) as server:
+        try:
+            said = blocks(PRODUCTION)
+            for kind, text in said:
+                if kind == "sql":
+                    for statement in text.replace("'...'", "NULL").split(";\n"):
+                        server.execute(statement.encode())
+                for who, user in (("owner", "lender_owner"), ("service", "lender"), ("auditor", "ann")):
+                    theirs = re.sub("://[a-z]+@", f"://{user}@", of_database(url, "lender"))
+                    lines = {**settings, "OBLIGOR_DATABASE_URL": theirs}.items()
+                    (tmp_path / f"{who}.env").write_text("".join(f"{name}='{value}'\n" for name, value in lines))
+                if "serve out" in text:
+                    with pytest.raises(
+                        AssertionError, match="the store has no release, and in production none is begun with"
+                    ):
+                        shell.run(f"set -a; . ./service.env; obligor serve {ports}")
+                check(kind, text.replace(":8000", f":{port}").replace("serve out", f"serve out {ports}"), shell=shell)
+            assert "obl_" not in (tmp_path / "serve.log").read_text()
+        finally:
+            stop(shell)
+            cloud.stop()
 
 
 def free_port() -> int:

@@ -12,8 +12,8 @@ from obligor.bootstrap.gates import open_gates, open_screening
 from obligor.bootstrap.privacy import open_sealer
 from obligor.bootstrap.releases import demonstration, put_in_force, put_in_force_together
 from obligor.bootstrap.webhooks import open_listeners
-from obligor.core.errors import ForbiddenError
-from obligor.settings import read_author, read_gate_settings, read_probing_settings
+from obligor.core.errors import ForbiddenError, InvalidInputError
+from obligor.settings import is_production, read_author, read_gate_settings, read_probing_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _FIRST_CLIENT = "first-client"
 _FIRST_LASTS = timedelta(days=90)
+_FROM_A_RUN = "obligor serve RUN puts the card of a run in force"
 
 
 class Decisions(NamedTuple):
@@ -124,14 +125,20 @@ def make_decisions(
 
 
 async def begin(store: Store, made: Made | None, say: Callable[[str], None]) -> None:
-    """Put in force what was asked for; begin a new store with the demonstration card, and with a first key."""
-    from obligor.security.api_keys import SCOPES
-    from obligor.serving.people.issuing import issue
+    """Put in force what was asked for; begin a new store with the demonstration card, and with a first key.
 
+    In production there is neither: nobody is decided on by a card of invented loans, and what is said goes into a journal,
+    where no secret belongs.
+    """
+    production = is_production(os.environ)
     newest = await store.archive.release()
     if store.hold.because and newest is not None:
         say(f"NOTHING IS RECORDED: {store.hold.because}\nTwo people decide: obligor audit acknowledge\n")
         return
+    if made is None and newest is None and production:
+        raise InvalidInputError(
+            "serve: the store has no release, and in production none is begun with", hint=_FROM_A_RUN
+        )
     wanted = demonstration() if made is None and newest is None else made
     if wanted is not None and not _is_in_force(wanted, await open_newest(store)):
         if made is None:
@@ -139,15 +146,19 @@ async def begin(store: Store, made: Made | None, say: Callable[[str], None]) -> 
         else:
             await _activate(store, wanted, say, by=await acting(store, "release.activate"))
     if not await store.archive.api_keys():
-        new = await issue(
-            _FIRST_CLIENT,
-            scopes=SCOPES,
-            lasts=_FIRST_LASTS,
-            by=read_author(os.environ) or "obligor",
-            recorder=store.recorder,
-            sources=store.sources,
-        )
-        say(f"The first API key, shown this once, open to everything for {_FIRST_LASTS.days} days:\n\n    {new.text}\n")
+        say("There is no API key: obligor keys create CLIENT makes one.\n" if production else await _first_key(store))
+
+
+async def _first_key(store: Store) -> str:
+    """Make a key that opens everything, and say it."""
+    from obligor.security.api_keys import SCOPES
+    from obligor.serving.people.issuing import issue
+
+    by = read_author(os.environ) or "obligor"
+    new = await issue(
+        _FIRST_CLIENT, scopes=SCOPES, lasts=_FIRST_LASTS, by=by, recorder=store.recorder, sources=store.sources
+    )
+    return f"The first API key, shown this once, open to everything for {_FIRST_LASTS.days} days:\n\n    {new.text}\n"
 
 
 async def _activate(store: Store, made: Made, say: Callable[[str], None], *, by: str) -> None:

@@ -58,10 +58,6 @@ class Kms(Protocol):
         """Make a key of 32 bytes."""
         ...
 
-    def wrap(self, key: bytes, *, context: str) -> bytes:
-        """Wrap a key."""
-        ...
-
     def unwrap(self, wrapped: bytes, *, context: str) -> bytes:
         """Unwrap a key.
 

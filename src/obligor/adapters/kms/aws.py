@@ -44,14 +44,6 @@ class AwsKms:
         )
         return Generated(told["Plaintext"], told["CiphertextBlob"])
 
-    def wrap(self, key: bytes, *, context: str) -> bytes:
-        """Wrap a key."""
-        told = self._ask(
-            lambda kms: kms.encrypt(KeyId=self._key_id, Plaintext=key, EncryptionContext=_said(context)),
-        )
-        wrapped: bytes = told["CiphertextBlob"]
-        return wrapped
-
     def unwrap(self, wrapped: bytes, *, context: str) -> bytes:
         """Unwrap a key."""
         told = self._ask(

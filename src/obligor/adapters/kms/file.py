@@ -34,13 +34,8 @@ class FileKms:
 
     def generate(self, *, context: str) -> Generated:
         """Make a key of 32 bytes."""
-        key = os.urandom(KEY_BYTES)
-        return Generated(key, self.wrap(key, context=context))
-
-    def wrap(self, key: bytes, *, context: str) -> bytes:
-        """Wrap a key."""
-        nonce = os.urandom(NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, key, context.encode())
+        key, nonce = os.urandom(KEY_BYTES), os.urandom(NONCE_BYTES)
+        return Generated(key, nonce + self._cipher.encrypt(nonce, key, context.encode()))
 
     def unwrap(self, wrapped: bytes, *, context: str) -> bytes:
         """Unwrap a key."""
