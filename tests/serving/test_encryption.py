@@ -7,7 +7,7 @@ import ssl
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import grpc
 import httpx
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.serving.http.fakes import house
+from tests.serving.http.serving import run, served
 
 from obligor.adapters.store.address import check_encrypted
 from obligor.bootstrap.certificates import Certificates
@@ -28,9 +29,6 @@ from obligor.serving.grpc.servicer import Servicer
 from obligor.serving.http import RunLimits, make_server
 from obligor.serving.telemetry.meter import NoMeter
 from obligor.settings import TlsSettings, read_tls_settings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LIMITS = RunLimits(notice_seconds=0.0, drain_seconds=1)
 NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
@@ -99,6 +97,64 @@ def test_rest_asks_a_client_for_its_certificate(tls: TlsSettings) -> None:
     assert asyncio.run(_ask(tls, shown=True)) == 200
     with pytest.raises(httpx.TransportError):
         asyncio.run(_ask(tls, shown=False))
+
+
+def test_a_connection_that_never_shakes_hands_is_closed_soon(tls: TlsSettings) -> None:
+    async def main() -> None:
+        home, limits = house(), replace(LIMITS, handshake_seconds=0.2)
+        async with served(home.app, limits=limits, encryption=Certificates(tls).encryption) as server:
+            for begun in (b"", b"\x16\x03\x01\x02\x00\x01"):  # nothing, and the beginning of a hello
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                writer.write(begun)
+                async with asyncio.timeout(5):
+                    assert await reader.read() == b""
+                writer.close()
+
+    run(main())
+
+
+def test_of_those_who_never_shake_hands_the_oldest_give_way_to_those_who_do(tls: TlsSettings) -> None:
+    async def main() -> None:
+        home, limits = house(), replace(LIMITS, handshakes=20)
+        async with served(home.app, limits=limits, encryption=Certificates(tls).encryption) as server:
+            silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(60)]
+            mine = ssl.create_default_context(cafile=str(tls.cert))
+            mine.load_cert_chain(str(tls.cert), str(tls.key))
+            async with httpx.AsyncClient(verify=mine) as client:
+                assert (await client.get(f"https://127.0.0.1:{server.port}/health/live")).status_code == 200
+            gone = [asyncio.create_task(reader.read()) for reader, _ in silent]
+            async with asyncio.timeout(5):
+                while sum(it.done() for it in gone) < 41:
+                    await asyncio.sleep(0.01)
+            assert sum(it.done() for it in gone) == 41
+            assert not any(it.done() for it in gone[41:])
+        await asyncio.gather(*gone, return_exceptions=True)  # the service ended
+        for _, writer in silent:
+            writer.close()
+
+    run(main())
+
+
+def open_sockets() -> int:
+    return sum(it.is_socket() for it in Path("/proc/self/fd").iterdir())
+
+
+def test_who_left_before_shaking_hands_leaves_nothing_behind(tls: TlsSettings) -> None:
+    async def main() -> None:
+        home = house()
+        async with served(home.app, limits=LIMITS, encryption=Certificates(tls).encryption) as server:
+            before = open_sockets()
+            for said in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01"):
+                for _ in range(20):
+                    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                    writer.write(said)
+                    await writer.drain()
+                    writer.transport.abort()
+            async with asyncio.timeout(5):
+                while open_sockets() > before:
+                    await asyncio.sleep(0.01)
+
+    run(main())
 
 
 async def _health(tls: TlsSettings, *, shown: bool) -> int:

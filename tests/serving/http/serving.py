@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from obligor.serving.http import HttpServer, RunLimits, Seats, make_server
+from obligor.serving.http import Encryption, HttpServer, RunLimits, Seats, make_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
@@ -26,10 +26,16 @@ def run(main: Coroutine[None, None, None]) -> None:
 
 @asynccontextmanager
 async def served(
-    app: ASGIApp, *, seats: Seats | None = None, limits: RunLimits = QUICK, hot: Hot | None = None
+    app: ASGIApp,
+    *,
+    seats: Seats | None = None,
+    limits: RunLimits = QUICK,
+    encryption: Encryption | None = None,
+    hot: Hot | None = None,
 ) -> AsyncIterator[HttpServer]:
     """Serve an application while the block lasts."""
-    server = make_server(app, seats=seats or Seats(), host="127.0.0.1", port=0, limits=limits, hot=hot)
+    seats = seats or Seats()
+    server = make_server(app, seats=seats, host="127.0.0.1", port=0, limits=limits, encryption=encryption, hot=hot)
     running = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)

@@ -12,11 +12,13 @@ import resource
 import ssl
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
 from obligor.core.errors import InvalidInputError
+from obligor.serving.http.handshakes import Handshakes
 from obligor.serving.http.listening import BACKLOG, listen
 from obligor.serving.http.prompt import prompt_protocol
 from obligor.serving.http.wire import WireLimits, wire_protocol
@@ -46,6 +48,10 @@ class RunLimits:
     drain_seconds: int = 28
     """For how long open requests may then go on."""
     keep_alive_seconds: int = 30
+    handshake_seconds: float = 10.0
+    """For how long a connection may take for TLS, as that of gRPC may."""
+    handshakes: int = 1000
+    """How many may be at that."""
     wire: WireLimits = field(default_factory=WireLimits)
 
 
@@ -53,18 +59,19 @@ class HttpServer(uvicorn.Server):
     """Uvicorn, which says that it will stop before it stops."""
 
     def __init__(
-        self, config: uvicorn.Config, *, seats: Seats, notice_seconds: float, listening: Callable[[int], None]
+        self, config: uvicorn.Config, *, seats: Seats, limits: RunLimits, listening: Callable[[int], None]
     ) -> None:
         super().__init__(config)
         self._listening = listening
         self._seats = seats
-        self._notice_seconds = notice_seconds
+        self._limits = limits
         self._sockets: list[socket.socket] = []
+        self._handshakes: Handshakes | None = None
 
     @property
     def port(self) -> int:
         """The port that it listens on; known once it has started."""
-        port: int = self.servers[0].sockets[0].getsockname()[1]
+        port: int = self._sockets[0].getsockname()[1]
         return port
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -80,7 +87,17 @@ class HttpServer(uvicorn.Server):
             for it in listen(self.config.host, self.config.port)
             for again in range(ACCEPTED_AT_ONCE)
         ]
-        await super().startup(self._sockets)
+        config = self.config
+        if config.ssl is None:
+            await super().startup(self._sockets)
+        else:
+            kind = cast("Callable[..., asyncio.Protocol]", config.http_protocol_class)
+            made = partial(kind, config=config, server_state=self.server_state, app_state={})
+            limits = self._limits
+            self._handshakes = Handshakes(made, config.ssl, seconds=limits.handshake_seconds, most=limits.handshakes)
+            self._handshakes.take_up(self._sockets)
+            self.servers = []
+            self.started = True
         self._listening(self.port)
         gc.collect()
         gc.freeze()
@@ -96,10 +113,12 @@ class HttpServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Give notice, then close the port, then wait for open requests."""
         self._seats.draining = True
-        wait = 0.0 if self.force_exit else self._notice_seconds
+        wait = 0.0 if self.force_exit else self._limits.notice_seconds
         while wait > 0 and not self.force_exit:
             await asyncio.sleep(min(wait, 0.1))
             wait -= 0.1
+        if self._handshakes is not None:
+            self._handshakes.close()
         await super().shutdown(sockets or self._sockets)
 
 
@@ -156,7 +175,7 @@ def make_server(
         config.load()
     except (ssl.SSLError, OSError) as error:
         raise InvalidInputError(f"TLS: certificate and key cannot be used ({type(error).__name__})") from None
-    return HttpServer(config, seats=seats, notice_seconds=limits.notice_seconds, listening=listening)
+    return HttpServer(config, seats=seats, limits=limits, listening=listening)
 
 
 def _encrypted(encryption: Encryption | None) -> dict[str, Any]:
