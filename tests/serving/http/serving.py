@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from obligor.serving.http import Encryption, HttpServer, RunLimits, Seats, make_server
+from obligor.serving.http import HttpServer, RunLimits, Seats, make_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from obligor.serving.http import Hot
+    from obligor.serving.http.handshakes import Encryption
 
 QUICK = RunLimits(notice_seconds=0.0, drain_seconds=5)
 

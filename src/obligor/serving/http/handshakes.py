@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable
 
+    Encryption = Callable[[], ssl.SSLContext]
+    """Gives the context of the next handshake: a certificate may have been renewed."""
+
 _NO_FILE_SECONDS = 0.1
 
 
@@ -32,9 +35,9 @@ class Handshakes:
     """
 
     def __init__(
-        self, made: Callable[[], asyncio.Protocol], context: ssl.SSLContext, *, seconds: float, most: int
+        self, made: Callable[[], asyncio.Protocol], encryption: Encryption, *, seconds: float, most: int
     ) -> None:
-        self._made, self._context, self._seconds, self._most = made, context, seconds, most
+        self._made, self._encryption, self._seconds, self._most = made, encryption, seconds, most
         self._listening: list[asyncio.Task[None]] = []
         self._under_way: dict[asyncio.Task[None], None] = {}
 
@@ -69,5 +72,9 @@ class Handshakes:
         loop, seconds = asyncio.get_running_loop(), self._seconds
         with suppress(OSError):  # what may be wrong with it nobody here needs to know
             await loop.connect_accepted_socket(
-                self._made, accepted, ssl=self._context, ssl_handshake_timeout=seconds, ssl_shutdown_timeout=seconds
+                self._made,
+                accepted,
+                ssl=self._encryption(),
+                ssl_handshake_timeout=seconds,
+                ssl_shutdown_timeout=seconds,
             )

@@ -9,15 +9,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
-import ssl
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
-from obligor.core.errors import InvalidInputError
 from obligor.serving.http.handshakes import Handshakes
 from obligor.serving.http.listening import BACKLOG, listen
 from obligor.serving.http.prompt import prompt_protocol
@@ -26,10 +24,10 @@ from obligor.serving.http.wire import WireLimits, wire_protocol
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from starlette.types import ASGIApp
 
+    from obligor.serving.http.handshakes import Encryption
     from obligor.serving.http.hot import Hot
     from obligor.serving.seats import Seats
 
@@ -59,12 +57,19 @@ class HttpServer(uvicorn.Server):
     """Uvicorn, which says that it will stop before it stops."""
 
     def __init__(
-        self, config: uvicorn.Config, *, seats: Seats, limits: RunLimits, listening: Callable[[int], None]
+        self,
+        config: uvicorn.Config,
+        *,
+        seats: Seats,
+        limits: RunLimits,
+        encryption: Encryption | None,
+        listening: Callable[[int], None],
     ) -> None:
         super().__init__(config)
         self._listening = listening
         self._seats = seats
         self._limits = limits
+        self._encryption = encryption
         self._sockets: list[socket.socket] = []
         self._handshakes: Handshakes | None = None
 
@@ -87,14 +92,13 @@ class HttpServer(uvicorn.Server):
             for it in listen(self.config.host, self.config.port)
             for again in range(ACCEPTED_AT_ONCE)
         ]
-        config = self.config
-        if config.ssl is None:
+        if self._encryption is None:
             await super().startup(self._sockets)
         else:
-            kind = cast("Callable[..., asyncio.Protocol]", config.http_protocol_class)
-            made = partial(kind, config=config, server_state=self.server_state, app_state={})
-            limits = self._limits
-            self._handshakes = Handshakes(made, config.ssl, seconds=limits.handshake_seconds, most=limits.handshakes)
+            kind = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+            made = partial(kind, config=self.config, server_state=self.server_state, app_state={})
+            seconds, most = self._limits.handshake_seconds, self._limits.handshakes
+            self._handshakes = Handshakes(made, self._encryption, seconds=seconds, most=most)
             self._handshakes.take_up(self._sockets)
             self.servers = []
             self.started = True
@@ -122,15 +126,6 @@ class HttpServer(uvicorn.Server):
         await super().shutdown(sockets or self._sockets)
 
 
-@dataclass(frozen=True, slots=True)
-class Encryption:
-    """The certificate of the door with its key, and whose certificates clients must show one of."""
-
-    cert: Path
-    key: Path
-    client_ca: Path | None = None
-
-
 def make_server(
     app: ASGIApp,
     *,
@@ -145,12 +140,7 @@ def make_server(
     """Make the server of an application; ``await server.serve()`` runs it until SIGTERM or SIGINT.
 
     Decisions are made where they arrive by ``hot``, and go to the application only where there is none, or where it cannot.
-    ``listening`` is called once the port is open, with its number.
-
-    Raises
-    ------
-    InvalidInputError
-        Where the certificate and the key cannot be read, or do not go together.
+    ``encryption`` is asked at each handshake. ``listening`` is called once the port is open, with its number.
     """
     config = uvicorn.Config(
         app,
@@ -169,25 +159,8 @@ def make_server(
         backlog=BACKLOG,
         timeout_keep_alive=limits.keep_alive_seconds,
         timeout_graceful_shutdown=limits.drain_seconds,
-        **_encrypted(encryption),
     )
-    try:
-        config.load()
-    except (ssl.SSLError, OSError) as error:
-        raise InvalidInputError(f"TLS: certificate and key cannot be used ({type(error).__name__})") from None
-    return HttpServer(config, seats=seats, limits=limits, listening=listening)
-
-
-def _encrypted(encryption: Encryption | None) -> dict[str, Any]:
-    if encryption is None:
-        return {}
-    asked = encryption.client_ca is not None
-    return {
-        "ssl_certfile": encryption.cert,
-        "ssl_keyfile": encryption.key,
-        "ssl_ca_certs": str(encryption.client_ca) if asked else None,
-        "ssl_cert_reqs": ssl.CERT_REQUIRED if asked else ssl.CERT_NONE,
-    }
+    return HttpServer(config, seats=seats, limits=limits, encryption=encryption, listening=listening)
 
 
 def allow_open_files() -> None:
