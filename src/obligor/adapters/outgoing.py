@@ -13,8 +13,9 @@ import ipaddress
 import re
 import socket
 import ssl
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from threading import Thread
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -37,7 +38,6 @@ _METADATA: Final = frozenset(
     map(ipaddress.ip_address, ("169.254.169.254", "169.254.170.2", "100.100.100.200", "192.0.0.192", "fd00:ec2::254"))
 )
 """Where clouds tell a machine its own credentials."""
-_LOOK_UPS: Final = 16
 _KEPT_S: Final = 15.0
 
 
@@ -160,7 +160,11 @@ class GuardedBackend(httpcore.SyncBackend):
 
 
 class AsyncGuardedBackend(httpcore.AnyIOBackend):
-    """Does what `GuardedBackend` does, for who waits in a loop: a look-up keeps a thread of its own, which ``close`` ends."""
+    """Does what `GuardedBackend` does, for who waits in a loop.
+
+    Who asks for one host waits for one look-up of it, in a thread of its own: a resolver that hangs for one host keeps nobody
+    who asks for another, and does not hold the end of the process up.
+    """
 
     def __init__(
         self,
@@ -172,11 +176,7 @@ class AsyncGuardedBackend(httpcore.AnyIOBackend):
         self._wanted = wanted
         self._resolve = resolve or addresses
         self._what = what
-        self._threads = ThreadPoolExecutor(_LOOK_UPS, thread_name_prefix="look-up")
-
-    def close(self) -> None:
-        """Look nothing up any more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._under_way: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
 
     async def connect_tcp(
         self,
@@ -187,14 +187,39 @@ class AsyncGuardedBackend(httpcore.AnyIOBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect to a host, at the first of its addresses that answers."""
-        told = await asyncio.get_running_loop().run_in_executor(self._threads, self._resolve, host, port)
-        found = _looked_at(told, self._wanted, self._what)
+        found = _looked_at(await self._look_up(host, port), self._wanted, self._what)
         for address in found[:-1]:
             try:
                 return await super().connect_tcp(address, port, timeout, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue
         return await super().connect_tcp(found[-1], port, timeout, local_address, socket_options)
+
+    async def _look_up(self, host: str, port: int) -> list[str]:
+        found = self._under_way.get((host, port))
+        if found is None:
+            found = self._under_way[host, port] = asyncio.get_running_loop().create_future()
+            Thread(target=self._find, args=(host, port, found), name="look-up", daemon=True).start()
+        return await asyncio.shield(found)
+
+    def _find(self, host: str, port: int, found: asyncio.Future[list[str]]) -> None:
+        told: list[str] = []
+        trouble: Exception | None = None
+        try:
+            told = list(self._resolve(host, port))
+        except Exception as error:  # noqa: BLE001  whoever waits hears of it
+            trouble = error
+
+        def settle() -> None:
+            del self._under_way[host, port]
+            if trouble is None:
+                found.set_result(told)
+            else:
+                found.set_exception(trouble)
+                found.exception()  # there may be nobody left who waits
+
+        with suppress(RuntimeError):  # the loop ended meanwhile
+            found.get_loop().call_soon_threadsafe(settle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,14 +264,14 @@ class Outgoing:
     ) -> None:
         self._what, self._patience_s, self._most_bytes = what, patience_s, most_bytes
         context = tls or ssl.create_default_context()
-        self._backends = {
-            scheme: AsyncGuardedBackend(wanted=may, resolve=resolve, what=what) for scheme, may in wanted.items()
-        }
         self._pools = {
             scheme: httpcore.AsyncConnectionPool(
-                ssl_context=context, max_connections=None, keepalive_expiry=_KEPT_S, network_backend=backend
+                ssl_context=context,
+                max_connections=None,
+                keepalive_expiry=_KEPT_S,
+                network_backend=AsyncGuardedBackend(wanted=may, resolve=resolve, what=what),
             )
-            for scheme, backend in self._backends.items()
+            for scheme, may in wanted.items()
         }
 
     async def ask(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
@@ -274,8 +299,6 @@ class Outgoing:
         """Close the connections."""
         for pool in self._pools.values():
             await pool.aclose()
-        for backend in self._backends.values():
-            backend.close()
 
     async def _read(self, answer: httpcore.Response) -> bytes:
         body = bytearray()
