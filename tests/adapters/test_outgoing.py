@@ -8,12 +8,14 @@ import subprocess
 import sys
 import threading
 
+import httpcore
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from obligor.adapters.outgoing import (
     AsyncGuardedBackend,
+    GuardedBackend,
     addresses,
     check_address,
     inner_address,
@@ -170,6 +172,16 @@ def test_a_host_whose_look_up_hangs_keeps_nobody_who_asks_for_another() -> None:
         server.close()
 
     asyncio.run(main())
+
+
+def test_who_waits_in_a_thread_waits_for_a_look_up_no_longer_than_for_a_connection() -> None:
+    resolver = Hanging()
+    backend = GuardedBackend(wanted=lambda _: True, resolve=resolver.resolve, what="an anchor")
+    try:
+        with pytest.raises(httpcore.ConnectTimeout):
+            backend.connect_tcp("hangs.example", 443, timeout=0.1)
+    finally:
+        resolver.let_go.set()
 
 
 ENDING = """

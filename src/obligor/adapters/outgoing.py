@@ -13,7 +13,7 @@ import ipaddress
 import re
 import socket
 import ssl
-from contextlib import suppress
+from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Thread
 from typing import TYPE_CHECKING, Final
@@ -149,8 +149,12 @@ class GuardedBackend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to a host, at the first of its addresses that answers."""
-        found = _looked_at(self._resolve(host, port), self._wanted, self._what)
+        """Connect to a host, at the first of its addresses that answers; to look it up takes no longer than to connect may."""
+        try:
+            told = _look_up(self._resolve, host, port).result(timeout)
+        except TimeoutError:
+            raise httpcore.ConnectTimeout("the look-up of the host") from None
+        found = _looked_at(told, self._wanted, self._what)
         for address in found[:-1]:
             try:
                 return super().connect_tcp(address, port, timeout, local_address, socket_options)
@@ -187,7 +191,7 @@ class AsyncGuardedBackend(httpcore.AnyIOBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect to a host, at the first of its addresses that answers."""
-        found = _looked_at(await self._look_up(host, port), self._wanted, self._what)
+        found = _looked_at(await self._found(host, port), self._wanted, self._what)
         for address in found[:-1]:
             try:
                 return await super().connect_tcp(address, port, timeout, local_address, socket_options)
@@ -195,31 +199,17 @@ class AsyncGuardedBackend(httpcore.AnyIOBackend):
                 continue
         return await super().connect_tcp(found[-1], port, timeout, local_address, socket_options)
 
-    async def _look_up(self, host: str, port: int) -> list[str]:
+    async def _found(self, host: str, port: int) -> list[str]:
         found = self._under_way.get((host, port))
         if found is None:
-            found = self._under_way[host, port] = asyncio.get_running_loop().create_future()
-            Thread(target=self._find, args=(host, port, found), name="look-up", daemon=True).start()
+            found = self._under_way[host, port] = asyncio.wrap_future(_look_up(self._resolve, host, port))
+
+            def done(found: asyncio.Future[list[str]]) -> None:
+                del self._under_way[host, port]
+                found.exception()  # there may be nobody left who waits for it
+
+            found.add_done_callback(done)
         return await asyncio.shield(found)
-
-    def _find(self, host: str, port: int, found: asyncio.Future[list[str]]) -> None:
-        told: list[str] = []
-        trouble: Exception | None = None
-        try:
-            told = list(self._resolve(host, port))
-        except Exception as error:  # noqa: BLE001  whoever waits hears of it
-            trouble = error
-
-        def settle() -> None:
-            del self._under_way[host, port]
-            if trouble is None:
-                found.set_result(told)
-            else:
-                found.set_exception(trouble)
-                found.exception()  # there may be nobody left who waits
-
-        with suppress(RuntimeError):  # the loop ended meanwhile
-            found.get_loop().call_soon_threadsafe(settle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +307,20 @@ def _kind_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
 def addresses(host: str, port: int) -> Sequence[str]:
     """Give the addresses that the system knows for a host and port."""
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+def _look_up(resolve: Callable[[str, int], Iterable[str]], host: str, port: int) -> Future[list[str]]:
+    """Look a host up in a thread of its own, which does not hold the end of the process up."""
+    found: Future[list[str]] = Future()
+
+    def look_up() -> None:
+        try:
+            found.set_result(list(resolve(host, port)))
+        except Exception as error:  # noqa: BLE001  whoever waits hears of it
+            found.set_exception(error)
+
+    Thread(target=look_up, name="look-up", daemon=True).start()
+    return found
 
 
 def _looked_at(found: Iterable[str], wanted: Callable[[Ip], bool], what: str) -> list[str]:
