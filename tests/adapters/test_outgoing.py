@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import subprocess
+import sys
+import threading
 
+import httpcore
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obligor.adapters.outgoing import addresses, check_address, inner_address, is_public, may_ask, may_reach
+from obligor.adapters.outgoing import (
+    AsyncGuardedBackend,
+    GuardedBackend,
+    addresses,
+    check_address,
+    inner_address,
+    is_public,
+    may_ask,
+    may_reach,
+)
 from obligor.core.errors import InvalidInputError
 
 NOT_PUBLIC = [
@@ -120,3 +134,75 @@ def test_in_development_plain_http_goes_to_this_machine_alone(url: str) -> None:
     with pytest.raises(InvalidInputError, match="http:// to this machine"):
         check_address(url, what="a webhook's address", production=False)
     assert check_address("http://localhost:9/", what="a webhook's address", production=False).port == 9
+
+
+class Hanging:
+    """A resolver that hangs for one host, and knows all others."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.let_go = threading.Event()
+
+    def resolve(self, host: str, _port: int) -> list[str]:
+        self.asked.append(host)
+        if host == "hangs.example":
+            self.let_go.wait()
+        return ["127.0.0.1"]
+
+
+def test_a_host_whose_look_up_hangs_keeps_nobody_who_asks_for_another() -> None:
+    async def main() -> None:
+        resolver = Hanging()
+        backend = AsyncGuardedBackend(wanted=lambda _: True, resolve=resolver.resolve, what="the receiver")
+        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        waiting = [asyncio.create_task(backend.connect_tcp("hangs.example", port)) for _ in range(100)]
+        await asyncio.sleep(0.1)
+        try:
+            async with asyncio.timeout(5):
+                await (await backend.connect_tcp("answers.example", port)).aclose()
+            assert resolver.asked.count("hangs.example") == 1
+            for it in waiting[1:]:
+                it.cancel()
+        finally:
+            resolver.let_go.set()
+        await (await waiting[0]).aclose()  # whoever left took the answer from nobody
+        await (await backend.connect_tcp("hangs.example", port)).aclose()
+        assert resolver.asked.count("hangs.example") == 2  # what was found is not kept
+        server.close()
+
+    asyncio.run(main())
+
+
+def test_who_waits_in_a_thread_waits_for_a_look_up_no_longer_than_for_a_connection() -> None:
+    resolver = Hanging()
+    backend = GuardedBackend(wanted=lambda _: True, resolve=resolver.resolve, what="an anchor")
+    try:
+        with pytest.raises(httpcore.ConnectTimeout):
+            backend.connect_tcp("hangs.example", 443, timeout=0.1)
+    finally:
+        resolver.let_go.set()
+
+
+ENDING = """
+import asyncio, sys, threading
+from obligor.adapters.outgoing import AsyncGuardedBackend
+
+def hangs(host, port):
+    threading.Event().wait()
+
+async def main():
+    backend = AsyncGuardedBackend(wanted=lambda _: True, resolve=hangs, what="the receiver")
+    try:
+        async with asyncio.timeout(0.1):
+            await backend.connect_tcp("hangs.example", 443)
+    except TimeoutError:
+        print("left")
+
+asyncio.run(main())
+"""
+
+
+def test_a_process_ends_though_a_look_up_hangs() -> None:
+    done = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "left\n", "")

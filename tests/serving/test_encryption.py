@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
@@ -19,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.serving.http.fakes import house
+from tests.serving.http.serving import run, served
 
 from obligor.adapters.store.address import check_encrypted
 from obligor.bootstrap.certificates import Certificates
@@ -30,7 +33,7 @@ from obligor.serving.telemetry.meter import NoMeter
 from obligor.settings import TlsSettings, read_tls_settings
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import AsyncIterator
 
 LIMITS = RunLimits(notice_seconds=0.0, drain_seconds=1)
 NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
@@ -101,6 +104,64 @@ def test_rest_asks_a_client_for_its_certificate(tls: TlsSettings) -> None:
         asyncio.run(_ask(tls, shown=False))
 
 
+def test_a_connection_that_never_shakes_hands_is_closed_soon(tls: TlsSettings) -> None:
+    async def main() -> None:
+        home, limits = house(), replace(LIMITS, handshake_seconds=0.2)
+        async with served(home.app, limits=limits, encryption=Certificates(tls).encryption) as server:
+            for begun in (b"", b"\x16\x03\x01\x02\x00\x01"):  # nothing, and the beginning of a hello
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                writer.write(begun)
+                async with asyncio.timeout(5):
+                    assert await reader.read() == b""
+                writer.close()
+
+    run(main())
+
+
+def test_of_those_who_never_shake_hands_the_oldest_give_way_to_those_who_do(tls: TlsSettings) -> None:
+    async def main() -> None:
+        home, limits = house(), replace(LIMITS, handshakes=20)
+        async with served(home.app, limits=limits, encryption=Certificates(tls).encryption) as server:
+            silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(60)]
+            mine = ssl.create_default_context(cafile=str(tls.cert))
+            mine.load_cert_chain(str(tls.cert), str(tls.key))
+            async with httpx.AsyncClient(verify=mine) as client:
+                assert (await client.get(f"https://127.0.0.1:{server.port}/health/live")).status_code == 200
+            gone = [asyncio.create_task(reader.read()) for reader, _ in silent]
+            async with asyncio.timeout(5):
+                while sum(it.done() for it in gone) < 41:
+                    await asyncio.sleep(0.01)
+            assert sum(it.done() for it in gone) == 41
+            assert not any(it.done() for it in gone[41:])
+        await asyncio.gather(*gone, return_exceptions=True)  # the service ended
+        for _, writer in silent:
+            writer.close()
+
+    run(main())
+
+
+def open_sockets() -> int:
+    return sum(it.is_socket() for it in Path("/proc/self/fd").iterdir())
+
+
+def test_who_left_before_shaking_hands_leaves_nothing_behind(tls: TlsSettings) -> None:
+    async def main() -> None:
+        home = house()
+        async with served(home.app, limits=LIMITS, encryption=Certificates(tls).encryption) as server:
+            before = open_sockets()
+            for said in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01"):
+                for _ in range(20):
+                    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                    writer.write(said)
+                    await writer.drain()
+                    writer.transport.abort()
+            async with asyncio.timeout(5):
+                while open_sockets() > before:
+                    await asyncio.sleep(0.01)
+
+    run(main())
+
+
 async def _health(tls: TlsSettings, *, shown: bool) -> int:
     assert tls.cert is not None
     assert tls.key is not None
@@ -127,42 +188,92 @@ def test_grpc_answers_over_tls_and_asks_a_client_for_its_certificate(tls: TlsSet
         asyncio.run(_health(tls, shown=False))
 
 
+@asynccontextmanager
+async def both_doors(certificates: Certificates) -> AsyncIterator[tuple[int, int]]:
+    """Open REST and gRPC, and give their ports."""
+    home = house()
+    servicer = Servicer(
+        home.door.service, home.door.register, home.door.authenticator, seats=home.door.seats, meter=NoMeter()
+    )
+    grpc_server = Server(servicer, credentials=certificates.credentials)
+    port = await grpc_server.start("127.0.0.1", 0)
+    try:
+        async with served(home.app, limits=LIMITS, encryption=certificates.encryption) as rest:
+            yield rest.port, port
+    finally:
+        await grpc_server.stop(grace=0.0)
+
+
 def test_a_certificate_that_is_renewed_is_shown_at_both_doors_and_half_of_one_is_not(tmp_path: Path) -> None:
     tls = replace(write_pair(tmp_path, 1), client_ca=None)
     (new := tmp_path / "new").mkdir()
 
-    async def play() -> None:
-        home, certificates = house(), Certificates(tls)
-        rest = make_server(
-            home.app, seats=home.door.seats, host="127.0.0.1", port=0, limits=LIMITS, encryption=certificates.encryption
-        )
-        servicer = Servicer(
-            home.door.service, home.door.register, home.door.authenticator, seats=home.door.seats, meter=NoMeter()
-        )
-        grpc_server = Server(servicer, credentials=certificates.credentials)
-        port = await grpc_server.start("127.0.0.1", 0)
-        running = asyncio.create_task(rest.serve())
-        try:
-            while not rest.started:
-                await asyncio.sleep(0.01)
-            assert isinstance(rest.config.ssl, ssl.SSLContext)
-            assert await _serials(rest.port, port) == [1, 1]
-            assert not certificates.look(rest.config.ssl)
+    async def main() -> None:
+        certificates = Certificates(tls)
+        async with both_doors(certificates) as ports:
+            assert await _serials(*ports) == [1, 1]
+            assert not certificates.look()
             later = write_pair(new, 2)
             (new / "cert.pem").replace(tmp_path / "cert.pem")
             with pytest.raises(InvalidInputError, match="cannot be used"):
-                certificates.look(rest.config.ssl)
-            assert await _serials(rest.port, port) == [1, 1]
+                certificates.look()
+            assert await _serials(*ports) == [1, 1]
             assert later.key is not None
             later.key.replace(tmp_path / "key.pem")
-            assert certificates.look(rest.config.ssl)
-            assert await _serials(rest.port, port) == [2, 2]
-        finally:
-            rest.should_exit = True
-            await running
-            await grpc_server.stop(grace=0.0)
+            assert certificates.look()
+            assert await _serials(*ports) == [2, 2]
 
-    asyncio.run(play())
+    run(main())
+
+
+def test_an_authority_of_clients_that_is_renewed_lets_its_clients_in_at_both_doors_and_no_others(
+    tmp_path: Path,
+) -> None:
+    folders = {name: tmp_path / name for name in ("ours", "old", "new")}
+    for it in folders.values():
+        it.mkdir()
+    ours, old, new = (write_pair(it, at) for at, it in enumerate(folders.values(), 1))
+    authority = tmp_path / "clients.pem"
+    assert old.cert is not None
+    assert new.cert is not None
+    authority.write_bytes(old.cert.read_bytes())
+
+    async def main() -> None:
+        certificates = Certificates(replace(ours, client_ca=authority))
+        async with both_doors(certificates) as ports:
+            assert [await _lets_in(ports, ours, it) for it in (old, new)] == [(True, True), (False, False)]
+            authority.write_bytes(b"no certificate")
+            with pytest.raises(InvalidInputError, match="cannot be used"):
+                certificates.look()
+            assert await _lets_in(ports, ours, old) == (True, True)
+            authority.write_bytes(new.cert.read_bytes())
+            assert certificates.look()
+            assert [await _lets_in(ports, ours, it) for it in (old, new)] == [(False, False), (True, True)]
+
+    run(main())
+
+
+async def _lets_in(ports: tuple[int, int], ours: TlsSettings, shown: TlsSettings) -> tuple[bool, bool]:
+    """Tell whether a client with a certificate is let in by REST, and by gRPC."""
+    assert ours.cert is not None
+    assert shown.cert is not None
+    assert shown.key is not None
+    rest, port = ports
+    context = ssl.create_default_context(cafile=str(ours.cert))
+    context.load_cert_chain(shown.cert, shown.key)
+    credentials = grpc.ssl_channel_credentials(ours.cert.read_bytes(), shown.key.read_bytes(), shown.cert.read_bytes())
+    by_rest = by_grpc = True
+    try:
+        async with httpx.AsyncClient(verify=context) as client:
+            await client.get(f"https://127.0.0.1:{rest}/health/live")
+    except httpx.TransportError:
+        by_rest = False
+    try:
+        async with grpc.aio.secure_channel(f"localhost:{port}", credentials) as channel:
+            await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+    except grpc.aio.AioRpcError:
+        by_grpc = False
+    return by_rest, by_grpc
 
 
 async def _serials(*ports: int) -> list[int]:
@@ -179,15 +290,8 @@ def test_a_key_of_another_certificate_is_refused(tls: TlsSettings, tmp_path: Pat
     other = tmp_path / "other.pem"
     private = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     other.write_bytes(private)
-    home = house()
     with pytest.raises(InvalidInputError, match="cannot be used"):
-        make_server(
-            home.app,
-            seats=home.door.seats,
-            host="127.0.0.1",
-            port=0,
-            encryption=Certificates(TlsSettings(tls.cert, other, None)).encryption,
-        )
+        Certificates(TlsSettings(tls.cert, other, None))
 
 
 def test_in_production_nothing_is_served_in_plain_text_unless_a_proxy_is_declared(tls: TlsSettings) -> None:

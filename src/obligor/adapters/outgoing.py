@@ -13,8 +13,9 @@ import ipaddress
 import re
 import socket
 import ssl
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Thread
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -37,7 +38,6 @@ _METADATA: Final = frozenset(
     map(ipaddress.ip_address, ("169.254.169.254", "169.254.170.2", "100.100.100.200", "192.0.0.192", "fd00:ec2::254"))
 )
 """Where clouds tell a machine its own credentials."""
-_LOOK_UPS: Final = 16
 _KEPT_S: Final = 15.0
 
 
@@ -149,8 +149,12 @@ class GuardedBackend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to a host, at the first of its addresses that answers."""
-        found = _looked_at(self._resolve(host, port), self._wanted, self._what)
+        """Connect to a host, at the first of its addresses that answers; to look it up takes no longer than to connect may."""
+        try:
+            told = _look_up(self._resolve, host, port).result(timeout)
+        except TimeoutError:
+            raise httpcore.ConnectTimeout("the look-up of the host") from None
+        found = _looked_at(told, self._wanted, self._what)
         for address in found[:-1]:
             try:
                 return super().connect_tcp(address, port, timeout, local_address, socket_options)
@@ -160,7 +164,11 @@ class GuardedBackend(httpcore.SyncBackend):
 
 
 class AsyncGuardedBackend(httpcore.AnyIOBackend):
-    """Does what `GuardedBackend` does, for who waits in a loop: a look-up keeps a thread of its own, which ``close`` ends."""
+    """Does what `GuardedBackend` does, for who waits in a loop.
+
+    Who asks for one host waits for one look-up of it, in a thread of its own: a resolver that hangs for one host keeps nobody
+    who asks for another, and does not hold the end of the process up.
+    """
 
     def __init__(
         self,
@@ -172,11 +180,7 @@ class AsyncGuardedBackend(httpcore.AnyIOBackend):
         self._wanted = wanted
         self._resolve = resolve or addresses
         self._what = what
-        self._threads = ThreadPoolExecutor(_LOOK_UPS, thread_name_prefix="look-up")
-
-    def close(self) -> None:
-        """Look nothing up any more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._under_way: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
 
     async def connect_tcp(
         self,
@@ -187,14 +191,25 @@ class AsyncGuardedBackend(httpcore.AnyIOBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect to a host, at the first of its addresses that answers."""
-        told = await asyncio.get_running_loop().run_in_executor(self._threads, self._resolve, host, port)
-        found = _looked_at(told, self._wanted, self._what)
+        found = _looked_at(await self._found(host, port), self._wanted, self._what)
         for address in found[:-1]:
             try:
                 return await super().connect_tcp(address, port, timeout, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue
         return await super().connect_tcp(found[-1], port, timeout, local_address, socket_options)
+
+    async def _found(self, host: str, port: int) -> list[str]:
+        found = self._under_way.get((host, port))
+        if found is None:
+            found = self._under_way[host, port] = asyncio.wrap_future(_look_up(self._resolve, host, port))
+
+            def done(found: asyncio.Future[list[str]]) -> None:
+                del self._under_way[host, port]
+                found.exception()  # there may be nobody left who waits for it
+
+            found.add_done_callback(done)
+        return await asyncio.shield(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,14 +254,14 @@ class Outgoing:
     ) -> None:
         self._what, self._patience_s, self._most_bytes = what, patience_s, most_bytes
         context = tls or ssl.create_default_context()
-        self._backends = {
-            scheme: AsyncGuardedBackend(wanted=may, resolve=resolve, what=what) for scheme, may in wanted.items()
-        }
         self._pools = {
             scheme: httpcore.AsyncConnectionPool(
-                ssl_context=context, max_connections=None, keepalive_expiry=_KEPT_S, network_backend=backend
+                ssl_context=context,
+                max_connections=None,
+                keepalive_expiry=_KEPT_S,
+                network_backend=AsyncGuardedBackend(wanted=may, resolve=resolve, what=what),
             )
-            for scheme, backend in self._backends.items()
+            for scheme, may in wanted.items()
         }
 
     async def ask(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
@@ -274,8 +289,6 @@ class Outgoing:
         """Close the connections."""
         for pool in self._pools.values():
             await pool.aclose()
-        for backend in self._backends.values():
-            backend.close()
 
     async def _read(self, answer: httpcore.Response) -> bytes:
         body = bytearray()
@@ -294,6 +307,20 @@ def _kind_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
 def addresses(host: str, port: int) -> Sequence[str]:
     """Give the addresses that the system knows for a host and port."""
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+def _look_up(resolve: Callable[[str, int], Iterable[str]], host: str, port: int) -> Future[list[str]]:
+    """Look a host up in a thread of its own, which does not hold the end of the process up."""
+    found: Future[list[str]] = Future()
+
+    def look_up() -> None:
+        try:
+            found.set_result(list(resolve(host, port)))
+        except Exception as error:  # noqa: BLE001  whoever waits hears of it
+            found.set_exception(error)
+
+    Thread(target=look_up, name="look-up", daemon=True).start()
+    return found
 
 
 def _looked_at(found: Iterable[str], wanted: Callable[[Ip], bool], what: str) -> list[str]:

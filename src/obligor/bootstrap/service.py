@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from obligor.progress import Progress
     from obligor.serving.audit.anchoring import Anchoring, AnchorState
     from obligor.serving.grpc.server import Server
-    from obligor.serving.http import Door, Encryption, HttpServer, Seats
+    from obligor.serving.http import Door, HttpServer, Seats
+    from obligor.serving.http.handshakes import Encryption
     from obligor.serving.people.authenticating import Authenticator
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.refusals import Refusals
@@ -119,8 +120,8 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         greet = partial(_greet, say, telemetry.journal, doors, parts.releases)
         server = _open_server(door, doors, telemetry.tracing, encryption=certificates.encryption, listening=greet)
         going_on = [*_asides(url, settings, parts, telemetry)]
-        if server.config.ssl is not None:
-            going_on.append(partial(certificates.run, server.config.ssl, telemetry.journal))
+        if certificates.encryption is not None:
+            going_on.append(partial(certificates.run, telemetry.journal))
         asides = [asyncio.create_task(_go_on(it, telemetry.journal)) for it in going_on]
         running = None if grpc is None else partial(_run_beside, grpc, readiness, door.seats)
         beside = None if running is None else asyncio.create_task(_go_on(running, telemetry.journal))

@@ -58,3 +58,30 @@ def test_a_connection_that_says_nothing_is_closed() -> None:
             await server.stop(grace=0)
 
     asyncio.run(main())
+
+
+def test_beyond_so_many_connections_who_comes_is_turned_away_and_those_who_are_there_are_served() -> None:
+    async def main() -> None:
+        server = Server(cast("Any", Nobody()), connections=5)
+        port = await server.start("127.0.0.1", 0)
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                check = health_pb2_grpc.HealthStub(channel).Check  # type: ignore[no-untyped-call]
+                await check(health_pb2.HealthCheckRequest(), timeout=10)
+                opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+                read = [asyncio.create_task(reader.read()) for reader, _ in opened]
+                async with asyncio.timeout(5):
+                    while sum(it.done() for it in read) < 16:
+                        await asyncio.sleep(0.01)
+                await check(health_pb2.HealthCheckRequest(), timeout=10)
+                assert sum(it.done() for it in read) == 16
+                for _, writer in opened:
+                    writer.close()
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:  # there is room again
+                check = health_pb2_grpc.HealthStub(channel).Check  # type: ignore[no-untyped-call]
+                await check(health_pb2.HealthCheckRequest(), timeout=10, wait_for_ready=True)
+        finally:
+            await server.stop(grace=0)
+            await asyncio.gather(*read, return_exceptions=True)
+
+    asyncio.run(main())

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from obligor.serving.http import Hot
+    from obligor.serving.http.handshakes import Encryption
 
 QUICK = RunLimits(notice_seconds=0.0, drain_seconds=5)
 
@@ -26,10 +27,16 @@ def run(main: Coroutine[None, None, None]) -> None:
 
 @asynccontextmanager
 async def served(
-    app: ASGIApp, *, seats: Seats | None = None, limits: RunLimits = QUICK, hot: Hot | None = None
+    app: ASGIApp,
+    *,
+    seats: Seats | None = None,
+    limits: RunLimits = QUICK,
+    encryption: Encryption | None = None,
+    hot: Hot | None = None,
 ) -> AsyncIterator[HttpServer]:
     """Serve an application while the block lasts."""
-    server = make_server(app, seats=seats or Seats(), host="127.0.0.1", port=0, limits=limits, hot=hot)
+    seats = seats or Seats()
+    server = make_server(app, seats=seats, host="127.0.0.1", port=0, limits=limits, encryption=encryption, hot=hot)
     running = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)

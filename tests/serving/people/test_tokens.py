@@ -369,6 +369,46 @@ def test_a_key_given_up_is_out_within_five_minutes_though_nobody_shows_a_new_one
     asyncio.run(run())
 
 
+def test_keys_are_looked_at_again_in_time_and_nobody_waits_for_it() -> None:
+    async def run() -> None:
+        with provider() as it:
+            clock = Clock()
+            door = authenticator(it.url, clock, Known())
+            await door.authenticate(f"Bearer {token()}", peer="")
+            it.body, it.slow_s, clock.ahead_s = key_set(ec_1=("ES256", EC)), 0.5, 241
+            began = time.monotonic()
+            now = int(clock.now().timestamp())
+            await door.authenticate(f"Bearer {token(claims(iat=now, exp=now + 60))}", peer="")
+            assert time.monotonic() - began < it.slow_s
+            await asyncio.sleep(2 * it.slow_s)
+            assert len(it.asked) == 2
+            it.slow_s = 0
+            with pytest.raises(UnauthenticatedError):
+                await door.authenticate(f"Bearer {token(claims(iat=now, exp=now + 59))}", peer="")
+
+    asyncio.run(run())
+
+
+def test_where_the_provider_hangs_one_request_finds_out_and_no_other_waits() -> None:
+    async def run() -> None:
+        with provider() as it:
+            clock = Clock()
+            door = authenticator(it.url, clock, Known())
+            await door.authenticate(f"Bearer {token()}", peer="")
+            it.status, it.slow_s = 500, 0.5
+            took = []
+            for ahead in (301, 362, 423, 484):
+                clock.ahead_s = ahead
+                now, began = int(clock.now().timestamp()), time.monotonic()
+                await door.authenticate(f"Bearer {token(claims(iat=now, exp=now + 60))}", peer="")
+                took.append(time.monotonic() - began >= it.slow_s)
+                await asyncio.sleep(2 * it.slow_s)
+            assert took == [True, False, False, False]
+            assert len(it.asked) == 5  # it was asked once a minute all the same
+
+    asyncio.run(run())
+
+
 def test_a_flood_of_unknown_keys_asks_the_provider_once_a_minute() -> None:
     async def run() -> None:
         with provider() as it:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -9,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -179,6 +181,31 @@ def test_a_stream_that_breaks_is_counted_and_the_service_goes_on() -> None:
     it.tell("answered", level="error", status=500)
     it.close()
     assert it.dropped == 1
+
+
+class FullFor(io.BytesIO):
+    """A file on a disk that is full for one write, and takes half of it."""
+
+    full = False
+
+    def write(self, data: Any) -> int:
+        if not self.full:
+            return super().write(data)
+        super().write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "full")
+
+
+def test_after_a_full_disk_the_next_line_begins_anew() -> None:
+    stream = FullFor()
+    with Journal(stream) as journal:
+        for at, full in enumerate((False, True, False, False)):
+            stream.full = full
+            journal.tell("committed", level="error", acts=at)
+            while not (journal.dropped if full else b'"acts":%d}' % at in stream.getvalue()):
+                time.sleep(0.001)
+    said = [json.loads(it) for it in stream.getvalue().splitlines() if it.endswith(b"}")]
+    assert [it["acts"] for it in said] == [0, 2, 3]
+    assert journal.dropped == 1
 
 
 def test_libraries_are_told_by_their_template_and_not_by_what_they_filled_in() -> None:

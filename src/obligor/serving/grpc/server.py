@@ -34,7 +34,9 @@ _OPTIONS = (
     ("grpc.max_concurrent_streams", 1024),
     ("grpc.so_reuseport", 0),  # a second server on the same port is told, not let in
     ("grpc.http2.min_ping_interval_without_data_ms", 60_000),
-    ("grpc.max_connection_idle_ms", 300_000),
+    ("grpc.max_connection_idle_ms", 60_000),
+    ("grpc.keepalive_time_ms", 60_000),  # else who is gone without a word keeps a call open for two hours
+    ("grpc.keepalive_timeout_ms", 20_000),
 )
 
 
@@ -45,6 +47,8 @@ class Server:
     ----------
     handshake_s
         How long a connection may take for TLS, and until it says that it speaks HTTP/2.
+    connections
+        How many may be open, also without having shaken hands; who comes beyond them is turned away.
     """
 
     def __init__(
@@ -54,9 +58,14 @@ class Server:
         credentials: grpc.ServerCredentials | None = None,
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
         handshake_s: float = 10.0,
+        connections: int = 4000,
     ) -> None:
         self._servicer, self._credentials = servicer, credentials
-        options = (*_OPTIONS, ("grpc.server_handshake_timeout_ms", int(1000 * handshake_s)))
+        options = (
+            *_OPTIONS,
+            ("grpc.server_handshake_timeout_ms", int(1000 * handshake_s)),
+            ("grpc.max_allowed_incoming_connections", connections),
+        )
         self._server = grpc.aio.server(options=options, interceptors=interceptors)
         self._health = Health(("", SERVICE))
         self.port = 0

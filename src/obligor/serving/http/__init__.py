@@ -3,12 +3,11 @@
 from obligor.serving.http.app import make_app
 from obligor.serving.http.door import Door
 from obligor.serving.http.hot import Hot
-from obligor.serving.http.run import Encryption, HttpServer, RunLimits, allow_open_files, make_server
+from obligor.serving.http.run import HttpServer, RunLimits, allow_open_files, make_server
 from obligor.serving.seats import Seats
 
 __all__ = [
     "Door",
-    "Encryption",
     "Hot",
     "HttpServer",
     "RunLimits",

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
-import ssl
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
-from obligor.core.errors import InvalidInputError
+from obligor.serving.http.handshakes import Handshakes
 from obligor.serving.http.listening import BACKLOG, listen
 from obligor.serving.http.prompt import prompt_protocol
 from obligor.serving.http.wire import WireLimits, wire_protocol
@@ -24,10 +24,10 @@ from obligor.serving.http.wire import WireLimits, wire_protocol
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from starlette.types import ASGIApp
 
+    from obligor.serving.http.handshakes import Encryption
     from obligor.serving.http.hot import Hot
     from obligor.serving.seats import Seats
 
@@ -46,6 +46,10 @@ class RunLimits:
     drain_seconds: int = 28
     """For how long open requests may then go on."""
     keep_alive_seconds: int = 30
+    handshake_seconds: float = 10.0
+    """For how long a connection may take for TLS, as that of gRPC may."""
+    handshakes: int = 1000
+    """How many may be at that."""
     wire: WireLimits = field(default_factory=WireLimits)
 
 
@@ -53,18 +57,26 @@ class HttpServer(uvicorn.Server):
     """Uvicorn, which says that it will stop before it stops."""
 
     def __init__(
-        self, config: uvicorn.Config, *, seats: Seats, notice_seconds: float, listening: Callable[[int], None]
+        self,
+        config: uvicorn.Config,
+        *,
+        seats: Seats,
+        limits: RunLimits,
+        encryption: Encryption | None,
+        listening: Callable[[int], None],
     ) -> None:
         super().__init__(config)
         self._listening = listening
         self._seats = seats
-        self._notice_seconds = notice_seconds
+        self._limits = limits
+        self._encryption = encryption
         self._sockets: list[socket.socket] = []
+        self._handshakes: Handshakes | None = None
 
     @property
     def port(self) -> int:
         """The port that it listens on; known once it has started."""
-        port: int = self.servers[0].sockets[0].getsockname()[1]
+        port: int = self._sockets[0].getsockname()[1]
         return port
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -80,7 +92,16 @@ class HttpServer(uvicorn.Server):
             for it in listen(self.config.host, self.config.port)
             for again in range(ACCEPTED_AT_ONCE)
         ]
-        await super().startup(self._sockets)
+        if self._encryption is None:
+            await super().startup(self._sockets)
+        else:
+            kind = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+            made = partial(kind, config=self.config, server_state=self.server_state, app_state={})
+            seconds, most = self._limits.handshake_seconds, self._limits.handshakes
+            self._handshakes = Handshakes(made, self._encryption, seconds=seconds, most=most)
+            self._handshakes.take_up(self._sockets)
+            self.servers = []
+            self.started = True
         self._listening(self.port)
         gc.collect()
         gc.freeze()
@@ -96,20 +117,13 @@ class HttpServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Give notice, then close the port, then wait for open requests."""
         self._seats.draining = True
-        wait = 0.0 if self.force_exit else self._notice_seconds
+        wait = 0.0 if self.force_exit else self._limits.notice_seconds
         while wait > 0 and not self.force_exit:
             await asyncio.sleep(min(wait, 0.1))
             wait -= 0.1
+        if self._handshakes is not None:
+            self._handshakes.close()
         await super().shutdown(sockets or self._sockets)
-
-
-@dataclass(frozen=True, slots=True)
-class Encryption:
-    """The certificate of the door with its key, and whose certificates clients must show one of."""
-
-    cert: Path
-    key: Path
-    client_ca: Path | None = None
 
 
 def make_server(
@@ -126,12 +140,7 @@ def make_server(
     """Make the server of an application; ``await server.serve()`` runs it until SIGTERM or SIGINT.
 
     Decisions are made where they arrive by ``hot``, and go to the application only where there is none, or where it cannot.
-    ``listening`` is called once the port is open, with its number.
-
-    Raises
-    ------
-    InvalidInputError
-        Where the certificate and the key cannot be read, or do not go together.
+    ``encryption`` is asked at each handshake. ``listening`` is called once the port is open, with its number.
     """
     config = uvicorn.Config(
         app,
@@ -150,25 +159,8 @@ def make_server(
         backlog=BACKLOG,
         timeout_keep_alive=limits.keep_alive_seconds,
         timeout_graceful_shutdown=limits.drain_seconds,
-        **_encrypted(encryption),
     )
-    try:
-        config.load()
-    except (ssl.SSLError, OSError) as error:
-        raise InvalidInputError(f"TLS: certificate and key cannot be used ({type(error).__name__})") from None
-    return HttpServer(config, seats=seats, notice_seconds=limits.notice_seconds, listening=listening)
-
-
-def _encrypted(encryption: Encryption | None) -> dict[str, Any]:
-    if encryption is None:
-        return {}
-    asked = encryption.client_ca is not None
-    return {
-        "ssl_certfile": encryption.cert,
-        "ssl_keyfile": encryption.key,
-        "ssl_ca_certs": str(encryption.client_ca) if asked else None,
-        "ssl_cert_reqs": ssl.CERT_REQUIRED if asked else ssl.CERT_NONE,
-    }
+    return HttpServer(config, seats=seats, limits=limits, encryption=encryption, listening=listening)
 
 
 def allow_open_files() -> None:

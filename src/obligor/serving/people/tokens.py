@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 FRESH_S: Final = 300
 """For how long a password that was just typed counts as a second look, in development."""
 _FETCH_AT_MOST_EVERY_S: Final = 60.0
+_LOOK_EARLY_S: Final = 240.0
 _LOOK_AGAIN_S: Final = 300.0
 _BELIEVED_S: Final = 3600.0
 _MOST_WAITING: Final = 64
@@ -71,8 +72,9 @@ class ProviderTokens:
     not known, though not more than once a minute whatever is sent: a key that the provider gave up is gone with the set it was
     in. Where the provider does not answer, keys that were fetched lately are believed for an hour, and then nobody is let in.
 
-    A fetch belongs to nobody who asks: whoever leaves, and anybody may, takes no answer from the others. Who wait for one are
-    few, so that those whose key is known find room.
+    A fetch belongs to nobody who asks: whoever leaves, and anybody may, takes no answer from the others. While keys are used
+    they are looked at a minute early, beside those who use them. Somebody waits where nobody looked for five minutes, where
+    their key is not known, or where no keys are believed; they are few, so that those whose key is known find room.
     """
 
     def __init__(
@@ -95,28 +97,33 @@ class ProviderTokens:
         """Find who the token names; nobody who was disabled here is let in, whatever the provider says."""
         if token.startswith(PREFIX):
             raise TokenError("malformed")
-        keys = await self._known(older_than=_LOOK_AGAIN_S)
+        keys = await self._known()
         try:
             claims = read_token(token, keys=keys, issuer=self._issuer, at=self._now())
         except UnknownKeyError:
-            newer = await self._known(older_than=0.0)
+            newer = await self._known(newer=True)
             claims = read_token(token, keys=newer, issuer=self._issuer, at=self._now())
         person = await self._people.person(claims.subject)
         if person is not None and person.user.disabled_at is not None:
             raise TokenError("revoked")
         return _named(claims)
 
-    async def _known(self, *, older_than: float) -> KeySet:
-        """Give the keys; whoever finds them due has them fetched, and those who come meanwhile and know theirs go on."""
-        due = self._due(older_than)
-        if due:
-            self._tried_at = self._monotonic()
+    async def _known(self, *, newer: bool = False) -> KeySet:
+        """Give the keys, and have them fetched where they are due; ``newer``: the ones that are known did not do."""
+        at = self._monotonic()
+        tried = at - self._tried_at
+        waits = newer or tried >= _LOOK_AGAIN_S or not self._believed(at)
+        if (newer or at - self._fetched_at >= _LOOK_EARLY_S) and tried >= _FETCH_AT_MOST_EVERY_S:
+            self._tried_at = at
             self._fetching = asyncio.create_task(self._fetch())
-        if self._fetching is not None and (due or self._keys is None or not older_than):
+        if waits and self._fetching is not None:
             await self._wait_for(self._fetching)
-        if self._keys is None or self._monotonic() - self._fetched_at >= _BELIEVED_S:
+        if self._keys is None or not self._believed(self._monotonic()):
             raise UnavailableError("the identity provider does not say by which keys its tokens verify")
         return self._keys
+
+    def _believed(self, at: float) -> bool:
+        return at - self._fetched_at < _BELIEVED_S
 
     async def _fetch(self) -> None:
         try:
@@ -134,10 +141,6 @@ class ProviderTokens:
             await asyncio.shield(fetching)
         finally:
             self._waiting -= 1
-
-    def _due(self, older_than: float) -> bool:
-        at = self._monotonic()
-        return at - self._fetched_at >= older_than and at - self._tried_at >= _FETCH_AT_MOST_EVERY_S
 
 
 class LocalTokens:

@@ -162,6 +162,8 @@ class Journal:
         self._most, self._clock = most_waiting, clock
         self._waiting: deque[_Event] = deque()
         self._wake, self._closing = threading.Event(), False
+        self._anew = b""
+        """What ends a line that may have been cut in two."""
         self.dropped = 0
         """Lines that were lost: the queue was full, or the stream took no more."""
         self._writer = threading.Thread(target=self._write_on, name="journal", daemon=True)
@@ -217,10 +219,12 @@ class Journal:
             return
         lines = [line_of(self._waiting.popleft()) for _ in range(count)]
         try:
-            self._stream.write(b"".join(lines))
+            self._stream.write(b"".join((self._anew, *lines)))
             self._stream.flush()
+            self._anew = b""
         except (OSError, ValueError):  # a full disk, a pipe without a reader, a closed stream: the service goes on
             self.dropped += count
+            self._anew = b"\n"
 
 
 def line_of(event: _Event) -> bytes:
