@@ -9,7 +9,7 @@ from tests.models.worlds import Frame
 from obligor.core.errors import TapeError
 from obligor.core.trend import Trend
 from obligor.models.columns import Predictor, Rows
-from obligor.models.histograms import Histogram
+from obligor.models.histograms import Histogram, woe
 from obligor.models.logistic import Cases, Penalty
 from obligor.models.selection import SelectionRules, select, suspects, validation_gain
 from obligor.models.training import Recipe, fit_card
@@ -80,8 +80,9 @@ def test_a_feature_to_keep_stays_whatever_the_statistics_say() -> None:
 def test_weights_of_evidence_that_hold_gain_on_validation_and_turned_ones_lose() -> None:
     train = Histogram(np.array([900.0, 600.0]), np.array([30.0, 120.0]))
     turned = Histogram(train.goods[::-1], train.bads[::-1])
-    assert validation_gain(train, train).mean > validation_gain(train, train).error > 0
-    assert validation_gain(train, turned).mean + validation_gain(train, turned).error < 0
+    held, lost = validation_gain(woe(train), train), validation_gain(woe(train), turned)
+    assert held.mean > held.error > 0
+    assert lost.mean + lost.error < 0
 
 
 def test_a_feature_that_all_but_knows_the_outcome_is_named_as_a_suspect_and_stays() -> None:

@@ -18,6 +18,8 @@ _DOUBT = 0.01
 _PSI_WATCH, _PSI_ACT = 0.10, 0.25
 _MOST_FLAGS = 5
 _BEYOND = 0.20
+_WITHHOLDING = 1.0
+"""In points."""
 _RESTS_ON = {
     "profit": ("margin", "lgd"),
     "break_even": ("margin", "lgd"),
@@ -48,6 +50,7 @@ def verdict(evaluation: Mapping[str, Any]) -> tuple[Sentence, ...]:
             _calibration,
             _stability,
             _flips,
+            _withholding,
             _proposals,
             _segments,
             _fairness,
@@ -247,6 +250,20 @@ def _flips(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
             f"Bins changed places in some period, by more than chance, in {', '.join(names[:_MOST_FLAGS])}"
             f"{f' and {len(names) - _MOST_FLAGS} more' if len(names) > _MOST_FLAGS else ''}: their points did not always "
             "hold.",
+        )
+
+
+def _withholding(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    """Name the characteristics of which an applicant earns more by no answer than by the average one."""
+    gains = {it["feature"]: (it["withholding_gain"] or 0) / 1000 for it in evaluation["characteristics"]}
+    found = sorted((name for name in gains if gains[name] >= _WITHHOLDING), key=lambda name: (-gains[name], name))
+    if found:
+        told = ", ".join(f"{name} ({gains[name]:+.1f} points)" for name in found[:_MOST_FLAGS])
+        yield Sentence(
+            "watch",
+            f"Withholding pays: without a value an applicant earns more than by the average answer in {told}"
+            f"{f' and {len(found) - _MOST_FLAGS} more' if len(found) > _MOST_FLAGS else ''}. Unless to have none is an answer "
+            "in itself, require a value, or refer who gives none by a knock-out.",
         )
 
 

@@ -16,7 +16,7 @@ from scipy.stats import norm
 
 from obligor.core.errors import InvalidInputError
 from obligor.measures.stability import psi
-from obligor.models.histograms import Histogram, information_value, woe
+from obligor.models.histograms import Histogram, information_value
 from obligor.models.logistic import (
     SAMPLE_ROWS,
     Cases,
@@ -31,6 +31,8 @@ from obligor.models.logistic import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
     from obligor.models.binning import FittedBins
 
@@ -139,7 +141,7 @@ def _reason_to_drop(name: str, fitted: FittedBins, *, value: float, rules: Selec
     moved = psi(fitted.train.rows, fitted.validation.rows)
     if moved > rules.max_psi:
         return Dropped(name, "stability", f"PSI {moved:.3f} from train to validation is above {rules.max_psi:g}")
-    gain = validation_gain(fitted.train, fitted.validation)
+    gain = validation_gain(fitted.woe, fitted.validation)
     if gain.mean + rules.doubt * gain.error <= 0:
         detail = (
             f"log loss on validation is worse by {-gain.mean:.5f} with its weights of evidence (+- {gain.error:.5f})"
@@ -156,14 +158,14 @@ class Gain:
     error: float
 
 
-def validation_gain(train: Histogram, validation: Histogram) -> Gain:
+def validation_gain(woe: NDArray[np.float64], validation: Histogram) -> Gain:
     """Compare the log loss on validation with and without the weights of evidence of train.
 
     Both sides start from the bad rate of validation: a tide that lifts all bins alike is no fault of the feature.
     """
     bads, rows = float(validation.bads.sum()), float(validation.rows.sum())
     base = np.log((rows - bads) / bads)
-    odds = base + woe(train)
+    odds = base + woe
     of_good = np.logaddexp(0, -base) - np.logaddexp(0, -odds)
     of_bad = np.logaddexp(0, base) - np.logaddexp(0, odds)
     mean = float(validation.goods @ of_good + validation.bads @ of_bad) / rows
