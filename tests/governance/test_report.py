@@ -553,6 +553,17 @@ def test_bins_that_changed_places_are_named_in_the_verdict_and_on_the_page(
     assert '<td class="text">2024-Q1</td>' in rendered(plain, lender_run, contracts)
 
 
+def test_what_may_know_the_outcome_is_named_for_a_person_to_look_at(lender_run: LenderRun) -> None:
+    plain = evaluation(lender_run)
+    for it in plain["characteristics"]:
+        it["information_value"] = 1.0
+    assert told(plain, "may know") == []
+    plain["characteristics"][1]["information_value"] = 2.345
+    (sentence,) = told(plain, "may know")
+    assert sentence.startswith("watch: ")
+    assert f"{plain['characteristics'][1]['feature']} (2.35). What was not known" in sentence
+
+
 def test_where_withholding_pays_the_verdict_says_so(lender_run: LenderRun) -> None:
     plain = evaluation(lender_run)
     first, second, *rest = plain["characteristics"]

@@ -17,7 +17,17 @@ import numpy as np
 from obligor.core.bins import MOST_BINS, Bins, CategoryBins, Levels, NumericBins
 from obligor.core.errors import EditError, InvalidInputError
 from obligor.core.trend import Trend
-from obligor.models.histograms import CODES, Counts, Histogram, Outcomes, count_levels, count_names, count_numbers, woe
+from obligor.models.histograms import (
+    CODES,
+    Counts,
+    Histogram,
+    Outcomes,
+    count_levels,
+    count_names,
+    count_numbers,
+    information_value,
+    woe,
+)
 from obligor.models.partition import Limits, Partition, best_partition, segments
 from obligor.models.prebins import quantile_cuts
 from obligor.models.trends import broken_at, choose_trend, shape_of
@@ -26,6 +36,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PLACEHOLDER = "no level"
+_SUSPICIOUS = 1.0
+"""The information value above which a feature may know the outcome: as a rule 0.5 already is very strong (Siddiqi 2006)."""
+_FEWEST = 20.0
+"""The goods, and bads, of fewer than which one cut may part them by chance."""
 _ORDER_PRIOR = 50.0
 """Rows at the population's bad rate that join each level before levels are put in order: chance is not an order."""
 
@@ -242,11 +256,32 @@ def _partition(
     if not (goods > 0 and bads > 0):
         raise InvalidInputError(f"'{feature}': train has {goods:g} goods and {bads:g} bads; wanted some of each")
     limits = Limits(rules.min_share * (goods + bads), rules.min_goods, rules.min_bads)
+    ordinary = Histogram(train.goods[:prebins], train.bads[:prebins])
     if trend == Trend.AUTO:
         choice = choose_trend(counts, prebins, limits=limits, bins=rules.max_bins, unit=unit)
-        return choice.partition, choice.note
-    ordinary = Histogram(train.goods[:prebins], train.bads[:prebins])
-    return best_partition(segments(ordinary, limits, goods=goods, bads=bads), trend, bins=rules.max_bins), None
+        found, note = choice.partition, choice.note
+    else:
+        found, note = (
+            best_partition(segments(ordinary, limits, goods=goods, bads=bads), trend, bins=rules.max_bins),
+            None,
+        )
+    return found, _knows(ordinary) or note if len(found.starts) == 0 else note
+
+
+def _knows(ordinary: Histogram) -> str | None:
+    """Say where one cut alone parts goods from bads so well that no bin could hold enough of each."""
+    goods, bads = np.cumsum(ordinary.goods), np.cumsum(ordinary.bads)
+    if min(goods[-1], bads[-1]) < _FEWEST:
+        return None
+    halves = (
+        Histogram(np.array([good, goods[-1] - good]), np.array([bad, bads[-1] - bad]))
+        for good, bad in zip(goods, bads, strict=True)
+    )
+    value = max(information_value(it) for it in halves)
+    if value <= _SUSPICIOUS:
+        return None
+    few = "with too few goods or bads on a side for a bin"
+    return f"One cut alone has an information value of {value:.2f}, {few}: it may know the outcome"
 
 
 def _fitted(

@@ -49,8 +49,6 @@ class SelectionRules:
     max_correlation: float = 0.9
     max_p_value: float = 0.3
     max_characteristics: int = 30
-    suspicious_information_value: float = 1.0
-    """Above it a feature knows too much: it stays, and is named as a suspect of leakage."""
     doubt: float = 1.0
     """A feature leaves for doing harm on validation where the harm is more than so many standard errors."""
     keep: tuple[str, ...] = ()
@@ -86,12 +84,6 @@ def screen(bins: Mapping[str, FittedBins], *, rules: SelectionRules) -> tuple[li
         else:
             dropped.append(reason)
     return sorted(kept, key=lambda name: (-kept[name], name)), dropped
-
-
-def suspects(bins: Mapping[str, FittedBins], *, rules: SelectionRules) -> dict[str, float]:
-    """Give the information value of each feature that tells too much to be true: look there for leakage."""
-    values = {name: information_value(fitted.train) for name, fitted in bins.items()}
-    return {name: value for name, value in values.items() if value > rules.suspicious_information_value}
 
 
 def select(
@@ -135,7 +127,8 @@ def select(
 
 def _reason_to_drop(name: str, fitted: FittedBins, *, value: float, rules: SelectionRules) -> Dropped | None:
     if value < rules.min_information_value:
-        return Dropped(name, "information value", f"{value:.4f} is below {rules.min_information_value:g}")
+        told = f". {fitted.note}" if fitted.note and fitted.bins.ordinary == 1 else ""
+        return Dropped(name, "information value", f"{value:.4f} is below {rules.min_information_value:g}{told}")
     if fitted.validation is None:
         return None
     moved = psi(fitted.train.rows, fitted.validation.rows)
