@@ -29,6 +29,7 @@ from obligor.governance.charts import (
     ticks,
     waterfall_chart,
 )
+from obligor.governance.model_card import render_model_card
 from obligor.governance.pages import p_value, text
 from obligor.governance.report import challengers, render_report
 from obligor.governance.report.view import View
@@ -550,6 +551,60 @@ def test_bins_that_changed_places_are_named_in_the_verdict_and_on_the_page(
     assert sentence.startswith("watch: ")
     assert "in income" in sentence
     assert '<td class="text">2024-Q1</td>' in rendered(plain, lender_run, contracts)
+
+
+def test_what_may_know_the_outcome_is_named_for_a_person_to_look_at(lender_run: LenderRun) -> None:
+    plain = evaluation(lender_run)
+    for it in plain["characteristics"]:
+        it["information_value"] = 1.0
+    assert told(plain, "may know") == []
+    plain["characteristics"][1]["information_value"] = 2.345
+    (sentence,) = told(plain, "may know")
+    assert sentence.startswith("watch: ")
+    assert f"{plain['characteristics'][1]['feature']} (2.35). What was not known" in sentence
+
+
+def test_where_withholding_pays_the_verdict_says_so(lender_run: LenderRun) -> None:
+    plain = evaluation(lender_run)
+    first, second, *rest = plain["characteristics"]
+    for it in (*rest, first, second):
+        it["withholding_gain"] = 999
+    assert told(plain, "Withholding") == []
+    first["withholding_gain"], second["withholding_gain"] = 1200, 3400
+    rest[0]["withholding_gain"] = None
+    (sentence,) = told(plain, "Withholding")
+    assert sentence.startswith("watch: Withholding pays: ")
+    assert f"in {second['feature']} (+3.4 points), {first['feature']} (+1.2 points). Unless" in sentence
+
+
+def test_a_bin_of_which_train_shows_too_few_bads_is_marked_and_the_rule_said(
+    lender_run: LenderRun, contracts: Path
+) -> None:
+    plain = evaluation(lender_run)
+    bins = [row for it in plain["characteristics"] for row in it["bins"]]
+    for row in bins:
+        row["thin"] = False
+    assert "too few bads to tell (*)" not in rendered(plain, lender_run, contracts)
+    bins[-1]["thin"] = True
+    page = rendered(plain, lender_run, contracts)
+    assert "too few bads to tell (*) earns no more than the average" in page
+    assert f'<td class="text">{html.escape(bins[-1]["label"])}*</td>' in page
+
+
+def test_the_model_card_names_the_bins_of_which_train_shows_too_few_bads(
+    lender_run: LenderRun, contracts: Path
+) -> None:
+    card, contract = load_card(lender_run.out / "scorecard.json"), load_contract(contracts / "simulated-lender.yaml")
+    first, *rest = card.characteristics
+    *others, last = first.bins
+    thin = first.model_copy(update={"bins": (*others, last.model_copy(update={"thin": True, "bads": 3.0}))})
+    page = render_model_card(
+        contract,
+        card=card.model_copy(update={"characteristics": (thin, *rest)}),
+        evaluation=evaluation(lender_run),
+        making=[],
+    )
+    assert f"Of {first.feature}, {last.label}: train shows too few bads to tell (3), so that it earns no more" in page
 
 
 def test_proposed_ratios_are_told_as_expressions_to_accept(lender_run: LenderRun, contracts: Path) -> None:

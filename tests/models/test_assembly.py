@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -69,6 +70,17 @@ def test_the_bins_of_a_card_count_every_loan_of_train(world: World) -> None:
         assert sum(row.goods + row.bads for row in characteristic.bins) == len(train)
 
 
+def test_a_card_says_of_which_bins_train_shows_too_few_bads_and_writes_it_of_no_other() -> None:
+    card = make_world(lacking=0.003).made.card
+    income = next(it for it in card.characteristics if it.feature == "income")
+    assert [row.thin for row in income.bins] == [False] * (len(income.bins) - 1) + [True]
+    assert 0 < income.bins[-1].goods + income.bins[-1].bads < 20
+    assert income.bins[-1].points <= 0
+    told = [row for it in json.loads(card.to_json())["characteristics"] for row in it["bins"] if "thin" in row]
+    assert [(row["label"], row["thin"]) for row in told] == [("missing", True)]
+    assert parse_card(card.to_json()) == card
+
+
 def test_weights_count_in_the_bins_as_often_as_they_say() -> None:
     world = make_world(weighted=True)
     assert world.rows.weight is not None
@@ -120,7 +132,9 @@ def test_reference_means_are_those_of_applicants_at_the_cutoff_or_slightly_above
 def test_a_card_names_the_trend_that_its_points_keep_where_two_bins_are_nearly_alike() -> None:
     """Each weight is drawn towards the population's by one row, which turns bad rates of 15.00% of 500 and 15.02% of 5000."""
     train = Histogram(goods=np.array([425.0, 4249.0, 600.0, 0.0]), bads=np.array([75.0, 751.0, 5400.0, 0.0]))
-    bins = FittedBins(NumericBins("x", (1.0, 2.0)), Trend.ASCENDING, np.zeros(0, dtype=np.uint8), train, None, None)
+    bins = FittedBins(
+        NumericBins("x", (1.0, 2.0)), Trend.ASCENDING, np.zeros(0, dtype=np.uint8), train, None, None, 10.0
+    )
     points = np.rint(28_854 * woe(train)).astype(int).tolist()
     assert points[0] < points[1]
     assert trend_kept(bins, points, coefficient=1.0) == Trend.VALLEY

@@ -260,6 +260,33 @@ def test_a_special_code_and_missing_have_bins_of_their_own_with_the_weight_of_th
     assert weights[2] < 0 < weights[3]
 
 
+def test_what_few_loans_show_of_a_missing_value_earns_no_points_and_loses_few() -> None:
+    """Of five that withhold a value none turns bad, or all do: neither is more than chance on a tape with a third bad."""
+    answers, bad = [1.0, 2.0] * 150, [0, 0, 1] * 100
+    safe = fit([*answers, *[np.nan] * 5], bad + [0] * 5, rules=BinningRules())
+    risky = fit([*answers, *[np.nan] * 5], bad + [1] * 5, rules=BinningRules())
+    plenty = fit([*answers, *[np.nan] * 50], bad + [0] * 40 + [1] * 10, rules=BinningRules())
+    assert woe(safe.train)[-1] > 1
+    assert safe.woe[-1] == 0
+    assert woe(risky.train)[-1] < -1.5
+    assert -0.5 < risky.woe[-1] < -0.1
+    assert plenty.woe.tolist() == woe(plenty.train).tolist()
+    assert [it.thin.tolist()[-1] for it in (safe, risky, plenty)] == [True, True, False]
+
+
+@given(goods=st.integers(0, 500), bads=st.integers(0, 30), least=st.floats(0.5, 20))
+def test_a_bin_beside_the_ordinary_ones_earns_the_average_at_most_until_its_bads_are_enough(
+    goods: int, bads: int, least: float
+) -> None:
+    train = Histogram(np.array([400.0, 300.0, goods]), np.array([40.0, 60.0, bads]))
+    it = FittedBins(NumericBins("x", (1.0,)), Trend.FREE, np.zeros(0, dtype=np.uint8), train, None, None, least)
+    own, taken = woe(train)[-1], it.woe[-1]
+    assert it.woe[:-1].tolist() == woe(train)[:-1].tolist()
+    assert taken == own if bads >= least or not goods + bads else taken <= 0
+    assert abs(taken) <= abs(own) or least < 1
+    assert it.thin.tolist() == [False, False, goods + bads > 0 and bads < least]
+
+
 def test_auto_keeps_a_bend_that_many_loans_confirm_and_refuses_one_that_chance_made() -> None:
     chance = np.random.default_rng(3)
     values = chance.uniform(-1, 1, 20_000)

@@ -54,7 +54,8 @@ def test_pools_are_those_of_isotonic_regression(rows: list[tuple[float, float]],
     means = [np.average(values[a:b], weights=weight[a:b]) for a, b in itertools.pairwise(edges)]
     peer = IsotonicRegression(increasing=rising).fit_transform(np.arange(len(values)), values, sample_weight=weight)
     assert np.repeat(means, np.diff(edges)) == pytest.approx(peer, abs=1e-9)
-    assert all((b > a) == rising for a, b in itertools.pairwise(means))
+    sign = 1 if rising else -1
+    assert all(sign * (b - a) > -1e-9 for a, b in itertools.pairwise(means))  # two may differ by their rounding alone
 
 
 def test_a_projection_is_weighted_least_squares() -> None:

@@ -27,6 +27,18 @@ def evaluation(world: World) -> dict[str, dict]:
     return evaluate(judged, economy=economy_of(world.contract), seed=1)
 
 
+def test_what_a_missing_value_earns_is_held_against_the_mean_of_the_answers(
+    world: World, evaluation: dict[str, dict]
+) -> None:
+    card, train = world.made.card, world.rows.is_in(0)
+    told = {it["feature"]: it["withholding_gain"] for it in evaluation["characteristics"]}
+    for it in card.characteristics:
+        codes = world.fitted.design.codes(it.feature)[train]
+        answered = np.array(it.points)[codes[codes < it.binning.ordinary]]  # special codes are no answers either
+        assert told[it.feature] == pytest.approx(it.points[it.binning.missing] - answered.mean(), abs=0.51)
+    assert told.keys() == {"income", "age_of_file", "housing"}
+
+
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_each_sample_agrees_with_scikit_learn(world: World, evaluation: dict[str, dict], sample: str) -> None:
     mask = world.rows.is_in(SAMPLES.index(sample))

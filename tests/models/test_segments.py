@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -143,6 +143,19 @@ def test_a_column_that_tells_nothing_alone_comes_on_the_card_when_its_segments_d
         one, other = (fitted.design.codes(name) for name in grid.features)
         total = total + grid.by_bin[one, other]
     assert (fitted.scores == total).all()
+
+
+def test_few_who_withhold_a_value_in_a_segment_earn_nothing_by_it_there() -> None:
+    it = portfolio(1, differ=0.5)
+    income, kind = it.frame.numbers("income").copy(), it.frame.columns["kind"]
+    train = it.rows.is_in(0)
+    income[np.flatnonzero(train & (kind == "known"))[:400]] = np.nan
+    income[np.flatnonzero(train & (kind == "new") & (it.rows.bad == 0))[:60]] = np.nan
+    fitted = card_of(replace(it, frame=Frame(it.frame.columns | {"income": income})))
+    place = fitted.bins["kind"].bins.assign("new")
+    (grid,) = (it for it in fitted.points.grids if it.features == ("kind", "income"))
+    assert fitted.bins["income"].train.bads[-1] >= 10
+    assert grid.by_bin[place][-1] <= 0
 
 
 def test_the_same_loans_give_the_same_points(apart: tuple[Portfolio, FittedCard]) -> None:

@@ -9,9 +9,9 @@ from tests.models.worlds import Frame
 from obligor.core.errors import TapeError
 from obligor.core.trend import Trend
 from obligor.models.columns import Predictor, Rows
-from obligor.models.histograms import Histogram
+from obligor.models.histograms import Histogram, woe
 from obligor.models.logistic import Cases, Penalty
-from obligor.models.selection import SelectionRules, select, suspects, validation_gain
+from obligor.models.selection import SelectionRules, select, validation_gain
 from obligor.models.training import Recipe, fit_card
 
 
@@ -80,16 +80,23 @@ def test_a_feature_to_keep_stays_whatever_the_statistics_say() -> None:
 def test_weights_of_evidence_that_hold_gain_on_validation_and_turned_ones_lose() -> None:
     train = Histogram(np.array([900.0, 600.0]), np.array([30.0, 120.0]))
     turned = Histogram(train.goods[::-1], train.bads[::-1])
-    assert validation_gain(train, train).mean > validation_gain(train, train).error > 0
-    assert validation_gain(train, turned).mean + validation_gain(train, turned).error < 0
+    held, lost = validation_gain(woe(train), train), validation_gain(woe(train), turned)
+    assert held.mean > held.error > 0
+    assert lost.mean + lost.error < 0
 
 
-def test_a_feature_that_all_but_knows_the_outcome_is_named_as_a_suspect_and_stays() -> None:
+def test_a_feature_that_parts_goods_from_bads_so_that_it_has_one_bin_is_dropped_as_one_that_may_know_the_outcome() -> (
+    None
+):
     frame, rows = world()
-    frame.columns["told"] = rows.bad + 0.3 * frame.columns["noise"]
-    fitted = fit_card(predictors("told", "weak"), frame, rows)
-    assert list(suspects(fitted.bins, rules=SelectionRules())) == ["told"]
-    assert "told" in fitted.fit.features
+    frame.columns["days_in_collection"] = rows.bad * (1.0 + np.arange(len(rows.bad)) % 60)
+    frame.columns["group"] = np.where(rows.bad == 1, "written off", "alive")
+    fitted = fit_card(predictors("days_in_collection", "group", "strong", "constant"), frame, rows)
+    told = {each.feature: each.detail for each in fitted.dropped}
+    assert fitted.fit.features == ("strong",)
+    for name in ("days_in_collection", "group"):
+        assert "it may know the outcome" in told[name]
+    assert "know" not in told["constant"]
 
 
 def test_the_most_characteristics_are_those_told_apart_best() -> None:

@@ -109,6 +109,31 @@ def test_every_row_and_column_of_a_grid_has_a_mean_of_zero_over_train(world: tup
             assert np.abs((rows * points).sum(axis=axis) / rows.sum(axis=axis)).max() <= 1  # a thousandth of a point
 
 
+def test_what_train_hardly_shows_earns_no_more_than_the_average_and_what_it_never_shows_just_that(
+    world: tuple[Frame, Rows, FittedCard],
+) -> None:
+    """Most have debt, so that to lack what nobody lacks would else earn what the middle of the table lies above them."""
+    columns, rows, _ = world
+    income, debt = columns.numbers("income").copy(), np.where(rows.bad == 1, 1.0, 0.0)
+    income[np.isnan(income)] = 0.0
+    income[np.flatnonzero(rows.is_in(0) & (rows.bad == 0))[:40]] = np.nan
+    debt = np.where(np.random.default_rng(2).random(len(debt)) < 0.9, 1.0, 0.0) + debt  # 0 is rare and safe
+    offer = [*offered(), Predictor("debt", "numeric", Trend.AUTO)]
+    fitted = fit_smooth_card(offer, Frame(columns.columns | {"income": income, "debt": debt}), rows)
+    bins = {
+        name: (fitted.bins[name], table) for name, table in zip(fitted.fit.features, fitted.points.bins, strict=True)
+    }
+    own, table = bins["income"]
+    assert own.thin[-1]
+    assert table[-1] <= 0
+    for grid in fitted.points.grids:
+        for axis, name in enumerate(grid.features):
+            alone = np.flatnonzero(bins[name][0].thin)
+            assert not np.moveaxis(grid.by_bin, axis, 0)[alone].any()
+    for own, table in bins.values():
+        assert {table[at] for at in np.flatnonzero(own.train.rows == 0)} <= {0}
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_levels_that_are_many_bring_no_pair_of_their_own(seed: int) -> None:
     """Bins of levels are joined by their outcome, so that the residual of a shrunk fit still holds some of it."""

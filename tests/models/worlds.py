@@ -69,13 +69,13 @@ def contract_of(**model: object) -> Contract:
     return Contract.model_validate(said, strict=False)
 
 
-def make_world(rows: int = 4000, *, weighted: bool = False, **model: object) -> World:
+def make_world(rows: int = 4000, *, weighted: bool = False, lacking: float = 0.05, **model: object) -> World:
     random = np.random.default_rng(8)
     income, file = random.standard_normal(rows), random.integers(-1, 40, rows).astype(float)
     housing = random.choice(["own", "rent", "family"], rows)
     odds = -1.5 - income - 0.03 * file + 0.6 * (housing == "rent")
     bad = (random.random(rows) < 1 / (1 + np.exp(-odds))).astype(np.uint8)
-    income[random.random(rows) < 0.05] = np.nan
+    income[random.random(rows) < lacking] = np.nan
     sample = np.array([0, 0, 0, 1, 2], dtype=np.uint8)[np.arange(rows) % 5]
     weight = random.integers(1, 4, rows).astype(float) if weighted else None
     frame = Frame({"income": income, "age_of_file": file, "housing": housing})

@@ -209,6 +209,31 @@ def test_days_that_read_either_way_are_to_be_checked(tmp_path: Path) -> None:
     assert "day before month, or month before day?" in text
 
 
+def test_a_column_that_all_but_reads_as_numbers_or_days_says_so(tmp_path: Path) -> None:
+    """Two formats of days, and numbers with a decimal comma, would else pass for a key, and be lost without a word."""
+    days = [date(2020, 1, 1) + timedelta(days=row) for row in range(_N)]
+    text, contract = drafted(
+        tmp_path, bad=_BAD, x=_X, opened=[f"{it:%d/%m/%Y}" if at % 2 else str(it) for at, it in enumerate(days)],
+        paid=[f"{row}000,50" for row in range(_N)], owed=["inf" if row % 6 == 0 else row * 1.5 for row in range(_N)],
+        loan_id=[f"L{row}" for row in range(_N)],
+    )  # fmt: skip
+    said = {
+        name: next(line for line in text.splitlines() if f" {name}: " in line) for name in ("opened", "paid", "owed")
+    }
+    assert "about 50% of its values are days as YYYY-MM-DD" in said["opened"]
+    assert "about 100% of its values are numbers with commas; wanted a decimal point" in said["paid"]
+    assert "about 83% of its values are numbers" in said["owed"]
+    assert text.count("of its values are") == 3
+    assert contract.columns["loan_id"].unique
+
+
+def test_a_key_that_repeats_is_told_with_its_count(tmp_path: Path) -> None:
+    ids = [f"L{max(row, 4)}" for row in range(_N)]
+    text, contract = drafted(tmp_path, bad=_BAD, x=_X, loan_id=ids)
+    assert f"a key of loans or of persons?; 4 of {_N} rows repeat a value" in text
+    assert not contract.columns["loan_id"].unique
+
+
 def test_codes_far_outside_the_rest_become_special_and_those_within_do_not(tmp_path: Path) -> None:
     counts = [row % 5 for row in range(_N)]
     _, contract = drafted(
@@ -387,6 +412,13 @@ def test_a_tape_without_two_values_anywhere_has_no_outcome(tmp_path: Path) -> No
     with pytest.raises(TapeError, match="none of the 2 usable columns has two values") as caught:
         drafted(tmp_path, x=_X, y=[row / 7 for row in range(_N)])
     assert "days_past_due" in str(caught.value.hint)
+
+
+def test_a_column_named_like_an_outcome_with_three_values_is_named_in_the_hint(tmp_path: Path) -> None:
+    with pytest.raises(TapeError, match="none of the 2 usable columns") as caught:
+        drafted(tmp_path, x=_X, bad=[row % 3 for row in range(_N)])
+    assert "bad is named like an outcome" in str(caught.value.hint)
+    assert "its 3 values" in str(caught.value.hint)
 
 
 def test_a_tape_of_an_outcome_alone_has_no_predictor(tmp_path: Path) -> None:

@@ -190,8 +190,9 @@ class Model(Clause):
     min_share: Annotated[float, Field(gt=0, le=0.5)] = 0.05
     """The smallest share of train rows in an ordinary bin. This key and those down to `max_p_value`, `penalty` and
     `sign_constrained` are of the classical recipe; a smooth contract that sets one is refused."""
-    min_bads: Annotated[float, Field(ge=0)] = 10
-    """The fewest bads of the train rows in an ordinary bin."""
+    min_bads: Annotated[float, Field(gt=0)] = 10
+    """The fewest bads of the train rows in an ordinary bin, and from which a missing value, a special code or an unseen level
+    may earn more than the average."""
     min_information_value: Annotated[float, Field(ge=0)] = 0.005
     """The information value below which a feature is dropped."""
     max_correlation: Annotated[float, Field(gt=0, le=1)] = 0.9

@@ -39,19 +39,22 @@ class CardBin(StrictModel):
     points: Annotated[int, Field(ge=-_MOST_POINTS, le=_MOST_POINTS)]
     """Its points, in thousandths."""
     woe: float
-    """Its weight of evidence: ln(share of the goods / share of the bads)."""
+    """Its weight of evidence: ln(share of the goods / share of the bads); of a thin one drawn to 0, and 0 at most."""
     goods: Annotated[float, Field(ge=0)]
     """Goods of the train rows in it, by weight."""
     bads: Annotated[float, Field(ge=0)]
     """Bads of the train rows in it, by weight."""
     standard_error: Annotated[int | None, Field(ge=0, le=_MOST_POINTS)] = None
     """Of its points, in thousandths, where it could be estimated."""
+    thin: bool = False
+    """Whether it is a special code, missing or unseen with too few bads of train to tell: it earns the average at most."""
 
     @model_serializer(mode="wrap")
     def _without_unknown(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave a standard error out that is not known: a card from before there were any keeps its hash."""
+        """Leave out what is not known or not so: a card from before it could be told keeps its hash."""
         found: dict[str, object] = write(self)
-        return {name: value for name, value in found.items() if name != "standard_error" or value is not None}
+        without = {"standard_error": None, "thin": False}
+        return {name: value for name, value in found.items() if name not in without or value is not without[name]}
 
 
 class Characteristic(StrictModel):

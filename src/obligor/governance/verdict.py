@@ -9,7 +9,7 @@ from obligor.governance.pages import amount
 from obligor.measures.fairness import evened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 Tone = Literal["plain", "good", "watch", "act"]
 
@@ -18,6 +18,10 @@ _DOUBT = 0.01
 _PSI_WATCH, _PSI_ACT = 0.10, 0.25
 _MOST_FLAGS = 5
 _BEYOND = 0.20
+_SUSPICIOUS = 1.0
+"""In information value: from 0.5 on a characteristic is very strong as a rule (Siddiqi 2006)."""
+_WITHHOLDING = 1.0
+"""In points."""
 _RESTS_ON = {
     "profit": ("margin", "lgd"),
     "break_even": ("margin", "lgd"),
@@ -45,9 +49,11 @@ def verdict(evaluation: Mapping[str, Any]) -> tuple[Sentence, ...]:
             _incumbent,
             _challengers,
             _overfitting,
+            _leaks,
             _calibration,
             _stability,
             _flips,
+            _withholding,
             _proposals,
             _segments,
             _fairness,
@@ -204,6 +210,19 @@ def _overfitting(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
         )
 
 
+def _leaks(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    """Name the characteristics that tell more than what is known at the application tells as a rule."""
+    values = {it["feature"]: it["information_value"] for it in evaluation["characteristics"]}
+    found = sorted((name for name in values if values[name] > _SUSPICIOUS), key=lambda name: (-values[name], name))
+    if found:
+        told = _first([f"{name} ({values[name]:.2f})" for name in found])
+        yield Sentence(
+            "watch",
+            f"These may know the outcome, by their information value: {told}. What was not known when the applicant applied is "
+            "`leakage` in the contract.",
+        )
+
+
 def _calibration(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
     test = evaluation["test"]
     ratio, p = test["observed_expected"], test["spiegelhalter"]["p"]
@@ -244,9 +263,20 @@ def _flips(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
     if names:
         yield Sentence(
             "watch",
-            f"Bins changed places in some period, by more than chance, in {', '.join(names[:_MOST_FLAGS])}"
-            f"{f' and {len(names) - _MOST_FLAGS} more' if len(names) > _MOST_FLAGS else ''}: their points did not always "
-            "hold.",
+            f"Bins changed places in some period, by more than chance, in {_first(names)}: their points did not always hold.",
+        )
+
+
+def _withholding(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
+    """Name the characteristics of which an applicant earns more by no answer than by the average one."""
+    gains = {it["feature"]: (it["withholding_gain"] or 0) / 1000 for it in evaluation["characteristics"]}
+    found = sorted((name for name in gains if gains[name] >= _WITHHOLDING), key=lambda name: (-gains[name], name))
+    if found:
+        told = _first([f"{name} ({gains[name]:+.1f} points)" for name in found])
+        yield Sentence(
+            "watch",
+            f"Withholding pays: without a value an applicant earns more than by the average answer in {told}. Unless to have "
+            "none is an answer in itself, require a value, or refer who gives none by a knock-out.",
         )
 
 
@@ -467,6 +497,12 @@ def _inference(evaluation: Mapping[str, Any]) -> Iterator[Sentence]:
         f"Inference by {found['band_method']} {reach}; at {told} times the odds that is more than chance. It speaks of the "
         "bins and of the accepted, and confirms nothing of what was assumed of the declined.",
     )
+
+
+def _first(names: Sequence[str]) -> str:
+    """Name the first few, and say how many more there are."""
+    more = f" and {len(names) - _MOST_FLAGS} more" if len(names) > _MOST_FLAGS else ""
+    return ", ".join(names[:_MOST_FLAGS]) + more
 
 
 def _percent(rate: float) -> str:

@@ -176,6 +176,7 @@ def _characteristic(contract: Contract, fitted: FittedCard, name: str) -> Charac
         bins.train.goods,
         bins.train.bads,
         _errors(fitted, at, contract.scale),
+        bins.thin.tolist(),
         strict=True,
     )
     return Characteristic(
@@ -192,8 +193,9 @@ def _characteristic(contract: Contract, fitted: FittedCard, name: str) -> Charac
                 goods=_rounded(goods),
                 bads=_rounded(bads),
                 standard_error=error,
+                thin=thin,
             )
-            for label, points, woe, goods, bads, error in table
+            for label, points, woe, goods, bads, error, thin in table
         ),
         trend=str(trend_kept(bins, fitted.points.bins[at], coefficient=fitted.fit.coefficients[at])),
         information_value=_rounded(information_value(bins.train)),

@@ -2,7 +2,8 @@
 
 First the values of train are cut finely, at quantiles moved to round numbers (levels of a category are put in order
 of their bad rate instead). Then the tape is read once, as counts per pre-bin. Then the partition of the pre-bins is
-found that tells most and keeps the rules. Missing values and special codes have bins of their own throughout.
+found that tells most and keeps the rules. Missing values and special codes have bins of their own throughout, however
+few they are; what is said of few is `FittedBins.woe`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,17 @@ import numpy as np
 from obligor.core.bins import MOST_BINS, Bins, CategoryBins, Levels, NumericBins
 from obligor.core.errors import EditError, InvalidInputError
 from obligor.core.trend import Trend
-from obligor.models.histograms import CODES, Counts, Histogram, Outcomes, count_levels, count_names, count_numbers
+from obligor.models.histograms import (
+    CODES,
+    Counts,
+    Histogram,
+    Outcomes,
+    count_levels,
+    count_names,
+    count_numbers,
+    information_value,
+    woe,
+)
 from obligor.models.partition import Limits, Partition, best_partition, segments
 from obligor.models.prebins import quantile_cuts
 from obligor.models.trends import broken_at, choose_trend, shape_of
@@ -25,6 +36,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PLACEHOLDER = "no level"
+_SUSPICIOUS = 1.0
+"""The information value above which a feature may know the outcome: as a rule 0.5 already is very strong (Siddiqi 2006)."""
+_FEWEST = 20.0
+"""The goods, and bads, of fewer than which one cut may part them by chance."""
 _ORDER_PRIOR = 50.0
 """Rows at the population's bad rate that join each level before levels are put in order: chance is not an order."""
 
@@ -38,7 +53,7 @@ class BinningRules:
     min_share: float = 0.05
     """The least share of train, by weight, in an ordinary bin."""
     min_bads: float = 10.0
-    """The least weight of bads in an ordinary bin."""
+    """The least weight of bads in an ordinary bin, and from which any other tells of itself."""
     min_goods: float = 10.0
     """The least weight of goods in an ordinary bin."""
     prebins: int = 200
@@ -68,6 +83,25 @@ class FittedBins:
     validation: Histogram | None
     note: str | None
     """Why ``auto`` chose the trend, or what is to be said of bins that were made by hand."""
+    min_bads: float
+    """The least weight of bads from which a special code, missing values or unseen levels tell of themselves."""
+
+    @property
+    def thin(self) -> NDArray[np.bool_]:
+        """Mark the special codes, missing values and unseen levels that train shows, with too few bads to tell."""
+        few = (self.train.rows > 0) & (self.train.bads < self.min_bads)
+        return few & (np.arange(self.bins.size) >= self.bins.ordinary)
+
+    @property
+    def woe(self) -> NDArray[np.float64]:
+        """The weight of evidence of each bin.
+
+        That of a thin one is drawn towards 0 by as many rows of the population as hold `min_bads` bads, and is 0 at most: by
+        chance nobody earns more for an answer withheld than an applicant of whom nothing is known.
+        """
+        average = self.min_bads * self.train.rows.sum() / self.train.bads.sum()
+        drawn = np.minimum(woe(self.train, prior_rows=average), 0.0)
+        return np.where(self.thin, drawn, woe(self.train))
 
 
 def fit_numeric(
@@ -97,7 +131,7 @@ def fit_numeric(
         raise InvalidInputError(f"'{feature}': {error.message}") from None
     found, note = _partition(feature, counts, len(cuts) + 1, trend=trend, rules=rules, unit=outcomes.unit)
     bins = NumericBins(feature, tuple(float(cuts[start - 1]) for start in found.starts), specials)
-    return _fitted(bins, counts, found, prebins=len(cuts) + 1, note=note)
+    return _fitted(bins, counts, found, prebins=len(cuts) + 1, note=note, min_bads=rules.min_bads)
 
 
 def fit_categories(
@@ -129,7 +163,8 @@ def fit_categories(
         tuple(sorted(levels.names[level] for pool in ranked[low:high] for level in pool)) or (_PLACEHOLDER,)
         for low, high in itertools.pairwise((0, *found.starts, len(ranked)))
     )
-    return _fitted(CategoryBins(feature, groups, specials), counts, found, prebins=len(ranked), note=note)
+    bins = CategoryBins(feature, groups, specials)
+    return _fitted(bins, counts, found, prebins=len(ranked), note=note, min_bads=rules.min_bads)
 
 
 def count_by_hand(
@@ -168,6 +203,7 @@ def count_by_hand(
         train=pooled,
         validation=None if counts.validation is None else counts.validation.pooled(kept, bins.size),
         note=". ".join(["bins made by hand", *broken_trend(rates, asked), *_broken_rules(bins, pooled, rules)]),
+        min_bads=rules.min_bads,
     )
 
 
@@ -220,14 +256,37 @@ def _partition(
     if not (goods > 0 and bads > 0):
         raise InvalidInputError(f"'{feature}': train has {goods:g} goods and {bads:g} bads; wanted some of each")
     limits = Limits(rules.min_share * (goods + bads), rules.min_goods, rules.min_bads)
+    ordinary = Histogram(train.goods[:prebins], train.bads[:prebins])
     if trend == Trend.AUTO:
         choice = choose_trend(counts, prebins, limits=limits, bins=rules.max_bins, unit=unit)
-        return choice.partition, choice.note
-    ordinary = Histogram(train.goods[:prebins], train.bads[:prebins])
-    return best_partition(segments(ordinary, limits, goods=goods, bads=bads), trend, bins=rules.max_bins), None
+        found, note = choice.partition, choice.note
+    else:
+        found, note = (
+            best_partition(segments(ordinary, limits, goods=goods, bads=bads), trend, bins=rules.max_bins),
+            None,
+        )
+    return found, _knows(ordinary) or note if len(found.starts) == 0 else note
 
 
-def _fitted(bins: Bins, counts: Counts, found: Partition, *, prebins: int, note: str | None) -> FittedBins:
+def _knows(ordinary: Histogram) -> str | None:
+    """Say where one cut alone parts goods from bads so well that no bin could hold enough of each."""
+    goods, bads = np.cumsum(ordinary.goods), np.cumsum(ordinary.bads)
+    if min(goods[-1], bads[-1]) < _FEWEST:
+        return None
+    halves = (
+        Histogram(np.array([good, goods[-1] - good]), np.array([bad, bads[-1] - bad]))
+        for good, bad in zip(goods, bads, strict=True)
+    )
+    value = max(information_value(it) for it in halves)
+    if value <= _SUSPICIOUS:
+        return None
+    few = "with too few goods or bads on a side for a bin"
+    return f"One cut alone has an information value of {value:.2f}, {few}: it may know the outcome"
+
+
+def _fitted(
+    bins: Bins, counts: Counts, found: Partition, *, prebins: int, note: str | None, min_bads: float
+) -> FittedBins:
     """Turn pre-bins into bins: a table says where each goes, and what follows the ordinary ones keeps its order."""
     table = (np.arange(CODES) - prebins + bins.ordinary).clip(0, bins.size - 1).astype(np.uint8)
     table[:prebins] = found.bins(prebins)
@@ -239,6 +298,7 @@ def _fitted(bins: Bins, counts: Counts, found: Partition, *, prebins: int, note:
         train=counts.train.pooled(table, bins.size),
         validation=validation,
         note=note,
+        min_bads=min_bads,
     )
 
 

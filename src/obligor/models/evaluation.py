@@ -241,12 +241,14 @@ def _characteristic(each: Characteristic, judged: Judged) -> dict[str, Any]:
         "standard_error": each.standard_error,
         "p_value": each.p_value,
         "vif": each.vif,
+        "withholding_gain": _withholding_gain(each),
         "bins": [
             {
                 "label": row.label,
                 "points": row.points,
                 "woe": row.woe,
                 "standard_error": row.standard_error,
+                "thin": row.thin,
                 **{
                     name: {
                         "n": rows[code][place],
@@ -261,6 +263,15 @@ def _characteristic(each: Characteristic, judged: Judged) -> dict[str, Any]:
         ],
         "over_time": over_time(codes, judged, bins=bins),
     }
+
+
+def _withholding_gain(it: Characteristic) -> int | None:
+    """Give the points of a missing value less the mean of the answers of train, in thousandths; codes are no answers."""
+    answers = it.bins[: it.binning.ordinary]
+    held = [row.goods + row.bads for row in answers]
+    if not any(held):
+        return None
+    return it.points[it.binning.missing] - round(float(np.average([row.points for row in answers], weights=held)))
 
 
 def _mean(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:

@@ -45,11 +45,11 @@ class Histogram:
         return Histogram(goods, np.bincount(bins, weights=self.bads, minlength=size).astype(np.float64))
 
 
-def woe(histogram: Histogram, *, prior_rows: float = 1.0) -> NDArray[np.float64]:
+def woe(histogram: Histogram, *, prior_rows: float | NDArray[np.float64] = 1.0) -> NDArray[np.float64]:
     """Give the weight of evidence of each bin, ln(share of goods / share of bads).
 
-    Every bin is first joined by `prior_rows` rows at the population's bad rate: an empty bin then weighs 0, and a bin
-    without goods or bads is finite.
+    Every bin is first joined by `prior_rows` rows (or by rows of its own number) at the population's bad rate: an empty
+    bin then weighs 0, and a bin without goods or bads is finite.
     """
     goods, bads = _totals(histogram)
     prior_bads = prior_rows * bads / (goods + bads)

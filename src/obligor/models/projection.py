@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from obligor.core.bins import Bins
+    from obligor.models.histograms import Histogram
 
 _COST = 0.05
 MONOTONE = (Trend.ASCENDING, Trend.DESCENDING)
@@ -39,6 +40,8 @@ class SmoothRules:
     """The most ordinary rows, and columns, of a grid."""
     max_cells: int = 400
     """The most bins and cells in all: the weakest pairs go first, then the weakest characteristics, but for one."""
+    min_bads: float = 10.0
+    """The least weight of bads of train from which a special code, missing values or unseen levels tell of themselves."""
     max_tables: int = 60
     """The most predictors that are fitted together; those with the least information value go before."""
     max_characteristics: int = 30
@@ -66,9 +69,18 @@ class Coarse:
         return self.fine.size - self.fine.ordinary + len(self.groups)
 
     @property
+    def train(self) -> Histogram:
+        """Goods and bads of train in each bin."""
+        return self.fine.train.pooled(self.table[: self.fine.size], self.size)
+
+    @property
     def shown(self) -> int:
         """How many of its bins train shows."""
-        return int(np.count_nonzero(self.fine.train.pooled(self.table[: self.fine.size], self.size).rows))
+        return int(np.count_nonzero(self.train.rows))
+
+    def thin(self, min_bads: float) -> NDArray[np.bool_]:
+        """Mark the special codes, missing values and unseen levels of which train shows too few bads, or nothing at all."""
+        return (np.arange(self.size) >= len(self.groups)) & (self.train.bads < min_bads)
 
 
 def coarsen(
@@ -155,7 +167,29 @@ def project_fit(
         grids = [it for it in (_onto(it, coarse, again) for it in grids) if min(it.log_odds.shape) > 1]
         coarse = again
     factor = THOUSANDTHS * rules.scale.pdo / math.log(2)
-    return _without_collapsed(coarse, tables, _restrained(tables, grids, coarse, sample, factor=factor))
+    grids = _restrained(tables, grids, coarse, sample, factor=factor)
+    return _without_collapsed(coarse, *_without_windfalls(tables, grids, coarse, min_bads=rules.min_bads))
+
+
+def _without_windfalls(
+    tables: Sequence[NDArray[np.float64]], grids: Sequence[Cells], coarse: Sequence[Coarse], *, min_bads: float
+) -> tuple[list[NDArray[np.float64]], list[Cells]]:
+    """Let what train hardly shows, beside the ordinary bins, earn the average at most, and what it never shows the average.
+
+    The least-squares projection says nothing of a bin without rows: what stands there is how the table was centred.
+    """
+    few, shown = [it.thin(min_bads) for it in coarse], [it.train.rows > 0 for it in coarse]
+    kept = [
+        np.where(thin, np.where(seen, np.maximum(table, 0.0), 0.0), table)
+        for thin, seen, table in zip(few, shown, tables, strict=True)
+    ]
+    plain = []
+    for it in grids:
+        cells = it.log_odds.copy()
+        cells[it.rows[few[it.one] & (it.rows != NO_PLACE)]] = 0.0
+        cells[:, it.columns[few[it.other] & (it.columns != NO_PLACE)]] = 0.0
+        plain.append(replace(it, log_odds=cells))
+    return kept, plain
 
 
 def _without_collapsed(

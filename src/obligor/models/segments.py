@@ -23,7 +23,7 @@ from obligor.models.coarsening import monotone
 from obligor.models.columns import TEST, TRAIN, VALIDATION
 from obligor.models.fitted import Segment
 from obligor.models.scaling import Grid, add_points, factor_of, log_odds_of
-from obligor.models.smoothing import Sample, fit_intercept, fit_tables, independent
+from obligor.models.smoothing import Sample, by_cell, fit_intercept, fit_tables, independent
 from obligor.models.tables import spans
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class _Own:
     level: float
     """Of all its loans alike."""
     tables: Mapping[str, NDArray[np.float64]]
-    """By characteristic, of each bin; over the segment's train rows each has a mean of zero."""
+    """By characteristic, of each bin; over the segment's train rows each has a mean of zero, but for windfalls."""
 
     def of(self, fitted: FittedCard, at: NDArray[np.int64]) -> NDArray[np.float64]:
         """Give what it adds for some rows."""
@@ -130,7 +130,9 @@ def _own(
         if fit.edf[at] >= _LEAST_EDF:
             held = np.bincount(lines[at], weights=weight, minlength=blocks[at].size).astype(np.float64)
             kept = _in_trend(fit.tables[at], fitted.bins[name], _table(fitted, name), held)
-            tables[name] = kept - np.average(kept, weights=held)
+            kept = kept - np.average(kept, weights=held)
+            bads = by_cell(lines[at], weight * bad, blocks[at].size)
+            tables[name] = _without_windfalls(kept, fitted.bins[name], bads)
     if not tables:
         return None
     level = fit_intercept(risk[train] + _Own(0.0, tables).of(fitted, train), rows.bad[train], weight)
@@ -161,6 +163,12 @@ def _in_trend(
     for pool in spans(monotone(whole, held, rising=bins.trend == Trend.ASCENDING), ordinary):
         kept[pool] = np.average(whole[pool], weights=held[pool]) - table[pool]
     return kept
+
+
+def _without_windfalls(moved: NDArray[np.float64], bins: FittedBins, bads: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Let special codes, missing values and unseen levels with too few bads in the segment earn its average at most."""
+    few = (np.arange(len(moved)) >= bins.bins.ordinary) & (bads < bins.min_bads)
+    return np.where(few, np.maximum(moved, 0.0), moved)
 
 
 def _judge(

@@ -16,7 +16,7 @@ from scipy.stats import norm
 
 from obligor.core.errors import InvalidInputError
 from obligor.measures.stability import psi
-from obligor.models.histograms import Histogram, information_value, woe
+from obligor.models.histograms import Histogram, information_value
 from obligor.models.logistic import (
     SAMPLE_ROWS,
     Cases,
@@ -31,6 +31,8 @@ from obligor.models.logistic import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
     from obligor.models.binning import FittedBins
 
@@ -47,8 +49,6 @@ class SelectionRules:
     max_correlation: float = 0.9
     max_p_value: float = 0.3
     max_characteristics: int = 30
-    suspicious_information_value: float = 1.0
-    """Above it a feature knows too much: it stays, and is named as a suspect of leakage."""
     doubt: float = 1.0
     """A feature leaves for doing harm on validation where the harm is more than so many standard errors."""
     keep: tuple[str, ...] = ()
@@ -84,12 +84,6 @@ def screen(bins: Mapping[str, FittedBins], *, rules: SelectionRules) -> tuple[li
         else:
             dropped.append(reason)
     return sorted(kept, key=lambda name: (-kept[name], name)), dropped
-
-
-def suspects(bins: Mapping[str, FittedBins], *, rules: SelectionRules) -> dict[str, float]:
-    """Give the information value of each feature that tells too much to be true: look there for leakage."""
-    values = {name: information_value(fitted.train) for name, fitted in bins.items()}
-    return {name: value for name, value in values.items() if value > rules.suspicious_information_value}
 
 
 def select(
@@ -133,13 +127,14 @@ def select(
 
 def _reason_to_drop(name: str, fitted: FittedBins, *, value: float, rules: SelectionRules) -> Dropped | None:
     if value < rules.min_information_value:
-        return Dropped(name, "information value", f"{value:.4f} is below {rules.min_information_value:g}")
+        told = f". {fitted.note}" if fitted.note and fitted.bins.ordinary == 1 else ""
+        return Dropped(name, "information value", f"{value:.4f} is below {rules.min_information_value:g}{told}")
     if fitted.validation is None:
         return None
     moved = psi(fitted.train.rows, fitted.validation.rows)
     if moved > rules.max_psi:
         return Dropped(name, "stability", f"PSI {moved:.3f} from train to validation is above {rules.max_psi:g}")
-    gain = validation_gain(fitted.train, fitted.validation)
+    gain = validation_gain(fitted.woe, fitted.validation)
     if gain.mean + rules.doubt * gain.error <= 0:
         detail = (
             f"log loss on validation is worse by {-gain.mean:.5f} with its weights of evidence (+- {gain.error:.5f})"
@@ -156,14 +151,14 @@ class Gain:
     error: float
 
 
-def validation_gain(train: Histogram, validation: Histogram) -> Gain:
+def validation_gain(woe: NDArray[np.float64], validation: Histogram) -> Gain:
     """Compare the log loss on validation with and without the weights of evidence of train.
 
     Both sides start from the bad rate of validation: a tide that lifts all bins alike is no fault of the feature.
     """
     bads, rows = float(validation.bads.sum()), float(validation.rows.sum())
     base = np.log((rows - bads) / bads)
-    odds = base + woe(train)
+    odds = base + woe
     of_good = np.logaddexp(0, -base) - np.logaddexp(0, -odds)
     of_bad = np.logaddexp(0, base) - np.logaddexp(0, odds)
     mean = float(validation.goods @ of_good + validation.bads @ of_bad) / rows

@@ -22,7 +22,7 @@ from obligor.core.errors import TapeError
 from obligor.models.binning import FittedBins, broken_trend
 from obligor.models.columns import TRAIN, Columns, Predictor, Rows
 from obligor.models.fitted import FittedCard
-from obligor.models.histograms import information_value, woe
+from obligor.models.histograms import information_value
 from obligor.models.logistic import CodedDesign, LogitFit
 from obligor.models.pairs import PairRules, cell_codes, grid_block, scan
 from obligor.models.precision import standard_errors
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from obligor.core.bins import Bins
-    from obligor.core.clauses import CardScale
 
 _AT_ONCE = 2
 _STRUCTURE_ROWS = 300_000
@@ -93,7 +92,7 @@ def fit_smooth_card(
     lines = {it.feature: matrix[line] for it, line in zip(fines, useful, strict=True)}
     codes = np.vstack([it.table[lines[it.fine.feature]] for it in made.coarse])
     errors = standard_errors(chosen.sample, fit, chosen.coarse, tuple(taken), made.coarse)
-    return _card(made, codes, rows, train, fit, dropped, errors=errors, scale=rules.scale)
+    return _card(made, codes, rows, train, fit, dropped, errors=errors, rules=rules)
 
 
 def _foremost(
@@ -237,11 +236,11 @@ def _card(
     dropped: Sequence[Dropped],
     *,
     errors: Sequence[NDArray[np.float64]],
-    scale: CardScale,
+    rules: SmoothRules,
 ) -> FittedCard:
     names = tuple(it.fine.feature for it in made.coarse)
-    bins = {it.fine.feature: _fitted_bins(it, made.tables[at]) for at, it in enumerate(made.coarse)}
-    factor = THOUSANDTHS * scale.pdo / math.log(2)
+    bins = {it.fine.feature: _fitted_bins(it, made.tables[at], rules.min_bads) for at, it in enumerate(made.coarse)}
+    factor = THOUSANDTHS * rules.scale.pdo / math.log(2)
     points = Points(
         0,
         tuple(tuple(int(value) for value in np.rint(-factor * table)) for table in made.tables),
@@ -252,8 +251,10 @@ def _card(
     earned = add_points(points, lines, rows=codes.shape[1], features=names)
     weight = np.ones(len(train)) if rows.weight is None else rows.weight[train]
     base = fit_intercept(-earned[train] / factor, rows.bad[train], weight)
-    points = replace(points, base=round(THOUSANDTHS * scale.score + factor * (-base - math.log(scale.odds))))
-    tables = tuple(woe(bins[name].train) for name in names)
+    points = replace(
+        points, base=round(THOUSANDTHS * rules.scale.score + factor * (-base - math.log(rules.scale.odds)))
+    )
+    tables = tuple(bins[name].woe for name in names)
     design = CodedDesign(names, codes, tuple(range(len(names))), tables)
     return FittedCard(bins, design, tuple(dropped), _as_logit(fit, names, base), points, earned + points.base)
 
@@ -276,14 +277,13 @@ def _points_of(
     )
 
 
-def _fitted_bins(it: Coarse, table: NDArray[np.float64]) -> FittedBins:
-    bins, mapping = it.fine.merged(it.groups)
-    train = it.fine.train.pooled(mapping[: it.fine.size], it.size)
+def _fitted_bins(it: Coarse, table: NDArray[np.float64], min_bads: float) -> FittedBins:
+    bins, _ = it.fine.merged(it.groups)
     own = table[: len(it.groups)]
     note = "joined from the smooth fit" if it.fine.trend not in MONOTONE else None
     if it.fine.fixed is not None:
         note = ". ".join(["bins made by hand", *broken_trend(own, it.fine.trend)])
-    return FittedBins(bins, shape_of(own), np.zeros(0, dtype=np.uint8), train, None, note)
+    return FittedBins(bins, shape_of(own), np.zeros(0, dtype=np.uint8), it.train, None, note, min_bads)
 
 
 def _as_logit(fit: Smooth, names: Sequence[str], intercept: float) -> LogitFit:

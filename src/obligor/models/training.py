@@ -18,7 +18,6 @@ from obligor.core.errors import EditError, TapeError
 from obligor.models.binning import BinningRules, FittedBins, count_by_hand, fit_categories, fit_numeric
 from obligor.models.columns import TRAIN, VALIDATION, Columns, Predictor, Rows
 from obligor.models.fitted import FittedCard
-from obligor.models.histograms import woe
 from obligor.models.logistic import Cases, CodedDesign, Penalty
 from obligor.models.scaling import add_points, scale_points
 from obligor.models.segments import fit_segments
@@ -111,7 +110,7 @@ def _fit_binned(
             f"{recipe.selection.min_information_value:g} and holds on validation; there is nothing to build a card on"
         )
     design = CodedDesign(
-        tuple(names), matrix, tuple(order[name] for name in names), tuple(woe(bins[name].train) for name in names)
+        tuple(names), matrix, tuple(order[name] for name in names), tuple(bins[name].woe for name in names)
     )
     train, validation = (_cases(rows, sample) for sample in (TRAIN, VALIDATION))
     selection = select(design, train, validation, penalty=recipe.penalty, rules=recipe.selection)

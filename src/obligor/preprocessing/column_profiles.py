@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MOST_LEVELS = 20
 _READABLE = 0.995  # of the known cells, for a type to be proposed
+_SOME, _MANY = 1000, 0.3  # texts, and the share of them, for it to be told what many would read as
+_WITH_COMMAS = r"^[$€£]? *[-+]?[0-9][0-9.]*(,[0-9.]+)+$"
 _HEAD, _HEAD_READABLE = 200, 0.9  # the commonest texts, by which hopeless types are passed over
 _FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2100, 12, 31)
 _MISSING = ("na", "n/a", "n.a.", "nan", "<na>", "#n/a", "null", "?", "-", "--", ".", "missing")
@@ -68,6 +70,8 @@ class ColumnProfile:
         The length of its longest text, and whether a text holds a blank.
     whole : bool
         Whether its numbers are all whole.
+    nearly : str
+        What many of its texts, yet too few, would read as; empty where there is nothing to say.
     """
 
     name: str
@@ -84,6 +88,7 @@ class ColumnProfile:
     longest: int = 0
     spaced: bool = False
     whole: bool = False
+    nearly: str = ""
     missing: tuple[str, ...] = ()
     levels: tuple[tuple[str, int], ...] = field(default=())
     extremes: tuple[tuple[float, int], ...] = field(default=())
@@ -139,7 +144,24 @@ def profile_column(
             found = _read_as(db, way, start=replace(start, missing=wide))
             if found.known and found.unread <= (1 - _READABLE) * (found.known + found.unread):
                 return _with_unit(db, found) if way is _WITH_UNIT else found
-    return _text(db, replace(start, missing=strict))
+    found = _text(db, replace(start, missing=strict))
+    return replace(found, nearly=_nearly(db, wide)) if found.distinct > MOST_LEVELS else found
+
+
+def _nearly(db: duckdb.DuckDBPyConnection, missing: tuple[str, ...]) -> str:
+    """Say what many of a column's texts would read as: numbers with other texts among them, days in two formats."""
+    db.execute(
+        "CREATE OR REPLACE TEMP TABLE draft_some AS SELECT text, n FROM draft_texts "
+        f"WHERE NOT {among('text', missing)} ORDER BY MD5(text) LIMIT {_SOME}"
+    )
+    commas = f"SELECT SUM(n * CAST(REGEXP_MATCHES(text, {value(_WITH_COMMAS)}) AS INT)) / SUM(n) FROM draft_some"
+    ways = {"numbers": _Way("number")} | {
+        f"days as {form or 'YYYY-MM-DD'}": _Way("date", format=form) for form in (None, *_FORMATS)
+    }
+    shares = {what: _share(db, way, table="draft_some", missing=missing) for what, way in ways.items()}
+    (shares["numbers with commas; wanted a decimal point and no other separator"],) = fetch_one(db, commas)
+    what = max(shares, key=lambda it: shares[it])
+    return f"about {shares[what]:.0%} of its values are {what}" if shares[what] >= _MANY else ""
 
 
 def _spellings(db: duckdb.DuckDBPyConnection, codes: Sequence[str]) -> tuple[str, ...]:

@@ -185,11 +185,15 @@ def _no_table(file: SnapshotFile) -> TapeError:
 
 
 def _no_outcome(kept: Sequence[ColumnProfile]) -> TapeError:
+    named = next((it for it in kept if may_be_an_outcome(it)), None)
     return TapeError(
         f"none of the {len(kept)} usable columns has two values that could mean good and bad, or more "
         "values whose words do",
         hint="the outcome may be computed from repayments: write the contract by hand, with `outcome: days_past_due`; "
-        "or add a column of 0 and 1 to the tape",
+        "or add a column of 0 and 1 to the tape"
+        if named is None
+        else f"{scalar(named.name)} is named like an outcome: write the contract by hand, with `outcome: status`, which says "
+        f"what of its {named.distinct} values is good, bad or indeterminate; or add a column of 0 and 1 to the tape",
     )
 
 

@@ -150,22 +150,23 @@ def _may_be_listed(profile: ColumnProfile) -> bool:
 
 
 def _checks(profile: ColumnProfile, guess: Guess, *, codes: Sequence[float]) -> Iterator[str]:
-    if guess.check:
-        yield guess.check
-    if profile.unread:
-        yield f"{profile.unread} cells cannot be read as a {profile.type}"
-    if profile.ambiguous:
-        yield "day before month, or month before day?"
-    if profile.format and "%y" in profile.format:
-        yield "years of two digits: which century?"
-    if codes:
-        yield "codes, or true values?"
-    if profile.missing and profile.type == "text":
-        yield "are the missing codes not categories?"
-    if may_be_serial_days(profile):
-        yield "days as a spreadsheet counts them? they would not hold on later loans"
-    if guess.roles == ("predictor",) and may_be_codes(profile):
-        yield "numbers, or codes of categories? if so, text"
+    repeated = profile.known - profile.distinct if guess.roles == ("identifier",) else 0
+    checks = (
+        (guess.check, guess.check),
+        (profile.nearly, profile.nearly),
+        (repeated, f"{repeated} of {profile.known} rows repeat a value"),
+        (profile.unread, f"{profile.unread} cells cannot be read as a {profile.type}"),
+        (profile.ambiguous, "day before month, or month before day?"),
+        (profile.format and "%y" in profile.format, "years of two digits: which century?"),
+        (codes, "codes, or true values?"),
+        (profile.missing and profile.type == "text", "are the missing codes not categories?"),
+        (
+            may_be_serial_days(profile),
+            "days as a spreadsheet counts them? they would not hold on later loans",
+        ),
+        (guess.roles == ("predictor",) and may_be_codes(profile), "numbers, or codes of categories? if so, text"),
+    )
+    yield from (said for holds, said in checks if holds)
 
 
 def _outcome_lines(draft: Draft) -> Iterator[str]:

@@ -114,7 +114,9 @@ def reason_to_leave_out(profile: ColumnProfile) -> str | None:
         return "holds one value only" if not missing else "holds one value only, but for a few rows without"
     if _has(_DIRECT, words(profile.name)) and profile.distinct > _FEW:
         return "is named like direct personal data, which a card does not need"
-    return "is free text or has too many values for categories" if _is_free_text(profile) else None
+    if not _is_free_text(profile):
+        return None
+    return "is free text or has too many values for categories" + (f"; {profile.nearly}" if profile.nearly else "")
 
 
 def _is_free_text(profile: ColumnProfile) -> bool:
