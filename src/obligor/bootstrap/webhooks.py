@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 Done = TypeVar("Done")
 _TEST = "webhook.test"
+_STATES = {"active": "active", "disabled": "disabled", "gone": "gone (its receiver answered 410)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ async def open_webhooks(
         Tells how many requests the service is working on, which go first.
     """
     from obligor.serving.webhooks.delivering import Delivering
+    from obligor.serving.webhooks.endpoints import Webhooks
     from obligor.serving.webhooks.events import Listeners
 
     def told(attempted: Attempted) -> None:
@@ -74,12 +76,18 @@ async def open_webhooks(
             )
 
     async with _opened(url) as (deliveries, sender):
+        endpoints = Webhooks(store.recorder, store.sources, check=lambda _: None)
+
+        async def gone(endpoint_id: str) -> None:
+            await endpoints.stop(await deliveries.endpoint(endpoint_id))
+
         delivering = Delivering(
             store=deliveries,
             sender=sender,
             clock=store.sources.now,
             chance=random.random,
             meter=meter,
+            gone=gone,
             reveals=_revealer(store, sealer),
             told=told,
             under_way=under_way,
@@ -114,7 +122,7 @@ class ShownEndpoint:
     def lines(self) -> list[str]:
         """Say all but the secret, in lines for a person."""
         it = self.row
-        if it.state != "active":
+        if it.state == "disabled":
             return [f"endpoint {it.endpoint_id} of client {it.client_id} is told nothing any more"]
         said = [f"endpoint {it.endpoint_id} of client {it.client_id} is told of {', '.join(it.event_types)}"]
         if it.previous_until is not None:
@@ -138,7 +146,7 @@ class ListedEndpoints:
         if not self.rows:
             return ["There is no endpoint; obligor webhooks add CLIENT URL makes one."]
         return [
-            f"{it.endpoint_id}  {it.client_id}  {it.state:<8}  {_host(it)}  "
+            f"{it.endpoint_id}  {it.client_id}  {_STATES[it.state]:<8}  {_host(it)}  "
             + ", ".join(f"{count:,} {what}" for what, count in self._counts(it).items())
             for it in self.rows
         ]
@@ -231,6 +239,18 @@ def disable_endpoint(endpoint_id: str) -> ShownEndpoint:
     return _with_endpoints(disabled, permission="webhook.manage")
 
 
+def enable_endpoint(endpoint_id: str) -> Said:
+    """Go on with an endpoint that is gone, from what waits there."""
+
+    async def enabled(work: _Work) -> Said:
+        row = await (await work.webhooks()).enable(await work.deliveries.endpoint(endpoint_id))
+        count = await work.deliveries.go_on(endpoint_id, at=work.store.sources.now())
+        said = f"endpoint {endpoint_id} of client {row.client_id} is told of events again; {count:,} waited for it"
+        return Said(said, plain(row) | {"pending": count})
+
+    return _with_endpoints(enabled, permission="webhook.manage")
+
+
 def try_endpoint(endpoint_id: str) -> Said:
     """Send an endpoint a signed message that tells of nothing.
 
@@ -248,7 +268,7 @@ def try_endpoint(endpoint_id: str) -> Said:
         row = await work.deliveries.endpoint(endpoint_id)
         if row is None:
             raise NotFoundError("there is no endpoint of this id", hint="obligor webhooks list")
-        if row.state != "active":
+        if row.state == "disabled":
             raise InvalidInputError(f"endpoint {endpoint_id}: was disabled, and is told nothing any more")
         at = work.store.sources.now()
         body = encode_in_order({"type": _TEST, "timestamp": time_text(at), "data": {}})
@@ -256,7 +276,7 @@ def try_endpoint(endpoint_id: str) -> Said:
         reveals = _revealer(work.store, await open_sealer(work.store, work.settings))
         secrets = await live_secrets(row, at, reveals=reveals)
         headers = signed_headers(body, message_id=name, at=at, secrets=secrets)
-        status = await work.sender.send(row.url, headers=headers, body=body)
+        status = (await work.sender.send(row.url, headers=headers, body=body)).status
         if not took(status):
             raise UnavailableError(f"endpoint {endpoint_id}: answered {status}; wanted 2xx")
         return Said(f"endpoint {endpoint_id} answered {status}", {"endpoint_id": endpoint_id, "status": status})

@@ -381,7 +381,7 @@ WEBHOOK_ENDPOINT: Final = Table(
     Column("created_at", _TIME, nullable=False),
     Column("leaf_index", BigInteger, nullable=False),
     PrimaryKeyConstraint("endpoint_id", name="webhook_endpoint_pkey"),
-    CheckConstraint("state IN ('active', 'disabled')", name="webhook_endpoint_state"),
+    CheckConstraint("state IN ('active', 'disabled', 'gone')", name="webhook_endpoint_state"),
     Index("webhook_endpoint_client", "client_id"),
     comment="Where clients are told of events, and what signs it. The leaf is that of the last change.",
 )
