@@ -134,3 +134,18 @@ def test_an_endpoint_that_is_gone_says_why_and_goes_on_once_it_is_enabled(call: 
     code, out, _ = call("enable", endpoint, "--json")
     assert (code, json.loads(out)["state"], json.loads(out)["pending"]) == (0, "active", 1)
     assert call("enable", endpoint)[0] == 1
+
+
+def test_who_sends_events_again_is_told_which_are_pruned(call: Call, los: Los, url: str) -> None:
+    endpoint = added(call, los)
+    assert call("replay", endpoint)[1] == "0 events will be sent again\n"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE obligor.webhook_endpoint SET created_at = '2026-01-01Z' WHERE endpoint_id = %s", (endpoint,)
+        )
+        connection.execute("INSERT INTO obligor.outbox_pruned VALUES (true, '2026-08-01 12:00Z')")
+    said = "0 events will be sent again; those that were settled before 2026-08-01 12:00Z are pruned (OBLIGOR_EVENT_DAYS)\n"
+    assert call("replay", endpoint)[1] == call("replay", endpoint, "--from", "2026-07-01")[1] == said
+    told = json.loads(call("replay", endpoint, "--to", "2026-07-01", "--json")[1])
+    assert told == {"endpoint_id": endpoint, "events": 0, "pruned_before": "2026-08-01T12:00:00.000000Z"}
+    assert call("replay", endpoint, "--from", "2026-09-01")[1] == "0 events will be sent again\n"

@@ -6,7 +6,7 @@ import os
 import random
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,13 +17,14 @@ from obligor.bootstrap.store import service_settings, with_store
 from obligor.core.errors import InvalidInputError, NotFoundError, UnavailableError
 from obligor.core.leaves import time_text
 from obligor.security.webhooks import secret_text, signed_headers
-from obligor.settings import is_production
+from obligor.settings import is_production, read_event_days
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from obligor.adapters.store.deliveries import PostgresDeliveries
+    from obligor.adapters.store.pruning import PostgresPruning
     from obligor.adapters.webhooks import WebhookSender
     from obligor.bootstrap.store import Store
     from obligor.serving.privacy.sealed import Sealer
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from obligor.serving.webhooks.delivering import Attempted, Delivering
     from obligor.serving.webhooks.endpoints import DeadLetter, Webhooks
     from obligor.serving.webhooks.events import Listeners
+    from obligor.serving.webhooks.pruning import Pruning
     from obligor.serving.webhooks.secrets import Revealer
     from obligor.settings import Settings
 
@@ -47,6 +49,7 @@ class RunningWebhooks:
 
     listeners: Listeners
     delivering: Delivering
+    pruning: Pruning
     store: PostgresDeliveries
 
     async def look(self) -> None:
@@ -68,6 +71,9 @@ async def open_webhooks(
     from obligor.serving.webhooks.delivering import Delivering
     from obligor.serving.webhooks.endpoints import Webhooks
     from obligor.serving.webhooks.events import Listeners
+    from obligor.serving.webhooks.pruning import Pruning
+
+    keep = timedelta(days=read_event_days(os.environ))
 
     def told(attempted: Attempted) -> None:
         if attempted.trouble is not None:
@@ -75,7 +81,7 @@ async def open_webhooks(
                 "webhook", attempted.trouble, level="warning", dependency="webhooks", attempt=attempted.attempts
             )
 
-    async with _opened(url) as (deliveries, sender):
+    async with _opened(url) as (deliveries, pruning, sender):
         endpoints = Webhooks(store.recorder, store.sources, check=lambda _: None)
 
         async def gone(endpoint_id: str) -> None:
@@ -92,7 +98,8 @@ async def open_webhooks(
             told=told,
             under_way=under_way,
         )
-        running = RunningWebhooks(Listeners(), delivering, deliveries)
+        ending = Pruning(pruning, now=store.sources.now, keep=keep, journal=journal)
+        running = RunningWebhooks(Listeners(), delivering, ending, deliveries)
         await running.look()
         yield running
         await delivering.close()
@@ -103,7 +110,7 @@ async def open_listeners(url: str) -> Listeners:
     from obligor.serving.webhooks.events import Listeners
 
     listeners = Listeners()
-    async with _opened(url) as (deliveries, _sender):
+    async with _opened(url) as (deliveries, _, _):
         listeners.take(await deliveries.endpoints())
     return listeners
 
@@ -300,8 +307,9 @@ def replay_events(endpoint_id: str, *, since: datetime | None, until: datetime |
         raise InvalidInputError("--from is not before --to")
 
     async def replayed(work: _Work) -> Said:
-        row = await work.deliveries.endpoint(endpoint_id)
-        await (await work.webhooks()).replayed(row, since=since, until=until)
+        row = await (await work.webhooks()).replayed(
+            await work.deliveries.endpoint(endpoint_id), since=since, until=until
+        )
         count = await work.deliveries.replay(
             endpoint_id,
             at=work.store.sources.now(),
@@ -309,7 +317,12 @@ def replay_events(endpoint_id: str, *, since: datetime | None, until: datetime |
             until=until,
             delivered=since is not None or until is not None,
         )
-        return Said(f"{count:,} events will be sent again", {"endpoint_id": endpoint_id, "events": count})
+        said, numbers = f"{count:,} events will be sent again", {"endpoint_id": endpoint_id, "events": count}
+        pruned = await work.pruning.pruned_before()
+        if pruned is None or max(since or row.created_at, row.created_at) >= pruned:
+            return Said(said, numbers)
+        said += f"; those that were settled before {_minute(pruned)} are pruned (OBLIGOR_EVENT_DAYS)"
+        return Said(said, numbers | {"pruned_before": time_text(pruned)})
 
     return _with_endpoints(replayed, permission="webhook.replay")
 
@@ -331,6 +344,7 @@ def plain(row: WebhookRow) -> dict[str, Any]:
 class _Work:
     store: Store
     deliveries: PostgresDeliveries
+    pruning: PostgresPruning
     sender: WebhookSender
     settings: Settings
     by: str
@@ -349,14 +363,15 @@ class _Work:
 
 
 @asynccontextmanager
-async def _opened(url: str) -> AsyncIterator[tuple[PostgresDeliveries, WebhookSender]]:
+async def _opened(url: str) -> AsyncIterator[tuple[PostgresDeliveries, PostgresPruning, WebhookSender]]:
     from obligor.adapters.store.deliveries import PostgresDeliveries
     from obligor.adapters.store.pool import Pool
+    from obligor.adapters.store.pruning import PostgresPruning
     from obligor.adapters.webhooks import WebhookSender
 
     pool, sender = Pool(url), WebhookSender(production=is_production(os.environ))
     try:
-        yield PostgresDeliveries(pool), sender
+        yield PostgresDeliveries(pool), PostgresPruning(pool), sender
     finally:
         await sender.close()
         await pool.close()
@@ -367,9 +382,9 @@ def _with_endpoints(work: Callable[[_Work], Awaitable[Done]], *, permission: str
     settings = service_settings()
 
     async def done(store: Store) -> Done:
-        async with _opened(store.url) as (deliveries, sender):
+        async with _opened(store.url) as (deliveries, pruning, sender):
             by = "" if permission is None else await acting(store, permission)
-            return await work(_Work(store, deliveries, sender, settings, by))
+            return await work(_Work(store, deliveries, pruning, sender, settings, by))
 
     return (with_store if permission is None else with_anchored_store)(done, settings)
 

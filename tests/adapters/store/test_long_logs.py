@@ -24,6 +24,7 @@ from obligor.adapters.store.privacy import _DECISIONS, _ERASED_SINCE, _REVIEWS, 
 from obligor.adapters.store.privacy import _OUTCOMES as _TOLD
 from obligor.adapters.store.proofs import _ANCHORED, RESTORES
 from obligor.adapters.store.proposals import _SINCE
+from obligor.adapters.store.pruning import _PRUNE
 from obligor.adapters.store.reviews import _OF, _REVIEW
 from obligor.adapters.store.screening import _CLEARED, _CONFIRMED, _LEFT, _WAITS
 from obligor.adapters.store.screening import _DECISIONS as _SCREENED
@@ -69,9 +70,10 @@ ROWS = (
     SELECT 'ep', 'bank', '', '{}', 'active', '', time, at FROM made WHERE at = 0""",
     """INSERT INTO obligor.outbox (event_id, leaf_index, client_id, application_id, sequence, type, payload, created_at)
     SELECT md5('event' || at)::uuid, at, 'bank', 'loan ' || at, 1, 'decision.made', '', time FROM made""",
-    """INSERT INTO obligor.delivery (event_id, endpoint_id, application_id, sequence, state, due_since, next_at)
+    """INSERT INTO obligor.delivery (event_id, endpoint_id, application_id, sequence, state, due_since, next_at, settled_at)
     SELECT md5('event' || at)::uuid, 'ep', 'loan ' || at, 1,
-        CASE WHEN at % 6000 = 1 THEN 'pending' WHEN at % 6000 = 2 THEN 'dead' ELSE 'delivered' END, time, time FROM made""",
+        CASE WHEN at % 6000 = 1 THEN 'pending' WHEN at % 6000 = 2 THEN 'dead' ELSE 'delivered' END, time, time,
+        CASE WHEN at % 6000 <> 1 THEN time END FROM made""",
 )
 MADE = f"""WITH made AS (
     SELECT at, '{FIRST}'::timestamptz + at * interval '1 minute' AS time FROM generate_series(0, {LONG - 1}) AS log (at)
@@ -135,6 +137,9 @@ PARTS = {
     "what waits and what was given up": Part((_BACKLOG, ()), 1),
     "what was given up, again": Part(
         (_REPLAY_DEAD, AGAIN | {"since": time_of(6000), "until": time_of(6010)}), 1, also=10
+    ),
+    "events that are over": Part(
+        (_PRUNE, {"before": time_of(LONG - 10), "after": time_of(MIDDLE), "most": AT_ONCE}), 1, also=40 * AT_ONCE
     ),
     "events of a time, again": Part((_REPLAY_ALL, AGAIN), AT_ONCE - 1, also=120),
 }

@@ -9,6 +9,7 @@ from psycopg import sql
 
 from obligor.adapters.store.log_source import PostgresLogSource, one_moment
 from obligor.adapters.store.privacy import KEYRING, SUBJECT_KEYS
+from obligor.adapters.store.pruning import PRUNED_BEFORE
 from obligor.governance.audit.doctor import Hit
 from obligor.governance.audit.told import StoredEvent
 from obligor.security.sealing import KeptKey
@@ -16,6 +17,7 @@ from obligor.serving.archive import StoredRelease, StoredSubjectKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
     from uuid import UUID
 
 _SETTINGS: Final = """
@@ -27,7 +29,7 @@ _STRAY_OUTCOMES: Final = """
     ORDER BY 1
 """
 _EVENTS: Final = """
-    SELECT leaf_index, client_id, application_id, type, payload FROM obligor.outbox ORDER BY leaf_index
+    SELECT leaf_index, client_id, application_id, type, payload FROM obligor.outbox WHERE payload <> '' ORDER BY leaf_index
 """
 _STRAY_DELIVERIES: Final = """
     SELECT count(*) FROM obligor.delivery LEFT JOIN obligor.outbox USING (event_id)
@@ -94,6 +96,11 @@ class PostgresExamination(PostgresLogSource):
         if not self._has("outbox"):
             return iter(())
         return (StoredEvent(**row) for row in self._stream(_EVENTS))
+
+    def pruned_before(self) -> datetime | None:
+        """Tell up to when events were pruned; None: never."""
+        row = self._connection.execute(PRUNED_BEFORE).fetchone() if self._has("outbox_pruned") else None
+        return None if row is None else row[0]
 
     def stray_deliveries(self) -> int:
         """Count deliveries that are of no event or no endpoint."""

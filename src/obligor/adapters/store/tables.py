@@ -426,7 +426,18 @@ DELIVERY: Final = Table(
     Index("delivery_due", "endpoint_id", "next_at", postgresql_where=_PENDING),
     Index("delivery_application", "application_id", "endpoint_id", "sequence", postgresql_where=_PENDING),
     Index("delivery_dead", "endpoint_id", "settled_at", postgresql_where=text("state = 'dead'")),
+    Index("delivery_settled", "settled_at", postgresql_where=text("settled_at IS NOT NULL")),
     comment="How far an event came on its way to an endpoint.",
+)
+
+OUTBOX_PRUNED: Final = Table(
+    "outbox_pruned",
+    METADATA,
+    Column("one", Boolean),
+    Column("before", _TIME, nullable=False),
+    PrimaryKeyConstraint("one", name="outbox_pruned_pkey"),
+    CheckConstraint("one", name="outbox_pruned_one_row"),
+    comment="One row, once it is pruned: events that were settled before then are gone, but for those under a legal hold.",
 )
 
 SCREENING_LIST: Final = Table(

@@ -92,6 +92,10 @@ class Examined(LogSource, Protocol):
         """Give what is told to clients' systems, by the index of the leaf."""
         ...
 
+    def pruned_before(self) -> datetime | None:
+        """Tell up to when events were pruned; None: never."""
+        ...
+
     def stray_deliveries(self) -> int:
         """Count deliveries that are of no event or no endpoint."""
         ...
@@ -143,7 +147,7 @@ def examine(store: Examined, around: Surroundings, *, progress: Progress) -> Exa
         return Examination((schema,))
     notes = [AnchoredNote(each.name, each.note, each.name) for each in around.anchors if each.note is not None]
     log = verify_log(store, signatures=around.signatures, anchors=notes, known=around.known, progress=progress)
-    walk = _Walk(around, size=log.size, told=Told(AtLeaves(store.events())))
+    walk = _Walk(around, size=log.size, told=Told(AtLeaves(store.events()), store.pruned_before()))
     with progress.step("reading every decision", total=log.size) as advance:
         for count, leaf in enumerate(store.leaves(), start=1):
             walk.take(leaf)

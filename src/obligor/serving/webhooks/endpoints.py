@@ -141,10 +141,11 @@ class Webhooks:
         await self._record("webhook.enabled", enabled)
         return enabled
 
-    async def replayed(self, row: WebhookRow | None, *, since: datetime | None, until: datetime | None) -> None:
-        """Note that somebody wants events sent again."""
-        wanted = {"since": _time(since), "until": _time(until)}
-        await self._record("webhook.replayed", _active(row), keep=False, beside=wanted)
+    async def replayed(self, row: WebhookRow | None, *, since: datetime | None, until: datetime | None) -> WebhookRow:
+        """Note that somebody wants events of an endpoint sent again."""
+        active, wanted = _active(row), {"since": _time(since), "until": _time(until)}
+        await self._record("webhook.replayed", active, keep=False, beside=wanted)
+        return active
 
     def _new_secret(self, endpoint_id: str) -> tuple[bytes, bytes, tuple[SubjectKeyRow, ...]]:
         """Make a secret; give it, what is kept of it, and the key to keep with it."""
