@@ -146,7 +146,7 @@ class ListedEndpoints:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        return {"endpoints": [plain(it) | self._counts(it) for it in self.rows]}
+        return {"endpoints": [plain(it) | self.standing[it.endpoint_id] for it in self.rows]}
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
@@ -154,12 +154,9 @@ class ListedEndpoints:
             return ["There is no endpoint; obligor webhooks add CLIENT URL makes one."]
         return [
             f"{it.endpoint_id}  {it.client_id}  {_STATES[it.state]:<8}  {_host(it)}  "
-            + ", ".join(f"{count:,} {what}" for what, count in self._counts(it).items())
+            + ", ".join(f"{count:,} {what}" for what, count in self.standing[it.endpoint_id].items())
             for it in self.rows
         ]
-
-    def _counts(self, row: WebhookRow) -> dict[str, int]:
-        return {"pending": 0, "delivered": 0, "dead": 0} | self.standing.get(row.endpoint_id, {})
 
 
 @dataclass(frozen=True, slots=True)

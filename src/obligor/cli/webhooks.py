@@ -47,7 +47,7 @@ def add(client: str, url: str, *, events: tuple[str, ...], as_json: bool) -> Non
 @webhooks.command("list")
 @json_option
 def list_endpoints(*, as_json: bool) -> None:
-    """Show every endpoint, with what waits for it, what it took, and what was given up."""
+    """Show every endpoint, with what waits for it and what was given up."""
     from obligor.bootstrap.webhooks import list_endpoints as listed
 
     show(listed(), quiet=False, as_json=as_json)

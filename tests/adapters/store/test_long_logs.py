@@ -17,6 +17,7 @@ from tests.stores import pages_read
 
 from obligor.adapters.store.archive import _OUTCOMES, _asked
 from obligor.adapters.store.deliveries import _BACKLOG, _REPLAY_ALL, _REPLAY_DEAD
+from obligor.adapters.store.deliveries import _STANDING as _ENDPOINTS
 from obligor.adapters.store.log_source import _LEAVES
 from obligor.adapters.store.people import _SEEN
 from obligor.adapters.store.pool import _ON_BEHALF
@@ -25,9 +26,10 @@ from obligor.adapters.store.privacy import _OUTCOMES as _TOLD
 from obligor.adapters.store.proofs import _ANCHORED, RESTORES
 from obligor.adapters.store.proposals import _SINCE
 from obligor.adapters.store.pruning import _PRUNE
-from obligor.adapters.store.reviews import _OF, _REVIEW
+from obligor.adapters.store.reviews import _OF, _OPEN, _REVIEW
 from obligor.adapters.store.screening import _CLEARED, _CONFIRMED, _LEFT, _WAITS
 from obligor.adapters.store.screening import _DECISIONS as _SCREENED
+from obligor.adapters.store.screening import _OPEN as _ALERTS
 from obligor.adapters.store.screening import _STANDING as _HITS
 from obligor.serving.archive import Search
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 LONG, AT_ONCE = 60_000, 50
 NAMED = re.compile(r"%\((\w+)\)s")
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+# What is closed is so from the start: what was open before, a vacuum has swept out of the indexes of what is open.
 ROWS = (
     """INSERT INTO obligor.leaf (index, kind, body, hash)
     SELECT at, CASE at WHEN 7 THEN 'restore.proposed' ELSE 'decision' END,
@@ -48,16 +51,16 @@ ROWS = (
         'approve', 'A', 0, sha256(at::text::bytea) FROM made""",
     """INSERT INTO obligor.outcome (report_id, decision_id, leaf_index, status, observed_on)
     SELECT md5('outcome' || at)::uuid, md5('decision' || at)::uuid, at, 'paid', time FROM made""",
-    """INSERT INTO obligor.review (review_id, decision_id, client_id, leaf_index, requested_at, due_at, pack)
-    SELECT md5('review' || at)::uuid, md5('decision' || at)::uuid, 'bank', at, time, time, 'eu' FROM made""",
+    """INSERT INTO obligor.review (review_id, decision_id, client_id, leaf_index, requested_at, due_at, pack, closed)
+    SELECT md5('review' || at)::uuid, md5('decision' || at)::uuid, 'bank', at, time, time, 'eu', at % 6000 <> 5 FROM made""",
     """INSERT INTO obligor.review_decision (review_id, leaf_index, verdict, outcome, decided_at, by)
-    SELECT md5('review' || at)::uuid, at, 'upheld', 'decline', time, 'ann' FROM made""",
+    SELECT md5('review' || at)::uuid, at, 'upheld', 'decline', time, 'ann' FROM made WHERE at % 6000 <> 5""",
     """INSERT INTO obligor.proposal (proposal_id, step, kind, said, because, proposed_by, expires_at, at, by, leaf_index)
     SELECT at, 'done', 'erase', '', '', 'ann', time, time, 'ann', at FROM made""",
     """INSERT INTO obligor.alert
-        (alert_id, decision_id, client_id, subject, entry, entry_sha256, score, list_sha256, opened_at, leaf_index)
-    SELECT md5('alert' || at)::uuid, md5('decision' || at)::uuid, 'bank', sha256(at::text::bytea), '', '', 0, '', time, at
-    FROM made""",
+        (alert_id, decision_id, client_id, subject, entry, entry_sha256, score, list_sha256, opened_at, leaf_index, closed)
+    SELECT md5('alert' || at)::uuid, md5('decision' || at)::uuid, 'bank', sha256(at::text::bytea), '', '', 0, '', time, at,
+        at % 6000 <> 0 FROM made""",
     """INSERT INTO obligor.alert_step (alert_id, step, because, until, at, by, leaf_index)
     SELECT md5('alert' || at)::uuid, CASE WHEN at % 6000 = 0 THEN 'confirmed' ELSE 'cleared' END, '',
         CASE WHEN at % 6000 = 0 THEN NULL ELSE time END, time, 'ann', at FROM made""",
@@ -134,7 +137,10 @@ PARTS = {
     "what is proposed": Part((_SINCE, (time_of(LONG - 11),)), 10),
     "what each anchor has": Part((_ANCHORED, ()), 2),
     "when each person was last here": Part((_SEEN, ()), 5),
+    "open reviews": Part((_OPEN, ()), 10),
+    "alerts that nobody cleared": Part((_ALERTS, (AT_ONCE,)), 10),
     "what waits and what was given up": Part((_BACKLOG, ()), 1),
+    "what waits at each endpoint": Part((_ENDPOINTS, ()), 1, also=20),
     "what was given up, again": Part(
         (_REPLAY_DEAD, AGAIN | {"since": time_of(6000), "until": time_of(6010)}), 1, also=10
     ),

@@ -80,9 +80,14 @@ _BACKLOG: Final = """
 """
 """Each state has an index of its own, which neither has of both: the delivered are not passed over."""
 _STANDING: Final = """
-    SELECT endpoint_id, count(*) FILTER (WHERE state = 'pending') AS pending,
-        count(*) FILTER (WHERE state = 'delivered') AS delivered, count(*) FILTER (WHERE state = 'dead') AS dead
-    FROM obligor.delivery GROUP BY endpoint_id
+    SELECT endpoint_id, pending.many AS pending, dead.many AS dead
+    FROM obligor.webhook_endpoint CROSS JOIN LATERAL (
+        SELECT count(*) AS many FROM obligor.delivery
+        WHERE delivery.endpoint_id = webhook_endpoint.endpoint_id AND delivery.state = 'pending'
+    ) AS pending CROSS JOIN LATERAL (
+        SELECT count(*) AS many FROM obligor.delivery
+        WHERE delivery.endpoint_id = webhook_endpoint.endpoint_id AND delivery.state = 'dead'
+    ) AS dead
 """
 _DEAD: Final = """
     SELECT event_id, endpoint_id, type, attempts, last_status, last_trouble, settled_at
@@ -159,7 +164,7 @@ class PostgresDeliveries:
         return Backlog(**row)
 
     async def standing(self) -> dict[str, dict[str, int]]:
-        """Count what waits, was delivered and was given up, for each endpoint."""
+        """Count what waits and what was given up, for each endpoint."""
         return {row.pop("endpoint_id"): row for row in await self._pool.rows(_STANDING)}
 
     async def dead(self) -> tuple[DeadLetter, ...]:

@@ -36,6 +36,14 @@ _STRAY_DELIVERIES: Final = """
     LEFT JOIN obligor.webhook_endpoint USING (endpoint_id)
     WHERE outbox.event_id IS NULL OR webhook_endpoint.endpoint_id IS NULL
 """
+_MISFILED: Final = """
+    SELECT count(*) || ' reviews' FROM obligor.review LEFT JOIN obligor.review_decision USING (review_id)
+    WHERE closed <> (verdict IS NOT NULL) HAVING count(*) > 0
+    UNION ALL
+    SELECT count(*) || ' alerts' FROM obligor.alert LEFT JOIN obligor.alert_step
+        ON alert_step.alert_id = alert.alert_id AND step IN ('cleared', 'corrected')
+    WHERE closed <> (step IS NOT NULL) HAVING count(*) > 0
+"""
 _COLUMNS: Final = """
     SELECT table_name, column_name, data_type FROM information_schema.columns
     WHERE table_schema = 'obligor' AND data_type IN ('text', 'character varying', 'bytea', 'ARRAY', 'json', 'jsonb')
@@ -106,6 +114,10 @@ class PostgresExamination(PostgresLogSource):
         """Count deliveries that are of no event or no endpoint."""
         row = self._connection.execute(_STRAY_DELIVERIES).fetchone() if self._has("delivery") else None
         return 0 if row is None else int(row[0])
+
+    def misfiled(self) -> Sequence[str]:
+        """Count the reviews and alerts that are open and noted as closed, or the other way about; none in an older store."""
+        return [str(row[0]) for row in self._connection.execute(_MISFILED)] if self._has("outbox_pruned") else []
 
     def search(self, canaries: Sequence[str]) -> Iterator[Hit]:
         """Find strings, as UTF-8, in every column of the store that can hold text."""

@@ -194,9 +194,11 @@ REVIEW: Final = Table(
     Column("requested_at", _TIME, nullable=False),
     Column("due_at", _TIME, nullable=False),
     Column("pack", Text, nullable=False),
+    Column("closed", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("review_id", name="review_pkey"),
     UniqueConstraint("leaf_index", name="review_leaf_index_key"),
     Index("review_decision_id", "decision_id", "leaf_index"),
+    Index("review_open", "due_at", postgresql_where=text("NOT closed")),
     comment="Who asked that a person looks at which decision, and by when; what they wrote is in the record alone.",
 )
 
@@ -467,10 +469,12 @@ ALERT: Final = Table(
     Column("list_sha256", Text, nullable=False),
     Column("opened_at", _TIME, nullable=False),
     Column("leaf_index", BigInteger, nullable=False),
+    Column("closed", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("alert_id", name="alert_pkey"),
     UniqueConstraint("leaf_index", name="alert_leaf_index_key"),
     Index("alert_subject", "subject"),
     Index("alert_decision", "decision_id"),
+    Index("alert_open", text("score DESC"), postgresql_where=text("NOT closed")),
     comment="Whose name is alike to which entry of a list; a person is named by a keyed hash, the score in ten-thousandths.",
 )
 

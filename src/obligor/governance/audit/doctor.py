@@ -100,6 +100,10 @@ class Examined(LogSource, Protocol):
         """Count deliveries that are of no event or no endpoint."""
         ...
 
+    def misfiled(self) -> Sequence[str]:
+        """Count the reviews and alerts that are open and noted as closed, or the other way about."""
+        ...
+
     def search(self, canaries: Sequence[str]) -> Iterator[Hit]:
         """Find strings in every column that can hold text."""
         ...
@@ -169,6 +173,7 @@ def examine(store: Examined, around: Surroundings, *, progress: Progress) -> Exa
             _apart(store, walk),
             walk.told.check(store.stray_deliveries()),
             schema,
+            judged("queues", "what waits for somebody is in its queue", _misfiled(store), {}),
             _of_kinds("guards", "the log's tables refuse changes", log, frozenset({Kind.UNGUARDED})),
             _of_kinds("artefacts", "cards, policies and profiles are what their hashes say", log, _ARTEFACTS),
             _release(log, around),
@@ -335,6 +340,10 @@ def _apart(store: Examined, walk: _Walk) -> Check:
 
 
 # What they rest on
+
+
+def _misfiled(store: Examined) -> Faults:
+    return Faults(f"{each} are open and noted as closed, or the other way about" for each in store.misfiled())
 
 
 def _schema(found: str | None, newest: str) -> Check:
