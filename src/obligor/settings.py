@@ -304,6 +304,11 @@ def read_retain_days(environ: Mapping[str, str]) -> int:
     return _whole(environ, "OBLIGOR_RETAIN_DAYS", default=762, least=0)
 
 
+def read_event_days(environ: Mapping[str, str]) -> int:
+    """Give for how many days events are kept that clients' systems took, or that were given up (``OBLIGOR_EVENT_DAYS``)."""
+    return _whole(environ, "OBLIGOR_EVENT_DAYS", default=90, least=1)
+
+
 def read_author(environ: Mapping[str, str]) -> str:
     """Name the person at work (``OBLIGOR_AUTHOR``), or the user of the machine; empty where neither is known."""
     said = environ.get("OBLIGOR_AUTHOR", "").strip()

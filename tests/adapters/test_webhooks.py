@@ -27,7 +27,7 @@ def send(url: str, *, times: int = 1, **named: Any) -> list[int]:
     async def sent() -> list[int]:
         sender = WebhookSender(**{"production": False, "patience_s": 5.0, **named})
         try:
-            return [await sender.send(url, headers={"webhook-id": "msg_1"}, body=BODY) for _ in range(times)]
+            return [(await sender.send(url, headers={"webhook-id": "msg_1"}, body=BODY)).status for _ in range(times)]
         finally:
             await sender.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from tests.serving.los import Los, drop, say
+from tests.serving.webhooks.endpoints import office
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,3 +111,41 @@ def test_an_endpoint_that_was_disabled_is_sent_nothing_not_even_a_test(call: Cal
     code, out, err = call("test", endpoint)
     assert (code, out, "was disabled" in err) == (2, "", True)
     assert los.bodies == []
+
+
+def test_an_endpoint_that_is_gone_says_why_and_goes_on_once_it_is_enabled(call: Call, los: Los, url: str) -> None:
+    endpoint = added(call, los)
+    los.answers = [say(410)]
+    code, _, err = call("test", endpoint)
+    assert (code, "answered 410" in err) == (1, True), "a test ends nothing"
+
+    async def stop() -> None:
+        async with office(url) as here:
+            await here.decide("approve")
+            await here.webhooks.stop(await here.deliveries.endpoint(endpoint))
+
+    asyncio.run(stop())
+    (line,) = [it for it in call("list")[1].splitlines() if it.startswith(endpoint)]
+    assert "  gone (its receiver answered 410)  " in line
+    assert line.endswith("1 pending, 0 dead")
+    code, _, err = call("rotate", endpoint)
+    assert (code, "is gone" in err, "obligor webhooks enable" in err) == (1, True, True)
+    assert call("test", endpoint)[0] == 0, "to find out whether it is there again"
+    code, out, _ = call("enable", endpoint, "--json")
+    assert (code, json.loads(out)["state"], json.loads(out)["pending"]) == (0, "active", 1)
+    assert call("enable", endpoint)[0] == 1
+
+
+def test_who_sends_events_again_is_told_which_are_pruned(call: Call, los: Los, url: str) -> None:
+    endpoint = added(call, los)
+    assert call("replay", endpoint)[1] == "0 events will be sent again\n"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE obligor.webhook_endpoint SET created_at = '2026-01-01Z' WHERE endpoint_id = %s", (endpoint,)
+        )
+        connection.execute("INSERT INTO obligor.outbox_pruned VALUES (true, '2026-08-01 12:00Z')")
+    said = "0 events will be sent again; those that were settled before 2026-08-01 12:00Z are pruned (OBLIGOR_EVENT_DAYS)\n"
+    assert call("replay", endpoint)[1] == call("replay", endpoint, "--from", "2026-07-01")[1] == said
+    told = json.loads(call("replay", endpoint, "--to", "2026-07-01", "--json")[1])
+    assert told == {"endpoint_id": endpoint, "events": 0, "pruned_before": "2026-08-01T12:00:00.000000Z"}
+    assert call("replay", endpoint, "--from", "2026-09-01")[1] == "0 events will be sent again\n"

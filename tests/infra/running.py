@@ -44,7 +44,7 @@ def working_service() -> CollectorRegistry:
     meter.healthy("store", well=True)
     for reading, value in (("audit_queue", 0.0), ("tree_size", 500.0), ("unanchored_leaves", 40.0)):
         meter.watch(reading, lambda value=value: value)
-    for reading in ("webhooks_pending", "webhooks_oldest_seconds", "webhooks_dead"):
+    for reading in ("webhooks_pending", "webhooks_oldest_seconds", "webhooks_dead", "webhooks_gone"):
         meter.watch(reading, lambda: 0.0)
     meter.watch("anchored_age_seconds", lambda: float("inf"))
     meter.watch("journal_dropped", lambda: 0)

@@ -221,6 +221,8 @@ class Answer:
     """The media type, in small letters and without parameters; empty where none is told."""
     body: bytes
     """All of it, or, where it is longer than was asked for, a little more than that."""
+    retry_after: str = ""
+    """When to ask again, as it was said; empty where nothing is."""
 
 
 class Outgoing:
@@ -279,7 +281,8 @@ class Outgoing:
                 asyncio.timeout(self._patience_s),
                 pool.stream(method, url, headers=sent, content=body) as answer,
             ):
-                return Answer(answer.status, _kind_of(answer.headers), await self._read(answer))
+                kind, again = _said(answer.headers, b"content-type"), _said(answer.headers, b"retry-after")
+                return Answer(answer.status, _kind_of(kind), await self._read(answer), again)
         except TimeoutError:
             raise UnavailableError(f"{self._what} did not answer in {self._patience_s:g} s") from None
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
@@ -299,9 +302,12 @@ class Outgoing:
         return bytes(body)
 
 
-def _kind_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    told = next((value for name, value in headers if name.lower() == b"content-type"), b"")
-    return told.decode("latin-1").partition(";")[0].strip().lower()
+def _said(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> str:
+    return next((value for name, value in headers if name.lower() == wanted), b"").decode("latin-1").strip()
+
+
+def _kind_of(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def addresses(host: str, port: int) -> Sequence[str]:

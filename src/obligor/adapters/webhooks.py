@@ -1,10 +1,11 @@
-"""Sends webhooks: one POST to a checked address, and of the answer its status."""
+"""Sends webhooks: one POST to a checked address, and of the answer its status, and when to come again."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from obligor.adapters.outgoing import Outgoing, check_address, may_reach
+from obligor.serving.webhooks.delivering import Answered
 
 if TYPE_CHECKING:
     import ssl
@@ -50,14 +51,15 @@ class WebhookSender:
             most_bytes=_MOST_BYTES,
         )
 
-    async def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> int:
-        """Send by POST and give the status of the answer; see :class:`obligor.serving.webhooks.delivering.Sender`.
+    async def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Answered:
+        """Send by POST and give what was answered; see :class:`obligor.serving.webhooks.delivering.Sender`.
 
         An answer must come in whole to count, up to some kilobytes; more of it is never read.
         """
         check_address(url, what=WHAT, production=self._production, ports=PORTS)
         sent = {"Content-Type": "application/json", **headers}
-        return (await self._outgoing.ask("POST", url, headers=sent, body=body)).status
+        answer = await self._outgoing.ask("POST", url, headers=sent, body=body)
+        return Answered(answer.status, answer.retry_after)
 
     async def close(self) -> None:
         """Close the connections."""

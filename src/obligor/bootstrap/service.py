@@ -297,6 +297,7 @@ def _asides(url: str, settings: Settings, parts: _Parts, telemetry: Telemetry) -
     yield parts.anchoring.run
     yield parts.refusals.run
     yield webhooks.delivering.run
+    yield webhooks.pruning.run
     yield ReviewClock(store.reviews, now=store.sources.now, meter=meter, journal=journal).run
 
 

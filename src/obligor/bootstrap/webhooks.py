@@ -6,7 +6,7 @@ import os
 import random
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,13 +17,14 @@ from obligor.bootstrap.store import service_settings, with_store
 from obligor.core.errors import InvalidInputError, NotFoundError, UnavailableError
 from obligor.core.leaves import time_text
 from obligor.security.webhooks import secret_text, signed_headers
-from obligor.settings import is_production
+from obligor.settings import is_production, read_event_days
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from obligor.adapters.store.deliveries import PostgresDeliveries
+    from obligor.adapters.store.pruning import PostgresPruning
     from obligor.adapters.webhooks import WebhookSender
     from obligor.bootstrap.store import Store
     from obligor.serving.privacy.sealed import Sealer
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
     from obligor.serving.webhooks.delivering import Attempted, Delivering
     from obligor.serving.webhooks.endpoints import DeadLetter, Webhooks
     from obligor.serving.webhooks.events import Listeners
+    from obligor.serving.webhooks.pruning import Pruning
     from obligor.serving.webhooks.secrets import Revealer
     from obligor.settings import Settings
 
 Done = TypeVar("Done")
 _TEST = "webhook.test"
+_STATES = {"active": "active", "disabled": "disabled", "gone": "gone (its receiver answered 410)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class RunningWebhooks:
 
     listeners: Listeners
     delivering: Delivering
+    pruning: Pruning
     store: PostgresDeliveries
 
     async def look(self) -> None:
@@ -65,7 +69,11 @@ async def open_webhooks(
         Tells how many requests the service is working on, which go first.
     """
     from obligor.serving.webhooks.delivering import Delivering
+    from obligor.serving.webhooks.endpoints import Webhooks
     from obligor.serving.webhooks.events import Listeners
+    from obligor.serving.webhooks.pruning import Pruning
+
+    keep = timedelta(days=read_event_days(os.environ))
 
     def told(attempted: Attempted) -> None:
         if attempted.trouble is not None:
@@ -73,18 +81,25 @@ async def open_webhooks(
                 "webhook", attempted.trouble, level="warning", dependency="webhooks", attempt=attempted.attempts
             )
 
-    async with _opened(url) as (deliveries, sender):
+    async with _opened(url) as (deliveries, pruning, sender):
+        endpoints = Webhooks(store.recorder, store.sources, check=lambda _: None)
+
+        async def gone(endpoint_id: str) -> None:
+            await endpoints.stop(await deliveries.endpoint(endpoint_id))
+
         delivering = Delivering(
             store=deliveries,
             sender=sender,
             clock=store.sources.now,
             chance=random.random,
             meter=meter,
+            gone=gone,
             reveals=_revealer(store, sealer),
             told=told,
             under_way=under_way,
         )
-        running = RunningWebhooks(Listeners(), delivering, deliveries)
+        ending = Pruning(pruning, now=store.sources.now, keep=keep, journal=journal)
+        running = RunningWebhooks(Listeners(), delivering, ending, deliveries)
         await running.look()
         yield running
         await delivering.close()
@@ -95,7 +110,7 @@ async def open_listeners(url: str) -> Listeners:
     from obligor.serving.webhooks.events import Listeners
 
     listeners = Listeners()
-    async with _opened(url) as (deliveries, _sender):
+    async with _opened(url) as (deliveries, _, _):
         listeners.take(await deliveries.endpoints())
     return listeners
 
@@ -114,7 +129,7 @@ class ShownEndpoint:
     def lines(self) -> list[str]:
         """Say all but the secret, in lines for a person."""
         it = self.row
-        if it.state != "active":
+        if it.state == "disabled":
             return [f"endpoint {it.endpoint_id} of client {it.client_id} is told nothing any more"]
         said = [f"endpoint {it.endpoint_id} of client {it.client_id} is told of {', '.join(it.event_types)}"]
         if it.previous_until is not None:
@@ -131,20 +146,17 @@ class ListedEndpoints:
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        return {"endpoints": [plain(it) | self._counts(it) for it in self.rows]}
+        return {"endpoints": [plain(it) | self.standing[it.endpoint_id] for it in self.rows]}
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
         if not self.rows:
             return ["There is no endpoint; obligor webhooks add CLIENT URL makes one."]
         return [
-            f"{it.endpoint_id}  {it.client_id}  {it.state:<8}  {_host(it)}  "
-            + ", ".join(f"{count:,} {what}" for what, count in self._counts(it).items())
+            f"{it.endpoint_id}  {it.client_id}  {_STATES[it.state]:<8}  {_host(it)}  "
+            + ", ".join(f"{count:,} {what}" for what, count in self.standing[it.endpoint_id].items())
             for it in self.rows
         ]
-
-    def _counts(self, row: WebhookRow) -> dict[str, int]:
-        return {"pending": 0, "delivered": 0, "dead": 0} | self.standing.get(row.endpoint_id, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +243,18 @@ def disable_endpoint(endpoint_id: str) -> ShownEndpoint:
     return _with_endpoints(disabled, permission="webhook.manage")
 
 
+def enable_endpoint(endpoint_id: str) -> Said:
+    """Go on with an endpoint that is gone, from what waits there."""
+
+    async def enabled(work: _Work) -> Said:
+        row = await (await work.webhooks()).enable(await work.deliveries.endpoint(endpoint_id))
+        count = await work.deliveries.go_on(endpoint_id, at=work.store.sources.now())
+        said = f"endpoint {endpoint_id} of client {row.client_id} is told of events again; {count:,} waited for it"
+        return Said(said, plain(row) | {"pending": count})
+
+    return _with_endpoints(enabled, permission="webhook.manage")
+
+
 def try_endpoint(endpoint_id: str) -> Said:
     """Send an endpoint a signed message that tells of nothing.
 
@@ -248,7 +272,7 @@ def try_endpoint(endpoint_id: str) -> Said:
         row = await work.deliveries.endpoint(endpoint_id)
         if row is None:
             raise NotFoundError("there is no endpoint of this id", hint="obligor webhooks list")
-        if row.state != "active":
+        if row.state == "disabled":
             raise InvalidInputError(f"endpoint {endpoint_id}: was disabled, and is told nothing any more")
         at = work.store.sources.now()
         body = encode_in_order({"type": _TEST, "timestamp": time_text(at), "data": {}})
@@ -256,7 +280,7 @@ def try_endpoint(endpoint_id: str) -> Said:
         reveals = _revealer(work.store, await open_sealer(work.store, work.settings))
         secrets = await live_secrets(row, at, reveals=reveals)
         headers = signed_headers(body, message_id=name, at=at, secrets=secrets)
-        status = await work.sender.send(row.url, headers=headers, body=body)
+        status = (await work.sender.send(row.url, headers=headers, body=body)).status
         if not took(status):
             raise UnavailableError(f"endpoint {endpoint_id}: answered {status}; wanted 2xx")
         return Said(f"endpoint {endpoint_id} answered {status}", {"endpoint_id": endpoint_id, "status": status})
@@ -280,8 +304,9 @@ def replay_events(endpoint_id: str, *, since: datetime | None, until: datetime |
         raise InvalidInputError("--from is not before --to")
 
     async def replayed(work: _Work) -> Said:
-        row = await work.deliveries.endpoint(endpoint_id)
-        await (await work.webhooks()).replayed(row, since=since, until=until)
+        row = await (await work.webhooks()).replayed(
+            await work.deliveries.endpoint(endpoint_id), since=since, until=until
+        )
         count = await work.deliveries.replay(
             endpoint_id,
             at=work.store.sources.now(),
@@ -289,7 +314,12 @@ def replay_events(endpoint_id: str, *, since: datetime | None, until: datetime |
             until=until,
             delivered=since is not None or until is not None,
         )
-        return Said(f"{count:,} events will be sent again", {"endpoint_id": endpoint_id, "events": count})
+        said, numbers = f"{count:,} events will be sent again", {"endpoint_id": endpoint_id, "events": count}
+        pruned = await work.pruning.pruned_before()
+        if pruned is None or max(since or row.created_at, row.created_at) >= pruned:
+            return Said(said, numbers)
+        said += f"; those that were settled before {_minute(pruned)} are pruned (OBLIGOR_EVENT_DAYS)"
+        return Said(said, numbers | {"pruned_before": time_text(pruned)})
 
     return _with_endpoints(replayed, permission="webhook.replay")
 
@@ -311,6 +341,7 @@ def plain(row: WebhookRow) -> dict[str, Any]:
 class _Work:
     store: Store
     deliveries: PostgresDeliveries
+    pruning: PostgresPruning
     sender: WebhookSender
     settings: Settings
     by: str
@@ -329,14 +360,15 @@ class _Work:
 
 
 @asynccontextmanager
-async def _opened(url: str) -> AsyncIterator[tuple[PostgresDeliveries, WebhookSender]]:
+async def _opened(url: str) -> AsyncIterator[tuple[PostgresDeliveries, PostgresPruning, WebhookSender]]:
     from obligor.adapters.store.deliveries import PostgresDeliveries
     from obligor.adapters.store.pool import Pool
+    from obligor.adapters.store.pruning import PostgresPruning
     from obligor.adapters.webhooks import WebhookSender
 
     pool, sender = Pool(url), WebhookSender(production=is_production(os.environ))
     try:
-        yield PostgresDeliveries(pool), sender
+        yield PostgresDeliveries(pool), PostgresPruning(pool), sender
     finally:
         await sender.close()
         await pool.close()
@@ -347,9 +379,9 @@ def _with_endpoints(work: Callable[[_Work], Awaitable[Done]], *, permission: str
     settings = service_settings()
 
     async def done(store: Store) -> Done:
-        async with _opened(store.url) as (deliveries, sender):
+        async with _opened(store.url) as (deliveries, pruning, sender):
             by = "" if permission is None else await acting(store, permission)
-            return await work(_Work(store, deliveries, sender, settings, by))
+            return await work(_Work(store, deliveries, pruning, sender, settings, by))
 
     return (with_store if permission is None else with_anchored_store)(done, settings)
 

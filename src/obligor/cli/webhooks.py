@@ -47,7 +47,7 @@ def add(client: str, url: str, *, events: tuple[str, ...], as_json: bool) -> Non
 @webhooks.command("list")
 @json_option
 def list_endpoints(*, as_json: bool) -> None:
-    """Show every endpoint, with what waits for it, what it took, and what was given up."""
+    """Show every endpoint, with what waits for it and what was given up."""
     from obligor.bootstrap.webhooks import list_endpoints as listed
 
     show(listed(), quiet=False, as_json=as_json)
@@ -67,10 +67,20 @@ def test(endpoint_id: str, *, as_json: bool) -> None:
 @click.argument("endpoint_id")
 @json_option
 def disable(endpoint_id: str, *, as_json: bool) -> None:
-    """End ENDPOINT_ID: nothing more is sent there, and what waited stays as it is."""
+    """End ENDPOINT_ID for ever: nothing more is sent there, and what waited stays as it is."""
     from obligor.bootstrap.webhooks import disable_endpoint
 
     show(disable_endpoint(endpoint_id), quiet=False, as_json=as_json)
+
+
+@webhooks.command()
+@click.argument("endpoint_id")
+@json_option
+def enable(endpoint_id: str, *, as_json: bool) -> None:
+    """Go on with ENDPOINT_ID, which is gone: its receiver answered 410. What waited there is sent."""
+    from obligor.bootstrap.webhooks import enable_endpoint
+
+    show(enable_endpoint(endpoint_id), quiet=False, as_json=as_json)
 
 
 @webhooks.command()

@@ -173,7 +173,8 @@ class WebhookRow:
     url: str = field(repr=False)
     """It may hold a token of the receiver."""
     event_types: tuple[str, ...]
-    state: Literal["active", "disabled"]
+    state: Literal["active", "disabled", "gone"]
+    """Disabled by a person, for ever; or gone, since the receiver answered 410, until a person enables it again."""
     secret: bytes = field(repr=False)
     previous_secret: bytes | None = field(repr=False)
     """What it signs with as well, until the receiver knows the new one."""

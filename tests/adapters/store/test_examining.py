@@ -24,6 +24,7 @@ from obligor.adapters.store.migrating import NEWEST
 from obligor.adapters.store.people import PostgresPeople
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.proposals import PostgresProposals
+from obligor.adapters.store.pruning import PostgresPruning
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.checkpoints import Checkpoint
 from obligor.governance.audit import doctor
@@ -594,6 +595,37 @@ def test_every_event_tells_of_an_act_and_every_decision_for_an_endpoint_has_one(
     assert _broken(examination) == {}
     assert _check(examination, "I8").counts == {"events": 5}
     assert _check(examination, "I8").verdict == "ok"
+
+
+def test_events_that_were_pruned_are_not_asked_for_and_those_that_were_taken_away_are(
+    store_url: str, tmp_path: Path
+) -> None:
+    async def worked() -> None:
+        async with lending(store_url) as lender:
+            webhooks = Webhooks(lender.recorder, lender.sources, lambda _: None, "ada")
+            row = (await webhooks.add("bank", "https://los.example/hook", event_types=EVENT_TYPES)).row
+        async with lending(store_url, clock=LendersClock(NOON + timedelta(minutes=2)), seed=3) as lender:
+            lender.listeners.take([row])
+            (answer,) = await lender.decide(1)
+            await lender.report(answer["decision_id"])
+            await lender.anchor(tmp_path / "kept")
+
+    async def prune() -> int:
+        pool = Pool(store_url)
+        try:
+            step = await PostgresPruning(pool).prune(before=NOON + timedelta(days=1), after=None, most=100)
+        finally:
+            await pool.close()
+        return step.pruned
+
+    asyncio.run(worked())
+    _tamper(store_url, "UPDATE obligor.delivery SET state = 'delivered', settled_at = due_since")
+    assert asyncio.run(prune()) == 2
+    examination = _examined(store_url, tmp_path / "kept")
+    assert not _broken(examination).keys() & {"I2", "I4", "I8"}
+    assert _check(examination, "I8").counts == {"events": 0}
+    _tamper(store_url, "UPDATE obligor.outbox_pruned SET before = before - interval '2 days'")
+    assert "its client's system is not told of it" in _broken(_examined(store_url, tmp_path / "kept"))["I2"]
 
 
 UNTRUE: dict[str, tuple[str, dict[str, str]]] = {

@@ -17,6 +17,7 @@ from tests.stores import pages_read
 
 from obligor.adapters.store.archive import _OUTCOMES, _asked
 from obligor.adapters.store.deliveries import _BACKLOG, _REPLAY_ALL, _REPLAY_DEAD
+from obligor.adapters.store.deliveries import _STANDING as _ENDPOINTS
 from obligor.adapters.store.log_source import _LEAVES
 from obligor.adapters.store.people import _SEEN
 from obligor.adapters.store.pool import _ON_BEHALF
@@ -24,9 +25,11 @@ from obligor.adapters.store.privacy import _DECISIONS, _ERASED_SINCE, _REVIEWS, 
 from obligor.adapters.store.privacy import _OUTCOMES as _TOLD
 from obligor.adapters.store.proofs import _ANCHORED, RESTORES
 from obligor.adapters.store.proposals import _SINCE
-from obligor.adapters.store.reviews import _OF, _REVIEW
+from obligor.adapters.store.pruning import _PRUNE
+from obligor.adapters.store.reviews import _OF, _OPEN, _REVIEW
 from obligor.adapters.store.screening import _CLEARED, _CONFIRMED, _LEFT, _WAITS
 from obligor.adapters.store.screening import _DECISIONS as _SCREENED
+from obligor.adapters.store.screening import _OPEN as _ALERTS
 from obligor.adapters.store.screening import _STANDING as _HITS
 from obligor.serving.archive import Search
 
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 LONG, AT_ONCE = 60_000, 50
 NAMED = re.compile(r"%\((\w+)\)s")
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+# What is closed is so from the start: what was open before, a vacuum has swept out of the indexes of what is open.
 ROWS = (
     """INSERT INTO obligor.leaf (index, kind, body, hash)
     SELECT at, CASE at WHEN 7 THEN 'restore.proposed' ELSE 'decision' END,
@@ -47,16 +51,16 @@ ROWS = (
         'approve', 'A', 0, sha256(at::text::bytea) FROM made""",
     """INSERT INTO obligor.outcome (report_id, decision_id, leaf_index, status, observed_on)
     SELECT md5('outcome' || at)::uuid, md5('decision' || at)::uuid, at, 'paid', time FROM made""",
-    """INSERT INTO obligor.review (review_id, decision_id, client_id, leaf_index, requested_at, due_at, pack)
-    SELECT md5('review' || at)::uuid, md5('decision' || at)::uuid, 'bank', at, time, time, 'eu' FROM made""",
+    """INSERT INTO obligor.review (review_id, decision_id, client_id, leaf_index, requested_at, due_at, pack, closed)
+    SELECT md5('review' || at)::uuid, md5('decision' || at)::uuid, 'bank', at, time, time, 'eu', at % 6000 <> 5 FROM made""",
     """INSERT INTO obligor.review_decision (review_id, leaf_index, verdict, outcome, decided_at, by)
-    SELECT md5('review' || at)::uuid, at, 'upheld', 'decline', time, 'ann' FROM made""",
+    SELECT md5('review' || at)::uuid, at, 'upheld', 'decline', time, 'ann' FROM made WHERE at % 6000 <> 5""",
     """INSERT INTO obligor.proposal (proposal_id, step, kind, said, because, proposed_by, expires_at, at, by, leaf_index)
     SELECT at, 'done', 'erase', '', '', 'ann', time, time, 'ann', at FROM made""",
     """INSERT INTO obligor.alert
-        (alert_id, decision_id, client_id, subject, entry, entry_sha256, score, list_sha256, opened_at, leaf_index)
-    SELECT md5('alert' || at)::uuid, md5('decision' || at)::uuid, 'bank', sha256(at::text::bytea), '', '', 0, '', time, at
-    FROM made""",
+        (alert_id, decision_id, client_id, subject, entry, entry_sha256, score, list_sha256, opened_at, leaf_index, closed)
+    SELECT md5('alert' || at)::uuid, md5('decision' || at)::uuid, 'bank', sha256(at::text::bytea), '', '', 0, '', time, at,
+        at % 6000 <> 0 FROM made""",
     """INSERT INTO obligor.alert_step (alert_id, step, because, until, at, by, leaf_index)
     SELECT md5('alert' || at)::uuid, CASE WHEN at % 6000 = 0 THEN 'confirmed' ELSE 'cleared' END, '',
         CASE WHEN at % 6000 = 0 THEN NULL ELSE time END, time, 'ann', at FROM made""",
@@ -69,9 +73,10 @@ ROWS = (
     SELECT 'ep', 'bank', '', '{}', 'active', '', time, at FROM made WHERE at = 0""",
     """INSERT INTO obligor.outbox (event_id, leaf_index, client_id, application_id, sequence, type, payload, created_at)
     SELECT md5('event' || at)::uuid, at, 'bank', 'loan ' || at, 1, 'decision.made', '', time FROM made""",
-    """INSERT INTO obligor.delivery (event_id, endpoint_id, application_id, sequence, state, due_since, next_at)
+    """INSERT INTO obligor.delivery (event_id, endpoint_id, application_id, sequence, state, due_since, next_at, settled_at)
     SELECT md5('event' || at)::uuid, 'ep', 'loan ' || at, 1,
-        CASE WHEN at % 6000 = 1 THEN 'pending' WHEN at % 6000 = 2 THEN 'dead' ELSE 'delivered' END, time, time FROM made""",
+        CASE WHEN at % 6000 = 1 THEN 'pending' WHEN at % 6000 = 2 THEN 'dead' ELSE 'delivered' END, time, time,
+        CASE WHEN at % 6000 <> 1 THEN time END FROM made""",
 )
 MADE = f"""WITH made AS (
     SELECT at, '{FIRST}'::timestamptz + at * interval '1 minute' AS time FROM generate_series(0, {LONG - 1}) AS log (at)
@@ -132,9 +137,15 @@ PARTS = {
     "what is proposed": Part((_SINCE, (time_of(LONG - 11),)), 10),
     "what each anchor has": Part((_ANCHORED, ()), 2),
     "when each person was last here": Part((_SEEN, ()), 5),
+    "open reviews": Part((_OPEN, ()), 10),
+    "alerts that nobody cleared": Part((_ALERTS, (AT_ONCE,)), 10),
     "what waits and what was given up": Part((_BACKLOG, ()), 1),
+    "what waits at each endpoint": Part((_ENDPOINTS, ()), 1, also=20),
     "what was given up, again": Part(
         (_REPLAY_DEAD, AGAIN | {"since": time_of(6000), "until": time_of(6010)}), 1, also=10
+    ),
+    "events that are over": Part(
+        (_PRUNE, {"before": time_of(LONG - 10), "after": time_of(MIDDLE), "most": AT_ONCE}), 1, also=40 * AT_ONCE
     ),
     "events of a time, again": Part((_REPLAY_ALL, AGAIN), AT_ONCE - 1, also=120),
 }

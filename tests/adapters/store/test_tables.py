@@ -11,10 +11,11 @@ from uuid import uuid4
 import psycopg
 import pytest
 from sqlalchemy.dialects import postgresql
-from tests.stores import as_service, held, submission
+from tests.stores import NOW, as_service, held, submission
 
 from obligor.adapters.store.archive import PostgresArchive
 from obligor.adapters.store.pool import Pool
+from obligor.adapters.store.pruning import PostgresPruning
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.adapters.store.tables import METADATA
 
@@ -50,13 +51,13 @@ def test_the_comments_in_the_database_are_those_of_the_reference(store_url: str)
 
 
 def test_a_service_that_owns_nothing_has_the_rights_that_the_reference_tells(store_url: str) -> None:
-    told = re.search(r"change rows of (.*?) alone", PAGE, re.DOTALL)
+    told = re.search(r"change rows of (.*?) alone; and delete rows of (.*?) alone", PAGE, re.DOTALL)
     assert told is not None
-    changed = set(re.findall(r"`(\w+)`", told[1]))
+    changed, deleted = (set(re.findall(r"`(\w+)`", it)) for it in told.groups())
     with psycopg.connect(store_url) as owner:
         for table in METADATA.tables.values():
-            more = {"UPDATE"} if table.name in changed else set()
-            assert _rights(owner, table.fullname) == {"SELECT", "INSERT"} | more, table.name
+            more = [right for right, tables in (("UPDATE", changed), ("DELETE", deleted)) if table.name in tables]
+            assert _rights(owner, table.fullname) == {"SELECT", "INSERT", *more}, table.name
             assert _rights(owner, table.fullname, of="obligor_auditor") == {"SELECT"}, table.name
         assert _rights(owner, "obligor.alembic_version") == {"SELECT"}
         assert changed <= {table.name for table in METADATA.tables.values()}
@@ -78,6 +79,7 @@ def test_a_service_that_owns_nothing_decides_and_forgets_nothing(store_url: str)
         pool = Pool(url)
         assert await PostgresArchive(pool).decision(decision_id, client_id="bank")
         assert await PostgresArchive(pool).decision(decision_id, client_id="broker") is None
+        assert (await PostgresPruning(pool).prune(before=NOW, after=None, most=1)).pruned == 0
         await pool.close()
 
     asyncio.run(decide())

@@ -107,18 +107,23 @@ async def office(
     sources = Sources(clock, live_sources().random)
     pool, sender = Pool(url), WebhookSender(production=False, patience_s=patience_s)
     deliveries = PostgresDeliveries(pool)
-    delivering = Delivering(
-        store=deliveries,
-        sender=sender,
-        clock=clock,
-        chance=lambda: 0.0,
-        meter=counts,
-        told=told.append,
-        **named,
-    )
     try:
         async with PostgresRecorder(url) as recorder:
             webhooks = Webhooks(recorder, sources, lambda _: None, "ada")
+
+            async def gone(endpoint_id: str) -> None:
+                await webhooks.stop(await deliveries.endpoint(endpoint_id))
+
+            delivering = Delivering(
+                store=deliveries,
+                sender=sender,
+                clock=clock,
+                chance=lambda: 0.0,
+                meter=counts,
+                gone=gone,
+                told=told.append,
+                **named,
+            )
             yield Office(recorder, deliveries, delivering, clock, counts, webhooks, told)
             await delivering.close()
     finally:

@@ -19,7 +19,7 @@ from tests.serving.los import Los, drop, hang, pour, say
 from tests.serving.webhooks.endpoints import decided, office, shown
 
 from obligor.core.errors import ClashError, IntegrityError, InvalidInputError, NotFoundError
-from obligor.serving.webhooks.delivering import AT_ONCE, EVERY_S, LEASE
+from obligor.serving.webhooks.delivering import AT_ONCE, EVERY_S, LEASE, Backlog
 from obligor.serving.webhooks.events import EVENT_TYPES
 from obligor.serving.webhooks.retrying import GIVEN_UP_AFTER
 
@@ -264,6 +264,122 @@ def test_a_body_that_was_changed_on_the_way_or_is_six_minutes_old_is_refused(sto
     assert [it["data"]["outcome"] for it in los.came] == ["decline"]
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_receiver_that_says_when_to_come_again_is_left_alone_until_then(
+    store_url: str, los: Los, status: int
+) -> None:
+    async def scene(here: Office, _: WebhookRow) -> None:
+        await here.decide("approve")
+        los.answers = [say(status, **{"Retry-After": "120"})]
+        await here.work()
+        await here.decide("decline", application="A-2")
+        here.clock.on(timedelta(seconds=119))
+        await here.work()
+        assert len(los.bodies) == 1, "no event goes there, and the one that was refused would have gone after 5 seconds"
+        here.clock.on(timedelta(seconds=1))
+        await here.work(2)
+
+    run(store_url, los, scene)
+    assert los.state == {"A-1": (1, "approve"), "A-2": (1, "decline")}
+
+
+def test_a_receiver_that_says_at_once_is_asked_no_sooner_than_it_would_have_been(store_url: str, los: Los) -> None:
+    async def scene(here: Office, _: WebhookRow) -> None:
+        await here.decide("approve")
+        los.answers = [say(503, **{"Retry-After": "0"})]
+        await here.work()
+        here.clock.on(timedelta(seconds=4))
+        await here.work()
+        assert len(los.bodies) == 1
+        here.clock.on(timedelta(seconds=1))
+        await here.work()
+
+    run(store_url, los, scene)
+    assert len(los.bodies) == 2
+
+
+def test_what_else_was_answered_than_429_or_503_says_nothing_of_when(store_url: str, los: Los) -> None:
+    async def scene(here: Office, _: WebhookRow) -> None:
+        await here.decide("approve")
+        los.answers = [say(500, **{"Retry-After": "120"})]
+        await here.work()
+        here.clock.on(timedelta(seconds=6))
+        await here.work()
+
+    run(store_url, los, scene)
+    assert len(los.bodies) == 2
+
+
+def test_an_endpoint_whose_receiver_is_gone_is_stopped_once_and_what_waits_is_sent_once_it_is_enabled(
+    store_url: str, los: Los
+) -> None:
+    async def scene(here: Office, row: WebhookRow) -> None:
+        await here.decide("refer", "approve")
+        await here.decide("decline", application="A-2")
+        los.answers = [say(410)] * 2
+        await here.work(2)
+        assert len(los.bodies) == 2, "both were under way, and nothing is sent after"
+        stopped = await here.deliveries.endpoint(row.endpoint_id)
+        assert stopped is not None
+        assert stopped == replace(row, state="gone")
+        here.clock.on(2 * GIVEN_UP_AFTER)
+        await here.work()
+        assert (await here.deliveries.standing())[row.endpoint_id]["pending"] == 3
+        assert await here.deliveries.backlog() == Backlog(gone=1)
+        with pytest.raises(ClashError, match="is gone"):
+            await here.webhooks.rotate(stopped, overlap=timedelta())
+        los.secret = ""  # its clock stands still
+        await here.webhooks.enable(stopped)
+        assert await here.deliveries.go_on(row.endpoint_id, at=here.clock.at) == 3
+        los.answers = [say(500)]
+        await here.work()
+        here.clock.on(timedelta(seconds=6))
+        await here.work(3)
+        assert not await here.deliveries.dead(), "the days in between count for no attempt"
+
+    run(store_url, los, scene)
+    assert los.state == {"A-1": (2, "approve"), "A-2": (1, "decline")}
+    with psycopg.connect(store_url) as connection:
+        acts = connection.execute(
+            "SELECT kind, convert_from(body, 'UTF8')::json ->> 'by' FROM obligor.leaf"
+            " WHERE kind LIKE 'webhook.%' ORDER BY index"
+        ).fetchall()
+    assert acts == [
+        ("webhook.added", "person:ada"),
+        ("webhook.gone", "client:obligor/webhooks"),
+        ("webhook.enabled", "person:ada"),
+    ]
+
+
+def test_what_was_tried_for_days_waits_all_the_same_once_its_receiver_is_gone(store_url: str, los: Los) -> None:
+    async def scene(here: Office, _: WebhookRow) -> None:
+        await here.decide("approve")
+        los.answers = [say(500), say(410)]
+        await here.work()
+        here.clock.on(GIVEN_UP_AFTER)
+        los.secret = ""  # its clock stands still
+        await here.work()
+        assert len(los.bodies) == 2
+        assert here.counts.results == ["failed", "failed"], "and not given up"
+
+    run(store_url, los, scene)
+
+
+def test_an_endpoint_that_a_person_disabled_or_that_is_active_is_not_enabled(store_url: str, los: Los) -> None:
+    async def scene(here: Office, row: WebhookRow) -> None:
+        with pytest.raises(ClashError, match="is active; wanted one that is gone"):
+            await here.webhooks.enable(row)
+        await here.webhooks.disable(row)
+        with pytest.raises(ClashError, match="was disabled before"):
+            await here.webhooks.enable(await here.deliveries.endpoint(row.endpoint_id))
+        await here.webhooks.stop(await here.deliveries.endpoint(row.endpoint_id))
+        assert (await here.deliveries.all_endpoints())[0].state == "disabled", (
+            "an answer that came late changes nothing"
+        )
+
+    run(store_url, los, scene)
+
+
 def test_a_disabled_endpoint_is_told_nothing_more(store_url: str, los: Los) -> None:
     async def scene(here: Office, row: WebhookRow) -> None:
         await here.decide("approve")
@@ -303,7 +419,12 @@ def test_what_waits_is_counted(store_url: str, los: Los) -> None:
         los.answers = [say(500)]
         await here.work()
         read = {name: value() for name, value in here.counts.readings.items()}
-        assert read == {"webhooks_pending": 1.0, "webhooks_oldest_seconds": 90.0, "webhooks_dead": 0.0}
+        assert read == {
+            "webhooks_pending": 1.0,
+            "webhooks_oldest_seconds": 90.0,
+            "webhooks_dead": 0.0,
+            "webhooks_gone": 0.0,
+        }
 
     run(store_url, los, scene)
     assert json.loads(los.bodies[0])["sequence"] == 1

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obligor.serving.webhooks.retrying import FIRST_WAIT, GIVEN_UP_AFTER, LONGEST_WAIT, Breaker, next_attempt
+from obligor.serving.webhooks.retrying import (
+    FIRST_WAIT,
+    GIVEN_UP_AFTER,
+    LONGEST_WAIT,
+    Breaker,
+    next_attempt,
+    said_when,
+)
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 CHANCES = st.floats(0, 1)
@@ -66,3 +74,46 @@ def test_what_fails_together_is_one_sign_and_not_many() -> None:
     assert breaker.room(NOON + timedelta(seconds=30), 16) == 1
     breaker.failed(NOON + timedelta(seconds=30), chance=0.0)
     assert breaker.room(NOON + timedelta(seconds=89), 16) == 0, "the one that found out counts"
+
+
+@pytest.mark.parametrize(
+    ("said", "wait"),
+    [
+        ("120", timedelta(minutes=2)),
+        ("0", timedelta()),
+        ("Thu, 26 Nov 2026 12:02:00 GMT", timedelta(minutes=2)),
+        ("Thursday, 26-Nov-26 12:02:00 GMT", timedelta(minutes=2)),
+        ("Thu Nov 26 12:02:00 2026", timedelta(minutes=2)),
+        ("Thu, 26 Nov 2026 14:02:00 +0200", timedelta(minutes=2)),
+        ("99999999999999999999", LONGEST_WAIT),
+        ("Thu, 26 Nov 2099 12:02:00 GMT", LONGEST_WAIT),
+    ],
+)
+def test_a_receiver_says_when_to_come_again_in_seconds_or_by_a_date(said: str, wait: timedelta) -> None:
+    assert said_when(429, said, at=NOON) == said_when(503, said, at=NOON) == NOON + wait
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("", "-5", "1.5", "1e3", "٣", "soon", "0x10", "120 ", "Thu, 26 Nov 2026 11:59:59 GMT", "1" * 65),
+        *("Thu, 26 Nov 99999 12:00:00 GMT", "Thu, 31 Feb 2027 12:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 -2359"),
+    ],
+)
+def test_what_nobody_can_read_or_has_passed_is_no_time_to_come_again(said: str) -> None:
+    assert said_when(429, said, at=NOON) is None
+
+
+@given(st.integers(100, 599), st.text(max_size=70))
+def test_whatever_is_said_it_is_no_time_in_the_past_nor_far_from_now(status: int, said: str) -> None:
+    wanted = said_when(status, said, at=NOON)
+    assert wanted is None or (status in (429, 503) and NOON <= wanted <= NOON + LONGEST_WAIT)
+
+
+def test_who_asked_to_be_left_alone_is_whatever_was_under_way_is_answered() -> None:
+    breaker = Breaker()
+    breaker.asked(NOON + timedelta(minutes=2))
+    breaker.asked(NOON + timedelta(minutes=1))
+    breaker.succeeded()
+    assert breaker.room(NOON + timedelta(seconds=119), 16) == 0
+    assert breaker.room(NOON + timedelta(minutes=2), 16) == 16

@@ -67,7 +67,9 @@ _GIVEN_UP: Final = """
         AND state || '' = 'pending'
 """
 _BACKLOG: Final = """
-    SELECT coalesce(sum(pending.many), 0)::bigint AS pending, min(oldest) AS oldest, coalesce(sum(dead.many), 0)::bigint AS dead
+    SELECT coalesce(sum(pending.many), 0)::bigint AS pending, min(oldest) AS oldest,
+        coalesce(sum(dead.many), 0)::bigint AS dead,
+        (SELECT count(*) FROM obligor.webhook_endpoint WHERE state = 'gone') AS gone
     FROM obligor.webhook_endpoint CROSS JOIN LATERAL (
         SELECT count(*) AS many, min(due_since) AS oldest FROM obligor.delivery
         WHERE delivery.endpoint_id = webhook_endpoint.endpoint_id AND delivery.state = 'pending'
@@ -78,9 +80,14 @@ _BACKLOG: Final = """
 """
 """Each state has an index of its own, which neither has of both: the delivered are not passed over."""
 _STANDING: Final = """
-    SELECT endpoint_id, count(*) FILTER (WHERE state = 'pending') AS pending,
-        count(*) FILTER (WHERE state = 'delivered') AS delivered, count(*) FILTER (WHERE state = 'dead') AS dead
-    FROM obligor.delivery GROUP BY endpoint_id
+    SELECT endpoint_id, pending.many AS pending, dead.many AS dead
+    FROM obligor.webhook_endpoint CROSS JOIN LATERAL (
+        SELECT count(*) AS many FROM obligor.delivery
+        WHERE delivery.endpoint_id = webhook_endpoint.endpoint_id AND delivery.state = 'pending'
+    ) AS pending CROSS JOIN LATERAL (
+        SELECT count(*) AS many FROM obligor.delivery
+        WHERE delivery.endpoint_id = webhook_endpoint.endpoint_id AND delivery.state = 'dead'
+    ) AS dead
 """
 _DEAD: Final = """
     SELECT event_id, endpoint_id, type, attempts, last_status, last_trouble, settled_at
@@ -90,6 +97,10 @@ _REPLAY: Final = """
     UPDATE obligor.delivery SET state = 'pending', attempts = 0, claim = NULL, due_since = %(at)s, tried_since = NULL,
         next_at = %(at)s, settled_at = NULL
     WHERE endpoint_id = %(endpoint)s AND {which} RETURNING event_id
+"""
+_GO_ON: Final = """
+    UPDATE obligor.delivery SET attempts = 0, claim = NULL, due_since = %(at)s, tried_since = NULL, next_at = %(at)s
+    WHERE endpoint_id = %(endpoint)s AND state = 'pending' RETURNING event_id
 """
 _FROM, _TO = "coalesce(%(since)s, '-infinity'::timestamptz)", "coalesce(%(until)s, 'infinity'::timestamptz)"
 _IN_TIME: Final = f"created_at >= {_FROM} AND created_at < {_TO}"
@@ -153,12 +164,16 @@ class PostgresDeliveries:
         return Backlog(**row)
 
     async def standing(self) -> dict[str, dict[str, int]]:
-        """Count what waits, was delivered and was given up, for each endpoint."""
+        """Count what waits and what was given up, for each endpoint."""
         return {row.pop("endpoint_id"): row for row in await self._pool.rows(_STANDING)}
 
     async def dead(self) -> tuple[DeadLetter, ...]:
         """Give the events that were given up, the oldest first."""
         return tuple(DeadLetter(**row) for row in await self._pool.rows(_DEAD))
+
+    async def go_on(self, endpoint_id: str, *, at: datetime) -> int:
+        """Let what waits at an endpoint be sent now, as if it had not been tried; give how many that is."""
+        return len(await self._pool.change(_GO_ON, {"endpoint": endpoint_id, "at": at}))
 
     async def replay(
         self, endpoint_id: str, *, at: datetime, since: datetime | None, until: datetime | None, delivered: bool

@@ -9,6 +9,7 @@ from psycopg import sql
 
 from obligor.adapters.store.log_source import PostgresLogSource, one_moment
 from obligor.adapters.store.privacy import KEYRING, SUBJECT_KEYS
+from obligor.adapters.store.pruning import PRUNED_BEFORE
 from obligor.governance.audit.doctor import Hit
 from obligor.governance.audit.told import StoredEvent
 from obligor.security.sealing import KeptKey
@@ -16,6 +17,7 @@ from obligor.serving.archive import StoredRelease, StoredSubjectKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
     from uuid import UUID
 
 _SETTINGS: Final = """
@@ -27,12 +29,20 @@ _STRAY_OUTCOMES: Final = """
     ORDER BY 1
 """
 _EVENTS: Final = """
-    SELECT leaf_index, client_id, application_id, type, payload FROM obligor.outbox ORDER BY leaf_index
+    SELECT leaf_index, client_id, application_id, type, payload FROM obligor.outbox WHERE payload <> '' ORDER BY leaf_index
 """
 _STRAY_DELIVERIES: Final = """
     SELECT count(*) FROM obligor.delivery LEFT JOIN obligor.outbox USING (event_id)
     LEFT JOIN obligor.webhook_endpoint USING (endpoint_id)
     WHERE outbox.event_id IS NULL OR webhook_endpoint.endpoint_id IS NULL
+"""
+_MISFILED: Final = """
+    SELECT count(*) || ' reviews' FROM obligor.review LEFT JOIN obligor.review_decision USING (review_id)
+    WHERE closed <> (verdict IS NOT NULL) HAVING count(*) > 0
+    UNION ALL
+    SELECT count(*) || ' alerts' FROM obligor.alert LEFT JOIN obligor.alert_step
+        ON alert_step.alert_id = alert.alert_id AND step IN ('cleared', 'corrected')
+    WHERE closed <> (step IS NOT NULL) HAVING count(*) > 0
 """
 _COLUMNS: Final = """
     SELECT table_name, column_name, data_type FROM information_schema.columns
@@ -95,10 +105,19 @@ class PostgresExamination(PostgresLogSource):
             return iter(())
         return (StoredEvent(**row) for row in self._stream(_EVENTS))
 
+    def pruned_before(self) -> datetime | None:
+        """Tell up to when events were pruned; None: never."""
+        row = self._connection.execute(PRUNED_BEFORE).fetchone() if self._has("outbox_pruned") else None
+        return None if row is None else row[0]
+
     def stray_deliveries(self) -> int:
         """Count deliveries that are of no event or no endpoint."""
         row = self._connection.execute(_STRAY_DELIVERIES).fetchone() if self._has("delivery") else None
         return 0 if row is None else int(row[0])
+
+    def misfiled(self) -> Sequence[str]:
+        """Count the reviews and alerts that are open and noted as closed, or the other way about; none in an older store."""
+        return [str(row[0]) for row in self._connection.execute(_MISFILED)] if self._has("outbox_pruned") else []
 
     def search(self, canaries: Sequence[str]) -> Iterator[Hit]:
         """Find strings, as UTF-8, in every column of the store that can hold text."""

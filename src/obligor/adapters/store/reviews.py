@@ -17,6 +17,10 @@ _REVIEW: Final = """
 """
 _OF: Final = "review_id = ANY (ARRAY(SELECT review_id FROM obligor.review WHERE decision_id = %s))"
 """Which they are is found first: otherwise the planner may read all that came of any review."""
+_OPEN: Final = f"""
+    {_REVIEW} WHERE review_id = ANY (ARRAY(SELECT review_id FROM obligor.review WHERE NOT closed)) AND verdict IS NULL
+    ORDER BY due_at, review.leaf_index
+"""  # noqa: S608  words of our own
 _REQUEST: Final = "SELECT body FROM obligor.review JOIN obligor.record USING (leaf_index) WHERE review_id = %s"
 _DECISION: Final = (
     "SELECT body FROM obligor.review_decision JOIN obligor.record USING (leaf_index) WHERE review_id = %s"
@@ -41,7 +45,7 @@ class PostgresReviews:
 
     async def open_reviews(self) -> tuple[StoredReview, ...]:
         """Give the reviews that wait for an answer, the one that is due first first."""
-        return await self._found(f"{_REVIEW} WHERE verdict IS NULL ORDER BY due_at, review.leaf_index")
+        return await self._found(_OPEN)
 
     async def request_of(self, review_id: UUID) -> bytes | None:
         """Give the record of the request for a review: what the applicant wrote."""

@@ -108,7 +108,10 @@ _ALERTS: Final = """
     LEFT JOIN obligor.alert_step AS cleared
         ON cleared.alert_id = alert.alert_id AND cleared.step IN ('cleared', 'corrected')
 """
-_WAITING: Final = "(confirmed.by IS NULL OR doubted.by IS NOT NULL)"
+_OPEN: Final = f"""
+    {_ALERTS} WHERE alert.alert_id = ANY (ARRAY(SELECT alert_id FROM obligor.alert WHERE NOT closed)) AND cleared.by IS NULL
+    ORDER BY (confirmed.by IS NULL OR doubted.by IS NOT NULL) DESC, score DESC, alert.leaf_index LIMIT %s
+"""  # noqa: S608  words of our own
 _ARTEFACT: Final = "SELECT body FROM obligor.artefact WHERE sha256 = %s"
 _PIECE: Final = "SELECT substring(body FROM %s FOR %s) AS piece FROM obligor.artefact WHERE sha256 = %s"
 _PIECE_BYTES: Final = 1 << 18
@@ -206,8 +209,7 @@ class PostgresScreening:
 
     async def alerts(self, *, limit: int) -> tuple[StoredAlert, ...]:
         """Give the alerts that nobody has cleared: those that wait, then those confirmed, each the most alike first."""
-        query = f"{_ALERTS} WHERE cleared.by IS NULL ORDER BY {_WAITING} DESC, score DESC, alert.leaf_index LIMIT %s"
-        return tuple(_stored(row) for row in await self._pool.rows(query, (limit,)))
+        return tuple(_stored(row) for row in await self._pool.rows(_OPEN, (limit,)))
 
 
 def _stored(row: dict[str, Any]) -> StoredAlert:

@@ -194,9 +194,11 @@ REVIEW: Final = Table(
     Column("requested_at", _TIME, nullable=False),
     Column("due_at", _TIME, nullable=False),
     Column("pack", Text, nullable=False),
+    Column("closed", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("review_id", name="review_pkey"),
     UniqueConstraint("leaf_index", name="review_leaf_index_key"),
     Index("review_decision_id", "decision_id", "leaf_index"),
+    Index("review_open", "due_at", postgresql_where=text("NOT closed")),
     comment="Who asked that a person looks at which decision, and by when; what they wrote is in the record alone.",
 )
 
@@ -381,7 +383,7 @@ WEBHOOK_ENDPOINT: Final = Table(
     Column("created_at", _TIME, nullable=False),
     Column("leaf_index", BigInteger, nullable=False),
     PrimaryKeyConstraint("endpoint_id", name="webhook_endpoint_pkey"),
-    CheckConstraint("state IN ('active', 'disabled')", name="webhook_endpoint_state"),
+    CheckConstraint("state IN ('active', 'disabled', 'gone')", name="webhook_endpoint_state"),
     Index("webhook_endpoint_client", "client_id"),
     comment="Where clients are told of events, and what signs it. The leaf is that of the last change.",
 )
@@ -426,7 +428,18 @@ DELIVERY: Final = Table(
     Index("delivery_due", "endpoint_id", "next_at", postgresql_where=_PENDING),
     Index("delivery_application", "application_id", "endpoint_id", "sequence", postgresql_where=_PENDING),
     Index("delivery_dead", "endpoint_id", "settled_at", postgresql_where=text("state = 'dead'")),
+    Index("delivery_settled", "settled_at", postgresql_where=text("settled_at IS NOT NULL")),
     comment="How far an event came on its way to an endpoint.",
+)
+
+OUTBOX_PRUNED: Final = Table(
+    "outbox_pruned",
+    METADATA,
+    Column("one", Boolean),
+    Column("before", _TIME, nullable=False),
+    PrimaryKeyConstraint("one", name="outbox_pruned_pkey"),
+    CheckConstraint("one", name="outbox_pruned_one_row"),
+    comment="One row, once it is pruned: events that were settled before then are gone, but for those under a legal hold.",
 )
 
 SCREENING_LIST: Final = Table(
@@ -456,10 +469,12 @@ ALERT: Final = Table(
     Column("list_sha256", Text, nullable=False),
     Column("opened_at", _TIME, nullable=False),
     Column("leaf_index", BigInteger, nullable=False),
+    Column("closed", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("alert_id", name="alert_pkey"),
     UniqueConstraint("leaf_index", name="alert_leaf_index_key"),
     Index("alert_subject", "subject"),
     Index("alert_decision", "decision_id"),
+    Index("alert_open", text("score DESC"), postgresql_where=text("NOT closed")),
     comment="Whose name is alike to which entry of a list; a person is named by a keyed hash, the score in ten-thousandths.",
 )
 

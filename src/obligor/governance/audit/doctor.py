@@ -92,8 +92,16 @@ class Examined(LogSource, Protocol):
         """Give what is told to clients' systems, by the index of the leaf."""
         ...
 
+    def pruned_before(self) -> datetime | None:
+        """Tell up to when events were pruned; None: never."""
+        ...
+
     def stray_deliveries(self) -> int:
         """Count deliveries that are of no event or no endpoint."""
+        ...
+
+    def misfiled(self) -> Sequence[str]:
+        """Count the reviews and alerts that are open and noted as closed, or the other way about."""
         ...
 
     def search(self, canaries: Sequence[str]) -> Iterator[Hit]:
@@ -143,7 +151,7 @@ def examine(store: Examined, around: Surroundings, *, progress: Progress) -> Exa
         return Examination((schema,))
     notes = [AnchoredNote(each.name, each.note, each.name) for each in around.anchors if each.note is not None]
     log = verify_log(store, signatures=around.signatures, anchors=notes, known=around.known, progress=progress)
-    walk = _Walk(around, size=log.size, told=Told(AtLeaves(store.events())))
+    walk = _Walk(around, size=log.size, told=Told(AtLeaves(store.events()), store.pruned_before()))
     with progress.step("reading every decision", total=log.size) as advance:
         for count, leaf in enumerate(store.leaves(), start=1):
             walk.take(leaf)
@@ -165,6 +173,7 @@ def examine(store: Examined, around: Surroundings, *, progress: Progress) -> Exa
             _apart(store, walk),
             walk.told.check(store.stray_deliveries()),
             schema,
+            judged("queues", "what waits for somebody is in its queue", _misfiled(store), {}),
             _of_kinds("guards", "the log's tables refuse changes", log, frozenset({Kind.UNGUARDED})),
             _of_kinds("artefacts", "cards, policies and profiles are what their hashes say", log, _ARTEFACTS),
             _release(log, around),
@@ -331,6 +340,10 @@ def _apart(store: Examined, walk: _Walk) -> Check:
 
 
 # What they rest on
+
+
+def _misfiled(store: Examined) -> Faults:
+    return Faults(f"{each} are open and noted as closed, or the other way about" for each in store.misfiled())
 
 
 def _schema(found: str | None, newest: str) -> Check:

@@ -2,7 +2,7 @@
 
 An event stands in the outbox under the leaf of its act: it must tell what the record says. Every decision of a client that has
 an endpoint for decisions must have one. A running service hears of a new endpoint at once; where no notice reaches it, within
-seconds: so an endpoint's due begins a minute after its act.
+seconds: so an endpoint's due begins a minute after its act. Events of long ago were pruned, and are not asked for.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ _EVENTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 }
 """For each kind of act the event that tells of it, and the fields that both have."""
 _HEARD_AFTER: Final = timedelta(minutes=1)
+_CLOCKS_DIFFER: Final = timedelta(hours=1)
+"""By as much the log may be ahead of the clock of who made an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Told:
     """What was seen of events, leaf by leaf."""
 
     events: AtLeaves[StoredEvent]
+    pruned_before: datetime | None = None
     untrue: Faults = field(default_factory=Faults)
     missing: Faults = field(default_factory=Faults)
     count: int = 0
@@ -95,6 +98,8 @@ class Told:
             self._endpoints[name] = _Endpoint(str(said.get("client_id")), events, leaf.at)
 
     def _is_due(self, client_id: object, event: str, at: datetime) -> bool:
+        if self.pruned_before is not None and at < self.pruned_before + _CLOCKS_DIFFER:
+            return False
         return any(
             it.client_id == client_id and event in it.event_types and at - it.since > _HEARD_AFTER
             for it in self._endpoints.values()

@@ -27,6 +27,7 @@ Reading = Literal[
     "webhooks_pending",
     "webhooks_oldest_seconds",
     "webhooks_dead",
+    "webhooks_gone",
     "reviews_late",
 ]
 """What is asked for when it is told, not before."""

@@ -53,6 +53,7 @@ _READINGS: Mapping[Reading, tuple[str, str]] = {
     "webhooks_pending": ("obligor_webhooks_pending", "Events on their way to the systems of clients."),
     "webhooks_oldest_seconds": ("obligor_webhooks_oldest_seconds", "Seconds that the oldest of them waits."),
     "webhooks_dead": ("obligor_webhooks_dead", "Events that were given up, and not sent again."),
+    "webhooks_gone": ("obligor_webhooks_gone", "Endpoints that were stopped, for their receivers answered 410 Gone."),
     "reviews_late": ("obligor_reviews_late", "Reviews that wait for an answer and are late."),
 }
 

@@ -6,9 +6,11 @@ event of an application waits until the earlier one is delivered or given up; th
 is on the way of a decision. What is claimed together is opened together, and what was taken meanwhile is noted together: the
 store is asked a few questions for a round of events and not for each.
 
-Every endpoint has its own few places, so that one that hangs keeps nobody else waiting, and its own breaker. Sending an event
-takes more work than a decision, in the same process. So decisions go first: the more requests are under way, the longer a rest
-there is between one claim and the next.
+Every endpoint has its own few places, so that one that hangs keeps nobody else waiting, and its own breaker. One whose receiver
+answers ``410 Gone`` is stopped, as Standard Webhooks asks, and its events wait until a person enables it again.
+
+Sending an event takes more work than a decision, in the same process. So decisions go first: the more requests are under way,
+the longer a rest there is between one claim and the next.
 """
 
 from __future__ import annotations
@@ -17,16 +19,16 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from obligor.core.errors import ObligorError, UnavailableError
 from obligor.core.leaves import time_text
 from obligor.security.webhooks import signed_headers
 from obligor.serving.encoding import encode_in_order
-from obligor.serving.webhooks.retrying import Breaker, next_attempt
+from obligor.serving.webhooks.retrying import GONE, Breaker, next_attempt, said_when
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -72,6 +74,15 @@ class Backlog:
     pending: int = 0
     oldest: datetime | None = None
     dead: int = 0
+    gone: int = 0
+    """Endpoints whose receivers said that they are no more."""
+
+
+class Answered(NamedTuple):
+    """What a receiver answered: a status, and when to come again, as it said it."""
+
+    status: int
+    retry_after: str = ""
 
 
 class Deliveries(Protocol):
@@ -103,8 +114,8 @@ class Deliveries(Protocol):
 class Sender(Protocol):
     """Sends a message to an address."""
 
-    async def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> int:
-        """Send by POST and give the status of the answer.
+    async def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Answered:
+        """Send by POST and give what was answered.
 
         Raises
         ------
@@ -156,6 +167,8 @@ class Attempted:
 class _Lane:
     breaker: Breaker = field(default_factory=Breaker)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    stopping: bool = False
+    """Whether it is being noted that the endpoint is gone: once, for what was under way together."""
 
 
 @dataclass(slots=True, eq=False)
@@ -167,6 +180,8 @@ class Delivering:
     clock: Callable[[], datetime]
     chance: Callable[[], float]
     meter: Meter
+    gone: Callable[[str], Awaitable[None]]
+    """Ends an endpoint, named by its id, whose receiver said that it is no more."""
     reveals: Reveals = AS_KEPT
     told: Callable[[Attempted], None] = lambda _: None
     """Called when an attempt failed."""
@@ -184,6 +199,7 @@ class Delivering:
     def __post_init__(self) -> None:
         self.meter.watch("webhooks_pending", lambda: float(self._backlog.pending))
         self.meter.watch("webhooks_dead", lambda: float(self._backlog.dead))
+        self.meter.watch("webhooks_gone", lambda: float(self._backlog.gone))
         self.meter.watch("webhooks_oldest_seconds", self._oldest)
 
     async def run(self) -> None:
@@ -222,7 +238,7 @@ class Delivering:
                 continue
             claimed = await self.store.claim(endpoint.endpoint_id, room, at=at, until=at + self.lease)
             for event, payload in zip(claimed, await self._payloads(claimed), strict=True):
-                task = asyncio.create_task(self._deliver(endpoint, event, payload, lane.breaker))
+                task = asyncio.create_task(self._deliver(endpoint, event, payload, lane))
                 lane.tasks.add(task)
                 task.add_done_callback(lane.tasks.discard)
             begun += len(claimed)
@@ -267,40 +283,56 @@ class Delivering:
             return [UnavailableError(f"failed on a {type(error).__name__}")] * len(claimed)
 
     async def _deliver(
-        self, endpoint: WebhookRow, event: ClaimedEvent, payload: bytes | ObligorError, breaker: Breaker
+        self, endpoint: WebhookRow, event: ClaimedEvent, payload: bytes | ObligorError, lane: _Lane
     ) -> None:
-        status, trouble = await self._attempt(endpoint, event, payload)
+        answered, trouble = await self._attempt(endpoint, event, payload)
+        status = None if answered is None else answered.status
         if trouble is None:
-            breaker.succeeded()
+            lane.breaker.succeeded()
             self.meter.delivered("delivered")
             self._taken.setdefault((event.endpoint_id, status or 0), []).append(event.event_id)
             return
-        at = self.clock()
-        breaker.failed(at, chance=self.chance())
-        again = next_attempt(event.attempts, since=event.tried_since, at=at, chance=self.chance())
+        at, gone = self.clock(), status == GONE
+        lane.breaker.failed(at, chance=self.chance())
+        since = at if gone else event.tried_since  # what waits at an endpoint that is stopped is not given up
+        again = next_attempt(event.attempts, since=since, at=at, chance=self.chance())
+        wanted = None if answered is None else said_when(*answered, at=at)
+        if wanted is not None:
+            lane.breaker.asked(wanted)
+            again = again and max(again, wanted)
         self.meter.delivered("failed" if again else "given up")
         self.told(Attempted(event.endpoint_id, event.attempts, status, trouble, given_up=again is None))
         try:
+            if gone and not lane.stopping:
+                await self._stop(event.endpoint_id, lane)
             await self.store.failed(event, status=status, trouble=trouble.message, at=at, again=again)
         except ObligorError:  # the store does not answer: the claim ends, and the event is sent again
             self.meter.healthy(_WEBHOOKS, well=False)
 
+    async def _stop(self, endpoint_id: str, lane: _Lane) -> None:
+        lane.stopping = True
+        try:
+            await self.gone(endpoint_id)
+        finally:
+            lane.stopping = False
+
     async def _attempt(
         self, endpoint: WebhookRow, event: ClaimedEvent, payload: bytes | ObligorError
-    ) -> tuple[int | None, ObligorError | None]:
-        """Send an event; give the status of the answer, and what was wrong with it."""
+    ) -> tuple[Answered | None, ObligorError | None]:
+        """Send an event; give what was answered, and what was wrong with it."""
         if isinstance(payload, ObligorError):
             return None, payload
         try:
             body, at = body_of(event, payload), self.clock()
             secrets = await live_secrets(endpoint, at, reveals=self.reveals)
             headers = signed_headers(body, message_id=message_id(event.event_id), at=at, secrets=secrets)
-            status = await self.sender.send(endpoint.url, headers=headers, body=body)
+            answered = await self.sender.send(endpoint.url, headers=headers, body=body)
         except ObligorError as error:
             return None, error
         except Exception as error:  # noqa: BLE001  a library's, of whatever kind: the event was not taken
             return None, UnavailableError(f"failed on a {type(error).__name__}")
-        return status, None if took(status) else UnavailableError(f"answered {status}; wanted 2xx")
+        took_it = took(answered.status)
+        return answered, None if took_it else UnavailableError(f"answered {answered.status}; wanted 2xx")
 
     async def _count(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -1,5 +1,8 @@
 """Telling a client's systems of events: adding an endpoint, changing its secret, ending it; each an act with a leaf.
 
+A person ends an endpoint for ever. One whose receiver answered ``410 Gone`` is stopped by the service, until a person enables
+it again.
+
 The record of an act holds all that is kept of the endpoint; of its secrets, which are kept sealed, the SHA-256 of what is kept.
 The secret itself is shown once, to who asked for it. A row that was put into the store by another way, whose address or secret
 was exchanged, is not what the log says.
@@ -36,6 +39,8 @@ SCHEMA: Final = "obligor/webhook/1"
 _ID_BYTES: Final = 10
 _LONGEST_URL: Final = 2000
 _NOTHING: Final[Mapping[str, Any]] = {}
+_SERVICE: Final = "client:obligor/webhooks"
+"""No client can be called so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +123,29 @@ class Webhooks:
 
     async def disable(self, row: WebhookRow | None) -> WebhookRow:
         """End an endpoint: nothing more is sent there."""
-        ended = replace(_active(row), state="disabled", previous_secret=None, previous_until=None)
+        ended = replace(_standing(row), state="disabled", previous_secret=None, previous_until=None)
         await self._record("webhook.disabled", ended)
         return ended
 
-    async def replayed(self, row: WebhookRow | None, *, since: datetime | None, until: datetime | None) -> None:
-        """Note that somebody wants events sent again."""
-        wanted = {"since": _time(since), "until": _time(until)}
-        await self._record("webhook.replayed", _active(row), keep=False, beside=wanted)
+    async def stop(self, row: WebhookRow | None) -> None:
+        """Stop an endpoint whose receiver said that it is no more, where it was not stopped before; nobody need be named."""
+        if row is not None and row.state == "active":
+            await self._record("webhook.gone", replace(row, state="gone"), by=_SERVICE)
+
+    async def enable(self, row: WebhookRow | None) -> WebhookRow:
+        """Go on with an endpoint that is gone."""
+        stopped = _standing(row)
+        if stopped.state == "active":
+            raise ClashError(f"endpoint {stopped.endpoint_id}: is active; wanted one that is gone")
+        enabled = replace(stopped, state="active")
+        await self._record("webhook.enabled", enabled)
+        return enabled
+
+    async def replayed(self, row: WebhookRow | None, *, since: datetime | None, until: datetime | None) -> WebhookRow:
+        """Note that somebody wants events of an endpoint sent again."""
+        active, wanted = _active(row), {"since": _time(since), "until": _time(until)}
+        await self._record("webhook.replayed", active, keep=False, beside=wanted)
+        return active
 
     def _new_secret(self, endpoint_id: str) -> tuple[bytes, bytes, tuple[SubjectKeyRow, ...]]:
         """Make a secret; give it, what is kept of it, and the key to keep with it."""
@@ -143,12 +163,14 @@ class Webhooks:
         keep: bool = True,
         keys: tuple[SubjectKeyRow, ...] = (),
         beside: Mapping[str, Any] = _NOTHING,
+        by: str | None = None,
     ) -> None:
-        check_author(self.by, of="an endpoint")
+        if by is None:
+            check_author(self.by, of="an endpoint")
         act = Act(
             kind,
             self.sources.now(),
-            f"person:{self.by}",
+            by or f"person:{self.by}",
             row.endpoint_id,
             encode({**_said(row), **beside}),
             self.sources.salt(),
@@ -172,12 +194,18 @@ def _said(row: WebhookRow) -> dict[str, Any]:
     }
 
 
-def _active(row: WebhookRow | None) -> WebhookRow:
+def _standing(row: WebhookRow | None) -> WebhookRow:
     if row is None:
         raise NotFoundError("there is no endpoint of this id", hint="obligor webhooks list")
-    if row.state != "active":
+    if row.state == "disabled":
         raise ClashError(f"endpoint {row.endpoint_id}: was disabled before")
     return row
+
+
+def _active(row: WebhookRow | None) -> WebhookRow:
+    if (standing := _standing(row)).state == "gone":
+        raise ClashError(f"endpoint {standing.endpoint_id}: is gone", hint="obligor webhooks enable")
+    return standing
 
 
 def _time(at: datetime | None) -> str | None:

@@ -1,26 +1,47 @@
 """When what failed is tried again, and when an address that fails is left alone.
 
 A wait doubles with each attempt, up to some hours, and chance takes up to half of it away, so that what failed together does
-not come back together. An event that was not taken in 72 hours is given up: it stays, as a dead letter, until a person sends
-it again.
+not come back together. A receiver that says when to come again (``Retry-After`` of a 429 or a 503) is left alone until then,
+but for no longer than our own waits grow. An event that was not taken in 72 hours is given up: it stays, as a dead letter,
+until a person sends it again.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final
 
 FIRST_WAIT: Final = timedelta(seconds=5)
 LONGEST_WAIT: Final = timedelta(hours=4)
 GIVEN_UP_AFTER: Final = timedelta(hours=72)
+GONE: Final = 410
+_SAY_WHEN: Final = frozenset({429, 503})
+_LONGEST_SAID: Final = 64
+"""Characters: a date of HTTP has 29."""
 _MOST_DOUBLINGS: Final = 20
 _FAILURES: Final = 5
 _FIRST_REST: Final = timedelta(seconds=30)
 _LONGEST_REST: Final = timedelta(minutes=15)
+
+
+def said_when(status: int, retry_after: str, *, at: datetime) -> datetime | None:
+    """Read when a receiver wants to be asked again: seconds or a date (RFC 9110), at most the longest of our own waits away.
+
+    None where it does not say so, or says what nobody can read, or a time that has passed.
+    """
+    if status not in _SAY_WHEN or len(retry_after) > _LONGEST_SAID or not retry_after.isascii():
+        return None
+    latest = at + LONGEST_WAIT
+    if retry_after.isdigit():
+        return at + timedelta(seconds=min(int(retry_after), int(LONGEST_WAIT.total_seconds())))
+    try:
+        said = parsedate_to_datetime(retry_after)
+        said = said.replace(tzinfo=UTC) if said.tzinfo is None else said.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return min(said, latest) if said > at else None
 
 
 def next_attempt(attempts: int, *, since: datetime, at: datetime, chance: float) -> datetime | None:
@@ -43,9 +64,13 @@ class Breaker:
 
     failures: int = 0
     rests_until: datetime | None = None
+    asked_until: datetime | None = None
+    """Until when the receiver asked to be left alone; an answer to what was under way already takes nothing of it back."""
 
     def room(self, at: datetime, most: int) -> int:
         """Give how many attempts may be under way: all, one to find out, or none."""
+        if self.asked_until is not None and at < self.asked_until:
+            return 0
         if self.rests_until is None:
             return most
         return 1 if at >= self.rests_until else 0
@@ -53,6 +78,10 @@ class Breaker:
     def succeeded(self) -> None:
         """Note that it answered."""
         self.failures, self.rests_until = 0, None
+
+    def asked(self, until: datetime) -> None:
+        """Note that the receiver asked to be left alone until then."""
+        self.asked_until = until if self.asked_until is None else max(until, self.asked_until)
 
     def failed(self, at: datetime, *, chance: float) -> None:
         """Note that it did not; of those that were under way together, what fails after it is left alone tells nothing new."""
