@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 from tests.stores import pages_read
 
 from obligor.adapters.store.archive import _OUTCOMES, _asked
-from obligor.adapters.store.deliveries import _BACKLOG, _REPLAY_ALL, _REPLAY_DEAD
+from obligor.adapters.store.deliveries import _BACKLOG, _RECALLED, _REPLAY_ALL, _REPLAY_DEAD
 from obligor.adapters.store.deliveries import _STANDING as _ENDPOINTS
 from obligor.adapters.store.log_source import _LEAVES
 from obligor.adapters.store.people import _SEEN
@@ -140,6 +140,9 @@ PARTS = {
     "open reviews": Part((_OPEN, ()), 10),
     "alerts that nobody cleared": Part((_ALERTS, (AT_ONCE,)), 10),
     "what waits and what was given up": Part((_BACKLOG, ()), 1),
+    "what was put off too far": Part(
+        (_RECALLED, {"endpoints": ["ep"], "at": time_of(0), "latest": time_of(2 * LONG)}), 0
+    ),
     "what waits at each endpoint": Part((_ENDPOINTS, ()), 1, also=20),
     "what was given up, again": Part(
         (_REPLAY_DEAD, AGAIN | {"since": time_of(6000), "until": time_of(6010)}), 1, also=10

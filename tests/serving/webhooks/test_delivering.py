@@ -298,6 +298,20 @@ def test_a_receiver_that_says_at_once_is_asked_no_sooner_than_it_would_have_been
     assert len(los.bodies) == 2
 
 
+def test_what_failed_by_a_clock_that_was_ahead_is_sent_once_it_is_set_back(store_url: str, los: Los) -> None:
+    async def scene(here: Office, _: WebhookRow) -> None:
+        here.clock.on(timedelta(days=100))
+        await here.decide("refer")
+        los.answers = [say(500)]
+        await here.work()
+        here.clock.on(-timedelta(days=100))
+        await replace(here.delivering).round()  # of another process, or of this one a while later
+        await here.work()
+
+    run(store_url, los, scene)
+    assert los.state == {"A-1": (1, "refer")}
+
+
 def test_what_else_was_answered_than_429_or_503_says_nothing_of_when(store_url: str, los: Los) -> None:
     async def scene(here: Office, _: WebhookRow) -> None:
         await here.decide("approve")

@@ -117,3 +117,15 @@ def test_who_asked_to_be_left_alone_is_whatever_was_under_way_is_answered() -> N
     breaker.succeeded()
     assert breaker.room(NOON + timedelta(seconds=119), 16) == 0
     assert breaker.room(NOON + timedelta(minutes=2), 16) == 16
+
+
+def test_who_is_left_alone_by_a_clock_that_was_ahead_is_tried_once_it_is_set_back() -> None:
+    breaker = Breaker()
+    for _ in range(5):
+        breaker.failed(NOON, chance=0.0)
+    breaker.asked(NOON + timedelta(hours=4))
+    assert breaker.room(NOON, 8) == 0
+    before = NOON - timedelta(hours=1)
+    assert breaker.room(before, 8) == 1
+    breaker.failed(before, chance=0.0)
+    assert breaker.room(before, 8) == 0

@@ -102,6 +102,10 @@ _GO_ON: Final = """
     UPDATE obligor.delivery SET attempts = 0, claim = NULL, due_since = %(at)s, tried_since = NULL, next_at = %(at)s
     WHERE endpoint_id = %(endpoint)s AND state = 'pending' RETURNING event_id
 """
+_RECALLED: Final = """
+    UPDATE obligor.delivery SET next_at = %(at)s
+    WHERE endpoint_id = ANY(%(endpoints)s) AND state = 'pending' AND next_at > %(latest)s RETURNING event_id
+"""
 _FROM, _TO = "coalesce(%(since)s, '-infinity'::timestamptz)", "coalesce(%(until)s, 'infinity'::timestamptz)"
 _IN_TIME: Final = f"created_at >= {_FROM} AND created_at < {_TO}"
 _REPLAY_DEAD: Final = _REPLAY.format(
@@ -162,6 +166,10 @@ class PostgresDeliveries:
         """Count what waits and what was given up, at the endpoints that are active."""
         (row,) = await self._pool.rows(_BACKLOG)
         return Backlog(**row)
+
+    async def recall(self, endpoints: Sequence[str], *, at: datetime, latest: datetime) -> None:
+        """Let what was put off until after a time be due now."""
+        await self._pool.change(_RECALLED, {"endpoints": list(endpoints), "at": at, "latest": latest})
 
     async def standing(self) -> dict[str, dict[str, int]]:
         """Count what waits and what was given up, for each endpoint."""

@@ -25,7 +25,7 @@ from obligor.core.errors import ObligorError, UnavailableError
 from obligor.core.leaves import time_text
 from obligor.security.webhooks import signed_headers
 from obligor.serving.encoding import encode_in_order
-from obligor.serving.webhooks.retrying import GONE, Breaker, next_attempt, said_when
+from obligor.serving.webhooks.retrying import GONE, LONGEST_WAIT, Breaker, next_attempt, said_when
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -108,6 +108,10 @@ class Deliveries(Protocol):
 
     async def backlog(self) -> Backlog:
         """Count what waits and what was given up."""
+        ...
+
+    async def recall(self, endpoints: Sequence[str], *, at: datetime, latest: datetime) -> None:
+        """Let what was put off until after the latest time that any wait leads to be due now."""
         ...
 
 
@@ -226,9 +230,9 @@ class Delivering:
     async def round(self) -> int:
         """Note what was taken, claim what is due, as far as there are places, and begin to send it; give how many that was."""
         await self._note()
-        await self._count()
         begun = 0
         active = {it.endpoint_id: it for it in await self.store.endpoints()}
+        await self._count(tuple(active))
         self._lanes = {name: lane for name, lane in self._lanes.items() if name in active or lane.tasks}
         for endpoint in active.values():
             lane = self._lanes.setdefault(endpoint.endpoint_id, _Lane())
@@ -334,11 +338,13 @@ class Delivering:
         took_it = took(answered.status)
         return answered, None if took_it else UnavailableError(f"answered {answered.status}; wanted 2xx")
 
-    async def _count(self) -> None:
+    async def _count(self, endpoints: Sequence[str]) -> None:
+        """Count what waits, now and then, and look for what waits for a time that a clock which was ahead said."""
         now = asyncio.get_running_loop().time()
         if now >= self._count_at:
-            self._count_at = now + _COUNT_EVERY_S
+            self._count_at, at = now + _COUNT_EVERY_S, self.clock()
             self._backlog = await self.store.backlog()
+            await self.store.recall(endpoints, at=at, latest=at + LONGEST_WAIT + self.lease)
 
     def _oldest(self) -> float:
         oldest = self._backlog.oldest

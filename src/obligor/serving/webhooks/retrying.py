@@ -4,6 +4,8 @@ A wait doubles with each attempt, up to some hours, and chance takes up to half 
 not come back together. A receiver that says when to come again (``Retry-After`` of a 429 or a 503) is left alone until then,
 but for no longer than our own waits grow. An event that was not taken in 72 hours is given up: it stays, as a dead letter,
 until a person sends it again.
+
+A clock may be set back. So whoever waits for longer than anybody is ever made to wait by a clock that was ahead waits no more.
 """
 
 from __future__ import annotations
@@ -69,11 +71,11 @@ class Breaker:
 
     def room(self, at: datetime, most: int) -> int:
         """Give how many attempts may be under way: all, one to find out, or none."""
-        if self.asked_until is not None and at < self.asked_until:
+        if _lasts(self.asked_until, at, LONGEST_WAIT):
             return 0
         if self.rests_until is None:
             return most
-        return 1 if at >= self.rests_until else 0
+        return 0 if _lasts(self.rests_until, at, _LONGEST_REST) else 1
 
     def succeeded(self) -> None:
         """Note that it answered."""
@@ -85,11 +87,16 @@ class Breaker:
 
     def failed(self, at: datetime, *, chance: float) -> None:
         """Note that it did not; of those that were under way together, what fails after it is left alone tells nothing new."""
-        if self.rests_until is not None and at < self.rests_until:
+        if _lasts(self.rests_until, at, _LONGEST_REST):
             return
         self.failures += 1
         if self.failures >= _FAILURES:
             self.rests_until = at + _waited(_FIRST_REST, self.failures - _FAILURES, _LONGEST_REST, chance)
+
+
+def _lasts(until: datetime | None, at: datetime, longest: timedelta) -> bool:
+    """Tell whether it is not that time yet, nor so far from it as only a clock that was ahead could say."""
+    return until is not None and at < until <= at + longest
 
 
 def _waited(first: timedelta, doublings: int, longest: timedelta, chance: float) -> timedelta:
