@@ -98,6 +98,7 @@ def _measured(service: _Service, folder: Path, effort: Effort, *, with_peers: bo
     return {
         "rest_ratio_to_noop": fast["64"]["ratio"],
         "rest_ratio_slow_disk": slow["64"]["ratio"],
+        "slow_disk_bound": round(_bound(64, flushed["slow_commit_ms"]) / slow["64"]["noop"]["per_s"], 3),
         "p99_ms_c16": fast["16"]["obligor"]["p99_ms"],
         "noop_p99_ms_c16": fast["16"]["noop"]["p99_ms"],
         **flushed,
@@ -114,6 +115,11 @@ def _measured(service: _Service, folder: Path, effort: Effort, *, with_peers: bo
         "rounds": effort.rounds,
         "seconds": effort.seconds,
     }
+
+
+def _bound(connections: int, flush_ms: float) -> float:
+    """Give the most answers a second that wait for a flush: the next begins where one ends, before who waited can be back."""
+    return 1000 * connections / (2 * flush_ms)
 
 
 def _over_grpc(service: _Service, answer: bytes, folder: Path, effort: Effort) -> dict[str, dict]:

@@ -135,6 +135,7 @@ def _serving(result: dict) -> list[Rows]:
     sides = ["at once", "no decision", "obligor", "ratio"]
     rest = [_in_turns(at, it, "noop") for at, it in result["rest"].items()]
     slow = [_in_turns(f"{at}, slow disk", it, "noop") for at, it in result["rest_slow_disk"].items()]
+    slow.append(["64, the most by such a disk", "", "", f"{result['slow_disk_bound']:.2f}"])
     grpc = [_in_turns(at, it, "noop") for at, it in result["grpc"].items()]
     full = [_in_turns(at, it, "noop") for at, it in result["full"].items()]
     full += [_in_turns(f"{at}, slow disk", it, "noop") for at, it in result["full_slow_disk"].items()]
