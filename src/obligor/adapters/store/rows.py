@@ -312,9 +312,15 @@ _KEPT: Final[dict[type, Insert]] = {
         "webhook_endpoint",
         "endpoint_id text, client_id text, url text, event_types words, state text, secret bytea, previous_secret bytea, "
         "previous_until time, created_at time, leaf_index int8",
-        key="endpoint_id",
-        then="RETURNING pg_notify('obligor_webhook', endpoint_id)",
-    ),
+        then="""ON CONFLICT (endpoint_id) DO UPDATE SET
+            (client_id, url, event_types, state, secret, previous_secret, previous_until, created_at, leaf_index)
+            = (excluded.client_id, excluded.url, excluded.event_types,
+               CASE WHEN excluded.state <> 'gone'
+                   OR (webhook_endpoint.state = 'active' AND webhook_endpoint.secret = excluded.secret)
+               THEN excluded.state END,
+               excluded.secret, excluded.previous_secret, excluded.previous_until, excluded.created_at, excluded.leaf_index)
+            RETURNING pg_notify('obligor_webhook', endpoint_id)""",
+    ),  # the service stops what it saw: one that a person changed meanwhile has no state, which the table refuses
     ReviewRow: _insert(
         "review",
         "review_id uuid, decision_id uuid, client_id text, leaf_index int8, requested_at time, due_at time, pack text",
