@@ -200,13 +200,17 @@ _OUTBOX: Final = _insert(
                      WHERE earlier.client_id = given.client_id AND earlier.application_id = given.application_id), 0)
             END, type, payload, created_at
         FROM given
+        WHERE EXISTS (
+            SELECT FROM obligor.webhook_endpoint AS listening
+            WHERE listening.client_id = given.client_id AND state = 'active' AND given.type = ANY (event_types))
         RETURNING event_id, client_id, application_id, sequence, type, created_at
     )
     INSERT INTO obligor.delivery (event_id, endpoint_id, application_id, sequence, due_since, next_at)
     SELECT event_id, endpoint_id, application_id, sequence, event.created_at, event.created_at
     FROM event JOIN obligor.webhook_endpoint USING (client_id) WHERE state = 'active' AND type = ANY (event_types)""",
 )
-"""An event and its deliveries. Whoever took the same place in a batch ahead makes this one fail, and it goes again."""
+"""An event and its deliveries; none where the last endpoint for it ended since the process heard of it: it would be sent to
+nobody, and so be pruned by nobody. Whoever took the same place in a batch ahead makes this one fail, and it goes again."""
 _SUBJECT_KEY: Final = _insert(
     "subject_key",
     "key_id bytea, subject bytea, version int4, wrapped bytea, created_at time",
