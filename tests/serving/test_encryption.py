@@ -17,7 +17,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.serving.http.fakes import house
@@ -322,3 +327,16 @@ def test_in_production_the_database_is_reached_with_its_certificate_checked(mode
 def test_a_database_on_this_machine_or_with_its_certificate_checked_is_let_in() -> None:
     check_encrypted("postgresql://bank@db.example/decisions?sslmode=verify-full")
     check_encrypted("postgresql://bank@/decisions?host=/run/postgresql")
+
+
+def test_a_key_under_a_pass_phrase_is_refused_and_nobody_is_asked_for_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """OpenSSL asks at the terminal, or reads what stands on standard input; the loop would stand still meanwhile."""
+    tls = write_pair(tmp_path, 1)
+    key = ec.generate_private_key(ec.SECP256R1())
+    locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"a phrase"))
+    (tmp_path / "key.pem").write_bytes(locked)
+    with pytest.raises(InvalidInputError, match="cannot be used"):
+        Certificates(tls)
+    assert capfd.readouterr().err == ""

@@ -89,7 +89,7 @@ class Certificates:
         cert, key, *client_ca = self._files
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
-            context.load_cert_chain(cert, key)
+            context.load_cert_chain(cert, key, password="")  # else OpenSSL asks whoever sits there
             for it in client_ca:
                 context.load_verify_locations(it)
                 context.verify_mode = ssl.CERT_REQUIRED

@@ -621,11 +621,12 @@ def test_events_that_were_pruned_are_not_asked_for_and_those_that_were_taken_awa
     asyncio.run(worked())
     _tamper(store_url, "UPDATE obligor.delivery SET state = 'delivered', settled_at = due_since")
     assert asyncio.run(prune()) == 2
-    examination = _examined(store_url, tmp_path / "kept")
+    later = NOON + timedelta(days=3)
+    examination = _examined(store_url, tmp_path / "kept", now=later)
     assert not _broken(examination).keys() & {"I2", "I4", "I8"}
     assert _check(examination, "I8").counts == {"events": 0}
     _tamper(store_url, "UPDATE obligor.outbox_pruned SET before = before - interval '2 days'")
-    assert "its client's system is not told of it" in _broken(_examined(store_url, tmp_path / "kept"))["I2"]
+    assert "its client's system is not told of it" in _broken(_examined(store_url, tmp_path / "kept", now=later))["I2"]
 
 
 UNTRUE: dict[str, tuple[str, dict[str, str]]] = {
@@ -655,6 +656,10 @@ UNTRUE: dict[str, tuple[str, dict[str, str]]] = {
             " VALUES (gen_random_uuid(), 'ep_', 1, now(), now())"
         ),
         {"I8": "1 deliveries are of no event"},
+    ),
+    "more is noted as pruned than any setting prunes": (
+        "INSERT INTO obligor.outbox_pruned VALUES (true, now() + interval '100 years')",
+        {"I8": "events are noted as pruned up to 21"},
     ),
     "the address of an endpoint was exchanged": (
         "UPDATE obligor.webhook_endpoint SET url = 'https://thief.example/'",

@@ -12,6 +12,7 @@ import pytest
 from tests.adapters.store.test_privacy import verified
 
 from obligor.adapters.store.archive import PostgresArchive
+from obligor.adapters.store.deliveries import PostgresDeliveries
 from obligor.adapters.store.migrating import downgrade, migrate
 from obligor.adapters.store.people import PostgresPeople
 from obligor.adapters.store.pool import Pool
@@ -22,6 +23,7 @@ from obligor.serving.people.issuing import issue, revoke, rotate, row_of
 from obligor.serving.people.roles import People
 from obligor.serving.rows import WebhookRow
 from obligor.serving.sources import live_sources
+from obligor.serving.webhooks.endpoints import Webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -217,6 +219,28 @@ def test_an_endpoint_that_was_ended_is_told_nothing_again(store_url: str) -> Non
                 await recorder.record(Submission((act,), lambda _: b""))
 
     both(store_url, scene)
+
+
+@pytest.mark.parametrize("meanwhile", ["disabled", "rotated", "stopped"])
+def test_an_endpoint_that_a_person_changed_while_its_receiver_said_that_it_is_gone_stays_as_they_left_it(
+    store_url: str, meanwhile: str
+) -> None:
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        person = Webhooks(one, SOURCES, lambda _: None, by="ada")
+        service, kept = Webhooks(other, SOURCES, lambda _: None), PostgresDeliveries(pool)
+        seen, _ = await person.add("bank", "https://bank.example/hooks", event_types=("decision.made",))
+        changes: dict[str, Callable[[], Awaitable[object]]] = {
+            "disabled": lambda: person.disable(seen),
+            "rotated": lambda: person.rotate(seen, overlap=DAY),
+            "stopped": lambda: Webhooks(one, SOURCES, lambda _: None).stop(seen),
+        }
+        await changes[meanwhile]()
+        left = await kept.endpoint(seen.endpoint_id)
+        await service.stop(seen)
+        assert await kept.endpoint(seen.endpoint_id) == left
+
+    both(store_url, scene)
+    assert len(kinds(store_url)) == 2
 
 
 def test_a_key_that_was_revoked_long_ago_is_refused_before_the_store_is_asked(store_url: str) -> None:

@@ -204,3 +204,16 @@ def test_two_services_that_prune_at_once_and_one_that_delivers_do_not_hold_each_
         assert rows(store_url, "SELECT count(*) FROM obligor.delivery WHERE application_id <> 'B-1'") == [(0,)]
 
     play(store_url, los, scene)
+
+
+def test_an_event_that_no_endpoint_is_told_of_is_not_kept(store_url: str, los: Los) -> None:
+    """Who decides hears a little later than the store that the endpoint ended; nothing would ever settle such an event."""
+
+    async def scene(here: Office, pruning: Pruning) -> None:
+        await here.decide("approve", application="A-1")
+        (row,) = await here.deliveries.endpoints()
+        await here.webhooks.disable(row)
+        await here.decide("approve", application="A-2")
+
+    play(store_url, los, scene)
+    assert rows(store_url, KEPT_EVENTS) == [("A-1", 1, True)]

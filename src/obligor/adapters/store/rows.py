@@ -200,13 +200,17 @@ _OUTBOX: Final = _insert(
                      WHERE earlier.client_id = given.client_id AND earlier.application_id = given.application_id), 0)
             END, type, payload, created_at
         FROM given
+        WHERE EXISTS (
+            SELECT FROM obligor.webhook_endpoint AS listening
+            WHERE listening.client_id = given.client_id AND state = 'active' AND given.type = ANY (event_types))
         RETURNING event_id, client_id, application_id, sequence, type, created_at
     )
     INSERT INTO obligor.delivery (event_id, endpoint_id, application_id, sequence, due_since, next_at)
     SELECT event_id, endpoint_id, application_id, sequence, event.created_at, event.created_at
     FROM event JOIN obligor.webhook_endpoint USING (client_id) WHERE state = 'active' AND type = ANY (event_types)""",
 )
-"""An event and its deliveries. Whoever took the same place in a batch ahead makes this one fail, and it goes again."""
+"""An event and its deliveries; none where the last endpoint for it ended since the process heard of it: it would be sent to
+nobody, and so be pruned by nobody. Whoever took the same place in a batch ahead makes this one fail, and it goes again."""
 _SUBJECT_KEY: Final = _insert(
     "subject_key",
     "key_id bytea, subject bytea, version int4, wrapped bytea, created_at time",
@@ -312,9 +316,15 @@ _KEPT: Final[dict[type, Insert]] = {
         "webhook_endpoint",
         "endpoint_id text, client_id text, url text, event_types words, state text, secret bytea, previous_secret bytea, "
         "previous_until time, created_at time, leaf_index int8",
-        key="endpoint_id",
-        then="RETURNING pg_notify('obligor_webhook', endpoint_id)",
-    ),
+        then="""ON CONFLICT (endpoint_id) DO UPDATE SET
+            (client_id, url, event_types, state, secret, previous_secret, previous_until, created_at, leaf_index)
+            = (excluded.client_id, excluded.url, excluded.event_types,
+               CASE WHEN excluded.state <> 'gone'
+                   OR (webhook_endpoint.state = 'active' AND webhook_endpoint.secret = excluded.secret)
+               THEN excluded.state END,
+               excluded.secret, excluded.previous_secret, excluded.previous_until, excluded.created_at, excluded.leaf_index)
+            RETURNING pg_notify('obligor_webhook', endpoint_id)""",
+    ),  # the service stops what it saw: one that a person changed meanwhile has no state, which the table refuses
     ReviewRow: _insert(
         "review",
         "review_id uuid, decision_id uuid, client_id text, leaf_index int8, requested_at time, due_at time, pack text",

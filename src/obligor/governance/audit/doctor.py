@@ -171,7 +171,7 @@ def examine(store: Examined, around: Surroundings, *, progress: Progress) -> Exa
             walk.persons.by_two(),
             _canaries(store, around.canaries),
             _apart(store, walk),
-            walk.told.check(store.stray_deliveries()),
+            walk.told.check(store.stray_deliveries(), around.now),
             schema,
             judged("queues", "what waits for somebody is in its queue", _misfiled(store), {}),
             _of_kinds("guards", "the log's tables refuse changes", log, frozenset({Kind.UNGUARDED})),

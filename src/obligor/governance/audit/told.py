@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from obligor.core.errors import AuditError
+from obligor.core.leaves import time_text
 from obligor.core.strict_json import read_strict_json
 from obligor.governance.audit.examination import Check, Faults, judged
 
@@ -30,6 +31,8 @@ _EVENTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 _HEARD_AFTER: Final = timedelta(minutes=1)
 _CLOCKS_DIFFER: Final = timedelta(hours=1)
 """By as much the log may be ahead of the clock of who made an event."""
+_KEPT_AT_LEAST: Final = timedelta(days=1)
+"""What is settled, whatever is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +81,13 @@ class Told:
         if leaf.kind == "decision" and not found and self._is_due(said.get("client_id"), wanted, leaf.at):
             self.missing.add(f"decision {leaf.subject} at leaf {index}: its client's system is not told of it")
 
-    def check(self, stray_deliveries: int) -> Check:
+    def check(self, stray_deliveries: int, now: datetime) -> Check:
         """Judge what was told."""
         self._pass(self.events.rest())
+        if self.pruned_before is not None and self.pruned_before > now - _KEPT_AT_LEAST + _CLOCKS_DIFFER:
+            self.untrue.add(
+                f"events are noted as pruned up to {time_text(self.pruned_before)}: none of the last day is"
+            )
         if stray_deliveries:
             self.untrue.add(f"{stray_deliveries:,} deliveries are of no event or endpoint")
         claim = "nothing is told outside that was not decided"

@@ -11,11 +11,12 @@ was exchanged, is not what the log says.
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from obligor.core.errors import ClashError, InvalidInputError, NotFoundError
+from obligor.core.errors import ClashError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
 from obligor.security.api_keys import check_client
 from obligor.security.webhooks import SECRET_BYTES
@@ -128,9 +129,10 @@ class Webhooks:
         return ended
 
     async def stop(self, row: WebhookRow | None) -> None:
-        """Stop an endpoint whose receiver said that it is no more, where it was not stopped before; nobody need be named."""
+        """Stop an endpoint whose receiver said that it is no more, unless somebody changed it since; nobody need be named."""
         if row is not None and row.state == "active":
-            await self._record("webhook.gone", replace(row, state="gone"), by=_SERVICE)
+            with suppress(IntegrityError):  # it is read again before more is sent
+                await self._record("webhook.gone", replace(row, state="gone"), by=_SERVICE)
 
     async def enable(self, row: WebhookRow | None) -> WebhookRow:
         """Go on with an endpoint that is gone."""
