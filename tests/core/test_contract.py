@@ -46,6 +46,15 @@ def test_a_contract_survives_being_written_down() -> None:
     assert again.columns["income"].special == {-1.0: "not asked"}
 
 
+def test_marks_of_numbers_are_part_of_a_contract_and_a_contract_without_them_keeps_its_hash() -> None:
+    plain = parse_contract(PLAIN)
+    assert parse_contract(changed("applications", "decimal", to=".")).sha256 == plain.sha256
+    marked = parse_contract(changed("applications", "decimal", to=","))
+    assert Contract.model_validate_json(marked.model_dump_json(by_alias=True)) == marked
+    assert marked.sha256 != plain.sha256
+    assert not {"decimal", "thousands"} & plain.model_dump()["applications"].keys()
+
+
 def test_the_order_of_keys_is_not_part_of_what_a_contract_says() -> None:
     assert parse_contract(dict(reversed(PLAIN.items()))).sha256 == parse_contract(PLAIN).sha256
 
@@ -101,6 +110,8 @@ def test_the_order_of_keys_is_not_part_of_what_a_contract_says() -> None:
             {"type": "date", "role": "protected", "groups": [60, 40]},
             "wanted values that rise",
         ),
+        (("applications", "decimal"), ";", "got ';'"),
+        (("applications", "thousands"), ".", "decimal and thousands are both '.'"),
         (("features",), {"x": {"expression": "income", "window_days": 3}}, "belong to a feature with a history"),
         (("features",), {"income": {"expression": "income"}}, "has the name of a column"),
     ],

@@ -6,15 +6,18 @@ import json
 import resource
 import shutil
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from obligor.core.errors import SourceError, TapeError, UnavailableError
-from obligor.core.snapshot import Snapshot, TableRequest, identity
+from obligor.core.snapshot import NumberForm, Snapshot, TableRequest, identity
 from obligor.ingestion.formats import read_header
 from obligor.ingestion.snapshots import load_snapshot, take_snapshot
 from obligor.ingestion.sources import LocalSource, RawFile
@@ -33,8 +36,8 @@ GERMAN = (*(f"attribute_{i}" for i in range(1, 21)), "class")
 class FakeSource:
     """A source that gives the bytes it was made with, or fails after half of them."""
 
-    def __init__(self, *parts: bytes, failure: BaseException | None = None) -> None:
-        self._parts, self._failure = parts, failure
+    def __init__(self, *parts: bytes, failure: BaseException | None = None, described: bool = False) -> None:
+        self._parts, self._failure, self._described = parts, failure, described
         self.closed = 0
 
     def describe(self) -> str:
@@ -46,7 +49,7 @@ class FakeSource:
             path = into / str(index)
             path.write_bytes(data)
             progress(len(data))
-            raws.append(RawFile(path, f"part {index}"))
+            raws.append(RawFile(path, f"part {index}", described=self._described))
         if self._failure is not None:
             raise self._failure
         return tuple(raws)
@@ -106,6 +109,19 @@ def test_one_byte_the_order_of_parts_and_the_way_of_reading_change_the_name(tmp_
         take_snapshot(FakeSource(TAPE), [semicolons], store=tmp_path),
     ]
     assert len({snapshot.sha256 for snapshot in taken}) == len(taken)
+
+
+def test_marks_of_numbers_belong_to_a_text_file_that_no_database_wrote(tmp_path: Path, store: Path) -> None:
+    """PostgreSQL and Parquet write numbers in one way, whatever the contract says of a file; without marks a name stays."""
+    asked = replace(LOANS, numbers=NumberForm(",", "."))
+    plain, marked = (take_snapshot(FakeSource(TAPE), [it], store=store) for it in (LOANS, asked))
+    assert marked.files[0].numbers == load_snapshot(store / marked.sha256).files[0].numbers == NumberForm(",", ".")
+    assert plain.sha256 != marked.sha256
+    assert take_snapshot(FakeSource(TAPE, described=True), [asked], store=store).sha256 == plain.sha256
+    path = tmp_path / "tape.parquet"
+    pq.write_table(pa.table({"loan_id": [1], "income": [1.5]}), path)
+    (file,) = take_snapshot(LocalSource(path), [asked], store=store).files
+    assert file.numbers == NumberForm()
 
 
 def test_the_order_in_which_tables_are_asked_for_does_not_matter(tmp_path: Path) -> None:

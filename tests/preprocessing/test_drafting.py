@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import tempfile
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from obligor.core.columns import Role
 from obligor.core.errors import TapeError
-from obligor.core.snapshot import Snapshot, SnapshotFile
+from obligor.core.snapshot import NumberForm, Snapshot, SnapshotFile
 from obligor.ingestion.contract_file import read_contract
 from obligor.ingestion.formats import identify
 from obligor.preprocessing import drafting
@@ -54,6 +55,8 @@ def draft(snapshot: Snapshot) -> str:
 
 
 def tape_of(folder: Path, snapshot: Snapshot, contract: Contract) -> Tape:
+    marks = NumberForm(contract.applications.decimal, contract.applications.thousands)
+    snapshot = replace(snapshot, files=tuple(replace(it, numbers=marks) for it in snapshot.files))
     return read_tape(connect(folder), snapshot, applications=contract.applications, histories={})
 
 
@@ -221,10 +224,60 @@ def test_a_column_that_all_but_reads_as_numbers_or_days_says_so(tmp_path: Path) 
         name: next(line for line in text.splitlines() if f" {name}: " in line) for name in ("opened", "paid", "owed")
     }
     assert "about 50% of its values are days as YYYY-MM-DD" in said["opened"]
-    assert "about 100% of its values are numbers with commas; wanted a decimal point" in said["paid"]
-    assert "about 83% of its values are numbers" in said["owed"]
+    assert "about 100% of its values are numbers" in said["paid"]
+    assert "about 83% of its values are numbers with marks that `decimal` and `thousands` of the table" in said["owed"]
     assert text.count("of its values are") == 3
     assert contract.columns["loan_id"].unique
+
+
+def european(folder: Path, **columns: Sequence[object]) -> tuple[str, Contract, Snapshot]:
+    rows = zip(*columns.values(), strict=True)
+    lines = [";".join(columns), *(";".join(map(str, row)) for row in rows)]
+    (folder / "tape.csv").write_text("\r\n".join(lines), encoding="cp1252", newline="")
+    found = snapshot_of(folder / "tape.csv", delimiter=";", encoding="windows-1252")
+    text = draft(found)
+    return text, read_contract(text), found
+
+
+def test_a_tape_as_the_continent_writes_it_is_drafted_and_read(tmp_path: Path) -> None:
+    text, contract, snapshot = european(
+        tmp_path, bad=_BAD, amount=[f"{1 + row % 9}.{row:03},50" for row in range(_N)],
+        price=[f"{row},5 €" for row in range(_N)], share=[f"{row},25 %" for row in range(_N)],
+        opened=[f"{day:%d.%m.%Y %H:%M}" for day in _DAYS], town=["Köln €", "Linz", "Wien"] * 20,
+    )  # fmt: skip
+    for line in ("encoding: windows-1252", 'decimal: ","', 'thousands: "."'):
+        assert f"  {line}  # check: guessed" in text
+    tape = tape_of(tmp_path, snapshot, contract)
+    assert unfit(tape) == []
+    first = tape.db.execute("SELECT amount, price, share, opened, town FROM applications LIMIT 1").fetchone()
+    assert first == (1000.5, 0.5, 0.0025, _DAYS[0], "Köln €")
+
+
+def test_a_number_that_reads_either_way_is_put_to_a_person(tmp_path: Path) -> None:
+    """`1.234` alone speaks for neither; beside decimal commas, and no certain thousands, it is not read at all."""
+    either = [f"{1 + row % 9}.{100 + row}" for row in range(_N)]
+    text, contract, _ = european(tmp_path, bad=_BAD, x=_X, amount=either)
+    assert (contract.applications.decimal, contract.applications.thousands) == (".", None)
+    assert "1.234 is read as a fraction; is it, or thousands?" in text
+    text, contract, _ = european(tmp_path, bad=_BAD, amount=either, rate=[f"{row},5" for row in range(_N)])
+    assert (contract.applications.decimal, contract.applications.thousands) == (",", None)
+    assert contract.columns["amount"].type == "text"
+    assert "about 100% of its values are numbers with marks that `decimal` and `thousands`" in text
+    text, contract, _ = european(
+        tmp_path, bad=_BAD, amount=either, rate=[f"{row},5" for row in range(_N)],
+        income=[f"1.{100 + row},5" for row in range(_N)],
+    )  # fmt: skip
+    assert (contract.columns["amount"].type, contract.applications.thousands) == ("number", ".")
+    assert text.count("1.234 is read as thousands; is it, or a fraction?") == 1
+
+
+def test_a_tape_in_english_keeps_its_points_and_its_commas_of_thousands(tmp_path: Path) -> None:
+    text, contract = drafted(tmp_path, bad=_BAD, amount=[f"1,{100 + row}.50" for row in range(_N)], x=_X)
+    assert (contract.applications.decimal, contract.applications.thousands) == (".", ",")
+    assert contract.columns["amount"].type == "number"
+    text, _ = drafted(tmp_path, bad=_BAD, amount=[row / 4 for row in range(_N)], x=_X)
+    assert "decimal:" not in text
+    assert "thousands" not in text
 
 
 def test_a_key_that_repeats_is_told_with_its_count(tmp_path: Path) -> None:
@@ -422,8 +475,31 @@ def test_a_column_named_like_an_outcome_with_three_values_is_named_in_the_hint(t
 
 
 def test_a_tape_of_an_outcome_alone_has_no_predictor(tmp_path: Path) -> None:
-    with pytest.raises(TapeError, match="no column is left that could be a predictor, beside the outcome bad"):
-        drafted(tmp_path, bad=_BAD, sex=["m", "f"] * 30)
+    wanted = (
+        "no column is left that could be a predictor, beside the outcome bad: sex is taken for protected; x holds one"
+    )
+    with pytest.raises(TapeError, match=wanted):
+        drafted(tmp_path, bad=_BAD, sex=["m", "f"] * 30, x=[1] * _N)
+
+
+def test_of_many_columns_that_are_no_predictors_eight_are_told(tmp_path: Path) -> None:
+    with pytest.raises(TapeError, match="x7 holds one value only; and 4 more") as caught:
+        drafted(tmp_path, bad=_BAD, **{f"x{place}": [1] * _N for place in range(12)})
+    assert "x8" not in str(caught.value)
+
+
+def test_an_outcome_of_one_value_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TapeError, match="TARGET is named like an outcome, but holds one value only; wanted loans"):
+        drafted(tmp_path, x=_X, TARGET=[0] * _N)
+
+
+def test_only_what_can_be_a_bureaus_score_is_asked_for_one(tmp_path: Path) -> None:
+    flags = [row % 2 for row in range(_N)]
+    text, _ = drafted(
+        tmp_path, bad=_BAD, bureau_points=_X, AMT_REQ_CREDIT_BUREAU_HOUR=_X, bureau_enquiries=_X, bureau_hit=flags,
+        bureau=["Experian", "Equifax", "none"] * 20,
+    )  # fmt: skip
+    assert [line.split(":")[0].strip() for line in text.splitlines() if "a bureau's score" in line] == ["bureau_points"]
 
 
 # --- real tapes --------------------------------------------------------------------------------------------------

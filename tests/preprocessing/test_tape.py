@@ -8,25 +8,25 @@ import io
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from obligor.core.columns import History, Table
 from obligor.core.errors import ContractError, SourceError, TapeError, UnavailableError
 from obligor.core.expressions import define_function
-from obligor.core.snapshot import Snapshot, SnapshotFile
+from obligor.core.snapshot import NumberForm, Snapshot, SnapshotFile
 from obligor.core.text import text_lines
+from obligor.preprocessing.cells import plain_number
 from obligor.preprocessing.engine import connect, engine_trouble
 from obligor.preprocessing.tape import Tape, read_tape
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import duckdb
 
 
 def text_file(path: Path, content: str | bytes, **how: Any) -> SnapshotFile:
@@ -247,6 +247,58 @@ def test_a_truncated_parquet_is_refused(tmp_path: Path) -> None:
 def test_a_text_file_is_read_however_it_is_written(tmp_path: Path, content: bytes, how: dict[str, Any]) -> None:
     tape = read(tmp_path, text_file(tmp_path / "t", content, **how), a=TEXT, b=NUMBER)
     assert cells(tape) == [("Müller\x96", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("decimal", "thousands", "text", "wanted"),
+    [
+        (",", None, "1234,5 -,5 +5, 1,5e3 -7", [1234.5, -0.5, 5.0, 1500.0, -7.0]),
+        (",", None, "1.234 12.5 1.234,56 1,2,3 1_0", [None] * 5),
+        (",", ".", "1.234,56 -12.345.678 1.234 1234,5", [1234.56, -12345678.0, 1234.0, 1234.5]),
+        (",", ".", "1.23 0.250 1234.567 1.234.56 12.34,5 1,234.5", [None] * 6),
+        (",", " ", "1\u00a0234,5 1\u202f234\u202f567", [1234.5, 1234567.0]),
+        (".", "'", "1'234.5 1\u2019234 1'23", [1234.5, 1234.0, None]),
+        (".", ",", "1,234.5 1,234 1,23 1.234", [1234.5, 1234.0, None, 1.234]),
+    ],
+)
+def test_a_number_is_read_by_the_marks_of_its_table_and_by_no_others(
+    tmp_path: Path, decimal: Any, thousands: Any, text: str, wanted: list[float | None]
+) -> None:
+    marks = NumberForm(decimal, thousands)
+    file = text_file(
+        tmp_path / "t", "a\tb\n" + "".join(f"{it}\t1\n" for it in text.split(" ")), delimiter="\t", numbers=marks
+    )
+    tape = read(tmp_path, file, a=NUMBER)
+    assert column(tape) == wanted
+    assert [row for row, *_ in faults(tape)] == [row for row, it in enumerate(wanted) if it is None]
+
+
+@given(
+    number=st.floats(min_value=-1e14, max_value=1e14).map(lambda it: round(it, 2)),
+    decimal=st.sampled_from(".,"), thousands=st.sampled_from(".,' "),
+)  # fmt: skip
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_number_reads_back_from_every_form_it_is_written_in(
+    engine: duckdb.DuckDBPyConnection, number: float, decimal: Any, thousands: Any
+) -> None:
+    assume(decimal != thousands)
+    text = f"{number:,.2f}".translate({ord(","): thousands, ord("."): decimal})
+    sql = plain_number("text", NumberForm(decimal, thousands))
+    assert engine.execute(f"SELECT CAST({sql} AS DOUBLE) FROM (SELECT ? AS text)", [text]).fetchall() == [(number,)]
+
+
+@pytest.fixture(scope="module")
+def engine() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
+
+
+def test_marks_do_not_touch_codes_percentages_and_texts(tmp_path: Path) -> None:
+    file = text_file(
+        tmp_path / "t", "a;b;c\n-9,00;12,5 %;1,5\n99.999,0;1.200 %;1.234\n", delimiter=";", numbers=NumberForm(",", ".")
+    )
+    share = NUMBER | {"extract": "([-0-9.,]+) *%", "scale": 0.01}
+    tape = read(tmp_path, file, a=NUMBER | {"special": {-9: "none"}, "missing": ["99999"]}, b=share, c=TEXT)
+    assert cells(tape) == [(-9.0, 0.125, "1,5"), (None, 12.0, "1.234")]
 
 
 def test_the_mark_at_the_end_of_a_file_of_one_column_is_no_row(tmp_path: Path) -> None:

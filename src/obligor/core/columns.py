@@ -10,7 +10,7 @@ from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from obligor.core.clauses import Clause, Name, Share, Texts, close_to
 from obligor.core.trend import Trend
@@ -37,6 +37,10 @@ class Role(StrEnum):
 
 _NEVER_PREDICTORS = (Role.LEAKAGE, Role.INCUMBENT_SCORE, Role.OUTCOME, Role.OUTCOME_DATE, Role.IDENTIFIER, Role.WEIGHT)
 _NEVER_INPUTS = (Role.LEAKAGE, Role.INCUMBENT_SCORE, Role.OUTCOME, Role.OUTCOME_DATE, Role.WEIGHT)
+
+
+DecimalMark = Literal[".", ","]
+ThousandsMark = Literal[".", ",", " ", "'"]
 
 
 def _as_tuple(value: object) -> object:
@@ -174,11 +178,29 @@ class Table(Clause):
     delimiter: str | None = None
     """The delimiter of a text file; guessed without it."""
     encoding: str | None = None
-    """The encoding of a text file; UTF-8, then Latin-1, without it."""
+    """The encoding of a text file: `utf-8`, `latin-1`, `iso-8859-2`, `iso-8859-15`, `windows-1250` or `windows-1252`. Without
+    it UTF-8, where the file is; else Windows-1252, where it holds what Latin-1 has no letter for; else Latin-1."""
     header: tuple[str, ...] | None = None
     """The column names, for a text file whose first line is already a row."""
+    decimal: DecimalMark = "."
+    """The mark before the fraction in the numbers of a text file."""
+    thousands: ThousandsMark | None = None
+    """The mark between groups of three digits in the numbers of a text file; a number that holds one cannot be read without
+    it. A blank is also one that does not break, an apostrophe also a curled one."""
     columns: dict[Name, Column]
     """Its columns. Only columns named here are ever read."""
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Self:
+        if self.thousands == self.decimal:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}; wanted two marks that differ")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_plain_marks(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out marks that are not set, so that a contract or a card without them keeps its bytes and its hash."""
+        plain = {"decimal": ".", "thousands": None}
+        return {name: value for name, value in write(self).items() if name not in plain or value != plain[name]}
 
 
 class History(Table):

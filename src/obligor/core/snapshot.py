@@ -6,11 +6,12 @@ card can say for ever which loans it was made from. Every later step reads the s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path  # noqa: TC003  the manifest's reader resolves the annotation
 from typing import TYPE_CHECKING, Literal
 
 from obligor.core.canonical import canonical_json, sha256
+from obligor.core.columns import DecimalMark, ThousandsMark  # noqa: TC001  the manifest's reader resolves the annotation
 from obligor.core.errors import SourceError
 
 if TYPE_CHECKING:
@@ -21,7 +22,26 @@ if TYPE_CHECKING:
 SCHEMA = "obligor/snapshot/1"
 Format = Literal["csv", "parquet"]
 Compression = Literal["none", "gzip", "zstd"]
-Encoding = Literal["utf-8", "latin-1"]
+Encoding = Literal["utf-8", "latin-1", "windows-1252", "windows-1250", "iso-8859-2", "iso-8859-15"]
+
+
+@dataclass(frozen=True, slots=True)
+class NumberForm:
+    """How the numbers of a text file are written.
+
+    Parameters
+    ----------
+    decimal
+        The mark before the fraction.
+    thousands
+        The mark between groups of three digits, where there may be one.
+    """
+
+    decimal: DecimalMark = "."
+    thousands: ThousandsMark | None = None
+
+
+PLAIN = NumberForm()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +60,8 @@ class TableRequest:
         The columns that the contract needs. A database is asked for these alone.
     header : tuple of str or None
         The column names of a text file whose first line is already a row.
+    numbers : NumberForm
+        How the numbers of a text file are written.
     order_by : tuple of str
         The columns that order the rows of a database's table; ties, or all rows, are ordered by their text.
     """
@@ -50,6 +72,7 @@ class TableRequest:
     encoding: str | None = None
     columns: tuple[str, ...] = ()
     header: tuple[str, ...] | None = None
+    numbers: NumberForm = PLAIN
     order_by: tuple[str, ...] = ()
 
 
@@ -62,6 +85,7 @@ def request_for(name: str, table: Table) -> TableRequest:
         encoding=table.encoding,
         columns=tuple(table.columns),
         header=table.header,
+        numbers=NumberForm(table.decimal, table.thousands),
     )
 
 
@@ -83,6 +107,8 @@ class SnapshotFile:
         None for Parquet. A UTF-8 byte order mark, where there is one, is still in the bytes.
     header : tuple of str or None
         The column names where the first line of a text file is already a row, else None.
+    numbers : NumberForm
+        How a text file writes numbers; the plain way for Parquet, and for what a database wrote.
     name : str
         What the file was called at its source, for messages to people; not part of the snapshot's identity.
     """
@@ -97,6 +123,7 @@ class SnapshotFile:
     compression: Compression
     header: tuple[str, ...] | None = None
     name: str = ""
+    numbers: NumberForm = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +169,7 @@ def identity(files: Iterable[SnapshotFile]) -> str:
             "encoding": file.encoding,
             "header": file.header,
         }
+        | ({"numbers": asdict(file.numbers)} if file.numbers != PLAIN else {})
         for file in by_table
     ]
     return sha256(canonical_json({"schema": SCHEMA, "files": lines}))

@@ -11,6 +11,7 @@ import csv
 import difflib
 import hashlib
 import io
+import re
 from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
@@ -37,7 +38,14 @@ _ENCODINGS: dict[str, Encoding] = {
     "utf-8-sig": "utf-8",
     "ascii": "utf-8",
     "iso8859-1": "latin-1",
+    "cp1252": "windows-1252",
+    "cp1250": "windows-1250",
+    "iso8859-2": "iso-8859-2",
+    "iso8859-15": "iso-8859-15",
 }
+_WANTED = ", ".join(sorted(set(_ENCODINGS.values())))
+_PRINTED_BY_WINDOWS = re.compile(rb"[\x80-\x9f]")  # which Latin-1 has for control characters, that no tape holds
+_UNUSED_BY_WINDOWS = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 _OTHER_FORMATS = {
     b"PK\x03\x04": "a zip archive or an Excel workbook",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
@@ -80,7 +88,7 @@ def identify(
         What a person calls the file, for messages.
     delimiter, encoding : str or None
         What the contract says; where it is silent the delimiter is guessed from the first 64 KB, and the encoding is
-        UTF-8 if the whole file is, else Latin-1.
+        UTF-8 if the whole file is; else Windows-1252 if it holds a letter or sign that Latin-1 lacks; else Latin-1.
     """
     magic = _first_bytes(path, name)
     if magic == b"PAR1":
@@ -178,17 +186,27 @@ def _read_text(path: Path, name: str, *, compression: Compression, declared: Enc
     _refuse_what_is_not_text(head, name)
     if head.startswith(_BOM):
         declared = "utf-8"
-    flaw = None if declared == "latin-1" else _first_flaw(head, chunks)
+    flaw = _first_flaw(head, chunks) if declared in (None, "utf-8") else None
     for _ in chunks:  # to its end, which tells whether the file is whole
         pass
     if flaw is not None and declared == "utf-8":
         raise SourceError(
             f"{name} is not UTF-8: byte {flaw} does not fit; wanted UTF-8 throughout",
-            hint="if it was written on an older system, set `encoding: latin-1` for this table in the contract",
+            hint="if it was written on an older system, set `encoding: windows-1252` or `latin-1` for this table in the "
+            "contract",
         )
-    encoding: Encoding = "latin-1" if declared == "latin-1" or flaw is not None else "utf-8"
+    encoding: Encoding = declared or ("utf-8" if flaw is None else _of_older_systems(path, name, compression))
     sample = head[:_SNIFFED_BYTES].removeprefix(_BOM)
     return _Text(_decoded(sample, encoding), len(head) > _SNIFFED_BYTES, encoding)
+
+
+def _of_older_systems(path: Path, name: str, compression: Compression) -> Encoding:
+    """Tell Windows-1252 from Latin-1 by the bytes that only the former prints."""
+    printed = unused = False
+    for chunk in _unpacked(path, name, compression):
+        printed = printed or _PRINTED_BY_WINDOWS.search(chunk) is not None
+        unused = unused or _UNUSED_BY_WINDOWS.search(chunk) is not None
+    return "windows-1252" if printed and not unused else "latin-1"
 
 
 def _unpacked(path: Path, name: str, compression: Compression) -> Iterator[bytes]:
@@ -256,7 +274,7 @@ def _encoding(declared: str | None, name: str) -> Encoding | None:
         return _ENCODINGS[codecs.lookup(declared).name]
     except LookupError as error:
         raise SourceError(
-            f"{name}: the contract sets the encoding '{declared}'; wanted utf-8 or latin-1",
+            f"{name}: the contract sets the encoding '{declared}'; wanted one of {_WANTED}",
             hint=f"convert it first: iconv -f {declared} -t UTF-8",
         ) from error
 

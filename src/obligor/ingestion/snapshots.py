@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import SourceError, UnavailableError
-from obligor.core.snapshot import SCHEMA, Snapshot, SnapshotFile, identity
+from obligor.core.snapshot import PLAIN, SCHEMA, Snapshot, SnapshotFile, identity
 from obligor.ingestion.formats import FileKind, check_columns, file_sha256, identify
 
 if TYPE_CHECKING:
@@ -180,6 +180,7 @@ def _described(raw: RawFile, kind: FileKind, request: TableRequest, *, path: Pat
         compression=kind.compression,
         header=None if raw.described or kind.format == "parquet" else request.header,
         name=raw.name,
+        numbers=PLAIN if raw.described or kind.format == "parquet" else request.numbers,
     )
     check_columns(file, request.columns)
     return file
@@ -233,10 +234,7 @@ def _as_plain(snapshot: Snapshot, taken_at: datetime | None) -> dict[str, Any]: 
         "schema": SCHEMA,
         "sha256": snapshot.sha256,
         "source": snapshot.source,
-        "files": [
-            {field: getattr(file, field) for field in SnapshotFile.__slots__} | {"path": file.path.name}
-            for file in snapshot.files
-        ],
+        "files": [asdict(file) | {"path": file.path.name} for file in snapshot.files],
         "taken_at": None if taken_at is None else taken_at.isoformat(),
     }
 

@@ -11,7 +11,10 @@ Decisions that could have gone otherwise:
 - a missing code of a number column is compared as text and, once parsed, as a number: `-1` also meets `-1.00`;
 - a special code is compared as it stands in the raw data, before `scale`, and stays unscaled. A scaled value that
   would fall on a special code is a cell that cannot be read (`collides`): nothing could tell the two apart any more;
-- `1,000` and `1_000` are not numbers; a date without `format` is YYYY-MM-DD, and a time of day after it is dropped,
+- `1_000` is no number, nor is one with a mark that the contract does not name: `1,000` only where `thousands` or
+  `decimal` is a comma. A mark of thousands must stand before every three digits of the whole part, or before none: a
+  `1.23`, `0.250` or `1234.567` cannot be read where the dot is that mark, as it may well be a fraction;
+- a date without `format` is YYYY-MM-DD, and a time of day after it is dropped,
   with its zone: the day is the one that was written.
 """
 
@@ -26,12 +29,14 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from obligor.core.errors import ContractError, TapeError
+from obligor.core.snapshot import PLAIN
 from obligor.core.syntax import LARGEST, SMALLEST
 from obligor.core.text import LOWER
 from obligor.preprocessing.engine import among, value
 
 if TYPE_CHECKING:
     from obligor.core.columns import Column
+    from obligor.core.snapshot import NumberForm
 
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 _CAPITALS = "".join(map(chr, LOWER))
@@ -79,7 +84,9 @@ class Cell:
     readable: bool = False
 
 
-def read_cell(name: str, column: Column, *, raw: str, engine_type: str, prefix: str) -> Cell:
+def read_cell(
+    name: str, column: Column, *, raw: str, engine_type: str, prefix: str, numbers: NumberForm = PLAIN
+) -> Cell:
     """Write how the cells of a column are read.
 
     Parameters
@@ -90,6 +97,8 @@ def read_cell(name: str, column: Column, *, raw: str, engine_type: str, prefix: 
         The type that the engine gives the raw column: VARCHAR for a text file.
     prefix
         What the names of its stages begin with.
+    numbers
+        How texts write numbers.
     """
     kind = _kind(engine_type)
     if column.type == "number" and kind in ("number", "bool"):
@@ -99,7 +108,27 @@ def read_cell(name: str, column: Column, *, raw: str, engine_type: str, prefix: 
     if kind is None or (kind == "day" and column.type in ("number", "bool")):
         raise TapeError(f"column '{name}' holds {engine_type} in the file; wanted what can be read as a {column.type}")
     texts = _texts(column, raw=_as_text(raw, engine_type), prefix=prefix)
-    return {"number": _number, "date": _date, "bool": _bool, "text": _text}[column.type](column, texts, prefix=prefix)
+    if column.type == "number":
+        return _number(column, texts, prefix=prefix, numbers=numbers)
+    return {"date": _date, "bool": _bool, "text": _text}[column.type](column, texts, prefix=prefix)
+
+
+def plain_number(text: str, numbers: NumberForm) -> str:
+    """Write a number as SQL that has a decimal point and no other mark; NULL where it does not follow the form."""
+    if numbers == PLAIN:
+        return text
+    point, mark = numbers.decimal, marks_of(numbers.thousands) if numbers.thousands else ""
+    grouped = f"[-+]?[1-9][0-9]{{0,2}}({mark}[0-9]{{3}})+([{point}][0-9]*)?"
+    whole = f"REGEXP_REPLACE({text}, {value(mark)}, '', 'g')"
+    bare = f"CASE WHEN REGEXP_FULL_MATCH({text}, {value(grouped)}) THEN {whole} ELSE {text} END" if mark else text
+    if point == ".":
+        return bare
+    return f"CASE WHEN NOT CONTAINS({bare}, '.') THEN REPLACE({bare}, ',', '.') END"
+
+
+def marks_of(thousands: str) -> str:
+    """Write the class of the letters that stand for a mark of thousands."""
+    return {" ": "[ \u00a0\u2009\u202f]", "'": "['\u2019]"}.get(thousands, f"[{thousands}]")
 
 
 def check_patterns(db: duckdb.DuckDBPyConnection, name: str, *, column: Column) -> None:
@@ -171,11 +200,11 @@ def _texts(column: Column, *, raw: str, prefix: str) -> _Texts:
     return _Texts(tuple(stages), known, text, f"NOT REGEXP_MATCHES({known}, {pattern})")
 
 
-def _number(column: Column, texts: _Texts, *, prefix: str) -> Cell:
+def _number(column: Column, texts: _Texts, *, prefix: str, numbers: NumberForm) -> Cell:
     parsed, whole = f"{prefix}_parsed", f"{prefix}_whole"
-    stages = [*texts.stages, (parsed, f"TRY_CAST({texts.text} AS DOUBLE)")]
+    stages = [*texts.stages, (parsed, f"TRY_CAST({plain_number(texts.text, numbers)} AS DOUBLE)")]
     if texts.text != texts.known:  # a code stands for the whole cell, so it may lie outside the pattern
-        stages.append((whole, f"TRY_CAST({texts.known} AS DOUBLE)"))
+        stages.append((whole, f"TRY_CAST({plain_number(texts.known, numbers)} AS DOUBLE)"))
     readings = (whole, parsed) if texts.text != texts.known else (parsed,)
     return _numeric(
         column,

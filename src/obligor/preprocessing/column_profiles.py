@@ -12,20 +12,23 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
 from obligor.core.columns import Column
-from obligor.preprocessing.cells import Reading, read_cell
+from obligor.core.snapshot import PLAIN
+from obligor.preprocessing.cells import Reading, marks_of, read_cell
 from obligor.preprocessing.engine import among, fetch_one, identifier, value
+from obligor.preprocessing.number_forms import UNITS, may_be_either
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import duckdb
 
+    from obligor.core.snapshot import NumberForm
     from obligor.preprocessing.tape import TapeTable
 
 MOST_LEVELS = 20
 _READABLE = 0.995  # of the known cells, for a type to be proposed
 _SOME, _MANY = 1000, 0.3  # texts, and the share of them, for it to be told what many would read as
-_WITH_COMMAS = r"^[$€£]? *[-+]?[0-9][0-9.]*(,[0-9.]+)+$"
+_WITH_MARKS = "^[$€£]? *[-+]?[0-9]+([., '\u2019\u00a0\u2009\u202f][0-9]+)+ *[%$€£]?$"
 _HEAD, _HEAD_READABLE = 200, 0.9  # the commonest texts, by which hopeless types are passed over
 _FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2100, 12, 31)
 _MISSING = ("na", "n/a", "n.a.", "nan", "<na>", "#n/a", "null", "?", "-", "--", ".", "missing")
@@ -41,10 +44,10 @@ _MISSING_AMONG_VALUES = (
     "0000-00-00",
 )
 _TRUTHS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"})
-_UNITS = "months?|mos?|years?|yrs?|days?|weeks?|USD|EUR|GBP|CHF"
 _FORMATS = (
     "%Y/%m/%d", "%Y-%m", "%b-%Y", "%b-%y", "%d-%b-%Y", "%d-%b-%y", "%b %Y", "%B %Y", "%d %b %Y", "%m/%d/%Y", "%d/%m/%Y",
-    "%d.%m.%Y", "%m/%Y", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S",
+    "%d.%m.%Y", "%d.%m.%y", "%d.%m.%Y %H:%M",
+    "%d.%m.%Y %H:%M:%S", "%m/%Y", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S",
 )  # fmt: skip
 _DIGITS_ONLY = ("%Y%m%d", "%Y%m")
 _DAY_FIRST, _MONTH_FIRST = "%d/%m/", "%m/%d/"
@@ -81,7 +84,7 @@ class ColumnProfile:
     scale: float = 1.0
     format: str | None = None
     unit: str = ""
-    ambiguous: bool = False
+    ambiguous: str = ""
     known: int = 0
     unread: int = 0
     distinct: int = 0
@@ -103,12 +106,23 @@ class _Way:
     extract: str | None = None
     scale: float = 1.0
     format: str | None = None
-    unit: str = ""
+    units: str = ""
+    """The unit beside every number, as a pattern."""
+    numbers: NumberForm = PLAIN
 
 
-_PERCENT = _Way("number", extract="^([-+0-9.]+) *%$", scale=0.01)
-_WITH_UNIT = _Way("number", extract=f"^([-+0-9.]+) *(?i:{_UNITS})$")
-_WITH_SIGN = _Way("number", extract="^[$€£] *([-+0-9.]+)$")
+def _number_ways(numbers: NumberForm) -> Iterator[_Way]:
+    """Offer a number by itself, as a percentage, with a unit, and with the sign of a currency before or after it."""
+    letters = f"([-+0-9{_letters(numbers)}]+)"
+    yield _Way("number", numbers=numbers)
+    yield _Way("number", extract=f"^{letters} *%$", scale=0.01, numbers=numbers)
+    yield _Way("number", extract=f"^{letters} *(?i:{UNITS})$", units=letters, numbers=numbers)
+    yield _Way("number", extract=f"^[$€£] *{letters}$", numbers=numbers)
+    yield _Way("number", extract=f"^{letters} *[$€£]$", numbers=numbers)
+
+
+def _letters(numbers: NumberForm) -> str:
+    return numbers.decimal + (marks_of(numbers.thousands)[1:-1] if numbers.thousands else "")
 
 
 def number_text(number: float) -> str:
@@ -117,7 +131,7 @@ def number_text(number: float) -> str:
 
 
 def profile_column(
-    db: duckdb.DuckDBPyConnection, name: str, *, table: TapeTable, step: int, dated: bool
+    db: duckdb.DuckDBPyConnection, name: str, *, table: TapeTable, step: int, dated: bool, numbers: NumberForm
 ) -> ColumnProfile:
     """Tell what a column holds that was read as text.
 
@@ -127,6 +141,8 @@ def profile_column(
         Every how manieth row is looked at.
     dated
         Whether its name speaks of a day, so that eight digits may be one.
+    numbers
+        How the table writes numbers.
     """
     db.execute(
         f"CREATE OR REPLACE TEMP TABLE draft_texts AS SELECT {identifier(name)} AS text, COUNT(*) AS n "
@@ -139,27 +155,31 @@ def profile_column(
         f"WHERE NOT {among('text', wide)} ORDER BY n DESC, text LIMIT {_HEAD}"
     )
     (any_text,) = fetch_one(db, "SELECT COUNT(*) FROM draft_head")
-    for way in _ways(db, dated=dated) if any_text else ():
+    for way in _ways(db, dated=dated, numbers=numbers) if any_text else ():
         if _share(db, way, table="draft_head", missing=wide) >= _HEAD_READABLE:
             found = _read_as(db, way, start=replace(start, missing=wide))
             if found.known and found.unread <= (1 - _READABLE) * (found.known + found.unread):
-                return _with_unit(db, found) if way is _WITH_UNIT else found
+                return _with_unit(db, found, number=way.units) if way.units else found
     found = _text(db, replace(start, missing=strict))
-    return replace(found, nearly=_nearly(db, wide)) if found.distinct > MOST_LEVELS else found
+    return replace(found, nearly=_nearly(db, wide, numbers=numbers)) if found.distinct > MOST_LEVELS else found
 
 
-def _nearly(db: duckdb.DuckDBPyConnection, missing: tuple[str, ...]) -> str:
-    """Say what many of a column's texts would read as: numbers with other texts among them, days in two formats."""
+def _nearly(db: duckdb.DuckDBPyConnection, missing: tuple[str, ...], *, numbers: NumberForm) -> str:
+    """Say what many of a column's texts would read as: numbers with others among them or other marks, days in two formats."""
     db.execute(
         "CREATE OR REPLACE TEMP TABLE draft_some AS SELECT text, n FROM draft_texts "
         f"WHERE NOT {among('text', missing)} ORDER BY MD5(text) LIMIT {_SOME}"
     )
-    commas = f"SELECT SUM(n * CAST(REGEXP_MATCHES(text, {value(_WITH_COMMAS)}) AS INT)) / SUM(n) FROM draft_some"
-    ways = {"numbers": _Way("number")} | {
+    ways = {"numbers": _Way("number", numbers=numbers)} | {
         f"days as {form or 'YYYY-MM-DD'}": _Way("date", format=form) for form in (None, *_FORMATS)
     }
     shares = {what: _share(db, way, table="draft_some", missing=missing) for what, way in ways.items()}
-    (shares["numbers with commas; wanted a decimal point and no other separator"],) = fetch_one(db, commas)
+    marked, known = fetch_one(
+        db, f"SELECT SUM(n) FILTER (REGEXP_MATCHES(text, {value(_WITH_MARKS)})), SUM(n) FROM draft_some"
+    )
+    shares["numbers with marks that `decimal` and `thousands` of the table do not name"] = (
+        marked / known if known else 0.0
+    )
     what = max(shares, key=lambda it: shares[it])
     return f"about {shares[what]:.0%} of its values are {what}" if shares[what] >= _MANY else ""
 
@@ -169,13 +189,13 @@ def _spellings(db: duckdb.DuckDBPyConnection, codes: Sequence[str]) -> tuple[str
     return tuple(text for (text,) in db.execute(sql).fetchall())
 
 
-def _ways(db: duckdb.DuckDBPyConnection, *, dated: bool) -> Iterator[_Way]:
+def _ways(db: duckdb.DuckDBPyConnection, *, dated: bool, numbers: NumberForm) -> Iterator[_Way]:
     """Offer the ways to read the texts, the likeliest first; numbers that begin with 0 are codes."""
     if dated:
         yield from (_Way("date", format=digits) for digits in _DIGITS_ONLY)
     (codes,) = fetch_one(db, "SELECT COUNT(*) FROM draft_texts WHERE REGEXP_MATCHES(text, '^0[0-9]')")
     if not codes:
-        yield from (_Way("number"), _PERCENT, _WITH_UNIT, _WITH_SIGN)
+        yield from _number_ways(numbers)
     yield _Way("date")
     yield from (_Way("date", format=one) for one in _FORMATS)
 
@@ -183,7 +203,7 @@ def _ways(db: duckdb.DuckDBPyConnection, *, dated: bool) -> Iterator[_Way]:
 def _cells(way: _Way, *, table: str, missing: tuple[str, ...]) -> str:
     """Write the table of what each text reads as: ``n``, ``reading``, ``v``."""
     column = Column(type=way.type, extract=way.extract, scale=way.scale, format=way.format, missing=missing)
-    cell = read_cell("", column, raw="text", engine_type="VARCHAR", prefix="x")
+    cell = read_cell("", column, raw="text", engine_type="VARCHAR", prefix="x", numbers=way.numbers)
     query = f"SELECT text, n FROM {table}"
     for name, sql in (*cell.stages, ("x_reading", cell.reading), ("v", cell.value)):
         query = f"SELECT *, {sql} AS {name} FROM ({query})"
@@ -221,11 +241,12 @@ def _read_as(db: duckdb.DuckDBPyConnection, way: _Way, *, start: ColumnProfile) 
         either = (
             _share(db, it, table="draft_texts", missing=start.missing) for it in (way, replace(way, format=other))
         )
-        ambiguous = other != way.format and len(set(either)) == 1
-        return replace(found, days=tuple(_pairs(db, "v")), ambiguous=ambiguous)
+        asked = "day before month, or month before day?" if other != way.format and len(set(either)) == 1 else ""
+        return replace(found, days=tuple(_pairs(db, "v")), ambiguous=asked)
     (fractions,) = fetch_one(db, "SELECT COUNT(*) FROM draft_values WHERE v <> FLOOR(v)")
     levels = tuple((number_text(v), n) for v, n in _pairs(db, "v")) if distinct <= MOST_LEVELS else ()
     lowest, highest = (list(_pairs(db, order, limit=MOST_LEVELS)) for order in ("v", "v DESC"))
+    found = replace(found, ambiguous=may_be_either(db, "draft_texts", way.numbers))
     return replace(found, whole=not fractions, levels=levels, extremes=tuple(sorted({*lowest, *highest})))
 
 
@@ -234,13 +255,13 @@ def _pairs(db: duckdb.DuckDBPyConnection, order: str, *, limit: int | None = Non
     yield from db.execute(f"SELECT v, n FROM draft_values ORDER BY {order}{some}").fetchall()
 
 
-def _with_unit(db: duckdb.DuckDBPyConnection, profile: ColumnProfile) -> ColumnProfile:
+def _with_unit(db: duckdb.DuckDBPyConnection, profile: ColumnProfile, *, number: str) -> ColumnProfile:
     """Name the unit where one is written beside every number; units that differ make it a text."""
     sql = "SELECT DISTINCT LOWER(REGEXP_EXTRACT(text, '([A-Za-z]+)$', 1)) FROM draft_head ORDER BY 1"
     units = [unit for (unit,) in db.execute(sql).fetchall()]
     if len({unit.removesuffix("s") for unit in units}) > 1:
         return _text(db, replace(ColumnProfile(profile.name, rows=profile.rows), missing=_spellings(db, _MISSING)))
-    return replace(profile, unit=units[-1], extract=f"^([-+0-9.]+) *(?i:{'|'.join(units)})$")
+    return replace(profile, unit=units[-1], extract=f"^{number} *(?i:{'|'.join(units)})$")
 
 
 def _text(db: duckdb.DuckDBPyConnection, start: ColumnProfile) -> ColumnProfile:

@@ -30,10 +30,11 @@ from obligor.preprocessing.guesses import (
     reason_to_leave_out,
     speaks_of_a_day,
 )
+from obligor.preprocessing.number_forms import guess_numbers
 from obligor.preprocessing.tape import APPLICATIONS, read_tape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import duckdb
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 200_000
 _MOST_NAME, _MOST_QUOTED = 200, 900  # the contract's limit, and what a key of YAML can hold
+_MOST_TOLD = 8
 _EXPOSURE = "the amount that is lost in a default?"
 
 
@@ -71,17 +73,21 @@ def draft_contract(db: duckdb.DuckDBPyConnection, snapshot: Snapshot, *, name: s
         raise _no_table(file)
     tape = read_tape(db, snapshot, applications=Table(columns=columns), histories={}).applications
     step = -(-tape.rows // MOST_ROWS)
-    profiles = [profile_column(db, it, table=tape, step=step, dated=speaks_of_a_day(it)) for it in columns]
+    if file.format == "csv":
+        file = replace(file, numbers=guess_numbers(db, tape, step=step))
+    profiles = [
+        profile_column(db, it, table=tape, step=step, dated=speaks_of_a_day(it), numbers=file.numbers) for it in columns
+    ]
     left_out |= {it.name: reason for it in profiles if (reason := reason_to_leave_out(it)) is not None}
     kept = [it for it in profiles if it.name not in left_out]
     chosen = choose_outcome(kept)
     if chosen is None:
-        raise _no_outcome(kept)
+        raise _no_outcome(kept, constant=[it for it in profiles if it.distinct == 1])
     outcome, status, named = chosen
     applied_at = choose_applied_at([it for it in kept if it is not outcome])
     guessed = _roles(kept, outcome=outcome, status=status, applied_at=applied_at)
     if not any("predictor" in guess.roles for _, guess in guessed):
-        raise _no_predictor(outcome)
+        raise _no_predictor(outcome, guessed, left_out)
     draft = Draft(name, file, tape.rows, step, names, left_out, guessed, outcome, status, named, applied_at)
     return write_draft(draft)
 
@@ -124,7 +130,7 @@ def _names(file: SnapshotFile) -> tuple[str, ...]:
         return file.header
     if file.format == "parquet":
         return tuple(pq.read_schema(file.path).names)
-    encoding = "latin-1" if file.encoding == "latin-1" else "utf-8-sig"
+    encoding = "utf-8-sig" if file.encoding in (None, "utf-8") else file.encoding
     packed = None if file.compression == "none" else file.compression
     with (
         pa.input_stream(file.path, compression=packed) as stream,
@@ -184,7 +190,14 @@ def _no_table(file: SnapshotFile) -> TapeError:
     )
 
 
-def _no_outcome(kept: Sequence[ColumnProfile]) -> TapeError:
+def _no_outcome(kept: Sequence[ColumnProfile], *, constant: Sequence[ColumnProfile]) -> TapeError:
+    alike = next((it for it in constant if may_be_an_outcome(it)), None)
+    if alike is not None:
+        return TapeError(
+            f"{scalar(alike.name)} is named like an outcome, but holds one value only; wanted loans that went bad beside "
+            "loans that did not",
+            hint="was the tape cut to loans of one kind? none of its other columns could be the outcome",
+        )
     named = next((it for it in kept if may_be_an_outcome(it)), None)
     return TapeError(
         f"none of the {len(kept)} usable columns has two values that could mean good and bad, or more "
@@ -197,9 +210,15 @@ def _no_outcome(kept: Sequence[ColumnProfile]) -> TapeError:
     )
 
 
-def _no_predictor(outcome: ColumnProfile) -> TapeError:
+def _no_predictor(
+    outcome: ColumnProfile, guessed: Sequence[tuple[ColumnProfile, Guess]], left_out: Mapping[str, str]
+) -> TapeError:
+    roles = {it.name: f"is taken for {' and '.join(guess.roles)}" for it, guess in guessed if it.name != outcome.name}
+    why = [f"{scalar(name)} {reason}" for name, reason in (roles | dict(left_out)).items()]
+    more = f"; and {len(why) - _MOST_TOLD} more" if len(why) > _MOST_TOLD else ""
     return TapeError(
-        f"no column is left that could be a predictor, beside the outcome {scalar(outcome.name)}",
+        f"no column is left that could be a predictor, beside the outcome {scalar(outcome.name)}"
+        + (f": {'; '.join(why[:_MOST_TOLD])}{more}" if why else ""),
         hint="empty and constant columns, free text, keys, dates, protected columns and what is known only after the "
         "loan cannot be predictors",
     )

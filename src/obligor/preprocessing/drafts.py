@@ -95,8 +95,12 @@ def _head(draft: Draft) -> Iterator[str]:
 def _layout(file: SnapshotFile) -> Iterator[str]:
     if file.delimiter not in (None, ","):
         yield f"  delimiter: {scalar(str(file.delimiter))}"
-    if file.encoding == "latin-1":
-        yield "  encoding: latin-1"
+    if file.encoding not in (None, "utf-8"):
+        yield f"  encoding: {file.encoding}  # check: guessed, as the file is not UTF-8; do its letters look right?"
+    if file.numbers.decimal != ".":
+        yield f"  decimal: {scalar(file.numbers.decimal)}  # check: guessed, as most numbers that can be read in one way say so"
+    if file.numbers.thousands:
+        yield f"  thousands: {scalar(file.numbers.thousands)}  # check: guessed, as numbers that can be read in one way say so"
     if file.header is not None:
         yield f"  header: {_texts(file.header)}"
 
@@ -156,7 +160,7 @@ def _checks(profile: ColumnProfile, guess: Guess, *, codes: Sequence[float]) -> 
         (profile.nearly, profile.nearly),
         (repeated, f"{repeated} of {profile.known} rows repeat a value"),
         (profile.unread, f"{profile.unread} cells cannot be read as a {profile.type}"),
-        (profile.ambiguous, "day before month, or month before day?"),
+        (profile.ambiguous, profile.ambiguous),
         (profile.format and "%y" in profile.format, "years of two digits: which century?"),
         (codes, "codes, or true values?"),
         (profile.missing and profile.type == "text", "are the missing codes not categories?"),

@@ -77,6 +77,10 @@ _PROTECTED = (
     r"^(?:(?:applicant|customer|client|borrower|person) )?ages?(?: (?:years|yrs|group|band|at application))?$"
 )
 _BUREAU = r"fico|vantage|schufa|bureau|experian|equifax|transunion|ext source"
+_COUNTED = (
+    r"req|requests?|enq\w*|inq\w*|num|number|no|counts?|cnt|amt|amount|debts?|balance|sum|records?|loans?|acc(oun)?ts?|lines?|"
+    r"trades?|hours?|days?|weeks?|mon|months?|qrt|quarters?|years?"
+)
 _OTHERS = r"region|district|area|neighbou?rhood|country|employer|company|property|house|vehicle|car|collateral|dealer"
 _RATED = r"grade|scores?|ratings?|risk (?:band|class)"
 _OF_OTHERS = rf"(?:{_OTHERS})\b.*\b(?:{_RATED})|(?:{_RATED}) (?:of|for)\b.*\b(?:{_OTHERS})"
@@ -143,8 +147,10 @@ _KEPT_OFF = (
     (_LEAKAGE, Guess(("leakage",), "named '{}', like something known only after the loan was made")),
     (_PROTECTED, Guess(("protected",), "named '{}', like a protected characteristic; never on the card", "quasi")),
 )
-_BY_NAME = (
+_OF_BUREAU = (
     (_BUREAU, Guess(("predictor",), "if a bureau's score, known when the applicant applied? else incumbent_score")),
+)
+_BY_NAME = (
     (
         _OF_OTHERS,
         Guess(("input",), "named '{}', a rating of something else than the loan; may it be on the card?", "quasi"),
@@ -167,7 +173,15 @@ def guess_role(profile: ColumnProfile) -> Guess:
         return Guess(("input",), "a date feeds features only, such as full_months(a, b)")
     if _is_key(profile):
         return Guess(("identifier",), "a key of loans or of persons?", "quasi")
-    return _named(name, _BY_NAME) or Guess(("predictor",))
+    guesses = _OF_BUREAU + _BY_NAME if _may_be_a_score(profile) else _BY_NAME
+    return _named(name, guesses) or Guess(("predictor",))
+
+
+def _may_be_a_score(profile: ColumnProfile) -> bool:
+    """Whether a column of a bureau may be its score: neither a flag, nor a name, nor a count of something or an amount."""
+    name = words(profile.name)
+    ordered = (profile.type == "number" and profile.distinct > _NEAR) or _has(_RATED, name)
+    return ordered and not _has(_COUNTED, name)
 
 
 def _named(name: str, guesses: Sequence[tuple[str, Guess]]) -> Guess | None:

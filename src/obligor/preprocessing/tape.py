@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from obligor.core.errors import ContractError, SourceError, TapeError
+from obligor.core.snapshot import PLAIN
 from obligor.preprocessing.cells import FIRST_FAULT, Cell, Reading, check_patterns, read_cell
 from obligor.preprocessing.engine import engine_trouble, fetch_one, identifier, value
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from obligor.core.columns import Column, History, Table
-    from obligor.core.snapshot import Snapshot, SnapshotFile
+    from obligor.core.snapshot import NumberForm, Snapshot, SnapshotFile
 
 APPLICATIONS, UNPARSED = "applications", "unparsed"
 _SUBSTITUTE = chr(26)  # the end-of-file mark of old systems
@@ -159,7 +160,8 @@ def cleaned_rows(db: duckdb.DuckDBPyConnection, file: SnapshotFile, *, columns: 
         source = _csv_source(path, file, header=header)
         try:
             with _damage(file):
-                yield _query(source, columns=columns, places=places, types=["VARCHAR"] * len(header.names))
+                types = ["VARCHAR"] * len(header.names)
+                yield _query(source, columns=columns, places=places, types=types, numbers=file.numbers)
             _refuse_ragged(db, file)
         finally:
             db.execute("DROP TABLE IF EXISTS ragged_scans; DROP TABLE IF EXISTS ragged_lines")
@@ -203,9 +205,18 @@ def _numbered(query: str, table: Table) -> str:
     return f"(SELECT ROW_NUMBER() OVER () - 1 AS _row, {', '.join(named)}, faults FROM ({query}))"
 
 
-def _query(source: str, *, columns: Mapping[str, Column], places: Mapping[str, int], types: Sequence[str]) -> str:
+def _query(
+    source: str,
+    *,
+    columns: Mapping[str, Column],
+    places: Mapping[str, int],
+    types: Sequence[str],
+    numbers: NumberForm = PLAIN,
+) -> str:
     cells = [
-        read_cell(name, column, raw=f"c{places[name]}", engine_type=types[places[name]], prefix=f"x{index}")
+        read_cell(
+            name, column, raw=f"c{places[name]}", engine_type=types[places[name]], prefix=f"x{index}", numbers=numbers
+        )
         for index, (name, column) in enumerate(columns.items())
     ]
     return _select(cells, source=source, raw=sorted({f"c{place}" for place in places.values()}))
@@ -351,11 +362,12 @@ def _readable(db: duckdb.DuckDBPyConnection, file: SnapshotFile, *, header: _Hea
     break in the header, it may lose all others where line endings are mixed; and a zstd file that was cut short it reads
     as if it ended there.
     """
-    if file.encoding != "latin-1" and file.compression != "zstd" and header.plain:
+    if file.encoding in (None, "utf-8") and file.compression != "zstd" and header.plain:
         yield file.path
         return
-    spill = db.execute("SELECT current_setting('temp_directory')").fetchone()
-    folder = Path(spill[0]) if spill and Path(spill[0]).is_dir() else None
+    # All of it is fetched: a result that is not read to its end would bar the stream that follows.
+    ((spill,),) = db.execute("SELECT current_setting('temp_directory')").fetchall()
+    folder = Path(spill) if spill and Path(spill).is_dir() else None
     with tempfile.TemporaryDirectory(dir=folder) as lent:
         path = Path(lent) / "utf8.csv"
         with (
@@ -372,7 +384,7 @@ def _readable(db: duckdb.DuckDBPyConnection, file: SnapshotFile, *, header: _Hea
 
 @contextmanager
 def _text(file: SnapshotFile) -> Iterator[io.TextIOWrapper]:
-    encoding = "latin-1" if file.encoding == "latin-1" else "utf-8-sig"
+    encoding = "utf-8-sig" if file.encoding in (None, "utf-8") else file.encoding
     packed = None if file.compression == "none" else file.compression
     with (
         pa.input_stream(file.path, compression=packed) as stream,

@@ -81,10 +81,12 @@ def gate(findings: Findings, limits: Limits) -> None:
     """
     broken = list(_broken(findings, limits))
     if broken:
+        unread = any(it.code is FindingCode.UNPARSED for it in findings.failed)
         limits_broken = sum(not code.startswith(" ") for code, *_ in broken)
         raise GateError(
             f"the tape breaks {limits_broken} limit{'s' * (limits_broken > 1)} of its contract\n{_table(broken)}",
-            hint="mend the tape or, where the data are right, the contract",
+            hint="mend the tape or, where the data are right, the contract"
+            + ("; its `decimal` and `thousands` say how numbers are written, `format` how days are" if unread else ""),
         )
 
 

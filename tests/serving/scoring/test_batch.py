@@ -133,6 +133,24 @@ def test_numbers_that_come_as_text_are_read_and_what_cannot_be_read_is_counted(
     assert any("income: 2 cells cannot be read" in line for line in results["worse"].lines())
 
 
+def test_a_tape_as_the_continent_writes_it_scores_as_any_other(
+    world: World, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    """The card says how the file that it was made from writes numbers and letters; typed columns are read as they are."""
+    applications = world.made.card.applications.model_copy(
+        update={"decimal": ",", "thousands": ".", "delimiter": ";", "encoding": "windows-1252"}
+    )
+    card = world.made.card.model_copy(update={"applications": applications})
+    whole = frame.assign(income=frame["income"].round(3), loan="Köln €" + frame["loan"])
+    marks = str.maketrans(",.", ".,")
+    told = whole.assign(income=whole["income"].map(lambda it: "" if pd.isna(it) else f"{it:,.3f}".translate(marks)))
+    told.to_csv(tmp_path / "tape.csv", index=False, sep=";", decimal=",", encoding="cp1252")
+    whole.to_parquet(tmp_path / "tape.parquet")
+    for form in ("csv", "parquet"):
+        assert score(tmp_path / f"tape.{form}", tmp_path / f"{form}.out", card).unreadable == {}
+    assert (tmp_path / "csv.out").read_bytes() == (tmp_path / "parquet.out").read_bytes()
+
+
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 def test_a_column_that_cannot_be_read_in_any_row_is_refused(
     form: str, world: World, frame: pd.DataFrame, tmp_path: Path
