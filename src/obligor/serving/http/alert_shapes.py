@@ -179,7 +179,7 @@ class AlertReportAnswer(Shape):
 class YearlyReportAsked(Shape):
     """That what was blocked on 30 June of a year was reported, or otherwise than was said before."""
 
-    year: int
+    year: Annotated[int, Field(ge=1, le=9999)]
     reference: Annotated[str, Field(min_length=1, max_length=MOST_REFERENCE, pattern=f"^{REFERENCE}$")]
     """By which the report is found; name nobody."""
     alerts: Annotated[list[UUID], Field(min_length=1)] | None = None
