@@ -256,6 +256,7 @@ WRITES = (
     ("alerts", "clear", NO_ID, "--because", "another birth place"),
     ("alerts", "confirm", NO_ID, "--because", "the passport says so"),
     ("alerts", "reported", NO_ID, "--reference", "ORS 17"),
+    ("alerts", "yearly-reported", "2026", NO_ID, "--reference", "ORS 17"),
     ("alerts", "rescreen"),
     ("webhooks", "add", "acme", "https://los.example/events"),
     ("webhooks", "disable", "e-1"),

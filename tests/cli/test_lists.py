@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import psycopg
 from tests.screening.lists import EXAMPLE
 from tests.serving import golden_decisions as golden
 from tests.serving.gated import good_application, profile_of
+from tests.stores import as_owner
 
 from obligor.bootstrap.decisions import open_decisions
 from obligor.bootstrap.releases import Made, put_in_force
@@ -219,6 +221,37 @@ def test_what_was_said_of_a_report_is_amended_with_a_reason_and_all_of_it_is_sho
     counted = {"not reported yet": 0, "reported late": 0, f"in the yearly report by {yearly}": 1}
     assert checks["reports"]["counts"] == counted
     assert [checks[it]["verdict"] for it in ("reports", "I2")] == ["ok", "ok"]
+
+
+def test_the_report_of_a_year_is_told_with_the_matches_it_named_and_names_none_of_after_its_30_june(
+    call: Call, url: str
+) -> None:
+    one, year = alert_of_oleg(call, url), TODAY.year - 1
+    assert call("Ada", "alerts", "confirm", one, "--because", "the same passport")[0] == 0
+    say = ("alerts", "yearly-reported", str(year))
+    code, _, err = call("Bob", *say, one, "--reference", "ORS-1", "--on", f"{year}-10-01")
+    assert (code, f"opened by 30 June {year}, and confirmed" in err) == (2, True)
+    code, _, err = call("Bob", *say, "--reference", "ORS-1")
+    assert (code, "one at least" in err) == (2, True)
+    code, _, err = call("Bob", *say, "nobody", "--reference", "ORS-1")
+    assert (code, "ALERT: wanted the id" in err) == (2, True)
+    with psycopg.connect(as_owner(url), autocommit=True) as owner:  # which verifying would find
+        owner.execute(f"UPDATE obligor.alert SET opened_at = '{year}-01-01'".encode())
+    code, out, _ = call("Bob", *say, one, "--reference", "ORS-1", "--on", f"{year}-10-01")
+    told = f"yearly report of {year}, 1 match: reported on {year}-10-01, late, reference ORS-1"
+    assert (code, out) == (0, f"{told}\n")
+    code, _, err = call("Ada", *say, "--reference", "ORS-2")
+    assert (code, "says why" in err) == (1, True)
+    assert call("Ada", *say, "--reference", "ORS-2", "--because", "a digit was wrong")[0] == 0
+    code, out, _ = call("Bob", "alerts", "list")
+    assert out.splitlines()[1:3] == [
+        f"{told}, says Bob",
+        f"{told.replace('reported', 'amended: reported').replace('ORS-1', 'ORS-2')}, says Ada: a digit was wrong",
+    ]
+    code, out, _ = call("Bob", "alerts", "list", "--json")
+    assert [it["alerts"] for it in json.loads(out)["yearly_reports"]] == [[one], [one]]
+    checks = {it["check"]: it for it in json.loads(call("Vera", "doctor", "--json")[1])["checks"]}
+    assert checks["reports"]["counts"][f"yearly report of {year} filed late"] == 1
 
 
 def test_a_service_takes_a_list_up_while_it_runs_and_opens_an_alert(call: Call, url: str, tmp_path: Path) -> None:

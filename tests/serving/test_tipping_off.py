@@ -30,6 +30,7 @@ from obligor.serving.gates.gate import told_to_the_subject
 from obligor.serving.rows import WebhookRow
 from obligor.serving.screening.alert_steps import Clearance, Confirmation, Report, StoredAlert, StoredReport
 from obligor.serving.screening.desk import AlertDesk
+from obligor.serving.screening.yearly_reports import StoredYearlyReport
 from obligor.serving.sources import live_sources
 from obligor.serving.webhooks.events import EVENT_TYPES, Listeners
 
@@ -292,6 +293,11 @@ async def of_alerts(client: httpx.AsyncClient, who: str) -> list[httpx.Response]
             headers=posting(f"{who}-{next(KEYS)}") | heads,
             content=b'{"reference": "ORS-2", "because": "a digit was wrong"}',
         ),
+        await client.post(
+            "/v1/alerts/yearly-reports",
+            headers=posting(f"{who}-{next(KEYS)}") | heads,
+            content=b'{"year": 2025, "reference": "ORS-1", "alerts": ["%b"]}' % str(UUID(int=1)).encode(),
+        ),
     ]
 
 
@@ -328,12 +334,12 @@ def test_compliance_reads_and_clears_and_an_auditor_only_reads() -> None:
         async with made.client(None) as client:
             listed, one, *refused = await of_alerts(client, "auditor")
             assert (listed.status_code, one.status_code) == (200, 200)
-            assert [it.status_code for it in refused] == [403] * 4
+            assert [it.status_code for it in refused] == [403] * 5
             assert [it["score"] for it in listed.json()["alerts"]] == [0.97, 0.87]
             assert one.json()["why"]["name"] == "KORVAND, Oleg"
             assert one.json()["needs_second"]
             cleared, confirmed, *unconfirmed = (await of_alerts(client, "compliance/ada"))[2:]
-            assert [it.status_code for it in unconfirmed] == [409, 409]
+            assert [it.status_code for it in unconfirmed] == [409, 409, 422]
             assert (cleared.status_code, cleared.json()["state"]) == (201, "proposed")
             assert (confirmed.status_code, confirmed.json()["state"]) == (201, "confirmed")
             assert made.store.leaves == ["alert.proposed", "alert.confirmed"]
@@ -476,6 +482,36 @@ def test_a_confirmed_match_is_reported_and_amended_with_a_reason_and_a_request_s
                     other = await client.post(path, headers=heads, content=json.dumps(said | {"reference": "ORS-3"}))
                     assert (other.status_code, other.json()["type"]) == (422, "urn:obligor:problem:key-reused")
                     assert made.store.leaves == ["alert.reported"]
+
+    run(main())
+
+
+def test_a_yearly_report_is_told_with_the_alerts_amended_and_a_request_sent_again_is_answered_as_before() -> None:
+    async def main() -> None:
+        alerts = Alerts(alert(1, **CONFIRMED)._replace(opened_at=datetime(2025, 6, 1, tzinfo=UTC)))
+        made = lender(alerts=alerts)
+        async with made.client(None) as client:
+            heads = {"authorization": "Bearer compliance/ada"}
+            said = {"year": 2025, "reference": "ORS-1", "alerts": [str(UUID(int=1))], "reported_on": "2025-10-01"}
+
+            async def post(key: str, **more: object) -> httpx.Response:
+                content = json.dumps(said | more)
+                return await client.post("/v1/alerts/yearly-reports", headers=heads | posting(key), content=content)
+
+            first, again, other = await post("k"), await post("k"), await post("k", reference="ORS-2")
+            assert (first.status_code, again.content, other.status_code) == (201, first.content, 422)
+            told = first.json()
+            assert said | {"number": 1, "late": True} == {it: told[it] for it in (*said, "number", "late")}
+            report = StoredYearlyReport(
+                2025, 1, "ORS-1", date(2025, 10, 1), (str(UUID(int=1)),), None, datetime(2026, 1, 1, tzinfo=UTC), "ada"
+            )
+            alerts.yearly = (report,)
+            listed = (await client.get("/v1/alerts", headers=heads)).json()["yearly_reports"]
+            assert [(it["year"], it["late"], it["alerts"]) for it in listed] == [(2025, True, said["alerts"])]
+            assert (await post("l")).status_code == 409
+            amended = await post("m", reported_on="2025-09-30", because="the day was wrong")
+            assert (amended.status_code, amended.json()["number"], amended.json()["late"]) == (201, 2, False)
+            assert made.store.leaves == ["alert.reported.yearly"] * 2
 
     run(main())
 

@@ -39,11 +39,12 @@ class Queue:
     reached: Reached | None
     left: int
     """Decisions that are still to be looked at."""
+    yearly_reports: Sequence[Mapping[str, Any]] = ()
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
         reached = None if self.reached is None else self.reached._asdict() | {"left": self.left}
-        return {"alerts": [*self.alerts], "screening": reached}
+        return {"alerts": [*self.alerts], "yearly_reports": [*self.yearly_reports], "screening": reached}
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
@@ -52,7 +53,8 @@ class Queue:
             + _report(it)
             for it in self.alerts
         ]
-        return [*(told or ["no alert waits"]), *self._reached()]
+        yearly = [f"{_yearly_reported(it)}, says {it['by']}{_why(it)}" for it in self.yearly_reports]
+        return [*(told or ["no alert waits"]), *yearly, *self._reached()]
 
     def _reached(self) -> list[str]:
         if self.reached is None:
@@ -156,8 +158,17 @@ def report_alert(alert_id: str, *, reference: str, on: date | None, because: str
     return _record(alert_id, Report(reference, on, because), _reported)
 
 
-def _record(alert_id: str, said: Said, line: Callable[[Mapping[str, Any]], str]) -> Done:
-    wanted = _id(alert_id)
+def report_year(year: int, alerts: Sequence[str], *, reference: str, on: date | None, because: str | None) -> Done:
+    """Say that the report of a year was filed, or amend that, as who works here (``OBLIGOR_AUTHOR``)."""
+    from obligor.serving.screening.yearly_reports import YearlyReport
+
+    named = tuple(map(_id, alerts)) or None
+    said = YearlyReport(reference, on, because, year=year, alerts=named)
+    return _record(None, said, _yearly_reported)
+
+
+def _record(alert_id: str | None, said: Said[Any], line: Callable[[Mapping[str, Any]], str]) -> Done:
+    wanted = None if alert_id is None else _id(alert_id)
 
     async def recorded(store: Store) -> Done:
         done = await _desk(store).record(wanted, said, by=read_author(os.environ))
@@ -181,6 +192,11 @@ def _confirmed(said: Mapping[str, Any]) -> str:
 def _reported(report: Mapping[str, Any]) -> str:
     amended, late = "amended: " if report["number"] > 1 else "", ", late" if report["late"] else ""
     return f"{amended}reported on {report['reported_on']}{late}, reference {report['reference']}"
+
+
+def _yearly_reported(report: Mapping[str, Any]) -> str:
+    matches = "1 match" if len(report["alerts"]) == 1 else f"{len(report['alerts']):,} matches"
+    return f"yearly report of {report['year']}, {matches}: {_reported(report)}"
 
 
 def _why(report: Mapping[str, Any]) -> str:
@@ -230,7 +246,8 @@ async def _queue(store: Store) -> Queue:
     newest = await store.screening.newest_list()
     reached = None if newest is None else await store.screening.progress(newest.list_sha256)
     left = 0 if reached is None else await store.screening.left(reached)
-    return Queue(await _desk(store).waiting(), reached, left)
+    desk = _desk(store)
+    return Queue(await desk.waiting(), reached, left, await desk.yearly_reports())
 
 
 def _report(alert: Mapping[str, Any]) -> str:

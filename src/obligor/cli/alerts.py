@@ -73,6 +73,26 @@ def reported(alert: str, *, reference: str, on: datetime | None, because: str | 
     show(told, quiet=False, as_json=as_json)
 
 
+@alerts.command("yearly-reported")
+@click.argument("year", type=int)
+@click.argument("alerts", metavar="[ALERT]...", nargs=-1)
+@click.option("--reference", required=True, help="By which the report is found, such as its number; name nobody.")
+@click.option("--on", type=click.DateTime(["%Y-%m-%d"]), help="Its day; by default today, in Hawaii, or as before.")
+@click.option("--because", help="Why this amends what was said before; only then.")
+@json_option
+def yearly_reported(
+    year: int, alerts: tuple[str, ...], *, reference: str, on: datetime | None, because: str | None, as_json: bool
+) -> None:
+    """Record that what was blocked on 30 June of YEAR was reported to OFAC, of every confirmed ALERT that the report named.
+
+    Or amend what was said of that; without an ALERT, those named before stay.
+    """
+    from obligor.bootstrap.alerts import report_year
+
+    day = None if on is None else on.date()
+    show(report_year(year, alerts, reference=reference, on=day, because=because), quiet=False, as_json=as_json)
+
+
 @alerts.command("rescreen")
 @quiet_option
 @json_option

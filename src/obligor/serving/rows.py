@@ -272,6 +272,23 @@ class AlertReportRow:
     by: str
 
 
+@dataclass(frozen=True, slots=True)
+class YearlyReportRow:
+    """Somebody reported to OFAC what was blocked on 30 June of a year, or amends what was said of that."""
+
+    year: int
+    number: int
+    """Among the reports of the year; the last one counts."""
+    reference: str
+    reported_on: date
+    alerts: tuple[str, ...]
+    """The ids of the alerts whose matches it named."""
+    because: str | None
+    """Why it amends the report before."""
+    at: datetime
+    by: str
+
+
 # Keys of subjects
 
 
@@ -341,5 +358,6 @@ Row = (
     | AlertRow
     | AlertStepRow
     | AlertReportRow
+    | YearlyReportRow
     | PrivacyRow
 )

@@ -46,6 +46,7 @@ from obligor.serving.screening.alert_steps import Clearance, Confirmation, Repor
 from obligor.serving.screening.desk import AlertDesk
 from obligor.serving.screening.lists import ListInForce, load_list
 from obligor.serving.screening.rescreening import Rescreening
+from obligor.serving.screening.yearly_reports import YearlyReport, YearlyReports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -461,13 +462,18 @@ def test_two_people_correct_a_confirmation_for_a_while_and_both_stand_in_the_log
 
 @dataclass
 class Racing:
-    """Finds an alert only once another looked as well."""
+    """Finds an alert, or what was said of a year, only once another looked as well."""
 
     store: PostgresScreening
     looked: asyncio.Barrier
 
     async def alert(self, alert_id: UUID) -> StoredAlert | None:
         found = await self.store.alert(alert_id)
+        await self.looked.wait()
+        return found
+
+    async def yearly_reports(self) -> YearlyReports:
+        found = await self.store.yearly_reports()
         await self.looked.wait()
         return found
 
@@ -752,6 +758,42 @@ def test_reports_go_back_and_forth_with_the_tables_but_for_amendments_and_none_a
     asyncio.run(main())
 
 
+def test_of_two_who_file_the_report_of_a_year_one_does_and_the_next_years_is_due(store_url: str) -> None:
+    """And the tables go back only while none was filed."""
+    clock = Clock()
+
+    async def main() -> None:
+        async with office(store_url, clock=clock) as of:
+            downgrade(store_url, "0022")
+            upgrade(store_url)
+            one = await confirmed_match(of)
+            clock.now = datetime(2027, 7, 5, 12, tzinfo=UTC)
+            (before,) = await of.desk.waiting()
+            said = YearlyReport("ORS-1", year=2027, alerts=(one,))
+            desk = replace(of.desk, archive=Racing(of.store, asyncio.Barrier(2)))
+            told = await asyncio.gather(
+                *(desk.record(None, said, by=it) for it in ("ada", "bob")), return_exceptions=True
+            )
+            assert sorted(type(it).__name__ for it in told) == ["ClashError", "Recorded"]
+            clock.now += timedelta(days=100)
+            amendment = YearlyReport("ORS-2", clock.now.date(), "it was filed late", year=2027)
+            await of.desk.record(None, amendment, by="eve")
+            (after,) = await of.desk.waiting()
+            due = [it["yearly_report_due_on"] for it in (before, after)]
+            assert due == ["2027-09-30", "2028-09-30"]
+            assert await of.desk.found(one) == (await of.store.alerts(limit=9))[0]
+            assert [
+                (it["number"], it["reference"], it["reported_on"], it["late"], it["alerts"])
+                for it in await of.desk.yearly_reports()
+            ] == [(1, "ORS-1", "2027-07-05", False, [str(one)]), (2, "ORS-2", "2027-10-13", True, [str(one)])]
+            assert of.kinds()[2:] == ["alert.reported.yearly"] * 2
+            assert of.findings() == []
+            with pytest.raises(RuntimeError, match="yearly reports were filed; that is not taken away"):
+                downgrade(store_url, "0022")
+
+    asyncio.run(main())
+
+
 def test_a_process_that_knows_of_no_amendment_reports_a_match_once_and_its_report_is_amended(store_url: str) -> None:
     """By the statement of the version before, and a record as it wrote it."""
     insert = b"""INSERT INTO obligor.alert_report (alert_id, reference, reported_on, at, by, leaf_index)
@@ -896,6 +938,16 @@ async def office_that_fails(url: str) -> AsyncIterator[Office]:
             ),
             "alert_report",
         ),
+        ("UPDATE obligor.yearly_report SET alerts = '{}'", "yearly_report"),
+        ("UPDATE obligor.yearly_report SET year = 2026", "yearly_report"),
+        ("DELETE FROM obligor.yearly_report", "yearly_report"),
+        (
+            (
+                "INSERT INTO obligor.yearly_report"
+                " SELECT 2028, 1, reference, reported_on, alerts, NULL, at, by, 0 FROM obligor.yearly_report"
+            ),
+            "yearly_report",
+        ),
         ("UPDATE obligor.screening_list SET published = published + 30", "screening_list"),
         ("DELETE FROM obligor.screening_list", "screening_list"),
         (
@@ -909,8 +961,10 @@ def test_who_changes_lists_alerts_or_what_was_said_of_them_behind_the_log_is_fou
 ) -> None:
     from tests.stores import new_store
 
+    clock = Clock()
+
     async def main(url: str) -> None:
-        async with office(url) as of:
+        async with office(url, clock=clock) as of:
             await of.load(SNAPSHOT)
             await of.apply("Oleg Korvand", 1)
             await of.screen()
@@ -920,6 +974,8 @@ def test_who_changes_lists_alerts_or_what_was_said_of_them_behind_the_log_is_fou
             one = UUID(await of.confirm())
             await of.desk.record(one, Report("ORS-1"), by="ada")
             await of.desk.record(one, Report("ORS-2", because="a digit was wrong"), by="bob")
+            clock.now = datetime(2027, 7, 5, 12, tzinfo=UTC)
+            await of.desk.record(None, YearlyReport("ORS-3", year=2027, alerts=(one,)), by="bob")
             assert of.findings() == []
             with psycopg.connect(url, autocommit=True) as owner:
                 owner.execute(change.encode())

@@ -29,6 +29,7 @@ from obligor.serving.rows import (
     ReleaseRow,
     ReviewDecisionRow,
     ReviewRow,
+    YearlyReportRow,
 )
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class Lender:
 
 TABLES = (
     *("decision", "outcome", "review", "review_decision", "release", "profile_change", "proposal"),
-    *("screening_list", "alert", "alert_step", "alert_report"),
+    *("screening_list", "alert", "alert_step", "alert_report", "yearly_report"),
 )
 
 
@@ -213,6 +214,8 @@ class MemoryLog:
                 self.tables["alert_step"].append(StoredRow(index, values))
             case AlertReportRow():
                 self.tables["alert_report"].append(StoredRow(index, values))
+            case YearlyReportRow():
+                self.tables["yearly_report"].append(StoredRow(index, values))
             case ReleaseRow():
                 self.tables["release"].append(StoredRow(index, values))
                 self.artefacts_kept += [StoredArtefact(each.sha256, each.kind, each.body) for each in row.artefacts]

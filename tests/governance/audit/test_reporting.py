@@ -49,6 +49,48 @@ def test_a_match_is_told_from_the_day_after_its_last_until_it_is_reported_or_cor
     assert Examination((after,), strict=True).sound is not missing
 
 
+@pytest.mark.parametrize(
+    ("filed", "counted"),
+    [
+        ((), {"in the yearly report by 2028-09-30": 2, "confirmed, and no yearly report of 2027": 1}),
+        (("2027-09-30",), {"in the yearly report by 2028-09-30": 2}),
+        (("2027-10-01",), {"in the yearly report by 2028-09-30": 2, "yearly report of 2027 filed late": 1}),
+        (("2027-10-01", "2027-09-30"), {"in the yearly report by 2028-09-30": 2}),  # the last counts
+        (("nonsense",), {"in the yearly report by 2028-09-30": 2}),
+    ],
+)
+def test_a_yearly_report_that_was_filed_late_is_told_from_one_that_was_not_filed(
+    filed: tuple[str, ...], counted: dict[str, int]
+) -> None:
+    """Of a match that is in that of 2027, and one that came after its 30 June; a third was corrected."""
+    reports = Reports()
+    later = datetime(2027, 7, 1, 20, tzinfo=UTC)
+    for at, alert, kind in (
+        *((NOON, "a-1", "confirmed"), (later, "a-2", "confirmed")),
+        *((NOON, "a-3", "confirmed"), (NOON, "a-3", "corrected")),
+    ):
+        reports.take(Leaf(at, "person:ada", f"alert.{kind}", alert, "0" * 64), {})
+        if kind == "confirmed":
+            reports.take(
+                Leaf(at, "person:ada", "alert.reported", alert, "0" * 64), {"reported_on": at.date().isoformat()}
+            )
+    for day in filed:
+        reports.take(Leaf(later, "person:ada", "alert.reported.yearly", "2027", "0" * 64), {"reported_on": day})
+    told = reports.check(datetime(2027, 10, 2, 20, tzinfo=UTC))
+    assert told.verdict == "ok"
+    assert told.counts == {"not reported yet": 0, "reported late": 0} | counted
+
+
+def test_before_its_day_has_passed_no_yearly_report_is_missed_and_once_filed_the_next_is_told() -> None:
+    reports, july = Reports(), datetime(2027, 7, 5, 20, tzinfo=UTC)
+    for kind in ("confirmed", "reported"):
+        reports.take(Leaf(NOON, "person:ada", f"alert.{kind}", "a-1", "0" * 64), {"reported_on": "2026-12-01"})
+    for due in ("2027", "2028"):
+        told = reports.check(july).counts
+        assert told == {"not reported yet": 0, "reported late": 0, f"in the yearly report by {due}-09-30": 1}
+        reports.take(Leaf(july, "person:ada", "alert.reported.yearly", "2027", "0" * 64), {"reported_on": "2027-07-05"})
+
+
 def test_a_report_whose_record_says_no_day_breaks_no_examination() -> None:
     reports = Reports()
     for kind in ("confirmed", "reported"):

@@ -12,7 +12,7 @@ from pandas.tseries.holiday import USFederalHolidayCalendar
 from pandas.tseries.offsets import CustomBusinessDay
 
 from obligor.governance.law import reporting
-from obligor.governance.law.reporting import RULES, is_late, report_due_on, yearly_report_due_on
+from obligor.governance.law.reporting import RULES, is_late, is_yearly_late, report_due_on, yearly_report_due_on
 from obligor.governance.law.rules import the_law
 
 HOLIDAYS = {it.date() for it in USFederalHolidayCalendar().holidays("2020-01-01", "2040-12-31")}
@@ -72,6 +72,27 @@ def test_where_no_rule_asks_for_a_yearly_report_there_is_none(monkeypatch: pytes
     rules = tuple(it.model_copy(update={"status": "withdrawn"} if it.id in RULES else {}) for it in law.rules)
     monkeypatch.setattr(reporting, "the_law", lambda: law.model_copy(update={"rules": rules}))
     assert yearly_report_due_on(at, at) is None
+    assert not is_yearly_late(2026, date(2027, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("now", "filed", "due"),
+    [
+        ("2026-07-01", (), "2026-09-30"),
+        ("2026-07-01", (2025,), "2026-09-30"),
+        ("2026-07-01", (2025, 2026), "2027-09-30"),
+        ("2026-11-01", (2026,), "2027-09-30"),  # late
+        ("2026-11-01", (2025,), "2027-09-30"),  # which was never filed
+    ],
+)
+def test_once_the_report_of_a_year_was_filed_the_next_years_is_due(now: str, filed: tuple[int, ...], due: str) -> None:
+    days = (datetime.fromisoformat(f"{it}T12:00:00-10:00") for it in ("2025-03-01", now))
+    assert str(yearly_report_due_on(*days, filed=filed)) == due
+
+
+@given(st.integers(1998, 2100), st.integers(-60, 60))
+def test_a_yearly_report_is_late_from_the_first_of_october_on(year: int, days: int) -> None:
+    assert is_yearly_late(year, date(year, 9, 30) + timedelta(days=days)) == (days > 0)
 
 
 @pytest.mark.parametrize(

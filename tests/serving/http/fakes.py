@@ -56,6 +56,7 @@ from obligor.serving.rows import (
     UserRow,
 )
 from obligor.serving.screening.desk import AlertDesk
+from obligor.serving.screening.yearly_reports import YearlyReports
 from obligor.serving.sources import live_sources
 from obligor.serving.telemetry.meter import NoMeter
 from obligor.settings import ProbingSettings
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from obligor.serving.releases.release import Release
     from obligor.serving.rows import Row
     from obligor.serving.screening.alert_steps import StoredAlert
+    from obligor.serving.screening.yearly_reports import StoredYearlyReport
     from obligor.serving.webhooks.events import Listeners
 
 PLAIN: dict[str, Any] = {
@@ -385,12 +387,16 @@ class Alerts:
 
     def __init__(self, *kept: StoredAlert) -> None:
         self.kept = {it.alert_id: it for it in kept}
+        self.yearly: tuple[StoredYearlyReport, ...] = ()
 
     async def alert(self, alert_id: UUID) -> StoredAlert | None:
         return self.kept.get(alert_id)
 
     async def alerts(self, *, limit: int) -> list[StoredAlert]:
         return [it for it in self.kept.values() if it.cleared_by is None][:limit]
+
+    async def yearly_reports(self) -> YearlyReports:
+        return YearlyReports(self.yearly, {it.alert_id: it.opened_at for it in self.kept.values() if it.confirmed_by})
 
 
 def house(

@@ -53,6 +53,7 @@ from obligor.serving.rows import (
     UserRoleRow,
     UserRow,
     WebhookRow,
+    YearlyReportRow,
 )
 
 if TYPE_CHECKING:
@@ -351,6 +352,11 @@ _KEPT: Final[dict[type, Insert]] = {
     AlertReportRow: _insert(
         "alert_report",
         "alert_id uuid, number int2, reference text, reported_on date, because text, at time, by text, leaf_index int8",
+    ),
+    YearlyReportRow: _insert(
+        "yearly_report",
+        "year int2, number int2, reference text, reported_on date, alerts words, because text, at time, by text, "
+        "leaf_index int8",
     ),
     SubjectKeyRow: _SUBJECT_KEY,
     ErasedRow: _ERASED,

@@ -14,6 +14,7 @@ from obligor.serving.archive import StoredDecision
 from obligor.serving.screening.alert_steps import StoredAlert, StoredReport
 from obligor.serving.screening.lists import LoadedList
 from obligor.serving.screening.rescreening import Progress
+from obligor.serving.screening.yearly_reports import StoredYearlyReport, YearlyReports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -98,6 +99,7 @@ _ALERTS: Final = """
         confirmed.by AS confirmed_by, confirmed.at AS confirmed_at, doubted.by AS doubted_by,
         (SELECT coalesce(json_agg(json_build_array(number, reference, reported_on, because, at, by) ORDER BY number), '[]')
             FROM obligor.alert_report AS report WHERE report.alert_id = alert.alert_id) AS reports,
+        ARRAY(SELECT DISTINCT year FROM obligor.yearly_report) AS years_filed,
         coalesce(cleared.because, doubted.because, confirmed.because, proposed.because) AS because,
         coalesce(cleared.until, doubted.until, CASE WHEN confirmed.by IS NULL THEN proposed.until END) AS until
     FROM obligor.alert
@@ -112,6 +114,12 @@ _OPEN: Final = f"""
     {_ALERTS} WHERE alert.alert_id = ANY (ARRAY(SELECT alert_id FROM obligor.alert WHERE NOT closed)) AND cleared.by IS NULL
     ORDER BY (confirmed.by IS NULL OR doubted.by IS NOT NULL) DESC, score DESC, alert.leaf_index LIMIT %s
 """  # noqa: S608  words of our own
+_YEARLY: Final = """
+    SELECT year, number, reference, reported_on, alerts, because, at, by FROM obligor.yearly_report ORDER BY year, number
+"""
+_MATCHES: Final = (
+    "SELECT alert_id, opened_at FROM obligor.alert_step JOIN obligor.alert USING (alert_id) WHERE step = 'confirmed'"
+)
 _ARTEFACT: Final = "SELECT body FROM obligor.artefact WHERE sha256 = %s"
 _PIECE: Final = "SELECT substring(body FROM %s FOR %s) AS piece FROM obligor.artefact WHERE sha256 = %s"
 _PIECE_BYTES: Final = 1 << 18
@@ -211,9 +219,18 @@ class PostgresScreening:
         """Give the alerts that nobody has cleared: those that wait, then those confirmed, each the most alike first."""
         return tuple(_stored(row) for row in await self._pool.rows(_OPEN, (limit,)))
 
+    async def yearly_reports(self) -> YearlyReports:
+        """Give what was said of yearly reports, and what they may name."""
+        reports, matches = await self._pool.rows(_YEARLY), await self._pool.rows(_MATCHES)
+        return YearlyReports(
+            tuple(StoredYearlyReport(**row | {"alerts": tuple(row["alerts"])}) for row in reports),
+            {row["alert_id"]: row["opened_at"] for row in matches},
+        )
+
 
 def _stored(row: dict[str, Any]) -> StoredAlert:
-    return StoredAlert(**row | {"reports": msgspec.convert(row["reports"], tuple[StoredReport, ...])})
+    reports = msgspec.convert(row["reports"], tuple[StoredReport, ...])
+    return StoredAlert(**row | {"reports": reports, "years_filed": tuple(row["years_filed"])})
 
 
 def _key(row: dict[str, Any]) -> Cleared:

@@ -516,6 +516,25 @@ ALERT_REPORT: Final = Table(
     "reports of one match, the last counts.",
 )
 
+YEARLY_REPORT: Final = Table(
+    "yearly_report",
+    METADATA,
+    Column("year", SmallInteger, autoincrement=False),
+    Column("number", SmallInteger, autoincrement=False),
+    Column("reference", Text, nullable=False),
+    Column("reported_on", Date, nullable=False),
+    Column("alerts", ARRAY(Text), nullable=False),
+    Column("because", Text),
+    Column("at", _TIME, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("leaf_index", BigInteger, nullable=False),
+    PrimaryKeyConstraint("year", "number", name="yearly_report_pkey"),
+    UniqueConstraint("leaf_index", name="yearly_report_leaf_index_key"),
+    CheckConstraint("(number = 1) = (because IS NULL)", name="yearly_report_says_why"),
+    comment="Which confirmed matches the report to OFAC of what was blocked on 30 June of a year named, on which day it was "
+    "filed, and by which reference it is found; of the reports of one year, the last counts.",
+)
+
 SCREENING_PROGRESS: Final = Table(
     "screening_progress",
     METADATA,

@@ -52,6 +52,7 @@ _HELD: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "alert_report": ("alert_id", "number", "reference", "reported_on", "because", "at", "by"),
     "alert_step": ("alert_id", "step", "because", "until", "at", "by"),
+    "yearly_report": ("year", "number", "reference", "reported_on", "alerts", "because", "at", "by"),
 }
 _TABLES: Final[Mapping[str, str]] = {
     "profile.proposed": "profile_change",
@@ -70,6 +71,7 @@ _TABLES: Final[Mapping[str, str]] = {
     "alert.doubted": "alert_step",
     "alert.corrected": "alert_step",
     "alert.reported": "alert_report",
+    "alert.reported.yearly": "yearly_report",
 }
 """Where the rows of an act are kept, where its kind is not the name of the table."""
 _NAMED: Final[Mapping[str, tuple[str, ...]]] = {

@@ -4,7 +4,7 @@ The day that is told is counted from Monday to Friday, and no holiday is taken o
 law's, and never later. Late is a report alone that is so when the holidays of the United States are taken out, too. Both are
 counted from the day of the confirmation; property that was blocked before is due by the day on which it was.
 
-What is blocked on 30 June is reported once a year as well, by 30 September (31 CFR 501.603(b)(2)).
+What is blocked on 30 June is reported once a year as well, by 30 September (31 CFR 501.603(b)(2)), a weekend or not.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from obligor.governance.law.rules import the_law
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
 _OF_BLOCKED: Final = "us.ofac.501.603"
@@ -47,18 +48,38 @@ def is_late(confirmed_at: datetime, reported_on: date) -> bool:
     return within is not None and reported_on > country_holidays("US").get_nth_working_day(day, within)
 
 
-def yearly_report_due_on(confirmed_at: datetime, now: datetime) -> date | None:
+def held_on(year: int) -> date:
+    """Give the day whose blocked property the report of a year names."""
+    return date(year, *_HELD_ON)
+
+
+def yearly_report_due_on(confirmed_at: datetime, now: datetime, *, filed: Iterable[int] = ()) -> date | None:
     """Give the last day for the next yearly report that names what is blocked of a match; None where no rule asks for one.
 
-    The first is that of the year on whose 30 June the match was confirmed.
+    The first is that of the year on whose 30 June the match was confirmed; after that of a year was filed, the next.
     """
-    today, confirmed = last_day_at(now), last_day_at(confirmed_at)
-    year = max(
-        today.year + ((today.month, today.day) > _YEARLY_BY),
-        confirmed.year + ((confirmed.month, confirmed.day) > _HELD_ON),
+    today = last_day_at(now)
+    due = date(
+        max(
+            today.year + ((today.month, today.day) > _YEARLY_BY),
+            first_year_of(confirmed_at),
+            *(year + 1 for year in filed),
+        ),
+        *_YEARLY_BY,
     )
-    due = date(year, *_YEARLY_BY)
     return due if the_law().in_force(_OF_BLOCKED, due) else None
+
+
+def first_year_of(confirmed_at: datetime) -> int:
+    """Give the year whose report is the first to name a match."""
+    day = last_day_at(confirmed_at)
+    return day.year + (day > held_on(day.year))
+
+
+def is_yearly_late(year: int, reported_on: date) -> bool:
+    """Tell whether the report of a year came after its last day; never where no rule asks for one."""
+    due = date(year, *_YEARLY_BY)
+    return reported_on > due and the_law().in_force(_OF_BLOCKED, due)
 
 
 def _within(day: date) -> int | None:

@@ -62,7 +62,8 @@ class AlertTold(Shape):
     reports: list[ReportTold]
     """All that was said of the report, the first first."""
     yearly_report_due_on: date | None
-    """The last day for the next yearly report that names a confirmed match, where its property is blocked on 30 June."""
+    """The last day for the next yearly report that names a confirmed match, where its property is blocked on 30 June; after
+    that of a year was filed, the next year's."""
     because: str | None
     until: Instant | None
     """The instant from which the hit counts again."""
@@ -87,10 +88,30 @@ class OneAlertTold(AlertTold):
     rules_sha256: Sha256
 
 
+class YearlyReportTold(Shape):
+    """That what was blocked on 30 June of a year was reported, as it was said once."""
+
+    year: int
+    number: Annotated[int, Field(ge=1)]
+    """From 2 on, it amends the one before, and the last counts."""
+    reference: str
+    reported_on: date
+    alerts: list[UUID]
+    """Whose matches it named."""
+    late: bool
+    """Whether that is after 30 September of the year."""
+    because: str | None
+    """Why it amends the one before."""
+    at: Instant
+    by: str
+
+
 class AlertsTold(Shape):
     """The alerts that nobody has cleared: those that wait, then those confirmed, each the most alike first; at most 200."""
 
     alerts: list[AlertTold]
+    yearly_reports: list[YearlyReportTold]
+    """All that was said of yearly reports, the first first."""
 
 
 class ClearanceAsked(Shape):
@@ -151,5 +172,36 @@ class AlertReportAnswer(Shape):
     reported_on: date
     late: bool
     """Whether that is after the last day, with federal holidays taken out; false where there is none."""
+    at: Instant
+    receipt: ReceiptTold
+
+
+class YearlyReportAsked(Shape):
+    """That what was blocked on 30 June of a year was reported, or otherwise than was said before."""
+
+    year: Annotated[int, Field(ge=1, le=9999)]
+    reference: Annotated[str, Field(min_length=1, max_length=MOST_REFERENCE, pattern=f"^{REFERENCE}$")]
+    """By which the report is found; name nobody."""
+    alerts: Annotated[list[UUID], Field(min_length=1)] | None = None
+    """Whose matches the report named: of alerts opened by 30 June of the year, and confirmed. Where none are given: those said
+    before, and refused of a first report."""
+    reported_on: date | None = None
+    """From 30 June of the year to today (UTC). Where none is given: the day said before, and of a first report today as it is
+    in Hawaii."""
+    because: Annotated[str, Field(min_length=1, max_length=MOST_BECAUSE)] | None = None
+    """Why it amends what was said before, and only then."""
+
+
+class YearlyReportAnswer(Shape):
+    """What was recorded."""
+
+    year: int
+    number: Annotated[int, Field(ge=1)]
+    """From 2 on, it amends the one before."""
+    reference: str
+    reported_on: date
+    alerts: list[UUID]
+    late: bool
+    """Whether that is after 30 September of the year."""
     at: Instant
     receipt: ReceiptTold

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Request, Response
@@ -13,7 +13,7 @@ from obligor.serving.http.decisions import KEY_HEADER, body_of, recorded
 from obligor.serving.http.door import Door, recorded_answer
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
 from obligor.serving.screening.alert_steps import Clearance, Confirmation, Report, Said
-from obligor.serving.screening.desk import MOST_BYTES
+from obligor.serving.screening.yearly_reports import YearlyReport
 
 router = APIRouter()
 Reader = Annotated[Caller, Depends(caller_with("alert.read", hidden="alert.read"))]
@@ -27,7 +27,7 @@ AlertId = Annotated[UUID, Path(description="The id of the alert.")]
     operation_id="getAlerts",
     summary="The alerts that wait for somebody, and those confirmed",
     description="Applicants who are alike to an entry of the list, the most alike first, and after them those whose match was "
-    "confirmed. For everybody else there is nothing here. Permission: `alert.read`.",
+    "confirmed; and what was said of yearly reports. For everybody else there is nothing here. Permission: `alert.read`.",
     response_model=shapes.AlertsTold,
     responses=answers(404, told="The alerts."),
     dependencies=[Depends(only())],
@@ -35,7 +35,7 @@ AlertId = Annotated[UUID, Path(description="The id of the alert.")]
 )
 async def alerts(door: TheDoor, caller: Reader) -> Response:
     """Give the alerts that nobody has cleared."""
-    return respond_plain({"alerts": await door.alerts.alerts(caller)})
+    return respond_plain(await door.alerts.alerts(caller))
 
 
 @router.get(
@@ -116,6 +116,29 @@ async def report(request: Request, door: TheDoor, caller: Confirmer, alert_id: A
     return await _taken(request, door, caller, Report, alert_id)
 
 
-async def _taken(request: Request, door: Door, caller: Caller, kind: type[Said], alert_id: UUID) -> Response:
-    key, body = await door.act(request.scope, request.receive, most=MOST_BYTES)
+@router.post(
+    "/v1/alerts/yearly-reports",
+    operation_id="reportYear",
+    summary="Say that what was blocked on 30 June was reported, or amend what was said",
+    description="To OFAC, elsewhere, once for a year, and which matches the report named. Where that was said wrongly, it is "
+    "said again with `because`: the last report of a year counts, and those before it stay. Permission: `alert.confirm`.",
+    status_code=201,
+    response_model=shapes.YearlyReportAnswer,
+    responses=recorded(404, ok=201, told="That it was reported, recorded."),
+    openapi_extra={
+        "parameters": [KEY_HEADER],
+        "requestBody": body_of("YearlyReportAsked", described="At most 64 KiB."),
+    },
+    dependencies=[Depends(only())],
+    tags=["Alerts"],
+)
+async def report_year(request: Request, door: TheDoor, caller: Confirmer) -> Response:
+    """Say that the report of a year was filed."""
+    return await _taken(request, door, caller, YearlyReport, None)
+
+
+async def _taken(
+    request: Request, door: Door, caller: Caller, kind: type[Said[Any]], alert_id: UUID | None
+) -> Response:
+    key, body = await door.act(request.scope, request.receive, most=kind.most_bytes)
     return respond(recorded_answer(await door.alerts.take(caller, kind, key=key, alert_id=alert_id, body=body)))

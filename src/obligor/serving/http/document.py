@@ -29,6 +29,7 @@ _BODIES = (
     *(shapes.Problem, shapes.Credentials, decision_shapes.Report, decision_shapes.RevealAsked),
     *(review_shapes.ReviewAsked, review_shapes.ReviewFound),
     *(alert_shapes.ClearanceAsked, alert_shapes.ConfirmationAsked, alert_shapes.AlertReportAsked),
+    alert_shapes.YearlyReportAsked,
     *(people_shapes.NewUser, people_shapes.NamedUser, people_shapes.NamedRole),
     *(people_shapes.Withdrawal, people_shapes.NewProfile),
     *(order_shapes.PersonNamed, order_shapes.ErasureAsked, order_shapes.HoldAsked, order_shapes.ReleaseAsked),

@@ -47,7 +47,7 @@ _FIELDS: Final[Mapping[Tells, str]] = {
         entry_sha256 fresh in_force list_sha256 loaded_at may needs_second not_comparable opened opened_at past programmes
         published roles rules_sha256 screened seen_at signs_in source strength until users why
         confirmed_at confirmed_by doubted_by report_due_on reference report_reference reported_by reported_late
-        reported_on reports yearly_report_due_on
+        reported_on reports year yearly_report_due_on yearly_reports
         act agreed_by proposal_id proposals replaced_by said withdrawn_because
         account_closed client keys overlap_hours replaces before closed
     """,

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -27,10 +27,11 @@ from obligor.governance.law.reporting import is_late, last_day_at, report_due_on
 from obligor.serving.acts import Act
 from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode, encode_in_order
-from obligor.serving.rows import AlertReportRow, AlertStepRow
+from obligor.serving.rows import AlertReportRow, AlertStepRow, YearlyReportRow
 from obligor.serving.said import MOST_BECAUSE, field_error, says_why
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     from obligor.core.errors import ApplicationError
@@ -79,6 +80,8 @@ class StoredAlert(NamedTuple):
     until: datetime | None
     reports: tuple[StoredReport, ...] = ()
     """Every one, the last of which counts."""
+    years_filed: tuple[int, ...] = ()
+    """The years of which the yearly report was filed, whatever it named."""
 
     def state(self, at: datetime) -> str:
         """Tell how it stands: open, proposed (waits for a second person), cleared, or expired (cleared, and over).
@@ -103,7 +106,7 @@ class StoredAlert(NamedTuple):
         """Give the last day for the next yearly report that names what is blocked of a match that is confirmed."""
         if self.confirmed_at is None or self.cleared_by is not None:
             return None
-        return yearly_report_due_on(self.confirmed_at, at)
+        return yearly_report_due_on(self.confirmed_at, at, filed=self.years_filed)
 
     def is_late(self, reported_on: date) -> bool:
         """Tell whether a report comes after the last day for it, holidays taken out."""
@@ -111,33 +114,42 @@ class StoredAlert(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What a person does to an alert, as it is to be recorded."""
+    """What a person does to an alert, or says of the report of a year, as it is to be recorded."""
 
     kind: str
-    row: AlertStepRow | AlertReportRow
+    row: AlertStepRow | AlertReportRow | YearlyReportRow
     said: dict[str, Any]
-    """What its record says beside of which alert it is, when and by whom."""
+    """What its record says beside of what it is, when and by whom."""
     told: dict[str, Any]
-    """What is answered beside of which alert it is, and when."""
+    """What is answered beside of what it is, and when."""
 
     def act(self, *, salt: bytes) -> Act:
         """Give its act."""
-        row = self.row
-        record = {"alert_id": str(row.alert_id), "at": time_text(row.at), "by": row.by, **self.said}
-        return Act(self.kind, row.at, f"person:{row.by}", str(row.alert_id), encode(record), salt, (row,))
+        row, about = self.row, self._about()
+        (subject,) = map(str, about.values())
+        record = {**about, "at": time_text(row.at), "by": row.by, **self.said}
+        return Act(self.kind, row.at, f"person:{row.by}", subject, encode(record), salt, (row,))
 
     def answer(self) -> bytes:
         """Give its answer, but for the receipt."""
-        return encode_in_order({"alert_id": str(self.row.alert_id), **self.told, "at": time_text(self.row.at)})
+        return encode_in_order({**self._about(), **self.told, "at": time_text(self.row.at)})
+
+    def _about(self) -> dict[str, Any]:
+        row = self.row
+        return {"year": row.year} if isinstance(row, YearlyReportRow) else {"alert_id": str(row.alert_id)}
 
 
-class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a person says of an alert."""
+Of = TypeVar("Of")
+Filed = TypeVar("Filed")
+
+
+class Said(msgspec.Struct, Generic[Of], frozen=True, forbid_unknown_fields=True):
+    """What a person says of an alert, or of the report of a year."""
 
     name: ClassVar[str]
-    verb: ClassVar[str]
     permission: ClassVar[str]
     route: ClassVar[str]
+    most_bytes: ClassVar[int] = 1 << 12
 
     @property
     def bound(self) -> tuple[object, ...]:
@@ -145,7 +157,7 @@ class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return msgspec.structs.astuple(self)
 
     def check(self) -> None:
-        """Refuse what could not be recorded of any alert.
+        """Refuse what could never be recorded.
 
         Raises
         ------
@@ -154,8 +166,8 @@ class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         raise NotImplementedError
 
-    def step(self, stored: StoredAlert, *, at: datetime, by: str) -> Step:
-        """Give the step that it is of an alert as it stands.
+    def step(self, stored: Of, *, at: datetime, by: str) -> Step:
+        """Give the step that it is of an alert as it stands, or of what was said of yearly reports.
 
         Raises
         ------
@@ -175,14 +187,13 @@ class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise self.refused("because", f"wanted 1 to {MOST_BECAUSE} printable characters")
 
 
-class Clearance(Said, frozen=True, forbid_unknown_fields=True):
+class Clearance(Said[StoredAlert], frozen=True, forbid_unknown_fields=True):
     """Why an alert is of somebody else, and for how long that holds."""
 
     because: str
     days: int = 365
 
     name = "clearance"
-    verb = "clear"
     permission = "alert.clear"
     route = "alerts/clearances"
 
@@ -208,13 +219,12 @@ class Clearance(Said, frozen=True, forbid_unknown_fields=True):
         return _stepped(row, {"until": time_text(until)})
 
 
-class Confirmation(Said, frozen=True, forbid_unknown_fields=True):
+class Confirmation(Said[StoredAlert], frozen=True, forbid_unknown_fields=True):
     """Why an alert is of who applied."""
 
     because: str
 
     name = "confirmation"
-    verb = "confirm"
     permission = "alert.confirm"
     route = "alerts/confirmation"
 
@@ -231,8 +241,8 @@ class Confirmation(Said, frozen=True, forbid_unknown_fields=True):
         return _stepped(row, {"report_due_on": None if due is None else due.isoformat()})
 
 
-class Report(Said, frozen=True, forbid_unknown_fields=True):
-    """That a confirmed match was reported, and how the report is found."""
+class Filing(Said[Of], Generic[Of], frozen=True, forbid_unknown_fields=True):
+    """That something was reported, and how the report is found."""
 
     reference: str
     reported_on: date | None = None
@@ -240,10 +250,7 @@ class Report(Said, frozen=True, forbid_unknown_fields=True):
     because: str | None = None
     """Why it amends what was said before."""
 
-    name = "report"
-    verb = "report"
     permission = "alert.confirm"
-    route = "alerts/report"
 
     @property
     def bound(self) -> tuple[object, ...]:
@@ -260,9 +267,26 @@ class Report(Said, frozen=True, forbid_unknown_fields=True):
         if self.because is not None:
             self.check_because(self.because)
 
+    def amended(self, reports: Sequence[Filed], of: str) -> Filed | None:
+        """Give the report that it amends, which says why; the first amends none."""
+        if reports and self.because is None:
+            raise ClashError(f"{of} was reported before; who amends that says why", hint="because, or --because")
+        if not reports and self.because is not None:
+            raise ClashError(f"{of} was not reported before; there is nothing to amend")
+        return reports[-1] if reports else None
+
+
+class Report(Filing[StoredAlert], frozen=True, forbid_unknown_fields=True):
+    """That a confirmed match was reported."""
+
+    name = "report"
+    route = "alerts/report"
+
     def step(self, stored: StoredAlert, *, at: datetime, by: str) -> Step:
         """Say that a match was reported, or amend what was said; one that was corrected since it was confirmed was, too."""
-        last = _amended(stored, self)
+        if stored.confirmed_by is None:
+            raise ClashError("this alert was not confirmed", hint="obligor alerts confirm ALERT")
+        last = self.amended(stored.reports, "this match")
         day = self.reported_on or (last_day_at(at) if last is None else last.reported_on)
         if not last_day_at(stored.opened_at) <= day <= at.date():
             raise self.refused("reported_on", "wanted a day from that of the alert to today (UTC)")
@@ -286,14 +310,3 @@ def _stepped(row: AlertStepRow, told: dict[str, Any]) -> Step:
     until = None if row.until is None else time_text(row.until)
     said = {"schema": SCHEMA, "step": row.step, "because": row.because, "until": until}
     return Step(f"alert.{row.step}", row, said, told | {"state": row.step})
-
-
-def _amended(stored: StoredAlert, report: Report) -> StoredReport | None:
-    """Give the report that another amends, which says why; the first amends none."""
-    if stored.confirmed_by is None:
-        raise ClashError("this alert was not confirmed", hint="obligor alerts confirm ALERT")
-    if stored.reports and report.because is None:
-        raise ClashError("this match was reported before; who amends that says why", hint="because, or --because")
-    if not stored.reports and report.because is not None:
-        raise ClashError("this match was not reported before; there is nothing to amend")
-    return stored.reports[-1] if stored.reports else None

@@ -13,6 +13,7 @@ import msgspec
 
 from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, NotFoundError
 from obligor.core.leaves import time_text
+from obligor.governance.law.reporting import is_yearly_late
 from obligor.security.permissions import allow_person, may
 from obligor.serving.acts import Submission
 from obligor.serving.answers import with_receipt
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
     from obligor.serving.acts import Caller, Recorded, Recorder
     from obligor.serving.once import Answers
     from obligor.serving.screening.alert_steps import Said, StoredAlert, StoredReport
+    from obligor.serving.screening.yearly_reports import StoredYearlyReport, YearlyReports
     from obligor.serving.sources import Sources
 
-MOST_BYTES: Final = 4096
 MOST_LISTED: Final = 200
 
 
@@ -46,6 +47,10 @@ class Alerts(Protocol):
         """Give the alerts that nobody has cleared: those that wait, then those confirmed, each the most alike first."""
         ...
 
+    async def yearly_reports(self) -> YearlyReports:
+        """Give what was said of yearly reports, and what they may name."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class AlertDesk:
@@ -56,8 +61,8 @@ class AlertDesk:
     recorder: Recorder
     sources: Sources
 
-    async def alerts(self, caller: Caller) -> list[dict[str, Any]]:
-        """Give the alerts that wait for somebody, and those that were confirmed.
+    async def alerts(self, caller: Caller) -> dict[str, Any]:
+        """Give the alerts that wait for somebody, those that were confirmed, and what was said of yearly reports.
 
         Raises
         ------
@@ -65,12 +70,16 @@ class AlertDesk:
             Where the caller may not know of any.
         """
         _check_reader(caller)
-        return await self.waiting()
+        return {"alerts": await self.waiting(), "yearly_reports": await self.yearly_reports()}
 
     async def waiting(self) -> list[dict[str, Any]]:
         """Give the alerts that nobody has cleared."""
         at = self.sources.now()
         return [plain(it, at) for it in await self.archive.alerts(limit=MOST_LISTED)]
+
+    async def yearly_reports(self) -> list[dict[str, Any]]:
+        """Give all that was said of yearly reports."""
+        return [_plain_yearly(it) for it in (await self.archive.yearly_reports()).reports]
 
     async def alert(self, caller: Caller, alert_id: UUID) -> dict[str, Any]:
         """Give one alert, and why it was opened.
@@ -83,8 +92,10 @@ class AlertDesk:
         _check_reader(caller)
         return plain(await self.found(alert_id), self.sources.now(), why=True)
 
-    async def take(self, caller: Caller, kind: type[Said], *, key: str, alert_id: UUID, body: bytes) -> Recorded:
-        """Take what a person says of an alert at a door: a clearance, a confirmation or a report.
+    async def take(
+        self, caller: Caller, kind: type[Said[Any]], *, key: str, alert_id: UUID | None, body: bytes
+    ) -> Recorded:
+        """Take what a person says at a door: of an alert a clearance, a confirmation or a report, of none a yearly report.
 
         Raises
         ------
@@ -92,8 +103,9 @@ class AlertDesk:
             As they say.
         """
         _check_reader(caller)
-        by, said = allow_person(caller, kind.permission), read_said(body, kind, what=kind.name, most=MOST_BYTES)
-        request = request_saying(caller, route=kind.route, key=key, said=[str(alert_id), *said.bound])
+        by, said = allow_person(caller, kind.permission), read_said(body, kind, what=kind.name, most=kind.most_bytes)
+        about = () if alert_id is None else (str(alert_id),)
+        request = request_saying(caller, route=kind.route, key=key, said=[*about, *said.bound])
         return await once(
             self.answers,
             self.recorder,
@@ -101,8 +113,10 @@ class AlertDesk:
             lambda recorder: self.record(alert_id, said, by=by, recorder=recorder),
         )
 
-    async def record(self, alert_id: UUID, said: Said, *, by: str, recorder: Recorder | None = None) -> Recorded:
-        """Record what a person says of an alert.
+    async def record(
+        self, alert_id: UUID | None, said: Said[Any], *, by: str, recorder: Recorder | None = None
+    ) -> Recorded:
+        """Record what a person says of an alert, or of none.
 
         Raises
         ------
@@ -111,13 +125,16 @@ class AlertDesk:
         """
         said.check()
         if not by.strip():
-            raise ForbiddenError(f"to {said.verb} an alert is a person's act; wanted a name", hint="set OBLIGOR_AUTHOR")
-        step = said.step(await self.found(alert_id), at=self.sources.now(), by=by)
+            raise ForbiddenError(f"a {said.name} is a person's act; wanted a name", hint="set OBLIGOR_AUTHOR")
+        stored = await (self.archive.yearly_reports() if alert_id is None else self.found(alert_id))
+        step = said.step(stored, at=self.sources.now(), by=by)
         submission = Submission((step.act(salt=self.sources.salt()),), partial(with_receipt, step.answer()))
         try:
             return await (recorder or self.recorder).record(submission)
         except IntegrityError:
-            raise ClashError("somebody else was quicker with this alert") from None
+            raise ClashError(
+                f"somebody else was quicker with this {'report' if alert_id is None else 'alert'}"
+            ) from None
 
     async def found(self, alert_id: UUID) -> StoredAlert:
         """Find an alert."""
@@ -171,6 +188,15 @@ def _plain_report(report: StoredReport, of: StoredAlert) -> dict[str, Any]:
         "because": report.because,
         "at": time_text(report.at),
         "by": report.by,
+    }
+
+
+def _plain_yearly(report: StoredYearlyReport) -> dict[str, Any]:
+    return report._asdict() | {
+        "reported_on": report.reported_on.isoformat(),
+        "alerts": [*report.alerts],
+        "at": time_text(report.at),
+        "late": is_yearly_late(report.year, report.reported_on),
     }
 
 
