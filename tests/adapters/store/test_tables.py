@@ -51,7 +51,9 @@ def test_the_comments_in_the_database_are_those_of_the_reference(store_url: str)
 
 
 def test_a_service_that_owns_nothing_has_the_rights_that_the_reference_tells(store_url: str) -> None:
-    told = re.search(r"change rows of (.*?) alone; and delete rows of (.*?) alone", PAGE, re.DOTALL)
+    told = re.search(
+        r"change rows of (.*?) alone, and of `outbox` what it tells; and delete rows of (.*?) alone", PAGE, re.DOTALL
+    )
     assert told is not None
     changed, deleted = (set(re.findall(r"`(\w+)`", it)) for it in told.groups())
     with psycopg.connect(store_url) as owner:
@@ -60,6 +62,9 @@ def test_a_service_that_owns_nothing_has_the_rights_that_the_reference_tells(sto
             assert _rights(owner, table.fullname) == {"SELECT", "INSERT", *more}, table.name
             assert _rights(owner, table.fullname, of="obligor_auditor") == {"SELECT"}, table.name
         assert _rights(owner, "obligor.alembic_version") == {"SELECT"}
+        columns = "SELECT attname FROM pg_attribute WHERE attrelid = 'obligor.outbox'::regclass AND attnum > 0"
+        may = f"{columns} AND has_column_privilege('obligor_service', attrelid, attnum, 'UPDATE')"
+        assert owner.execute(may.encode()).fetchall() == [("payload",)]
         assert changed <= {table.name for table in METADATA.tables.values()}
 
 

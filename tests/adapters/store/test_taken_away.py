@@ -243,6 +243,21 @@ def test_an_endpoint_that_a_person_changed_while_its_receiver_said_that_it_is_go
     assert len(kinds(store_url)) == 2
 
 
+def test_an_endpoint_that_was_stopped_comes_back_by_being_enabled_and_not_by_another_secret(store_url: str) -> None:
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        person, service = Webhooks(one, SOURCES, lambda _: None, by="ada"), Webhooks(other, SOURCES, lambda _: None)
+        seen, _ = await person.add("bank", "https://bank.example/hooks", event_types=("decision.made",))
+        await service.stop(seen)
+        with pytest.raises(IntegrityError, match="or may not"):
+            await person.rotate(seen, overlap=DAY)
+        stopped = await PostgresDeliveries(pool).endpoint(seen.endpoint_id)
+        assert stopped is not None
+        assert stopped.state == "gone"
+        assert (await person.enable(stopped)).state == "active"
+
+    both(store_url, scene)
+
+
 def test_a_key_that_was_revoked_long_ago_is_refused_before_the_store_is_asked(store_url: str) -> None:
     async def scene(one: PostgresRecorder, _: PostgresRecorder, pool: Pool) -> None:
         seen = await revoke(await issued(one), by="ada", recorder=one, sources=SOURCES)

@@ -320,12 +320,12 @@ _KEPT: Final[dict[type, Insert]] = {
         then="""ON CONFLICT (endpoint_id) DO UPDATE SET
             (client_id, url, event_types, state, secret, previous_secret, previous_until, created_at, leaf_index)
             = (excluded.client_id, excluded.url, excluded.event_types,
-               CASE WHEN excluded.state <> 'gone'
-                   OR (webhook_endpoint.state = 'active' AND webhook_endpoint.secret = excluded.secret)
+               CASE WHEN excluded.state = 'disabled' OR (webhook_endpoint.state, excluded.state) = ('active', 'active')
+                   OR (webhook_endpoint.secret = excluded.secret AND 'active' IN (webhook_endpoint.state, excluded.state))
                THEN excluded.state END,
                excluded.secret, excluded.previous_secret, excluded.previous_until, excluded.created_at, excluded.leaf_index)
             RETURNING pg_notify('obligor_webhook', endpoint_id)""",
-    ),  # the service stops what it saw: one that a person changed meanwhile has no state, which the table refuses
+    ),  # one that was stopped, or changed by a person, since it was looked at has no state, which the table refuses
     ReviewRow: _insert(
         "review",
         "review_id uuid, decision_id uuid, client_id text, leaf_index int8, requested_at time, due_at time, pack text",

@@ -439,6 +439,7 @@ OUTBOX_PRUNED: Final = Table(
     Column("before", _TIME, nullable=False),
     PrimaryKeyConstraint("one", name="outbox_pruned_pkey"),
     CheckConstraint("one", name="outbox_pruned_one_row"),
+    CheckConstraint("isfinite(before)", name="outbox_pruned_before"),
     comment="One row, once it is pruned: events that were settled before then are gone, but for those under a legal hold.",
 )
 

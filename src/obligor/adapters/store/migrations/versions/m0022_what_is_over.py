@@ -12,7 +12,7 @@ depends_on = None
 _TABLE = """
     CREATE TABLE obligor.outbox_pruned (
         one boolean CONSTRAINT outbox_pruned_pkey PRIMARY KEY CONSTRAINT outbox_pruned_one_row CHECK (one),
-        before timestamptz NOT NULL
+        before timestamptz NOT NULL CONSTRAINT outbox_pruned_before CHECK (isfinite(before))
     )
 """
 _COMMENT = (
@@ -38,8 +38,8 @@ def upgrade() -> None:
     """Make the table and the index; a version of before prunes nothing, and finds all that it looks for."""
     op.execute(_TABLE)
     op.execute(f"COMMENT ON TABLE obligor.outbox_pruned IS '{_COMMENT}'")
-    op.execute("CREATE INDEX delivery_settled ON obligor.delivery (settled_at) WHERE settled_at IS NOT NULL")
-    op.execute("GRANT UPDATE ON obligor.outbox, obligor.outbox_pruned TO obligor_service")
+    op.execute("GRANT UPDATE ON obligor.outbox_pruned TO obligor_service")
+    op.execute("GRANT UPDATE (payload) ON obligor.outbox TO obligor_service")
     op.execute("GRANT DELETE ON obligor.outbox, obligor.delivery TO obligor_service")
     for table, (ends, when, order) in _CLOSED_BY.items():
         op.execute(f"ALTER TABLE obligor.{table} ADD closed boolean NOT NULL DEFAULT false")
@@ -53,6 +53,7 @@ def upgrade() -> None:
             f"WHERE new.{table}_id = {table}.{table}_id AND {when.replace('NEW', 'new')}"
         )
         op.execute(f"CREATE INDEX {table}_open ON obligor.{table} {order} WHERE NOT closed")
+    op.execute("CREATE INDEX delivery_settled ON obligor.delivery (settled_at) WHERE settled_at IS NOT NULL")
 
 
 def downgrade() -> None:
@@ -61,7 +62,7 @@ def downgrade() -> None:
         op.execute(f"DROP TRIGGER close_{table} ON obligor.{ends}")
         op.execute(f"DROP FUNCTION obligor.close_{table}()")
         op.execute(f"ALTER TABLE obligor.{table} DROP closed")
-    op.execute("REVOKE UPDATE ON obligor.outbox FROM obligor_service")
+    op.execute("REVOKE UPDATE (payload) ON obligor.outbox FROM obligor_service")
     op.execute("REVOKE DELETE ON obligor.outbox, obligor.delivery FROM obligor_service")
     op.execute("DROP INDEX obligor.delivery_settled")
     op.execute("DROP TABLE obligor.outbox_pruned")
