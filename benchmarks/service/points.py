@@ -37,7 +37,7 @@ from obligor.serving.releases.release import Releases
 from obligor.serving.releases.releasing import activate
 from obligor.serving.sources import live_sources
 from obligor.serving.telemetry.meter import NoMeter
-from obligor.serving.webhooks.delivering import Delivering
+from obligor.serving.webhooks.delivering import Answered, Delivering
 from obligor.serving.webhooks.endpoints import Webhooks
 from obligor.serving.webhooks.events import EVENT_TYPES, Listeners
 from obligor.settings import read_settings
@@ -179,7 +179,7 @@ class Ground:
         try:
             delivering = Delivering(
                 PostgresDeliveries(pool), heard, clock=lambda: datetime.now(UTC), chance=lambda: 0.5, meter=NoMeter(),
-                lease=timedelta(0), at_once=64,
+                gone=_is_there, lease=timedelta(0), at_once=64,
             )  # fmt: skip
             while await delivering.round():
                 await delivering.settle()
@@ -230,13 +230,17 @@ class _Heard:
         self.decisions: list[str] = []
         self._pipe = dies_after
 
-    async def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> int:  # noqa: ARG002  a Sender's shape
+    async def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Answered:  # noqa: ARG002  a Sender's shape
         said: dict[str, Any] = msgspec.json.decode(body)
         self.decisions.append(said["data"]["decision_id"])
         if self._pipe is not None:
             os.write(self._pipe, f"{self.decisions[-1]}\n".encode())
             _die()
-        return 200
+        return Answered(200)
+
+
+async def _is_there(endpoint_id: str) -> None:
+    raise RuntimeError(f"endpoint {endpoint_id} was taken for one that is gone")
 
 
 def _die() -> NoReturn:
