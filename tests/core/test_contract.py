@@ -87,6 +87,7 @@ def test_the_order_of_keys_is_not_part_of_what_a_contract_says() -> None:
         (("economics",), {"margin": None}, "valid number"),
         (("cutoff",), {"by": "pd"}, "value goes with by: pd"),
         (("cutoff",), {"by": "pd", "value": 1.5}, "less than 1; got 1.5"),
+        (("model", "min_bads"), 0, "greater than 0"),
         (("model",), {"recipe": "smooth", "min_share": 0.1}, "min_share: has no meaning where the recipe is smooth"),
         (("model",), {"max_pairs": 3}, "max_pairs: has no meaning where the recipe is classical"),
         (("challengers",), {"models": ["forest"]}, "challengers.models.0: Input should be 'boosted' or 'additive'"),
