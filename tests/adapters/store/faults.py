@@ -32,7 +32,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_unix_server(self._serve, self._socket)
+        self._server = await asyncio.start_unix_server(self._accept, self._socket)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -49,15 +49,16 @@ class Proxy:
         for task in self._tasks:
             task.cancel()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: writer.transport.abort())  # though it was broken off before it began
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.CancelledError, OSError):
             if self.fault != "down":
                 await self._pass(reader, writer)
-        writer.transport.abort()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         back, forth = await asyncio.open_unix_connection(self._to)
@@ -66,10 +67,10 @@ class Proxy:
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            forth.transport.abort()  # before anything is waited for: it may be broken off there once more
             for each in both:
                 each.cancel()
             await asyncio.gather(*both, return_exceptions=True)
-            forth.transport.abort()
 
     async def _ask(self, reader: asyncio.StreamReader, forth: asyncio.StreamWriter, lost: asyncio.Event) -> None:
         while data := await reader.read(1 << 16):
