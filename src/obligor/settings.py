@@ -6,6 +6,7 @@ import getpass
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from obligor.core.errors import InvalidInputError
 
@@ -90,6 +91,10 @@ class ProviderSettings:
     """Which ``acr`` tell of a second factor (``OBLIGOR_OIDC_STRONG_ACR``, by default none)."""
     most_minutes: int
     """For how long its tokens may be made out (``OBLIGOR_OIDC_MOST_MINUTES``, by default 10)."""
+    bound: bool
+    """Whether its tokens must be bound to a key of who they were given to (``OBLIGOR_OIDC_BOUND``, by default no)."""
+    origin: str
+    """Scheme and host by which clients reach the service, which their proofs name (``OBLIGOR_ORIGIN``, by default empty)."""
 
 
 def read_provider_settings(environ: Mapping[str, str]) -> ProviderSettings | None:
@@ -109,7 +114,27 @@ def read_provider_settings(environ: Mapping[str, str]) -> ProviderSettings | Non
         roles_claim=environ.get("OBLIGOR_OIDC_ROLES_CLAIM", "roles"),
         strong=_listed(environ, "OBLIGOR_OIDC_STRONG_ACR", default=""),
         most_minutes=_whole(environ, "OBLIGOR_OIDC_MOST_MINUTES", default=10, least=1),
+        bound=_yes(environ, "OBLIGOR_OIDC_BOUND"),
+        origin=_origin(environ.get("OBLIGOR_ORIGIN", "").strip()),
     )
+
+
+def _origin(said: str) -> str:
+    parts = urlsplit(said)
+    if said and (
+        parts.scheme not in ("http", "https") or not parts.hostname or said != f"{parts.scheme}://{parts.netloc}"
+    ):
+        raise InvalidInputError(
+            "OBLIGOR_ORIGIN: wanted a scheme and a host alone, such as https://decisions.bank.example"
+        )
+    return said
+
+
+def _yes(environ: Mapping[str, str], name: str) -> bool:
+    said = environ.get(name, "no")
+    if said not in ("yes", "no"):
+        raise InvalidInputError(f"{name}: got '{said}', wanted yes or no")
+    return said == "yes"
 
 
 def _listed(environ: Mapping[str, str], name: str, *, default: str) -> frozenset[str]:
@@ -235,10 +260,7 @@ def read_tls_settings(environ: Mapping[str, str]) -> TlsSettings:
     for path in (cert, key, client_ca):
         if path is not None and not path.is_file():
             raise InvalidInputError(f"{path}: there is no such file; wanted one in PEM")
-    behind = environ.get("OBLIGOR_BEHIND_PROXY", "no")
-    if behind not in ("yes", "no"):
-        raise InvalidInputError(f"OBLIGOR_BEHIND_PROXY: got '{behind}', wanted yes or no")
-    if cert is None and behind == "no" and is_production(environ):
+    if cert is None and not _yes(environ, "OBLIGOR_BEHIND_PROXY") and is_production(environ):
         raise InvalidInputError(
             "OBLIGOR_TLS_CERT: in production the doors are not opened in plain text",
             hint="OBLIGOR_BEHIND_PROXY=yes where a proxy on this machine, or a mesh, does the encryption",

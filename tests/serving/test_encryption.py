@@ -41,18 +41,18 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 LIMITS = RunLimits(notice_seconds=0.0, drain_seconds=1)
-NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
 
 
 def write_pair(folder: Path, serial: int) -> TlsSettings:
     """Write a certificate for this machine, which is its own root, and passes for a client's as well."""
     key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"localhost {serial}")])
     now = datetime.now(UTC)
     names = [x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
     made = (
         x509.CertificateBuilder()
-        .subject_name(NAME)
-        .issuer_name(NAME)
+        .subject_name(name)
+        .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(serial)
         .not_valid_before(now - timedelta(days=1))

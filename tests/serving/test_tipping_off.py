@@ -64,10 +64,10 @@ def role(name: str) -> Caller:
 class People:
     """Lets in the client ``one``, and everybody else by the role that they name."""
 
-    def known(self, header: str) -> Caller | None:
+    def known(self, header: str, certificate: bytes | None = None) -> Caller | None:
         return None
 
-    async def authenticate(self, header: str | None, *, peer: str) -> Caller:
+    async def authenticate(self, header: str | None, *, peer: str, holds: object = None) -> Caller:
         who = (header or "").removeprefix("Bearer ")
         if not who:
             raise UnauthenticatedError("nobody")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from obligor.serving.administering import Administration
     from obligor.serving.people.access import Person, Reviewed
     from obligor.serving.people.proposals import Proposals
+    from obligor.serving.people.proving import Proofs
     from obligor.serving.people.roles import People
     from obligor.serving.people.signing_in import SignIn
     from obligor.serving.people.tokens import Tokens
@@ -34,6 +35,8 @@ class Identity:
     tokens: Tokens
     sign_in: SignIn | None
     """None where people sign in at an identity provider."""
+    proofs: Proofs | None
+    """None where they do not."""
 
 
 def open_identity(store: Store, environ: Mapping[str, str]) -> Identity:
@@ -54,9 +57,10 @@ def open_identity(store: Store, environ: Mapping[str, str]) -> Identity:
 
         tokens = LocalTokens(store.key.verifier, store.people, now=now, production=production)
         people = People(store.people, store.recorder, store.sources)
-        return Identity(tokens, SignIn(store.people, people, store.key, now=now))
+        return Identity(tokens, SignIn(store.people, people, store.key, now=now), None)
     from obligor.adapters.identity.key_set import HttpKeySource
     from obligor.security.tokens import Issuer
+    from obligor.serving.people.proving import Proofs
 
     issuer = Issuer(
         provider.issuer,
@@ -65,9 +69,11 @@ def open_identity(store: Store, environ: Mapping[str, str]) -> Identity:
         roles_claim=provider.roles_claim,
         strong=provider.strong,
         most_lifetime_s=60 * provider.most_minutes,
+        bound=provider.bound,
     )
     source = HttpKeySource(provider.key_set_url, production=production)
-    return Identity(ProviderTokens(issuer, source, store.people, now=now), None)
+    proofs = Proofs(now=now, origin=provider.origin)
+    return Identity(ProviderTokens(issuer, source, store.people, now=now), None, proofs)
 
 
 def open_administration(store: Store, proposals: Proposals) -> Administration:

@@ -231,6 +231,7 @@ def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
         beside=lambda: {"anchors": parts.anchoring.well},
         refusals=parts.refusals,
         sign_in=parts.identity.sign_in,
+        proofs=parts.identity.proofs,
         reviews=open_review_service(store, decisions),
         alerts=parts.screening.desk,
         administration=open_administration(store, proposals),

@@ -2,50 +2,46 @@
 
 A token says who its key is by ``kid`` alone, which is looked up in the provider's key set and is never a path or an address;
 every other way to bring or to name a key (``jku``, ``jwk``, ``x5u``, ``x5c``) is refused, as is whatever asks for understanding
-(``crit``, ``b64``). The algorithm must be one of three and the one of that key, so that no secret is made of a public key. JSON
-that says a name twice is refused before a signature is looked at. (RFC 8725, RFC 9068; OWASP ASVS 5, V9.)
+(``crit``, ``b64``). The algorithm must be one of three and the one of that key. (RFC 8725, RFC 9068; OWASP ASVS 5, V9.)
+
+A token may be bound to a key of whoever it was given to: to a client certificate (RFC 8705) or to a key that signs a proof for
+each request (DPoP, RFC 9449). It opens nothing for who does not hold that key, and a binding that is not understood opens
+nothing at all.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
-
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, OKPKey, RSAKey
-from joserfc.jws import JWSRegistry
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from obligor.core.errors import InvalidInputError
 from obligor.core.strict_json import read_strict_json
+from obligor.security.jose import (
+    LEEWAY_S,
+    Key,
+    TokenError,
+    check_signature,
+    parts_of,
+    public_key,
+    read_bytes,
+    read_instant,
+    read_object,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-LEEWAY_S: Final = 60
 MOST_BYTES: Final = 8192
 MOST_KEYS: Final = 100
-_LEAST_RSA_BITS: Final = 2048
-_PARTS: Final = 3
-_SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]+")
 _KID: Final = re.compile(r"[\x21-\x7e]{1,200}")
 _READ: Final = frozenset({"alg", "kid", "typ"})
 _IGNORED: Final = frozenset({"x5t", "x5t#S256"})  # thumbprints, which some providers repeat the kid in
 SUBJECT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+|:/=~-]{0,189}")
 """What a person may be called: a text that can stand in a leaf, a label and a command."""
-
-Key = RSAKey | ECKey | OKPKey
-
-
-class TokenError(Exception):
-    """A token that opens nothing; why, in a word that is counted and never answered."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
+_BINDINGS: Final[Mapping[str, Literal["certificate", "key"]]] = {"x5t#S256": "certificate", "jkt": "key"}
+_SHA256_BYTES: Final = 32
 
 
 class UnknownKeyError(TokenError):
@@ -68,6 +64,8 @@ class Issuer:
     """Which ``acr`` tell of a second factor."""
     most_lifetime_s: int = 600
     """For how long a token may be made out, at most."""
+    bound: bool = False
+    """Whether a token must be bound to a key of who it was given to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +74,15 @@ class KeySet:
 
     keys: Mapping[str, tuple[str, Key]] = field(repr=False)
     """The algorithm of each, and the key."""
+
+
+class Bound(NamedTuple):
+    """The key that a token is bound to."""
+
+    to: Literal["certificate", "key"]
+    """A client certificate, or a key that signs proofs."""
+    sha256: bytes
+    """Of the certificate as DER (RFC 8705, 3.1), or of the key's thumbprint (RFC 7638)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,7 @@ class Claims:
     strong: bool
     expires_at: int
     """In seconds since 1970, the leeway included."""
+    bound: Bound | None = None
 
 
 def read_key_set(data: bytes) -> KeySet:
@@ -122,10 +130,8 @@ def read_token(text: str, *, keys: KeySet, issuer: Issuer, at: datetime) -> Clai
     TokenError
         Where it opens nothing for any other reason.
     """
-    segments = text.split(".") if len(text) <= MOST_BYTES else []
-    if len(segments) != _PARTS or not all(map(_SEGMENT.fullmatch, segments)):
-        raise TokenError("malformed")
-    header = _object(segments[0])
+    head, body, _ = parts_of(text, most=MOST_BYTES)
+    header = read_object(head)
     _check_header(header, issuer)
     known = keys.keys.get(header["kid"])
     if known is None:
@@ -133,11 +139,8 @@ def read_token(text: str, *, keys: KeySet, issuer: Issuer, at: datetime) -> Clai
     algorithm, key = known
     if header["alg"] != algorithm:
         raise TokenError("malformed")
-    # The algorithm itself, and not the library's reader of whole tokens, which takes more than is taken here.
-    said = text.rpartition(".")[0].encode()
-    if not JWSRegistry.algorithms[algorithm].verify(said, _bytes(segments[2]), key):
-        raise TokenError("wrong")
-    return _claims(_object(segments[1]), issuer, int(at.timestamp()))
+    check_signature(text, algorithm, key)
+    return _claims(read_object(body), issuer, int(at.timestamp()))
 
 
 def _check_header(header: Mapping[str, Any], issuer: Issuer) -> None:
@@ -159,10 +162,10 @@ def _claims(said: Mapping[str, Any], issuer: Issuer, at: int) -> Claims:
     # Keycloak tells its kinds apart within; an ID token has a nonce, or the hash of an access token.
     if said.get("typ", "Bearer") != "Bearer" or said.keys() & {"nonce", "at_hash", "c_hash"}:
         raise TokenError("malformed")
-    expires, issued = _instant(said, "exp"), _instant(said, "iat")
+    expires, issued = read_instant(said, "exp"), read_instant(said, "iat")
     if not expires - issuer.most_lifetime_s <= issued < expires or issued > at + LEEWAY_S:
         raise TokenError("malformed")
-    if "nbf" in said and _instant(said, "nbf") > at + LEEWAY_S:
+    if "nbf" in said and read_instant(said, "nbf") > at + LEEWAY_S:
         raise TokenError("malformed")
     if at >= expires + LEEWAY_S:
         raise TokenError("expired")
@@ -171,8 +174,11 @@ def _claims(said: Mapping[str, Any], issuer: Issuer, at: int) -> Claims:
         raise TokenError("malformed")
     if not isinstance(client_id, str):
         raise TokenError("malformed")
+    bound = _bound(said)
+    if bound is None and issuer.bound:
+        raise TokenError("unbound")
     strong = said.get("acr") in issuer.strong if isinstance(said.get("acr"), str) else False
-    return Claims(subject, client_id, _roles(said, issuer.roles_claim), strong, expires + LEEWAY_S)
+    return Claims(subject, client_id, _roles(said, issuer.roles_claim), strong, expires + LEEWAY_S, bound)
 
 
 def _roles(said: Mapping[str, Any], claim: str) -> frozenset[str]:
@@ -185,52 +191,25 @@ def _roles(said: Mapping[str, Any], claim: str) -> frozenset[str]:
     return frozenset(it for it in found if isinstance(it, str)) if isinstance(found, list) else frozenset()
 
 
-def _instant(said: Mapping[str, Any], name: str) -> int:
-    found = said.get(name)
-    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found < 1e11:  # noqa: PLR2004  year 5138
+def _bound(said: Mapping[str, Any]) -> Bound | None:
+    """Give the key that a token is bound to (RFC 7800, ``cnf``); one that is named in another way still counts."""
+    if "cnf" not in said:
+        return None
+    named = said["cnf"]
+    if not isinstance(named, dict) or len(named) != 1:
         raise TokenError("malformed")
-    return int(found)
-
-
-def _object(segment: str) -> Mapping[str, Any]:
-    """Read a part of a token: a JSON object that says nothing twice."""
-    try:
-        said = read_strict_json(_bytes(segment), what="token", error=InvalidInputError)
-    except InvalidInputError:
-        raise TokenError("malformed") from None
-    if not isinstance(said, dict):
+    ((name, thumbprint),) = named.items()
+    if name not in _BINDINGS or not isinstance(thumbprint, str):
         raise TokenError("malformed")
-    return said
-
-
-def _bytes(segment: str) -> bytes:
-    try:
-        data = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
-    except (binascii.Error, ValueError):
-        raise TokenError("malformed") from None
-    if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != segment:  # another text of the same bytes
+    sha256 = read_bytes(thumbprint)
+    if len(sha256) != _SHA256_BYTES:
         raise TokenError("malformed")
-    return data
+    return Bound(_BINDINGS[name], sha256)
 
 
 def _usable(said: Mapping[str, Any]) -> tuple[str, Key] | None:
-    """Give the algorithm and the key where it is a public one to check signatures with."""
+    """Give the algorithm and the key where it has a name and is one to check signatures with."""
     if not isinstance(said.get("kid"), str) or said.get("use", "sig") != "sig":
         return None
-    public = {name: it for name, it in said.items() if name in ("kty", "n", "e", "crv", "x", "y")}
-    found: tuple[str, Key]
-    try:
-        match said.get("kty"), said.get("crv"):
-            case "RSA", _:
-                if int.from_bytes(_bytes(public["n"])).bit_length() < _LEAST_RSA_BITS:
-                    return None
-                found = "RS256", RSAKey.import_key(public)
-            case "EC", "P-256":
-                found = "ES256", ECKey.import_key(public)
-            case "OKP", "Ed25519":
-                found = "EdDSA", OKPKey.import_key(public)
-            case _:
-                return None
-    except (JoseError, TokenError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return found if said.get("alg", found[0]) == found[0] else None
+    found = public_key(said)
+    return found if found is not None and said.get("alg", found[0]) == found[0] else None

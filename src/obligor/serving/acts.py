@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from obligor.security.tokens import Bound
     from obligor.serving.rows import Row
 
 
@@ -38,6 +39,8 @@ class Caller:
     """The user id of a person."""
     strong: bool = False
     """Whether a second factor was shown."""
+    bound: Bound | None = None
+    """The key to which their token is bound."""
 
     @property
     def by(self) -> str:

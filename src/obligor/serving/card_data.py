@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from obligor.core.profile import GateName
 
 _SAID: Final = "holds what is the number of a payment card, or could be one; none may enter"
-_UNSEARCHED: Final = frozenset((b"authorization", b"traceparent", b"content-length"))
+_UNSEARCHED: Final = frozenset((b"authorization", b"dpop", b"traceparent", b"content-length"))
 """Headers that are not kept, and whose digits stand there by chance."""
 _PASSED: Final = GateResult("pass", {"searched": "card-numbers/1"})
 

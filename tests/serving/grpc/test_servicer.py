@@ -84,10 +84,10 @@ class Lender:
     recorded: set[str] = field(default_factory=set)
     peers: list[str] = field(default_factory=list)
 
-    def known(self, header: str) -> Caller | None:
+    def known(self, header: str, certificate: bytes | None = None) -> Caller | None:
         return None
 
-    async def authenticate(self, header: str | None, *, peer: str) -> Caller:
+    async def authenticate(self, header: str | None, *, peer: str, holds: object = None) -> Caller:
         self.peers.append(peer)
         if header != f"Bearer {KEY}":
             raise UnauthenticatedError("no API key that is known here")

@@ -328,13 +328,13 @@ class MemoryStore:
 class KnownKeys:
     """Knows callers by a word."""
 
-    async def authenticate(self, header: str | None, *, peer: str) -> Caller:
+    async def authenticate(self, header: str | None, *, peer: str, holds: object = None) -> Caller:
         found = KEYS.get((header or "").removeprefix("Bearer "))
         if found is None:
             raise UnauthenticatedError("no API key that is known here")
         return found
 
-    def known(self, header: str) -> Caller | None:
+    def known(self, header: str, certificate: bytes | None = None) -> Caller | None:
         return KEYS.get(header.removeprefix("Bearer "))
 
 

@@ -34,7 +34,7 @@ STRICTER = EVERYTHING_OFF.model_dump(mode="json", by_alias=True) | {
 class Staff:
     """Lets each in under their name, with the one role that they have; ``name!`` has shown a second factor."""
 
-    async def authenticate(self, header: str | None, *, peer: str) -> Caller:
+    async def authenticate(self, header: str | None, *, peer: str, holds: object = None) -> Caller:
         shown = (header or "").removeprefix("Bearer ")
         name = shown.removesuffix("!")
         if name in KEYS:

@@ -65,10 +65,10 @@ EVERYBODY = [*(f"role:{it}" for it in permissions().roles), *(f"scope:{it}" for 
 class Named:
     """Lets everybody in under the name that they show."""
 
-    def known(self, header: str) -> Caller | None:
+    def known(self, header: str, certificate: bytes | None = None) -> Caller | None:
         return None
 
-    async def authenticate(self, header: str | None, *, peer: str) -> Caller:
+    async def authenticate(self, header: str | None, *, peer: str, holds: object = None) -> Caller:
         who = (header or "").removeprefix("Bearer ")
         if who == SOMEBODYS:
             return Caller("another-client", "k2", frozenset(permissions().scopes), LATER)
@@ -310,10 +310,10 @@ def test_what_a_caller_claims_to_be_counts_for_nothing() -> None:
 
 def test_who_holds_roles_that_conflict_may_not_even_look() -> None:
     class Both:
-        def known(self, header: str) -> Caller | None:
+        def known(self, header: str, certificate: bytes | None = None) -> Caller | None:
             return None
 
-        async def authenticate(self, header: str | None, *, peer: str) -> Caller:
+        async def authenticate(self, header: str | None, *, peer: str, holds: object = None) -> Caller:
             roles = frozenset({"analyst", "auditor"})
             return Caller("person:ada", "", frozenset(), LATER, kind="person", roles=roles, subject="ada")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from hashlib import sha256
+from ssl import PEM_cert_to_DER_cert
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     import grpc
     from google.protobuf.struct_pb2 import Struct
+
+    from obligor.security.tokens import Bound
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -46,6 +50,14 @@ def heads_of(context: Context, *, keyed: bool = False) -> dict[str, str]:
             found[name] = str(value)
     refuse_card_data_in("metadata", "\n".join(searched))
     return found
+
+
+def holds(context: Context, bound: Bound, _token: str) -> bool:
+    """Tell whether who calls showed the certificate to which their token is bound; a call brings no other proof."""
+    shown = next(iter(context.auth_context().get("x509_pem_cert", ())), None)
+    if shown is None or bound.to != "certificate":
+        return False
+    return sha256(PEM_cert_to_DER_cert(shown.decode())).digest() == bound.sha256
 
 
 def key_in(heads: dict[str, str]) -> str:

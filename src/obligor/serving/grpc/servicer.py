@@ -11,6 +11,7 @@ import logging
 import traceback
 from contextlib import suppress
 from contextvars import ContextVar
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,7 +27,7 @@ from obligor.core.errors import (
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.errors import ANSWERS
 from obligor.serving.grpc import decisions_pb2 as pb
-from obligor.serving.grpc.calls import application_in, applications_in, decision_id_in, heads_of, is_late, key_in
+from obligor.serving.grpc.calls import application_in, applications_in, decision_id_in, heads_of, holds, is_late, key_in
 from obligor.serving.grpc.decisions_pb2_grpc import DecisionsServicer
 from obligor.serving.grpc.prompt import Prompt
 from obligor.serving.grpc.refusals import DETAILS, INTERNAL, refusal_of
@@ -179,7 +180,7 @@ class Servicer(DecisionsServicer):
 
     async def _first(self, coming: AsyncIterator[Ask | ObligorError], context: Context) -> Ask | ObligorError:
         heads = heads_of(context)
-        _CALLER.set(await self._authenticator.authenticate(heads.get("authorization"), peer=context.peer()))
+        _CALLER.set(await self._authenticate(heads.get("authorization"), context))
         with suppress(TimeoutError):
             async with asyncio.timeout(_MESSAGE_SECONDS):
                 async for it in coming:
@@ -195,11 +196,14 @@ class Servicer(DecisionsServicer):
         shown = heads.get("authorization")
         caller = _CALLER.get() or (None if shown is None else self._authenticator.known(shown))
         if caller is None:
-            caller = await self._authenticator.authenticate(shown, peer=context.peer())
+            caller = await self._authenticate(shown, context)
         _CALLER.set(caller)
         if is_late(context):
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed before the call was begun")
         return caller
+
+    async def _authenticate(self, shown: str | None, context: Context) -> Caller:
+        return await self._authenticator.authenticate(shown, peer=context.peer(), holds=partial(holds, context))
 
 
 async def refuse(context: Context, status: Status) -> None:

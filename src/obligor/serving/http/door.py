@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from obligor.core.errors import ApplicationError, ForbiddenError, Problem
@@ -10,6 +11,7 @@ from obligor.security.permissions import allow
 from obligor.serving.http.bodies import MOST_BYTES, read_body
 from obligor.serving.http.heads import read_head
 from obligor.serving.http.problems import JSON, Answer
+from obligor.serving.http.wire import CERTIFICATE
 from obligor.serving.refusals import NoRefusals
 from obligor.serving.seats import Seats
 from obligor.serving.telemetry.meter import NoMeter
@@ -19,12 +21,14 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope
 
+    from obligor.security.tokens import Bound
     from obligor.serving.acts import Caller, Recorded
     from obligor.serving.administering import Administration
     from obligor.serving.deciding import DecisionService
     from obligor.serving.http.heads import Head
     from obligor.serving.people.authenticating import Authenticator
     from obligor.serving.people.keys import KeyDesk
+    from obligor.serving.people.proving import Proofs
     from obligor.serving.people.signing_in import SignIn
     from obligor.serving.privacy.orders import PrivacyDesk
     from obligor.serving.refusals import Refuses
@@ -88,6 +92,8 @@ class Door:
     """Where refused attempts are told."""
     sign_in: SignIn | None = None
     """Gives tokens for passwords, where people are those of the store."""
+    proofs: Proofs | None = None
+    """Takes the proofs that a token's key is held, where tokens are those of an identity provider."""
     reviews: ReviewService = field(kw_only=True)
     """Takes requests for reviews."""
     alerts: AlertDesk = field(kw_only=True)
@@ -105,10 +111,30 @@ class Door:
         """Find the caller of a request."""
         shown = head.authorization
         caller = await self.authenticator.authenticate(
-            None if shown is None else shown.decode("latin-1"), peer=peer_of(scope)
+            None if shown is None else shown.decode("latin-1"),
+            peer=peer_of(scope),
+            holds=partial(self._holds, scope, head),
         )
         scope[CALLER] = caller
         return caller
+
+    def _holds(self, scope: Scope, head: Head, bound: Bound, token: str) -> bool:
+        """Tell whether who sent a request holds the key that its token is bound to."""
+        if bound.to == "certificate":
+            return scope.get(CERTIFICATE) == bound.sha256
+        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+        return (
+            self.proofs is not None
+            and head.dpop is not None
+            and self.proofs.take(
+                head.dpop.decode("latin-1"),
+                token=token,
+                key_sha256=bound.sha256,
+                method=scope["method"],
+                origin=f"{scope['scheme']}://{host}",
+                path=scope["raw_path"].decode("latin-1"),
+            )
+        )
 
     async def body(self, scope: Scope, receive: Receive, *, most: int = MOST_BYTES) -> bytes:
         """Read the body of a request, which must be plain JSON."""

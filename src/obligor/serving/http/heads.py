@@ -32,6 +32,7 @@ _PLACES = {
     b"content-type": 2,
     b"content-encoding": 3,
     b"content-length": 4,
+    b"dpop": 5,
 }
 
 
@@ -48,6 +49,8 @@ class Head(msgspec.Struct, frozen=True):
     content_type: bytes | None
     content_encoding: bytes | None
     content_length: bytes | None
+    dpop: bytes | None
+    """The proof that a token's key is held (RFC 9449)."""
 
     @property
     def key(self) -> str:
@@ -90,7 +93,7 @@ def read_head(headers: Iterable[tuple[bytes, bytes]]) -> Head:
     HttpProblemError
         Where one of them stands twice: whoever is in between may have read the other.
     """
-    found: list[bytes | None] = [None, None, None, None, None]
+    found: list[bytes | None] = [None, None, None, None, None, None]
     for name, value in headers:
         place = _PLACES.get(name)
         if place is not None:

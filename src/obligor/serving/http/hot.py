@@ -58,8 +58,11 @@ class Hot:
         """Whether the service is about to stop."""
         return self._door.seats.draining
 
-    def begin(self, headers: Headers, body: bytes) -> Begun | Answer | None:
-        """Decide on a request that is whole, or shed it; none where it must go the long way: then nothing was done."""
+    def begin(self, headers: Headers, body: bytes, certificate: bytes | None = None) -> Begun | Answer | None:
+        """Decide on a request that is whole, or shed it; none where it must go the long way: then nothing was done.
+
+        ``certificate`` is the SHA-256 of the one that the client showed.
+        """
         started, seats = perf_counter(), self._door.seats
         if seats.draining or are_too_large(headers):
             return None
@@ -67,7 +70,7 @@ class Hot:
             self._door.meter.refused("shed")
             return self._shed(no_seat(), started)
         try:
-            begun = self._begin(headers, body, started)
+            begun = self._begin(headers, body, started, certificate)
         except Exception:  # noqa: BLE001  the long way meets it again, and tells of it
             return None
         if isinstance(begun, Begun):
@@ -75,12 +78,14 @@ class Hot:
             self._door.meter.entered()
         return begun
 
-    def _begin(self, headers: Headers, body: bytes, started: float) -> Begun | Answer | None:
+    def _begin(self, headers: Headers, body: bytes, started: float, certificate: bytes | None) -> Begun | Answer | None:
         door = self._door
         refuse_card_data_in_headers(headers, but=(_KEY,))  # the use case searches it, as of every door
         head = read_head(headers)
         head.check_body(most=MOST_BYTES)
-        caller = None if head.authorization is None else door.authenticator.known(head.authorization.decode("latin-1"))
+        if head.authorization is None:
+            return None
+        caller = door.authenticator.known(head.authorization.decode("latin-1"), certificate)
         if caller is None:
             return None
         key, client_id = head.key, caller.client_id

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 HOLD_BACK = "obligor.hold_back"
 """Where a request's scope has what tells for how long its refusal is held back."""
+CERTIFICATE = "obligor.certificate"
+"""Where it has the SHA-256 of the certificate that the client showed; none where it showed none."""
 _LOOKS = 5
 _LONGEST_LOOK_SECONDS = 1.0
 
@@ -57,6 +60,8 @@ class WireProtocol(HttpToolsProtocol):
     arriving: ClassVar[dict[WireProtocol, float]]
     """Those whose request is not whole yet, with the time at which it began."""
     looking: ClassVar[bool]
+    certificate: bytes | None = None
+    """The SHA-256 of the one that the client showed."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -68,6 +73,7 @@ class WireProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Make room for a connection, and give it time for its first head."""
         super().connection_made(transport)
+        self.certificate = _certificate(transport)
         self._rest()
         self._begin()
         if len(self.connections) > self.limits.connections:
@@ -108,7 +114,8 @@ class WireProtocol(HttpToolsProtocol):
             return
         self.end_head()
         super().on_headers_complete()
-        cast("dict[str, Any]", self.scope)[HOLD_BACK] = self.hold_back  # for the guard, which knows no connections
+        scope = cast("dict[str, Any]", self.scope)  # for the guard and the door, which know no connections
+        scope[HOLD_BACK], scope[CERTIFICATE] = self.hold_back, self.certificate
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
@@ -261,6 +268,13 @@ class WireProtocol(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete:
             return True
         return not (self._in_head or self.cycle.response_started or self.pipeline)
+
+
+def _certificate(transport: asyncio.Transport) -> bytes | None:
+    """Give the SHA-256 of the certificate by which a client is known, if it showed one."""
+    encryption = transport.get_extra_info("ssl_object")
+    shown = None if encryption is None else encryption.getpeercert(binary_form=True)
+    return sha256(shown).digest() if shown else None
 
 
 def wire_protocol(limits: WireLimits) -> type[WireProtocol]:

@@ -1,7 +1,7 @@
 """Who is calling: from the Authorization header of a request to the client whose key it shows, or to whom its token names.
 
 What begins with ``obl_`` is an API key; anything else is a token, and is asked of whoever reads tokens. Both are remembered
-and refused alike.
+and refused alike. A token that is bound to a key opens only for who holds it, which is asked at every request.
 
 Most requests show a key that was checked a moment ago; they cost one hash and one look into a table. What was checked is
 believed for half a minute at most, and is asked for again at once where a change was told; expiry is held against the clock
@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -29,24 +30,29 @@ from urllib.parse import unquote
 
 from obligor.core.errors import InvalidInputError, LimitedError, UnauthenticatedError
 from obligor.security.api_keys import ApiKey, is_secret, parse_key
-from obligor.security.tokens import MOST_BYTES, TokenError
+from obligor.security.jose import TokenError
+from obligor.security.tokens import MOST_BYTES
 from obligor.serving.acts import Caller
 from obligor.serving.telemetry.journal import NoJournal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Hashable
     from datetime import datetime
 
+    from obligor.security.tokens import Bound
     from obligor.serving.people.tokens import Tokens
     from obligor.serving.rows import ApiKeyRow
     from obligor.serving.telemetry.journal import Telling
 
-Refusal = Literal["missing", "malformed", "unknown", "wrong", "revoked", "expired", "limited"]
+Refusal = Literal["missing", "malformed", "unknown", "wrong", "revoked", "expired", "unbound", "unheld", "limited"]
+Holds = Callable[["Bound", str], bool]
+"""Tells whether who calls holds the key to which the token that they show, the second argument, is bound."""
+
 
 _SILENT = NoJournal()
-_SCHEME = "bearer "
+_BEARER, _DPOP = "bearer", "dpop"
 _API_KEY = "obl_"
-_MOST_HEADER = len(_SCHEME) + MOST_BYTES
+_MOST_HEADER = len(_BEARER) + 1 + MOST_BYTES
 _NOBODYS_SHA256 = bytes(32)
 _LONGEST_LIFETIME_S = 30.0
 _GRPC_PEER = re.compile(r"(?:ipv[46]:)?(?:\[(?P<v6>[^\]]+)\]|(?P<v4>[0-9.]+)):[0-9]+")
@@ -128,13 +134,15 @@ class Authenticator:
         self._renewing: set[bytes] = set()
         self._generation = 0
 
-    async def authenticate(self, header: str | None, *, peer: str) -> Caller:
+    async def authenticate(
+        self, header: str | None, *, peer: str, holds: Holds = lambda _bound, _token: False
+    ) -> Caller:
         """Find the caller by the Authorization header; ``peer`` is the other end of the connection.
 
         Raises
         ------
         UnauthenticatedError
-            Where the header shows no key and no token that opens anything now.
+            Where the header shows no key and no token that opens anything now, or a token without its key.
         LimitedError
             Where too many attempts failed from there.
         UnavailableError
@@ -142,28 +150,40 @@ class Authenticator:
         """
         if header is None or len(header) > _MOST_HEADER:
             raise self._refusal("malformed" if header else "missing")
-        proof = sha256(header.encode("utf-8", "replace")).digest()
-        seen = self._seen(proof)
+        caller = await self._named(header, peer=peer)
+        if caller.bound is not None and not holds(caller.bound, header.partition(" ")[2]):
+            raise self._refusal("unheld")
+        return caller
+
+    async def _named(self, header: str, *, peer: str) -> Caller:
+        digest = sha256(header.encode("utf-8", "replace")).digest()
+        seen = self._seen(digest)
         if seen is not None and self._monotonic() < seen.renew_from:
             return seen.caller
         try:
-            return await self._verify(header, proof, peer=peer)
+            return await self._verify(header, digest, peer=peer)
         finally:
-            self._renewing.discard(proof)
+            self._renewing.discard(digest)
 
-    def known(self, header: str) -> Caller | None:
-        """Find the caller by a header that was checked a moment ago; none where it must be looked at."""
-        proof = sha256(header.encode("utf-8", "replace")).digest()
-        seen = self._seen(proof)
+    def known(self, header: str, certificate: bytes | None = None) -> Caller | None:
+        """Find the caller by a header that was checked a moment ago; none where it must be looked at.
+
+        ``certificate`` is the SHA-256 of the one that the client showed.
+        """
+        digest = sha256(header.encode("utf-8", "replace")).digest()
+        seen = self._seen(digest)
         if seen is None:
             return None
-        if self._monotonic() >= seen.renew_from and proof not in self._renewing:
-            self._renewing.add(proof)
+        if self._monotonic() >= seen.renew_from and digest not in self._renewing:
+            self._renewing.add(digest)
+            return None
+        bound = seen.caller.bound
+        if bound is not None and (bound.to != "certificate" or bound.sha256 != certificate):
             return None
         return seen.caller
 
-    def _seen(self, proof: bytes) -> _Verified | None:
-        seen = self._verified.get(proof)
+    def _seen(self, digest: bytes) -> _Verified | None:
+        seen = self._verified.get(digest)
         if seen is not None and self._monotonic() < seen.fresh_until and self._now() < seen.caller.expires_at:
             return seen
         return None
@@ -171,7 +191,7 @@ class Authenticator:
     def forget(self) -> None:
         """Believe nothing any more that was checked: some key has changed."""
         self.doubt()
-        self._verified = {proof: _Verified(it.caller, -inf, -inf) for proof, it in self._verified.items()}
+        self._verified = {digest: _Verified(it.caller, -inf, -inf) for digest, it in self._verified.items()}
 
     def doubt(self) -> None:
         """Look again at what was checked, at the next request of each caller: some key may have changed unheard."""
@@ -179,7 +199,7 @@ class Authenticator:
         self._known.clear()
         self._nobody.clear()
         self._looking.clear()
-        self._verified = {proof: _Verified(it.caller, it.fresh_until, -inf) for proof, it in self._verified.items()}
+        self._verified = {digest: _Verified(it.caller, it.fresh_until, -inf) for digest, it in self._verified.items()}
 
     def _verified_now(self, caller: Caller, fresh_until: float) -> _Verified:
         return _Verified(caller, fresh_until, self._renew_from(fresh_until))
@@ -187,40 +207,46 @@ class Authenticator:
     def _renew_from(self, fresh_until: float) -> float:
         return fresh_until - self._limits.lifetime_s / 3
 
-    async def _verify(self, header: str, proof: bytes, *, peer: str) -> Caller:
-        text = header[len(_SCHEME) :] if header[: len(_SCHEME)].lower() == _SCHEME else ""
-        if self._tokens is not None and text and not text.startswith(_API_KEY):
-            return await self._verify_token(self._tokens, text, proof)
-        shown = parse_key(text)
+    async def _verify(self, header: str, digest: bytes, *, peer: str) -> Caller:
+        scheme, _, text = header.partition(" ")
+        scheme = scheme.lower()
+        if self._tokens is not None and text and scheme in (_BEARER, _DPOP) and not text.startswith(_API_KEY):
+            return await self._verify_token(self._tokens, text, digest, signs=scheme == _DPOP)
+        shown = parse_key(text if scheme == _BEARER else "")
         if shown is None:
             raise self._refusal("malformed" if header else "missing")
         attempt = (shown.key_id, network_of(peer))
-        if proof not in self._verified:
+        if digest not in self._verified:
             self._hold_up(attempt)
         generation = self._generation
         found = await self._find(shown.key_id)
         right = is_secret(shown.secret, found.key.secret_sha256 if found.key else _NOBODYS_SHA256)
         if found.key is None or not right or not found.key.opens(self._now()):
-            self._verified.pop(proof, None)
+            self._verified.pop(digest, None)
             self._attempts.failed(attempt, attempt[1], self._monotonic())
             why = _why(found.key, right=right)
             self._journal.tell("refused", level="warning", why=why, key_id=attempt[0], network=attempt[1] or None)
             raise self._refusal(why)
         caller = Caller(found.key.client_id, found.key.key_id, found.key.scopes, found.key.expires_at)
         if generation == self._generation:
-            _keep(self._verified, proof, self._verified_now(caller, found.fresh_until), most=self._limits.most_kept)
+            _keep(self._verified, digest, self._verified_now(caller, found.fresh_until), most=self._limits.most_kept)
         return caller
 
-    async def _verify_token(self, tokens: Tokens, text: str, proof: bytes) -> Caller:
-        """Find who a token names. Nobody is held up: a signature cannot be guessed, and costs little to check."""
+    async def _verify_token(self, tokens: Tokens, text: str, digest: bytes, *, signs: bool) -> Caller:
+        """Find who a token names; who ``signs`` proofs shows a token that wants them, and nobody else does.
+
+        Nobody is held up: a signature cannot be guessed, and costs little to check.
+        """
         generation, fresh_until = self._generation, self._monotonic() + self._limits.lifetime_s
         try:
             caller = await tokens.caller(text)
         except TokenError as error:
-            self._verified.pop(proof, None)
+            self._verified.pop(digest, None)
             raise self._refusal(_known_reason(error.why)) from None
+        if signs != (caller.bound is not None and caller.bound.to == "key"):
+            raise self._refusal("unheld")
         if generation == self._generation:
-            _keep(self._verified, proof, self._verified_now(caller, fresh_until), most=self._limits.most_kept)
+            _keep(self._verified, digest, self._verified_now(caller, fresh_until), most=self._limits.most_kept)
         return caller
 
     def _hold_up(self, attempt: tuple[str, str]) -> None:

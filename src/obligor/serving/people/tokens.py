@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from obligor.core.errors import InvalidInputError, ObligorError, UnavailableError
 from obligor.security.access_tokens import PREFIX, read_access_token
 from obligor.security.api_keys import check_client
-from obligor.security.tokens import Issuer, KeySet, TokenError, UnknownKeyError, read_key_set, read_token
+from obligor.security.jose import TokenError
+from obligor.security.tokens import Issuer, KeySet, UnknownKeyError, read_key_set, read_token
 from obligor.serving.acts import Caller
 from obligor.serving.people.roles import SYSTEMS_ROLE
 
@@ -191,9 +192,12 @@ def _named(claims: Claims) -> Caller:
             roles=claims.roles,
             subject=claims.subject,
             strong=claims.strong,
+            bound=claims.bound,
         )
     try:
         check_client(claims.client_id)
     except ObligorError:
         raise TokenError("malformed") from None
-    return Caller(claims.client_id, "", frozenset(), expires_at, roles=claims.roles, subject=claims.subject)
+    return Caller(
+        claims.client_id, "", frozenset(), expires_at, roles=claims.roles, subject=claims.subject, bound=claims.bound
+    )

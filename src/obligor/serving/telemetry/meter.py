@@ -97,7 +97,8 @@ class Meter(Protocol):
 
 
 REFUSALS = (
-    *("missing", "malformed", "unknown", "wrong", "revoked", "expired", "limited", "scope", "shed"),
+    *("missing", "malformed", "unknown", "wrong", "revoked", "expired", "unbound", "unheld", "limited"),
+    *("scope", "shed"),
     *("subject", "alike"),
 )
 
