@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))  # what several tests share is imported as tests.…
 
-settings.register_profile("obligor", deadline=None)  # a busy machine is no failure
+# A busy machine is no failure.
+settings.register_profile("obligor", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("obligor")
 
 
