@@ -131,8 +131,8 @@ class Lender:
         row = ReleaseRow(1, *PINS.values(), at, "ada", statement, signature, artefacts)
         return Submission((self.act("release", "person:ada", "1", said, (row,), at=at),), lambda _: b"")
 
-    def export(self) -> Submission:
-        said = {"schema": "obligor/export/1", "from": time_text(NOON), "to": time_text(self.at)}
+    def export(self, since: datetime, until: datetime) -> Submission:
+        said = {"schema": "obligor/export/1", "from": time_text(since), "to": time_text(until)}
         return Submission((self.act("export", "person:ada", "export", said, ()),), lambda _: b"")
 
     def act(

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.governance.audit.logs import KEY, NOON, PINS, Lender, MemoryLog, log_of
 
+from obligor.core.canonical import readable_json
 from obligor.core.errors import IntegrityError, InvalidInputError
 from obligor.core.leaves import parse_leaf, time_text
 from obligor.governance.audit.anchored import AnchoredNote
@@ -36,7 +37,7 @@ ALL = Period(NOON, NOON + timedelta(days=1))
 def exported(folder: Path, log: MemoryLog, period: Period = PERIOD, anchors: tuple[bytes, ...] = ()) -> BundleSummary:
     lender = Lender(seed=2)
     lender.at = parse_leaf(log.kept[-1].body).at
-    index = log.record(lender.export())
+    index = log.record(lender.export(period.since, period.until))
     notes = [AnchoredNote(f"file://anchor/{place}", note) for place, note in enumerate(anchors)]
     path = folder / "bundle.zip"
     return write_bundle(
@@ -86,6 +87,15 @@ def test_a_bundle_holds_the_acts_of_its_period_and_no_other_record(bundle: Path)
     assert leaves[0]["at"] < since <= leaves[1]["at"]
     assert leaves[-2]["at"] < until <= leaves[-1]["at"]
     assert [record["index"] for record in records] == list(range(records[0]["index"], records[0]["index"] + 100))
+
+
+def test_an_artefact_in_a_form_for_people_goes_out_as_the_bytes_of_its_hash(tmp_path: Path) -> None:
+    log = log_of(60)
+    log.artefacts_kept = [replace(it, body=readable_json(json.loads(it.body))) for it in log.artefacts_kept]
+    with zipfile.ZipFile(exported(tmp_path, log, ALL).path) as file:
+        found = {name: hashlib.sha256(file.read(name)).hexdigest() for name in file.namelist() if "artefacts/" in name}
+    assert len(found) == 3
+    assert all(name == f"artefacts/{sha256}.json" for name, sha256 in found.items())
 
 
 def test_the_same_log_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -233,13 +243,16 @@ CARD, POLICY = (f"artefacts/{PINS[name]}.json" for name in ("card_sha256", "poli
         (lines("records.jsonl", lambda told: told.pop(3)), "record-missing at leaf"),
         (lines("records.jsonl", lambda told: told.append(told[-1])), "record-stray"),
         (lines("records.jsonl", lambda told: told.__setitem__(slice(5, 7), told[6:4:-1])), "record-missing at leaf"),
+        (replaced("records.jsonl", b'"index":99,', b'"index":99.0,'), "form"),
         (replaced("records.jsonl", b"Income is low", b"Income is loW"), "record-changed at leaf"),
         (replaced("leaves.jsonl", b"client:acme", b"client:acmf"), "root"),
         (replaced("leaves.jsonl", b'{"at"', b'{ "at"'), "leaf-form at leaf"),
         (hidden, "form"),
         (widened, "period at leaf"),
         (narrowed, "record-stray"),
+        (replaced("manifest.json", b'12:03:20.000000Z"', b'12:03:19.500000Z"'), "export at leaf"),
         (swapped(CARD, POLICY), "artefact-changed at leaf"),
+        (replaced(CARD, b":", b": "), "artefact-changed at leaf"),
         (lambda kept: kept.pop(CARD), "artefact-missing at leaf"),
         (swapped("checkpoints/0.json", "export.json"), "form"),
         (replaced("anchors/1.json", b'"proof"', b'"prooF"'), "form"),
@@ -250,7 +263,6 @@ CARD, POLICY = (f"artefacts/{PINS[name]}.json" for name in ("card_sha256", "poli
         (replaced("key.txt", b"obligor-test", b"obligor-tesu"), "key"),
         (replaced("leaves.jsonl", b"client:acme", b"client:\\ud800"), "unreadable"),
         (replaced("export.json", b"obligor/leaf", b"\\ud800/leaf"), "unreadable"),
-        (lambda kept: kept.update({CARD: b'{"a":1e999}'}), "unreadable"),
     ],
 )
 def test_what_is_wrong_with_a_bundle_is_named(
@@ -299,6 +311,16 @@ def test_the_receipt_of_the_export_must_be_its_own(tmp_path: Path, capsys: pytes
     assert judged(
         rewritten(path, tmp_path, lambda kept: kept.update({"export.json": json.dumps(other).encode()})), capsys
     ).startswith("proof at leaf 0")
+
+
+def test_the_receipt_of_the_export_must_show_what_was_exported(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def public(kept: dict[str, bytes]) -> None:
+        receipt = json.loads(kept["export.json"])
+        kept["export.json"] = json.dumps({name: receipt[name] for name in receipt.keys() - {"record", "salt"}}).encode()
+
+    assert judged(rewritten(bundle, tmp_path, public), capsys).startswith("export at leaf")
 
 
 def test_the_receipt_of_the_export_must_lead_to_the_root_that_the_bundle_shows(

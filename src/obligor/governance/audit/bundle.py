@@ -221,7 +221,8 @@ class _Bundle:
     def _add_artefacts(self, file: zipfile.ZipFile) -> None:
         for artefact in self._source.artefacts():
             if artefact.sha256 in self._pinned:
-                self._add(file, f"artefacts/{artefact.sha256}.json", [artefact.body])
+                said = read_strict_json(artefact.body, what="an artefact", error=AuditError)
+                self._add(file, f"artefacts/{artefact.sha256}.json", [canonical_json(said)])
 
     def _add_checkpoints(self, file: zipfile.ZipFile, folder: str, notes: Sequence[AnchoredNote]) -> None:
         for number, each in enumerate(notes):
