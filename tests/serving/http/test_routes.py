@@ -235,6 +235,7 @@ def test_decisions_are_found_by_application_outcome_band_and_time() -> None:
             assert await count("outcome=approve") == 0
             assert await count("from=2020-01-01T00:00:00Z&to=2100-01-01T00:00:00%2B02:00") == 2
             assert await count("from=2100-01-01T00:00:00Z") == 0
+            assert await count("from=2020-01-01T00:00:00.123456789Z") == 2  # as Go and Java write an instant
 
     run(main())
 

@@ -31,7 +31,7 @@ from obligor.serving.http.routing import (
 MOST_REPORT_BYTES = 1 << 12
 MOST_FOUND = 200
 _LONGEST_INDEX = 19
-_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
+_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
 KEY_HEADER = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -186,7 +186,7 @@ class SearchQuery(BaseModel):
     band: Annotated[str | None, Field(max_length=100, pattern="^[^\\x00]*$")] = None
     """The band of risk."""
     since: Annotated[_Instant | None, Field(alias="from")] = None
-    """The first instant, with its offset from UTC."""
+    """The first instant, with its offset from UTC; what is finer than a microsecond is cut off."""
     until: Annotated[_Instant | None, Field(alias="to")] = None
     """The instant before which."""
     limit: Annotated[int, Field(ge=1, le=MOST_FOUND), BeforeValidator(_digits)] = 50
@@ -257,7 +257,7 @@ async def explanation(door: TheDoor, caller: Reader, decision_id: DecisionId) ->
     operation_id="getReceipt",
     summary="Prove that a decision is in the audit log",
     description="The leaf, and the proof from it to a signed checkpoint, which anybody can check offline. Scope: `read`.",
-    response_model=shapes.JsonObject,
+    response_model=shapes.Receipt,
     responses=answers(404, told="The receipt."),
     dependencies=[Depends(only())],
     tags=["Decisions"],

@@ -96,13 +96,47 @@ def _written(app: FastAPI, release: Release | None) -> dict[str, Any]:
             "applications": {
                 "type": "array",
                 "maxItems": _MOST_AT_ONCE,
-                "items": {
-                    "anyOf": [
-                        {"$ref": "#/components/schemas/Application"},
-                        {"description": "Anything else gets its problem in place of a decision."},
-                    ]
-                },
+                "description": "What is no application gets its problem in place of a decision.",
+                "items": {"$ref": "#/components/schemas/Application"},
             }
         },
     }
-    return plain
+    plain["servers"] = [{"url": "/"}]
+    for operation in (it for methods in plain["paths"].values() for it in methods.values()):
+        operation.setdefault("security", [])
+        for parameter in operation.get("parameters", ()):
+            parameter["schema"] = _given(parameter["schema"])
+    told: dict[str, Any] = _for_generators(plain)
+    return told
+
+
+def _given(schema: dict[str, Any]) -> dict[str, Any]:
+    """Give the schema of a parameter where it is given: a query knows no null."""
+    match schema:
+        case {"anyOf": [dict(it), {"type": "null"}], **beside}:
+            return it | beside
+    return schema
+
+
+def _for_generators(node: Any) -> Any:
+    """Write schemas in the form from which generators of clients make the plainest types.
+
+    A number is a double: without the format, those for Go keep seven digits of an amount. What may be null has two types: of a
+    choice between a type and null, those for Java make a class of its own (of an object they make nothing else that compiles).
+    A default of null says that it may be absent, which those for TypeScript take for what is always there.
+    """
+    if isinstance(node, list):
+        return [_for_generators(it) for it in node]
+    if not isinstance(node, dict):
+        return node
+    told = {name: it if name in ("examples", "example") else _for_generators(it) for name, it in node.items()}
+    match told:
+        case {"anyOf": [{"type": str(type_), **more}, {"type": "null"}], **beside} if not (
+            type_ == "object" or "enum" in more
+        ):
+            told = more | beside | {"type": [type_, "null"]}
+    if "default" in told and told["default"] is None:
+        del told["default"]
+    if told.get("type") in ("number", ["number", "null"]):
+        told.setdefault("format", "double")
+    return told

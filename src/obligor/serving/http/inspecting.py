@@ -15,9 +15,9 @@ from obligor.serving.http import shapes
 from obligor.serving.http.problems import JSON, Answer
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
 
-_LARGEST = 2**63 - 1
 _TEXT = ((b"content-type", b"text/plain; charset=utf-8"),)
 _AS_TEXT = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+_LARGEST = 2**63 - 1
 
 router = APIRouter()
 Reader = Annotated[Caller, Depends(caller_with("release.read"))]
@@ -121,9 +121,9 @@ class ConsistencyQuery(BaseModel):
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
-    first: Annotated[int, Field(alias="from", ge=0, le=_LARGEST)]
+    first: Annotated[shapes.Leaves, Field(alias="from", le=_LARGEST)]
     """The smaller size."""
-    second: Annotated[int, Field(alias="to", ge=0, le=_LARGEST)]
+    second: Annotated[shapes.Leaves, Field(alias="to", le=_LARGEST)]
     """The larger size."""
 
 
@@ -132,7 +132,7 @@ class ConsistencyQuery(BaseModel):
     operation_id="getConsistency",
     summary="Prove that the log only grew",
     description="The proof that the log of one size is the beginning of the log of another (RFC 9162, 2.1.4). Scope: `audit`.",
-    response_model=shapes.JsonObject,
+    response_model=shapes.Consistency,
     responses=answers(404, told="The proof."),
     dependencies=[Depends(only("from", "to"))],
     tags=["Audit log"],

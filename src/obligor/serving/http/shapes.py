@@ -6,12 +6,14 @@ They check nothing at run time: the service writes its own answers.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 OutcomeName = Literal["approve", "refer", "decline", "hold"]
+Leaves = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
+"""A number of leaves, or the number of one."""
 Instant = Annotated[datetime, Field(examples=["2026-11-26T19:40:00.123456Z"])]
 
 
@@ -48,9 +50,35 @@ class Problem(Shape):
 class ReceiptTold(Shape):
     """Where the decision stands in the audit log."""
 
-    leaf_index: Annotated[int, Field(ge=0)]
-    tree_size: Annotated[int, Field(ge=1)]
+    leaf_index: Leaves
+    tree_size: Leaves
     """A size of the log that holds it."""
+
+
+class Receipt(Shape):
+    """The proof that a decision is in the audit log: what its forms are stands in the reference of the log."""
+
+    schema_: Annotated[Literal["obligor/receipt/1"], Field(alias="schema")]
+    index: Leaves
+    """The number of the leaf, from 0."""
+    leaf: str
+    """The leaf: its hash is that of these characters in UTF-8."""
+    proof: list[Sha256]
+    """The way from the leaf to the root (RFC 9162, 2.1.3)."""
+    checkpoint: str
+    """The signed note with size and root."""
+    record: str | None = None
+    """What the leaf commits to; left out, with the salt, where the caller may not see it."""
+    salt: Annotated[str | None, Field(pattern="^[0-9a-f]{32}$")] = None
+
+
+class Consistency(Shape):
+    """The proof that the log of one size is the beginning of the log of another."""
+
+    from_: Annotated[Leaves, Field(alias="from")]
+    to: Leaves
+    proof: list[Sha256]
+    """The hashes, in order."""
 
 
 class Credentials(Shape):
@@ -97,6 +125,3 @@ class LivenessTold(Shape):
     """That the process answers."""
 
     status: Literal["live"]
-
-
-JsonObject = dict[str, Any]
