@@ -36,6 +36,11 @@ def test_the_python_of_the_door_is_what_its_definition_gives(script: ModuleType)
         assert (script.HOME / name).read_text() == text, "run scripts/grpc_code.py"
 
 
+def test_go_and_java_make_code_of_it_without_more_words() -> None:
+    options = DESCRIPTOR.GetOptions()
+    assert (options.go_package, options.java_multiple_files) == ("obligor/v1;obligorv1", True)
+
+
 def test_a_linter_of_definitions_accepts_it(script: ModuleType, tmp_path: Path) -> None:
     """Buf's standard rules and comments on everything; the service is called Decisions, not DecisionsService."""
     buf = shutil.which("buf", path=str(Path(sys.executable).parent)) or shutil.which("buf")
