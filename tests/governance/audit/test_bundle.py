@@ -202,6 +202,12 @@ def hidden(kept: dict[str, bytes]) -> None:
     kept["tree.json"] = json.dumps([[0, int(checkpoint[1]), base64.b64decode(checkpoint[2]).hex()]]).encode()
 
 
+def twice(kept: dict[str, bytes]) -> None:
+    """Give a range two hashes, of which readers may take either."""
+    said = json.loads(kept["tree.json"])
+    kept["tree.json"] = json.dumps([[*said[0][:2], "0" * 64], *said]).encode()
+
+
 def widened(kept: dict[str, bytes]) -> None:
     manifest = json.loads(kept["manifest.json"])
     kept["manifest.json"] = json.dumps(manifest | {"from": time_text(NOON)}).encode()
@@ -248,6 +254,8 @@ CARD, POLICY = (f"artefacts/{PINS[name]}.json" for name in ("card_sha256", "poli
         (replaced("leaves.jsonl", b"client:acme", b"client:acmf"), "root"),
         (replaced("leaves.jsonl", b'{"at"', b'{ "at"'), "leaf-form at leaf"),
         (hidden, "form"),
+        (twice, "form"),
+        (replaced("records.jsonl", b'"salt":"', b'"salt":" '), "record-form at leaf 99"),
         (widened, "period at leaf"),
         (narrowed, "record-stray"),
         (replaced("manifest.json", b'12:03:20.000000Z"', b'12:03:19.500000Z"'), "export at leaf"),

@@ -43,7 +43,7 @@ FIXED = (
 )
 NAMES = re.compile(r"artefacts/[0-9a-f]{64}\.json|(checkpoints|anchors)/[0-9]{1,8}\.json", re.ASCII)
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
-HEX32 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+HEX32, SALT = re.compile(r"[0-9a-f]{64}", re.ASCII), re.compile(r"[0-9a-f]{32}", re.ASCII)
 LEAF_KEYS = {"at", "by", "commitment", "kind", "schema", "subject"}
 PINS = ("card_sha256", "policy_sha256", "profile_sha256")
 MIB = 1 << 20
@@ -247,13 +247,11 @@ def read_leaf(body: bytes, index: int) -> Leaf:
 
 def check_record(leaf: Leaf, record: Any, salt: Any, index: int) -> Any:
     """Give what a record says, where it is what the leaf commits to."""
-    require(isinstance(record, str) and isinstance(salt, str), "record-form", "its record is not there as text", index)
-    try:
-        data, key = record.encode(), bytes.fromhex(salt)
-    except ValueError:
-        raise WrongError("record-form", "its record or salt is not text", index) from None
-    own = hmac.new(key, data, hashlib.sha256).hexdigest()
-    committed = len(key) == 16 and hmac.compare_digest(own, leaf["commitment"])
+    texts = isinstance(record, str) and isinstance(salt, str) and SALT.fullmatch(salt)
+    require(texts, "record-form", "its record and salt are not there as texts", index)
+    data = record.encode()
+    own = hmac.new(bytes.fromhex(salt), data, hashlib.sha256).hexdigest()
+    committed = hmac.compare_digest(own, leaf["commitment"])
     require(committed, "record-changed", "the record, or its salt, is not what the leaf commits to", index)
     said = read_json(data, f"the record of leaf {index}")
     if leaf["kind"] == "decision":
@@ -408,6 +406,7 @@ def read_tree(bundle: Bundle, size: int, first: int, end: int) -> Given:
         start, stop = (read_count(at, "tree.json") for at in each[:2])
         outside = start < stop <= size and (stop <= first or start >= end)
         require(outside, "form", "tree.json: a range lies over the leaves that are there, or outside the tree")
+        require((start, stop) not in given, "form", "tree.json: a range stands twice")
         given[start, stop] = read_hash(each[2], "tree.json")
     return given
 
