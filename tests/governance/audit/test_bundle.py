@@ -255,6 +255,8 @@ CARD, POLICY = (f"artefacts/{PINS[name]}.json" for name in ("card_sha256", "poli
         (replaced("leaves.jsonl", b'{"at"', b'{ "at"'), "leaf-form at leaf"),
         (hidden, "form"),
         (twice, "form"),
+        (lambda kept: kept.update({"tree.json": b"\xef\xbb\xbf" + kept["tree.json"]}), "form"),
+        (lambda kept: kept.update({"export.json": kept["export.json"].decode().encode("utf-16")}), "form"),
         (replaced("records.jsonl", b'"salt":"', b'"salt":" '), "record-form at leaf 99"),
         (widened, "period at leaf"),
         (narrowed, "record-stray"),

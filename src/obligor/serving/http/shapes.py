@@ -67,9 +67,9 @@ class Receipt(Shape):
     """The way from the leaf to the root (RFC 9162, 2.1.3)."""
     checkpoint: str
     """The signed note with size and root."""
-    record: str | None = None
+    record: Annotated[str, Field(default_factory=str)]
     """What the leaf commits to; left out, with the salt, where the caller may not see it."""
-    salt: Annotated[str | None, Field(pattern="^[0-9a-f]{32}$")] = None
+    salt: Annotated[str, Field(pattern="^[0-9a-f]{32}$", default_factory=str)]
 
 
 class Consistency(Shape):

@@ -81,7 +81,7 @@ def read_json(data: bytes, what: str) -> Any:
         raise WrongError("form", f"{what}: holds a number that JSON does not know")
 
     try:
-        return json.loads(data, object_pairs_hook=pairs, parse_constant=constant)
+        return json.loads(data.decode(), object_pairs_hook=pairs, parse_constant=constant)
     except (ValueError, RecursionError):
         raise WrongError("form", f"{what}: is not JSON") from None
 
