@@ -75,6 +75,7 @@ FIELDS: Mapping[str, Field] = {
     "leaf_index": Field("of an act in the audit log"),
     "tree_size": Field("of the audit log"),
     "acts": Field("that share a commit, or were lost"),
+    "events": Field("for clients' systems, that were given up unsent"),
     "attempt": Field("which one it was"),
     "release": Field("the number of the release in force"),
     "card_sha256": Field("the card of the release", _HASH),
