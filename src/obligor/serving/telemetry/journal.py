@@ -75,6 +75,8 @@ FIELDS: Mapping[str, Field] = {
     "leaf_index": Field("of an act in the audit log"),
     "tree_size": Field("of the audit log"),
     "acts": Field("that share a commit, or were lost"),
+    "got": Field("of what there is too little, how much there is"),
+    "wanted": Field("of what there is too little, how much was wanted"),
     "events": Field("for clients' systems, that were given up unsent"),
     "attempt": Field("which one it was"),
     "release": Field("the number of the release in force"),
