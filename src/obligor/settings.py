@@ -327,7 +327,7 @@ def read_retain_days(environ: Mapping[str, str]) -> int:
 
 
 def read_event_days(environ: Mapping[str, str]) -> int:
-    """Give for how many days events are kept that clients' systems took, or that were given up (``OBLIGOR_EVENT_DAYS``)."""
+    """Give for how many days events are kept that are over, or were not tried (``OBLIGOR_EVENT_DAYS``)."""
     return _whole(environ, "OBLIGOR_EVENT_DAYS", default=90, least=1)
 
 

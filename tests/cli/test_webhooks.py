@@ -136,6 +136,26 @@ def test_an_endpoint_that_is_gone_says_why_and_goes_on_once_it_is_enabled(call: 
     assert call("enable", endpoint)[0] == 1
 
 
+def test_who_enables_an_endpoint_is_told_what_was_given_up_meanwhile(call: Call, los: Los, url: str) -> None:
+    endpoint = added(call, los)
+
+    async def stop() -> None:
+        async with office(url) as here:
+            await here.decide("approve", "refer")
+            await here.webhooks.stop(await here.deliveries.endpoint(endpoint))
+
+    asyncio.run(stop())
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            """UPDATE obligor.delivery SET state = 'dead', settled_at = now() WHERE endpoint_id = %(here)s AND sequence = (
+                SELECT min(sequence) FROM obligor.delivery WHERE endpoint_id = %(here)s)""",
+            {"here": endpoint},
+        )
+    said = f"is told of events again; 1 waited for it, 1 were given up (obligor webhooks replay {endpoint})\n"
+    assert call("enable", endpoint)[1].endswith(said)
+    assert call("replay", endpoint)[1] == "1 events will be sent again\n"
+
+
 def test_who_sends_events_again_is_told_which_are_pruned(call: Call, los: Los, url: str) -> None:
     endpoint = added(call, los)
     assert call("replay", endpoint)[1] == "0 events will be sent again\n"

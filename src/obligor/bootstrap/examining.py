@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from obligor.bootstrap.anchors import open_anchors
 from obligor.bootstrap.store import existing_database, service_settings
 from obligor.core.checkpoints import parse_verifier_key
 from obligor.core.errors import InvalidInputError, NotFoundError, ObligorError, UnavailableError
-from obligor.settings import read_anchor_settings
+from obligor.settings import read_anchor_settings, read_event_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,6 +70,7 @@ def examine_store(
             conflict=permissions().conflict,
             newest=NEWEST,
             now=datetime.now(UTC),
+            events_kept=timedelta(days=read_event_days(os.environ)),
             canaries=canaries,
             strict=strict,
             known=frozenset(known),

@@ -47,21 +47,22 @@ async def open_gates(settings: GateSettings, store: Store) -> AsyncIterator[Mapp
     elif "://" not in settings.kyc:
         from obligor.adapters.kyc.file import FileKyc
 
-        yield {"kyc": _gate(FileKyc(Path(settings.kyc)), subject, store)}
+        yield {"kyc": await _gate(FileKyc(Path(settings.kyc)), subject, store)}
     else:
         from obligor.adapters.kyc.http import HttpKyc
 
         provider = HttpKyc(settings.kyc, token=settings.kyc_token)
         try:
-            yield {"kyc": _gate(provider, subject, store)}
+            yield {"kyc": await _gate(provider, subject, store)}
         finally:
             await provider.close()
 
 
-def _gate(provider: Kyc, subject: Mapping[str, str], store: Store) -> KycGate:
+async def _gate(provider: Kyc, subject: Mapping[str, str], store: Store) -> KycGate:
     from obligor.serving.gates.kyc import KycGate
 
-    return KycGate(provider, subject, store.evidences, store.key.derived("kyc evidence"))
+    key, begun = store.key.derived("kyc evidence"), await store.log.latest()
+    return KycGate(provider, subject, store.evidences, key, latest=lambda: store.recorder.latest or begun)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from obligor.bootstrap.certificates import Certificates
 from obligor.bootstrap.decisions import begin, make_decisions, take_newest
 from obligor.bootstrap.desks import open_key_desk, open_privacy_desk
 from obligor.bootstrap.gates import open_gates, open_screening
+from obligor.bootstrap.open_files import Connections, fit_connections
 from obligor.bootstrap.people import open_administration, open_identity
 from obligor.bootstrap.privacy import open_keys, open_sealer
 from obligor.bootstrap.releases import read_run
@@ -113,12 +114,18 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         telemetry = stack.enter_context(open_telemetry(os.environ, stream=sys.stderr.buffer))
         parts = await _open_parts(stack, url, settings, telemetry, beginning=partial(begin, made=made, say=say))
         door, readiness = _open_door(parts, telemetry), _Readiness(parts.store, parts.releases)
-        certificates = Certificates(doors.tls)
-        grpc = await _open_grpc(door, doors, telemetry.tracing, certificates=certificates)
+        certificates, wanted = (
+            Certificates(doors.tls),
+            Connections() if doors.grpc_port is not None else Connections(grpc=0),
+        )
+        most = fit_connections(telemetry.journal, wanted)
+        grpc = await _open_grpc(door, doors, telemetry.tracing, certificates=certificates, connections=most.grpc)
         if grpc is not None:
             doors = replace(doors, grpc_port=grpc.port)
         greet = partial(_greet, say, telemetry.journal, doors, parts.releases)
-        server = _open_server(door, doors, telemetry.tracing, encryption=certificates.encryption, listening=greet)
+        server = _open_server(
+            door, doors, telemetry.tracing, encryption=certificates.encryption, most=most, listening=greet
+        )
         going_on = [*_asides(url, settings, parts, telemetry)]
         if certificates.encryption is not None:
             going_on.append(partial(certificates.run, telemetry.journal))
@@ -247,18 +254,20 @@ def _open_server(
     tracing: Tracing | None,
     *,
     encryption: Encryption | None,
+    most: Connections,
     listening: Callable[[int], None],
 ) -> HttpServer:
     """Make the REST door; where somebody wants spans, every request goes through them, and none past the framework."""
-    from obligor.serving.http import Hot, allow_open_files, make_app, make_server
+    from obligor.serving.http import Hot, RunLimits, make_app, make_server
+    from obligor.serving.http.wire import WireLimits
     from obligor.serving.telemetry.tracing import traced
 
-    allow_open_files()
     return make_server(
         make_app(door) if tracing is None else traced(make_app(door), tracing),
         seats=door.seats,
         host=doors.host,
         port=doors.port,
+        limits=RunLimits(handshakes=most.handshakes, wire=WireLimits(connections=most.rest)),
         encryption=encryption,
         listening=listening,
         hot=Hot(door) if tracing is None else None,
@@ -384,7 +393,9 @@ def _turning(store: Store, settings: Settings, sealer: Sealer) -> Callable[[], A
     return turn
 
 
-async def _open_grpc(door: Door, doors: Doors, tracing: Tracing | None, *, certificates: Certificates) -> Server | None:
+async def _open_grpc(
+    door: Door, doors: Doors, tracing: Tracing | None, *, certificates: Certificates, connections: int
+) -> Server | None:
     if doors.grpc_port is None:
         return None
     from obligor.serving.grpc.server import Server as GrpcServer
@@ -401,6 +412,7 @@ async def _open_grpc(door: Door, doors: Doors, tracing: Tracing | None, *, certi
         servicer,
         credentials=certificates.credentials,
         interceptors=() if tracing is None else (grpc_interceptor(tracing),),
+        connections=connections,
     )
     await server.start(doors.host, doors.grpc_port)
     return server

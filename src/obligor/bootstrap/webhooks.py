@@ -249,8 +249,11 @@ def enable_endpoint(endpoint_id: str) -> Said:
     async def enabled(work: _Work) -> Said:
         row = await (await work.webhooks()).enable(await work.deliveries.endpoint(endpoint_id))
         count = await work.deliveries.go_on(endpoint_id, at=work.store.sources.now())
+        dead = (await work.deliveries.standing())[endpoint_id]["dead"]
         said = f"endpoint {endpoint_id} of client {row.client_id} is told of events again; {count:,} waited for it"
-        return Said(said, plain(row) | {"pending": count})
+        if dead:
+            said += f", {dead:,} were given up (obligor webhooks replay {endpoint_id})"
+        return await _with_pruned(work, Said(said, plain(row) | {"pending": count, "dead": dead}), since=row.created_at)
 
     return _with_endpoints(enabled, permission="webhook.manage")
 
@@ -314,12 +317,8 @@ def replay_events(endpoint_id: str, *, since: datetime | None, until: datetime |
             until=until,
             delivered=since is not None or until is not None,
         )
-        said, numbers = f"{count:,} events will be sent again", {"endpoint_id": endpoint_id, "events": count}
-        pruned = await work.pruning.pruned_before()
-        if pruned is None or max(since or row.created_at, row.created_at) >= pruned:
-            return Said(said, numbers)
-        said += f"; those that were settled before {_minute(pruned)} are pruned (OBLIGOR_EVENT_DAYS)"
-        return Said(said, numbers | {"pruned_before": time_text(pruned)})
+        said = Said(f"{count:,} events will be sent again", {"endpoint_id": endpoint_id, "events": count})
+        return await _with_pruned(work, said, since=max(since or row.created_at, row.created_at))
 
     return _with_endpoints(replayed, permission="webhook.replay")
 
@@ -384,6 +383,15 @@ def _with_endpoints(work: Callable[[_Work], Awaitable[Done]], *, permission: str
             return await work(_Work(store, deliveries, pruning, sender, settings, by))
 
     return (with_store if permission is None else with_anchored_store)(done, settings)
+
+
+async def _with_pruned(work: _Work, said: Said, *, since: datetime) -> Said:
+    """Say up to when events were pruned, where some may have been since a time."""
+    pruned = await work.pruning.pruned_before()
+    if pruned is None or since >= pruned:
+        return said
+    words = f"{said.said}; those that were settled before {_minute(pruned)} are pruned (OBLIGOR_EVENT_DAYS)"
+    return Said(words, said.numbers | {"pruned_before": time_text(pruned)})
 
 
 def _revealer(store: Store, sealer: Sealer) -> Revealer:

@@ -67,7 +67,7 @@ def test(endpoint_id: str, *, as_json: bool) -> None:
 @click.argument("endpoint_id")
 @json_option
 def disable(endpoint_id: str, *, as_json: bool) -> None:
-    """End ENDPOINT_ID for ever: nothing more is sent there, and what waited stays as it is."""
+    """End ENDPOINT_ID for ever: nothing more is sent there, and what waited is given up in time."""
     from obligor.bootstrap.webhooks import disable_endpoint
 
     show(disable_endpoint(endpoint_id), quiet=False, as_json=as_json)
@@ -103,7 +103,7 @@ def rotate(endpoint_id: str, *, overlap: int, as_json: bool) -> None:
 @webhooks.command()
 @json_option
 def dead(*, as_json: bool) -> None:
-    """Show the events that were given up after 72 hours."""
+    """Show the events that were given up."""
     from obligor.bootstrap.webhooks import list_dead
 
     show(list_dead(), quiet=False, as_json=as_json)

@@ -10,6 +10,7 @@ import pytest
 from tests.stores import pages_read
 
 from obligor.adapters.store.deliveries import _BEHIND, _CLAIM, _DELIVERED, _FAILED, _GIVEN_UP
+from obligor.adapters.store.pruning import _GIVE_UP
 
 BACKLOG = 60_000
 ROWS = """
@@ -72,3 +73,15 @@ def test_an_event_is_settled_without_reading_a_long_backlog_that_the_planner_kno
         ).fetchall()
     assert changed == [(3 if settle == _BEHIND else 1,)]
     assert read < 50
+
+
+def test_what_waits_for_too_long_is_given_up_without_reading_all_that_waits(store_url: str) -> None:
+    with psycopg.connect(store_url) as connection:
+        connection.execute(
+            "INSERT INTO obligor.webhook_endpoint VALUES ('ep', 'bank', '', '{}', 'gone', '', NULL, NULL, now(), 0)"
+        )
+        connection.execute(ROWS, {"count": BACKLOG})
+        read = pages_read(connection, _GIVE_UP, {"before": LATER, "at": LATER, "trouble": "", "most": 100})
+        given_up = connection.execute("SELECT count(*) FROM obligor.delivery WHERE state = 'dead'").fetchall()
+    assert given_up == [(100,)]
+    assert read < BACKLOG / 30

@@ -27,6 +27,7 @@ from obligor.adapters.store.proposals import PostgresProposals
 from obligor.adapters.store.pruning import PostgresPruning
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.checkpoints import Checkpoint
+from obligor.core.leaves import time_text
 from obligor.governance.audit import doctor
 from obligor.governance.audit.doctor import Reached, Surroundings, examine
 from obligor.progress import Silence
@@ -91,6 +92,7 @@ def _around(opened: PostgresExamination, folder: Path, **changes: Any) -> Surrou
         conflict=permissions().conflict,
         newest=NEWEST,
         now=NOON + timedelta(hours=1),
+        events_kept=timedelta(days=1),
         strict=True,
     )
     return replace(usual, **changes)
@@ -624,7 +626,14 @@ def test_events_that_were_pruned_are_not_asked_for_and_those_that_were_taken_awa
     later = NOON + timedelta(days=3)
     examination = _examined(store_url, tmp_path / "kept", now=later)
     assert not _broken(examination).keys() & {"I2", "I4", "I8"}
-    assert _check(examination, "I8").counts == {"events": 0}
+    check = _check(examination, "I8")
+    assert (check.verdict, check.counts) == ("ok", {"events": 0})
+    assert check.why == f"events were pruned up to {time_text(NOON + timedelta(days=1))}"
+    check = _check(_examined(store_url, tmp_path / "kept", now=later, events_kept=timedelta(days=90)), "I8")
+    assert check.verdict == "look", "a note that covers more than the setting prunes hides what was taken away"
+    assert check.why.endswith(
+        f"; wanted {time_text(later - timedelta(days=90))} at the latest, as OBLIGOR_EVENT_DAYS is 90 here"
+    )
     _tamper(store_url, "UPDATE obligor.outbox_pruned SET before = before - interval '2 days'")
     assert "its client's system is not told of it" in _broken(_examined(store_url, tmp_path / "kept", now=later))["I2"]
 

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.stores import NOW, held, submission
 
+from obligor.adapters.store.pool import Pool
+from obligor.adapters.store.proofs import PostgresLog
 from obligor.adapters.store.queueing import Bounds
 from obligor.adapters.store.recorder import _STATEMENTS, PostgresRecorder
 from obligor.core.errors import (
@@ -175,6 +177,20 @@ def test_time_in_the_log_never_goes_back(store_url: str) -> None:
     said = [json.loads(leaf["body"])["at"] for leaf in store.leaves]
     assert said == ["2026-11-26T12:00:00.000000Z", "2026-11-26T12:00:00.000000Z", "2026-11-26T13:00:00.000000Z"]
     assert [row["decided_at"] for row in store.decisions][1] == NOW - timedelta(hours=2)
+
+
+def test_a_recorder_knows_the_time_of_the_log_whatever_its_own_clock_says(store_url: str) -> None:
+    recorded(store_url, submission("first", at=NOW))
+
+    async def late() -> list[datetime | None]:
+        pool = Pool(store_url)
+        async with PostgresRecorder(store_url) as recorder:
+            known = [await PostgresLog(pool).latest(), recorder.latest]
+            await recorder.record(submission("second", at=NOW - timedelta(days=2)))
+            await pool.close()
+            return [*known, recorder.latest]
+
+    assert asyncio.run(late()) == [NOW, None, NOW]
 
 
 def test_the_fault_of_one_submission_is_nobody_elses(store_url: str) -> None:

@@ -198,6 +198,25 @@ def test_who_passed_by_evidence_at_hand_passes_at_once_until_it_expires() -> Non
     assert early.evidence["trouble"] == "of another time"
 
 
+@pytest.mark.parametrize("behind", [timedelta(hours=1), timedelta(days=2)])
+def test_evidence_that_expired_passes_nobody_by_a_clock_that_was_set_back(behind: timedelta) -> None:
+    verified, expired = NOW - timedelta(days=9), NOW - timedelta(minutes=30)
+    found = evidence(verified_at=verified.isoformat(), expires_at=expired.isoformat())
+    gate, application = gate_of(AtHand(found)), Application(ADA, {})
+    assert asyncio.run(gate.evaluate(application, at=NOW - behind)).result == "pass", "as far as the clock tells"
+    gate.latest = lambda: NOW
+    assert asyncio.run(gate.evaluate(application, at=NOW - behind)).evidence["trouble"] == "expired"
+    at_once = gate.at_once(application, at=NOW - behind)
+    assert at_once is not None
+    assert at_once.evidence["trouble"] == "expired"
+
+
+def test_a_log_that_is_more_than_a_month_ahead_tells_no_time() -> None:
+    gate = gate_of(Shows(evidence()))
+    gate.latest = lambda: NOW + timedelta(days=32)
+    assert judged(evidence(), gate=gate).result == "pass"
+
+
 def test_what_one_passed_by_does_not_pass_another_at_once() -> None:
     gate = gate_of(AtHand(evidence()))
     judged(None, gate=gate)
@@ -405,7 +424,11 @@ def test_gates_are_built_from_the_settings(tmp_path: Path) -> None:
     file.write_text("[]")
     columns = ",".join(f"{name}={column}" for name, column in SUBJECT.items())
 
-    store: Any = SimpleNamespace(key=KEY, evidences=Memory())
+    class Log:
+        async def latest(self) -> datetime:
+            return NOW
+
+    store: Any = SimpleNamespace(key=KEY, evidences=Memory(), log=Log())
 
     async def names(**environ: str) -> list[str]:
         async with open_gates(read_gate_settings(environ), store) as gates:

@@ -55,12 +55,18 @@ def test_a_name_with_two_addresses_is_listened_to_on_both_by_one_port() -> None:
 
 
 @needs_ipv6
-def test_all_addresses_of_ipv6_leave_those_of_ipv4_to_another_socket() -> None:
-    with listen("::", 0)[0] as six:
+def test_one_address_of_ipv6_leaves_those_of_ipv4_to_another_socket() -> None:
+    with listen("::1", 0)[0] as six:
         assert six.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
         port = six.getsockname()[1]
         with listen("127.0.0.1", port)[0] as four:
             assert four.getsockname() == ("127.0.0.1", port)
+
+
+@needs_ipv6
+def test_all_addresses_of_both_versions_stand_side_by_side_where_a_name_has_them() -> None:
+    found = places((socket.AF_INET, ("0.0.0.0",)), (socket.AF_INET6, ("::",)))  # noqa: S104  what is tested
+    assert [it for it, _ in found] == ["0.0.0.0", "::"]  # noqa: S104
 
 
 def test_an_address_of_another_machine_is_passed_over_and_alone_is_refused() -> None:
@@ -86,7 +92,13 @@ def test_a_name_that_nobody_knows_is_told_as_such(host: str) -> None:
 
 @pytest.mark.parametrize(
     ("host", "asked"),
-    [("localhost", "localhost"), ("127.0.0.1", "127.0.0.1"), pytest.param("::1", "::1", marks=needs_ipv6)],
+    [
+        ("localhost", "localhost"),
+        ("127.0.0.1", "127.0.0.1"),
+        pytest.param("::1", "::1", marks=needs_ipv6),
+        pytest.param("::", "::1", marks=needs_ipv6),
+        pytest.param("::", "127.0.0.1", marks=needs_ipv6),
+    ],
 )
 def test_the_service_answers_where_its_host_is_looked_for(host: str, asked: str) -> None:
     async def app(_scope: Any, _receive: Any, send: Any) -> None:

@@ -209,6 +209,22 @@ def test_after_72_hours_an_event_is_a_dead_letter_and_the_next_one_goes_on(store
     assert los.state == {"A-1": (2, "approve")}
 
 
+def test_an_event_is_not_given_up_for_days_in_which_no_service_ran(store_url: str, los: Los) -> None:
+    async def scene(here: Office, _: WebhookRow) -> None:
+        await here.decide("approve")
+        los.secret = ""  # its clock stands still
+        los.answers = [say(500)] * 2
+        await here.work()
+        here.clock.on(GIVEN_UP_AFTER)
+        await here.work()
+        assert here.counts.results == ["failed", "failed"]
+        here.clock.on(timedelta(minutes=1))
+        await here.work()
+        assert here.counts.results[-1] == "delivered"
+
+    run(store_url, los, scene)
+
+
 def test_an_endpoint_that_fails_again_and_again_is_left_alone_until_one_attempt_finds_out(
     store_url: str, los: Los
 ) -> None:

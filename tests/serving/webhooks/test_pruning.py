@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ from tests.stores import as_owner
 
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.pruning import PostgresPruning
-from obligor.serving.telemetry.journal import NoJournal
+from obligor.serving.telemetry.journal import Journal, NoJournal
 from obligor.serving.webhooks import pruning as pruning_module
 from obligor.serving.webhooks.pruning import AT_ONCE, Pruning
 
@@ -108,6 +110,106 @@ def test_an_event_that_waits_at_one_endpoint_stays_though_another_took_it(store_
             assert rows(store_url, DELIVERIES) == [(0,)]
 
     play(store_url, los, scene)
+
+
+WAITS = ("disabled", "gone", "overwhelmed")
+
+
+@pytest.mark.parametrize("why", WAITS)
+def test_what_nobody_could_be_told_for_as_long_as_events_are_kept_is_given_up_and_goes_as_long_after(
+    store_url: str, los: Los, why: str
+) -> None:
+    async def scene(here: Office, pruning: Pruning) -> None:
+        (row,) = await here.deliveries.endpoints()
+        los.answers = [say(410 if why == "gone" else 500)] * 2
+        await here.decide("approve", "refer")
+        await here.decide("approve", application=None)
+        await here.work()
+        if why == "disabled":
+            await here.webhooks.disable(row)
+        here.clock.on(KEPT - WEEK)
+        assert await pruning.give_up() == 0
+        here.clock.on(2 * WEEK)
+        assert (await pruning.give_up(), await pruning.prune()) == (3, 0)
+        assert (await here.deliveries.standing())[row.endpoint_id] == {"pending": 0, "dead": 3}
+        assert {it.last_trouble for it in await here.deliveries.dead()} == {"was not tried for 90 days"}
+        here.clock.on(KEPT - WEEK)
+        assert (await pruning.give_up(), await pruning.prune()) == (0, 0)
+        here.clock.on(2 * WEEK)
+        assert await pruning.prune() == 3
+        assert rows(store_url, KEPT_EVENTS) == [("A-1", 2, False)]
+        assert rows(store_url, DELIVERIES) == [(0,)]
+
+    play(store_url, los, scene)
+
+
+def test_who_enables_an_endpoint_late_is_told_again_of_what_was_given_up_and_in_order(store_url: str, los: Los) -> None:
+    async def scene(here: Office, pruning: Pruning) -> None:
+        los.answers = [say(410)]
+        await here.decide("approve", "refer")
+        await here.work()
+        here.clock.on(KEPT + WEEK)
+        assert await pruning.give_up() == 2
+        (gone,) = await here.deliveries.all_endpoints()
+        await here.webhooks.enable(gone)
+        await here.decide("decline")
+        await here.work()
+        given = {"since": None, "until": None, "delivered": False}
+        assert await here.deliveries.replay(gone.endpoint_id, at=here.clock(), **given) == 2
+        await here.work(3)
+        assert los.state["A-1"] == (3, "decline"), "a receiver that keeps the highest is right"
+        assert [it["sequence"] for it in los.came] == [1, 3, 1, 2]
+
+    play(store_url, los, scene)
+
+
+def test_what_fails_and_is_tried_is_not_given_up_for_its_age(store_url: str, los: Los) -> None:
+    async def scene(here: Office, pruning: Pruning) -> None:
+        await here.decide("approve")
+        await here.work()
+        here.clock.on(2 * KEPT)
+        await here.deliveries.replay(
+            (await here.deliveries.endpoints())[0].endpoint_id,
+            at=here.clock(),
+            since=None,
+            until=here.clock(),
+            delivered=True,
+        )
+        los.answers = [say(500)]
+        await here.work()
+        assert await pruning.give_up() == 0
+
+    play(store_url, los, scene)
+
+
+def test_a_service_tells_how_many_events_it_gave_up(store_url: str, los: Los, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pruning_module, "SHARE", 1.0)  # without a rest
+    many, lines = 2 * AT_ONCE + 1, io.BytesIO()
+
+    async def scene(here: Office, _: Pruning) -> None:
+        (row,) = await here.deliveries.endpoints()
+        change(
+            store_url,
+            f"""WITH event AS (
+                INSERT INTO obligor.outbox SELECT gen_random_uuid(), at, 'bank', NULL, 1, 'decision.made', 'x', now()
+                FROM generate_series(100, {99 + many}) AS at RETURNING event_id
+            ) INSERT INTO obligor.delivery (event_id, endpoint_id, sequence, due_since, next_at)
+            SELECT event_id, '{row.endpoint_id}', 1, now(), now() FROM event""",
+        )
+        here.clock.on(2 * KEPT)
+        pool = Pool(store_url)
+        with Journal(lines, strict=True) as journal:
+            telling = Pruning(PostgresPruning(pool), now=here.clock, keep=KEPT, journal=journal)
+            task = asyncio.create_task(telling.run())
+            while (await here.deliveries.backlog()).pending:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            task.cancel()
+        await pool.close()
+
+    play(store_url, los, scene)
+    (line,) = map(json.loads, lines.getvalue().splitlines())
+    assert (line["event"], line["level"], line["events"]) == ("webhooks_given_up", "warning", many)
 
 
 HOLDS = {

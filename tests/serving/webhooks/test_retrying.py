@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from obligor.serving.webhooks.retrying import (
     FIRST_WAIT,
     GIVEN_UP_AFTER,
+    LEAST_ATTEMPTS,
     LONGEST_WAIT,
     Breaker,
     next_attempt,
@@ -47,6 +48,17 @@ def test_an_event_is_tried_for_72_hours_and_not_longer(chances: list[float]) -> 
         at, attempts = again, attempts + 1
     assert at >= NOON + GIVEN_UP_AFTER - LONGEST_WAIT
     assert 15 < attempts < 100
+
+
+@given(st.integers(1, 200), st.floats(72, 10_000), CHANCES)
+def test_days_in_which_nothing_was_tried_give_nothing_up(attempts: int, hours: float, chance: float) -> None:
+    again = next_attempt(attempts, since=NOON - timedelta(hours=hours), at=NOON, chance=chance)
+    assert (again is None) == (attempts >= LEAST_ATTEMPTS)
+
+
+def test_72_hours_have_room_for_more_attempts_than_it_takes_to_give_an_event_up() -> None:
+    waits = [min(FIRST_WAIT * 2.0**doublings, LONGEST_WAIT) for doublings in range(LEAST_ATTEMPTS)]
+    assert timedelta(hours=48) < sum(waits, timedelta()) < GIVEN_UP_AFTER
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 60)), max_size=60), CHANCES)

@@ -55,6 +55,12 @@ class PostgresLog:
         (row,) = await self._pool.rows("SELECT size FROM obligor.tree_head")
         return int(row["size"])
 
+    async def latest(self) -> datetime | None:
+        """Give the time of the last act; None where there is none."""
+        (row,) = await self._pool.rows("SELECT at FROM obligor.tree_head")
+        at: datetime | None = row["at"]
+        return at
+
     async def frontier(self, size: int | None = None) -> Frontier:
         """Give the right edge of the tree of a size, with its root; of all leaves where no size is given."""
         wanted = await self.size() if size is None else size

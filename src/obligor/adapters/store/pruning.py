@@ -1,6 +1,7 @@
 """Events that are over go: those that every endpoint took, or that were given up, so long ago.
 
-The last event of an application stays as its place, without what it told: the next one counts from there.
+The last event of an application stays as its place, without what it told: the next one counts from there. What was to be tried
+so long ago, and was not, is given up first.
 """
 
 from __future__ import annotations
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
     from obligor.adapters.store.pool import Pool
 
 PRUNED_BEFORE: Final = "SELECT before FROM obligor.outbox_pruned"
+_GIVE_UP: Final = """
+    UPDATE obligor.delivery SET state = 'dead', claim = NULL, last_trouble = %(trouble)s, settled_at = %(at)s
+    FROM (
+        SELECT event_id, endpoint_id FROM obligor.webhook_endpoint CROSS JOIN LATERAL (
+            SELECT event_id FROM obligor.delivery
+            WHERE delivery.endpoint_id = webhook_endpoint.endpoint_id AND state = 'pending' AND next_at < %(before)s
+            ORDER BY next_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
+        ) AS waiting LIMIT %(most)s
+    ) AS chosen
+    WHERE delivery.event_id = chosen.event_id AND delivery.endpoint_id = chosen.endpoint_id
+    RETURNING delivery.event_id
+"""
 _PRUNE: Final = f"""
     WITH noted AS (
         INSERT INTO obligor.outbox_pruned AS known (one, before) VALUES (true, %(before)s)
@@ -81,6 +94,11 @@ class PostgresPruning:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+
+    async def give_up(self, *, before: datetime, at: datetime, trouble: str, most: int) -> int:
+        """Give up some of what was to be tried before a time and was not; give how many that is."""
+        given = {"before": before, "at": at, "trouble": trouble, "most": most}
+        return len(await self._pool.change(_GIVE_UP, given))
 
     async def prune(self, *, before: datetime, after: datetime | None, most: int) -> Pruned:
         """Prune some of the events that were settled before a time, those first that were settled first."""

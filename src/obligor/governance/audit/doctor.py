@@ -136,6 +136,8 @@ class Surroundings:
     newest: str
     """The revision of the tables that this code was written for."""
     now: datetime
+    events_kept: timedelta
+    """For how long events are kept that are over."""
     canaries: tuple[str, ...] = ()
     strict: bool = False
     """Whether every decision is made again, and what somebody should look at counts as broken."""
@@ -171,7 +173,7 @@ def examine(store: Examined, around: Surroundings, *, progress: Progress) -> Exa
             walk.persons.by_two(),
             _canaries(store, around.canaries),
             _apart(store, walk),
-            walk.told.check(store.stray_deliveries(), around.now),
+            walk.told.check(store.stray_deliveries(), around.now, kept=around.events_kept),
             schema,
             judged("queues", "what waits for somebody is in its queue", _misfiled(store), {}),
             _of_kinds("guards", "the log's tables refuse changes", log, frozenset({Kind.UNGUARDED})),

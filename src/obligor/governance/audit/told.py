@@ -2,7 +2,8 @@
 
 An event stands in the outbox under the leaf of its act: it must tell what the record says. Every decision of a client that has
 an endpoint for decisions must have one. A running service hears of a new endpoint at once; where no notice reaches it, within
-seconds: so an endpoint's due begins a minute after its act. Events of long ago were pruned, and are not asked for.
+seconds: so an endpoint's due begins a minute after its act. Events of long ago were pruned, and are not asked for. A note
+says up to when, which the service writes and nothing signs: so it is told, and must not go beyond what the setting prunes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from obligor.core.errors import AuditError
 from obligor.core.leaves import time_text
 from obligor.core.strict_json import read_strict_json
-from obligor.governance.audit.examination import Check, Faults, judged
+from obligor.governance.audit.examination import Check, Faults, judged, looked_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -81,8 +82,8 @@ class Told:
         if leaf.kind == "decision" and not found and self._is_due(said.get("client_id"), wanted, leaf.at):
             self.missing.add(f"decision {leaf.subject} at leaf {index}: its client's system is not told of it")
 
-    def check(self, stray_deliveries: int, now: datetime) -> Check:
-        """Judge what was told."""
+    def check(self, stray_deliveries: int, now: datetime, *, kept: timedelta) -> Check:
+        """Judge what was told, where events that are over are kept for so long."""
         self._pass(self.events.rest())
         if self.pruned_before is not None and self.pruned_before > now - _KEPT_AT_LEAST + _CLOCKS_DIFFER:
             self.untrue.add(
@@ -93,7 +94,13 @@ class Told:
         claim = "nothing is told outside that was not decided"
         if not (self._any or self.count or self.untrue.count):
             return Check("I8", claim, "not applicable", "no client has an endpoint")
-        return judged("I8", claim, self.untrue, {"events": self.count})
+        if self.untrue.count or self.pruned_before is None:
+            return judged("I8", claim, self.untrue, {"events": self.count})
+        noted, latest = f"events were pruned up to {time_text(self.pruned_before)}", now - kept
+        if self.pruned_before > latest + _CLOCKS_DIFFER:
+            wanted = f"{noted}; wanted {time_text(latest)} at the latest, as OBLIGOR_EVENT_DAYS is {kept.days} here"
+            return looked_at("I8", claim, Faults([wanted]), {"events": self.count})
+        return judged("I8", claim, self.untrue, {"events": self.count}, note=noted)
 
     def _note(self, leaf: Leaf, said: Mapping[str, Any]) -> None:
         self._any = True

@@ -24,7 +24,7 @@ from obligor.core.errors import ApplicationError, InvalidInputError, Problem, Un
 from obligor.serving.gates.gate import GateResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from obligor.core.application import Application
     from obligor.core.profile import GateName
@@ -34,6 +34,7 @@ EVIDENCE: Final = "evidence"
 OF_APPLICANT: Final = dict(zip((*ELEMENTS, EVIDENCE), (NAME, BIRTH_DATE, ADDRESS, ID_NUMBER, BROUGHT), strict=True))
 """The columns of the elements where nothing else is said: those that every application may have."""
 _SKEW: Final = timedelta(minutes=5)
+_MOST_BEHIND: Final = timedelta(days=31)
 _MOST_HELD: Final = 1 << 12
 _NO_WORD = re.compile(r"[\W_]+")
 _Word = Annotated[str, Field(min_length=1, max_length=200)]
@@ -136,6 +137,8 @@ class KycGate:
     """Where it is kept for whom evidence was shown."""
     key: bytes = field(repr=False)
     """Keys the hashes of evidence and applicants: whoever has the store alone cannot try names and numbers."""
+    latest: Callable[[], datetime | None] = lambda: None
+    """Gives the time of the last act in the log, as far as it is known here."""
     name: GateName = "kyc"
     _prompt: PromptKyc | None = field(init=False)
     _passed: dict[tuple[object, ...], _Passed] = field(init=False, default_factory=dict, repr=False)
@@ -159,6 +162,7 @@ class KycGate:
         """
         if self._prompt is None:
             return None
+        at = self._not_before(at)
         passed = self._passed.get(self._told_by(application))
         if passed is not None and passed.since <= at < passed.until:
             return passed.told
@@ -176,7 +180,7 @@ class KycGate:
         ApplicationError
             Where the applicant brought evidence that is another person's.
         """
-        person = self._person(application)
+        person, at = self._person(application), self._not_before(at)
         if isinstance(person, str):
             return _pending("lacks", element=person)
         evidence = await self.provider.check(person)
@@ -190,6 +194,14 @@ class KycGate:
         if self._prompt is not None:
             self._remember(self._told_by(application), _Passed(evidence.verified_at - _SKEW, evidence.expires_at, told))
         return told
+
+    def _not_before(self, at: datetime) -> datetime:
+        """Give the instant by which evidence is judged: the log's where the clock is behind it, for the log's never goes back.
+
+        A log that is far ahead was written by a clock that was wrong, and would have all evidence expire for as long.
+        """
+        latest = self.latest()
+        return latest if latest is not None and at < latest <= at + _MOST_BEHIND else at
 
     def _judge(self, person: Person, evidence: KycEvidence | None, *, at: datetime) -> GateResult:
         """Give what the gate says, but for whether the evidence was shown for another applicant."""

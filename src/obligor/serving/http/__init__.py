@@ -3,7 +3,7 @@
 from obligor.serving.http.app import make_app
 from obligor.serving.http.door import Door
 from obligor.serving.http.hot import Hot
-from obligor.serving.http.run import HttpServer, RunLimits, allow_open_files, make_server
+from obligor.serving.http.run import HttpServer, RunLimits, make_server
 from obligor.serving.seats import Seats
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "HttpServer",
     "RunLimits",
     "Seats",
-    "allow_open_files",
     "make_app",
     "make_server",
 ]

@@ -24,7 +24,8 @@ def listen(
 ) -> list[socket.socket]:
     """Listen on every address of this machine that a host has, the same port on each; port 0 takes any that is free.
 
-    An IPv6 socket takes IPv6 alone, whatever the machine's default is, so that the two versions stand side by side.
+    ``::`` takes IPv4 too, as at the gRPC door. Any other IPv6 socket takes IPv6 alone, whatever the machine's default is, so
+    that the two versions stand side by side.
 
     Raises
     ------
@@ -37,16 +38,17 @@ def listen(
     except (OSError, UnicodeError):
         raise UnavailableError(f"nothing can listen on {where}; wanted an address, or a name that has one") from None
     addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+    both = [address[0] for _, address in addresses] == ["::"] and socket.has_dualstack_ipv6()
     for _ in range(1 if port else _TRIES):  # a port that was free on one address may be taken on another
         try:
-            return _side_by_side(addresses)
+            return _side_by_side(addresses, both=both)
         except OSError as error:
             if error.errno in _NOT_HERE:
                 raise UnavailableError(f"nothing can listen on {where}; wanted an address of this machine") from None
     raise UnavailableError(f"nothing can listen on {where}; wanted a port that is free")
 
 
-def _side_by_side(addresses: Iterable[Address]) -> list[socket.socket]:
+def _side_by_side(addresses: Iterable[Address], *, both: bool) -> list[socket.socket]:
     """Listen on those of some addresses that are here, by the port that the first one got; on all of them, or on none."""
     opened: list[socket.socket] = []
     away: OSError | None = None
@@ -54,7 +56,7 @@ def _side_by_side(addresses: Iterable[Address]) -> list[socket.socket]:
         for family, (name, port, *scope) in addresses:
             wanted = opened[0].getsockname()[1] if opened else port
             try:
-                one = socket.create_server((name, wanted, *scope), family=family, backlog=BACKLOG)
+                one = socket.create_server((name, wanted, *scope), family=family, backlog=BACKLOG, dualstack_ipv6=both)
             except OSError as error:
                 if error.errno not in _NOT_HERE:
                     raise

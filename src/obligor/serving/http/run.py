@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import resource
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -161,10 +160,3 @@ def make_server(
         timeout_graceful_shutdown=limits.drain_seconds,
     )
     return HttpServer(config, seats=seats, limits=limits, encryption=encryption, listening=listening)
-
-
-def allow_open_files() -> None:
-    """Let the process hold as many sockets as the machine allows it."""
-    with suppress(ValueError, OSError):
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

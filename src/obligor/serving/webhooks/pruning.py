@@ -1,7 +1,9 @@
-"""Events that were delivered or given up long ago are pruned, a few at a time.
+"""Events that were delivered or given up long ago are pruned, a few at a time; what was not tried for as long is given up.
 
 What they told stands in the record of the act that they told of, which stays. An event goes once all of its endpoints are done
-with it, and no legal hold is on the person whom it is about.
+with it, and no legal hold is on the person whom it is about. What waits at an endpoint that was disabled, is gone, or fails and
+has more waiting than is tried, would wait for ever: it becomes a dead letter first, which stays as long again, so that neither
+a person who enables the endpoint late nor a clock that was ahead loses it at once.
 """
 
 from __future__ import annotations
@@ -38,16 +40,33 @@ class Pruned(NamedTuple):
 class Prunable(Protocol):
     """Where events are kept."""
 
+    async def give_up(self, *, before: datetime, at: datetime, trouble: str, most: int) -> int:
+        """Give up some of what was to be tried before a time and was not; give how many that is."""
+        ...
+
     async def prune(self, *, before: datetime, after: datetime | None, most: int) -> Pruned:
         """Prune some of the events that were settled before a time, those first that were settled first."""
         ...
 
 
 class Pruning:
-    """Prunes, hour by hour, what was settled longer ago than it is kept."""
+    """Gives up, hour by hour, what waits for longer than it is kept, and prunes what was settled longer ago."""
 
     def __init__(self, store: Prunable, *, now: Callable[[], datetime], keep: timedelta, journal: Telling) -> None:
         self._store, self._now, self._keep, self._journal = store, now, keep, journal
+
+    async def give_up(self) -> int:
+        """Give up all that was not tried for as long as events are kept, with a rest after each step; give how many."""
+        at, count, step = self._now(), 0, AT_ONCE
+        while step == AT_ONCE:
+            started = perf_counter()
+            trouble = f"was not tried for {self._keep.days} days"
+            step = await self._store.give_up(before=at - self._keep, at=at, trouble=trouble, most=AT_ONCE)
+            count += step
+            await _rest(started)
+        if count:
+            self._journal.tell("webhooks_given_up", level="warning", dependency="webhooks", events=count)
+        return count
 
     async def prune(self) -> int:
         """Prune all that is over, with a rest after each step; give how many events that was."""
@@ -59,13 +78,18 @@ class Pruning:
             if step.seen < AT_ONCE or step.reached == after:
                 return count
             after = step.reached
-            await asyncio.sleep((perf_counter() - started) * (1 - SHARE) / SHARE)
+            await _rest(started)
 
     async def run(self) -> None:
         """Go on for as long as the service runs; what fails is tried again an hour later."""
         while True:
             try:
+                await self.give_up()
                 await self.prune()
             except ObligorError as error:
                 self._journal.failed("pruning_failed", error, level="warning")
             await asyncio.sleep(_EVERY_S)
+
+
+async def _rest(started: float) -> None:
+    await asyncio.sleep((perf_counter() - started) * (1 - SHARE) / SHARE)

@@ -2,7 +2,8 @@
 
 A wait doubles with each attempt, up to some hours, and chance takes up to half of it away, so that what failed together does
 not come back together. A receiver that says when to come again (``Retry-After`` of a 429 or a 503) is left alone until then,
-but for no longer than our own waits grow. An event that was not taken in 72 hours is given up: it stays, as a dead letter,
+but for no longer than our own waits grow. An event that was not taken in 72 hours is given up, once enough attempts were
+spent on it as well: days in which no service ran, or its endpoint was left alone, are no reason. It stays, as a dead letter,
 until a person sends it again.
 
 A clock may be set back. So whoever waits for longer than anybody is ever made to wait by a clock that was ahead waits no more.
@@ -18,6 +19,8 @@ from typing import Final
 FIRST_WAIT: Final = timedelta(seconds=5)
 LONGEST_WAIT: Final = timedelta(hours=4)
 GIVEN_UP_AFTER: Final = timedelta(hours=72)
+LEAST_ATTEMPTS: Final = 24
+"""Before an event is given up: 72 hours have room for 29, and for more where chance takes from the waits."""
 GONE: Final = 410
 _SAY_WHEN: Final = frozenset({429, 503})
 _LONGEST_SAID: Final = 64
@@ -57,7 +60,7 @@ def next_attempt(attempts: int, *, since: datetime, at: datetime, chance: float)
         0 to 1: how much of the chance's half of the wait is taken away.
     """
     again = at + _waited(FIRST_WAIT, attempts - 1, LONGEST_WAIT, chance)
-    return again if again <= since + GIVEN_UP_AFTER else None
+    return again if attempts < LEAST_ATTEMPTS or again <= since + GIVEN_UP_AFTER else None
 
 
 @dataclass(slots=True)
