@@ -114,10 +114,8 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         telemetry = stack.enter_context(open_telemetry(os.environ, stream=sys.stderr.buffer))
         parts = await _open_parts(stack, url, settings, telemetry, beginning=partial(begin, made=made, say=say))
         door, readiness = _open_door(parts, telemetry), _Readiness(parts.store, parts.releases)
-        certificates, wanted = (
-            Certificates(doors.tls),
-            Connections() if doors.grpc_port is not None else Connections(grpc=0),
-        )
+        certificates = Certificates(doors.tls)
+        wanted = Connections() if doors.grpc_port is not None else Connections(grpc=0)
         most = fit_connections(telemetry.journal, wanted)
         grpc = await _open_grpc(door, doors, telemetry.tracing, certificates=certificates, connections=most.grpc)
         if grpc is not None:

@@ -174,9 +174,9 @@ class PostgresRecorder:
         self._known = Frontier()
         """The log, as far as it is known to be durable."""
         self._tip: _Tip | None = None
+        """Where the last transaction that was sent leaves the log; none where that must be looked up."""
         self.latest: datetime | None = None
         """The time of the last act that was in the log when something was recorded here."""
-        """Where the last transaction that was sent leaves the log; none where that must be looked up."""
         self._flights: list[_Flight] = []
         """Sent and not answered, and those that failed until they are done again; in order."""
         self._refused_at: float | None = None
@@ -463,8 +463,8 @@ class PostgresRecorder:
 
     def _drafted(self, tip: _Tip, batch: list[Waiting]) -> _Flight | None:
         """Write down what is new after a tip, if anything is; what cannot be written down fails by itself."""
-        begun, draft, self.latest = perf_counter(), Draft(*tip), tip.at or self.latest
-        answers = []
+        begun, draft, answers = perf_counter(), Draft(*tip), []
+        self.latest = tip.at or self.latest
         for waiting in batch:
             if not waiting.answer.done():
                 try:
