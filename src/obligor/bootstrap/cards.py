@@ -166,7 +166,7 @@ def score_tape(
 ) -> BatchResult:
     """Score every application of a tape, with so many reasons and, if wanted, points and bins of every characteristic."""
     from obligor.serving.scoring.batch import score_source
-    from obligor.serving.scoring.rows import Wanted
+    from obligor.serving.scoring.columnar import Wanted
 
     settings = _settings()
     loaded = load_card(card)
@@ -194,8 +194,8 @@ def score_frame(
         from obligor.adapters.spark import arrow_schema, map_batches
     except ImportError as error:
         raise UnavailableError("scoring a Spark frame needs PySpark", hint="install obligor[spark]") from error
+    from obligor.serving.scoring.columnar import Wanted
     from obligor.serving.scoring.frames import frame_scorer
-    from obligor.serving.scoring.rows import Wanted
 
     scorer = frame_scorer(load_card(card), Wanted(reasons, points, bins))
     scorer.check(arrow_schema(frame, scorer.columns))

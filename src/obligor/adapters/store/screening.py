@@ -9,7 +9,7 @@ import msgspec
 import psycopg
 
 from obligor.adapters.store.address import connection_info, unavailable
-from obligor.adapters.store.rows import check_artefact
+from obligor.adapters.store.inserts import check_artefact
 from obligor.serving.archive import StoredDecision
 from obligor.serving.rows import AlertReportRow, YearlyReportRow
 from obligor.serving.screening.alert_steps import StoredAlert
