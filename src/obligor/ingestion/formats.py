@@ -106,11 +106,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_header(file: SnapshotFile) -> tuple[str, ...]:
-    """Give the names of a file's columns, as the file or, where it has no header, the contract tells them."""
-    return file.header if file.header is not None else first_record(file)
-
-
 def first_record(file: SnapshotFile) -> tuple[str, ...]:
     """Give the fields of a text file's first line, or the column names of a Parquet file."""
     name = file.name or file.path.name
