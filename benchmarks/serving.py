@@ -12,7 +12,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -122,7 +122,7 @@ def _bound(connections: int, flush_ms: float) -> float:
     return 1000 * connections / (2 * flush_ms)
 
 
-def _over_grpc(service: _Service, answer: bytes, folder: Path, effort: Effort) -> dict[str, dict]:
+def _over_grpc(service: _Service, answer: bytes, folder: Path, effort: Effort) -> dict[str, dict[str, Any]]:
     port = free_port()
 
     def side(name: str, port: int, server: Callable[[], float]) -> Side:
@@ -140,7 +140,7 @@ def _as_message(answer: bytes) -> str:
     return json.dumps({"decision": {name: value for name, value in plain.items() if value is not None}})
 
 
-def _beside_peers(service: _Service, ours: Side, folder: Path, effort: Effort) -> dict[str, dict]:
+def _beside_peers(service: _Service, ours: Side, folder: Path, effort: Effort) -> dict[str, dict[str, Any]]:
     peers, found = Peers(folder), {}
     for name, make in (("mlflow", peers.mlflow), ("bentoml", peers.bentoml)):
         server, load = make(free_port())

@@ -29,7 +29,8 @@ def run(*, quick: bool, rounds: int | None = None, seed: int = SEED, points: int
     if points is not None:
         return _run_points(points)
     rounds = rounds or (QUICK_ROUNDS if quick else ROUNDS)
-    chance, killed = random.Random(seed), Counter()  # noqa: S311 - it draws moments, not secrets
+    chance = random.Random(seed)  # noqa: S311 - it draws moments, not secrets
+    killed: Counter[str] = Counter()
     verify = doctor = True
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="obligor-torture-") as name:

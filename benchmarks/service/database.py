@@ -49,7 +49,9 @@ class Database:
     def start(self) -> None:
         """Start it, and wait until it answers; what a crash left is recovered first."""
         owner = self._folder.stat()
-        as_owner = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+        as_owner: dict[str, Any] = (
+            {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+        )
         with self._log.open("ab") as log:
             self._server = subprocess.Popen(
                 [_binary("postgres"), "-D", self._folder, "-k", self._folder],
@@ -99,7 +101,7 @@ class Database:
     def query(self, statement: str, given: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Run one statement in a connection of its own, and give its rows."""
         with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
-            cursor = connection.execute(statement, given or None)  # type: ignore[call-overload]
+            cursor = connection.execute(statement, given or None)
             return cursor.fetchall() if cursor.description else []
 
     def delay_flushes(self, microseconds: int) -> None:

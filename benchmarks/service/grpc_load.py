@@ -59,11 +59,12 @@ def press(port: int, *, key: str, calls: int, seconds: int) -> Figures:
 
 
 async def _load(port: int, key: str, seconds: int, calls: int) -> None:
-    made, taken = requests(), []
+    made = requests()
+    taken: list[float] = []
     run = uuid.uuid4().hex
 
     async with grpc.aio.insecure_channel(f"{HOST}:{port}") as channel:
-        decide = channel.unary_unary(METHOD)
+        decide: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
         await asyncio.wait_for(channel.channel_ready(), _PATIENCE_S)
         end = time.perf_counter() + seconds
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -44,9 +44,9 @@ def tape(*, seed: int = 7) -> tuple[pd.DataFrame, np.ndarray]:
     return pd.DataFrame(columns), (random.random(_ROWS) < 1 / (1 + np.exp(-odds))).astype(np.uint8)
 
 
-def applications(count: int = 64) -> list[dict[str, object]]:
+def applications(count: int = 64) -> list[dict[str, Any]]:
     """Give the first applications as plain data."""
-    return tape()[0].head(count).to_dict("records")
+    return [{str(name): value for name, value in it.items()} for it in tape()[0].head(count).to_dict("records")]
 
 
 def bodies(count: int = 64) -> list[bytes]:

@@ -4,6 +4,7 @@
 """
 
 import os
+from typing import Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel, create_model
@@ -45,11 +46,11 @@ class Answer(BaseModel):
     receipt: Receipt
 
 
-Application = create_model(
-    "Application",
+FIELDS: dict[str, Any] = {
     **dict.fromkeys(NUMBERS, (float | None, ...)),
     **dict.fromkeys((*LEVELS, *os.environ.get("NOOP_MORE", "").split()), (str | None, ...)),
-)
+}
+Application = create_model("Application", **FIELDS)
 ANSWER = Answer.model_validate_json(os.environ["NOOP_ANSWER"])
 app = FastAPI()
 

@@ -22,7 +22,7 @@ class Decisions(services.DecisionsServicer):
 
 async def serve(port: str) -> None:
     server = grpc.aio.server()
-    services.add_DecisionsServicer_to_server(Decisions(), server)
+    services.add_DecisionsServicer_to_server(Decisions(), server)  # type: ignore[no-untyped-call]  # written by grpcio-tools
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     await server.wait_for_termination()

@@ -67,7 +67,7 @@ class Server:
 
     def api_key(self) -> str:
         """The first API key of the decision service, which it says as it starts on a new store."""
-        return _API_KEY.findall(self.log.read_text())[0]
+        return str(_API_KEY.findall(self.log.read_text())[0])
 
     def wait(self, seconds: float) -> int:
         """Wait for its end, and give its exit code."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ class Side:
 
 def in_turns(
     sides: tuple[Side, Side], database: Database, effort: Effort, connections: tuple[int, ...]
-) -> dict[str, dict]:
+) -> dict[str, dict[str, Any]]:
     """Load two sides in turns, and give what each did and the median ratio of the second to the first."""
     before, answered = _decisions(database), 0
     for side in sides:

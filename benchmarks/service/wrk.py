@@ -13,10 +13,7 @@ import tempfile
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import Self
 
 HINT = "wrk is not installed; on Debian: apt-get install wrk"
 SERIAL = "########"
@@ -150,8 +147,3 @@ def _script(load: Load) -> str:
 
 def _lua(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
-
-
-def median(figures: Sequence[Figures], name: str) -> float:
-    """Give the median of one figure over rounds."""
-    return sorted(getattr(it, name) for it in figures)[len(figures) // 2]

@@ -1,4 +1,4 @@
-"""Writes files and folders whole or not at all."""
+"""Writes files and folders whole or not at all, and tells what the disk says where one cannot be read or written."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from obligor.core.errors import InvalidInputError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from obligor.core.errors import ObligorError
+
 MANIFEST = "manifest.json"
 
 
@@ -23,6 +25,17 @@ def file_sha256(path: Path) -> str:
     """Give the SHA-256 of a file, read in blocks."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def reading(path: object, *, wanted: str, error: type[ObligorError] = InvalidInputError) -> Iterator[None]:
+    """Turn an error of reading what a person named into one that names it, and what is wanted there."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise error(f"{path}: there is no such file; wanted {wanted}") from None
+    except OSError as trouble:
+        raise error(f"{path}: cannot be read ({trouble.strerror})") from None
 
 
 @contextmanager

@@ -6,12 +6,14 @@ from datetime import UTC, date, datetime
 from uuid import UUID
 
 from obligor.bootstrap.alerts import Queue, Shown
-from obligor.serving.screening.alert_steps import StoredAlert, StoredReport
+from obligor.serving.rows import AlertReportRow
+from obligor.serving.screening.alert_steps import StoredAlert
 from obligor.serving.screening.desk import plain
 
+ID = UUID(int=1)
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 CONFIRMED = StoredAlert(
-    *(UUID(int=1), UUID(int=7), "bank", "1001", 9700, "0" * 64, NOON),
+    *(ID, UUID(int=7), "bank", "1001", 9700, "0" * 64, NOON),
     b'{"why": {"name": "KORVAND, Oleg", "kind": "individual", "programmes": ["X"], "born": "exact"}, "algorithm": "a",'
     b' "rules_sha256": "0"}',
     *(None, None, "ada", NOON, None, "why", None),
@@ -19,8 +21,8 @@ CONFIRMED = StoredAlert(
 
 
 def test_a_late_report_is_told_apart_in_the_list_and_each_as_it_was_where_one_is_shown() -> None:
-    late = StoredReport(1, "ORS-1", date(2026, 12, 12), None, NOON, "ada")
-    amended = StoredReport(2, "ORS-1", date(2026, 12, 11), "it was the last day", NOON, "bob")
+    late = AlertReportRow(ID, 1, "ORS-1", date(2026, 12, 12), None, NOON, "ada")
+    amended = AlertReportRow(ID, 2, "ORS-1", date(2026, 12, 11), "it was the last day", NOON, "bob")
     for reports, listed in (
         ((), "report due on 2026-12-11"),
         ((late,), "reported on 2026-12-12, late"),

@@ -13,7 +13,7 @@ import obligor.core.history as history_module
 from obligor.core.dialects import Dialect
 from obligor.core.errors import ExpressionError, TapeError
 from obligor.core.expressions import parse_expression
-from obligor.core.history import Aggregate, aggregate_history, compile_aggregate, emit_history
+from obligor.core.history import Aggregate, compile_aggregate, emit_history
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ def row(happened: str | None, arrived: str | None, due: float | None = 1.0, **ot
 
 
 def over(rows: Sequence[Mapping[str, object]], it: Aggregate, applied_at: object = APPLIED) -> object:
-    return aggregate_history(it, rows, applied_at=applied_at, event_at="at", arrived_at="known", tie="no")
+    return compile_aggregate(it, event_at="at", arrived_at="known", tie="no")(rows, applied_at)
 
 
 class TestWhatWasKnown:

@@ -33,7 +33,7 @@ from obligor.governance.model_card import render_model_card
 from obligor.governance.pages import p_value, text
 from obligor.governance.report import challengers, render_report
 from obligor.governance.report.view import View
-from obligor.governance.verdict import verdict
+from obligor.governance.verdict.verdict import verdict
 from obligor.ingestion.contract_file import load_contract
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from obligor.core.errors import SourceError, TapeError
 from obligor.core.snapshot import SnapshotFile
-from obligor.ingestion.formats import FileKind, check_columns, identify, read_header
+from obligor.ingestion.formats import FileKind, check_columns, first_record, identify
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +65,7 @@ def test_a_header_of_any_words_is_read_back_as_it_was_written(
     writer.writerow(header)
     writer.writerows([["1"] * len(header)] * 3)
     path = _written(tmp_path_factory.mktemp("tape"), text.getvalue().encode(encoding))
-    assert read_header(_identified(path, delimiter=delimiter)) == tuple(header)
+    assert first_record(_identified(path, delimiter=delimiter)) == tuple(header)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -101,13 +101,13 @@ def test_a_delimiter_that_is_no_single_character_is_refused(tmp_path: Path, deli
 
 def test_line_breaks_in_a_quoted_header_survive(tmp_path: Path) -> None:
     path = _written(tmp_path, 'loan_id,"income\nper year","a ""b"""\r\n1,2,3\r\n')
-    assert read_header(_identified(path)) == ("loan_id", "income\nper year", 'a "b"')
+    assert first_record(_identified(path)) == ("loan_id", "income\nper year", 'a "b"')
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
     path = _written(tmp_path, TAPE.encode("utf-8-sig"))
     assert identify(path, "tape", encoding="latin-1").encoding == "utf-8"
-    assert read_header(_identified(path))[0] == "loan_id"
+    assert first_record(_identified(path))[0] == "loan_id"
 
 
 def test_a_tape_that_is_not_utf8_to_its_last_row_is_latin1(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_packed_tapes_of_several_members_are_read_whole(tmp_path: Path, pack: ob
     path = _written(tmp_path, pack(TAPE.encode()) + pack("3,4,é\n".encode("latin-1")))
     kind = _identified(path)
     assert kind.encoding == "latin-1"
-    assert read_header(kind) == ("loan_id", "income", "purpose")
+    assert first_record(kind) == ("loan_id", "income", "purpose")
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.ZstdCompressor(write_checksum=True).compress])
@@ -199,7 +199,7 @@ def test_a_tape_without_a_word_is_empty(tmp_path: Path, data: bytes) -> None:
 
 
 def test_a_tape_with_only_a_header_is_still_a_tape(tmp_path: Path) -> None:
-    assert read_header(_identified(_written(tmp_path, "loan_id,income"))) == ("loan_id", "income")
+    assert first_record(_identified(_written(tmp_path, "loan_id,income"))) == ("loan_id", "income")
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_what_is_no_tape_is_named(tmp_path: Path, data: bytes, what: str) -> Non
 
 def test_a_truncated_parquet_is_refused(tmp_path: Path) -> None:
     whole = _parquet(tmp_path)
-    assert read_header(_identified(whole)) == ("loan_id", "income")
+    assert first_record(_identified(whole)) == ("loan_id", "income")
     cut = _written(tmp_path, whole.read_bytes()[:-20], "cut.parquet")
     with pytest.raises(SourceError, match=r"cut.parquet is not a whole Parquet file"):
         check_columns(_identified(cut), ())
@@ -256,9 +256,9 @@ def test_a_header_from_the_contract_must_fit_the_first_row(tmp_path: Path) -> No
 def test_a_quote_left_open_in_the_header_is_said(tmp_path: Path) -> None:
     path = _written(tmp_path, '"loan_id,income\n' + "1,2\n" * 500_000)
     with pytest.raises(SourceError, match="is a quote left open"):
-        read_header(_identified(path, delimiter=","))
+        first_record(_identified(path, delimiter=","))
 
 
 def test_a_header_longer_than_the_sniffed_part_is_read_whole(tmp_path: Path) -> None:
     names = tuple(f"characteristic_{i:05d}" for i in range(10_000))
-    assert read_header(_identified(_written(tmp_path, ",".join(names) + "\n1,2\n"))) == names
+    assert first_record(_identified(_written(tmp_path, ",".join(names) + "\n1,2\n"))) == names

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from obligor.core.errors import SourceError, TapeError, UnavailableError
 from obligor.core.snapshot import NumberForm, Snapshot, TableRequest, identity
-from obligor.ingestion.formats import read_header
+from obligor.ingestion.formats import first_record
 from obligor.ingestion.snapshots import load_snapshot, take_snapshot
 from obligor.ingestion.sources import LocalSource, RawFile
 
@@ -308,7 +308,7 @@ def test_lending_club_is_kept_as_it_was_published(datasets: Path, store: Path) -
     request = TableRequest("applications", file="LoanStats3a*.csv.gz", columns=("loan_amnt", "loan_status", "issue_d"))
     (file,) = take_snapshot(source, [request], store=store).files
     assert (file.format, file.compression, file.delimiter, file.encoding) == ("csv", "gzip", ",", "utf-8")
-    assert len(read_header(file)) == 146
+    assert len(first_record(file)) == 146
 
 
 def test_german_credit_has_no_header_and_spaces(datasets: Path, store: Path) -> None:
@@ -317,7 +317,7 @@ def test_german_credit_has_no_header_and_spaces(datasets: Path, store: Path) -> 
     snapshot = take_snapshot(source, [request], store=store)
     (file,) = snapshot.files
     assert file.bytes == 79_793
-    assert read_header(file) == GERMAN
+    assert file.header == GERMAN
     assert load_snapshot(store / snapshot.sha256) == snapshot
 
 

@@ -17,7 +17,7 @@ from obligor.core.calibration import PdTable
 from obligor.core.clauses import CardScale, RiskBand
 from obligor.core.errors import CardError, InvalidInputError
 from obligor.models.calibration import METHODS, Observed, band_cutoffs, calibrate, reanchor
-from obligor.models.scaling import add_points, log_odds_of, scale_points, score_column, score_of
+from obligor.models.scaling import add_points, log_odds_of, scale_points, score_column
 
 SCALE = CardScale()
 RANGE = (400_000, 800_000)
@@ -31,12 +31,11 @@ def observed(rows: int = 20_000, shift: float = 0.0, slope: float = 1.0, seed: i
 
 
 def scores_of(rows: Observed) -> np.ndarray:
-    return np.array([score_of(-each, scale=SCALE) for each in rows.log_odds])
+    return score_column(-rows.log_odds, scale=SCALE)
 
 
 def test_twenty_points_double_the_odds() -> None:
-    assert score_of(math.log(50), scale=SCALE) == 600_000
-    assert score_of(math.log(100), scale=SCALE) == 620_000
+    assert score_column(np.log([50, 100]), scale=SCALE).tolist() == [600_000, 620_000]
     assert log_odds_of(np.array([620_000]), scale=SCALE)[0] == pytest.approx(math.log(100))
 
 
@@ -111,7 +110,7 @@ def test_scores_that_rank_the_wrong_way_all_get_the_bad_rate(method: str) -> Non
 def test_four_loans_in_perfect_order_give_no_certainty(method: str) -> None:
     few = Observed(np.array([-2.0, -1.0, 0.0, 1.0]), np.array([0, 0, 1, 1], dtype=np.uint8), np.ones(4))
     table = calibrate(few, method=method, scale=SCALE, score_range=RANGE).table
-    safest, riskiest = table.pd(score_of(2.0, scale=SCALE)), table.pd(score_of(-1.0, scale=SCALE))
+    safest, riskiest = map(table.pd, score_column(np.array([2.0, -1.0]), scale=SCALE).tolist())
     assert 0.05 < safest < riskiest < 0.95
 
 
@@ -126,11 +125,6 @@ def test_calibration_weights_are_repetition() -> None:
         again = calibrate(repeated, method=method, scale=SCALE, score_range=RANGE)
         scores = np.arange(*RANGE, 997)
         assert weighted.table.pd_column(scores) == pytest.approx(again.table.pd_column(scores), abs=2e-5)
-
-
-def test_a_column_of_log_odds_has_the_scores_of_its_rows() -> None:
-    log_odds = np.random.default_rng(1).normal(2, 2, 500)
-    assert score_column(log_odds, scale=SCALE).tolist() == [score_of(each, scale=SCALE) for each in log_odds.tolist()]
 
 
 def test_isotonic_follows_scikit_learn_on_large_pools() -> None:

@@ -10,7 +10,17 @@ from statsmodels.stats.outliers_influence import variance_inflation_factor
 
 from obligor.core.errors import InvalidInputError
 from obligor.models import logistic
-from obligor.models.logistic import Cases, CodedDesign, Penalty, correlations, fit_at, fit_path, log_loss, penalty_of
+from obligor.models.logistic import (
+    Cases,
+    CodedDesign,
+    Penalty,
+    best_of,
+    correlations,
+    fit_at,
+    log_loss,
+    penalty_of,
+    regularisation_path,
+)
 
 
 def world(rows: int = 4000, features: int = 5, seed: int = 1) -> tuple[CodedDesign, np.ndarray]:
@@ -78,12 +88,12 @@ def test_integer_weights_are_repetition() -> None:
 def test_the_strength_is_chosen_on_validation_and_two_runs_are_the_same() -> None:
     design, bad = world()
     train, validation = Cases(np.arange(0, 4000, 2), bad), Cases(np.arange(1, 4000, 2), bad)
-    first = fit_path(design, train, validation, penalty=Penalty())
-    assert first == fit_path(design, train, validation, penalty=Penalty())
-    best = min(point.validation_log_loss for point in first.path)
-    assert next(it for it in first.path if it.strength == first.strength).validation_log_loss == pytest.approx(
-        best, abs=1e-6
-    )
+    path = regularisation_path(design, train, validation, penalty=Penalty())
+    assert path == regularisation_path(design, train, validation, penalty=Penalty())
+    best = min(point.validation_log_loss for point in path)
+    assert best_of(path).validation_log_loss == pytest.approx(best, abs=1e-6)
+    first, again = (fit_at(design, train, strength=best_of(path).strength, penalty=Penalty()) for _ in range(2))
+    assert first == again
 
 
 def test_twins_do_not_break_the_fit() -> None:

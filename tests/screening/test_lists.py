@@ -8,7 +8,7 @@ from tests.screening.lists import PUBLISHED, SNAPSHOT
 
 from obligor.core.errors import ScreeningError
 from obligor.screening.births import parse_listed
-from obligor.screening.lists import Entry, ListedName, ListSnapshot, parse_list
+from obligor.screening.lists import Entry, ListedName, ListSnapshot, changed, parse_list
 
 MAIN = (ListedName("EXAMPLE, Jane", "main"),)
 
@@ -64,3 +64,10 @@ def test_a_list_that_contradicts_itself_is_refused() -> None:
         Entry("1", "individual", (ListedName("THE CAT", "weak"),))
     with pytest.raises(ScreeningError, match="a name is empty"):
         ListedName(" ", "main")
+
+
+def test_what_changed_is_told_by_what_it_is() -> None:
+    first, second, *rest = SNAPSHOT.entries
+    new, other = Entry("2001", "individual", MAIN), replace(second, programmes=("OTHER",))
+    change = changed(SNAPSHOT, replace(SNAPSHOT, entries=(new, *rest, other)))
+    assert (change.added, change.altered, change.removed) == ((new,), (other,), (first,))

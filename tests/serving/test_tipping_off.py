@@ -27,10 +27,10 @@ from obligor.serving.acts import Caller
 from obligor.serving.audit.replaying import replay
 from obligor.serving.gates.aml import AmlColumns, AmlGate, Clearances, Subjects
 from obligor.serving.gates.gate import told_to_the_subject
-from obligor.serving.rows import WebhookRow
-from obligor.serving.screening.alert_steps import Clearance, Confirmation, Report, StoredAlert, StoredReport
+from obligor.serving.rows import AlertReportRow, WebhookRow, YearlyReportRow
+from obligor.serving.screening.alert_steps import Clearance, Confirmation, StoredAlert
 from obligor.serving.screening.desk import AlertDesk
-from obligor.serving.screening.yearly_reports import StoredYearlyReport
+from obligor.serving.screening.reports import Report
 from obligor.serving.sources import live_sources
 from obligor.serving.webhooks.events import EVENT_TYPES, Listeners
 
@@ -254,7 +254,9 @@ def test_a_person_who_asks_for_their_data_reads_nothing_of_a_gate() -> None:
 
 CONFIRMED: Final = {"confirmed_by": "ada", "confirmed_at": datetime(2026, 11, 27, 12, tzinfo=UTC), "because": "why"}
 ENDED: Final = {"cleared_by": "bob", "until": LATER}
-REPORTED: Final = (StoredReport(1, "ORS-1", date(2026, 11, 25), None, datetime(2026, 11, 27, 13, tzinfo=UTC), "eve"),)
+REPORTED: Final = (
+    AlertReportRow(UUID(int=1), 1, "ORS-1", date(2026, 11, 25), None, datetime(2026, 11, 27, 13, tzinfo=UTC), "eve"),
+)
 
 
 def alert(number: int, *, score: int = 9700, **more: Any) -> StoredAlert:
@@ -502,7 +504,7 @@ def test_a_yearly_report_is_told_with_the_alerts_amended_and_a_request_sent_agai
             assert (first.status_code, again.content, other.status_code) == (201, first.content, 422)
             told = first.json()
             assert said | {"number": 1, "late": True} == {it: told[it] for it in (*said, "number", "late")}
-            report = StoredYearlyReport(
+            report = YearlyReportRow(
                 2025, 1, "ORS-1", date(2025, 10, 1), (str(UUID(int=1)),), None, datetime(2026, 1, 1, tzinfo=UTC), "ada"
             )
             alerts.yearly = (report,)
@@ -518,8 +520,8 @@ def test_a_yearly_report_is_told_with_the_alerts_amended_and_a_request_sent_agai
 
 def test_all_reports_of_a_match_are_told_the_last_counts_and_a_late_one_is_told_apart() -> None:
     at = datetime(2026, 12, 14, tzinfo=UTC)
-    late = StoredReport(2, "ORS-2", date(2026, 12, 12), "the day was wrong", at, "ada")
-    in_time = StoredReport(3, "ORS-2", date(2026, 12, 11), "it was the last day", at, "bob")
+    late = AlertReportRow(UUID(int=1), 2, "ORS-2", date(2026, 12, 12), "the day was wrong", at, "ada")
+    in_time = AlertReportRow(UUID(int=1), 3, "ORS-2", date(2026, 12, 11), "it was the last day", at, "bob")
 
     async def main() -> None:
         for more, reports, days in (

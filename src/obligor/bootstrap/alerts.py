@@ -153,14 +153,14 @@ def confirm_alert(alert_id: str, *, because: str) -> Done:
 
 def report_alert(alert_id: str, *, reference: str, on: date | None, because: str | None) -> Done:
     """Say that a confirmed match was reported, or amend that, as who works here (``OBLIGOR_AUTHOR``)."""
-    from obligor.serving.screening.alert_steps import Report
+    from obligor.serving.screening.reports import Report
 
     return _record(alert_id, Report(reference, on, because), _reported)
 
 
 def report_year(year: int, alerts: Sequence[str], *, reference: str, on: date | None, because: str | None) -> Done:
     """Say that the report of a year was filed, or amend that, as who works here (``OBLIGOR_AUTHOR``)."""
-    from obligor.serving.screening.yearly_reports import YearlyReport
+    from obligor.serving.screening.reports import YearlyReport
 
     named = tuple(map(_id, alerts)) or None
     said = YearlyReport(reference, on, because, year=year, alerts=named)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from obligor.core.errors import CardError, EditError, InvalidInputError, UnavailableError
-from obligor.files import disk_trouble, whole_file
+from obligor.files import disk_trouble, reading, whole_file
 from obligor.settings import Settings, read_author, read_settings, switch_telemetry_off
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def score_tape(
 ) -> BatchResult:
     """Score every application of a tape, with so many reasons and, if wanted, points and bins of every characteristic."""
     from obligor.serving.scoring.batch import score_source
-    from obligor.serving.scoring.rows import Wanted
+    from obligor.serving.scoring.columnar import Wanted
 
     settings = _settings()
     loaded = load_card(card)
@@ -194,8 +194,8 @@ def score_frame(
         from obligor.adapters.spark import arrow_schema, map_batches
     except ImportError as error:
         raise UnavailableError("scoring a Spark frame needs PySpark", hint="install obligor[spark]") from error
+    from obligor.serving.scoring.columnar import Wanted
     from obligor.serving.scoring.frames import frame_scorer
-    from obligor.serving.scoring.rows import Wanted
 
     scorer = frame_scorer(load_card(card), Wanted(reasons, points, bins))
     scorer.check(arrow_schema(frame, scorer.columns))
@@ -228,7 +228,6 @@ def card_as_python(card: Path, *, reasons: int, out: Path | None) -> str:
 
 def explain_decision(application: str, *, card: Path, reasons: int, changes: int, html: Path | None) -> Explained:
     """Score and explain one application, from a JSON file or standard input (-), and write the page where one is wanted."""
-    from obligor.files import whole_file
     from obligor.serving.scoring.explaining import explain_application
 
     told = explain_application(_application(application), load_card(card), most_reasons=reasons, most_changes=changes)
@@ -250,13 +249,8 @@ def _application(place: str) -> bytes:
 
     if place == "-":
         return sys.stdin.buffer.read(MOST_BYTES + 1)
-    try:
-        with Path(place).open("rb") as file:
-            return file.read(MOST_BYTES + 1)
-    except FileNotFoundError:
-        raise InvalidInputError(f"{place}: there is no such file; wanted an application as JSON, or -") from None
-    except OSError as error:
-        raise InvalidInputError(f"{place}: cannot be read ({error.strerror})") from None
+    with reading(place, wanted="an application as JSON, or -"), Path(place).open("rb") as file:
+        return file.read(MOST_BYTES + 1)
 
 
 def simulate_tape(out: Path, *, applications: int, seed: int, progress: Progress) -> tuple[Path, ...]:
@@ -295,24 +289,16 @@ def load_card(path: Path) -> Scorecard:
     """Read a card from its file."""
     from obligor.core.scorecard import parse_card
 
-    try:
+    with reading(path, wanted="the scorecard.json of a run", error=CardError):
         return parse_card(path.read_bytes())
-    except FileNotFoundError:
-        raise CardError(f"{path}: there is no such file; wanted the scorecard.json of a run") from None
-    except OSError as error:
-        raise CardError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def load_edits(path: Path) -> Edits:
     """Read edits of bins by hand from their file."""
     from obligor.core.edits import parse_edits
 
-    try:
+    with reading(path, wanted="the edits.json of a run", error=EditError):
         return parse_edits(path.read_bytes())
-    except FileNotFoundError:
-        raise EditError(f"{path}: there is no such file; wanted the edits.json of a run") from None
-    except OSError as error:
-        raise EditError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def open_source(tape: str, settings: Settings) -> Source:

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from obligor.bootstrap.store import Store
-    from obligor.screening.changes import Change
-    from obligor.screening.lists import ListSnapshot
+    from obligor.screening.lists import Change, ListSnapshot
     from obligor.serving.screening.lists import LoadedList
 
 _DIGITS = 12
@@ -112,8 +111,7 @@ def _check_comparable(snapshot: ListSnapshot) -> None:
 
 
 async def _change(store: Store, before: LoadedList, now: ListSnapshot) -> Change | None:
-    from obligor.screening.changes import changed
-    from obligor.screening.lists import parse_list
+    from obligor.screening.lists import changed, parse_list
 
     body = await store.screening.artefact(before.list_sha256)
     return None if body is None else changed(parse_list(body), now)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.store import with_store
-from obligor.core.errors import InvalidInputError, UnavailableError
+from obligor.core.errors import UnavailableError
 from obligor.core.profile import GATES, in_force, parse_profile
+from obligor.files import reading
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -148,10 +149,5 @@ def _line(row: ProfileChangeRow, approved: set[str], *, base: str) -> str:
 
 
 def _bytes(file: Path) -> bytes:
-    try:
-        with file.open("rb") as opened:
-            return opened.read(_MOST_BYTES + 1)
-    except FileNotFoundError:
-        raise InvalidInputError(f"{file}: there is no such file; wanted a compliance profile") from None
-    except OSError as error:
-        raise InvalidInputError(f"{file}: cannot be read ({error.strerror})") from None
+    with reading(file, wanted="a compliance profile"), file.open("rb") as opened:
+        return opened.read(_MOST_BYTES + 1)

@@ -11,10 +11,11 @@ from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.proposals import Proposed, open_proposals, proposed
 from obligor.bootstrap.store import with_store
-from obligor.core.errors import ForbiddenError, InvalidInputError
+from obligor.core.errors import ForbiddenError
 from obligor.core.policy import check_policy, parse_policy
 from obligor.core.profile import EVERYTHING_OFF, parse_profile
 from obligor.core.scorecard import parse_card
+from obligor.files import reading
 from obligor.settings import read_author
 
 if TYPE_CHECKING:
@@ -170,10 +171,5 @@ def _made(folder: Path | Traversable) -> Made:
 
 
 def _bytes(place: Path | Traversable) -> bytes:
-    try:
-        with place.open("rb") as file:
-            return file.read(_MOST_BYTES + 1)
-    except FileNotFoundError:
-        raise InvalidInputError(f"{place}: there is no such file; wanted the folder of a run") from None
-    except OSError as error:
-        raise InvalidInputError(f"{place}: cannot be read ({error.strerror})") from None
+    with reading(place, wanted="the folder of a run"), place.open("rb") as file:
+        return file.read(_MOST_BYTES + 1)

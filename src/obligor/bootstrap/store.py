@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from obligor.adapters.store.evidences import PostgresEvidences
     from obligor.adapters.store.people import PostgresPeople
     from obligor.adapters.store.privacy import PostgresPrivacy
-    from obligor.adapters.store.profile_changes import PostgresProfileChanges
     from obligor.adapters.store.proofs import PostgresLog
-    from obligor.adapters.store.proposals import PostgresProposals
+    from obligor.adapters.store.proposals import PostgresProfileChanges, PostgresProposals
     from obligor.adapters.store.recorder import PostgresRecorder
     from obligor.adapters.store.reviews import PostgresReviews
     from obligor.adapters.store.screening import PostgresScreening
@@ -137,9 +136,8 @@ async def open_store(
     from obligor.adapters.store.people import PostgresPeople
     from obligor.adapters.store.pool import Pool
     from obligor.adapters.store.privacy import PostgresPrivacy
-    from obligor.adapters.store.profile_changes import PostgresProfileChanges
     from obligor.adapters.store.proofs import PostgresLog
-    from obligor.adapters.store.proposals import PostgresProposals
+    from obligor.adapters.store.proposals import PostgresProfileChanges, PostgresProposals
     from obligor.adapters.store.recorder import PostgresRecorder
     from obligor.adapters.store.reviews import PostgresReviews
     from obligor.adapters.store.screening import PostgresScreening

@@ -11,7 +11,6 @@ wrote is ever executed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -23,8 +22,8 @@ from typing import Any, Final, NoReturn
 
 from obligor.core.closures import Writer
 from obligor.core.errors import ExpressionError, TapeError
-from obligor.core.grammar import RangeError, names_read, parse
-from obligor.core.syntax import LARGEST, SMALLEST, ColumnType, Node, Scalar, column, walk, within
+from obligor.core.grammar import names_read, parse
+from obligor.core.syntax import LARGEST, SMALLEST, ColumnType, Node, Scalar, column, walk
 
 Row = Mapping[str, object]
 Compiled = Callable[[Row], dict[str, Scalar | None]]
@@ -51,35 +50,17 @@ class ClosureSource:
 
 
 def parse_expression(
-    source: str,
-    *,
-    columns: Mapping[str, ColumnType],
-    bounds: Mapping[str, tuple[float, float]] | None = None,
-    features: Mapping[str, Expression] = NO_FEATURES,
+    source: str, *, columns: Mapping[str, ColumnType], features: Mapping[str, Expression] = NO_FEATURES
 ) -> Expression:
-    """Check an expression over typed columns, and over features that were checked before it.
-
-    Where the expression is only safe within the declared bounds of its columns (a product of very many, say), it is
-    accepted with a guard: in it a column that leaves its bounds counts as missing. Otherwise bounds change nothing.
-    """
+    """Check an expression over typed columns, and over features that were checked before it."""
     leaves = {name: column(name, kind) for name, kind in columns.items()}
     leaves |= {name: column(name, it.type, size=it.tree.magnitude) for name, it in features.items()}
-    try:
-        tree = parse(source, leaves=leaves)
-    except RangeError:
-        if not bounds:
-            raise
-        tree = parse(source, leaves=leaves | _bounded(leaves, bounds))
+    tree = parse(source, leaves=leaves)
     read = {str(node.value) for node in walk(tree) if node.op == "column"}
     return Expression(source, tree.type, tuple(sorted(read)), tree)
 
 
-def parse_features(
-    sources: Mapping[str, str],
-    *,
-    columns: Mapping[str, ColumnType],
-    bounds: Mapping[str, tuple[float, float]] | None = None,
-) -> dict[str, Expression]:
+def parse_features(sources: Mapping[str, str], *, columns: Mapping[str, ColumnType]) -> dict[str, Expression]:
     """Check features that may read each other, whatever the order they are written in."""
     features: dict[str, Expression] = {}
     for level in _levels({name: _names_read(name, source) for name, source in sources.items()}):
@@ -87,7 +68,7 @@ def parse_features(
             if name in columns:
                 raise ExpressionError(f"feature {name!r}: there is a column of this name")
             try:
-                features[name] = parse_expression(sources[name], columns=columns, bounds=bounds, features=features)
+                features[name] = parse_expression(sources[name], columns=columns, features=features)
             except ExpressionError as error:
                 raise ExpressionError(f"feature {name!r}: {error.message}", hint=error.hint) from error
     return {name: features[name] for name in sources}
@@ -229,16 +210,6 @@ _CROSSING: Final[Mapping[ColumnType, tuple[str, ...]]] = {
     "date": ("if {r}.__class__ is not {p}date_ and {r} is not None: {r} = {p}b{i}({r})",),
     "bool": ("if {r}.__class__ is not {p}bool_ and {r} is not None: {r} = {p}b{i}({r})",),
 }
-
-
-def _bounded(leaves: Mapping[str, Node], bounds: Mapping[str, tuple[float, float]]) -> dict[str, Node]:
-    found = {}
-    for name, (lowest, highest) in bounds.items():
-        if math.isnan(lowest) or math.isnan(highest) or lowest > highest:
-            raise ExpressionError(f"the bounds of column {name!r} are no interval: {lowest} to {highest}")
-        if name in leaves and leaves[name].type == "number":
-            found[name] = within(leaves[name], lowest=lowest, highest=highest)
-    return found
 
 
 def _names_read(name: str, source: str) -> frozenset[str]:

@@ -47,10 +47,6 @@ _ALLOWED: Final = (
 )
 
 
-class RangeError(ExpressionError):
-    """An expression whose value could leave the range that every engine can hold."""
-
-
 class Token(NamedTuple):
     """A piece of the source and where it began."""
 
@@ -435,8 +431,8 @@ class _Parser:
         size = magnitude_of(op, args) if kind == "number" else UNIT
         if not size.fits:
             at = _place(self.source, token.at)
-            raise RangeError(
+            raise ExpressionError(
                 f"at {at}: this could reach {size.lowest:.0e} or {size.highest:.0e}, beyond what numbers hold",
-                hint="declare the range of the columns in it, or divide before multiplying",
+                hint="divide before multiplying, or take fewer columns",
             )
         return Node(op, kind, tuple(args), magnitude=size, height=height, weight=weight)

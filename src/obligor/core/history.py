@@ -68,21 +68,6 @@ class Aggregate:
         return None
 
 
-def aggregate_history(
-    aggregate: Aggregate,
-    rows: Iterable[Row],
-    *,
-    applied_at: object,
-    event_at: str,
-    arrived_at: str,
-    tie: str | None = None,
-    tie_type: ColumnType = "number",
-) -> Scalar | None:
-    """Give one aggregate over the history of one applicant; `compile_aggregate` serves many applications."""
-    compiled = compile_aggregate(aggregate, event_at=event_at, arrived_at=arrived_at, tie=tie, tie_type=tie_type)
-    return compiled(rows, applied_at)
-
-
 def compile_aggregate(
     aggregate: Aggregate, *, event_at: str, arrived_at: str, tie: str | None = None, tie_type: ColumnType = "number"
 ) -> Aggregation:

@@ -91,15 +91,6 @@ def literal(value: Scalar) -> Node:
     return Node("literal", "text" if isinstance(value, str) else "date", value=value)
 
 
-def within(leaf: Node, *, lowest: float, highest: float) -> Node:
-    """Give a column that is missing wherever it leaves its declared bounds."""
-    lowest, highest = float(max(lowest, -LARGEST)), float(min(highest, LARGEST))
-    inside = Node("between", "bool", (leaf, literal(lowest), literal(highest)), height=2, weight=4)
-    smallest = lowest if lowest >= SMALLEST else -highest if highest <= -SMALLEST else SMALLEST
-    largest = max(abs(lowest), abs(highest), smallest)
-    return Node("case", "number", (inside, leaf), magnitude=magnitude(smallest, largest), height=3, weight=6)
-
-
 def magnitude_of(op: str, args: Sequence[Node]) -> Magnitude:
     """Bound the non-zero values of an operation by those of its operands."""
     sizes = [node.magnitude for node in args if node.type == "number" and node.op != "null"]

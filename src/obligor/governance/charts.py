@@ -222,12 +222,12 @@ def _rows(title: str, bars: Sequence[str], *, count: int) -> str:
     return f'<svg class="chart" role="img" aria-label="{escape(title)}" {box}>{"".join(bars)}</svg>'
 
 
-def ticks(span: Span, *, wanted: int = 5) -> tuple[float, ...]:
-    """Give round values that cover a span."""
+def ticks(span: Span) -> tuple[float, ...]:
+    """Give some five round values that cover a span."""
     low, high = span
     if not high > low:
         return (low,)
-    raw = (high - low) / wanted
+    raw = (high - low) / 5
     size = 10.0 ** math.floor(math.log10(raw))
     step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= raw * 0.999)
     first = math.ceil(low / step - 1e-9)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from obligor.governance.pages import template
-from obligor.governance.verdict import verdict
+from obligor.governance.verdict.verdict import verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

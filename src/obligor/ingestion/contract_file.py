@@ -9,6 +9,7 @@ import yaml
 from obligor.core.contract import Contract, Path, parse_contract
 from obligor.core.errors import ContractError
 from obligor.core.features import check_features
+from obligor.files import reading
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
@@ -45,12 +46,8 @@ def read_contract(text: str, *, name: str = "contract") -> Contract:
 
 
 def _text(path: FilePath) -> str:
-    try:
+    with reading(path, wanted="a contract in YAML", error=ContractError):
         raw = path.read_bytes()
-    except FileNotFoundError:
-        raise ContractError(f"{path}: there is no such file; wanted a contract in YAML") from None
-    except OSError as error:
-        raise ContractError(f"{path}: cannot be read ({error.strerror})") from None
     if len(raw) > _MOST_BYTES:
         raise ContractError(f"{path}: is {len(raw)} bytes long; wanted at most {_MOST_BYTES}")
     try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import csv
 import difflib
-import hashlib
 import io
 import re
 from collections import Counter
@@ -98,17 +97,6 @@ def identify(
     )
     text = _read_text(path, name, compression=compression, declared=_encoding(encoding, name))
     return FileKind("csv", compression, _checked(delimiter, name) if delimiter else _sniff(text), text.encoding)
-
-
-def file_sha256(path: Path) -> str:
-    """Hash a file of any size."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_header(file: SnapshotFile) -> tuple[str, ...]:
-    """Give the names of a file's columns, as the file or, where it has no header, the contract tells them."""
-    return file.header if file.header is not None else first_record(file)
 
 
 def first_record(file: SnapshotFile) -> tuple[str, ...]:

@@ -21,7 +21,8 @@ from pydantic import TypeAdapter, ValidationError
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import SourceError, UnavailableError
 from obligor.core.snapshot import PLAIN, SCHEMA, Snapshot, SnapshotFile, identity
-from obligor.ingestion.formats import FileKind, check_columns, file_sha256, identify
+from obligor.files import file_sha256
+from obligor.ingestion.formats import FileKind, check_columns, identify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -52,14 +52,14 @@ def psi(expected: ArrayLike, current: ArrayLike) -> float:
     return float((c - e) @ np.log(c / e))
 
 
-def psi_null_quantile(bins: int, *, expected_rows: float, current_rows: float, level: float = 0.95) -> float:
-    """Give the index that two samples of one population exceed by chance in 1 - level of cases.
+def psi_null_quantile(bins: int, *, expected_rows: float, current_rows: float) -> float:
+    """Give the index that two samples of one population exceed by chance in one of twenty cases.
 
     About chi-squared with bins - 1 degrees of freedom, times (1/n + 1/m) (Yurdakul and Naranjo 2020).
     """
     if bins < 2 or expected_rows <= 0 or current_rows <= 0:  # noqa: PLR2004  one bin cannot move
         return math.nan
-    return float(chi2.ppf(level, bins - 1) * (1 / expected_rows + 1 / current_rows))
+    return float(chi2.ppf(0.95, bins - 1) * (1 / expected_rows + 1 / current_rows))
 
 
 @dataclass(frozen=True, slots=True)

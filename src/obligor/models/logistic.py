@@ -154,12 +154,6 @@ class LogitFit:
     """Of the coefficients; its lines are 0 where a coefficient is."""
 
 
-def fit_path(design: CodedDesign, train: Cases, validation: Cases, *, penalty: Penalty) -> LogitFit:
-    """Fit at every strength, choose by the log loss on validation (the stronger of equals), fit that on all rows."""
-    path = regularisation_path(design, train, validation, penalty=penalty)
-    return fit_at(design, train, strength=best_of(path).strength, penalty=penalty, path=path)
-
-
 def regularisation_path(
     design: CodedDesign, train: Cases, validation: Cases, *, penalty: Penalty
 ) -> tuple[PathPoint, ...]:

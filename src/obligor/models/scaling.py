@@ -100,9 +100,3 @@ def score_column(log_odds: NDArray[np.float64], *, scale: CardScale) -> NDArray[
     """Give the score in thousandths that stands for each of some log-odds of good."""
     factor = factor_of(scale)
     return np.rint(THOUSANDTHS * scale.score + factor * (log_odds - math.log(scale.odds))).astype(np.int64)
-
-
-def score_of(log_odds: float, *, scale: CardScale) -> int:
-    """Give the score in thousandths that stands for log-odds of good."""
-    factor = factor_of(scale)
-    return round(THOUSANDTHS * scale.score + factor * (log_odds - math.log(scale.odds)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -116,3 +116,23 @@ def parse_list(data: bytes) -> ListSnapshot:
     if snapshot.to_json() != data:
         raise ScreeningError(f"list: is not the canonical form of {SCHEMA}")
     return snapshot
+
+
+class Change(NamedTuple):
+    """What a new list has that the old one had not."""
+
+    added: tuple[Entry, ...]
+    altered: tuple[Entry, ...]
+    """Entries as they are now."""
+    removed: tuple[Entry, ...]
+    """Entries as they were: who was held for one of them alone may be let go."""
+
+
+def changed(old: ListSnapshot, new: ListSnapshot) -> Change:
+    """Tell what changed from one list to the next, in the order of ids."""
+    before, now = ({entry.id: entry for entry in it.entries} for it in (old, new))
+    return Change(
+        tuple(now[uid] for uid in sorted(now.keys() - before.keys())),
+        tuple(now[uid] for uid in sorted(now.keys() & before.keys()) if now[uid] != before[uid]),
+        tuple(before[uid] for uid in sorted(before.keys() - now.keys())),
+    )

@@ -25,8 +25,6 @@ OPEN: Final = "open"
 """The permission of a route that anybody may ask."""
 _MOST_KEPT: Final = 4096
 
-Condition = Literal["own", "masked", "second"]
-
 
 class Holder(Protocol):
     """Whoever was let in, as far as permissions are concerned."""

@@ -111,10 +111,10 @@ def read_verifier(path: Path) -> Verifier:
         return Verifier(_named(_parsed(path, path.read_bytes())).verifier)
 
 
-def read_signing_key(path: Path, *, name: str | None = None) -> SigningKey:
+def read_signing_key(path: Path) -> SigningKey:
     """Read a signing key that must be there."""
     _need(path)
-    return open_signing_key(path, name=name)
+    return open_signing_key(path)
 
 
 def _need(path: Path) -> None:

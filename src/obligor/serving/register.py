@@ -19,8 +19,8 @@ from obligor.serving.card_data import refuse_card_data
 from obligor.serving.encoding import encode, encode_in_order
 from obligor.serving.gates.gate import hides_from_receipts
 from obligor.serving.idempotency import check_key, request_saying
+from obligor.serving.outcomes import outcome_error, read_outcome
 from obligor.serving.privacy.opening import Opener
-from obligor.serving.reports import read_report, report_error
 from obligor.serving.rows import OutcomeRow
 from obligor.serving.webhooks.events import OUTCOME_REPORTED, Listeners, outcome_reported
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from obligor.serving.acts import Caller, Recorded, Recorder
     from obligor.serving.archive import Archive, Search, StoredDecision
+    from obligor.serving.outcomes import OutcomeReport
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.releases.release import Release, Releases
-    from obligor.serving.reports import Report
     from obligor.serving.rows import Row
     from obligor.serving.sources import Sources
 
@@ -156,12 +156,12 @@ class Register:
         allow(caller, "outcome.report")
         check_key(key)
         refuse_card_data(report)
-        told = read_report(report)
+        told = read_outcome(report)
         stored = await self.found(caller, decision_id, needed="outcome.report")
         at = self._sources.now()
         decided_on = record_of(stored)["decided_at"][:10]
         if not decided_on <= told.observed_on.isoformat() <= at.date().isoformat():
-            raise report_error("observed_on", "wanted a day from that of the decision to today")
+            raise outcome_error("observed_on", "wanted a day from that of the decision to today")
         act, answer = self._reported(caller, stored, told, at=at)
         said = [str(decision_id), told.status, told.observed_on.isoformat()]
         request = request_saying(caller, route=OUTCOMES, key=key, said=said, sealer=self.sealer)
@@ -170,7 +170,7 @@ class Register:
         )
 
     def _reported(
-        self, caller: Caller, stored: StoredDecision, told: Report, *, at: datetime
+        self, caller: Caller, stored: StoredDecision, told: OutcomeReport, *, at: datetime
     ) -> tuple[Act, dict[str, str]]:
         """Give the act of a report, and what is answered of it."""
         report_id = self._sources.new_id(at)

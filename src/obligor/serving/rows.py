@@ -6,13 +6,11 @@ A row that is made anew for every decision is a ``msgspec.Struct``, as in :mod:`
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from datetime import date, datetime  # noqa: TC003  msgspec reads the annotation
+from typing import Final, Literal
+from uuid import UUID  # noqa: TC003  so too
 
 import msgspec
-
-if TYPE_CHECKING:
-    from datetime import date, datetime
-    from uuid import UUID
 
 
 class DecisionRow(msgspec.Struct, frozen=True):

@@ -42,11 +42,11 @@ from obligor.serving.privacy.erasing import Standing, order_to_release
 from obligor.serving.privacy.sealed import Sealer
 from obligor.serving.rows import RETAINED
 from obligor.serving.screening import rescreening
-from obligor.serving.screening.alert_steps import Clearance, Confirmation, Report
+from obligor.serving.screening.alert_steps import Clearance, Confirmation
 from obligor.serving.screening.desk import AlertDesk
 from obligor.serving.screening.lists import ListInForce, load_list
+from obligor.serving.screening.reports import Report, YearlyReport, YearlyReports
 from obligor.serving.screening.rescreening import Rescreening
-from obligor.serving.screening.yearly_reports import YearlyReport, YearlyReports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -56,7 +56,7 @@ from obligor.serving.rows import (
     UserRow,
 )
 from obligor.serving.screening.desk import AlertDesk
-from obligor.serving.screening.yearly_reports import YearlyReports
+from obligor.serving.screening.reports import YearlyReports
 from obligor.serving.sources import live_sources
 from obligor.serving.telemetry.meter import NoMeter
 from obligor.settings import ProbingSettings
@@ -69,9 +69,8 @@ if TYPE_CHECKING:
     from obligor.serving.archive import Search, StoredSubjectKey
     from obligor.serving.gates.gate import Gate
     from obligor.serving.releases.release import Release
-    from obligor.serving.rows import Row
+    from obligor.serving.rows import Row, YearlyReportRow
     from obligor.serving.screening.alert_steps import StoredAlert
-    from obligor.serving.screening.yearly_reports import StoredYearlyReport
     from obligor.serving.webhooks.events import Listeners
 
 PLAIN: dict[str, Any] = {
@@ -387,7 +386,7 @@ class Alerts:
 
     def __init__(self, *kept: StoredAlert) -> None:
         self.kept = {it.alert_id: it for it in kept}
-        self.yearly: tuple[StoredYearlyReport, ...] = ()
+        self.yearly: tuple[YearlyReportRow, ...] = ()
 
     async def alert(self, alert_id: UUID) -> StoredAlert | None:
         return self.kept.get(alert_id)

@@ -22,7 +22,7 @@ from obligor.ingestion import snapshots
 from obligor.ingestion.sources import LocalSource
 from obligor.progress import Silence
 from obligor.serving.scoring import batch, parts
-from obligor.serving.scoring.rows import Wanted
+from obligor.serving.scoring.columnar import Wanted
 from obligor.settings import read_settings
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from obligor.governance.audit.verifying import verify_log
 from obligor.progress import Silence
 from obligor.serving.acts import Submission
 from obligor.serving.rows import AlertReportRow
-from obligor.serving.screening.alert_steps import Clearance, Confirmation, Report, StoredAlert, StoredReport
+from obligor.serving.screening.alert_steps import Clearance, Confirmation, StoredAlert
+from obligor.serving.screening.reports import Report
 
 if TYPE_CHECKING:
     from obligor.serving.rows import AlertStepRow
@@ -38,8 +39,7 @@ def opened(score: int = 9000) -> StoredAlert:
 def after(stored: StoredAlert, row: AlertStepRow | AlertReportRow) -> StoredAlert:
     """Give an alert as it is kept after a step."""
     if isinstance(row, AlertReportRow):
-        report = StoredReport(row.number, row.reference, row.reported_on, row.because, row.at, row.by)
-        return stored._replace(reports=(*stored.reports, report))
+        return stored._replace(reports=(*stored.reports, row))
     ends = {"because": row.because, "until": row.until}
     match row.step:
         case "proposed":

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from obligor.adapters.store.inserts import check_artefact
 from obligor.adapters.store.privacy import SUBJECT_KEYS
-from obligor.adapters.store.rows import check_artefact
 from obligor.adapters.store.times import reached
 from obligor.core.errors import IntegrityError
 from obligor.serving.acts import Recorded

@@ -10,14 +10,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from obligor.adapters.store.arrays import ARRAYS, BYTEA, INT8, TEXT, TIME, array, int2, int8, time
-from obligor.adapters.store.rows import INSERTS, NODE, REQUEST, Insert, values_of
+from obligor.adapters.store.inserts import INSERTS, NODE, REQUEST, Insert, values_of
 from obligor.adapters.store.wire import Statement
 from obligor.core.leaves import SCHEMA, Leaf, commitment, time_text
 from obligor.core.merkle import leaf_hash
 from obligor.serving.acts import Recorded
 
 if TYPE_CHECKING:
-    from obligor.adapters.store.rows import Values
+    from obligor.adapters.store.inserts import Values
     from obligor.adapters.store.wire import Call
     from obligor.core.merkle import Frontier
     from obligor.serving.acts import Act, Request, Submission

@@ -21,11 +21,11 @@ _STEPS = "obligor.adapters.store:migrations/versions"
 _REVISION = "SELECT version_num FROM obligor.alembic_version"
 
 
-def migrate(url: str, *, steps: Sequence[str] = (_STEPS,), newest: str = NEWEST) -> None:
+def migrate(url: str) -> None:
     """Bring the tables to the newest shape, or leave them as they are where they are there already, or beyond."""
     found = revision(url)
-    if found is None or found < newest:
-        upgrade(url, newest, steps=steps)
+    if found is None or found < NEWEST:
+        upgrade(url, NEWEST)
 
 
 def revision(url: str) -> str | None:

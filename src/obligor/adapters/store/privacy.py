@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from obligor.adapters.store.address import connection_info, unavailable
-from obligor.adapters.store.rows import retained_since
+from obligor.adapters.store.inserts import retained_since
 from obligor.security.sealing import KeptKey, Wrapped
 from obligor.serving.archive import StoredDecision
 

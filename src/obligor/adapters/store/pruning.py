@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from obligor.adapters.store.rows import retained_since
+from obligor.adapters.store.inserts import retained_since
 from obligor.serving.webhooks.pruning import Pruned
 
 if TYPE_CHECKING:

@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from obligor.adapters.store.inserts import Values
     from obligor.adapters.store.queueing import Waiting
-    from obligor.adapters.store.rows import Values
     from obligor.adapters.store.wire import Call, Early, Result
     from obligor.serving.acts import Request, Submission
 

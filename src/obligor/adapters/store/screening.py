@@ -9,12 +9,13 @@ import msgspec
 import psycopg
 
 from obligor.adapters.store.address import connection_info, unavailable
-from obligor.adapters.store.rows import check_artefact
+from obligor.adapters.store.inserts import check_artefact
 from obligor.serving.archive import StoredDecision
-from obligor.serving.screening.alert_steps import StoredAlert, StoredReport
+from obligor.serving.rows import AlertReportRow, YearlyReportRow
+from obligor.serving.screening.alert_steps import StoredAlert
 from obligor.serving.screening.lists import LoadedList
+from obligor.serving.screening.reports import YearlyReports
 from obligor.serving.screening.rescreening import Progress
-from obligor.serving.screening.yearly_reports import StoredYearlyReport, YearlyReports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -97,7 +98,7 @@ _ALERTS: Final = """
     SELECT alert.alert_id, decision_id, client_id, entry, score, list_sha256, opened_at, record.body AS record,
         proposed.by AS proposed_by, cleared.by AS cleared_by,
         confirmed.by AS confirmed_by, confirmed.at AS confirmed_at, doubted.by AS doubted_by,
-        (SELECT coalesce(json_agg(json_build_array(number, reference, reported_on, because, at, by) ORDER BY number), '[]')
+        (SELECT coalesce(json_agg(report ORDER BY number), '[]')
             FROM obligor.alert_report AS report WHERE report.alert_id = alert.alert_id) AS reports,
         ARRAY(SELECT DISTINCT year FROM obligor.yearly_report) AS years_filed,
         coalesce(cleared.because, doubted.because, confirmed.because, proposed.because) AS because,
@@ -223,13 +224,13 @@ class PostgresScreening:
         """Give what was said of yearly reports, and what they may name."""
         reports, matches = await self._pool.rows(_YEARLY), await self._pool.rows(_MATCHES)
         return YearlyReports(
-            tuple(StoredYearlyReport(**row | {"alerts": tuple(row["alerts"])}) for row in reports),
+            tuple(YearlyReportRow(**row | {"alerts": tuple(row["alerts"])}) for row in reports),
             {row["alert_id"]: row["opened_at"] for row in matches},
         )
 
 
 def _stored(row: dict[str, Any]) -> StoredAlert:
-    reports = msgspec.convert(row["reports"], tuple[StoredReport, ...])
+    reports = msgspec.convert(row["reports"], tuple[AlertReportRow, ...])
     return StoredAlert(**row | {"reports": reports, "years_filed": tuple(row["years_filed"])})
 
 

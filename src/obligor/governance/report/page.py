@@ -25,7 +25,7 @@ from obligor.governance.report import (
     stability,
 )
 from obligor.governance.report.view import Section, View
-from obligor.governance.verdict import verdict
+from obligor.governance.verdict.verdict import verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

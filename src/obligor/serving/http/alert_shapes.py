@@ -10,7 +10,7 @@ from pydantic import Field
 
 from obligor.serving.http.shapes import Instant, ReceiptTold, Sha256, Shape
 from obligor.serving.said import MOST_BECAUSE
-from obligor.serving.screening.alert_steps import MOST_REFERENCE, REFERENCE
+from obligor.serving.screening.reports import MOST_REFERENCE, REFERENCE
 
 
 class ReportTold(Shape):

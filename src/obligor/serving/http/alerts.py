@@ -12,8 +12,8 @@ from obligor.serving.http import alert_shapes as shapes
 from obligor.serving.http.decisions import KEY_HEADER, body_of, recorded
 from obligor.serving.http.door import Door, recorded_answer
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
-from obligor.serving.screening.alert_steps import Clearance, Confirmation, Report, Said
-from obligor.serving.screening.yearly_reports import YearlyReport
+from obligor.serving.screening.alert_steps import Clearance, Confirmation, Said
+from obligor.serving.screening.reports import Report, YearlyReport
 
 router = APIRouter()
 Reader = Annotated[Caller, Depends(caller_with("alert.read", hidden="alert.read"))]

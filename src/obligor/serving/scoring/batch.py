@@ -24,8 +24,8 @@ from obligor.ingestion.sources import LocalSource
 from obligor.preprocessing.cells import FIRST_FAULT
 from obligor.preprocessing.engine import connect, identifier
 from obligor.preprocessing.tape import APPLICATIONS, UNPARSED, read_tape, stream_rows
+from obligor.serving.scoring.columnar import RowScorer, Wanted, read_batches, row_query
 from obligor.serving.scoring.parts import parts_of
-from obligor.serving.scoring.rows import RowScorer, Wanted, read_batches, row_query
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping

@@ -20,7 +20,7 @@ from obligor.core.scorer import card_features
 from obligor.preprocessing.cells import FIRST_FAULT
 from obligor.preprocessing.engine import connect
 from obligor.preprocessing.tape import stream_batches
-from obligor.serving.scoring.rows import RowScorer, Wanted, read_batches, row_query
+from obligor.serving.scoring.columnar import RowScorer, Wanted, read_batches, row_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

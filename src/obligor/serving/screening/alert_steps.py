@@ -1,4 +1,4 @@
-"""What people say of an alert, and which step that is: it is cleared, it is confirmed, or its match was reported.
+"""What people say of an alert, and which step that is: it is cleared, or it is confirmed.
 
 From a certain score on, two people clear an alert. What was cleared is a hit no more for this person and this entry, for as
 long as the clearance says, and as the list says the same of the entry.
@@ -6,15 +6,10 @@ long as the clearance says, and as the list says the same of the entry.
 One person confirms a match, and may do so without a second factor, as one clears: it stops somebody, and lets nobody pass.
 A confirmation stands whatever the list says later. That it was a mistake (31 CFR 501.806) one person says, and another
 corrects it; the confirmation stays in the log beside its correction.
-
-That a confirmed match was reported (31 CFR 501.603, 31 CFR 501.604) is said with the day and a reference by which the
-report is found. The report itself is filed elsewhere. Where either was wrong it is said again, with a reason: the last one
-counts, and those before it stay.
 """
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeVar
 
@@ -23,7 +18,7 @@ import msgspec
 from obligor.core.errors import ClashError, ForbiddenError
 from obligor.core.leaves import time_text
 from obligor.core.people import are_one_person
-from obligor.governance.law.reporting import is_late, last_day_at, report_due_on, yearly_report_due_on
+from obligor.governance.law.reporting import is_late, report_due_on, yearly_report_due_on
 from obligor.serving.acts import Act
 from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode, encode_in_order
@@ -31,32 +26,14 @@ from obligor.serving.rows import AlertReportRow, AlertStepRow, YearlyReportRow
 from obligor.serving.said import MOST_BECAUSE, field_error, says_why
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from uuid import UUID
 
     from obligor.core.errors import ApplicationError
 
 SCHEMA: Final = "obligor/alert-step/1"
-REPORT_SCHEMA: Final = "obligor/alert-report/1"
 SECOND_FROM: Final = 9500
 """The score, in ten-thousandths, from which two people clear an alert."""
 MOST_DAYS: Final = 730
-MOST_REFERENCE: Final = 64
-REFERENCE: Final = "[A-Za-z0-9 ._/#:-]*[0-9][A-Za-z0-9 ._/#:-]*"
-"""A number of something, and no sentence: without a digit it could be a name."""
-
-
-class StoredReport(NamedTuple):
-    """That a match was reported, as it is kept."""
-
-    number: int
-    """From 2 on, it amends the one before."""
-    reference: str
-    reported_on: date
-    because: str | None
-    """Why it amends the one before."""
-    at: datetime
-    by: str
 
 
 class StoredAlert(NamedTuple):
@@ -78,7 +55,7 @@ class StoredAlert(NamedTuple):
     doubted_by: str | None
     because: str | None
     until: datetime | None
-    reports: tuple[StoredReport, ...] = ()
+    reports: tuple[AlertReportRow, ...] = ()
     """Every one, the last of which counts."""
     years_filed: tuple[int, ...] = ()
     """The years of which the yearly report was filed, whatever it named."""
@@ -140,7 +117,6 @@ class Step(NamedTuple):
 
 
 Of = TypeVar("Of")
-Filed = TypeVar("Filed")
 
 
 class Said(msgspec.Struct, Generic[Of], frozen=True, forbid_unknown_fields=True):
@@ -239,64 +215,6 @@ class Confirmation(Said[StoredAlert], frozen=True, forbid_unknown_fields=True):
             raise ClashError(f"this alert was {how} before")
         row, due = AlertStepRow(stored.alert_id, "confirmed", self.because, None, at, by), report_due_on(at)
         return _stepped(row, {"report_due_on": None if due is None else due.isoformat()})
-
-
-class Filing(Said[Of], Generic[Of], frozen=True, forbid_unknown_fields=True):
-    """That something was reported, and how the report is found."""
-
-    reference: str
-    reported_on: date | None = None
-    """The day said before, and of the first report today where a day ends last, where none is given."""
-    because: str | None = None
-    """Why it amends what was said before."""
-
-    permission = "alert.confirm"
-
-    @property
-    def bound(self) -> tuple[object, ...]:
-        """What an idempotency key is bound to: of a first report, the same as before there were others."""
-        day = None if self.reported_on is None else self.reported_on.isoformat()
-        return (self.reference, day) if self.because is None else (self.reference, day, self.because)
-
-    def check(self) -> None:
-        """Refuse a reference that could name somebody, and an amendment without a reason."""
-        refuse_card_data_in("reference", self.reference)
-        if len(self.reference) > MOST_REFERENCE or not re.fullmatch(REFERENCE, self.reference):
-            wanted = f"up to {MOST_REFERENCE} letters, digits, blanks and ./#:_-, with a digit among them; name nobody"
-            raise self.refused("reference", f"wanted {wanted}")
-        if self.because is not None:
-            self.check_because(self.because)
-
-    def amended(self, reports: Sequence[Filed], of: str) -> Filed | None:
-        """Give the report that it amends, which says why; the first amends none."""
-        if reports and self.because is None:
-            raise ClashError(f"{of} was reported before; who amends that says why", hint="because, or --because")
-        if not reports and self.because is not None:
-            raise ClashError(f"{of} was not reported before; there is nothing to amend")
-        return reports[-1] if reports else None
-
-
-class Report(Filing[StoredAlert], frozen=True, forbid_unknown_fields=True):
-    """That a confirmed match was reported."""
-
-    name = "report"
-    route = "alerts/report"
-
-    def step(self, stored: StoredAlert, *, at: datetime, by: str) -> Step:
-        """Say that a match was reported, or amend what was said; one that was corrected since it was confirmed was, too."""
-        if stored.confirmed_by is None:
-            raise ClashError("this alert was not confirmed", hint="obligor alerts confirm ALERT")
-        last = self.amended(stored.reports, "this match")
-        day = self.reported_on or (last_day_at(at) if last is None else last.reported_on)
-        if not last_day_at(stored.opened_at) <= day <= at.date():
-            raise self.refused("reported_on", "wanted a day from that of the alert to today (UTC)")
-        if last is not None and (last.reference, last.reported_on) == (self.reference, day):
-            raise ClashError("this is what the last report of this match says")
-        number = 1 if last is None else last.number + 1
-        row = AlertReportRow(stored.alert_id, number, self.reference, day, self.because, at, by)
-        told = {"number": number, "reference": self.reference, "reported_on": day.isoformat()}
-        said = {"schema": REPORT_SCHEMA, **told, "because": self.because}
-        return Step("alert.reported", row, said, told | {"late": stored.is_late(day)})
 
 
 def _clearing(stored: StoredAlert) -> Literal["proposed", "cleared", "doubted", "corrected"]:

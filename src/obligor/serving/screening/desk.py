@@ -5,7 +5,7 @@ Who may not read alerts is told that there is none, as for one that never was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
     from obligor.serving.acts import Caller, Recorded, Recorder
     from obligor.serving.once import Answers
-    from obligor.serving.screening.alert_steps import Said, StoredAlert, StoredReport
-    from obligor.serving.screening.yearly_reports import StoredYearlyReport, YearlyReports
+    from obligor.serving.rows import AlertReportRow, YearlyReportRow
+    from obligor.serving.screening.alert_steps import Said, StoredAlert
+    from obligor.serving.screening.reports import YearlyReports
     from obligor.serving.sources import Sources
 
 MOST_LISTED: Final = 200
@@ -179,7 +180,7 @@ def plain(stored: StoredAlert, at: datetime, *, why: bool = False) -> dict[str, 
     return told
 
 
-def _plain_report(report: StoredReport, of: StoredAlert) -> dict[str, Any]:
+def _plain_report(report: AlertReportRow, of: StoredAlert) -> dict[str, Any]:
     return {
         "number": report.number,
         "reference": report.reference,
@@ -191,8 +192,8 @@ def _plain_report(report: StoredReport, of: StoredAlert) -> dict[str, Any]:
     }
 
 
-def _plain_yearly(report: StoredYearlyReport) -> dict[str, Any]:
-    return report._asdict() | {
+def _plain_yearly(report: YearlyReportRow) -> dict[str, Any]:
+    return asdict(report) | {
         "reported_on": report.reported_on.isoformat(),
         "alerts": [*report.alerts],
         "at": time_text(report.at),

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 _MOST_BYTES = 1 << 12
 
 
-class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OutcomeReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What became of a loan, as the client reports it."""
 
     status: Literal["good", "bad", "indeterminate"]
     observed_on: date
 
 
-def read_report(report: bytes | Mapping[str, object]) -> Report:
+def read_outcome(report: bytes | Mapping[str, object]) -> OutcomeReport:
     """Read a report strictly.
 
     Raises
@@ -40,17 +40,17 @@ def read_report(report: bytes | Mapping[str, object]) -> Report:
         raise ApplicationError("outcome: wanted an object")
     for name, wanted in (("status", "good, bad or indeterminate"), ("observed_on", "a day as YYYY-MM-DD")):
         if name not in plain:
-            raise report_error(name, f"is absent, wanted {wanted}")
+            raise outcome_error(name, f"is absent, wanted {wanted}")
         try:
-            msgspec.convert({"status": "good", "observed_on": "2000-01-01"} | {name: plain[name]}, Report)
+            msgspec.convert({"status": "good", "observed_on": "2000-01-01"} | {name: plain[name]}, OutcomeReport)
         except msgspec.ValidationError:
-            raise report_error(name, f"wanted {wanted}") from None
+            raise outcome_error(name, f"wanted {wanted}") from None
     try:
-        return msgspec.convert(plain, Report)
+        return msgspec.convert(plain, OutcomeReport)
     except msgspec.ValidationError:
         raise ApplicationError("outcome: holds a field that is not known; wanted status and observed_on") from None
 
 
-def report_error(field: str, message: str) -> ApplicationError:
+def outcome_error(field: str, message: str) -> ApplicationError:
     """Tell what is wrong with a field of a report."""
     return ApplicationError(f"outcome: {field}: {message}", problems=(Problem((field,), message),))

@@ -1,0 +1,1 @@
+"""What the figures say, in words: the first thing that a risk officer reads."""
