@@ -41,10 +41,18 @@ def run_tape(
     progress: Progress,
 ) -> RunSummary:
     """Make a card with its evidence from a tape; ``edits`` is a file of edits of its bins by hand."""
+    by_hand = None if edits is None else load_edits(edits)
+    return _run(tape, _allowed(contract), out=out, edits=by_hand, carry=carry_edits, progress=progress)
+
+
+def _allowed(path: Path) -> Contract:
+    """Read a contract that takes nothing from where an active rule pack forbids it."""
+    from obligor.bootstrap.law import refuse_forbidden_sources
     from obligor.ingestion.contract_file import load_contract
 
-    by_hand = None if edits is None else load_edits(edits)
-    return _run(tape, load_contract(contract), out=out, edits=by_hand, carry=carry_edits, progress=progress)
+    contract = load_contract(path)
+    refuse_forbidden_sources(os.environ, contract.columns, contract.histories)
+    return contract
 
 
 def _refuse_to_lose_edits(out: Path) -> None:
@@ -263,10 +271,9 @@ def simulate_tape(out: Path, *, applications: int, seed: int, progress: Progress
 
 def check_contract(path: Path, *, tape: str | None, progress: Progress) -> list[str]:
     """Check a contract and, where one is given, hold it against a tape."""
-    from obligor.ingestion.contract_file import load_contract
     from obligor.pipeline.jobs import check_tape
 
-    contract = load_contract(path)
+    contract = _allowed(path)
     lines = [f"{path.name}: sound; {len(contract.columns)} columns, {len(contract.predictors)} predictors"]
     if tape is not None:
         settings = _settings()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import with_anchored_store
+from obligor.bootstrap.law import refuse_forbidden_card
 from obligor.bootstrap.proposals import Proposed, open_proposals, proposed
 from obligor.bootstrap.store import with_store
 from obligor.core.errors import ForbiddenError
@@ -87,6 +88,8 @@ def read_run(run: Path) -> Made:
     ------
     InvalidInputError
         Where the folder holds none, or they do not go together.
+    GateError
+        Where an active rule pack forbids a source of theirs.
     """
     return _made(run)
 
@@ -167,6 +170,7 @@ async def put_in_force(
 def _made(folder: Path | Traversable) -> Made:
     card, policy = parse_card(_bytes(folder / "scorecard.json")), parse_policy(_bytes(folder / "policy.json"))
     check_policy(policy, card)
+    refuse_forbidden_card(os.environ, card, policy)
     return Made(card, policy)
 
 

@@ -18,6 +18,7 @@ from obligor.bootstrap.certificates import Certificates
 from obligor.bootstrap.decisions import begin, make_decisions, take_newest
 from obligor.bootstrap.desks import open_key_desk, open_privacy_desk
 from obligor.bootstrap.gates import open_gates, open_screening
+from obligor.bootstrap.law import refuse_forbidden_card
 from obligor.bootstrap.open_files import Connections, fit_connections
 from obligor.bootstrap.people import open_administration, open_identity
 from obligor.bootstrap.privacy import open_keys, open_sealer
@@ -190,6 +191,8 @@ async def _open_parts(
     sealer = await open_sealer(store, settings)
     await beginning(store)
     await take_newest(store, releases, meter)
+    if releases.newest:
+        refuse_forbidden_card(os.environ, releases.current.card, releases.current.policy)
     webhooks = await stack.enter_async_context(
         open_webhooks(url, store, sealer, meter, journal, under_way=lambda: seats.open)
     )

@@ -204,12 +204,13 @@ split: {random: {}}
 def test_a_contract_that_takes_health_or_social_data_is_refused_under_ccd2() -> None:
     contract = read_contract(CONTRACT)
     on = date(2026, 11, 20)
-    found = find_forbidden(contract, the_packs().values(), on=on)
+    said = contract.columns, contract.histories
+    found = find_forbidden(*said, the_packs().values(), on=on)
     assert [(it.place, it.source) for it in found] == [
         ("applications.columns.FollowersCount", "social_network"),
         ("applications.columns.q7", "health"),
     ]
     with pytest.raises(GateError, match=r"q7: 'medical' tells data of health, which EU-CCD2 forbids \(eu.ccd2.18\)"):
-        refuse_forbidden(contract, the_packs().values(), on=on)
-    refuse_forbidden(contract, the_packs().values(), on=date(2026, 11, 19))
-    refuse_forbidden(contract, [the_packs()["US-FED"]], on=on)
+        refuse_forbidden(*said, the_packs().values(), on=on)
+    refuse_forbidden(*said, the_packs().values(), on=date(2026, 11, 19))
+    refuse_forbidden(*said, [the_packs()["US-FED"]], on=on)

@@ -172,6 +172,23 @@ def the_packs() -> Mapping[str, Pack]:
     return {it.id: it for it in (read_pack(path) for path in sorted(PACKS_FOLDER.glob("*.yaml")))}
 
 
+def named_packs(ids: Iterable[str]) -> tuple[Pack, ...]:
+    """Give the packs that a lender names.
+
+    Raises
+    ------
+    LawError
+        Where there is no such pack, or it is named twice.
+    """
+    names, known = tuple(ids), the_packs()
+    for name in names:
+        if name not in known:
+            raise LawError(f"there is no pack {name[:80]!r}; wanted one of {', '.join(known)}")
+        if names.count(name) > 1:
+            raise LawError(f"the pack {name} is named twice")
+    return tuple(known[name] for name in names)
+
+
 def activate_packs(ids: Iterable[str], *, law: Lawbook, templates: Collection[str]) -> tuple[Pack, ...]:
     """Give the packs that a lender names, checked against the law and the templates that there are.
 
@@ -182,15 +199,10 @@ def activate_packs(ids: Iterable[str], *, law: Lawbook, templates: Collection[st
     GateError
         Where a rule that a pack rests on is not in force, or a template that it needs is not there.
     """
-    names = tuple(ids)
-    known = the_packs()
-    for name in names:
-        if name not in known:
-            raise LawError(f"there is no pack {name[:80]!r}; wanted one of {', '.join(known)}")
-        if names.count(name) > 1:
-            raise LawError(f"the pack {name} is named twice")
-        check_pack(known[name], law=law, templates=templates)
-    return tuple(known[name] for name in names)
+    packs = named_packs(ids)
+    for pack in packs:
+        check_pack(pack, law=law, templates=templates)
+    return packs
 
 
 def check_pack(pack: Pack, *, law: Lawbook, templates: Collection[str]) -> None:
