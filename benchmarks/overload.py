@@ -1,19 +1,22 @@
-"""How long admitted requests take while ten times as many are sent as have a place, and slow clients hold sockets.
+"""How long admitted requests take while ten times as many are sent as have a place, or others only hold sockets.
 
 A client's *places* are half of all that a service works on at once; more are shed with 429 or 503. The load comes from wrk:
 first as many connections as there are places, then ten times as many, beside sockets that send a header a byte at a time. What
 counts are requests beside it, of the same client: the 99th percentile of those that were admitted. They come at an even pace,
-whatever becomes of those before, so that a stall weighs the same under both loads.
+whatever becomes of those before, so that a stall weighs the same under every load. Last, as many connections as there are
+places ask again, while ten thousand sockets are held by who says nothing: more than the service holds, which lets them go.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -22,16 +25,17 @@ from typing import TYPE_CHECKING
 from benchmarks.service import wrk
 from benchmarks.service.crashes import PATH, Victim
 from benchmarks.service.lender import bodies
-from benchmarks.service.servers import HOST
+from benchmarks.service.servers import HOST, ROOT
+from obligor.core.errors import UnavailableError
 from obligor.serving.seats import Seats
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     import aiohttp
 
 TIMES = 10
-PROBES_PER_S, SLOW_CLIENTS = 100, 200
+PROBES_PER_S, SLOW_CLIENTS, SOCKETS = 100, 200, 10_000
 _MANY = 1000
 _SPARED = 4  # places that the lighter load leaves to the requests beside it
 SECONDS, QUICK_SECONDS = 30, 6
@@ -67,7 +71,9 @@ def run(*, quick: bool) -> dict[str, object]:
             full = asyncio.run(_beside(victim, PLACES - _SPARED, seconds=seconds, slow=0))
             over = asyncio.run(_beside(victim, TIMES * PLACES, seconds=seconds, slow=SLOW_CLIENTS))
             left = asyncio.run(_beside(victim, PLACES // 2, seconds=2, slow=0))
-    for what, it in (("every place taken", full), (f"{TIMES} times the load", over)):
+            with _sockets(victim.port):
+                held = asyncio.run(_beside(victim, PLACES - _SPARED, seconds=seconds, slow=0))
+    for what, it in (("every place taken", full), (f"{TIMES} times the load", over), (f"{SOCKETS:,} sockets", held)):
         print(
             f"{what}: admitted {len(it.seconds):,}, p99 {it.p99_ms:.1f} ms; statuses {dict(it.statuses)}; {it.load}",
             flush=True,
@@ -76,12 +82,14 @@ def run(*, quick: bool) -> dict[str, object]:
     return {
         "places": PLACES,
         "overload_p99_ratio": round(over.p99_ms / full.p99_ms, 2),
-        "p99_ms": {"full": round(full.p99_ms, 1), "overload": round(over.p99_ms, 1)},
-        "admitted": {"full": len(full.seconds), "overload": len(over.seconds)},
+        "sockets": SOCKETS,
+        "sockets_p99_ratio": round(held.p99_ms / full.p99_ms, 2),
+        "p99_ms": {"full": round(full.p99_ms, 1), "overload": round(over.p99_ms, 1), "sockets": round(held.p99_ms, 1)},
+        "admitted": {"full": len(full.seconds), "overload": len(over.seconds), "sockets": len(held.seconds)},
         "shed": sum(over.statuses[it] for it in _SHED),
         "strange": sum(over.statuses[it] for it in strange),
         "health_p99_ms": round(1000 * sorted(over.ready_seconds)[math.ceil(0.99 * len(over.ready_seconds)) - 1], 1),
-        "ready_while_overrun": over.ready == Counter({HTTPStatus.OK: sum(over.ready.values())}),
+        "ready_while_overrun": all(it.ready == Counter({HTTPStatus.OK: sum(it.ready.values())}) for it in (over, held)),
         "admitted_after": set(left.statuses) == {HTTPStatus.CREATED},
     }
 
@@ -121,6 +129,19 @@ async def _watch(client: aiohttp.ClientSession, probed: Probed, end: float) -> N
             probed.ready[answer.status] += 1
         probed.ready_seconds.append(time.perf_counter() - began)
         await asyncio.sleep(0.25)
+
+
+@contextmanager
+def _sockets(port: int) -> Iterator[None]:
+    """Hold many sockets open, from another process, which has files of its own."""
+    command = [sys.executable, "-m", "benchmarks.service.sockets", HOST, str(port), str(SOCKETS)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as holding:
+        try:
+            if holding.stdout is None or holding.stdout.readline().strip() != str(SOCKETS).encode():
+                raise UnavailableError(f"{SOCKETS:,} sockets could not be opened", hint="see ulimit -Hn")
+            yield
+        finally:
+            holding.kill()
 
 
 @asynccontextmanager

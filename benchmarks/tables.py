@@ -208,6 +208,13 @@ def _overload(result: dict) -> list[Rows]:
                 f"{result['shed']:,}",
                 f"{result['health_p99_ms']:.1f} ms",
             ],
+            [
+                f"every place taken, beside {result['sockets']:,} sockets",
+                f"{admitted['sockets']:,}",
+                f"{p99['sockets']:.1f} ms ({result['sockets_p99_ratio']:.2f})",
+                "",
+                "",
+            ],
         ]
     ]
 
