@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -130,6 +131,7 @@ def check_traces(kept: Collector) -> None:
 @pytest.mark.timeout(200)
 def test_a_running_service_tells_how_it_does_and_nothing_of_a_person(tmp_path: Path) -> None:
     with collector() as (kept, endpoint), service(endpoint) as it:
+        assert resource.prlimit(it.process.pid, resource.RLIMIT_CORE) == (0, 0)  # it leaves no dump of its memory
         reader = it.keys("create", "prometheus", "--scope", "metrics")
         decide(it)
         with it.client(reader["key"]) as client:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import sys
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
@@ -90,6 +91,7 @@ def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None
     # Read where gRPC is loaded: its core writes to standard error, past the journal, of every handshake that fails.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash writes no keys and no names of people to a disk
     settings = service_settings()
     doors = replace(doors, tls=read_tls_settings(os.environ))
     made = None if run is None else read_run(run)
