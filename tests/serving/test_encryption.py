@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import warnings
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -340,3 +342,33 @@ def test_a_key_under_a_pass_phrase_is_refused_and_nobody_is_asked_for_it(
     with pytest.raises(InvalidInputError, match="cannot be used"):
         Certificates(tls)
     assert capfd.readouterr().err == ""
+
+
+REFUSED = ("TLSV1_ALERT_PROTOCOL_VERSION", "UNEXPECTED_EOF_WHILE_READING")
+"""What a client meets that the server refuses: told why, or cut off."""
+
+
+def test_neither_door_speaks_tls_of_before_1_2(tls: TlsSettings) -> None:
+    def speaks(port: int, version: ssl.TLSVersion) -> str:
+        context = ssl.create_default_context(cafile=str(tls.cert))
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of the old ones
+            context.minimum_version = context.maximum_version = version
+        try:
+            with (
+                socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+                context.wrap_socket(plain, server_hostname="localhost") as it,
+            ):
+                return str(it.version())
+        except ssl.SSLError as error:
+            return str(error.reason)
+
+    async def main() -> None:
+        async with both_doors(Certificates(replace(tls, client_ca=None))) as ports:
+            for port in ports:
+                assert await asyncio.to_thread(speaks, port, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
+                for old in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
+                    assert await asyncio.to_thread(speaks, port, old) in REFUSED
+
+    run(main())
