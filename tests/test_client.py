@@ -8,7 +8,7 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -218,6 +218,36 @@ def test_an_api_key_that_no_header_can_hold_is_refused_and_not_repeated(kind: ty
     with pytest.raises(ValueError, match="API key") as caught:
         kind("http://127.0.0.1:1", "obl_secret\n")
     assert "obl_secret" not in str(caught.value)
+
+
+class Proving(httpx.Auth):
+    """Shows a token, and another proof with every try."""
+
+    def __init__(self) -> None:
+        self.proofs = iter(range(100))
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = "DPoP token"
+        request.headers["DPoP"] = f"proof {next(self.proofs)}"
+        yield request
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_what_signs_requests_signs_each_try_anew(kind: type, lender: Lender, world: World) -> None:
+    lender.script += [refused(503), Reply(DROPPED), Reply(201, DECISION)]
+    clock = {"clock": lambda: world.now}
+
+    async def run() -> None:
+        async with AsyncClient(lender.url, Proving(), sleep=world.doze, **clock) as client:
+            await client.decide({"income": 1})
+
+    if kind is AsyncClient:
+        asyncio.run(run())
+    else:
+        with Client(lender.url, Proving(), sleep=world.sleep, **clock) as client:
+            client.decide({"income": 1})
+    shown = [(headers["Authorization"], headers["DPoP"]) for _, _, headers, _ in lender.asked]
+    assert shown == [("DPoP token", f"proof {at}") for at in range(3)]
 
 
 @pytest.mark.parametrize(

@@ -314,7 +314,7 @@ class Client:
     url
         Where it is, such as ``https://decisions.lender.example``.
     api_key
-        ``obl_<key id>_<secret>``.
+        ``obl_<key id>_<secret>``; or what signs each try: tokens of the lender's identity provider, say, with their proofs.
     timeout
         Seconds for each part of one try: connecting, sending, receiving.
     deadline
@@ -327,7 +327,7 @@ class Client:
     def __init__(
         self,
         url: str,
-        api_key: str,
+        api_key: str | httpx.Auth,
         *,
         timeout: float = 5.0,
         deadline: float = 30.0,
@@ -338,7 +338,7 @@ class Client:
     ) -> None:
         self._pace = _Pace(timeout, deadline, clock, chance)
         self._sleep = sleep
-        self._http = httpx.Client(base_url=url, headers=_headers(api_key), verify=verify)
+        self._http = httpx.Client(base_url=url, auth=_auth(api_key), verify=verify)
 
     def __enter__(self) -> Self:
         return self
@@ -429,7 +429,7 @@ class AsyncClient:
     def __init__(
         self,
         url: str,
-        api_key: str,
+        api_key: str | httpx.Auth,
         *,
         timeout: float = 5.0,
         deadline: float = 30.0,
@@ -440,7 +440,7 @@ class AsyncClient:
     ) -> None:
         self._pace = _Pace(timeout, deadline, clock, chance)
         self._sleep = sleep
-        self._http = httpx.AsyncClient(base_url=url, headers=_headers(api_key), verify=verify)
+        self._http = httpx.AsyncClient(base_url=url, auth=_auth(api_key), verify=verify)
 
     async def __aenter__(self) -> Self:
         return self
@@ -528,10 +528,23 @@ class AsyncClient:
             return error
 
 
-def _headers(api_key: str) -> dict[str, str]:
+def _auth(api_key: str | httpx.Auth) -> httpx.Auth:
+    if isinstance(api_key, httpx.Auth):
+        return api_key
     if not _is_token(api_key):  # what httpx would say of it repeats the key
         raise ValueError("the API key holds what no key holds; wanted obl_<key id>_<secret>")
-    return {"Authorization": f"Bearer {api_key}"}
+    return _Bearer(f"Bearer {api_key}")
+
+
+class _Bearer(httpx.Auth):
+    """Shows the same with every request."""
+
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = self._shown
+        yield request
 
 
 def _is_token(text: str) -> bool:
