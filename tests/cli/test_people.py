@@ -8,11 +8,13 @@ import io
 import json
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from tests.screening.lists import EXAMPLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     Call = Callable[..., tuple[int, str, str]]
 
+TODAY = datetime.now(UTC).date().isoformat()
 PASSWORD = "a long and quiet harbour"  # noqa: S105  of nobody
 
 
@@ -258,6 +261,49 @@ def test_where_no_two_administrators_are_left_two_people_make_another(settled: C
     assert did(call, "roles", "grant", "joan", "admin", by="olga")["state"] == "granted"
     hold_by = call("roles", "grant", "ada", "operator", by="olga")
     assert (hold_by[0], "the role admin" in hold_by[2]) == (1, True)
+
+
+NOTHING = "00000000-0000-7000-8000-000000000000"
+"""An id of nothing: who may look is told that there is none."""
+WHO_MAY: dict[tuple[str, ...], tuple[str, str]] = {
+    ("lists", "load", str(EXAMPLE), "--published", TODAY): ("olga", "list.load"),
+    ("screen", "Oleg Korvand"): ("carla", "screening.screen"),
+    ("alerts", "list"): ("vera", "alert.read"),
+    ("alerts", "show", NOTHING): ("vera", "alert.read"),
+    ("alerts", "clear", NOTHING, "--because", "a twin"): ("carla", "alert.clear"),
+    ("alerts", "confirm", NOTHING, "--because", "the same passport"): ("carla", "alert.confirm"),
+    ("alerts", "reported", NOTHING, "--reference", "ORS-1"): ("carla", "alert.confirm"),
+    ("alerts", "yearly-reported", "2025", NOTHING, "--reference", "ORS-1"): ("carla", "alert.confirm"),
+    ("alerts", "rescreen"): ("carla", "screening.screen"),
+}
+"""Commands, with somebody who may give them and the permission they ask for."""
+
+
+def test_what_a_command_asks_for_is_asked_of_nobody_of_who_has_another_role_and_of_who_has_it(
+    settled: Call, url: str
+) -> None:
+    call = settled
+    for name, role in {"olga": "operator", "carla": "compliance", "vera": "auditor", "dev": "model_developer"}.items():
+        hold(call, name, role)
+    for command, (holder, permission) in WHO_MAY.items():
+        for by, why in {"mallory": "nobody whom the store knows", "dev": "this needs"}.items():
+            code, out, err = call(*command, by=by)
+            assert (code, out, why in err) == (1, "", True), (command, by, err)
+            assert refused(url)[-1] == f"command line: {permission}", command
+        before = len(refused(url))
+        call(*command, by=holder)
+        assert len(refused(url)) == before, command
+    assert call("audit", "verify", by="nobody")[0] == 0
+
+
+def refused(url: str) -> list[str]:
+    """What refused attempts were at, in the order of the log."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "SELECT convert_from(record.body, 'UTF8')::json ->> 'route' FROM obligor.record "
+            "JOIN obligor.leaf ON index = leaf_index WHERE kind = 'refused' ORDER BY index"
+        ).fetchall()
+    return [it for (it,) in found]
 
 
 # What takes two

@@ -11,19 +11,23 @@ from __future__ import annotations
 import asyncio
 import os
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from obligor.bootstrap.anchors import anchored
+from obligor.bootstrap.store import service_settings, with_store
 from obligor.core.errors import ForbiddenError
 from obligor.settings import read_author
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from obligor.bootstrap.store import Store
     from obligor.serving.acts import Caller
     from obligor.serving.people.access import Person
+    from obligor.settings import Settings
 
-_HINT: Final = "OBLIGOR_AUTHOR names who acts; obligor users list"
+Done = TypeVar("Done")
+_HINT: Final = "OBLIGOR_AUTHOR names who acts"
 _ADMINISTRATORS: Final = 2
 """Fewer than these cannot give anybody a role."""
 
@@ -37,6 +41,24 @@ async def acting(store: Store, permission: str) -> str:
         Where the store knows active people, and this is none of them, or one without the permission. The attempt is recorded.
     """
     return await _acting(store, permission, await store.people.people())
+
+
+def with_reader(
+    work: Callable[[Store], Awaitable[Done]], permission: str, settings: Settings | None = None
+) -> Done:
+    """Do the work of one command that only reads, for somebody who may; nothing is written, but for a refusal.
+
+    Raises
+    ------
+    ForbiddenError
+        As ``acting``.
+    """
+
+    async def done(store: Store) -> Done:
+        await acting(store, permission)
+        return await work(store)
+
+    return with_store(done, settings)
 
 
 async def acting_in_person(store: Store, permission: str, *, password: Callable[[], str]) -> Caller:
@@ -98,7 +120,8 @@ async def _tell(store: Store, person: Person | None, permission: str) -> None:
 
     refusals = Refusals(store.recorder, store.sources)
     refusals.refused(None if person is None else _caller(person), route=f"command line: {permission}", why="forbidden")
-    await refusals.record()
+    async with anchored(store, service_settings()):  # who only reads has not held the store against them yet
+        await refusals.record()
 
 
 def _caller(person: Person) -> Caller:

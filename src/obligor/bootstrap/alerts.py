@@ -10,12 +10,13 @@ from uuid import UUID
 
 import msgspec
 
+from obligor.bootstrap.acting import acting, with_reader
 from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.gates import open_screening
 from obligor.bootstrap.privacy import open_sealer
-from obligor.bootstrap.store import service_settings, with_store
+from obligor.bootstrap.store import service_settings
 from obligor.core.errors import InvalidInputError, ObligorError, UnavailableError
-from obligor.settings import read_author, read_gate_settings
+from obligor.settings import read_gate_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -119,10 +120,7 @@ class Done:
 def queue() -> Queue:
     """Give the alerts that nobody has cleared."""
 
-    async def found(store: Store) -> Queue:
-        return await _queue(store)
-
-    return with_store(found)
+    return with_reader(_queue, "alert.read")
 
 
 def show_alert(alert_id: str) -> Shown:
@@ -134,28 +132,28 @@ def show_alert(alert_id: str) -> Shown:
 
         return Shown(plain(await _desk(store).found(wanted), store.sources.now(), why=True))
 
-    return with_store(found)
+    return with_reader(found, "alert.read")
 
 
 def clear_alert(alert_id: str, *, because: str, days: int) -> Done:
     """Clear an alert, or propose to, as who works here (``OBLIGOR_AUTHOR``)."""
     from obligor.serving.screening.alert_steps import Clearance
 
-    return _record(alert_id, Clearance(because, days), _cleared)
+    return _record(alert_id, Clearance(because, days), _cleared, permission="alert.clear")
 
 
 def confirm_alert(alert_id: str, *, because: str) -> Done:
     """Confirm an alert, as who works here (``OBLIGOR_AUTHOR``)."""
     from obligor.serving.screening.alert_steps import Confirmation
 
-    return _record(alert_id, Confirmation(because), _confirmed)
+    return _record(alert_id, Confirmation(because), _confirmed, permission="alert.confirm")
 
 
 def report_alert(alert_id: str, *, reference: str, on: date | None, because: str | None) -> Done:
     """Say that a confirmed match was reported, or amend that, as who works here (``OBLIGOR_AUTHOR``)."""
     from obligor.serving.screening.reports import Report
 
-    return _record(alert_id, Report(reference, on, because), _reported)
+    return _record(alert_id, Report(reference, on, because), _reported, permission="alert.confirm")
 
 
 def report_year(year: int, alerts: Sequence[str], *, reference: str, on: date | None, because: str | None) -> Done:
@@ -164,14 +162,16 @@ def report_year(year: int, alerts: Sequence[str], *, reference: str, on: date | 
 
     named = tuple(map(_id, alerts)) or None
     said = YearlyReport(reference, on, because, year=year, alerts=named)
-    return _record(None, said, _yearly_reported)
+    return _record(None, said, _yearly_reported, permission="alert.confirm")
 
 
-def _record(alert_id: str | None, said: Said[Any], line: Callable[[Mapping[str, Any]], str]) -> Done:
+def _record(
+    alert_id: str | None, said: Said[Any], line: Callable[[Mapping[str, Any]], str], *, permission: str
+) -> Done:
     wanted = None if alert_id is None else _id(alert_id)
 
     async def recorded(store: Store) -> Done:
-        done = await _desk(store).record(wanted, said, by=read_author(os.environ))
+        done = await _desk(store).record(wanted, said, by=await acting(store, permission))
         told = msgspec.json.decode(done.response)
         return Done(told, line(told))
 
@@ -216,6 +216,7 @@ def screen_again(*, progress: Progress) -> Queue:
     async def screened(store: Store) -> Queue:
         from obligor.bootstrap.decisions import open_releases
 
+        await acting(store, "screening.screen")
         releases = await open_releases(store)
         sealer = await open_sealer(store, settings)
         async with open_screening(store, releases, sealer, asked, data=settings.data, failed=_raise) as screening:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from obligor.bootstrap.acting import acting
 from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.screening import read_list
 from obligor.bootstrap.store import with_store
-from obligor.settings import read_author
 
 if TYPE_CHECKING:
     from datetime import date
@@ -80,10 +79,11 @@ def load(path: Path, *, published: date | None, older: bool) -> Loaded:
     async def loaded(store: Store) -> Loaded:
         from obligor.serving.screening.lists import load_list
 
+        by = await acting(store, "list.load")
         before = await store.screening.newest_list()
         found = await load_list(
             snapshot,
-            by=read_author(os.environ),
+            by=by,
             older=older,
             lists=store.screening,
             recorder=store.recorder,

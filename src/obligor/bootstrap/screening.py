@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+from obligor.bootstrap.acting import acting
 from obligor.core.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def _loaded_list() -> ListSnapshot:
 
     async def found(url: str) -> bytes | None:
         async with open_store(url, settings) as store:
+            await acting(store, "screening.screen")
             newest = await store.screening.newest_list()
             return None if newest is None else await store.screening.artefact(newest.list_sha256)
 
