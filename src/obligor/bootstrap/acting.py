@@ -72,13 +72,26 @@ async def acting_in_person(store: Store, permission: str, *, password: Callable[
     from obligor.security.passwords import is_password
 
     name = await acting(store, permission)
-    person = await store.people.person(name)
-    if person is None or person.user.disabled_at is not None:  # nobody is active, and any name may
+    person = await _person(store, name)
+    if person is None:
         return _anybody(name, permission, at=store.sources.now())
     if person.user.password and not await asyncio.to_thread(is_password, password(), person.user.password):
         await _tell(store, person, permission)
         raise ForbiddenError("the password is another; nothing was done")
     return _caller(person)
+
+
+async def caller_acting(store: Store, permission: str) -> Caller:
+    """Give the person at work as a caller, for what goes only as far as their own.
+
+    Raises
+    ------
+    ForbiddenError
+        As ``acting``.
+    """
+    name = await acting(store, permission)
+    person = await _person(store, name)
+    return _anybody(name, permission, at=store.sources.now()) if person is None else _caller(person)
 
 
 async def appointing(store: Store) -> str:
@@ -104,6 +117,12 @@ async def _acting(store: Store, permission: str | None, people: Sequence[Person]
         await _tell(store, person, permission or "role.grant")
         raise
     return name
+
+
+async def _person(store: Store, name: str) -> Person | None:
+    """Give who acts; None where nobody is active, and any name may."""
+    person = await store.people.person(name)
+    return None if person is None or person.user.disabled_at is not None else person
 
 
 def _check(person: Person | None, permission: str | None) -> None:

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from obligor.bootstrap.acting import acting
+from obligor.bootstrap.acting import acting, caller_acting
 from obligor.bootstrap.anchors import anchored, opened
 from obligor.bootstrap.store import database, existing_database, open_store, service_settings, with_store
 from obligor.core.canonical import canonical_json, readable_json
@@ -19,6 +19,7 @@ from obligor.governance.audit.bundle import Period, leaves_of, write_bundle
 from obligor.governance.audit.findings import Findings
 from obligor.governance.audit.restores import PROPOSED
 from obligor.governance.audit.verifying import verify_log
+from obligor.security.permissions import allow
 from obligor.security.signing import Verifier, open_signing_key, read_signing_key
 from obligor.serving.acts import Act, Submission
 from obligor.serving.audit.log import AuditLog
@@ -162,7 +163,9 @@ def decision_receipt(decision_id: UUID, *, private: bool) -> ReceiptText:
     """Give the receipt of a decision, with its record and salt where those are wanted."""
 
     async def given(store: Store) -> dict[str, Any]:
-        stored = await store.archive.decision(decision_id)
+        caller = await caller_acting(store, "decision.read")
+        own = allow(caller, "decision.read").own
+        stored = await store.archive.decision(decision_id, client_id=caller.client_id if own else None)
         if stored is None:
             raise NotFoundError("there is no such decision")
         return await AuditLog(store.log, store.key, store.sources).receipt(stored)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from obligor.bootstrap.acting import acting
+from obligor.bootstrap.acting import acting, with_reader
 from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.proposals import Proposed, open_proposals, proposed
-from obligor.bootstrap.store import with_store
 from obligor.core.errors import InvalidInputError
 from obligor.security.api_keys import ApiKey, check_client, check_scopes, is_key_id, parse_key
 from obligor.serving.people.authenticating import key_of
@@ -120,7 +119,7 @@ def list_keys() -> Listed:
     async def listed(store: Store) -> Listed:
         return Listed(tuple(key_of(row) for row in await store.archive.api_keys()), store.sources.now())
 
-    return with_store(listed)
+    return with_reader(listed, "key.read")
 
 
 def revoke_key(key_id: str) -> Revoked:

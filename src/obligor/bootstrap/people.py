@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from obligor.bootstrap.acting import acting, appointing
+from obligor.bootstrap.acting import acting, appointing, with_reader
 from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.proposals import Proposed, open_proposals, proposed
-from obligor.bootstrap.store import with_store
 from obligor.core.spreadsheet import spreadsheet
 from obligor.settings import is_production, read_provider_settings
 
@@ -221,7 +220,7 @@ def list_users() -> Users:
     async def listed(store: Store) -> Users:
         return Users(await store.people.people())
 
-    return with_store(listed)
+    return with_reader(listed, "user.read")
 
 
 def grant_role(user_id: str, role: str) -> Role:
@@ -250,7 +249,7 @@ def review_access() -> AccessReview:
     async def reviewed(store: Store) -> AccessReview:
         return AccessReview(access_of(await store.people.people(), at=store.sources.now()))
 
-    return with_store(reviewed)
+    return with_reader(reviewed, "user.read")
 
 
 def _state(person: Person) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from obligor.bootstrap.acting import acting
+from obligor.bootstrap.acting import acting, with_reader
 from obligor.bootstrap.anchors import with_anchored_store
-from obligor.bootstrap.store import with_store
 from obligor.core.errors import UnavailableError
 from obligor.core.profile import GATES, in_force, parse_profile
 from obligor.files import reading
@@ -110,7 +109,7 @@ def show_profile() -> Shown:
             raise UnavailableError("no release is in force", hint="obligor releases activate RUN")
         return Shown(parse_profile(newest.profile), store.sources.now(), await store.changes.changes())
 
-    return with_store(shown)
+    return with_reader(shown, "profile.read")
 
 
 def propose_profile(file: Path, *, because: str) -> Proposed:

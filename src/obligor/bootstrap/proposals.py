@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from obligor.bootstrap.acting import acting
+from obligor.bootstrap.acting import acting, with_reader
 from obligor.bootstrap.anchors import with_anchored_store
-from obligor.bootstrap.store import with_store
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -88,7 +87,7 @@ def list_proposals() -> Listed:
     async def listed(store: Store) -> Listed:
         return Listed(await (await open_proposals(store)).undone(), store.sources.now())
 
-    return with_store(listed)
+    return with_reader(listed, "proposal.agree")
 
 
 def agree_to(proposal_id: str) -> Proposed:

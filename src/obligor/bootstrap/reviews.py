@@ -8,11 +8,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from obligor.bootstrap.acting import acting
+from obligor.bootstrap.acting import acting, caller_acting
 from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.law import active_packs
 from obligor.bootstrap.store import service_settings, with_store
 from obligor.core.errors import InvalidInputError
+from obligor.security.permissions import allow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,10 +75,12 @@ class Decided:
 
 
 def list_reviews() -> Waiting:
-    """Give the reviews that wait for an answer, the one that is due first first."""
+    """Give the reviews that wait for an answer, the one that is due first first; of who may see their own, those alone."""
 
     async def listed(store: Store) -> Waiting:
-        return Waiting(await store.reviews.open_reviews(), store.sources.now())
+        caller = await caller_acting(store, "review.read")
+        own, found = allow(caller, "review.read").own, await store.reviews.open_reviews()
+        return Waiting(tuple(it for it in found if not own or it.client_id == caller.client_id), store.sources.now())
 
     return with_store(listed)
 
