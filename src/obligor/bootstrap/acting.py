@@ -43,9 +43,7 @@ async def acting(store: Store, permission: str) -> str:
     return await _acting(store, permission, await store.people.people())
 
 
-def with_reader(
-    work: Callable[[Store], Awaitable[Done]], permission: str, settings: Settings | None = None
-) -> Done:
+def with_reader(work: Callable[[Store], Awaitable[Done]], permission: str, settings: Settings | None = None) -> Done:
     """Do the work of one command that only reads, for somebody who may; nothing is written, but for a refusal.
 
     Raises

@@ -119,7 +119,6 @@ class Done:
 
 def queue() -> Queue:
     """Give the alerts that nobody has cleared."""
-
     return with_reader(_queue, "alert.read")
 
 

@@ -6,17 +6,20 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from obligor.bootstrap.acting import caller_acting
 from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.law import active_packs, open_stationery
 from obligor.bootstrap.privacy import open_sealer
 from obligor.bootstrap.store import service_settings
 from obligor.core.errors import InvalidInputError, NotFoundError, NoticeError
+from obligor.core.leaves import time_text
 from obligor.files import whole_file
 from obligor.governance.law.packs import notices_due
 from obligor.governance.law.strict_yaml import read_yaml_file
+from obligor.security.permissions import allow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,9 +29,14 @@ if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.governance.law.packs import Due
     from obligor.governance.notices.writing import Declined, Notice, ScoreTold, Stationery
+    from obligor.serving.acts import Act, Caller
     from obligor.serving.privacy.opening import Opener
+    from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.releases.release import Release
     from obligor.settings import Settings
+
+
+_SCHEMA: Final = "obligor/notice/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,8 @@ def write_notice_of(
     ------
     NoticeError
         Where it would be wrong.
+    ForbiddenError
+        Where who acts may read no notice of it.
     LawError, NotFoundError, UnavailableError
         As they say.
     """
@@ -102,31 +112,59 @@ def write_notice_of(
 
 async def _write(store: Store, *, wanted: Wanted, out: Path, stationery: Stationery, settings: Settings) -> Written:
     from obligor.governance.notices.writing import write_notice
+    from obligor.serving.acts import Submission
 
-    declined = await _declined(store, wanted, stationery, settings)
+    caller, sealer = await caller_acting(store, "notice.read"), await open_sealer(store, settings)
+    declined = await _declined(store, wanted, stationery, caller=caller, sealer=sealer)
     notice = write_notice(wanted.template, declined, on=wanted.on, stationery=stationery, language=wanted.language)
-    with whole_file(out) as file:
-        file.write_text(notice.html if out.suffix == ".html" else notice.text, encoding="utf-8")
     due = notices_due(
         active_packs(os.environ, on=wanted.on),
         days={"applied": declined.decided_on, "decided": declined.decided_on},
         outcome="decline",
         score_used=declined.score is not None,
     )
-    return Written(notice, out, tuple(it for it in due if it.what == wanted.template))
+    written = Written(notice, out, tuple(it for it in due if it.what == wanted.template))
+    text = (notice.html if out.suffix == ".html" else notice.text).encode()
+    with whole_file(out) as file:
+        file.write_bytes(text)
+        act = _act(store, wanted, written, by=caller.by, fingerprint=sealer.keyring.fingerprint(text))
+        await store.recorder.record(Submission((act,), lambda _: b""))  # and only then the file is there
+    return written
 
 
-async def _declined(store: Store, wanted: Wanted, stationery: Stationery, settings: Settings) -> Declined:
+def _act(store: Store, wanted: Wanted, written: Written, *, by: str, fingerprint: bytes) -> Act:
+    """Say which notice was written, and by a keyed hash what it says: what it says is of a person who may be erased."""
+    from obligor.serving.acts import Act
+    from obligor.serving.encoding import encode
+
+    at, told = store.sources.now(), written.to_plain()
+    said = {
+        "schema": _SCHEMA,
+        "notice_id": str(store.sources.new_id(at)),
+        "decision_id": str(wanted.decision_id),
+        **{name: told[name] for name in ("template", "template_sha256", "language", "due")},
+        "on": wanted.on.isoformat(),
+        "text_fingerprint": fingerprint.hex(),
+        "by": by,
+        "at": time_text(at),
+    }
+    return Act("notice.written", at, by, str(wanted.decision_id), encode(said), store.sources.salt())
+
+
+async def _declined(
+    store: Store, wanted: Wanted, stationery: Stationery, *, caller: Caller, sealer: Sealer
+) -> Declined:
     """Open the decision, with what came of its review, by the release that made it."""
     from obligor.governance.notices.factors import codes_of, standing
     from obligor.governance.notices.writing import Declined
     from obligor.serving.privacy.opening import Opener
     from obligor.serving.releases.release import Releases
 
-    stored = await store.archive.decision(wanted.decision_id)
+    own = allow(caller, "notice.read").own
+    stored = await store.archive.decision(wanted.decision_id, client_id=caller.client_id if own else None)
     if stored is None:
         raise NotFoundError("there is no such decision")
-    opener = Opener(await open_sealer(store, settings), store.recorder, store.sources)
+    opener = Opener(sealer, store.recorder, store.sources)
     (opened,) = await opener.open(stored)
     record = opened.record
     release = await Releases(store.archive).pinned(record["pins"])

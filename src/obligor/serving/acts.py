@@ -56,7 +56,7 @@ class Act(msgspec.Struct, frozen=True):
     profile.approved, act.proposed, act.agreed, act.done, act.withdrawn,
     list.loaded, alert.opened, alert.proposed, alert.cleared, alert.confirmed, alert.doubted, alert.corrected,
     alert.reported, alert.reported.yearly, erased, hold.placed, hold.released, revealed, datakey.created, datakey.retired,
-    seal.broken, restore.proposed, restore.acknowledged, and more."""
+    seal.broken, notice.written, restore.proposed, restore.acknowledged, and more."""
     at: datetime
     by: str
     """``client:<id>`` or ``person:<name>``."""
