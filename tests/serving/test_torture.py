@@ -114,7 +114,7 @@ def test_a_service_that_is_asked_to_stop_under_load_drains_and_loses_nothing(vic
     assert (found.lost, found.duplicated, found.wrong) == (0, 0, ())
 
 
-def test_a_release_put_in_force_under_load_refuses_nobody_and_is_never_mixed_with_the_one_before(
+def test_a_release_put_in_force_and_rolled_back_under_load_refuses_nobody_and_is_never_mixed_with_another(
     victim: Victim, ground: Path
 ) -> None:
     async def swapped() -> None:
@@ -123,6 +123,8 @@ def test_a_release_put_in_force_under_load_refuses_nobody_and_is_never_mixed_wit
         await asyncio.sleep(0.5)
         await asyncio.to_thread(victim.lender.obligor, "releases", "activate", other)
         await asyncio.sleep(1.5)
+        await asyncio.to_thread(victim.lender.obligor, "releases", "rollback", "--because", "too many approvals")
+        await asyncio.sleep(1.5)
         stop.set()
         await loading
 
@@ -130,7 +132,10 @@ def test_a_release_put_in_force_under_load_refuses_nobody_and_is_never_mixed_wit
     first = victim.database.query("SELECT size FROM obligor.tree_head")[0][0]
     asyncio.run(swapped())
     assert set(victim.seen.statuses) == {201}
-    assert len(releases_since(victim.database, first)) == 2
+    pins = [json.loads(it) for it in releases_since(victim.database, first)]
+    before, other, back = [(it["card_sha256"], it["policy_sha256"]) for it in pins]
+    assert (before == back, before == other) == (True, False)
+    assert [it["release"] - pins[0]["release"] for it in pins] == [0, 1, 2]
 
 
 @pytest.mark.filterwarnings(

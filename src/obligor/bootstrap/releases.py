@@ -125,6 +125,25 @@ def activate_release(run: Path, *, profile: Path | None, because: str = "") -> A
     return Activated(release.number, release.card.name, release.card.sha256)
 
 
+def roll_back_release(*, because: str) -> Activated:
+    """Put the card and the policy of the release before the one in force back in force."""
+
+    async def rolled_back(store: Store) -> Release:
+        from obligor.serving.releases.releasing import roll_back
+
+        return await roll_back(
+            by=await acting(store, "release.roll_back"),
+            because=because,
+            archive=store.archive,
+            recorder=store.recorder,
+            key=store.key,
+            sources=store.sources,
+        )
+
+    release = with_anchored_store(rolled_back)
+    return Activated(release.number, release.card.name, release.card.sha256)
+
+
 async def put_in_force_together(
     store: Store, made: Made, profile: Profile | None = None, *, by: str, because: str = ""
 ) -> Release | ProposalRow:

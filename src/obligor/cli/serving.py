@@ -60,3 +60,16 @@ def activate(run: Path, *, profile: Path | None, because: str, as_json: bool) ->
     from obligor.bootstrap.releases import activate_release
 
     show(activate_release(run, profile=profile, because=because), quiet=False, as_json=as_json)
+
+
+@releases.command()
+@click.option("--because", default="", help="Why, for the log; name nobody who applied.")
+@json_option
+def rollback(*, because: str, as_json: bool) -> None:
+    """Put the card and the policy of before back in force, as the next release; the profile in force stays.
+
+    It takes one person, who may have to act at once. Running services take it up without a restart.
+    """
+    from obligor.bootstrap.releases import roll_back_release
+
+    show(roll_back_release(because=because), quiet=False, as_json=as_json)

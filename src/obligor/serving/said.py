@@ -9,7 +9,7 @@ import msgspec
 
 from obligor.core.errors import ApplicationError, InvalidInputError, Problem, TooLargeError
 from obligor.core.strict_json import is_name, read_strict_json
-from obligor.serving.card_data import refuse_card_data
+from obligor.serving.card_data import refuse_card_data, refuse_card_data_in
 from obligor.serving.encoding import encode
 
 if TYPE_CHECKING:
@@ -66,6 +66,19 @@ def field_error(what: str, field: str, message: str) -> ApplicationError:
 def says_why(because: str) -> bool:
     """Tell whether a text can be kept as why somebody did something: one line, not blank, of at most ``MOST_BECAUSE``."""
     return bool(because.strip()) and len(because) <= MOST_BECAUSE and because.isprintable()
+
+
+def check_because(because: str) -> None:
+    """Refuse a reason that is not kept; there need be none.
+
+    Raises
+    ------
+    InvalidInputError, CardDataError
+        Where it is too long, cannot be printed, or holds the number of a payment card.
+    """
+    if len(because) > MOST_BECAUSE or not because.isprintable():
+        raise InvalidInputError(f"because: wanted at most {MOST_BECAUSE} printable characters; name nobody")
+    refuse_card_data_in("because", because)
 
 
 def check_author(by: str, *, of: str) -> None:

@@ -49,8 +49,13 @@ _RELEASE: Final = """
         (SELECT body FROM obligor.artefact WHERE sha256 = card_sha256) AS card,
         (SELECT body FROM obligor.artefact WHERE sha256 = policy_sha256) AS policy,
         (SELECT body FROM obligor.artefact WHERE sha256 = profile_sha256) AS profile
-    FROM obligor.release ORDER BY number DESC LIMIT 1
+    FROM obligor.release {which} ORDER BY number DESC LIMIT 1
 """
+_BEFORE: Final = """
+    WHERE (card_sha256, policy_sha256) <>
+        (SELECT card_sha256, policy_sha256 FROM obligor.release ORDER BY number DESC LIMIT 1)
+"""
+"""Of the releases with another card or another policy than the one in force."""
 _RELEASES: Final = """
     SELECT number, card_sha256, policy_sha256, profile_sha256, at, by FROM obligor.release ORDER BY number DESC
 """
@@ -117,7 +122,20 @@ class PostgresArchive:
         IntegrityError
             Where one of its artefacts is gone, or is not what its hash says.
         """
-        found = await self._pool.rows(_RELEASE)
+        return await self._release("")
+
+    async def release_before(self) -> StoredRelease | None:
+        """Give the newest release with another card or another policy than the one in force.
+
+        Raises
+        ------
+        IntegrityError
+            As ``release``.
+        """
+        return await self._release(_BEFORE)
+
+    async def _release(self, which: str) -> StoredRelease | None:
+        found = await self._pool.rows(_RELEASE.format(which=which))
         if not found:
             return None
         (row,) = found

@@ -22,10 +22,9 @@ from obligor.core.leaves import time_text
 from obligor.core.people import are_one_person
 from obligor.security.permissions import permissions
 from obligor.serving.acts import Act, Submission
-from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode
 from obligor.serving.rows import ProposalRow
-from obligor.serving.said import MOST_BECAUSE
+from obligor.serving.said import check_because
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -71,7 +70,7 @@ class Order:
     because: str = ""
 
     def __post_init__(self) -> None:
-        _check_because(self.because)
+        check_because(self.because)
 
     @property
     def text(self) -> str:
@@ -184,7 +183,7 @@ class Proposals:
         ClashError
             Where it was done, or withdrawn before.
         """
-        _check_because(because)
+        check_because(because)
         if not because.strip():
             raise InvalidInputError("because: wanted why it is taken back")
         found, at = await self._found(proposal_id), self.sources.now()
@@ -276,12 +275,6 @@ def _check_new(found: Iterable[Proposal], by: str) -> None:
         if are_one_person(it.proposed.by, by):
             raise ForbiddenError(f"proposal {id_} waits for another person than {by}, who made it")
         raise ClashError(f"{it.proposed.by} proposed the same: proposal {id_}", hint=_HINT)
-
-
-def _check_because(because: str) -> None:
-    if len(because) > MOST_BECAUSE or not because.isprintable():
-        raise InvalidInputError(f"because: wanted at most {MOST_BECAUSE} printable characters; name nobody")
-    refuse_card_data_in("because", because)
 
 
 def _plain(row: ProposalRow) -> dict[str, Any]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from obligor.core.canonical import canonical_json
-from obligor.core.errors import InvalidInputError
+from obligor.core.errors import ClashError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
+from obligor.core.profile import parse_profile
+from obligor.security.signing import verify_statement
 from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode, encode_in_order
-from obligor.serving.releases.release import PURPOSE, SCHEMA, compile_release, statement_of
+from obligor.serving.releases.release import PURPOSE, SCHEMA, compile_release, open_release, statement_of
 from obligor.serving.rows import ArtefactRow, ReleaseRow
+from obligor.serving.said import check_author, check_because
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from obligor.core.policy import Policy
@@ -20,9 +26,23 @@ if TYPE_CHECKING:
     from obligor.core.scorecard import Scorecard
     from obligor.security.signing import SigningKey
     from obligor.serving.acts import Recorder
-    from obligor.serving.archive import Archive
+    from obligor.serving.archive import Archive, StoredRelease
     from obligor.serving.releases.release import Release
     from obligor.serving.sources import Sources
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class History(Protocol):
+    """Where the releases that are and were in force are kept."""
+
+    async def release(self) -> StoredRelease | None:
+        """Give the newest release."""
+        ...
+
+    async def release_before(self) -> StoredRelease | None:
+        """Give the newest release with another card or another policy than the one in force."""
+        ...
 
 
 async def activate(
@@ -64,6 +84,47 @@ async def activate(
     return release
 
 
+async def roll_back(
+    *, by: str, because: str, archive: History, recorder: Recorder, key: SigningKey, sources: Sources
+) -> Release:
+    """Put the card and the policy of the release before back in force, as the next one; the profile in force stays.
+
+    Raises
+    ------
+    NotFoundError
+        Where no release with another card or policy was in force before.
+    IntegrityError
+        Where what it rests on is no longer kept, or is not what was signed.
+    InvalidInputError
+        Where nobody is named.
+    ClashError
+        Where another release came into force meanwhile.
+    """
+    check_author(by, of="a roll-back")
+    check_because(because)
+    newest, before = await archive.release(), await archive.release_before()
+    if newest is None or before is None:
+        raise NotFoundError("no other card or policy was in force before", hint="obligor releases list")
+    signed = partial(verify_statement, purpose=PURPOSE, key=key.verifier)
+    opened = open_release(before, signed=signed)
+    release, act = made_release(
+        newest.number + 1,
+        card=opened.card,
+        policy=opened.policy,
+        profile=parse_profile(newest.profile),
+        at=sources.now(),
+        by=by,
+        key=key,
+        sources=sources,
+        beside={"puts_back": before.number, "because": because},
+    )
+    try:
+        await recorder.record(Submission((act,), lambda _: encode_in_order({"number": release.number})))
+    except IntegrityError:
+        raise ClashError("another release came into force meanwhile; look again") from None
+    return release
+
+
 def made_release(
     number: int,
     *,
@@ -74,8 +135,9 @@ def made_release(
     by: str,
     key: SigningKey,
     sources: Sources,
+    beside: Mapping[str, Any] = _NOTHING,
 ) -> tuple[Release, Act]:
-    """Compile and sign a release, and write the act that puts it in force.
+    """Compile and sign a release, and write the act that puts it in force; ``beside`` is what its record says besides.
 
     Raises
     ------
@@ -101,5 +163,6 @@ def made_release(
         "at": time_text(at),
         "by": by,
         "signature": signature.hex(),
+        **beside,
     }
     return release, Act("release", at, f"person:{by}", str(release.number), encode(said), sources.salt(), (row,))
