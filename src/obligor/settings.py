@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from obligor.core.card_numbers import holds_card_number
 from obligor.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -332,8 +333,16 @@ def read_event_days(environ: Mapping[str, str]) -> int:
 
 
 def read_author(environ: Mapping[str, str]) -> str:
-    """Name the person at work (``OBLIGOR_AUTHOR``), or the user of the machine; empty where neither is known."""
+    """Name the person at work (``OBLIGOR_AUTHOR``), or the user of the machine; empty where neither is known.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it holds the number of a payment card, which would stand in the log for ever.
+    """
     said = environ.get("OBLIGOR_AUTHOR", "").strip()
+    if holds_card_number(said):
+        raise InvalidInputError("OBLIGOR_AUTHOR: holds the number of a payment card, or what could be one")
     if said:
         return said
     try:

@@ -89,8 +89,7 @@ def test_there_is_nothing_to_go_back_to_before_another_card_or_policy_was_in_for
     [
         ("DELETE FROM obligor.artefact WHERE sha256 = '{policy}'", "is gone"),
         (
-            "UPDATE obligor.artefact SET body = replace(convert_from(body, 'UTF8'), 'grey', 'gray')::bytea "
-            "WHERE sha256 = '{policy}'",
+            "UPDATE obligor.artefact SET body = replace(encode(body, 'escape'), 'grey', 'gray')::bytea WHERE sha256='{policy}'",
             "hash",
         ),
         (

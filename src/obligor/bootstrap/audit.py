@@ -23,6 +23,7 @@ from obligor.security.permissions import allow
 from obligor.security.signing import Verifier, open_signing_key, read_signing_key
 from obligor.serving.acts import Act, Submission
 from obligor.serving.audit.log import AuditLog
+from obligor.serving.card_data import refuse_card_data_in
 from obligor.settings import read_author
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def export_audit(
     from obligor.adapters.store.log_source import open_log
 
     settings, period = service_settings(), Period(since, until)
+    refuse_card_data_in("purpose", purpose)
     if not read_author(os.environ):
         raise InvalidInputError("an export is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
     findings = Findings()

@@ -18,6 +18,7 @@ from hashlib import sha256
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from obligor.core.card_numbers import holds_card_number
 from obligor.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class ApiKey:
             raise InvalidInputError(
                 f"API key: the id has {len(self.key_id)} characters; wanted {_ID_LENGTH} of base 32"
             )
-        check_client(self.client_id)
+        _check_shape(self.client_id)
         if len(self.name) > _LONGEST_NAME or not self.name.isprintable():
             raise InvalidInputError(f"API key: wanted a name of at most {_LONGEST_NAME} printable characters")
         check_scopes(self.scopes)
@@ -162,13 +163,19 @@ def check_scopes(scopes: Iterable[str]) -> None:
 
 
 def check_client(client_id: str) -> None:
-    """Refuse the name of a client that could not stand in a log, a label or an address.
+    """Refuse the name of a client that could not stand in a log, a label or an address, or may not.
 
     Raises
     ------
     InvalidInputError
-        Where it is not made of small letters, digits, dots, dashes and underscores.
+        Where it is not made of small letters, digits, dots, dashes and underscores, or is the number of a payment card.
     """
+    if holds_card_number(client_id):
+        raise InvalidInputError("client: is what is the number of a payment card, or could be one; none may enter")
+    _check_shape(client_id)
+
+
+def _check_shape(client_id: str) -> None:
     if not _CLIENT.fullmatch(client_id):
         raise InvalidInputError(
             f"client: got {client_id[:64]!r}; wanted up to 64 small letters, digits, '.', '-' and '_', "

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from obligor.core.errors import ClashError, IntegrityError, NotFoundError
 from obligor.core.leaves import time_text
-from obligor.security.api_keys import RANDOM_BYTES, make_key
+from obligor.security.api_keys import RANDOM_BYTES, check_client, make_key
 from obligor.serving.acts import Act, Submission
+from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode
 from obligor.serving.people.proposals import Order
 from obligor.serving.rows import ApiKeyRow
@@ -45,12 +46,14 @@ async def issue(
 
     Raises
     ------
-    InvalidInputError
+    InvalidInputError, CardDataError
         Where nobody is named, or the client, its scopes or the name of the key say nonsense.
     UnavailableError
         Where the store does not record it: then there is no such key.
     """
     check_author(by, of="an API key")
+    check_client(client_id)
+    refuse_card_data_in("name", name)
     at = sources.now()
     new = make_key(
         sources.random(RANDOM_BYTES),

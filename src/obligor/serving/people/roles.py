@@ -19,6 +19,7 @@ from obligor.security.passwords import hash_password
 from obligor.security.permissions import permissions
 from obligor.security.tokens import SUBJECT
 from obligor.serving.acts import Act, Submission
+from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode
 from obligor.serving.people.proposals import Order
 from obligor.serving.rows import SignInRow, UserRoleRow, UserRow
@@ -56,6 +57,7 @@ class People:
         InvalidInputError
             Where the id or the password is none.
         """
+        refuse_card_data_in("user", user_id)
         check_user_id(user_id)
         check_user_id(by)
         if await self._archive.person(user_id) is not None:
@@ -80,6 +82,8 @@ class People:
         check_user_id(user_id)
         check_user_id(by)
         person, at = await self._archive.person(user_id), self._sources.now()
+        if person is None:  # one who is there can be taken away
+            refuse_card_data_in("user", user_id)
         if person is None and not unknown:
             raise NotFoundError(f"user {user_id}: there is none", hint="obligor users list")
         if person is not None and person.user.disabled_at is not None:
@@ -143,6 +147,8 @@ class People:
         if role not in wanted:
             raise InvalidInputError(f"role: got {role[:40]!r}; wanted one of {', '.join(wanted)}")
         person = await self._archive.person(user_id)
+        if person is None:
+            refuse_card_data_in("user", user_id)
         if person is None or person.user.disabled_at is not None:
             raise NotFoundError(f"user {user_id}: there is none, or it is disabled", hint="obligor users list")
         return person

@@ -25,7 +25,7 @@ from obligor.core.policy import parse_policy
 from obligor.core.profile import GATES, in_force, parse_profile
 from obligor.core.scorecard import parse_card
 from obligor.serving.acts import Act, Submission
-from obligor.serving.card_data import refuse_card_data_in
+from obligor.serving.card_data import refuse_card_data, refuse_card_data_in
 from obligor.serving.encoding import encode
 from obligor.serving.releases.releasing import made_release
 from obligor.serving.rows import ArtefactRow, ProfileChangeRow
@@ -78,6 +78,7 @@ class Changing:
         _check_text(by, what="a proposal is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
         _check_text(because, what="a proposal has a reason; wanted --because", hint=None)
         refuse_card_data_in("because", because)
+        refuse_card_data(data)
         profile, at = parse_profile(data), self.sources.now()
         base = parse_profile((await self._in_force()).profile)
         _check(profile, base, at=at)

@@ -12,6 +12,7 @@ import msgspec
 from obligor.core.errors import InvalidInputError
 from obligor.core.leaves import time_text
 from obligor.core.reasons import MOST_REASONS
+from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.said import field_error, read_said
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ def check_finding(finding: Finding) -> None:
     if len(finding.factors) > MOST_REASONS:
         raise InvalidInputError(f"review: {len(finding.factors)} factors; wanted at most {MOST_REASONS}")
     for it in finding.factors:
+        refuse_card_data_in("factors", it)
         if not it.strip() or len(it) > _MOST_FACTOR or not it.isprintable():
             raise InvalidInputError(f"review: a factor: wanted one line of at most {_MOST_FACTOR} characters")
     if finding.outcome is not None and not finding.factors:

@@ -21,6 +21,7 @@ from obligor.core.leaves import time_text
 from obligor.security.api_keys import check_client
 from obligor.security.webhooks import SECRET_BYTES
 from obligor.serving.acts import Act, Submission
+from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode
 from obligor.serving.rows import WebhookRow
 from obligor.serving.said import check_author
@@ -89,6 +90,7 @@ class Webhooks:
         """
         wanted = tuple(dict.fromkeys(event_types))
         check_client(client_id)
+        refuse_card_data_in("url", url)
         check_event_types(wanted)
         if len(url) > _LONGEST_URL:
             raise InvalidInputError(f"a webhook's address has {len(url)} characters; wanted at most {_LONGEST_URL}")
