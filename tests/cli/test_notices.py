@@ -123,6 +123,13 @@ def test_a_notice_is_written_by_who_may_read_it_and_an_analyst_writes_those_of_t
     assert notice(call, "vera", decline, out)[0] == 0
 
 
+def test_an_analyst_is_given_the_receipt_of_their_own_decision_and_an_auditor_that_of_any(
+    call: Call, decline: str
+) -> None:
+    found = {by: call(by, "audit", "receipt", decline)[0] for by in ROLES}
+    assert found == {"anna": 0, "ben": 1, "vera": 0, "olga": 1}
+
+
 def test_there_is_no_notice_where_the_log_cannot_be_written(
     call: Call, url: str, decline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
