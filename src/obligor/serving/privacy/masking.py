@@ -49,7 +49,7 @@ _FIELDS: Final[Mapping[Tells, str]] = {
         confirmed_at confirmed_by doubted_by report_due_on reference report_reference reported_by reported_late
         reported_on reports year yearly_report_due_on yearly_reports
         act agreed_by proposal_id proposals replaced_by said withdrawn_because
-        account_closed client keys overlap_hours replaces before closed
+        account_closed client keys overlap_hours replaces before closed checkpoint from to
     """,
     "name": "application_id person_id",
     "bin": "bin from_bin to_bin",
