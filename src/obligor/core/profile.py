@@ -84,7 +84,7 @@ class Profile(Artefact):
     @cached_property
     def unasked(self) -> Mapping[GateName, GateRecord]:
         """What a decision keeps of the gates where none was asked."""
-        return MappingProxyType({name: _record(self.gate(name).state, "not_evaluated") for name in GATES})
+        return MappingProxyType({name: RECORDS[self.gate(name).state, "not_evaluated"] for name in GATES})
 
     @cached_property
     def asked(self) -> tuple[GateName, ...]:
@@ -167,7 +167,7 @@ def record_gates(profile: Profile, results: Mapping[str, str]) -> Mapping[GateNa
             raise ProfileError(f"there is no gate {name[:80]!r}; wanted one of {', '.join(GATES)}")
         if result not in RESULTS:
             raise ProfileError(f"the gate '{name}' says {result[:80]!r}; wanted one of {', '.join(RESULTS)}")
-    return {name: _record(it.state, results.get(name, "not_evaluated")) for name, it in profile.unasked.items()}
+    return {name: RECORDS[it.state, results.get(name, "not_evaluated")] for name, it in profile.unasked.items()}
 
 
 def not_passed(gates: Mapping[str, Mapping[str, object]]) -> tuple[str, ...]:
@@ -175,13 +175,12 @@ def not_passed(gates: Mapping[str, Mapping[str, object]]) -> tuple[str, ...]:
     return tuple(name for name, it in gates.items() if it.get("state") == "enforce" and it.get("result") != "pass")
 
 
-def _record(state: GateState, result: str) -> GateRecord:
-    return _RECORDS[state, "not_evaluated" if state == "off" else result]
-
-
-_RECORDS: Final[Mapping[tuple[str, str], GateRecord]] = {
-    (state, result): GateRecord(state, result) for state in get_args(GateState) for result in RESULTS
+RECORDS: Final[Mapping[tuple[str, str], GateRecord]] = {
+    (state, result): GateRecord(state, "not_evaluated" if state == "off" else result)
+    for state in get_args(GateState)
+    for result in RESULTS
 }
+"""What a decision keeps of a gate, by its state and what it says."""
 
 
 def _named(profile: Profile) -> str:

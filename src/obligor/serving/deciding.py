@@ -282,6 +282,7 @@ class DecisionService:
             score=score.score,
             bins=score.bins,
             unusual=assessment.unusual,
+            gates=decision.gates.values(),
         )
 
 

@@ -27,12 +27,14 @@ from obligor.serving.sources import live_sources
 from obligor.serving.telemetry.meter import NoMeter
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from obligor.core.application import Application
+    from obligor.core.profile import GateRecord
     from obligor.serving.archive import StoredDecision
     from obligor.serving.gates.gate import Gate
     from obligor.serving.releases.release import Release
+    from obligor.serving.telemetry.meter import Meter
 
 GOOD = {**PLAIN, "amount": 2000.0, "income": 5000}
 POOR = PLAIN
@@ -71,7 +73,11 @@ def release_of(profile: Profile, number: int = 1) -> Release:
 
 
 def service_of(
-    profile: Profile, *gates: Says, store: MemoryStore | None = None, deadline_s: float = 0.05
+    profile: Profile,
+    *gates: Says,
+    store: MemoryStore | None = None,
+    deadline_s: float = 0.05,
+    meter: Meter | None = None,
 ) -> tuple[DecisionService, MemoryStore]:
     store = store or MemoryStore()
     releases = Releases(store)
@@ -81,7 +87,7 @@ def service_of(
         releases=releases,
         recorder=store,
         sources=live_sources(),
-        meter=NoMeter(),
+        meter=meter or NoMeter(),
         gates=named,
         gate_deadline_s=deadline_s,
     )
@@ -364,3 +370,27 @@ def test_a_receipt_shows_the_record_where_nothing_is_screened() -> None:
 class ShowsAll:
     async def receipt(self, stored: StoredDecision) -> dict[str, Any]:
         return {"index": stored.leaf_index, "record": stored.record.decode(), "salt": stored.salt.hex()}
+
+
+@dataclass
+class Gated(NoMeter):
+    """Keeps what it is told of gates."""
+
+    told: list[tuple[GateRecord, ...]] = field(default_factory=list)
+
+    def decided(self, *, gates: Iterable[GateRecord] = (), **_: object) -> None:
+        self.told.append(tuple(gates))
+
+
+def test_every_durable_decision_counts_its_gates_once() -> None:
+    meter = Gated()
+    service, _ = service_of(profile_of(kyc="monitor"), says("kyc", "fail"), meter=meter)
+
+    async def decide() -> None:
+        for _ in range(2):  # the second is a replay of the first
+            await service.decide(KEYS["one"], key="k", application=GOOD)
+        await service.decide_many(KEYS["one"], key="m", applications=[GOOD, {"amount": "none"}])
+
+    asyncio.run(decide())
+    off = ("off", "not_evaluated")
+    assert meter.told == [(("monitor", "fail"), off, off)] * 2

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 from tests.serving.small_cards import MISSING, small_card
 
+from obligor.core.profile import RECORDS
 from obligor.serving.telemetry.meter import REFUSALS, InForce, Meter, NoMeter
 from obligor.serving.telemetry.metrics import SECONDS, PrometheusMeter, Spread, score_bounds, write_metrics
 
@@ -53,6 +54,35 @@ def test_what_is_missing_and_what_is_unusual_is_counted_by_its_name() -> None:
     found = {name: it.told("obligor_missing_total", characteristic=name) for name in ("income", "debt", "months")}
     assert found == {"income": 2, "debt": 0, "months": 1}
     assert it.told("obligor_unusual_total", field="income") == 1
+
+
+def gates_counted(it: Counted) -> dict[tuple[str, str, str], float]:
+    """What was counted of gates, but for what never was."""
+    (family,) = (found for found in it.registry.collect() if found.name == "obligor_gates")
+    labels = ("gate", "state", "result")
+    return {tuple(one.labels[name] for name in labels): one.value for one in family.samples if one.value}  # type: ignore[misc]  # three
+
+
+def test_what_each_gate_said_of_a_decision_is_counted_by_its_state() -> None:
+    it = Counted()
+    said = [("kyc", "monitor", "fail"), ("aml", "off", "not_evaluated"), ("pci", "enforce", "pass")]
+    for _ in range(2):
+        gates = [RECORDS[state, result] for _, state, result in said]
+        it.meter.decided(outcome="approve", band="A", score=0, bins=(0, 0, 0), gates=gates)
+    assert gates_counted(it) == dict.fromkeys(said, 2)
+    assert it.told("obligor_gates_total", gate="kyc", state="enforce", result="pending") == 0, "known before it is"
+    assert it.told("obligor_gates_total", gate="kyc", state="off", result="pass") is None
+
+
+@pytest.mark.parametrize("state", ["monitor", "enforce"])
+def test_the_counts_of_gates_are_the_same_for_a_hit_and_for_none(state: str) -> None:
+    told = []
+    for result in ("pass", "fail", "pending"):
+        it, off = Counted(), RECORDS["off", "not_evaluated"]
+        it.meter.decided(outcome="refer", band="A", score=0, bins=(0, 0, 0), gates=(off, RECORDS[state, result], off))
+        told.append(gates_counted(it))
+    assert told[0] == told[1] == told[2]
+    assert told[0]["aml", state, "evaluated"] == 1
 
 
 @given(st.lists(st.floats(0, 30), max_size=60))

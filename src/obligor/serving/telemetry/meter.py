@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from obligor.core.profile import GateRecord
     from obligor.core.scorecard import Scorecard
 
 Stage = Literal["read", "score", "record", "whole"]
@@ -63,11 +64,20 @@ class Meter(Protocol):
         """Count how long a stage of a decision took."""
         ...
 
-    def decided(self, *, outcome: str, band: str, score: int, bins: Sequence[int], unusual: Iterable[str] = ()) -> None:
+    def decided(
+        self,
+        *,
+        outcome: str,
+        band: str,
+        score: int,
+        bins: Sequence[int],
+        unusual: Iterable[str] = (),
+        gates: Iterable[GateRecord] = (),
+    ) -> None:
         """Count a decision that is durable.
 
         ``score`` is in thousandths, ``bins`` has the bin of each characteristic, and each of ``unusual`` begins with its field:
-        only that is counted.
+        only that is counted. ``gates`` has what each gate of the profile said, in the order of `GATES`.
         """
         ...
 
@@ -115,7 +125,16 @@ class NoMeter:
     def stage(self, stage: Stage, seconds: float) -> None:
         """Count nothing."""
 
-    def decided(self, *, outcome: str, band: str, score: int, bins: Sequence[int], unusual: Iterable[str] = ()) -> None:
+    def decided(
+        self,
+        *,
+        outcome: str,
+        band: str,
+        score: int,
+        bins: Sequence[int],
+        unusual: Iterable[str] = (),
+        gates: Iterable[GateRecord] = (),
+    ) -> None:
         """Count nothing."""
 
     def refused(self, why: str) -> None:

@@ -27,11 +27,13 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from obligor import __version__
+from obligor.core.profile import GATES, RECORDS
 from obligor.serving.telemetry.meter import DELIVERIES, REFUSALS, STAGES, Delivery, InForce, Reading, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from obligor.core.profile import GateName, GateRecord
     from obligor.core.scorecard import Scorecard
 
 OTHER = "other"
@@ -117,6 +119,7 @@ class PrometheusMeter(Collector):
         self._score = Spread(())
         self._missing: dict[str, int] = {}
         self._unusual: dict[str, int] = {OTHER: 0}
+        self._gates: dict[tuple[GateRecord, ...], int] = {}
         self._names: tuple[str, ...] = ()
         self._missing_codes: tuple[int, ...] = ()
         registry.register(self)
@@ -140,7 +143,16 @@ class PrometheusMeter(Collector):
         """Count how long a stage of a decision took."""
         self._stages[stage].add(seconds)
 
-    def decided(self, *, outcome: str, band: str, score: int, bins: Sequence[int], unusual: Iterable[str] = ()) -> None:
+    def decided(
+        self,
+        *,
+        outcome: str,
+        band: str,
+        score: int,
+        bins: Sequence[int],
+        unusual: Iterable[str] = (),
+        gates: Iterable[GateRecord] = (),
+    ) -> None:
         """Count a decision that is durable."""
         key = (outcome, band)
         self._outcomes[key if key in self._outcomes else (OTHER, OTHER)] += 1
@@ -150,6 +162,8 @@ class PrometheusMeter(Collector):
         for told in unusual:
             name = told.partition(":")[0]
             self._unusual[name if name in self._unusual else OTHER] += 1
+        said = tuple(gates)
+        self._gates[said] = self._gates.get(said, 0) + 1
 
     def refused(self, why: str) -> None:
         """Count a caller who was refused."""
@@ -231,6 +245,19 @@ class PrometheusMeter(Collector):
         yield _spreads("obligor_score", "Scores in points.", "card", {sha[:12]: it for sha, it in self._scores.items()})
         yield _counts("obligor_missing", "Decisions that lacked it.", "characteristic", self._missing)
         yield _counts("obligor_unusual", "Decisions with a value that training never showed.", "field", self._unusual)
+        yield self._of_gates()
+
+    def _of_gates(self) -> Metric:
+        counts = dict.fromkeys((_told_of(gate, it) for gate in GATES for it in RECORDS.values()), 0)
+        for said, count in list(self._gates.items()):
+            for gate, it in zip(GATES, said, strict=False):
+                counts[_told_of(gate, it)] += count
+        gates = CounterMetricFamily(
+            "obligor_gates", "Decisions, by what each gate said.", labels=["gate", "state", "result"]
+        )
+        for labels, count in counts.items():
+            gates.add_metric(labels, count)
+        return gates
 
     def _of_the_audit_log(self) -> Iterator[Metric]:
         yield _spreads("obligor_commit_acts", "Acts that share a commit.", None, {"": self._commits})
@@ -262,6 +289,15 @@ def score_bounds(card: Scorecard) -> tuple[float, ...]:
     width = next(step for step in _round_steps() if step * _SCORE_BUCKETS >= high - low)
     below, above = max(cutoff - low, 0) // width, max(high - cutoff, 0) // width
     return tuple((cutoff + place * width) / 1000 for place in range(-below, above + 1))
+
+
+def _told_of(gate: GateName, record: GateRecord) -> tuple[str, str, str]:
+    """Give the labels of what a gate said: of `aml` that it was asked, and no more, or its counts would tell of a hit.
+
+    That it is pending is not told either: on a list that is too old, whoever is not is a hit.
+    """
+    hides = gate == "aml" and record.result != "not_evaluated"
+    return gate, record.state, "evaluated" if hides else record.result
 
 
 def _round_steps() -> Iterator[int]:

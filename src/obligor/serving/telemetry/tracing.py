@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import grpc.aio
     from opentelemetry.sdk.trace import TracerProvider
 
+    from obligor.core.profile import GateRecord
     from obligor.serving.telemetry.meter import InForce, Meter, Reading, Stage
 
     Scope = MutableMapping[str, Any]
@@ -135,9 +136,18 @@ class TracedMeter:
         if stage != "whole":
             self._tracing.stage(stage, seconds)
 
-    def decided(self, *, outcome: str, band: str, score: int, bins: Sequence[int], unusual: Iterable[str] = ()) -> None:
+    def decided(
+        self,
+        *,
+        outcome: str,
+        band: str,
+        score: int,
+        bins: Sequence[int],
+        unusual: Iterable[str] = (),
+        gates: Iterable[GateRecord] = (),
+    ) -> None:
         """Count a decision, and say its outcome; the score is not told."""
-        self._inner.decided(outcome=outcome, band=band, score=score, bins=bins, unusual=unusual)
+        self._inner.decided(outcome=outcome, band=band, score=score, bins=bins, unusual=unusual, gates=gates)
         self._tracing.say({"obligor.outcome": outcome, "obligor.band": band})
 
     def healthy(self, dependency: str, *, well: bool) -> None:
