@@ -42,7 +42,9 @@ DAY = timedelta(days=1)
 
 
 def saying(version: int = 2, *, until: datetime | None = None, name: str = "us", **states: str) -> bytes:
-    gates = {gate: {"state": states.get(gate, "off")} for gate in GATES}
+    gates: dict[str, dict[str, Any]] = {gate: {"state": states.get(gate, "off")} for gate in GATES}
+    if gates["aml"]["state"] == "off":
+        gates["aml"]["elsewhere"] = {"system": "Screener", "reference": "POL-7"}
     start = (datetime.now(UTC) - DAY).isoformat()
     said: dict[str, Any] = {"name": name, "version": version, "gates": gates, "effective_from": start}
     return json.dumps(said | ({"expires_at": until.isoformat()} if until else {})).encode()
@@ -109,6 +111,16 @@ def test_a_profile_is_proposed_by_one_person_and_approved_by_another(
     assert (code, "profile_change: by is not what the record" in out + err) == (1, True)
 
 
+def test_a_profile_that_does_not_screen_shows_who_does(with_release: Call, tmp_path: Path) -> None:
+    assert "  aml  off, nobody screens\n" in with_release("Ada", "profile", "show")[1]
+    change = proposed(with_release, tmp_path, saying(kyc="enforce"))
+    assert with_release("Grace", "profile", "approve", change)[0] == 0
+    assert "  aml  off, screened elsewhere: Screener, POL-7\n" in with_release("Ada", "profile", "show")[1]
+    shown = json.loads(with_release("Ada", "profile", "show", "--json")[1])
+    assert shown["profile"]["gates"]["aml"]["elsewhere"] == {"system": "Screener", "reference": "POL-7"}
+    assert "elsewhere" not in shown["profile"]["gates"]["kyc"]
+
+
 @pytest.mark.parametrize(
     ("profile", "words"),
     [
@@ -118,12 +130,27 @@ def test_a_profile_is_proposed_by_one_person_and_approved_by_another(
         (saying(kyc="enforce", until=datetime.now(UTC) - timedelta(hours=1)), "is over"),
         (saying(1, name="everything-off"), "wanted more than 1"),
         (b"{}", "name"),
+        (saying(kyc="enforce").replace(b'"elsewhere"', b'"elsewhere": null, "else"'), "gates.aml.else"),
+        (
+            saying(kyc="enforce").replace(b', "elsewhere": {"system": "Screener", "reference": "POL-7"}', b""),
+            "who screens",
+        ),
         (
             saying(aml="enforce").replace(b'"enforce"', b'"enforce", "on_fail": "decline", "reason": "r"'),
             "hold or refer",
         ),
     ],
-    ids=["unknown gate", "mistyped key", "unknown key", "over", "no new version", "nothing", "tipping off"],
+    ids=[
+        "unknown gate",
+        "mistyped key",
+        "unknown key",
+        "over",
+        "no new version",
+        "nothing",
+        "mistyped",
+        "nobody screens",
+        "tipping off",
+    ],
 )
 def test_a_profile_that_says_nonsense_is_not_proposed(
     with_release: Call, tmp_path: Path, profile: bytes, words: str

@@ -70,7 +70,11 @@ def enforced(call: Call, folder: Path) -> None:
     profile = {
         "name": "us",
         "version": 2,
-        "gates": {"kyc": {"state": "enforce"}, "aml": {"state": "off"}, "pci": {"state": "off"}},
+        "gates": {
+            "kyc": {"state": "enforce"},
+            "aml": {"state": "off", "elsewhere": {"system": "Screener", "reference": "POL-7"}},
+            "pci": {"state": "off"},
+        },
         "effective_from": (datetime.now(UTC) - timedelta(days=1)).isoformat(),
     }
     file = folder / "profile.json"

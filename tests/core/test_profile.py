@@ -11,15 +11,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obligor.core.errors import ProfileError, UnavailableError
-from obligor.core.profile import EVERYTHING_OFF, GATES, Profile, in_force, parse_profile, record_gates
+from obligor.core.profile import (
+    EVERYTHING_OFF,
+    GATES,
+    Elsewhere,
+    Profile,
+    in_force,
+    parse_new_profile,
+    parse_profile,
+    record_gates,
+)
 
 START = "2026-11-01T00:00:00Z"
 INSTANT = datetime(2026, 11, 1, tzinfo=UTC)
 
 
+ELSEWHERE = {"system": "Screener", "reference": "POL-7"}
+
+
+def gated(**said: Any) -> dict[str, Any]:
+    return {name: {"state": "off"} for name in GATES} | said
+
+
 def plain(**said: Any) -> dict[str, Any]:
-    off = {name: {"state": "off"} for name in GATES}
-    return {"name": "us", "version": 1, "gates": off, "effective_from": START} | said
+    return {"name": "us", "version": 1, "gates": gated(), "effective_from": START} | said
 
 
 def made(**said: Any) -> Profile:
@@ -40,6 +55,26 @@ def test_a_profile_round_trips_and_its_hash_is_of_what_it_says() -> None:
     assert made(version=2).sha256 != made().sha256
 
 
+def test_a_profile_of_before_keeps_its_hash() -> None:
+    """As decisions have it pinned since the first version."""
+    assert EVERYTHING_OFF.sha256 == "fd507727248214bebf0daccf295f0d8d7cc3c9ba99d962c5b0571ec40cb48f0b"
+    assert b"elsewhere" not in EVERYTHING_OFF.to_json()
+
+
+def test_a_new_profile_that_does_not_screen_says_who_does() -> None:
+    kept = json.dumps(plain()).encode()
+    assert parse_profile(kept).gates.aml.elsewhere is None
+    with pytest.raises(ProfileError, match="wanted who screens instead"):
+        parse_new_profile(kept)
+    said = json.dumps(plain(gates=gated(aml={"state": "off", "elsewhere": ELSEWHERE}))).encode()
+    profile = parse_new_profile(said)
+    assert profile.gates.aml.elsewhere == Elsewhere(**ELSEWHERE)
+    assert parse_profile(profile.to_json()) == profile
+    assert profile.sha256 != parse_profile(kept).sha256, "which is pinned with every decision"
+    for state in ("monitor", "enforce"):
+        assert parse_new_profile(json.dumps(plain(gates=gated(aml={"state": state}))).encode())
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [
@@ -48,6 +83,14 @@ def test_a_profile_round_trips_and_its_hash_is_of_what_it_says() -> None:
         ({"gates": {name: {"state": "on"} for name in GATES}}, "gates.kyc.state"),
         ({"gates": {name: {"state": "enforce", "on_fail": "decline"} for name in GATES}}, "needs a reason"),
         ({"gates": {name: {"state": "off", "since": 1} for name in GATES}}, "gates.kyc.since: Extra inputs"),
+        ({"gates": gated(aml={"state": "monitor", "elsewhere": ELSEWHERE})}, "wanted none of a gate on monitor"),
+        ({"gates": gated(kyc={"state": "off", "elsewhere": ELSEWHERE})}, "wanted of the gate aml alone"),
+        (
+            {"gates": gated(aml={"state": "off", "elsewhere": {"system": "Screener"}})},
+            "elsewhere.reference: Field required",
+        ),
+        ({"gates": gated(aml={"state": "off", "elsewhere": ELSEWHERE | {"system": " "}})}, "elsewhere.system"),
+        ({"gates": gated(aml={"state": "off", "elsewhere": ELSEWHERE | {"system": "a\nb"}})}, "elsewhere.system"),
         ({"expires_at": START}, "expires_at: wanted an instant after effective_from"),
         ({"effective_from": "2026-11-01T00:00:00"}, "effective_from: Input should have timezone info"),
         ({"effective_from": 1761955200}, "effective_from"),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from obligor.bootstrap.store import Store
-    from obligor.core.profile import Profile
+    from obligor.core.profile import GateName, Profile
     from obligor.serving.releases.profile_changes import Changing
     from obligor.serving.rows import ProfileChangeRow
 
@@ -52,7 +52,7 @@ class Shown:
         approved = {it.change_id for it in self.changes if it.step == "approved"}
         return [
             f"profile {self.profile.name} version {self.profile.version} {self.profile.sha256[:_DIGITS]}, {word}",
-            *(f"  {name}  {self.profile.gate(name).state}" for name in GATES),
+            *(f"  {name}  {_state(self.profile, name)}" for name in GATES),
             *(_line(it, approved, base=self.profile.sha256) for it in self.changes),
         ]
 
@@ -138,6 +138,14 @@ def _changing(store: Store) -> Changing:
     from obligor.serving.releases.profile_changes import Changing
 
     return Changing(store.archive, store.changes, store.recorder, store.key, store.sources)
+
+
+def _state(profile: Profile, name: GateName) -> str:
+    gate = profile.gate(name)
+    if name != "aml" or gate.state != "off":
+        return gate.state
+    it = gate.elsewhere
+    return f"off, {'nobody screens' if it is None else f'screened elsewhere: {it.system}, {it.reference}'}"
 
 
 def _line(row: ProfileChangeRow, approved: set[str], *, base: str) -> str:

@@ -14,7 +14,7 @@ from obligor.bootstrap.proposals import Proposed, open_proposals, proposed
 from obligor.bootstrap.store import with_store
 from obligor.core.errors import ForbiddenError
 from obligor.core.policy import check_policy, parse_policy
-from obligor.core.profile import EVERYTHING_OFF, parse_profile
+from obligor.core.profile import EVERYTHING_OFF, parse_new_profile, parse_profile
 from obligor.core.scorecard import parse_card
 from obligor.files import reading
 from obligor.settings import read_author
@@ -113,7 +113,7 @@ def activate_release(run: Path, *, profile: Path | None, because: str = "") -> A
     from obligor.serving.rows import ProposalRow
 
     made = read_run(run)
-    given = None if profile is None else parse_profile(_bytes(profile))
+    given = None if profile is None else parse_new_profile(_bytes(profile))
 
     async def activated(store: Store) -> Release | ProposalRow:
         by = await acting(store, "release.activate")

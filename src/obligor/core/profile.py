@@ -12,13 +12,15 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, Self, get_args
 
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, model_serializer, model_validator
 
 from obligor.core.errors import ProfileError, UnavailableError
 from obligor.core.strict_json import Artefact, StrictModel, read_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pydantic import SerializerFunctionWrapHandler
 
 _MOST_BYTES = 1 << 20
 
@@ -31,6 +33,18 @@ RESULTS: Final[tuple[GateResult, ...]] = get_args(GateResult)
 Instant = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
 
 
+_Said = Annotated[str, Field(pattern=r"^\S(?:[^\x00-\x1f\x7f]{0,198}\S)?$")]
+
+
+class Elsewhere(StrictModel):
+    """Who does instead what a gate that is off does not."""
+
+    system: _Said
+    """The system that does: its name, for who looks for it."""
+    reference: _Said
+    """Where that is laid down: a contract, a policy, a page of the handbook."""
+
+
 class Gate(StrictModel):
     """One check outside the score."""
 
@@ -40,12 +54,25 @@ class Gate(StrictModel):
     """What comes of an application that an enforced gate says has failed; one that it has not yet judged is held."""
     reason: str = ""
     """The text that an applicant reads where it declines them."""
+    elsewhere: Elsewhere | None = None
+    """Of `aml` where it is off: who screens instead; a profile that takes the place of another must say so."""
 
     @model_validator(mode="after")
     def _decline_has_a_reason(self) -> Self:
         if self.on_fail == "decline" and not self.reason.strip():
             raise ProfileError("profile: a gate that declines needs a reason, which the applicant reads")
         return self
+
+    @model_validator(mode="after")
+    def _is_asked_here_or_elsewhere(self) -> Self:
+        if self.elsewhere is not None and self.state != "off":
+            raise ProfileError(f"profile: elsewhere: wanted none of a gate on {self.state}, which is asked here")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is not said elsewhere, so that a profile from before it could be keeps its hash."""
+        return {name: it for name, it in write(self).items() if name != "elsewhere" or it is not None}
 
 
 class Gates(StrictModel):
@@ -57,6 +84,12 @@ class Gates(StrictModel):
     """Anti-money-laundering: sanctions and watch lists."""
     pci: Gate
     """Payment cards: whether and how numbers of cards may enter."""
+
+    @model_validator(mode="after")
+    def _only_screening_is_done_elsewhere(self) -> Self:
+        if self.kyc.elsewhere is not None or self.pci.elsewhere is not None:
+            raise ProfileError("profile: elsewhere: wanted of the gate aml alone")
+        return self
 
 
 class Profile(Artefact):
@@ -121,6 +154,23 @@ def parse_profile(data: bytes) -> Profile:
     profile = read_model(data, Profile, what="profile", error=ProfileError, most=_MOST_BYTES)
     if profile.gates.aml.on_fail == "decline":
         raise ProfileError("profile: gates.aml.on_fail: wanted hold or refer; a decline would tell of the list")
+    return profile
+
+
+def parse_new_profile(data: bytes) -> Profile:
+    """Read a profile that is to come into force: one that does not screen says who does, or nobody need ever have asked.
+
+    Raises
+    ------
+    ProfileError
+        As ``parse_profile`` does, or where `aml` is off and it does not say who screens.
+    """
+    profile = parse_profile(data)
+    if profile.gates.aml.state == "off" and profile.gates.aml.elsewhere is None:
+        raise ProfileError(
+            "profile: gates.aml.elsewhere: wanted who screens instead, as aml is off",
+            hint='"elsewhere": {"system": "...", "reference": "..."}',
+        )
     return profile
 
 

@@ -187,6 +187,7 @@ class Administration:
         return {
             "profile_sha256": profile.sha256,
             "in_force": _is_in_force(profile, self.sources.now()),
+            "gates": profile.gates.model_dump(mode="json"),
             "changes": [plain_change(it) for it in await self.changing.changes.changes()],
         }
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
-from tests.serving.http.fakes import BODY, KEYS, house, posting
+from tests.serving.http.fakes import BODY, KEYS, house, posting, small_release
 from tests.serving.http.serving import run
 
 from obligor.core.errors import UnauthenticatedError
-from obligor.core.profile import EVERYTHING_OFF
+from obligor.core.profile import EVERYTHING_OFF, parse_profile
 from obligor.serving.acts import Caller
+from obligor.serving.releases.release import compile_release
 from obligor.serving.rows import UserRow
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ ROLES |= {"pia": "privacy_officer", "paul": "privacy_officer"}
 PASSWORD = "a long and quiet harbour"  # noqa: S105  of nobody
 STRICTER = EVERYTHING_OFF.model_dump(mode="json", by_alias=True) | {
     "name": "stricter",
-    "gates": {"kyc": {"state": "off"}, "aml": {"state": "off"}, "pci": {"state": "enforce"}},
+    "gates": {
+        "kyc": {"state": "off"},
+        "aml": {"state": "off", "elsewhere": {"system": "Screener", "reference": "POL-7"}},
+        "pci": {"state": "enforce"},
+    },
 }
 
 
@@ -188,6 +193,20 @@ def test_a_role_takes_two_administrators_and_neither_is_who_gets_it() -> None:
                 "disabled",
             ]
         assert of.store.leaves == ["role.proposed", "role.granted", "role.revoked", "user.disabled"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("profile", [EVERYTHING_OFF.model_dump(mode="json", by_alias=True), STRICTER])
+def test_the_gates_in_force_are_told_and_who_screens_where_aml_is_off(profile: dict[str, Any]) -> None:
+    async def main() -> None:
+        small, made = small_release(), parse_profile(json.dumps(profile).encode())
+        release = compile_release(1, card=small.card, policy=small.policy, profile=made)
+        of = house(release=release, authenticating=Staff())
+        async with of.client(None) as client:
+            shown = (await get(client, "/v1/profile/changes", "vera")).json()
+        wanted = {name: {"on_fail": "hold", "reason": ""} | it for name, it in profile["gates"].items()}
+        assert shown["gates"] == wanted
 
     run(main())
 

@@ -43,7 +43,11 @@ BY_TWO = {
 """What is only proposed the first time."""
 STRICTER = EVERYTHING_OFF.model_dump(mode="json", by_alias=True) | {
     "name": "stricter",
-    "gates": {"kyc": {"state": "off"}, "aml": {"state": "off"}, "pci": {"state": "enforce"}},
+    "gates": {
+        "kyc": {"state": "off"},
+        "aml": {"state": "off", "elsewhere": {"system": "Screener", "reference": "POL-7"}},
+        "pci": {"state": "enforce"},
+    },
 }
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from obligor.core.profile import GateName, GateState
 from obligor.security.permissions import permissions
 from obligor.serving.http.shapes import Instant, ReceiptTold, Sha256, Shape
 from obligor.serving.people.roles import SYSTEMS_ROLE
@@ -165,12 +166,32 @@ class ProfileChangeTold(Shape):
     at: Instant
 
 
+class ElsewhereTold(Shape):
+    """Who screens instead."""
+
+    system: str
+    reference: str
+
+
+class GateTold(Shape):
+    """A gate of the profile in force."""
+
+    state: GateState
+    on_fail: Literal["hold", "refer", "decline"]
+    reason: str
+    """What an applicant reads whom it declines."""
+    elsewhere: ElsewhereTold | None = None
+    """Of `aml` where it is off: who screens instead; none where nobody does."""
+
+
 class ProfileChangesTold(Shape):
     """The profile in force, and every step of every change, the newest first."""
 
     profile_sha256: Sha256
     in_force: bool
     """Whether it is: otherwise nothing is decided."""
+    gates: dict[GateName, GateTold]
+    """Every gate, as the profile in force has it."""
     changes: list[ProfileChangeTold]
 
 

@@ -22,7 +22,7 @@ from obligor.core.errors import (
 from obligor.core.leaves import time_text
 from obligor.core.people import are_one_person
 from obligor.core.policy import parse_policy
-from obligor.core.profile import GATES, in_force, parse_profile
+from obligor.core.profile import GATES, in_force, parse_new_profile, parse_profile
 from obligor.core.scorecard import parse_card
 from obligor.serving.acts import Act, Submission
 from obligor.serving.card_data import refuse_card_data, refuse_card_data_in
@@ -69,7 +69,7 @@ class Changing:
         Raises
         ------
         ProfileError
-            Where it cannot be read, says nothing new, or turns a gate down without an end.
+            Where it cannot be read, says nothing new, does not say who screens, or turns a gate down without an end.
         InvalidInputError
             Where nobody is named, or no reason.
         UnavailableError
@@ -79,7 +79,7 @@ class Changing:
         _check_text(because, what="a proposal has a reason; wanted --because", hint=None)
         refuse_card_data_in("because", because)
         refuse_card_data(data)
-        profile, at = parse_profile(data), self.sources.now()
+        profile, at = parse_new_profile(data), self.sources.now()
         base = parse_profile((await self._in_force()).profile)
         _check(profile, base, at=at)
         row = ProfileChangeRow(
@@ -139,7 +139,7 @@ class Changing:
         body = await self.archive.artefact(proposed.profile_sha256)
         if body is None:
             raise UnavailableError("the proposed profile is no longer kept")
-        profile = parse_profile(body)
+        profile = parse_new_profile(body)
         _check(profile, base, at=at)
         in_force(profile, at)
         return profile
