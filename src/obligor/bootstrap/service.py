@@ -227,6 +227,7 @@ def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
     from obligor.serving.audit.log import AuditLog
     from obligor.serving.http import Door
     from obligor.serving.people.proposals import Proposals
+    from obligor.serving.screening.disbursing import Disbursing
 
     store, decisions = parts.store, parts.decisions
     proposals = Proposals(store.proposals, store.people, store.recorder, store.sources)
@@ -244,6 +245,9 @@ def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
         proofs=parts.identity.proofs,
         reviews=open_review_service(store, decisions),
         alerts=parts.screening.desk,
+        disbursing=Disbursing(
+            *(decisions.register, parts.releases, parts.screening.gate, store.archive, store.recorder, store.sources)
+        ),
         administration=open_administration(store, proposals),
         reveals=open_reveals(store, decisions.register, proposals),
         privacy=open_privacy_desk(store, parts.sealer, proposals),

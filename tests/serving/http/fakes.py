@@ -56,6 +56,7 @@ from obligor.serving.rows import (
     UserRow,
 )
 from obligor.serving.screening.desk import AlertDesk
+from obligor.serving.screening.disbursing import Disbursing
 from obligor.serving.screening.reports import YearlyReports
 from obligor.serving.sources import live_sources
 from obligor.serving.telemetry.meter import NoMeter
@@ -129,6 +130,7 @@ class MemoryStore:
     """Keeps what is recorded in lists; ``down`` makes it fail, ``hold`` makes it wait."""
 
     leaves: list[str] = field(default_factory=list)
+    records: list[bytes] = field(default_factory=list)
     kept: list[StoredDecision] = field(default_factory=list)
     rows: list[DecisionRow] = field(default_factory=list)
     reports: list[OutcomeRow] = field(default_factory=list)
@@ -187,6 +189,7 @@ class MemoryStore:
         response = submission.respond(first)
         for act in submission.acts:
             self.leaves.append(act.kind)
+            self.records.append(act.record)
             for row in act.rows:
                 self._keep_row(row, act)
         return Recorded(response, submission.status, replayed=False, leaf_index=first)
@@ -450,6 +453,7 @@ def house(
         "keys": KeyDesk(store, store, proposals),
         "reviews": reviews,
         "reveals": RevealService(register=register, answers=store, proposals=proposals),
+        "disbursing": Disbursing(register, releases, gates.get("aml"), store, store, sources),  # type: ignore[arg-type]
         "alerts": AlertDesk(Alerts(), store, store, sources),
         "administration": administration,
     }

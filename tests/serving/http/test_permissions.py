@@ -189,7 +189,10 @@ def expected(name: str, who: str, *, own: bool) -> set[int]:
     hidden = re.search(r"{(decision|review)_id}", name) and how.own and not own
     if hidden or "{alert_id}" in name:  # of alerts there is none here
         return {404}
-    done = {422} if name.endswith("/yearly-reports") else {200, 201}  # one names a match, of which there is none
+    done = {
+        "POST /v1/alerts/yearly-reports": {422},  # it names a match, of which there is none
+        "POST /v1/decisions/{decision_id}/screenings": {409},  # nobody is screened here
+    }.get(name, {200, 201})
     return {202} if how.second and name in BY_TWO else done
 
 

@@ -149,19 +149,26 @@ class AmlGate:
             return _pending("not_comparable")
         found = [screener.known(it) for it in asked]
         known = [it for it in found if it is not None]
-        return self._judge(screener, application, asked, known, at) if len(known) == len(found) else None
+        if len(known) < len(found):
+            return None
+        name = self._application_id(application)
+        return self._judge(screener, application.fields, asked, known, at, application_id=name)
 
     async def evaluate(self, application: Application, *, at: datetime) -> GateResult:
         """Judge an applicant at the instant of the decision."""
+        return await self.screen(application.fields, application_id=self._application_id(application), at=at)
+
+    async def screen(self, fields: Mapping[str, Any], *, application_id: str | None, at: datetime) -> GateResult:
+        """Judge who applied by the fields of their application, now or of an earlier day."""
         screener = self._lists.screener
         if screener is None:
             return _pending("no_list")
         try:
-            asked = self._columns.asked(application.fields, screener)
+            asked = self._columns.asked(fields, screener)
         except ScreeningError:
             return _pending("not_comparable")
         found = await self.find(screener, asked)
-        return self._judge(screener, application, asked, found, at)
+        return self._judge(screener, fields, asked, found, at, application_id=application_id)
 
     async def find(self, screener: Screener, asked: Sequence[Asked]) -> list[tuple[Hit, ...]]:
         """Ask the list in the thread, where others go on meanwhile."""
@@ -170,20 +177,20 @@ class AmlGate:
     def _judge(
         self,
         screener: Screener,
-        application: Application,
+        fields: Mapping[str, Any],
         asked: Sequence[Asked],
         found: Iterable[Sequence[Hit]],
         at: datetime,
+        *,
+        application_id: str | None,
     ) -> GateResult:
         """Give what the gate says: a hit counts on an old list as well, but no hit does not."""
         hits: tuple[Hit, ...] = tuple(hit for each in found for hit in each)
         hit = bool(hits)
         if hits or self._clearances.confirmed:  # then for everybody, so that no time tells of one
-            number = application.fields.get(self._columns.number)
+            number = fields.get(self._columns.number)
             subject = self._subjects.of_person(
-                asked,
-                number=None if number is None else str(number),
-                application_id=self._application_id(application),
+                asked, number=None if number is None else str(number), application_id=application_id
             )
             hit = self._clearances.hit(hits, subject, at=at)
         return self._told(screener, at.date(), hit=hit)

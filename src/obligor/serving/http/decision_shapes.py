@@ -110,6 +110,17 @@ class ReportAnswer(Shape):
     receipt: ReceiptTold
 
 
+class ScreeningTold(Shape):
+    """That who was approved was screened again."""
+
+    screening_id: UUID
+    decision_id: UUID
+    result: Literal["pass", "review"]
+    """`pass`: nothing stands against paying out; `review`: do not, until a person has looked. Why is never told."""
+    screened_at: Instant
+    receipt: ReceiptTold
+
+
 class Report(Shape):
     """What became of a loan."""
 

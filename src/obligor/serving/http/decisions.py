@@ -52,6 +52,7 @@ router = APIRouter()
 Decider = Annotated[Caller, Depends(caller_with("decision.decide"))]
 Simulator = Annotated[Caller, Depends(caller_with("decision.simulate"))]
 Reader = Annotated[Caller, Depends(caller_with("decision.read"))]
+Screener = Annotated[Caller, Depends(caller_with("decision.screen"))]
 Reporter = Annotated[Caller, Depends(caller_with("outcome.report"))]
 DecisionId = Annotated[UUID, Path(description="The id of the decision.")]
 
@@ -285,3 +286,22 @@ async def report_outcome(request: Request, door: TheDoor, caller: Reporter, deci
     return respond(
         recorded_answer(await door.register.report_outcome(caller, key=key, decision_id=decision_id, report=body))
     )
+
+
+@router.post(
+    "/v1/decisions/{decision_id:uuid}/screenings",
+    operation_id="screenAgain",
+    summary="Screen who was approved again, before the loan is paid out",
+    description="Now, by what the application said; it takes no body. The answer is `pass` or `review`, and why is never told. "
+    "409 where the decision is no approval, or the profile in force does not screen. Scope: `decide`.",
+    status_code=201,
+    response_model=decision_shapes.ScreeningTold,
+    responses=recorded(404, 410, ok=201, told="Whether it may be paid out, recorded."),
+    openapi_extra={"parameters": [KEY_HEADER]},
+    dependencies=[Depends(only())],
+    tags=["Decisions"],
+)
+async def screen_again(request: Request, door: TheDoor, caller: Screener, decision_id: DecisionId) -> Response:
+    """Screen who was approved again."""
+    key = read_head(request.scope["headers"]).key
+    return respond(recorded_answer(await door.disbursing.screen(caller, key=key, decision_id=decision_id)))

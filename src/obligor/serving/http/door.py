@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from obligor.serving.revealing import RevealService
     from obligor.serving.reviews.reviewing import ReviewService
     from obligor.serving.screening.desk import AlertDesk
+    from obligor.serving.screening.disbursing import Disbursing
     from obligor.serving.telemetry.meter import Meter
 
 CALLER = "obligor.caller"
@@ -98,6 +99,8 @@ class Door:
     """Takes requests for reviews."""
     alerts: AlertDesk = field(kw_only=True)
     """Where alerts are looked at and cleared, by the few who may."""
+    disbursing: Disbursing = field(kw_only=True)
+    """Screens again before a loan is paid out."""
     administration: Administration = field(kw_only=True)
     """Looks after people, their roles and the compliance profile."""
     reveals: RevealService = field(kw_only=True)
