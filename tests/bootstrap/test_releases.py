@@ -7,8 +7,11 @@ from dataclasses import replace
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
+from tests.stores import as_owner
 
+from obligor.bootstrap.decisions import begin, open_releases, take_newest
 from obligor.bootstrap.releases import Made, demonstration, put_in_force, read_run
 from obligor.bootstrap.store import open_store
 from obligor.core.errors import IntegrityError, InvalidInputError, PolicyError
@@ -17,6 +20,7 @@ from obligor.core.reasons import check_reasons
 from obligor.ingestion.contract_file import load_contract
 from obligor.security.signing import verify_statement
 from obligor.serving.releases.release import PURPOSE, Releases, open_release
+from obligor.serving.telemetry.meter import NoMeter
 from obligor.settings import read_settings
 
 if TYPE_CHECKING:
@@ -77,5 +81,34 @@ def test_a_release_is_the_next_number_and_is_trusted_only_as_it_was_signed(
                     open_release(broken, signed=signed)
             with pytest.raises(IntegrityError, match="does not bear the signature"):
                 open_release(replace(stored, signature=bytes(64)), signed=signed)
+
+    asyncio.run(play())
+
+
+def test_a_release_whose_row_was_taken_away_stays_in_force_and_none_before_it_is_begun_with(
+    store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F25, F36: who owns the store deletes the row of the second release, as it would be of an enforced gate."""
+    monkeypatch.setenv("OBLIGOR_AUTHOR", "ada")
+    settings = read_settings({"OBLIGOR_DATA": str(tmp_path), "OBLIGOR_ANCHORS": "off"})
+    first, told = demonstration(), "release 2 of the log is no longer kept"
+    policy = parse_policy(first.policy.model_copy(update={"grey": first.policy.grey + 1000}).to_json())
+
+    async def play() -> None:
+        async with open_store(store_url, settings) as store:
+            await put_in_force(store, first)
+            behind = await open_releases(store)
+            await put_in_force(store, Made(first.card, policy))
+            running = await open_releases(store)
+            with psycopg.connect(as_owner(store_url)) as owner:
+                owner.execute("SET session_replication_role = replica")
+                owner.execute("DELETE FROM obligor.release WHERE number = 2")
+            await take_newest(store, running, NoMeter())
+            assert running.current.number == 2
+            with pytest.raises(IntegrityError, match=told):
+                await take_newest(store, behind, NoMeter())
+            for beginning in (begin(store, None, lambda _: None), open_releases(store), put_in_force(store, first)):
+                with pytest.raises(IntegrityError, match=told):
+                    await beginning
 
     asyncio.run(play())

@@ -94,7 +94,7 @@ def test_there_is_nothing_to_go_back_to_before_another_card_or_policy_was_in_for
         ),
         (
             "UPDATE obligor.release SET signature = decode(repeat('00', 64), 'hex') WHERE number = 1",
-            "bear the signature",
+            "not what the log tells of",
         ),
     ],
 )

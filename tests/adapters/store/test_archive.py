@@ -54,13 +54,20 @@ def act(kind: str, *rows: Row) -> Submission:
     return Submission((Act(kind, NOW, "person:Ada", str(uuid4()), b"{}", os.urandom(16), rows),), lambda _: b"")
 
 
+def put(number: int, *artefacts: ArtefactRow) -> Submission:
+    """Give a release as an act, whose record tells its signature."""
+    row = release(number, *artefacts)
+    said = canonical_json({"number": number, "signature": row.signature.hex()})
+    return Submission((Act("release", NOW, "person:Ada", str(number), said, os.urandom(16), (row,)),), lambda _: b"")
+
+
 def artefact(kind: str, said: object) -> ArtefactRow:
     return ArtefactRow(hashlib.sha256(canonical_json(said)).hexdigest(), kind, readable_json(said))
 
 
 def release(number: int, *artefacts: ArtefactRow) -> ReleaseRow:
     card, policy, profile = (each.sha256 for each in artefacts)
-    return ReleaseRow(number, card, policy, profile, NOW, "Ada", b"statement", b"signature", artefacts)
+    return ReleaseRow(number, card, policy, profile, NOW, "Ada", b"statement", b"signature %d" % number, artefacts)
 
 
 CARD, POLICY, PROFILE = artefact("card", {"a": 1.5}), artefact("policy", ["é"]), artefact("profile", {})
@@ -165,27 +172,71 @@ def test_reported_outcomes_come_in_the_order_of_the_log(store_url: str) -> None:
 
 def test_the_newest_release_is_found_with_its_artefacts(store_url: str) -> None:
     assert asked(store_url, lambda archive, _: archive.release()) is None
-    record(store_url, act("release", release(1, CARD, POLICY, PROFILE)))
-    record(store_url, act("release", release(2, artefact("card", {"a": 2}), POLICY, PROFILE)))
+    record(store_url, put(1, CARD, POLICY, PROFILE))
+    record(store_url, put(2, artefact("card", {"a": 2}), POLICY, PROFILE))
     found = asked(store_url, lambda archive, _: archive.release())
     assert found is not None
-    assert (found.number, found.statement, found.signature) == (2, b"statement", b"signature")
+    assert (found.number, found.statement, found.signature) == (2, b"statement", b"signature 2")
     assert (found.card, found.policy, found.profile) == (readable_json({"a": 2}), POLICY.body, PROFILE.body)
     assert [row["number"] for row in asked(store_url, lambda archive, _: archive.releases())] == [2, 1]
     assert asked(store_url, lambda archive, _: archive.artefact(CARD.sha256)) == CARD.body
     assert asked(store_url, lambda archive, _: archive.artefact("0" * 64)) is None
 
 
+BESIDE = """INSERT INTO obligor.release
+    SELECT 3, leaf_index + 9, card_sha256, policy_sha256, profile_sha256, at, by, statement, signature FROM obligor.release
+    WHERE number = 1"""
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("DELETE FROM obligor.release WHERE number = 2", "release 2 of the log is no longer kept"),
+        ("DELETE FROM obligor.release", "release 2 of the log is no longer kept"),
+        (BESIDE, "the log tells of no release 3"),
+        ("UPDATE obligor.release SET number = 3 WHERE number = 2", "the log tells of no release 3"),
+        ("UPDATE obligor.release SET signature = 'signature 1' WHERE number = 2", "not what the log tells of"),
+        ("UPDATE obligor.record SET body = body || 'x'", "not what the log tells of"),
+        ("DELETE FROM obligor.record", "not what the log tells of"),
+        ("DELETE FROM obligor.leaf WHERE index = 1", "the log tells of no release 2"),
+    ],
+)
+def test_a_release_that_is_not_the_last_of_the_log_is_refused(store_url: str, change: str, told: str) -> None:
+    """F25, F36: who owns the store takes a release back, or puts one in force, past the log."""
+    record(store_url, put(1, CARD, POLICY, PROFILE))
+    record(store_url, put(2, artefact("card", {"a": 2}), POLICY, PROFILE))
+    with psycopg.connect(store_url) as owner:
+        for table in ("leaf", "record"):
+            owner.execute(f"ALTER TABLE obligor.{table} DISABLE TRIGGER append_only".encode())
+        owner.execute(change.encode())
+    newest = asked(store_url, lambda archive, _: archive.newest_release())
+    assert newest == (3 if "release 3" in told else 2)
+    with pytest.raises(IntegrityError, match=told):
+        asked(store_url, lambda archive, _: archive.release())
+
+
+def test_a_release_of_before_that_the_log_does_not_tell_of_is_refused(store_url: str) -> None:
+    for number, said in enumerate(({"a": 1}, {"a": 2}), start=1):
+        record(store_url, put(number, artefact("card", said), POLICY, PROFILE))
+    before = asked(store_url, lambda archive, _: archive.release_before())
+    assert before is not None
+    assert before.number == 1
+    with psycopg.connect(store_url) as owner:
+        owner.execute("UPDATE obligor.release SET signature = 'signature 2' WHERE number = 1")
+    with pytest.raises(IntegrityError, match="not what the log tells of"):
+        asked(store_url, lambda archive, _: archive.release_before())
+
+
 def test_an_artefact_that_is_not_what_its_hash_says_is_not_kept(store_url: str) -> None:
     wrong = ArtefactRow(CARD.sha256, "card", CARD.body.replace(b"1.5", b"1.6"))
     with pytest.raises(IntegrityError):
-        record(store_url, act("release", release(1, wrong, POLICY, PROFILE)))
+        record(store_url, put(1, wrong, POLICY, PROFILE))
     assert held(store_url).leaves == []
 
 
 @pytest.mark.parametrize("change", ["body = body || 'x'", "body = '\\x00'", "sha256 = repeat('0', 64)"])
 def test_an_artefact_that_was_changed_is_refused(store_url: str, change: str) -> None:
-    record(store_url, act("release", release(1, CARD, POLICY, PROFILE)))
+    record(store_url, put(1, CARD, POLICY, PROFILE))
     with psycopg.connect(store_url) as owner:
         owner.execute(f"UPDATE obligor.artefact SET {change} WHERE kind = 'card'")
     with pytest.raises(IntegrityError):
@@ -196,9 +247,9 @@ def test_an_artefact_that_was_changed_is_refused(store_url: str, change: str) ->
 
 
 def test_a_number_is_given_to_one_release_alone(store_url: str) -> None:
-    record(store_url, act("release", release(1, CARD, POLICY, PROFILE)))
+    record(store_url, put(1, CARD, POLICY, PROFILE))
     with pytest.raises(IntegrityError, match="release_pkey"):
-        record(store_url, act("release", release(1, CARD, POLICY, PROFILE)))
+        record(store_url, put(1, CARD, POLICY, PROFILE))
     assert len(held(store_url).leaves) == 1
 
 
@@ -328,7 +379,7 @@ def test_a_release_and_a_changed_key_are_heard_of_at_once(store_url: str) -> Non
         for each in heard.values():
             assert await anext(each) is None
         async with PostgresRecorder(store_url) as recorder:
-            await recorder.record(act("release", release(7, CARD, POLICY, PROFILE)))
+            await recorder.record(put(7, CARD, POLICY, PROFILE))
             await recorder.record(act("key.created", api_key()))
         async with asyncio.timeout(20):
             assert await anext(heard[RELEASES]) == "7"

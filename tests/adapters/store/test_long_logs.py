@@ -15,7 +15,8 @@ from psycopg import ClientCursor
 from psycopg.rows import dict_row
 from tests.stores import pages_read
 
-from obligor.adapters.store.archive import _OUTCOMES, _asked
+from obligor.adapters.store.archive import _NEWEST, _OUTCOMES, _RELEASE, _asked
+from obligor.adapters.store.archive import _TOLD as _TOLD_LAST
 from obligor.adapters.store.deliveries import _BACKLOG, _RECALLED, _REPLAY_ALL, _REPLAY_DEAD
 from obligor.adapters.store.deliveries import _STANDING as _ENDPOINTS
 from obligor.adapters.store.log_source import _LEAVES
@@ -42,7 +43,7 @@ FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 # What is closed is so from the start: what was open before, a vacuum has swept out of the indexes of what is open.
 ROWS = (
     """INSERT INTO obligor.leaf (index, kind, body, hash)
-    SELECT at, CASE at WHEN 7 THEN 'restore.proposed' ELSE 'decision' END,
+    SELECT at, CASE at WHEN 7 THEN 'restore.proposed' WHEN 5 THEN 'release' ELSE 'decision' END,
         convert_to(json_build_object('at', time)::text, 'UTF8'), sha256('') FROM made""",
     "INSERT INTO obligor.record (leaf_index, body, salt) SELECT at, convert_to(repeat('x', 1500), 'UTF8'), '' FROM made",
     """INSERT INTO obligor.decision
@@ -124,6 +125,8 @@ PARTS = {
     "an application's, a client's": Part(_asked(Search("bank", **NAMES)), 1, "bank"),
     "outcomes of a decision": Part((_OUTCOMES, {"decision": DECISION}), 1, "bank"),
     "leaves for an export": Part((_LEAVES, {"start": MIDDLE, "stop": MIDDLE + AT_ONCE}), AT_ONCE),
+    "the release in force": Part((_RELEASE.format(which="", told=_TOLD_LAST), ()), 1),
+    "the number of the release in force": Part((_NEWEST, ()), 1),
     "how the log was set back": Part((RESTORES, ()), 1),
     "decisions on a subject": Part((_DECISIONS.replace("%s", "sha256(%s)"), (SUBJECT,)), 1),
     "reviews of a subject": Part((_REVIEWS.replace("%s", "sha256(%s)"), (SUBJECT,)), 2),

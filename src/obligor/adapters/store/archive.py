@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,6 +10,7 @@ from obligor.adapters.store.inserts import check_artefact
 from obligor.adapters.store.privacy import SUBJECT_KEYS
 from obligor.adapters.store.times import reached
 from obligor.core.errors import IntegrityError
+from obligor.core.leaves import is_committed, parse_leaf
 from obligor.serving.acts import Recorded
 from obligor.serving.archive import StoredDecision, StoredRelease, StoredSubjectKey
 from obligor.serving.rows import ApiKeyRow, OutcomeRow
@@ -44,18 +46,32 @@ _OUTCOMES: Final = """
 """
 """The same is said twice, so that the planner expects few: for many, before a table was first analysed, it looked whose they
 are in a list of all decisions of the client, which it made for that."""
+_TOLD: Final = "SELECT index, body FROM obligor.leaf WHERE kind = 'release' ORDER BY index DESC LIMIT 1"
+"""The last release that the log tells of, by an index of its own, which holds these few leaves alone."""
+_TOLD_OF_IT: Final = "SELECT index, body FROM obligor.leaf WHERE kind = 'release' AND index = kept.leaf_index"
 _RELEASE: Final = """
-    SELECT number, statement, signature, card_sha256, policy_sha256, profile_sha256,
+    SELECT kept.*, told.index AS told_index, told.body AS told,
         (SELECT body FROM obligor.artefact WHERE sha256 = card_sha256) AS card,
         (SELECT body FROM obligor.artefact WHERE sha256 = policy_sha256) AS policy,
-        (SELECT body FROM obligor.artefact WHERE sha256 = profile_sha256) AS profile
-    FROM obligor.release {which} ORDER BY number DESC LIMIT 1
+        (SELECT body FROM obligor.artefact WHERE sha256 = profile_sha256) AS profile,
+        (SELECT body FROM obligor.record WHERE record.leaf_index = told.index) AS record,
+        (SELECT salt FROM obligor.record WHERE record.leaf_index = told.index) AS salt
+    FROM (SELECT) AS one
+    LEFT JOIN (
+        SELECT number, leaf_index, statement, signature, card_sha256, policy_sha256, profile_sha256
+        FROM obligor.release {which} ORDER BY number DESC LIMIT 1
+    ) AS kept ON true
+    LEFT JOIN LATERAL ({told}) AS told ON true
 """
 _BEFORE: Final = """
     WHERE (card_sha256, policy_sha256) <>
         (SELECT card_sha256, policy_sha256 FROM obligor.release ORDER BY number DESC LIMIT 1)
 """
 """Of the releases with another card or another policy than the one in force."""
+_NEWEST: Final = f"""
+    SELECT (SELECT max(number) FROM obligor.release) AS kept, body AS told
+    FROM (SELECT) AS one LEFT JOIN ({_TOLD}) AS told ON true
+"""  # noqa: S608  words of our own
 _RELEASES: Final = """
     SELECT number, card_sha256, policy_sha256, profile_sha256, at, by FROM obligor.release ORDER BY number DESC
 """
@@ -120,9 +136,9 @@ class PostgresArchive:
         Raises
         ------
         IntegrityError
-            Where one of its artefacts is gone, or is not what its hash says.
+            Where it is not the one that the log tells last, or one of its artefacts is gone or is not what its hash says.
         """
-        return await self._release("")
+        return await self._release("", _TOLD)
 
     async def release_before(self) -> StoredRelease | None:
         """Give the newest release with another card or another policy than the one in force.
@@ -130,22 +146,22 @@ class PostgresArchive:
         Raises
         ------
         IntegrityError
-            As ``release``.
+            Where the log does not tell of it so, or as ``release``.
         """
-        return await self._release(_BEFORE)
+        return await self._release(_BEFORE, _TOLD_OF_IT)
 
-    async def _release(self, which: str) -> StoredRelease | None:
-        found = await self._pool.rows(_RELEASE.format(which=which))
-        if not found:
+    async def _release(self, which: str, told: str) -> StoredRelease | None:
+        (row,) = await self._pool.rows(_RELEASE.format(which=which, told=told))
+        _check_told(row)
+        if row["number"] is None:
             return None
-        (row,) = found
         bodies = [_checked(row, kind) for kind in ("card", "policy", "profile")]
         return StoredRelease(row["number"], row["statement"], row["signature"], *bodies)
 
     async def newest_release(self) -> int:
-        """Give the number of the newest release; 0 where there is none."""
-        (row,) = await self._pool.rows("SELECT coalesce(max(number), 0) AS newest FROM obligor.release")
-        return int(row["newest"])
+        """Give the number of the newest release, kept or told by the log; 0 where there is none."""
+        (row,) = await self._pool.rows(_NEWEST)
+        return max(row["kept"] or 0, _told_number(row))
 
     async def releases(self) -> list[dict[str, Any]]:
         """Give the number, hashes, time and person of every release, the newest first."""
@@ -199,6 +215,32 @@ def _asked(search: Search) -> tuple[str, dict[str, object]]:
 def _names(search: Search) -> list[str] | None:
     """Give the names by which an application is looked for: the client's own in records of before, and that of sealed ones."""
     return [it for it in (search.application_id, search.application_tag) if it is not None] or None
+
+
+def _check_told(row: dict[str, Any]) -> None:
+    """Refuse a release that is not the last one of the log: a row was taken away, changed, or added past the log."""
+    kept, told = row["number"] or 0, _told_number(row)
+    if kept != told:
+        lacks = f"release {told} of the log is no longer kept" if kept < told else f"the log tells of no release {kept}"
+        raise IntegrityError(f"{lacks}; it is not known what is in force", hint="obligor audit verify")
+    if kept and row["signature"].hex() != _signature_told(row):
+        raise IntegrityError(f"release {kept}: what is kept is not what the log tells of", hint="obligor audit verify")
+
+
+def _told_number(row: dict[str, Any]) -> int:
+    """Give the number of the last release that the log tells of; 0 where it tells of none."""
+    return 0 if row["told"] is None else int(parse_leaf(row["told"]).subject)
+
+
+def _signature_told(row: dict[str, Any]) -> str | None:
+    """Give the signature of that release, from the record that its leaf commits to; None where there is no such record."""
+    record, salt = row["record"], row["salt"]
+    if row["told_index"] != row["leaf_index"] or record is None:
+        return None
+    if not is_committed(parse_leaf(row["told"]), record=record, salt=salt):
+        return None
+    signature: str = json.loads(record)["signature"]
+    return signature
 
 
 def _checked(row: dict[str, Any], kind: str) -> bytes:

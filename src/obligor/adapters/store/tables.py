@@ -54,6 +54,7 @@ LEAF: Final = Table(
     Column("hash", LargeBinary, nullable=False),
     PrimaryKeyConstraint("index", name="leaf_pkey"),
     _hash_of_32("hash"),
+    Index("leaf_releases", "index", postgresql_where=text("kind = 'release'")),
     Index("leaf_restores", "index", postgresql_where=text("kind IN ('restore.proposed', 'restore.acknowledged')")),
     comment="The audit log: one act in each row, told without what is private. Rows are added, never changed.",
 )
