@@ -201,6 +201,11 @@ def read_probing_settings(environ: Mapping[str, str]) -> ProbingSettings:
     )
 
 
+def read_person_daily(environ: Mapping[str, str]) -> int:
+    """Read how many applications of one person within a day are not linked for it (``OBLIGOR_LINK_PERSON_DAILY``); 0: any."""
+    return _whole(environ, "OBLIGOR_LINK_PERSON_DAILY", default=2, least=0)
+
+
 @dataclass(frozen=True, slots=True)
 class LawSettings:
     """What of the law binds this lender, and what its notices are written with."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,11 +96,18 @@ def by_rest(url: str, key: str) -> Told:
             post(f"number in bulk {at}", "/v1/decisions/bulk", {"applications": [said(application_id=number)]})
             post(f"number in a review {at}", f"{mine}/review-requests", {"statement": f"my card {number}"})
             post(f"number in a try {at}", "/v1/simulations", said(employment_status=number))
+        begun = time.monotonic()
+        while not client.get(f"{mine}/links").json()[
+            "links"
+        ]:  # they follow, and the same application came more than once
+            assert time.monotonic() < begun + 30
+            time.sleep(0.1)
         for what, path in (
             ("get", mine),
             ("explain", f"{mine}/explanation"),
             ("application", f"{mine}/application"),
             ("receipt", f"{mine}/receipt"),
+            ("links", f"{mine}/links"),
             ("search", f"/v1/decisions?application_id={NAME}"),
             ("bad search", f"/v1/decisions?name={WHO}"),
             ("bad path", f"/v1/decisions/{NAME}"),

@@ -20,6 +20,7 @@ from obligor.bootstrap.decisions import begin, make_decisions, take_newest
 from obligor.bootstrap.desks import open_key_desk, open_privacy_desk
 from obligor.bootstrap.gates import open_gates, open_screening
 from obligor.bootstrap.law import refuse_forbidden_card
+from obligor.bootstrap.linking import open_linking
 from obligor.bootstrap.open_files import Connections, fit_connections
 from obligor.bootstrap.people import open_administration, open_identity
 from obligor.bootstrap.privacy import open_keys, open_sealer
@@ -311,6 +312,7 @@ def _asides(url: str, settings: Settings, parts: _Parts, telemetry: Telemetry) -
     for channel, look in followed.items():
         yield partial(_follow, partial(follow, url, channel), look, journal)
     yield partial(screening.again.run, journal)
+    yield open_linking(store, parts.sealer, meter, journal).run
     yield parts.anchoring.run
     yield parts.refusals.run
     yield webhooks.delivering.run

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from obligor.adapters.store.archive import PostgresArchive
     from obligor.adapters.store.evidences import PostgresEvidences
+    from obligor.adapters.store.links import PostgresLinks
     from obligor.adapters.store.people import PostgresPeople
     from obligor.adapters.store.privacy import PostgresPrivacy
     from obligor.adapters.store.proofs import PostgresLog
@@ -48,6 +49,7 @@ class Store:
     screening: PostgresScreening
     privacy: PostgresPrivacy
     evidences: PostgresEvidences
+    links: PostgresLinks
     hold: Hold
     """Why nothing may be written now."""
 
@@ -133,6 +135,7 @@ async def open_store(
     """Open a store whose tables are in step; ``counted`` is told of each commit, its acts and its seconds."""
     from obligor.adapters.store.archive import PostgresArchive
     from obligor.adapters.store.evidences import PostgresEvidences
+    from obligor.adapters.store.links import PostgresLinks
     from obligor.adapters.store.people import PostgresPeople
     from obligor.adapters.store.pool import Pool
     from obligor.adapters.store.privacy import PostgresPrivacy
@@ -163,6 +166,7 @@ async def open_store(
                 reviews=PostgresReviews(pool),
                 screening=PostgresScreening(pool, url),
                 evidences=PostgresEvidences(pool),
+                links=PostgresLinks(pool),
                 hold=hold,
             )
     finally:

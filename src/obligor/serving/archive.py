@@ -65,6 +65,27 @@ class StoredRelease:
     profile: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Another decision of the same client that belongs together with one."""
+
+    decision_id: UUID
+    why: str
+    earlier: bool
+    """Whether the other one was decided on before."""
+    at: datetime
+    """When they were linked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What a decision belongs together with."""
+
+    compared: bool
+    """Whether it was compared with earlier ones by now; later ones may yet be linked to it."""
+    links: tuple[Link, ...]
+
+
 class Archive(Protocol):
     """Where what was recorded is found again."""
 
@@ -78,6 +99,10 @@ class Archive(Protocol):
 
     async def outcomes(self, decision_id: UUID, *, client_id: str | None = None) -> tuple[OutcomeRow, ...]:
         """Give what was reported of a decision, in the order of the log; of another client's nothing."""
+        ...
+
+    async def links(self, stored: StoredDecision) -> Links:
+        """Give what a decision was linked to, the newest first."""
         ...
 
     async def artefact(self, sha256: str) -> bytes | None:

@@ -196,6 +196,20 @@ class Register:
             for it in rows
         ]
 
+    async def links(self, caller: Caller, decision_id: UUID) -> dict[str, Any]:
+        """Tell which other decisions of the same client belong together with one, and why; nothing of what they say."""
+        found = await self._archive.links(await self.found(caller, decision_id))
+        told = [
+            {
+                "decision_id": str(it.decision_id),
+                "why": it.why,
+                "is": "earlier" if it.earlier else "later",
+                "linked_at": time_text(it.at),
+            }
+            for it in found.links
+        ]
+        return {"decision_id": str(decision_id), "compared": found.compared, "links": told}
+
     async def found(self, caller: Caller, decision_id: UUID, *, needed: str = "decision.read") -> StoredDecision:
         """Find a decision as it is kept, for a caller with the permission that is needed.
 

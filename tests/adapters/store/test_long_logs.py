@@ -15,10 +15,11 @@ from psycopg import ClientCursor
 from psycopg.rows import dict_row
 from tests.stores import pages_read
 
-from obligor.adapters.store.archive import _NEWEST, _OUTCOMES, _RELEASE, _asked
+from obligor.adapters.store.archive import _COMPARED, _LINKS, _NEWEST, _OUTCOMES, _RELEASE, _asked
 from obligor.adapters.store.archive import _TOLD as _TOLD_LAST
 from obligor.adapters.store.deliveries import _BACKLOG, _RECALLED, _REPLAY_ALL, _REPLAY_DEAD
 from obligor.adapters.store.deliveries import _STANDING as _ENDPOINTS
+from obligor.adapters.store.links import _LINK
 from obligor.adapters.store.log_source import _LEAVES
 from obligor.adapters.store.people import _SEEN
 from obligor.adapters.store.pool import _ON_BEHALF
@@ -74,6 +75,11 @@ ROWS = (
     SELECT 'ep', 'bank', '', '{}', 'active', '', time, at FROM made WHERE at = 0""",
     """INSERT INTO obligor.outbox (event_id, leaf_index, client_id, application_id, sequence, type, payload, created_at)
     SELECT md5('event' || at)::uuid, at, 'bank', 'loan ' || at, 1, 'decision.made', '', time FROM made""",
+    """INSERT INTO obligor.link_mark (leaf_index, kind, mark, beside, at)
+    SELECT at, 'application', decode(md5('loan ' || at % 29000), 'hex'), '', time FROM made
+    UNION ALL SELECT at, 'person', '', decode(md5('loan ' || at), 'hex'), time FROM made""",
+    """INSERT INTO obligor.link (leaf_index, why, other_index, at)
+    SELECT at, 'repeated', at - 29000, time FROM made WHERE at > 30050""",
     """INSERT INTO obligor.delivery (event_id, endpoint_id, application_id, sequence, state, due_since, next_at, settled_at)
     SELECT md5('event' || at)::uuid, 'ep', 'loan ' || at, 1,
         CASE WHEN at % 6000 = 1 THEN 'pending' WHEN at % 6000 = 2 THEN 'dead' ELSE 'delivered' END, time, time,
@@ -91,6 +97,7 @@ def time_of(leaf: int) -> datetime:
 MIDDLE = LONG // 2
 DECISION, SUBJECT = UUID(md5(f"decision{MIDDLE}".encode()).hexdigest()), b"%d" % MIDDLE  # noqa: S324  as the rows have it
 WHILE = {"since": time_of(MIDDLE), "until": time_of(MIDDLE + AT_ONCE)}
+LINKED = {"leaves": list(range(MIDDLE + 1, MIDDLE + 1 + AT_ONCE)), "person_daily": 2, "at": time_of(LONG)}
 AGAIN = {"endpoint": "ep", "at": time_of(LONG)} | WHILE
 HIT = [sha256(b"%d" % at).digest() for at in range(MIDDLE + 1, MIDDLE + 1 + AT_ONCE)]
 NAMES = {"application_id": f"loan {MIDDLE}", "application_tag": "none"}
@@ -123,6 +130,9 @@ PARTS = {
     "those since a time": Part(_asked(Search(since=time_of(LONG - 10))), 10, also=60),
     "an application's": Part(_asked(Search(**NAMES)), 1),
     "an application's, a client's": Part(_asked(Search("bank", **NAMES)), 1, "bank"),
+    "links of a decision": Part((_LINKS, {"leaf": LONG - 1, "client": "bank"}), 1),
+    "whether a decision was compared": Part((_COMPARED, (MIDDLE,)), 1),
+    "the last alike to each of some, of as many as there are": Part((_LINK, LINKED), 2 * AT_ONCE, also=160 * AT_ONCE),
     "outcomes of a decision": Part((_OUTCOMES, {"decision": DECISION}), 1, "bank"),
     "leaves for an export": Part((_LEAVES, {"start": MIDDLE, "stop": MIDDLE + AT_ONCE}), AT_ONCE),
     "the release in force": Part((_RELEASE.format(which="", told=_TOLD_LAST), ()), 1),

@@ -26,7 +26,7 @@ from obligor.core.policy import Evidence, Policy, Threshold
 from obligor.core.profile import EVERYTHING_OFF
 from obligor.serving.acts import Caller, Recorded, Request
 from obligor.serving.administering import Administration
-from obligor.serving.archive import StoredDecision, StoredRelease
+from obligor.serving.archive import Link, Links, StoredDecision, StoredRelease
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates.gate import NO_GATES
 from obligor.serving.http import Door, Seats, make_app
@@ -239,6 +239,12 @@ class MemoryStore:
 
     async def outcomes(self, decision_id: UUID, *, client_id: str | None = None) -> tuple[OutcomeRow, ...]:
         return tuple(it for it in self.reports if it.decision_id == decision_id)
+
+    async def links(self, stored: StoredDecision) -> Links:
+        self._check()
+        mine = self.rows[self.kept.index(stored)]
+        earlier = [it for it in self.rows if it.application_id == mine.application_id and it is not mine]
+        return Links(True, tuple(Link(it.decision_id, "repeated", earlier=True, at=it.decided_at) for it in earlier))
 
     async def artefact(self, sha256: str) -> bytes | None:
         return self.artefacts.get(sha256)

@@ -156,7 +156,7 @@ def test_a_decision_of_another_client_is_one_that_there_is_not() -> None:
         of = house()
         mine = (await decided(of))["decision_id"]
         async with of.client("two") as client:
-            for tail in ("", "/explanation", "/receipt"):
+            for tail in ("", "/explanation", "/receipt", "/links"):
                 theirs = await client.get(f"/v1/decisions/{mine}{tail}")
                 absent = await client.get(f"/v1/decisions/{NOBODY}{tail}")
                 assert theirs.status_code == absent.status_code == 404
@@ -166,6 +166,23 @@ def test_a_decision_of_another_client_is_one_that_there_is_not() -> None:
             assert theirs.status_code == 404
             assert (await client.get("/v1/decisions")).json() == {"decisions": [], "next_cursor": None}
         assert not of.store.reports
+
+    run(main())
+
+
+def test_what_a_decision_belongs_together_with_is_told_by_ids_alone() -> None:
+    async def main() -> None:
+        of = house()
+        first, second = (await decided(of))["decision_id"], (await decided(of, key="k-2"))["decision_id"]
+        async with of.client() as client:
+            told = (await client.get(f"/v1/decisions/{second}/links")).json()
+        assert told["decision_id"] == second
+        assert told["compared"] is True
+        (link,) = told["links"]
+        assert link.keys() == {"decision_id", "why", "is", "linked_at"}
+        assert (link["decision_id"], link["why"], link["is"]) == (first, "repeated", "earlier")
+        async with of.client("auditor") as client:
+            assert (await client.get(f"/v1/decisions/{second}/links")).json() == told
 
     run(main())
 

@@ -12,7 +12,7 @@ from obligor.adapters.store.times import reached
 from obligor.core.errors import IntegrityError
 from obligor.core.leaves import is_committed, parse_leaf
 from obligor.serving.acts import Recorded
-from obligor.serving.archive import StoredDecision, StoredRelease, StoredSubjectKey
+from obligor.serving.archive import Link, Links, StoredDecision, StoredRelease, StoredSubjectKey
 from obligor.serving.rows import ApiKeyRow, OutcomeRow
 
 if TYPE_CHECKING:
@@ -46,6 +46,20 @@ _OUTCOMES: Final = """
 """
 """The same is said twice, so that the planner expects few: for many, before a table was first analysed, it looked whose they
 are in a list of all decisions of the client, which it made for that."""
+_LINKS: Final = """
+    SELECT decision_id, why, earlier, at
+    FROM (
+        SELECT other_index, why, true AS earlier, at FROM obligor.link WHERE leaf_index = %(leaf)s
+        UNION ALL (
+            SELECT leaf_index, why, false, at FROM obligor.link WHERE other_index = %(leaf)s ORDER BY leaf_index DESC LIMIT 200
+        )
+    ) AS linked
+    CROSS JOIN LATERAL (
+        SELECT decision_id FROM obligor.decision WHERE leaf_index = other_index AND client_id = %(client)s OFFSET 0
+    ) AS other
+    ORDER BY other_index DESC, why
+"""
+_COMPARED: Final = "SELECT next > %s AS compared FROM obligor.link_progress"
 _TOLD: Final = "SELECT index, body FROM obligor.leaf WHERE kind = 'release' ORDER BY index DESC LIMIT 1"
 """The last release that the log tells of, by an index of its own, which holds these few leaves alone."""
 _TOLD_OF_IT: Final = "SELECT index, body FROM obligor.leaf WHERE kind = 'release' AND index = kept.leaf_index"
@@ -114,6 +128,12 @@ class PostgresArchive:
         return tuple(
             OutcomeRow(**row) for row in await self._pool.rows_of(client_id, _OUTCOMES, {"decision": decision_id})
         )
+
+    async def links(self, stored: StoredDecision) -> Links:
+        """Give what a decision was linked to, the newest first; of those that came later, 200 at most."""
+        (progress,) = await self._pool.rows(_COMPARED, (stored.leaf_index,))
+        found = await self._pool.rows(_LINKS, {"leaf": stored.leaf_index, "client": stored.client_id})
+        return Links(progress["compared"], tuple(Link(**row) for row in found))
 
     async def artefact(self, sha256: str) -> bytes | None:
         """Give the bytes of a card, a policy or a profile; their hash was checked.

@@ -273,6 +273,46 @@ LEGAL_HOLD: Final = Table(
     comment="Who may not be erased, and why.",
 )
 
+LINK_MARK: Final = Table(
+    "link_mark",
+    METADATA,
+    Column("leaf_index", BigInteger, autoincrement=False),
+    Column("kind", Text),
+    Column("mark", LargeBinary, nullable=False),
+    Column("beside", LargeBinary, nullable=False),
+    Column("at", _TIME, nullable=False),
+    PrimaryKeyConstraint("leaf_index", "kind", name="link_mark_pkey"),
+    CheckConstraint("kind IN ('application', 'person', 'number', 'named')", name="link_mark_kind"),
+    Index("link_mark_mark", "mark", "leaf_index"),
+    comment="By what an application is alike to others of its client, and what is then compared: keyed hashes.",
+)
+
+LINK: Final = Table(
+    "link",
+    METADATA,
+    Column("leaf_index", BigInteger, autoincrement=False),
+    Column("why", Text),
+    Column("other_index", BigInteger, nullable=False),
+    Column("at", _TIME, nullable=False),
+    PrimaryKeyConstraint("leaf_index", "why", name="link_pkey"),
+    CheckConstraint(
+        "why IN ('repeated', 'contradicting', 'velocity', 'other_person', 'other_number')", name="link_why"
+    ),
+    Index("link_other", "other_index"),
+    comment="Which decision was linked to which earlier one, by their leaves, and why.",
+)
+
+LINK_PROGRESS: Final = Table(
+    "link_progress",
+    METADATA,
+    Column("one", Boolean),
+    Column("next", BigInteger, nullable=False),
+    Column("at", _TIME),
+    PrimaryKeyConstraint("one", name="link_progress_pkey"),
+    CheckConstraint("one", name="link_progress_one_row"),
+    comment="One row: the leaf from which on decisions are still to be linked.",
+)
+
 CHECKPOINT: Final = Table(
     "checkpoint",
     METADATA,

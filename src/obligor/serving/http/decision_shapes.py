@@ -99,6 +99,28 @@ class DecisionPage(Shape):
     """Given back as `cursor`, it leads to the next page; null on the last."""
 
 
+class LinkTold(Shape):
+    """Another decision that belongs together with one."""
+
+    decision_id: UUID
+    why: Literal["repeated", "contradicting", "velocity", "other_person", "other_number"]
+    """Of the later of the two: the same application with the same input, or with another; one of too many applications of one
+    person within a day; the same number of an identity with another name or birth date; the same name and birth date with
+    another number."""
+    is_: Annotated[Literal["earlier", "later"], Field(alias="is")]
+    """Whether the other one was decided on before, or since."""
+    linked_at: Instant
+
+
+class LinksTold(Shape):
+    """Decisions that belong together with one, the newest first."""
+
+    decision_id: UUID
+    compared: bool
+    """Whether it was compared with earlier ones by now, which takes a moment; later ones may yet be linked to it."""
+    links: list[LinkTold]
+
+
 class ReportAnswer(Shape):
     """What was reported of a loan, as it was recorded."""
 

@@ -68,7 +68,15 @@ def body_of(schema: str, *, described: str) -> dict[str, Any]:
 
 _LINKS = {
     name: {"operationId": name, "parameters": {"decision_id": "$response.body#/decision_id"}}
-    for name in ("getDecision", "explainDecision", "getReceipt", "reportOutcome", "requestReview", "getReviews")
+    for name in (
+        "getDecision",
+        "explainDecision",
+        "getReceipt",
+        "getLinks",
+        "reportOutcome",
+        "requestReview",
+        "getReviews",
+    )
 }
 
 
@@ -266,6 +274,22 @@ async def explanation(door: TheDoor, caller: Reader, decision_id: DecisionId) ->
 async def receipt(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Response:
     """Give the receipt of a decision."""
     return respond_plain(await door.register.receipt(caller, decision_id))
+
+
+@router.get(
+    "/v1/decisions/{decision_id:uuid}/links",
+    operation_id="getLinks",
+    summary="See what a decision belongs together with",
+    description="Other decisions of the same client on the same application, the same person or the same number of an "
+    "identity, and why: ids alone. Scope: `read`.",
+    response_model=decision_shapes.LinksTold,
+    responses=answers(404, told="The links."),
+    dependencies=[Depends(only())],
+    tags=["Decisions"],
+)
+async def links(door: TheDoor, caller: Reader, decision_id: DecisionId) -> Response:
+    """Give what a decision was linked to."""
+    return respond_plain(await door.register.links(caller, decision_id))
 
 
 @router.post(

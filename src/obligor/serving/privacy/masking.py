@@ -50,6 +50,7 @@ _FIELDS: Final[Mapping[Tells, str]] = {
         reported_on reports year yearly_report_due_on yearly_reports
         act agreed_by proposal_id proposals replaced_by said withdrawn_because
         account_closed client keys overlap_hours replaces before closed checkpoint from to
+        is linked_at compared links other_index next
     """,
     "name": "application_id person_id",
     "bin": "bin from_bin to_bin",
@@ -57,7 +58,7 @@ _FIELDS: Final[Mapping[Tells, str]] = {
     "words": "statement factors",
     "sealed": """
         sealed subject key payload_sha256 input_sha256 idempotency_key response record salt body leaf payload wrapped proof
-        commitment evidence_hash subject_hash
+        commitment evidence_hash subject_hash mark beside
     """,
     "secret": "access_token api_key password secret previous_secret secret_sha256 url",
 }

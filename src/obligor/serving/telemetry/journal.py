@@ -78,6 +78,7 @@ FIELDS: Mapping[str, Field] = {
     "got": Field("of what there is too little, how much there is"),
     "wanted": Field("of what there is too little, how much was wanted"),
     "events": Field("for clients' systems, that were given up unsent"),
+    "links": Field("between decisions, that were found"),
     "attempt": Field("which one it was"),
     "release": Field("the number of the release in force"),
     "card_sha256": Field("the card of the release", _HASH),

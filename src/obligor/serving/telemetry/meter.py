@@ -38,6 +38,10 @@ Delivery = Literal["delivered", "failed", "given up"]
 DELIVERIES: tuple[Delivery, ...] = ("delivered", "failed", "given up")
 
 
+LINKS = ("repeated", "contradicting", "velocity", "other_person", "other_number")
+"""Why applications are linked."""
+
+
 @dataclass(frozen=True, slots=True)
 class InForce:
     """The release by which decisions are made now."""
@@ -93,6 +97,10 @@ class Meter(Protocol):
         """Count an attempt to tell a client's system of an event."""
         ...
 
+    def linked(self, why: str, count: int) -> None:
+        """Count decisions that were linked to earlier ones; why in one of `LINKS`."""
+        ...
+
     def healthy(self, dependency: str, *, well: bool) -> None:
         """Tell how something that the service stands on does."""
         ...
@@ -144,6 +152,9 @@ class NoMeter:
         """Count nothing."""
 
     def delivered(self, result: Delivery) -> None:
+        """Count nothing."""
+
+    def linked(self, why: str, count: int) -> None:
         """Count nothing."""
 
     def healthy(self, dependency: str, *, well: bool) -> None:

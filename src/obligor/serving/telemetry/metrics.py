@@ -28,7 +28,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from obligor import __version__
 from obligor.core.profile import GATES, RECORDS
-from obligor.serving.telemetry.meter import DELIVERIES, REFUSALS, STAGES, Delivery, InForce, Reading, Stage
+from obligor.serving.telemetry.meter import DELIVERIES, LINKS, REFUSALS, STAGES, Delivery, InForce, Reading, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -112,6 +112,7 @@ class PrometheusMeter(Collector):
         self._refusals = dict.fromkeys((*REFUSALS, OTHER), 0)
         self._commits, self._commit_seconds = Spread(GROUPS), Spread(SECONDS)
         self._deliveries: dict[str, int] = dict.fromkeys(DELIVERIES, 0)
+        self._links: dict[str, int] = dict.fromkeys(LINKS, 0)
         self._health: dict[str, bool] = {}
         self._readings: dict[Reading, Callable[[], float]] = {}
         self._release: InForce | None = None
@@ -178,6 +179,10 @@ class PrometheusMeter(Collector):
         """Count an attempt to tell a client's system of an event."""
         self._deliveries[result] += 1
 
+    def linked(self, why: str, count: int) -> None:
+        """Count decisions that were linked to earlier ones."""
+        self._links[why] += count
+
     def healthy(self, dependency: str, *, well: bool) -> None:
         """Tell how something that the service stands on does."""
         if dependency in self._health or len(self._health) < _MOST_LABELS:
@@ -217,6 +222,7 @@ class PrometheusMeter(Collector):
         yield from self._of_requests()
         yield from self._of_decisions()
         yield from self._of_the_audit_log()
+        yield _counts("obligor_links", "Decisions that were linked to earlier ones.", "why", self._links)
         yield _counts("obligor_webhook_deliveries", "Attempts to tell systems of clients.", "result", self._deliveries)
         up = GaugeMetricFamily("obligor_dependency_up", "Whether it does its part.", labels=["dependency"])
         for dependency, well in list(self._health.items()):
