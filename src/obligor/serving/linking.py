@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Kind = Literal["application", "person", "number", "named"]
 AT_ONCE: Final = 50
 """Decisions in one step."""
-SHARE: Final = 0.05
+SHARE: Final = 0.02
 """Of the time, that a service spends on it."""
 _LOOK_S: Final = 2.0
 _MARK_BYTES: Final = 16
