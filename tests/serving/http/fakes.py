@@ -149,11 +149,14 @@ class MemoryStore:
     held: set[bytes] = field(default_factory=set)
     in_force: StoredRelease | None = None
     down: bool = False
+    closed: bool = False
+    """Whether it records nothing, and answers all the same."""
     hold: asyncio.Event | None = None
 
     async def record(self, submission: Submission) -> Recorded:
-        if self.down:
-            raise UnavailableError("the store does not answer")
+        self._check()
+        if self.closed:
+            raise UnavailableError("the audit log cannot be written")
         request = submission.request
         if request is None:
             return self._keep(submission)
@@ -238,6 +241,7 @@ class MemoryStore:
         return tuple(reversed(found))[: search.limit]
 
     async def outcomes(self, decision_id: UUID, *, client_id: str | None = None) -> tuple[OutcomeRow, ...]:
+        self._check()
         return tuple(it for it in self.reports if it.decision_id == decision_id)
 
     async def links(self, stored: StoredDecision) -> Links:
@@ -247,16 +251,20 @@ class MemoryStore:
         return Links(True, tuple(Link(it.decision_id, "repeated", earlier=True, at=it.decided_at) for it in earlier))
 
     async def artefact(self, sha256: str) -> bytes | None:
+        self._check()
         return self.artefacts.get(sha256)
 
     async def release(self) -> StoredRelease | None:
+        self._check()
         return self.in_force
 
     async def person(self, user_id: str) -> Person | None:
+        self._check()
         user = self.users.get(user_id)
         return user and Person(user, tuple(it for it in self.roles.values() if it.user_id == user_id))
 
     async def people(self) -> tuple[Person, ...]:
+        self._check()
         found = [await self.person(it) for it in sorted(self.users)]
         return tuple(it for it in found if it is not None)
 
@@ -264,40 +272,52 @@ class MemoryStore:
         return 2
 
     async def api_key(self, key_id: str) -> ApiKeyRow | None:
+        self._check()
         return self.keys_made.get(key_id)
 
     async def api_keys(self) -> tuple[ApiKeyRow, ...]:
+        self._check()
         return tuple(self.keys_made.values())
 
     async def standing(self, subject: bytes) -> dict[str, Any]:
+        self._check()
         standing = {"decisions": int(subject in self.subjects_known), "latest": None, "keys": 1, "erased_at": None}
         return standing | {"held_because": "case 6" if subject in self.held else None, "held_since": None}
 
     async def subjects(self, tag: str) -> tuple[bytes, ...]:
+        self._check()
         return ()
 
     async def decisions(self, subject: bytes) -> tuple[StoredDecision, ...]:
+        self._check()
         return ()
 
     async def reviews(self, subject: bytes) -> tuple[bytes, ...]:
+        self._check()
         return ()
 
     async def subject_keys(self, key_ids: Sequence[bytes]) -> dict[bytes, StoredSubjectKey]:
+        self._check()
         return {}
 
     async def steps_of(self, proposal_id: str) -> tuple[ProposalRow, ...]:
+        self._check()
         return tuple(it for it in self.proposed if it.proposal_id == proposal_id)
 
     async def steps_after(self, at: datetime) -> tuple[ProposalRow, ...]:
+        self._check()
         return tuple(it for it in self.proposed if it.expires_at > at)
 
     async def changes(self) -> tuple[ProfileChangeRow, ...]:
+        self._check()
         return tuple(self.steps)
 
     async def answer(self, request: Request) -> tuple[bytes, Recorded] | None:
+        self._check()
         return self.answered.get((request.client_id, request.route, request.key))
 
     async def review(self, review_id: UUID) -> StoredReview | None:
+        self._check()
         return next((it for it in self._reviews() if it.review_id == review_id), None)
 
     async def reviews_of(self, decision_id: UUID) -> tuple[StoredReview, ...]:
@@ -305,9 +325,11 @@ class MemoryStore:
         return tuple(it for it in self._reviews() if it.decision_id == decision_id)
 
     async def open_reviews(self) -> tuple[StoredReview, ...]:
+        self._check()
         return tuple(sorted((it for it in self._reviews() if it.verdict is None), key=lambda it: it.due_at))
 
     async def request_of(self, review_id: UUID) -> bytes | None:
+        self._check()
         return next((record for row, record in self.asked if row.review_id == review_id), None)
 
     async def decision_of(self, review_id: UUID) -> bytes | None:
