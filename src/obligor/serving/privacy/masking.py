@@ -50,6 +50,7 @@ _FIELDS: Final[Mapping[Tells, str]] = {
         reported_on reports year yearly_report_due_on yearly_reports
         act agreed_by proposal_id proposals replaced_by said withdrawn_because
         account_closed client keys overlap_hours replaces before closed checkpoint from to
+        screening_id result screened_at system on_fail reason elsewhere
         is linked_at compared links other_index next
     """,
     "name": "application_id person_id",
