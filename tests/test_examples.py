@@ -121,6 +121,8 @@ def check(kind: str, text: str, *, shell: Shell) -> None:
                 assert line.strip() in shell.said, f"wanted {line!r} in\n{shell.said}"
         case "sql":  # of the roles of the store, which tests/adapters/store/test_tables.py grants as it is written
             assert text.startswith("CREATE ROLE") or "GRANT" in text
+        case "promql":  # tests/infra/test_prometheus.py has them checked by Prometheus
+            assert "obligor_" in text
         case _:
             pytest.fail(f"a block of kind {kind!r}: nobody knows how to check it")
 

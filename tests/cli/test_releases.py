@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from tests.bootstrap.test_law import card_of, policy_of
 from tests.serving.gated import profile_of
 from tests.stores import as_owner
 
-from obligor.bootstrap.releases import demonstration, put_in_force
+from obligor.bootstrap.releases import Made, demonstration, put_in_force
 from obligor.bootstrap.store import open_store
 from obligor.settings import read_settings
 
@@ -112,4 +113,14 @@ def test_why_is_kept_and_holds_no_number_of_a_card(call: Call, url: str) -> None
     activate(url, FIRST, SECOND)
     code, _, err = call("olga", "releases", "rollback", "--because", "of 4111 1111 1111 1111")
     assert (code, "payment card" in err, "4111" in err) == (2, True, False)
+    assert len(releases(call)) == 2
+
+
+def test_a_card_of_sources_that_an_active_pack_forbids_does_not_come_back(
+    call: Call, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    activate(url, Made(card_of(FIRST, sick=True), policy_of(FIRST, sick=False)), SECOND)
+    monkeypatch.setenv("OBLIGOR_PACKS", "EU-CCD2")
+    code, _, err = call("olga", "releases", "rollback")
+    assert (code, "leave: 'hospital' tells data of health" in err) == (1, True)
     assert len(releases(call)) == 2

@@ -56,9 +56,23 @@ def test_every_alert_has_a_story_in_which_it_calls_and_they_hold() -> None:
     promtool("test", "rules", "rules_test.yml", folder=RULES.parent)
 
 
-def test_every_metric_of_the_rules_is_one_that_the_service_tells() -> None:
+def asked_in_the_docs() -> list[str]:
+    """The queries that the page on monitoring shows."""
+    page = (ROOT / "docs" / "how-to" / "monitoring.md").read_text()
+    return [line for block in re.findall(r"```promql\n(.*?)```", page, re.DOTALL) for line in block.splitlines()]
+
+
+def test_the_queries_of_the_docs_are_such(tmp_path: Path) -> None:
+    asked = [{"record": f"asked:{at}", "expr": it} for at, it in enumerate(asked_in_the_docs())]
+    assert asked
+    (tmp_path / "asked.yml").write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": asked}]}))
+    promtool("check", "rules", "asked.yml", folder=tmp_path)
+
+
+def test_every_metric_of_the_rules_and_of_the_docs_is_one_that_the_service_tells() -> None:
     told = write_metrics(working_service()).decode()
-    named = {name for rule in rules() for name in re.findall(r"\bobligor_[a-z_0-9]+", rule["expr"])}
+    expressions = [*(rule["expr"] for rule in rules()), *asked_in_the_docs()]
+    named = {name for it in expressions for name in re.findall(r"\bobligor_[a-z_0-9]+", it)}
     assert {name for name in named if not re.search(rf"^{name}(?:\{{| )", told, re.MULTILINE)} == set()
 
 

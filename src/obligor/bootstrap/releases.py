@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +135,7 @@ def roll_back_release(*, because: str) -> Activated:
         return await roll_back(
             by=await acting(store, "release.roll_back"),
             because=because,
+            check=partial(refuse_forbidden_card, os.environ),
             archive=store.archive,
             recorder=store.recorder,
             key=store.key,

@@ -18,7 +18,7 @@ from obligor.serving.rows import ArtefactRow, ReleaseRow
 from obligor.serving.said import check_author, check_because
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from obligor.core.policy import Policy
@@ -85,9 +85,18 @@ async def activate(
 
 
 async def roll_back(
-    *, by: str, because: str, archive: History, recorder: Recorder, key: SigningKey, sources: Sources
+    *,
+    by: str,
+    because: str,
+    check: Callable[[Scorecard, Policy], None],
+    archive: History,
+    recorder: Recorder,
+    key: SigningKey,
+    sources: Sources,
 ) -> Release:
     """Put the card and the policy of the release before back in force, as the next one; the profile in force stays.
+
+    ``check`` refuses what may not come into force today.
 
     Raises
     ------
@@ -107,6 +116,7 @@ async def roll_back(
         raise NotFoundError("no other card or policy was in force before", hint="obligor releases list")
     signed = partial(verify_statement, purpose=PURPOSE, key=key.verifier)
     opened = open_release(before, signed=signed)
+    check(opened.card, opened.policy)
     release, act = made_release(
         newest.number + 1,
         card=opened.card,
