@@ -119,7 +119,7 @@ def check(kind: str, text: str, *, shell: Shell) -> None:
         case "":
             for line in filter(str.strip, text.splitlines()):
                 assert line.strip() in shell.said, f"wanted {line!r} in\n{shell.said}"
-        case "sql" | "promql":  # tests/adapters/store/test_tables.py grants the roles, and tests/infra/test_prometheus.py asks
+        case "sql" | "promql":  # tests/adapters/store/test_tables.py grants, tests/infra/test_prometheus.py asks
             assert any(it in text for it in ("CREATE ROLE", "GRANT", "obligor_"))
         case _:
             pytest.fail(f"a block of kind {kind!r}: nobody knows how to check it")
