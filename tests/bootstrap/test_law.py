@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,13 +14,16 @@ import yaml
 from tests.governance.notices.desk import PARTICULARS, TODAY, approvals
 
 from obligor.bootstrap.cards import check_contract, run_tape
-from obligor.bootstrap.law import active_packs, open_stationery
+from obligor.bootstrap.decisions import take_newest
+from obligor.bootstrap.law import active_packs, open_stationery, refuse_forbidden_card
 from obligor.bootstrap.releases import Made, demonstration, put_in_force, read_run
 from obligor.bootstrap.service import Doors, serve_decisions
 from obligor.bootstrap.store import open_store
 from obligor.core.columns import Column
 from obligor.core.errors import GateError, LawError
 from obligor.progress import Lines
+from obligor.serving.releases.release import Releases
+from obligor.serving.telemetry.meter import NoMeter
 from obligor.settings import read_settings
 
 if TYPE_CHECKING:
@@ -139,3 +143,24 @@ def test_a_service_does_not_begin_with_a_card_in_force_that_an_active_pack_forbi
     monkeypatch.setenv("OBLIGOR_PACKS", "EU-CCD2")
     with pytest.raises(GateError, match="leave: 'hospital' tells data of health"):
         serve_decisions(None, doors=Doors("127.0.0.1", 0, None), say=str, progress=Lines(io.StringIO()))
+
+
+def test_a_running_service_takes_up_no_card_that_a_pack_active_where_it_runs_forbids(
+    store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who put it in force worked where no pack is active."""
+    monkeypatch.setenv("OBLIGOR_AUTHOR", "ada")
+    settings = read_settings({"OBLIGOR_DATA": str(tmp_path), "OBLIGOR_ANCHORS": "off"})
+    made, check = demonstration(), partial(refuse_forbidden_card, {"OBLIGOR_PACKS": "EU-CCD2"})
+
+    async def play() -> None:
+        async with open_store(store_url, settings) as store:
+            releases = Releases(store.archive)
+            await put_in_force(store, made)
+            await take_newest(store, releases, NoMeter(), check=check)
+            await put_in_force(store, Made(card_of(made, sick=True), policy_of(made, sick=False)))
+            with pytest.raises(GateError, match="leave: 'hospital' tells data of health"):
+                await take_newest(store, releases, NoMeter(), check=check)
+            assert releases.current.number == 1
+
+    asyncio.run(play())

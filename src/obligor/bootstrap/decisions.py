@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from obligor.bootstrap.releases import Made
     from obligor.bootstrap.store import Store
     from obligor.core.errors import ObligorError
+    from obligor.core.policy import Policy
     from obligor.core.profile import GateName
+    from obligor.core.scorecard import Scorecard
     from obligor.serving.deciding import DecisionService
     from obligor.serving.gates.gate import Gate
     from obligor.serving.privacy.sealed import Sealer
@@ -192,14 +194,18 @@ async def open_newest(store: Store) -> Release | None:
     return open_release(stored, signed=lambda said, by: verify_statement(said, by, purpose=PURPOSE, key=key))
 
 
-async def take_newest(store: Store, releases: Releases, meter: Meter) -> None:
-    """Take the newest release up; what is in force stays where it cannot be trusted."""
+async def take_newest(
+    store: Store, releases: Releases, meter: Meter, *, check: Callable[[Scorecard, Policy], None] = lambda *_: None
+) -> None:
+    """Take the newest release up; what is in force stays where it cannot be trusted, or ``check`` refuses the newest."""
     from obligor.serving.telemetry.meter import InForce
 
     if await store.archive.newest_release() <= releases.newest:
         await releases.look_after_profile()
         return
     release = await open_newest(store)
+    if release is not None:
+        check(release.card, release.policy)
     if release is not None and releases.take(release):
         pins = release.pins
         meter.in_force(

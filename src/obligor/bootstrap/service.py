@@ -193,9 +193,7 @@ async def _open_parts(
     anchoring = await stack.enter_async_context(held_up(store, settings, meter=meter, told=told))
     sealer = await open_sealer(store, settings)
     await beginning(store)
-    await take_newest(store, releases, meter)
-    if releases.newest:
-        refuse_forbidden_card(os.environ, releases.current.card, releases.current.policy)
+    await take_newest(store, releases, meter, check=partial(refuse_forbidden_card, os.environ))
     webhooks = await stack.enter_async_context(
         open_webhooks(url, store, sealer, meter, journal, under_way=lambda: seats.open)
     )
@@ -302,7 +300,7 @@ def _asides(url: str, settings: Settings, parts: _Parts, telemetry: Telemetry) -
         yield partial(_keep_embedded, settings.postgres, journal)
     yield partial(_follow_keys, partial(follow, url, API_KEYS), parts.authenticator)
     followed: Mapping[str, Callable[[], Awaitable[None]]] = {
-        RELEASES: partial(take_newest, store, parts.releases, meter),
+        RELEASES: partial(take_newest, store, parts.releases, meter, check=partial(refuse_forbidden_card, os.environ)),
         ERASURES: _forgetting_erased(store, parts.sealer),
         KEYRINGS: _turning(store, settings, parts.sealer),
         WEBHOOKS: webhooks.look,
