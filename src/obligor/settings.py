@@ -201,9 +201,16 @@ def read_probing_settings(environ: Mapping[str, str]) -> ProbingSettings:
     )
 
 
+MOST_PERSON_DAILY = 50
+"""Links are looked for among the last 64 that are alike."""
+
+
 def read_person_daily(environ: Mapping[str, str]) -> int:
     """Read how many applications of one person within a day are not linked for it (``OBLIGOR_LINK_PERSON_DAILY``); 0: any."""
-    return _whole(environ, "OBLIGOR_LINK_PERSON_DAILY", default=2, least=0)
+    most = _whole(environ, "OBLIGOR_LINK_PERSON_DAILY", default=2, least=0)
+    if most > MOST_PERSON_DAILY:
+        raise InvalidInputError(f"OBLIGOR_LINK_PERSON_DAILY: got {most}, wanted at most {MOST_PERSON_DAILY}")
+    return most
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,6 @@ COMMANDS = (
     ("keys", "create", "bank", "--because", SPOKEN),
     ("users", "add", PAN, "--no-password"),
     ("users", "add", "bob", "--no-password", "--because", SPOKEN),
-    ("users", "disable", PAN, "--unknown"),
     ("roles", "grant", PAN, "admin"),
     ("webhooks", "add", PAN, HOOK),
     ("webhooks", "add", "bank", f"{HOOK}/{PAN}"),
@@ -69,6 +68,8 @@ def test_a_user_who_bears_such_a_number_from_before_is_taken_away(call: Call, ur
         connection.execute("INSERT INTO obligor.app_user VALUES ('ada', '', now(), NULL, 0)")
         connection.execute("INSERT INTO obligor.user_role VALUES ('ada', 'admin', 'granted', 'ada', 'ada', now(), 0)")
     assert call("ada", "users", "disable", PAN)[0] == 0
+    of_the_provider = "4012888888881881"  # whom nobody here gave that name
+    assert call("ada", "users", "disable", of_the_provider, "--unknown")[0] == 0
 
 
 def test_a_factor_of_a_review_holds_no_number_of_a_card() -> None:

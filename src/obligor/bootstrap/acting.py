@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.store import service_settings, with_store
-from obligor.core.errors import ForbiddenError
+from obligor.core.errors import ForbiddenError, ObligorError
 from obligor.settings import read_author
 
 if TYPE_CHECKING:
@@ -137,8 +138,9 @@ async def _tell(store: Store, person: Person | None, permission: str) -> None:
 
     refusals = Refusals(store.recorder, store.sources)
     refusals.refused(None if person is None else _caller(person), route=f"command line: {permission}", why="forbidden")
-    async with anchored(store, service_settings()):  # who only reads has not held the store against them yet
-        await refusals.record()
+    with suppress(ObligorError):  # it is refused all the same, and that is what is told
+        async with anchored(store, service_settings()):  # who only reads has not held the store against them yet
+            await refusals.record()
 
 
 def _caller(person: Person) -> Caller:

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from obligor.bootstrap.gates import opened_records
 from obligor.settings import read_gate_settings, read_person_daily
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from obligor.bootstrap.store import Store
     from obligor.serving.linking import Linking
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.telemetry.journal import Telling
     from obligor.serving.telemetry.meter import Meter
 
+_BUSY: Final = 16
 
-def open_linking(store: Store, sealer: Sealer, meter: Meter, journal: Telling) -> Linking:
-    """Build it over an open store; identities are told by the columns of the gate ``kyc``."""
+
+def open_linking(
+    store: Store, sealer: Sealer, meter: Meter, journal: Telling, *, under_way: Callable[[], int]
+) -> Linking:
+    """Build it over an open store; identities are told by the columns of the gate ``kyc``.
+
+    ``under_way`` tells how many requests are being answered.
+    """
     from obligor.serving.gates.kyc import OF_APPLICANT
     from obligor.serving.linking import AT_ONCE, Linking
 
@@ -32,4 +41,5 @@ def open_linking(store: Store, sealer: Sealer, meter: Meter, journal: Telling) -
         columns={**OF_APPLICANT, **read_gate_settings(os.environ).kyc_subject},
         person_daily=read_person_daily(os.environ),
         key=store.key.derived("links"),
+        busy=lambda: under_way() >= _BUSY,
     )

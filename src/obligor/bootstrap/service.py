@@ -245,7 +245,8 @@ def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
         reviews=open_review_service(store, decisions),
         alerts=parts.screening.desk,
         disbursing=Disbursing(
-            *(decisions.register, parts.releases, parts.screening.gate, store.archive, store.recorder, store.sources)
+            *(decisions.register, parts.releases, parts.screening.gate, store.archive, store.recorder, store.sources),
+            deadline_s=read_gate_settings(os.environ).deadline_s,
         ),
         administration=open_administration(store, proposals),
         reveals=open_reveals(store, decisions.register, proposals),
@@ -310,7 +311,7 @@ def _asides(url: str, settings: Settings, parts: _Parts, telemetry: Telemetry) -
     for channel, look in followed.items():
         yield partial(_follow, partial(follow, url, channel), look, journal)
     yield partial(screening.again.run, journal)
-    yield open_linking(store, parts.sealer, meter, journal).run
+    yield open_linking(store, parts.sealer, meter, journal, under_way=lambda: parts.seats.open).run
     yield parts.anchoring.run
     yield parts.refusals.run
     yield webhooks.delivering.run

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 Kind = Literal["application", "person", "number", "named"]
 AT_ONCE: Final = 50
 """Decisions in one step."""
-SHARE: Final = 0.02
-"""Of the time, that a service spends on it."""
+SHARE, SHARE_WHILE_BUSY = 0.2, 0.005
+"""Of the time, that a service spends on it: what a busy one leaves is done once it is not."""
 _LOOK_S: Final = 2.0
 _MARK_BYTES: Final = 16
 
@@ -90,6 +90,8 @@ class Linking:
     columns: Mapping[str, str]
     person_daily: int
     key: bytes = field(repr=False)
+    busy: Callable[[], bool] = lambda: False
+    """Tells whether others wait for this service."""
 
     async def step(self) -> bool:
         """Follow some decisions; False where there is none."""
@@ -109,7 +111,7 @@ class Linking:
         return True
 
     async def run(self) -> None:
-        """Go on for as long as the service runs, with a small share of its time; what fails is tried again later."""
+        """Go on for as long as the service runs, with a share of its time; what fails is tried again later."""
         while True:
             started = perf_counter()
             try:
@@ -118,7 +120,8 @@ class Linking:
                 self.journal.failed("linking_failed", error, level="warning")
                 more = False
             took = perf_counter() - started
-            await asyncio.sleep(took * (1 - SHARE) / SHARE if more else _LOOK_S)
+            share = SHARE_WHILE_BUSY if self.busy() else SHARE
+            await asyncio.sleep(took * (1 - share) / share if more else _LOOK_S)
 
     def _marks(self, stored: StoredDecision, record: Mapping[str, Any]) -> Iterator[Mark]:
         """Give the marks of an application; none of one that a review had decided on again, which is the same."""

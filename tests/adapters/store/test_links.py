@@ -24,7 +24,8 @@ from obligor.adapters.store.privacy import PostgresPrivacy
 from obligor.adapters.store.screening import PostgresScreening
 from obligor.bootstrap.gates import opened_records
 from obligor.core.columns import Column
-from obligor.core.errors import NotFoundError
+from obligor.core.errors import InvalidInputError, NotFoundError
+from obligor.serving import linking
 from obligor.serving.gates.kyc import OF_APPLICANT
 from obligor.serving.linking import Linking
 from obligor.serving.privacy.erasing import Office
@@ -33,6 +34,7 @@ from obligor.serving.releases.release import compile_release
 from obligor.serving.sources import live_sources
 from obligor.serving.telemetry.journal import NoJournal
 from obligor.serving.telemetry.meter import NoMeter
+from obligor.settings import read_person_daily
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -257,3 +259,31 @@ def test_what_is_kept_tells_no_value(store_url: str) -> None:
             assert all(value.encode() not in cell for row in rows for cell in row)
 
     housed(store_url, works)
+
+
+def test_a_service_that_others_wait_for_spends_less_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            raise asyncio.CancelledError
+
+    busy = iter((False, True))
+
+    async def step(_: Linking) -> bool:
+        return True
+
+    monkeypatch.setattr(linking.asyncio, "sleep", sleep)
+    monkeypatch.setattr(linking, "perf_counter", iter((0.0, 1.0, 1.0, 2.0)).__next__)
+    monkeypatch.setattr(Linking, "step", step)
+    of = Linking(*[None] * 8, key=b"", busy=lambda: next(busy))  # type: ignore[arg-type]  # nothing of it is asked
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(of.run())
+    assert waits == [pytest.approx(4.0), pytest.approx(199.0)]
+
+
+def test_more_of_one_person_than_are_looked_at_cannot_be_asked_for() -> None:
+    assert read_person_daily({"OBLIGOR_LINK_PERSON_DAILY": "50"}) == 50
+    with pytest.raises(InvalidInputError, match="wanted at most 50"):
+        read_person_daily({"OBLIGOR_LINK_PERSON_DAILY": "51"})

@@ -25,6 +25,8 @@ from tests.serving.test_encryption import write_pair
 
 from obligor.bootstrap.certificates import Certificates
 from obligor.core.errors import InvalidInputError
+from obligor.security import proofs
+from obligor.security.jose import TokenError
 from obligor.security.proofs import is_same_address
 from obligor.serving.grpc import decisions_pb2 as pb
 from obligor.serving.grpc.decisions_pb2_grpc import DecisionsStub
@@ -121,6 +123,7 @@ WRONG: dict[str, Callable[[str], str]] = {
     "of no time": lambda text: proof(text, iat=None),
     "without a name": lambda text: proof(text, jti=None),
     "with an empty name": lambda text: proof(text, jti=""),
+    "with a name of half a character": lambda text: proof(text, jti="\ud800"),
     "with a name without end": lambda text: proof(text, jti="x" * 257),
     "without a method": lambda text: proof(text, htm=None),
     "of another type": lambda text: proof(text, header={"typ": "JWT"}),
@@ -174,10 +177,10 @@ def test_a_proof_is_taken_once_and_of_two_none(running: providers.Provider, unif
 
 def test_of_too_many_proofs_the_oldest_is_forgotten_and_no_sooner() -> None:
     text, clock = bound(), Clock()
-    proofs = Proofs(now=clock.now, most_kept=3)
+    once = Proofs(now=clock.now, most_kept=3)
 
     def take(shown: str) -> bool:
-        return proofs.take(
+        return once.take(
             shown,
             token=text,
             key_sha256=hashed(EC),
@@ -196,7 +199,7 @@ def test_of_too_many_proofs_the_oldest_is_forgotten_and_no_sooner() -> None:
     clock.ahead_s = 125
     assert not take(made[3])
     assert take(proof(text, iat=int(clock.now().timestamp())))
-    assert len(proofs._taken) == 1
+    assert len(once._taken) == 1
 
 
 def hashed(key: Any) -> bytes:
@@ -384,3 +387,14 @@ async def decide(port: int, ours: TlsSettings, shown: TlsSettings, authorization
         except grpc.aio.AioRpcError as error:
             return error.code()
     return grpc.StatusCode.OK
+
+
+def test_a_key_that_takes_long_to_check_by_is_not_tried_where_it_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = bound()
+
+    def never(*_: object) -> None:
+        pytest.fail("it was tried")
+
+    monkeypatch.setattr(proofs, "check_signature", never)
+    with pytest.raises(TokenError):
+        proofs.read_proof(stolen(text), key_sha256=hashed(EC))

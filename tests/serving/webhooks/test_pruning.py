@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -19,7 +19,7 @@ from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.pruning import PostgresPruning
 from obligor.serving.telemetry.journal import Journal, NoJournal
 from obligor.serving.webhooks import pruning as pruning_module
-from obligor.serving.webhooks.pruning import AT_ONCE, Pruning
+from obligor.serving.webhooks.pruning import AT_ONCE, Pruned, Pruning
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -319,3 +319,22 @@ def test_an_event_that_no_endpoint_is_told_of_is_not_kept(store_url: str, los: L
 
     play(store_url, los, scene)
     assert rows(store_url, KEPT_EVENTS) == [("A-1", 1, True)]
+
+
+def test_what_waited_for_less_than_an_attempt_may_take_is_left_to_who_tries() -> None:
+    """However short events are kept: days in which no service ran do not count."""
+    asked: list[datetime] = []
+
+    class Store:
+        async def give_up(self, *, before: datetime, at: datetime, trouble: str, most: int) -> int:
+            asked.append(before)
+            return 0
+
+        async def prune(self, *, before: datetime, after: datetime | None, most: int) -> Pruned:
+            return Pruned(0, None, 0)
+
+    now = datetime(2026, 11, 28, tzinfo=UTC)
+    for days in (1, 90):
+        pruning = Pruning(Store(), now=lambda: now, keep=timedelta(days=days), journal=NoJournal())
+        assert asyncio.run(pruning.give_up()) == 0
+    assert asked == [now - timedelta(days=4), now - timedelta(days=90)]

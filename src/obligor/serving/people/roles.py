@@ -82,9 +82,9 @@ class People:
         check_user_id(user_id)
         check_user_id(by)
         person, at = await self._archive.person(user_id), self._sources.now()
-        if person is None:  # one who is there can be taken away
-            refuse_card_data_in("user", user_id)
-        if person is None and not unknown:
+        if (
+            person is None and not unknown
+        ):  # whom the provider calls so is kept out by that name, whatever it looks like
             raise NotFoundError(f"user {user_id}: there is none", hint="obligor users list")
         if person is not None and person.user.disabled_at is not None:
             raise ClashError(f"user {user_id}: was disabled before, at {time_text(person.user.disabled_at)}")

@@ -56,6 +56,7 @@ class Disbursing:
     answers: Answers
     recorder: Recorder
     sources: Sources
+    deadline_s: float = DEADLINE_S
 
     async def screen(self, caller: Caller, *, key: str, decision_id: UUID) -> Recorded:
         """Screen the applicant of an approved decision now, and record what was said; once for an idempotency key.
@@ -105,7 +106,7 @@ class Disbursing:
         """Ask the gate, which is pending where it does not answer: named as when lists change, so that a clearance holds."""
         name = record["application_id"] or str(stored.decision_id)
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(self.deadline_s):
                 return await self.gate.screen(record["input"], application_id=name, at=at)
         except Exception:  # noqa: BLE001  whatever it is, the gate has not said that the applicant passes
             return GateResult("pending", {"trouble": "failed"})

@@ -9,14 +9,16 @@ a person who enables the endpoint late nor a clock that was ahead loses it at on
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from obligor.core.errors import ObligorError
+from obligor.serving.webhooks.retrying import GIVEN_UP_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from obligor.serving.telemetry.journal import Telling
 
@@ -58,10 +60,11 @@ class Pruning:
     async def give_up(self) -> int:
         """Give up all that was not tried for as long as events are kept, with a rest after each step; give how many."""
         at, count, step = self._now(), 0, AT_ONCE
+        kept = max(self._keep, GIVEN_UP_AFTER + timedelta(days=1))  # who tries is to give up first
         while step == AT_ONCE:
             started = perf_counter()
-            trouble = f"was not tried for {self._keep.days} days"
-            step = await self._store.give_up(before=at - self._keep, at=at, trouble=trouble, most=AT_ONCE)
+            trouble = f"was not tried for {kept.days} days"
+            step = await self._store.give_up(before=at - kept, at=at, trouble=trouble, most=AT_ONCE)
             count += step
             await _rest(started)
         if count:
