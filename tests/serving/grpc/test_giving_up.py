@@ -25,6 +25,7 @@ from obligor.serving.telemetry.meter import NoMeter
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from obligor.serving.releases.release import Assessment
     from obligor.serving.telemetry.meter import Meter
 
     Play = Callable[[PostgresRecorder, psycopg.AsyncConnection[Any], grpc.aio.Channel], Awaitable[None]]
@@ -79,8 +80,8 @@ class Counts(NoMeter):
     def __init__(self) -> None:
         self.outcomes: list[str] = []
 
-    def decided(self, *, outcome: str, **_: object) -> None:
-        self.outcomes.append(outcome)
+    def decided(self, assessment: Assessment) -> None:
+        self.outcomes.append(assessment.decision.outcome)
 
 
 async def serving(

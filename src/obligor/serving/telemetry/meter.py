@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable
 
-    from obligor.core.profile import GateRecord
     from obligor.core.scorecard import Scorecard
+    from obligor.serving.releases.release import Assessment
 
 Stage = Literal["read", "score", "record", "whole"]
 """Of a decision: reading the application, score and policy, until it is durable, all of it."""
@@ -68,21 +68,8 @@ class Meter(Protocol):
         """Count how long a stage of a decision took."""
         ...
 
-    def decided(
-        self,
-        *,
-        outcome: str,
-        band: str,
-        score: int,
-        bins: Sequence[int],
-        unusual: Iterable[str] = (),
-        gates: Iterable[GateRecord] = (),
-    ) -> None:
-        """Count a decision that is durable.
-
-        ``score`` is in thousandths, ``bins`` has the bin of each characteristic, and each of ``unusual`` begins with its field:
-        only that is counted. ``gates`` has what each gate of the profile said, in the order of `GATES`.
-        """
+    def decided(self, assessment: Assessment) -> None:
+        """Count a decision that is durable: its outcome and band, its score, what it lacked, and what its gates said."""
         ...
 
     def refused(self, why: str) -> None:
@@ -133,16 +120,7 @@ class NoMeter:
     def stage(self, stage: Stage, seconds: float) -> None:
         """Count nothing."""
 
-    def decided(
-        self,
-        *,
-        outcome: str,
-        band: str,
-        score: int,
-        bins: Sequence[int],
-        unusual: Iterable[str] = (),
-        gates: Iterable[GateRecord] = (),
-    ) -> None:
+    def decided(self, assessment: Assessment) -> None:
         """Count nothing."""
 
     def refused(self, why: str) -> None:

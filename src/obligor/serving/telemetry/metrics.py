@@ -31,10 +31,11 @@ from obligor.core.profile import GATES, RECORDS
 from obligor.serving.telemetry.meter import DELIVERIES, LINKS, REFUSALS, STAGES, Delivery, InForce, Reading, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from obligor.core.profile import GateName, GateRecord
     from obligor.core.scorecard import Scorecard
+    from obligor.serving.releases.release import Assessment
 
 OTHER = "other"
 SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -144,26 +145,18 @@ class PrometheusMeter(Collector):
         """Count how long a stage of a decision took."""
         self._stages[stage].add(seconds)
 
-    def decided(
-        self,
-        *,
-        outcome: str,
-        band: str,
-        score: int,
-        bins: Sequence[int],
-        unusual: Iterable[str] = (),
-        gates: Iterable[GateRecord] = (),
-    ) -> None:
+    def decided(self, assessment: Assessment) -> None:
         """Count a decision that is durable."""
-        key = (outcome, band)
+        score, decision = assessment.score, assessment.decision
+        key = (decision.outcome, score.band)
         self._outcomes[key if key in self._outcomes else (OTHER, OTHER)] += 1
-        self._score.add(score / 1000)
-        for name in compress(self._names, map(eq, bins, self._missing_codes)):
+        self._score.add(score.score / 1000)
+        for name in compress(self._names, map(eq, score.bins, self._missing_codes)):
             self._missing[name] += 1
-        for told in unusual:
+        for told in assessment.unusual:
             name = told.partition(":")[0]
             self._unusual[name if name in self._unusual else OTHER] += 1
-        said = tuple(gates)
+        said = tuple(decision.gates.values())
         self._gates[said] = self._gates.get(said, 0) + 1
 
     def refused(self, why: str) -> None:

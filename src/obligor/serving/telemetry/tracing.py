@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from obligor import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 
     import grpc.aio
     from opentelemetry.sdk.trace import TracerProvider
 
-    from obligor.core.profile import GateRecord
+    from obligor.serving.releases.release import Assessment
     from obligor.serving.telemetry.meter import InForce, Meter, Reading, Stage
 
     Scope = MutableMapping[str, Any]
@@ -136,19 +136,10 @@ class TracedMeter:
         if stage != "whole":
             self._tracing.stage(stage, seconds)
 
-    def decided(
-        self,
-        *,
-        outcome: str,
-        band: str,
-        score: int,
-        bins: Sequence[int],
-        unusual: Iterable[str] = (),
-        gates: Iterable[GateRecord] = (),
-    ) -> None:
+    def decided(self, assessment: Assessment) -> None:
         """Count a decision, and say its outcome; the score is not told."""
-        self._inner.decided(outcome=outcome, band=band, score=score, bins=bins, unusual=unusual, gates=gates)
-        self._tracing.say({"obligor.outcome": outcome, "obligor.band": band})
+        self._inner.decided(assessment)
+        self._tracing.say({"obligor.outcome": assessment.decision.outcome, "obligor.band": assessment.score.band})
 
     def healthy(self, dependency: str, *, well: bool) -> None:
         """Tell how something that the service stands on does."""
