@@ -49,6 +49,7 @@ def working_service() -> CollectorRegistry:
     meter.watch("anchored_age_seconds", lambda: float("inf"))
     meter.watch("journal_dropped", lambda: 0)
     meter.watch("reviews_late", lambda: 0)
+    meter.watch("links_behind_seconds", lambda: 0)
     work(meter)
     return registry
 

@@ -30,6 +30,7 @@ Reading = Literal[
     "webhooks_dead",
     "webhooks_gone",
     "reviews_late",
+    "links_behind_seconds",
 ]
 """What is asked for when it is told, not before."""
 

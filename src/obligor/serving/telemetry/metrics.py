@@ -57,6 +57,10 @@ _READINGS: Mapping[Reading, tuple[str, str]] = {
     "webhooks_dead": ("obligor_webhooks_dead", "Events that were given up, and not sent again."),
     "webhooks_gone": ("obligor_webhooks_gone", "Endpoints that were stopped, for their receivers answered 410 Gone."),
     "reviews_late": ("obligor_reviews_late", "Reviews that wait for an answer and are late."),
+    "links_behind_seconds": (
+        "obligor_links_behind_seconds",
+        "Seconds since the first decision that is not yet compared with earlier ones.",
+    ),
 }
 
 
