@@ -50,6 +50,8 @@ def working_service() -> CollectorRegistry:
     meter.watch("journal_dropped", lambda: 0)
     meter.watch("reviews_late", lambda: 0)
     meter.watch("links_behind_seconds", lambda: 0)
+    for held in ("held", "held_late", "held_oldest_seconds"):
+        meter.watch(held, lambda: 0)
     work(meter)
     return registry
 

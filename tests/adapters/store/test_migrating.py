@@ -147,7 +147,11 @@ def test_a_migration_killed_half_way_has_changed_nothing(store_url: str) -> None
     assert len(held(store_url).leaves) == 2
 
 
-LARGE = [("0021", "delivery_settled", "delivery"), ("0023", "leaf_releases", "leaf")]
+LARGE = [
+    ("0021", "delivery_settled", "delivery"),
+    ("0023", "leaf_releases", "leaf"),
+    ("0025", "decision_held", "decision"),
+]
 """Indexes on tables that are large, each with the revision before its step."""
 
 
