@@ -331,6 +331,11 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     )
 
 
+def read_held_days(environ: Mapping[str, str]) -> int:
+    """Give for how many days an application may be held before somebody is called (``OBLIGOR_HELD_DAYS``)."""
+    return _whole(environ, "OBLIGOR_HELD_DAYS", default=3, least=0)
+
+
 def read_retain_days(environ: Mapping[str, str]) -> int:
     """Give for how many days after a decision its records are kept whatever the applicant asks (``OBLIGOR_RETAIN_DAYS``).
 

@@ -276,6 +276,7 @@ WHO_MAY: dict[tuple[str, ...], tuple[str, str]] = {
     ("alerts", "yearly-reported", "2025", NOTHING, "--reference", "ORS-1"): ("carla", "alert.confirm"),
     ("alerts", "rescreen"): ("carla", "screening.screen"),
     ("releases", "rollback"): ("olga", "release.roll_back"),
+    ("releases", "recover"): ("olga", "release.roll_back"),
     ("users", "list"): ("vera", "user.read"),
     ("access", "review"): ("vera", "user.read"),
     ("keys", "list"): ("olga", "key.read"),

@@ -1,4 +1,4 @@
-"""`obligor releases rollback`: what was in force before comes back as the next release."""
+"""`obligor releases rollback` and `recover`: what was before comes back as the next release, what was lost as it was."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from tests.stores import as_owner
 
 from obligor.bootstrap.releases import Made, demonstration, put_in_force
 from obligor.bootstrap.store import open_store
+from obligor.core.errors import IntegrityError
+from obligor.core.profile import EVERYTHING_OFF
 from obligor.settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Call = Callable[..., tuple[int, str, str]]
 
@@ -124,3 +127,121 @@ def test_a_card_of_sources_that_an_active_pack_forbids_does_not_come_back(
     code, _, err = call("olga", "releases", "rollback")
     assert (code, "leave: 'hospital' tells data of health" in err) == (1, True)
     assert len(releases(call)) == 2
+
+
+# What was lost comes back
+
+
+def lose(url: str, *statements: str) -> None:
+    with psycopg.connect(as_owner(url), autocommit=True) as owner:
+        owner.execute("SET session_replication_role = replica")  # past what keeps the tables as they are
+        for statement in statements:
+            owner.execute(statement.encode())
+
+
+def kept(url: str) -> list[Any]:
+    with psycopg.connect(url) as connection:
+        return connection.execute("SELECT * FROM obligor.release ORDER BY number").fetchall()
+
+
+LOST = "DELETE FROM obligor.release WHERE number = 2"
+
+
+def test_a_lost_release_comes_back_as_it_was_signed_and_services_start_again(call: Call, url: str) -> None:
+    activate(url, FIRST, SECOND)
+    before = kept(url)
+    lose(url, LOST)
+    with pytest.raises(IntegrityError, match="release 2 of the log is no longer kept"):
+        activate(url, FIRST)
+    code, out, err = call("olga", "releases", "recover", "--because", "case 4711", "--json")
+    assert (code, err, json.loads(out)["recovered"]) == (0, "", 2)
+    assert kept(url) == before
+    with psycopg.connect(url) as connection:
+        (body,) = connection.execute(
+            "SELECT convert_from(record.body, 'UTF8')::json FROM obligor.record JOIN obligor.leaf ON index = leaf_index "
+            "WHERE kind = 'release.recovered'"
+        ).fetchone() or ({},)
+    assert (body["number"], body["by"], body["because"], body["artefacts"]) == (2, "olga", "case 4711", [])
+    assert call("vera", "audit", "verify", "--quiet") == (0, "", "")
+    activate(url, FIRST)
+    code, _, err = call("olga", "releases", "recover")
+    assert (code, "there is nothing to put back" in err) == (1, True)
+
+
+def test_an_earlier_release_comes_back_by_its_number(call: Call, url: str) -> None:
+    activate(url, FIRST, SECOND)
+    before = kept(url)
+    lose(url, "DELETE FROM obligor.release WHERE number = 1")
+    assert call("vera", "audit", "verify", "--quiet")[0] == 1
+    assert call("olga", "releases", "recover", "1")[0] == 0
+    assert kept(url) == before
+    assert call("vera", "audit", "verify", "--quiet") == (0, "", "")
+    code, _, err = call("olga", "releases", "recover", "7")
+    assert (code, "the log tells of no release 7" in err) == (1, True)
+
+
+def test_lost_artefacts_are_taken_from_the_run_and_the_profile_that_the_log_names(
+    call: Call, url: str, tmp_path: Path
+) -> None:
+    activate(url, FIRST, SECOND)
+    before = kept(url)
+    lose(url, LOST, "DELETE FROM obligor.artefact")
+    code, _, err = call("olga", "releases", "recover")
+    assert (code, "its card" in err, "with --run the folder of the run" in err) == (1, True, True)
+    given = []
+    for name, made in (("other", FIRST), ("run", SECOND)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "scorecard.json").write_bytes(made.card.to_json())
+        (tmp_path / name / "policy.json").write_bytes(made.policy.to_json())
+        given.append(tmp_path / name)
+    other, run = map(str, given)
+    code, _, err = call("olga", "releases", "recover", "--run", other)
+    assert (code, "the policy given is" in err) == (2, True)
+    code, _, err = call("olga", "releases", "recover", "--run", run)
+    assert (code, "its profile" in err, "with --profile" in err) == (1, True, True)
+    (tmp_path / "profile.json").write_bytes(EVERYTHING_OFF.to_json())
+    profile = str(tmp_path / "profile.json")
+    assert call("olga", "releases", "recover", "--run", run, "--profile", profile)[0] == 0
+    assert kept(url) == before
+    assert call("olga", "releases", "recover", "1", "--run", other)[0] == 0  # its row stands; its policy was gone
+    assert call("vera", "audit", "verify", "--quiet") == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ("UPDATE obligor.record SET salt = decode(repeat('00', 16), 'hex')", "not the one that the log commits to"),
+        ("DELETE FROM obligor.record", "is gone"),
+        (
+            "UPDATE obligor.artefact SET body = replace(encode(body, 'escape'), 'grey', 'gray')::bytea WHERE kind = 'policy'",
+            "hash",
+        ),
+    ],
+)
+def test_a_release_that_is_not_proved_does_not_come_back(call: Call, url: str, changed: str, told: str) -> None:
+    activate(url, FIRST, SECOND)
+    for statement in ("ALTER TABLE obligor.record DISABLE TRIGGER append_only", LOST, changed):
+        lose(url, statement)
+    code, _, err = call("olga", "releases", "recover")
+    assert (code, told in err) == (1, True), err
+    assert len(kept(url)) == 1
+
+
+def test_a_release_of_another_key_does_not_come_back(call: Call, url: str, tmp_path: Path) -> None:
+    activate(url, FIRST, SECOND)
+    lose(url, LOST)
+    (tmp_path / "data" / "keys" / "audit-ed25519.pem").unlink()
+    code, _, err = call("olga", "releases", "recover")
+    assert (code, "does not bear the signature" in err) == (1, True), err
+    assert len(kept(url)) == 1
+
+
+def test_a_row_that_was_changed_is_not_overwritten(call: Call, url: str) -> None:
+    activate(url, FIRST, SECOND)
+    before = kept(url)
+    lose(url, "UPDATE obligor.release SET signature = decode(repeat('00', 64), 'hex') WHERE number = 2")
+    code, _, err = call("olga", "releases", "recover")
+    assert (code, "its row was changed" in err, "take row 2" in err) == (1, True, True)
+    lose(url, LOST)
+    assert call("olga", "releases", "recover")[0] == 0
+    assert kept(url) == before

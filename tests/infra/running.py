@@ -50,6 +50,9 @@ def working_service() -> CollectorRegistry:
     meter.watch("anchored_age_seconds", lambda: float("inf"))
     meter.watch("journal_dropped", lambda: 0)
     meter.watch("reviews_late", lambda: 0)
+    meter.watch("links_behind_seconds", lambda: 0)
+    for held in ("held", "held_late", "held_oldest_seconds"):
+        meter.watch(held, lambda: 0)
     work(meter)
     return registry
 

@@ -31,7 +31,7 @@ def open_linking(
     from obligor.serving.gates.kyc import OF_APPLICANT
     from obligor.serving.linking import AT_ONCE, Linking
 
-    return Linking(
+    linking = Linking(
         store.links,
         decisions=partial(store.screening.decisions_from, before=None, limit=AT_ONCE),
         open_records=partial(opened_records, sealer),
@@ -43,3 +43,5 @@ def open_linking(
         key=store.key.derived("links"),
         busy=lambda: under_way() >= _BUSY,
     )
+    meter.watch("links_behind_seconds", linking.behind_seconds)
+    return linking

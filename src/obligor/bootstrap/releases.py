@@ -66,6 +66,23 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovered:
+    """What was put back, and is in force if no later release is."""
+
+    number: int
+    name: str
+    card_sha256: str
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return {"recovered": self.number, "card": self.name, "card_sha256": self.card_sha256}
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        return [f"release {self.number} is back as the log tells of it: card {self.name} {self.card_sha256[:_DIGITS]}"]
+
+
+@dataclass(frozen=True, slots=True)
 class Activated:
     """What was put in force."""
 
@@ -144,6 +161,31 @@ def roll_back_release(*, because: str) -> Activated:
 
     release = with_anchored_store(rolled_back)
     return Activated(release.number, release.card.name, release.card.sha256)
+
+
+def recover_release(number: int | None, *, run: Path | None, profile: Path | None, because: str) -> Recovered:
+    """Put the row of a release back, which the log tells of and the store lost, with the artefacts that are given."""
+    from obligor.serving.releases.recovering import recover
+    from obligor.serving.releases.releasing import artefact_of
+
+    made = None if run is None else read_run(run)
+    given: dict[str, Scorecard | Policy | Profile] = {} if made is None else {"card": made.card, "policy": made.policy}
+    given |= {} if profile is None else {"profile": parse_profile(_bytes(profile))}
+
+    async def recovered(store: Store) -> Release:
+        return await recover(
+            number,
+            given={kind: artefact_of(kind, it) for kind, it in given.items()},
+            by=await acting(store, "release.roll_back"),
+            because=because,
+            archive=store.archive,
+            recorder=store.recorder,
+            key=store.key,
+            sources=store.sources,
+        )
+
+    release = with_anchored_store(recovered)
+    return Recovered(release.number, release.card.name, release.card.sha256)
 
 
 async def put_in_force_together(

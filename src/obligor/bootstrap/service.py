@@ -31,7 +31,7 @@ from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
 from obligor.bootstrap.webhooks import open_webhooks
 from obligor.core.errors import ObligorError, SealError
-from obligor.settings import TlsSettings, read_gate_settings, read_tls_settings
+from obligor.settings import TlsSettings, read_gate_settings, read_held_days, read_tls_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
@@ -293,7 +293,7 @@ def _asides(url: str, settings: Settings, parts: _Parts, telemetry: Telemetry) -
         WEBHOOKS,
         follow,
     )
-    from obligor.serving.reviews.clock import ReviewClock
+    from obligor.serving.reviews.clock import HeldClock, ReviewClock
 
     store, screening, webhooks = parts.store, parts.screening, parts.webhooks
     meter, journal = telemetry.meter, telemetry.journal
@@ -317,6 +317,8 @@ def _asides(url: str, settings: Settings, parts: _Parts, telemetry: Telemetry) -
     yield webhooks.delivering.run
     yield webhooks.pruning.run
     yield ReviewClock(store.reviews, now=store.sources.now, meter=meter, journal=journal).run
+    within = timedelta(days=read_held_days(os.environ))
+    yield HeldClock(store.reviews, within=within, now=store.sources.now, meter=meter, journal=journal).run
 
 
 # Beside the doors

@@ -73,3 +73,21 @@ def rollback(*, because: str, as_json: bool) -> None:
     from obligor.bootstrap.releases import roll_back_release
 
     show(roll_back_release(because=because), quiet=False, as_json=as_json)
+
+
+@releases.command()
+@click.argument("number", type=click.IntRange(min=1), required=False)
+@click.option(
+    "--run", type=FOLDER, help="The folder of the run that made its card and policy, where those are gone too."
+)
+@click.option("--profile", type=FILE, help="Its compliance profile, where that is gone too.")
+@click.option("--because", default="", help="Why, for the log; name nobody who applied.")
+@json_option
+def recover(number: int | None, *, run: Path | None, profile: Path | None, because: str, as_json: bool) -> None:
+    """Put back a release that the log tells of and the store lost: release NUMBER, or the last one.
+
+    It comes back as it was signed, or not at all. It takes one person, who may have to act at once.
+    """
+    from obligor.bootstrap.releases import recover_release
+
+    show(recover_release(number, run=run, profile=profile, because=because), quiet=False, as_json=as_json)

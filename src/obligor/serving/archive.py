@@ -66,6 +66,19 @@ class StoredRelease:
 
 
 @dataclass(frozen=True, slots=True)
+class ToldRelease:
+    """What the log tells of a release, whether or not its row is kept."""
+
+    leaf_index: int
+    leaf: bytes
+    record: bytes | None
+    salt: bytes
+    kept: bool
+    signature: bytes | None
+    """As the row has it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """Another decision of the same client that belongs together with one."""
 

@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 from obligor.core.errors import ObligorError
-from obligor.core.leaves import parse_time
+from obligor.core.leaves import parse_leaf, parse_time
 from obligor.serving.gates.kyc import hashed
 from obligor.serving.reviews.reviewing import REVIEW_AGAIN
 
@@ -65,7 +65,7 @@ class Linkable(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Linking:
     """Links decisions.
 
@@ -92,11 +92,18 @@ class Linking:
     key: bytes = field(repr=False)
     busy: Callable[[], bool] = lambda: False
     """Tells whether others wait for this service."""
+    _waits_since: datetime | None = field(default=None, init=False)
+    """When the first decision was made that is still to be linked; None where there is none."""
+
+    def behind_seconds(self) -> float:
+        """Give how long ago the first decision was made that is still to be linked; 0 where there is none."""
+        return 0.0 if self._waits_since is None else (self.now() - self._waits_since).total_seconds()
 
     async def step(self) -> bool:
         """Follow some decisions; False where there is none."""
         first = await self.store.followed()
         stored = await self.decisions(first)
+        self._waits_since = parse_leaf(stored[0].leaf).at if stored else None
         if not stored:
             return False
         records = zip(stored, await self.open_records(stored), strict=True)

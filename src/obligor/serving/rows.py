@@ -60,6 +60,8 @@ class ReleaseRow:
     statement: bytes
     signature: bytes
     artefacts: tuple[ArtefactRow, ...]
+    leaf_index: int | None = None
+    """Of the act that put it in force, where its row is put back; None where this act does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +345,7 @@ PrivacyRow = SubjectKeyRow | ErasedRow | HoldRow | KeyringRow
 Row = (
     DecisionRow
     | OutcomeRow
+    | ArtefactRow
     | ReleaseRow
     | ApiKeyRow
     | ProposalRow

@@ -24,7 +24,7 @@ from obligor.adapters.store.privacy import PostgresPrivacy
 from obligor.adapters.store.screening import PostgresScreening
 from obligor.bootstrap.gates import opened_records
 from obligor.core.columns import Column
-from obligor.core.errors import InvalidInputError, NotFoundError
+from obligor.core.errors import InvalidInputError, NotFoundError, UnavailableError
 from obligor.serving import linking
 from obligor.serving.gates.kyc import OF_APPLICANT
 from obligor.serving.linking import Linking
@@ -147,6 +147,31 @@ def test_an_application_that_comes_again_is_linked_as_the_same_or_as_contradicti
         assert house.meter.found == {"repeated": 2, "contradicting": 2}
         assert house.journal.lines == [("linked", 2), ("linked", 2)]  # one of each batch that found any
         assert not await house.linking.step()
+
+    housed(store_url, works)
+
+
+def test_how_far_behind_the_decisions_linking_is_can_be_read_also_while_it_fails(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> None:
+        raise UnavailableError("the key service is down")
+
+    async def works(house: House) -> None:
+        assert house.linking.behind_seconds() == 0
+        for _ in range(4):
+            await house.decide()
+        house.clock.now += timedelta(hours=1)
+        with monkeypatch.context() as broken:
+            broken.setattr(house.linking, "open_records", fails)
+            with pytest.raises(UnavailableError):
+                await house.linking.step()
+        assert 3600 < house.linking.behind_seconds() < 3660
+        house.clock.now += timedelta(hours=1)
+        assert 7200 < house.linking.behind_seconds() < 7260
+        while await house.linking.step():
+            pass
+        assert house.linking.behind_seconds() == 0
 
     housed(store_url, works)
 

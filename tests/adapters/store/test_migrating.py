@@ -6,7 +6,9 @@ import asyncio
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -143,6 +145,78 @@ def test_a_migration_killed_half_way_has_changed_nothing(store_url: str) -> None
     upgrade(store_url, LATER, steps=STEPS)
     record(store_url, "after")
     assert len(held(store_url).leaves) == 2
+
+
+LARGE = [
+    ("0021", "delivery_settled", "delivery"),
+    ("0023", "leaf_releases", "leaf"),
+    ("0025", "decision_held", "decision"),
+]
+"""Indexes on tables that are large, each with the revision before its step."""
+
+
+def is_valid(url: str, index: str) -> bool | None:
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", (f"obligor.{index}",)
+        ).fetchone()
+    return None if found is None else found[0]
+
+
+def until_made(url: str, index: str) -> int:
+    """Wait until an index is being made, and give who makes it."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for _ in range(300):
+            found = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' "
+                "AND wait_event_type = 'Lock' AND query LIKE %s",
+                (f"CREATE INDEX%{index}%",),
+            ).fetchone()
+            if found is not None:
+                return int(found[0])
+            sleep(0.1)
+    raise AssertionError("the index was not waited for")
+
+
+@pytest.mark.parametrize(("before", "index", "table"), LARGE)
+def test_a_large_table_is_written_to_while_an_index_is_made(
+    empty_url: str, before: str, index: str, table: str
+) -> None:
+    upgrade(empty_url, before)
+    write = f"LOCK TABLE obligor.{table} IN ROW EXCLUSIVE MODE"  # what an INSERT takes
+    with ThreadPoolExecutor() as threads, psycopg.connect(empty_url) as first:
+        first.execute(write.encode())
+        step = threads.submit(upgrade, empty_url, f"00{int(before) + 1}")
+        until_made(empty_url, index)
+        with psycopg.connect(empty_url, options="-c lock_timeout=2s") as second:
+            second.execute(write.encode())
+        assert not step.done()
+        first.commit()
+        step.result(60)
+    assert is_valid(empty_url, index)
+
+
+@pytest.mark.parametrize(("before", "index", "table"), LARGE)
+def test_an_index_that_was_broken_off_is_made_again(empty_url: str, before: str, index: str, table: str) -> None:
+    upgrade(empty_url, before)
+    with ThreadPoolExecutor() as threads, psycopg.connect(empty_url) as writer:
+        writer.execute(f"LOCK TABLE obligor.{table} IN ROW EXCLUSIVE MODE".encode())
+        step = threads.submit(upgrade, empty_url, f"00{int(before) + 1}")
+        writer.execute("SELECT pg_terminate_backend(%s)", (until_made(empty_url, index),))
+        with pytest.raises(UnavailableError):
+            step.result(60)
+    assert (revision(empty_url), is_valid(empty_url, index)) == (before, False)
+    migrate(empty_url)
+    assert (revision(empty_url), is_valid(empty_url, index)) == (NEWEST, True)
+
+
+def test_who_waits_for_another_process_says_so_in_the_end(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = count(step=20)
+    monkeypatch.setattr("time.monotonic", lambda: float(next(now)))
+    with psycopg.connect(empty_url, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", (0x0B1160,))
+        with pytest.raises(UnavailableError, match="changed by another process"):
+            migrate(empty_url)
 
 
 def test_a_log_that_holds_acts_is_not_taken_away(store_url: str) -> None:

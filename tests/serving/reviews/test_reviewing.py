@@ -47,10 +47,11 @@ from obligor.serving.encoding import encode_application
 from obligor.serving.register import Register
 from obligor.serving.releases.release import Releases
 from obligor.serving.releases.releasing import activate
-from obligor.serving.reviews.clock import ReviewClock
-from obligor.serving.reviews.review import Finding, StoredReview, plain
+from obligor.serving.reviews.clock import HeldClock, ReviewClock
+from obligor.serving.reviews.review import Finding, Held, StoredReview, plain
 from obligor.serving.reviews.reviewing import REVIEW_AGAIN, ReviewService
 from obligor.serving.sources import Sources
+from obligor.serving.telemetry.journal import NoJournal
 from obligor.serving.telemetry.meter import NoMeter
 
 if TYPE_CHECKING:
@@ -385,6 +386,75 @@ def test_a_review_that_is_not_answered_in_time_is_told_once_and_counted_while_it
         assert meter.read() == 0
 
     at_desk(story)
+
+
+def test_who_is_held_is_counted_until_a_review_says_another_outcome(store_url: str, tmp_path: Path) -> None:
+    async def told() -> None:
+        async with desk(store_url, tmp_path, packs=(), profile=profile_of(kyc="enforce")) as it:
+            meter = Readings()
+            clock = HeldClock(
+                it.reviews, within=timedelta(days=3), now=it.sources.now, meter=meter, journal=NoJournal()
+            )
+            await clock.look()
+            assert meter.found() == (0, 0, 0)
+            recorded = await it.decisions.decide(ONE, key="h-1", application={**PLAIN, "income": 50_000})
+            held = json.loads(recorded.response)
+            assert held["outcome"] == "hold"
+            await clock.look()
+            assert meter.found() == (1, 0, 0)
+            it.clock[0] += timedelta(days=3, seconds=1)
+            await clock.look()
+            assert meter.found() == (1, 1, 3 * 86400 + 1)
+            await it.service.decide(await it.review(UUID(held["decision_id"])), KEPT, by="Ben")
+            await clock.look()
+            assert meter.found() == (0, 0, 0)
+
+    asyncio.run(told())
+
+
+def test_an_application_is_held_since_the_first_time_until_a_decision_on_it_is_another(store_url: str) -> None:
+    noon = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    rows = [
+        (1, "one", "A-1", "hold", None),
+        (2, "one", "A-1", "hold", None),
+        (3, "one", "A-2", "hold", None),
+        (4, "two", "A-2", "approve", None),  # of another client
+        (5, "one", "A-3", "hold", None),
+        (6, "one", "A-3", "refer", None),
+        (7, "one", None, "hold", None),
+        (8, "one", "A-4", "hold", b"erased"),
+        (9, "one", "A-5", "approve", None),
+        (10, "one", "A-5", "hold", None),
+    ]
+
+    async def told() -> Held:
+        pool = Pool(store_url)
+        try:
+            return await PostgresReviews(pool).held(before=noon + timedelta(hours=3))
+        finally:
+            await pool.close()
+
+    with psycopg.connect(store_url) as connection:
+        for hour, client, name, outcome, subject in rows:
+            connection.execute(
+                "INSERT INTO obligor.decision (decision_id, leaf_index, client_id, application_id, decided_at, outcome, band, "
+                "score, subject) VALUES (%s, %s, %s, %s, %s, %s, '', 0, %s)",
+                (uuid4(), hour, client, name, noon + timedelta(hours=hour), outcome, subject),
+            )
+        connection.execute("INSERT INTO obligor.erasure VALUES ('erased', %s)", (noon + timedelta(days=1),))
+    # the one without a name and A-5; of those A-1 is held for longer
+    assert asyncio.run(told()) == Held(4, 1, noon + timedelta(hours=1))
+
+
+class Readings(NoMeter):
+    def __init__(self) -> None:
+        self.read: dict[str, Callable[[], float]] = {}
+
+    def watch(self, reading: Any, read: Callable[[], float]) -> None:
+        self.read[reading] = read
+
+    def found(self) -> tuple[float, ...]:
+        return tuple(self.read[it]() for it in ("held", "held_late", "held_oldest_seconds"))
 
 
 class Journal:

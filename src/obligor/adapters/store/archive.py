@@ -12,7 +12,7 @@ from obligor.adapters.store.times import reached
 from obligor.core.errors import IntegrityError
 from obligor.core.leaves import is_committed, parse_leaf
 from obligor.serving.acts import Recorded
-from obligor.serving.archive import Link, Links, StoredDecision, StoredRelease, StoredSubjectKey
+from obligor.serving.archive import Link, Links, StoredDecision, StoredRelease, StoredSubjectKey, ToldRelease
 from obligor.serving.rows import ApiKeyRow, OutcomeRow
 
 if TYPE_CHECKING:
@@ -82,6 +82,15 @@ _BEFORE: Final = """
         (SELECT card_sha256, policy_sha256 FROM obligor.release ORDER BY number DESC LIMIT 1)
 """
 """Of the releases with another card or another policy than the one in force."""
+_TOLD_RELEASE: Final = """
+    SELECT leaf.index AS leaf_index, leaf.body AS leaf, record.body AS record, coalesce(salt, '') AS salt,
+        number IS NOT NULL AS kept, signature
+    FROM obligor.leaf
+    LEFT JOIN obligor.record ON record.leaf_index = leaf.index
+    LEFT JOIN obligor.release ON release.leaf_index = leaf.index
+    WHERE kind = 'release' AND (%(number)s::text IS NULL OR convert_from(leaf.body, 'UTF8')::json ->> 'subject' = %(number)s)
+    ORDER BY leaf.index DESC LIMIT 1
+"""
 _NEWEST: Final = f"""
     SELECT (SELECT max(number) FROM obligor.release) AS kept, body AS told
     FROM (SELECT) AS one LEFT JOIN ({_TOLD}) AS told ON true
@@ -178,6 +187,11 @@ class PostgresArchive:
         bodies = [_checked(row, kind) for kind in ("card", "policy", "profile")]
         return StoredRelease(row["number"], row["statement"], row["signature"], *bodies)
 
+    async def told_release(self, number: int | None) -> ToldRelease | None:
+        """Give what the log tells of a release, the last one without a number; None where it tells of none."""
+        found = await self._pool.rows(_TOLD_RELEASE, {"number": None if number is None else str(number)})
+        return ToldRelease(**found[0]) if found else None
+
     async def newest_release(self) -> int:
         """Give the number of the newest release, kept or told by the log; 0 where there is none."""
         (row,) = await self._pool.rows(_NEWEST)
@@ -241,8 +255,10 @@ def _check_told(row: dict[str, Any]) -> None:
     """Refuse a release that is not the last one of the log: a row was taken away, changed, or added past the log."""
     kept, told = row["number"] or 0, _told_number(row)
     if kept != told:
-        lacks = f"release {told} of the log is no longer kept" if kept < told else f"the log tells of no release {kept}"
-        raise IntegrityError(f"{lacks}; it is not known what is in force", hint="obligor audit verify")
+        lacks, hint = f"the log tells of no release {kept}", "obligor audit verify"
+        if kept < told:
+            lacks, hint = f"release {told} of the log is no longer kept", "obligor releases recover puts it back"
+        raise IntegrityError(f"{lacks}; it is not known what is in force", hint=hint)
     if kept and row["signature"].hex() != _signature_told(row):
         raise IntegrityError(f"release {kept}: what is kept is not what the log tells of", hint="obligor audit verify")
 

@@ -36,6 +36,7 @@ from obligor.serving.rows import (
     AlertRow,
     AlertStepRow,
     ApiKeyRow,
+    ArtefactRow,
     DecisionRow,
     ErasedRow,
     HoldRow,
@@ -271,6 +272,7 @@ _KEPT: Final[dict[type, Insert]] = {
         "score int4, subject bytea",
         values=_decision,
     ),
+    ArtefactRow: _ARTEFACT,
     OutcomeRow: _insert("outcome", "report_id uuid, decision_id uuid, leaf_index int8, status text, observed_on date"),
     ReleaseRow: _insert(
         "release",
@@ -363,7 +365,7 @@ _KEPT: Final[dict[type, Insert]] = {
     HoldRow: _HOLD,
     KeyringRow: _KEYRING,
 }
-INSERTS: Final = (*_KEPT.values(), _ARTEFACT, REQUEST, NODE)
+INSERTS: Final = (*_KEPT.values(), REQUEST, NODE)
 
 
 def values_of(row: Row, leaf: bytes) -> Iterator[tuple[Insert, Values]]:
@@ -372,6 +374,8 @@ def values_of(row: Row, leaf: bytes) -> Iterator[tuple[Insert, Values]]:
         for artefact in row.artefacts:
             check_artefact(artefact.sha256, artefact.body)
             yield _ARTEFACT, _ARTEFACT.values(artefact, leaf)
+        if isinstance(row, ReleaseRow) and row.leaf_index is not None:
+            leaf = int8(row.leaf_index)
     insert = _KEPT[type(row)]
     yield insert, insert.values(row, leaf)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from alembic.config import Config
 
-NEWEST: Final = "0025"
+NEWEST: Final = "0026"
 """The revision that this code was written for. It also runs on a newer one, since steps only add."""
 _STEPS = "obligor.adapters.store:migrations/versions"
 _REVISION = "SELECT version_num FROM obligor.alembic_version"
@@ -40,7 +40,7 @@ def revision(url: str) -> str | None:
 
 
 def upgrade(url: str, to: str = "head", *, steps: Sequence[str] = (_STEPS,)) -> None:
-    """Go up to a revision, in one transaction, while nobody else does."""
+    """Go up to a revision while nobody else does, in one transaction but for indexes that are made while others write."""
     from alembic import command
 
     with _errors(url), _configured(url, steps) as config:
@@ -79,9 +79,16 @@ def _errors(url: str) -> Iterator[None]:
     except psycopg.Error as error:
         raise unavailable(url, error) from error
     except Exception as error:
-        cause = getattr(error, "orig", None)  # what SQLAlchemy wraps
+        cause = _wrapped(error)
         if isinstance(cause, psycopg.errors.LockNotAvailable):
             raise UnavailableError(f"{told(url)} is being changed by another process; try again") from error
         if isinstance(cause, psycopg.Error):
             raise unavailable(url, cause) from error
         raise
+
+
+def _wrapped(error: BaseException | None) -> BaseException | None:
+    """Give what SQLAlchemy wraps, also where it met something else after it, such as a transaction that it could not end."""
+    while error is not None and not isinstance(found := getattr(error, "orig", None), psycopg.Error):
+        error = error.__context__
+    return None if error is None else found

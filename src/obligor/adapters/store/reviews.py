@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from obligor.serving.reviews.review import StoredReview
+from obligor.serving.reviews.review import Held, StoredReview
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from obligor.adapters.store.pool import Pool
@@ -25,6 +26,25 @@ _REQUEST: Final = "SELECT body FROM obligor.review JOIN obligor.record USING (le
 _DECISION: Final = (
     "SELECT body FROM obligor.review_decision JOIN obligor.record USING (leaf_index) WHERE review_id = %s"
 )
+_HELD: Final = """
+    SELECT count(DISTINCT name) AS count, count(DISTINCT name) FILTER (WHERE decided_at < %(before)s) AS late,
+        min(decided_at) AS since
+    FROM (
+        SELECT decision_id, leaf_index, client_id, application_id, decided_at, subject,
+            (client_id, coalesce(application_id, decision_id::text)) AS name
+        FROM obligor.decision WHERE outcome = 'hold'
+    ) AS hold
+    WHERE (
+        SELECT true FROM obligor.decision AS later
+        WHERE later.application_id = hold.application_id AND later.leaf_index > hold.leaf_index
+            AND later.client_id = hold.client_id AND later.outcome <> 'hold' LIMIT 1
+    ) IS NULL AND (
+        SELECT true FROM obligor.review JOIN obligor.review_decision USING (review_id)
+        WHERE review.decision_id = hold.decision_id AND review_decision.outcome <> 'hold' LIMIT 1
+    ) IS NULL AND (
+        SELECT true FROM obligor.erasure WHERE erasure.subject = hold.subject AND erasure.at >= decided_at
+    ) IS NULL
+"""
 _ACTIVATED: Final = "SELECT by FROM obligor.release WHERE number = %s"
 
 
@@ -54,6 +74,11 @@ class PostgresReviews:
     async def decision_of(self, review_id: UUID) -> bytes | None:
         """Give the record of what came of a review."""
         return await self._record(_DECISION, review_id)
+
+    async def held(self, *, before: datetime) -> Held:
+        """Count the applications that are held, and those that are held since before a time."""
+        (row,) = await self._pool.rows(_HELD, {"before": before})
+        return Held(**row)
 
     async def activated_by(self, release: int) -> str | None:
         """Name the person who put a release in force."""

@@ -107,6 +107,7 @@ DECISION: Final = Table(
     UniqueConstraint("leaf_index", name="decision_leaf_index_key"),
     Index("decision_client", "client_id", "leaf_index"),
     Index("decision_application", "application_id", "leaf_index"),
+    Index("decision_held", "leaf_index", postgresql_where=text("outcome = 'hold'")),
     Index("decision_subject", "subject", "leaf_index", postgresql_where=text("subject IS NOT NULL")),
     comment="What a decision is searched by; the score is in thousandths.",
 )

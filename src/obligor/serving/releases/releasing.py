@@ -157,10 +157,7 @@ def made_release(
     release = compile_release(number, card=card, policy=policy, profile=profile)
     statement = statement_of(release, at=at, by=by)
     signature = key.sign_statement(statement, purpose=PURPOSE)
-    artefacts = tuple(
-        ArtefactRow(it.sha256, kind, canonical_json(it.model_dump(mode="json", by_alias=True)))
-        for kind, it in (("card", card), ("policy", policy), ("profile", profile))
-    )
+    artefacts = tuple(artefact_of(kind, it) for kind, it in (("card", card), ("policy", policy), ("profile", profile)))
     row = ReleaseRow(
         release.number, card.sha256, policy.sha256, profile.sha256, at, by, statement, signature, artefacts
     )
@@ -176,3 +173,8 @@ def made_release(
         **beside,
     }
     return release, Act("release", at, f"person:{by}", str(release.number), encode(said), sources.salt(), (row,))
+
+
+def artefact_of(kind: str, said: Scorecard | Policy | Profile) -> ArtefactRow:
+    """Give a card, a policy or a profile as it is kept."""
+    return ArtefactRow(said.sha256, kind, canonical_json(said.model_dump(mode="json", by_alias=True)))

@@ -1,4 +1,4 @@
-"""Watches the clocks of reviews: which wait for an answer that is late."""
+"""Watches the clocks of reviews and of applications that are held: which wait for an answer that is late."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from obligor.core.errors import ObligorError
+from obligor.serving.reviews.review import Held
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from uuid import UUID
 
     from obligor.serving.reviews.review import ReviewArchive
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from obligor.serving.telemetry.meter import Meter
 
 _LOOK_SECONDS: Final = 60.0
+_LOOK_AT_HELD_SECONDS: Final = 300.0
 
 
 class ReviewClock:
@@ -47,3 +49,38 @@ class ReviewClock:
             except ObligorError as error:
                 self._journal.failed("reviews_failed", error, level="warning")
             await asyncio.sleep(_LOOK_SECONDS)
+
+
+class HeldClock:
+    """Counts the applications that are held, and those held for longer than the lender says; ``within`` is how long."""
+
+    def __init__(
+        self,
+        reviews: ReviewArchive,
+        *,
+        within: timedelta,
+        now: Callable[[], datetime],
+        meter: Meter,
+        journal: Telling,
+    ) -> None:
+        self._reviews, self._within, self._now, self._journal = reviews, within, now, journal
+        self._held = Held(0, 0, None)
+        meter.watch("held", lambda: float(self._held.count))
+        meter.watch("held_late", lambda: float(self._held.late))
+        meter.watch("held_oldest_seconds", self._oldest_seconds)
+
+    def _oldest_seconds(self) -> float:
+        return 0.0 if self._held.since is None else (self._now() - self._held.since).total_seconds()
+
+    async def look(self) -> None:
+        """Look which applications are held now."""
+        self._held = await self._reviews.held(before=self._now() - self._within)
+
+    async def run(self) -> None:
+        """Look every five minutes; where the store does not answer, again in as long."""
+        while True:
+            try:
+                await self.look()
+            except ObligorError as error:
+                self._journal.failed("held_failed", error, level="warning")
+            await asyncio.sleep(_LOOK_AT_HELD_SECONDS)

@@ -51,6 +51,17 @@ class StoredReview(NamedTuple):
         return (self.decided_at or at) >= self.due_at
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Applications that are held: none of their decisions since was another, no review ended it, and nobody was erased."""
+
+    count: int
+    late: int
+    """Of them, those held since before a time."""
+    since: datetime | None
+    """When the first of them was held."""
+
+
 class ReviewArchive(Protocol):
     """Where reviews are found again."""
 
@@ -72,6 +83,10 @@ class ReviewArchive(Protocol):
 
     async def open_reviews(self) -> tuple[StoredReview, ...]:
         """Give the reviews that wait for an answer, the one that is due first first."""
+        ...
+
+    async def held(self, *, before: datetime) -> Held:
+        """Count the applications that are held, and those that are held since before a time."""
         ...
 
     async def activated_by(self, release: int) -> str | None:

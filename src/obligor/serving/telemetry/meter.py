@@ -30,6 +30,10 @@ Reading = Literal[
     "webhooks_dead",
     "webhooks_gone",
     "reviews_late",
+    "links_behind_seconds",
+    "held",
+    "held_late",
+    "held_oldest_seconds",
 ]
 """What is asked for when it is told, not before."""
 

@@ -58,6 +58,13 @@ _READINGS: Mapping[Reading, tuple[str, str]] = {
     "webhooks_dead": ("obligor_webhooks_dead", "Events that were given up, and not sent again."),
     "webhooks_gone": ("obligor_webhooks_gone", "Endpoints that were stopped, for their receivers answered 410 Gone."),
     "reviews_late": ("obligor_reviews_late", "Reviews that wait for an answer and are late."),
+    "held": ("obligor_held", "Applications that are held, as of the last five minutes."),
+    "held_late": ("obligor_held_late", "Of them, those held for longer than the lender says."),
+    "held_oldest_seconds": ("obligor_held_oldest_seconds", "Seconds since the first of them was held."),
+    "links_behind_seconds": (
+        "obligor_links_behind_seconds",
+        "Seconds since the first decision that is not yet compared with earlier ones.",
+    ),
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from obligor.adapters.store.migrations.indexes import create_concurrently
+
 revision = "0022"
 down_revision = "0021"
 branch_labels = None
@@ -36,6 +38,7 @@ _CLOSE = """
 
 def upgrade() -> None:
     """Make the table and the index; a version of before prunes nothing, and finds all that it looks for."""
+    create_concurrently("delivery_settled", "delivery (settled_at) WHERE settled_at IS NOT NULL")
     op.execute(_TABLE)
     op.execute(f"COMMENT ON TABLE obligor.outbox_pruned IS '{_COMMENT}'")
     op.execute("GRANT UPDATE ON obligor.outbox_pruned TO obligor_service")
@@ -53,7 +56,6 @@ def upgrade() -> None:
             f"WHERE new.{table}_id = {table}.{table}_id AND {when.replace('NEW', 'new')}"
         )
         op.execute(f"CREATE INDEX {table}_open ON obligor.{table} {order} WHERE NOT closed")
-    op.execute("CREATE INDEX delivery_settled ON obligor.delivery (settled_at) WHERE settled_at IS NOT NULL")
 
 
 def downgrade() -> None:

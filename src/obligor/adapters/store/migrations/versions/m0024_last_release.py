@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from obligor.adapters.store.migrations.indexes import create_concurrently
+
 revision = "0024"
 down_revision = "0023"
 branch_labels = None
@@ -12,7 +14,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Make the index; it holds those leaves alone, so that other acts do not grow it."""
-    op.execute("CREATE INDEX leaf_releases ON obligor.leaf (index) WHERE kind = 'release'")
+    create_concurrently("leaf_releases", "leaf (index) WHERE kind = 'release'")
 
 
 def downgrade() -> None:
