@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.conftest import lack
 
 from obligor.settings import switch_telemetry_off
 
@@ -107,6 +110,55 @@ def test_the_main_job_reaches_for_no_network(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / "out" / "report.html").is_file()
     assert (tmp_path / "data" / "mlflow.db").is_file()
+
+
+CLOSED = """
+import json, os, re, signal, subprocess, sys, time, urllib.request
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+def told(path, **more):
+    request = urllib.request.Request(f"http://127.0.0.1:8700{path}", **more)
+    return json.loads(urllib.request.urlopen(request, timeout=30).read())
+program = [sys.executable, "-c", "from obligor.cli import main; main()", "serve", "--port", "8700"]
+with open("log", "wb") as log:
+    service = subprocess.Popen(program, stdout=log, stderr=log)
+try:
+    while "REST" not in (said := open("log").read()):
+        assert service.poll() is None, said
+        time.sleep(0.1)
+    application = told("/openapi.json")["components"]["schemas"]["Application"]["examples"][0]
+    key = re.search("obl_[0-9A-Za-z_]+", said)[0]
+    headers = {"Authorization": "Bearer " + key, "Idempotency-Key": "k", "Content-Type": "application/json"}
+    assert told("/v1/decisions", data=json.dumps(application).encode(), headers=headers)["decision_id"]
+    time.sleep(1)
+finally:
+    service.send_signal(signal.SIGTERM)
+    service.wait(60)
+counts = {}
+for line in [*open("/proc/net/snmp"), *open("/proc/net/snmp6")]:
+    name, *rest = line.split()
+    if rest[0].lstrip("-").isdigit():
+        counts[name] = dict(zip(names, map(int, rest))) if name.endswith(":") else int(rest[0])
+    names = rest
+print(counts["Ip:"]["OutNoRoutes"], counts["Udp:"]["OutDatagrams"], counts["Ip6OutNoRoutes"], counts["Udp6OutDatagrams"])
+"""
+
+
+def test_a_service_starts_and_decides_without_a_network_and_reaches_for_none(tmp_path: Path) -> None:
+    """In a network of its own, with a loopback and no route: the kernel counts whatever is sent elsewhere, or looked up."""
+    alone = ["unshare", "--net", *(() if os.geteuid() == 0 else ("--map-current-user", "--keep-caps"))]
+    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        lack("unshare", "a network of its own cannot be had here")
+    environ = {name: it for name, it in os.environ.items() if not name.startswith(("OBLIGOR_", "OTEL_"))}
+    done = subprocess.run(
+        [*alone, sys.executable, "-c", CLOSED],
+        cwd=tmp_path,
+        env=environ | {"OBLIGOR_DATA": str(tmp_path / "data")},
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("0 0 0 0\n", 0), done.stderr[-2000:]
 
 
 def test_telemetry_of_every_dependency_is_switched_off() -> None:

@@ -98,6 +98,8 @@ def test_verify_by_a_key_that_the_verifier_was_given(deployment: Deployment, tmp
     other = open_signing_key(tmp_path / "other.pem").verifier.text()
     done = deployment.run("audit", "verify", "--key", other, "--json")
     assert [it["kind"] for it in json.loads(done.stdout)["findings"]] == ["release-signature"]
+    empty = deployment.run("audit", "verify", "--key", "")
+    assert isinstance(empty.exception, InvalidInputError), "an empty key is none, and not the deployment's own"
 
 
 def test_verify_by_no_key_says_which_is_wanted(deployment: Deployment, tmp_path: Path) -> None:

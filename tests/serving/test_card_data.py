@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.core.test_card_numbers import DISGUISES, GROUPED, PAN
-from tests.serving.gates.test_gate import GOOD, profile_of, release_of
-from tests.serving.http.fakes import BODY, PLAIN, house, posting
+from tests.serving.gates.test_gate import GOOD, profile_of, release_of, service_of
+from tests.serving.http.fakes import BODY, KEYS, PLAIN, house, posting
 from tests.serving.http.serving import run
+from tests.serving.telemetry.test_metrics import Counted
 from tests.serving.test_doors import both, struct
 
 from obligor.serving.grpc import decisions_pb2 as pb
 from obligor.serving.telemetry.journal import Journal, take_over_logging
+from obligor.serving.telemetry.meter import RESEMBLANCES
 
 if TYPE_CHECKING:
     import httpx
@@ -156,6 +158,35 @@ def test_whatever_the_profile_says_a_clean_application_is_decided_and_a_number_i
     run(main())
     gate = json.loads(made.store.kept[-1].record)["gates"]["pci"]
     assert gate["result"] == ("not_evaluated" if state == "off" else "pass")
+
+
+@pytest.mark.parametrize("state", ["monitor", "enforce", "off"])
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"purpose": "4111 1111 1111 1112"}, ["check_digit"]),
+        ({"bureau": [{"at": "2024-04-30", "balance": 378282246310006}]}, ["check_digit"]),
+        ({"purpose": "4111111111", "customer": "111111", "bureau": []}, ["split"]),
+        ({"purpose": "4111111111111", "customer": "111", "bureau": []}, ["check_digit", "split"]),
+        ({"purpose": "41111111", "customer": "2024-05-01", "bureau": []}, None),
+        ({}, None),
+    ],
+)
+def test_what_only_resembles_a_number_is_decided_on_and_told_unless_the_gate_is_off(
+    state: str, said: dict[str, Any], why: list[str] | None
+) -> None:
+    """GOVERNANCE 2.5: a wrong check digit, and a number that is split in a way of its own, are near misses."""
+    counted = Counted()
+    service, store = service_of(profile_of(pci=state), meter=counted.meter)
+    run(service.decide(KEYS["one"], key="k", application={**GOOD, **said}))
+    told = [it for it in RESEMBLANCES if counted.told("obligor_card_resemblances_total", why=it)]
+    record = json.loads(store.kept[-1].record)
+    assert record["outcome"] == "approve"
+    if state == "off":
+        assert (record["gates"]["pci"].get("evidence"), told) == (None, [])
+    else:
+        assert record["gates"]["pci"]["evidence"].get("resembling") == why
+        assert told == (why or [])
 
 
 def test_headers_whose_digits_stand_there_by_chance_are_let_through() -> None:

@@ -119,7 +119,7 @@ def verify_audit(*, anchors: Sequence[Path], key: str | None, known: Sequence[in
     settings = service_settings()
     findings = Findings()
     given = read_anchors(anchors, findings)
-    public = parse_verifier_key(key) if key else read_signing_key(settings.audit_key).verifier
+    public = parse_verifier_key(key) if key is not None else read_signing_key(settings.audit_key).verifier
     with existing_database(settings) as url, open_log(url) as source:
         return verify_log(
             source,

@@ -44,8 +44,10 @@ if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.bootstrap.telemetry import Telemetry
     from obligor.bootstrap.webhooks import RunningWebhooks
+    from obligor.core.profile import GateName
     from obligor.progress import Progress
     from obligor.serving.audit.anchoring import Anchoring, AnchorState
+    from obligor.serving.gates.gate import Gate
     from obligor.serving.grpc.server import Server
     from obligor.serving.http import Door, HttpServer, Seats
     from obligor.serving.http.handshakes import Encryption
@@ -165,6 +167,7 @@ class _Parts:
     webhooks: RunningWebhooks
     screening: Screening
     decisions: Decisions
+    gates: Mapping[GateName, Gate]
     identity: Identity
     authenticator: Authenticator
     refusals: Refusals
@@ -200,11 +203,12 @@ async def _open_parts(
     asked, failed = read_gate_settings(os.environ), partial(journal.failed, "list_failed")
     opened = open_screening(store, releases, sealer, asked, data=settings.data, failed=failed)
     screening = await stack.enter_async_context(opened)
+    gates = {"aml": screening.gate, **await stack.enter_async_context(open_gates(asked, store))}
     decisions = make_decisions(
         store,
         releases,
         meter,
-        gates={"aml": screening.gate, **await stack.enter_async_context(open_gates(asked, store))},
+        gates=gates,
         gate_deadline_s=asked.deadline_s,
         listeners=webhooks.listeners,
         sealer=sealer,
@@ -218,7 +222,8 @@ async def _open_parts(
     refusals = Refusals(store.recorder, store.sources, failed=unrecorded)
     stack.push_async_callback(refusals.record)
     return _Parts(
-        store, releases, anchoring, sealer, webhooks, screening, decisions, identity, authenticator, refusals, seats
+        *(store, releases, anchoring, sealer, webhooks, screening, decisions, gates),
+        *(identity, authenticator, refusals, seats),
     )
 
 
@@ -238,7 +243,7 @@ def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
         telemetry.metrics,
         telemetry.meter,
         parts.seats,
-        beside=lambda: {"anchors": parts.anchoring.well},
+        beside=partial(_beside, parts),
         refusals=parts.refusals,
         sign_in=parts.identity.sign_in,
         proofs=parts.identity.proofs,
@@ -252,6 +257,19 @@ def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
         reveals=open_reveals(store, decisions.register, proposals),
         privacy=open_privacy_desk(store, parts.sealer, proposals),
         keys=open_key_desk(store, proposals),
+    )
+
+
+def _beside(parts: _Parts) -> Mapping[str, bool]:
+    """Tell of what decisions can do without for a while: gates hold then, and who is known is believed."""
+    from obligor.serving.gates.kyc import KycGate
+    from obligor.serving.people.tokens import ProviderTokens
+
+    kyc, tokens = parts.gates.get("kyc"), parts.identity.tokens
+    return (
+        {"anchors": parts.anchoring.well}
+        | ({"kyc": kyc.well} if isinstance(kyc, KycGate) else {})
+        | ({"identity_provider": tokens.well} if isinstance(tokens, ProviderTokens) else {})
     )
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 Path = tuple[str | int, ...]
 
@@ -36,6 +36,8 @@ _OVERLAP = 512
 """Characters that two pieces of a longer text share: more than a number takes, under three escapes."""
 _MOST_LOOKED_AT = 1 << 18
 """Characters that may be looked at closely in one request, its decoded texts too; a request with more is taken to hold one."""
+_EACH = 16
+"""Characters that a short run of digits, or a decoded text, counts for once more: many short ones cost more than a long one."""
 
 # Which prefixes have which lengths. Ranges of first digits, both ends included.
 _VISA = (13, 16, 19)
@@ -56,8 +58,9 @@ _BRANDS: Final[tuple[tuple[str, str, tuple[int, ...]], ...]] = (
     ("6304", "6304", _MAESTRO), ("6759", "6759", _MAESTRO), ("6761", "6763", _MAESTRO),
 )  # fmt: skip
 _BY_FIRST: Final = {first: [it for it in _BRANDS if it[0][0] <= first <= it[1][0]] for first in "0123456789"}
-_DOUBLED = str.maketrans("0123456789", "0246813579")
+_DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")
 """A digit doubled, with the digits of the result added."""
+_ZERO = ord("0")
 
 
 class _TooMuchError(Exception):
@@ -66,14 +69,21 @@ class _TooMuchError(Exception):
 
 def is_card_number(digits: str) -> bool:
     """Tell whether ASCII digits are the number of a payment card."""
-    if not LEAST <= len(digits) <= MOST:
+    size = len(digits)
+    if not LEAST <= size <= MOST:
         return False
-    if not any(
-        low <= digits[: len(low)] <= high and len(digits) in lengths for low, high, lengths in _BY_FIRST[digits[0]]
-    ):
+    turned = digits.encode()[::-1]
+    if (sum(turned[::2]) + sum(turned[1::2].translate(_DOUBLED)) - _ZERO * size) % 10:
         return False
-    turned = digits[::-1]
-    return (sum(map(int, turned[::2])) + sum(map(int, turned[1::2].translate(_DOUBLED)))) % 10 == 0
+    return _is_of_a_brand(digits)
+
+
+def _is_of_a_brand(digits: str) -> bool:
+    """Tell whether digits have the prefix and the length of a brand's numbers, whatever their check digit."""
+    size = len(digits)
+    return LEAST <= size <= MOST and any(
+        size in lengths and low <= digits[: len(low)] <= high for low, high, lengths in _BY_FIRST[digits[0]]
+    )
 
 
 def find_card_number(data: bytes) -> Path | None:
@@ -95,15 +105,28 @@ def holds_card_number(text: str | bytes) -> bool:
     """Tell whether a text holds the number of a payment card."""
     if text.isascii() and _is_ordinary(text.encode() if isinstance(text, str) else text):
         return False
-    said, search = text if isinstance(text, str) else text.decode("utf-8", "replace"), _Search()
-    try:
-        return any(search.holds(said[start : start + _LONGEST]) for start in range(0, len(said), _LONGEST - _OVERLAP))
-    except _TooMuchError:
-        return True
+    return _Search().holds_in_pieces(text if isinstance(text, str) else text.decode("utf-8", "replace"))
 
 
 def find_split(texts: Sequence[str]) -> bool:
     """Tell whether texts that follow each other hold a number between them, and nothing else: four digits in each, or eight."""
+    return any(_is_split_as_cards_are(parts) and is_card_number("".join(parts)) for parts in _in_a_row(texts))
+
+
+def resembles_card_number(text: str) -> bool:
+    """Tell whether a text holds what is a number of a payment card, but for its check digit."""
+    if text.isascii() and _is_ordinary(text.encode()):
+        return False
+    return _Search(_is_of_a_brand).holds_in_pieces(text)
+
+
+def resembles_split(texts: Sequence[str]) -> bool:
+    """Tell whether texts that follow each other hold a number between them, and nothing else, wherever it is split."""
+    return any(is_card_number("".join(parts)) for parts in _in_a_row(texts))
+
+
+def _in_a_row(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Give the digits of every few texts that follow each other and hold nothing else, a day apart."""
     alone: list[str] = []
     for text in texts:
         if text.isascii() and text.lower() != text.upper():  # it has a letter
@@ -115,11 +138,12 @@ def find_split(texts: Sequence[str]) -> bool:
             continue
         alone = [*alone[-MOST // 4 :], "".join(_GROUP.findall(folded))]
         for count in range(2, len(alone) + 1):
-            parts = alone[-count:]
-            sizes = tuple(map(len, parts))
-            if (sizes[0] in _SPLIT or sizes in _OF_CARDS) and _are_of_a_card(sizes) and is_card_number("".join(parts)):
-                return True
-    return False
+            yield alone[-count:]
+
+
+def _is_split_as_cards_are(parts: Sequence[str]) -> bool:
+    sizes = tuple(map(len, parts))
+    return (sizes[0] in _SPLIT or sizes in _OF_CARDS) and _are_of_a_card(sizes)
 
 
 # The one pass over the bytes
@@ -149,13 +173,17 @@ def _is_ordinary(data: bytes) -> bool:
     shape = data.translate(_SHAPES, _BETWEEN)
     if b"E" in shape or _RUN in shape:
         return False
-    return shape.count(b"U") < _FEWEST or not _may_be_base64(data)
+    return not _may_be_base64(data)
 
 
 def _may_be_base64(data: bytes) -> bool:
     """Look at every fourth byte first: the pattern alone would take a long look at texts in capital letters."""
     upper = data.translate(_UPPER)
-    return any(b"UUU" in upper[start::4] for start in range(4)) and _QUADS_OF_BYTES.search(data) is not None
+    return (
+        upper.count(b"U") >= _FEWEST
+        and any(b"UUU" in upper[start::4] for start in range(4))
+        and _QUADS_OF_BYTES.search(data) is not None
+    )
 
 
 # The search
@@ -163,6 +191,7 @@ def _may_be_base64(data: bytes) -> bool:
 _CANDIDATES = re.compile(r"[0-9](?:[\W_]{0,3}[0-9]){12,}")
 _SINGLES = re.compile(r"(?<![0-9])[0-9]([\W_]{1,3})[0-9](?:\1[0-9]){11,}(?![0-9])")
 _PAIRS = re.compile(r"(?<![0-9])[0-9]{2}([\W_]{1,3})[0-9]{2}(?:\1[0-9]{2}){4,}(?:\1[0-9])?(?![0-9])")
+_APART: Final = {1: _SINGLES, 2: _PAIRS}
 _GROUP = re.compile(r"[0-9]+")
 _IDS = re.compile(
     r"(?<![0-9A-Za-z])(?=[0-9-]{0,36}[A-Fa-f])(?:[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
@@ -176,7 +205,6 @@ _QUOTED = re.compile(r"=([2-7][0-9A-Fa-f])")
 _BACKSLASH = re.compile(r"\\+(?:u\{0*([0-9A-Fa-f]{1,6})\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|([0-7]{3}))")
 _ALONE = re.compile(r"[\W_]*[0-9](?:[\W_]*[0-9])*[\W_]*")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_NO_ASCII = re.compile(r"[^\x00-\x7f]")
 _INVISIBLE = ("Cf", "Mn", "Me")
 _LARGEST_CODE = 0x10FFFF
 _OF_CARDS = ((4, 6, 5), (4, 6, 4))
@@ -227,10 +255,18 @@ def _that_may_hold(values: Iterable[tuple[str | int, Any]], path: Path) -> list[
 
 
 class _Search:
-    """Looks through one request, and counts how much it looked at."""
+    """Looks through one request, and counts how much it looked at; ``is_number`` tells which digits are looked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_number: Callable[[str], bool] = is_card_number) -> None:
+        self._is_number = is_number
         self._left = _MOST_LOOKED_AT
+
+    def holds_in_pieces(self, text: str) -> bool:
+        """Look through a text of any length; where that takes too much, it is taken to hold one."""
+        try:
+            return any(self.holds(text[start : start + _LONGEST]) for start in range(0, len(text), _LONGEST - _OVERLAP))
+        except _TooMuchError:
+            return True
 
     def holds(self, text: str, *, depth: int = 0) -> bool:
         """Look through one text, and what it says under an encoding."""
@@ -239,32 +275,37 @@ class _Search:
         text = text[:_LONGEST]
         if text.isascii() and _is_ordinary(text.encode()) and "=" not in text:
             return False
-        self._left -= len(text)
-        if self._left < 0:
-            raise _TooMuchError
+        self._look_at(len(text) + (_EACH if depth else 0))
         folded = _folded(text)
-        if any(_in_run(it[0]) for it in _CANDIDATES.finditer(_IDS.sub("x", folded))):
+        if any(self._in_run(it[0]) for it in _CANDIDATES.finditer(_IDS.sub("x", folded))):
             return True
         return depth < _DEEPEST and any(self.holds(it, depth=depth + 1) for it in _decoded(text))
 
+    def _in_run(self, run: str) -> bool:
+        """Try the groups of a run of digits: each by itself, and those in a row that make a card's groups.
 
-def _in_run(run: str) -> bool:
-    """Try the groups of a run of digits: each by itself, and those in a row that make a card's groups.
+        Single digits and pairs count only with all that stand apart in the same way: a row of statuses would hold any number.
+        """
+        self._look_at(max(len(run), _EACH))
+        is_number, groups = self._is_number, _GROUP.findall(run)
+        sizes = tuple(map(len, groups))
+        if any(len(it) >= LEAST and (is_number(it) or is_number(it.lstrip("0"))) for it in groups):
+            return True
+        alike = [pattern for size, pattern in _APART.items() if size in sizes]
+        if any(is_number("".join(_GROUP.findall(it[0]))) for pattern in alike for it in pattern.finditer(run)):
+            return True
+        for first, size in enumerate(sizes):
+            digits, after = size, first + 1
+            while size > _PAIR and after < len(sizes) and digits + sizes[after] <= MOST:
+                digits, after = digits + sizes[after], after + 1
+                if digits >= LEAST and _are_of_a_card(sizes[first:after]) and is_number("".join(groups[first:after])):
+                    return True
+        return False
 
-    Single digits and pairs count only with all that stand apart in the same way: a row of statuses would hold any number.
-    """
-    if any(is_card_number("".join(_GROUP.findall(it[0]))) for it in (*_SINGLES.finditer(run), *_PAIRS.finditer(run))):
-        return True
-    groups = _GROUP.findall(run)
-    if any(len(group) >= LEAST and (is_card_number(group) or is_card_number(group.lstrip("0"))) for group in groups):
-        return True
-    sizes = tuple(map(len, groups))
-    return any(
-        _are_of_a_card(sizes[first:after]) and is_card_number("".join(groups[first:after]))
-        for first in range(len(groups))
-        if sizes[first] > _PAIR
-        for after in range(first + 2, min(first + MOST // _PAIR, len(groups)) + 1)
-    )
+    def _look_at(self, characters: int) -> None:
+        self._left -= characters
+        if self._left < 0:
+            raise _TooMuchError
 
 
 def _are_of_a_card(sizes: tuple[int, ...]) -> bool:
@@ -279,14 +320,26 @@ def _folded(text: str) -> str:
     """Give a text with every digit in ASCII, and without what does not show."""
     if text.isascii():
         return text
-    return _NO_ASCII.sub(_in_ascii, unicodedata.normalize("NFKC", text))
+    return unicodedata.normalize("NFKC", text).translate(_IN_ASCII)
 
 
-def _in_ascii(found: re.Match[str]) -> str:
-    digit = unicodedata.numeric(found[0], None)
-    if digit is not None and 0 <= digit <= 9 and digit == int(digit):  # noqa: PLR2004  a digit
-        return str(int(digit))
-    return "" if unicodedata.category(found[0]) in _INVISIBLE else found[0]
+class _InAscii(dict[int, str]):
+    """What each character counts as, worked out when it is met; as many are remembered as a language has."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        digit = unicodedata.numeric(character, None)
+        if digit is not None and 0 <= digit <= 9 and digit == int(digit):  # noqa: PLR2004  a digit
+            character = str(int(digit))
+        elif unicodedata.category(character) in _INVISIBLE:
+            character = ""
+        if len(self) < _MOST_REMEMBERED:
+            self[code] = character
+        return character
+
+
+_MOST_REMEMBERED = 1 << 14
+_IN_ASCII = _InAscii((code, chr(code)) for code in range(0x80))
 
 
 def _decoded(text: str) -> Iterator[str]:

@@ -1,29 +1,48 @@
 """No number of a payment card enters: a request that holds one anywhere is refused, whatever the profile says.
 
-Obligor keeps no card data, so that it needs no vault for them. *Off* and *monitor* say that none may enter, and *enforce* says
-the same in this version. The gate `pci` passes for every application that came this far: it was searched.
+Obligor keeps no card data, so that it needs no vault for them. *Off* says that none may enter, and *enforce* says the same in
+this version. The gate `pci` passes for every application that came this far: it was searched. Where it is not off, it tells of
+what only just is no number, too, which is refused in no state.
 """
 
 from __future__ import annotations
 
 import json
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from obligor.core.card_numbers import find_card_number, find_split, holds_card_number
+from obligor.core.card_numbers import (
+    LEAST,
+    find_card_number,
+    find_split,
+    holds_card_number,
+    resembles_card_number,
+    resembles_split,
+)
 from obligor.core.errors import ApplicationError, Problem
 from obligor.serving.gates.gate import GateResult
+from obligor.serving.telemetry.meter import RESEMBLANCES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from obligor.core.application import Application
     from obligor.core.profile import GateName
+    from obligor.serving.telemetry.meter import Meter, Resemblance
 
 _SAID: Final = "holds what is the number of a payment card, or could be one; none may enter"
 _UNSEARCHED: Final = frozenset((b"authorization", b"dpop", b"traceparent", b"content-length"))
 """Headers that are not kept, and whose digits stand there by chance."""
-_PASSED: Final = GateResult("pass", {"searched": "card-numbers/1"})
+_SEARCHED: Final = {"searched": "card-numbers/1"}
+_PASSED: Final[Mapping[tuple[Resemblance, ...], GateResult]] = {
+    (): GateResult("pass", _SEARCHED),
+    **{it: GateResult("pass", _SEARCHED | {"resembling": it}) for it in (("check_digit",), ("split",), RESEMBLANCES)},
+}
+"""By what an application resembles: each is written down once."""
+_LEAST: Final = 10.0 ** (LEAST - 1)
+_BETWEEN: Final = " x "
+"""Holds texts apart, so that no digits of two make a number."""
 
 
 class CardDataError(ApplicationError):
@@ -35,13 +54,32 @@ class CardData:
 
     name: Final[GateName] = "pci"
 
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+
     def at_once(self, application: Application, *, at: datetime) -> GateResult:  # noqa: ARG002  as every gate
-        """Tell that the application was searched."""
-        return _PASSED
+        """Tell that the application was searched, and whether something in it all but is a number."""
+        rows = [application.fields, *chain.from_iterable(application.histories.values())]
+        found = _resembling([text for row in rows for it in row.values() if (text := _text(it))])
+        for why in found:
+            self._meter.resembled(why)
+        return _PASSED[found]
 
     async def evaluate(self, application: Application, *, at: datetime) -> GateResult:
         """Tell that the application was searched."""
         return self.at_once(application, at=at)
+
+
+def _text(value: object) -> str:
+    """Give a text, or a number that is long enough for a card's, as a text; of anything else none."""
+    if value.__class__ is str:
+        return str(value)
+    return str(int(value)) if isinstance(value, float) and value >= _LEAST else ""
+
+
+def _resembling(texts: Sequence[str]) -> tuple[Resemblance, ...]:
+    found = (resembles_card_number(_BETWEEN.join(texts)), resembles_split(texts))
+    return tuple(why for why, is_so in zip(RESEMBLANCES, found, strict=True) if is_so)
 
 
 def refuse_card_data(said: bytes | Mapping[str, object], *, place: int | None = None) -> None:

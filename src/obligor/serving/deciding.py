@@ -83,7 +83,7 @@ class DecisionService:
         probing: Probing | None = None,
     ) -> None:
         """Without a ``sealer`` records hold personal fields in the clear, as they once did; ``obligor serve`` has one."""
-        self._gating = Gating({"pci": CardData(), **gates}, deadline_s=gate_deadline_s)
+        self._gating = Gating({"pci": CardData(meter), **gates}, deadline_s=gate_deadline_s)
         self._releases = releases
         self._recorder = recorder
         self._sources = sources

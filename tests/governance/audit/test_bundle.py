@@ -66,6 +66,8 @@ def test_a_bundle_holds_by_its_own_verifier(bundle: Path, tmp_path: Path) -> Non
     assert "3 artefacts" in done.stdout
     assert done.stdout.endswith("holds\n")
     assert "note   the key comes with the bundle" in alone(tmp_path, bundle).stdout
+    empty = alone(tmp_path, bundle, "--key", "")  # a variable of the shell that was never set
+    assert (empty.returncode, empty.stdout) == (1, "WRONG  key: wanted a key of the form name+id+base64\n")
     wrong = alone(tmp_path, bundle, "--key", KEY.verifier.text().replace("obligor-test", "another"))
     assert (wrong.returncode, wrong.stdout) == (1, "WRONG  key: the id of the key is not its own\n")
 

@@ -390,6 +390,21 @@ def test_a_name_that_stands_for_the_surroundings_is_not_asked(desk: Los, certifi
     assert desk.bodies == []
 
 
+def test_a_gate_tells_whether_its_provider_answered_when_it_was_asked_last() -> None:
+    class Fails:
+        async def check(self, person: Person) -> KycEvidence | None:
+            raise UnavailableError("the KYC provider did not answer in 0.25 s")
+
+    gate, good = gate_of(Fails()), Shows(None)
+    assert gate.well
+    with pytest.raises(UnavailableError):
+        judged(None, gate=gate)
+    assert not gate.well
+    gate.provider = good
+    judged(None, gate=gate)
+    assert gate.well, "that there is no evidence is an answer"
+
+
 def test_after_five_failures_the_provider_is_not_asked_for_ten_seconds(desk: Los, certificate: Path) -> None:
     desk.answers = [json_answer("{}", 500)] * 6
     now = [0.0]

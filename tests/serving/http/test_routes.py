@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.serving.http.fakes import BODY, PLAIN, House, house, posting, small_card, small_release
 from tests.serving.http.serving import run
+from tests.serving.telemetry.test_metrics import Counted
 
 from obligor.serving.http import decision_shapes, shapes
 
@@ -446,10 +447,11 @@ def test_an_auditor_gets_the_checkpoint_its_key_and_proofs() -> None:
 
 def test_an_anchor_that_is_down_degrades_the_service_and_takes_it_from_nobody() -> None:
     async def main() -> None:
-        anchors = {"anchors": False}
-        of = house(beside=lambda: anchors)
+        anchors, counted = {"anchors": False}, Counted()
+        of = house(beside=lambda: anchors, meter=counted.meter)
         async with of.client(None) as client:
             down = await client.get("/health/ready")
+            assert counted.told("obligor_dependency_up", dependency="anchors") == 0
             of.states.known = {"database": False}
             both = await client.get("/health/ready")
             of.states.known = {"database": True}

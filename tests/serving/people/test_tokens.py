@@ -91,10 +91,13 @@ def running() -> Iterator[providers.Provider]:
         yield it
 
 
+def provider_tokens(url: str, clock: Clock, known: Known, issuer: Issuer = WHOSE) -> ProviderTokens:
+    source = HttpKeySource(url, production=False)
+    return ProviderTokens(issuer, source, known, now=clock.now, monotonic=clock.monotonic)
+
+
 def authenticator(url: str, clock: Clock, known: Known, issuer: Issuer = WHOSE) -> Authenticator:
-    tokens = ProviderTokens(
-        issuer, HttpKeySource(url, production=False), known, now=clock.now, monotonic=clock.monotonic
-    )
+    tokens = provider_tokens(url, clock, known, issuer)
     return Authenticator(NoKeys(), now=clock.now, monotonic=clock.monotonic, tokens=tokens)
 
 
@@ -495,6 +498,22 @@ def test_where_the_provider_is_down_known_keys_verify_for_an_hour_and_then_nobod
                 await door.authenticate(f"Bearer {token(claims(iat=now, exp=now + 60))}", peer="")
 
     asyncio.run(run())
+
+
+def test_tokens_tell_whether_the_provider_gave_its_keys_when_it_was_asked_last() -> None:
+    async def run() -> list[bool]:
+        with provider() as it:
+            clock = Clock()
+            tokens = provider_tokens(it.url, clock, Known())
+            told = [tokens.well]
+            for status, ahead_s in ((200, 0.0), (500, 400.0), (200, 800.0)):
+                it.status, clock.ahead_s = status, ahead_s
+                now = int(clock.now().timestamp())
+                await tokens.caller(token(claims(iat=now, exp=now + 60)))
+                told.append(tokens.well)
+            return told
+
+    assert asyncio.run(run()) == [True, True, False, True]
 
 
 def test_a_checked_token_is_not_read_again_and_ends_when_it_says() -> None:

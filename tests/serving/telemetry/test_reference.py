@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.infra.running import working_service
 
 from obligor.serving.telemetry.journal import FIELDS
-from obligor.serving.telemetry.meter import LINKS, REFUSALS, STAGES
+from obligor.serving.telemetry.meter import LINKS, REFUSALS, RESEMBLANCES, STAGES
 from obligor.serving.telemetry.metrics import OUTCOMES
 from obligor.serving.telemetry.tracing import ATTRIBUTES
 
@@ -44,4 +44,6 @@ def test_the_reference_has_every_metric_and_every_field_and_no_other() -> None:
 
 def test_the_reference_has_every_value_of_a_label_and_every_attribute() -> None:
     page = PAGE.read_text()
-    assert [it for it in (*STAGES, *OUTCOMES, *REFUSALS, *LINKS, *ATTRIBUTES) if f"`{it}`" not in page] == []
+    assert [
+        it for it in (*STAGES, *OUTCOMES, *REFUSALS, *LINKS, *RESEMBLANCES, *ATTRIBUTES) if f"`{it}`" not in page
+    ] == []

@@ -140,6 +140,8 @@ class KycGate:
     latest: Callable[[], datetime | None] = lambda: None
     """Gives the time of the last act in the log, as far as it is known here."""
     name: GateName = "kyc"
+    well: bool = field(init=False, default=True)
+    """Whether the provider answered as it should when it was asked last."""
     _prompt: PromptKyc | None = field(init=False)
     _passed: dict[tuple[object, ...], _Passed] = field(init=False, default_factory=dict, repr=False)
     """Who passed lately by evidence that is at hand, by what their applications said. For whom it was shown first never
@@ -183,7 +185,12 @@ class KycGate:
         person, at = self._person(application), self._not_before(at)
         if isinstance(person, str):
             return _pending("lacks", element=person)
-        evidence = await self.provider.check(person)
+        try:
+            evidence = await self.provider.check(person)
+        except UnavailableError:
+            self.well = False
+            raise
+        self.well = True
         told = self._judge(person, evidence, at=at)
         if evidence is None or told.result != "pass":
             return told

@@ -42,7 +42,7 @@ async def live() -> Response:
     summary="Whether the service can decide",
     description="503 where something that it stands on is down, where nothing is in force, where an anchor shows that the "
     "audit log was set back and nobody acknowledged that, or where it is about to stop; degraded, and still 200, where an "
-    "anchor of the audit log is down.",
+    "anchor of the audit log is down, or whoever answers for the gate kyc or for tokens did not answer when last asked.",
     response_model=shapes.ReadinessTold,
     responses=_OPEN | {503: {"description": "It cannot, and why.", "model": shapes.ReadinessTold}},
     dependencies=[Depends(only())],
@@ -53,7 +53,7 @@ async def ready(door: TheDoor) -> Response:
     states = dict(await door.readiness.states())
     states["release"] = _in_force(door)
     beside = dict(door.beside())
-    for name, well in states.items():
+    for name, well in (states | beside).items():
         door.meter.healthy(name, well=well)
     status = _status(states.values(), beside.values(), draining=door.seats.draining)
     dependencies = {name: "up" if it else "down" for name, it in sorted((states | beside).items())}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -89,6 +88,8 @@ class ProviderTokens:
     ) -> None:
         self._issuer, self._source, self._people = issuer, source, people
         self._now, self._monotonic = now, monotonic
+        self.well = True
+        """Whether the provider gave its keys when it was asked last."""
         self._keys: KeySet | None = None
         self._fetched_at = self._tried_at = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
@@ -128,9 +129,10 @@ class ProviderTokens:
 
     async def _fetch(self) -> None:
         try:
-            with suppress(UnavailableError, InvalidInputError):  # what was fetched before is believed for a while
-                self._keys = read_key_set(await self._source.fetch())
-                self._fetched_at = self._tried_at
+            self._keys = read_key_set(await self._source.fetch())
+            self._fetched_at, self.well = self._tried_at, True
+        except (UnavailableError, InvalidInputError):  # what was fetched before is believed for a while
+            self.well = False
         finally:
             self._fetching = None
 

@@ -46,6 +46,11 @@ LINKS = ("repeated", "contradicting", "velocity", "other_person", "other_number"
 """Why applications are linked."""
 
 
+Resemblance = Literal["check_digit", "split"]
+"""What all but is the number of a payment card: with a wrong check digit, or split in a way that is not looked for."""
+RESEMBLANCES: tuple[Resemblance, ...] = ("check_digit", "split")
+
+
 @dataclass(frozen=True, slots=True)
 class InForce:
     """The release by which decisions are made now."""
@@ -90,6 +95,10 @@ class Meter(Protocol):
 
     def linked(self, why: str, count: int) -> None:
         """Count decisions that were linked to earlier ones; why in one of `LINKS`."""
+        ...
+
+    def resembled(self, why: Resemblance) -> None:
+        """Count an application with what all but is the number of a payment card."""
         ...
 
     def healthy(self, dependency: str, *, well: bool) -> None:
@@ -137,6 +146,9 @@ class NoMeter:
         """Count nothing."""
 
     def linked(self, why: str, count: int) -> None:
+        """Count nothing."""
+
+    def resembled(self, why: Resemblance) -> None:
         """Count nothing."""
 
     def healthy(self, dependency: str, *, well: bool) -> None:

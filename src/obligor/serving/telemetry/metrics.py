@@ -28,7 +28,18 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from obligor import __version__
 from obligor.core.profile import GATES, RECORDS
-from obligor.serving.telemetry.meter import DELIVERIES, LINKS, REFUSALS, STAGES, Delivery, InForce, Reading, Stage
+from obligor.serving.telemetry.meter import (
+    DELIVERIES,
+    LINKS,
+    REFUSALS,
+    RESEMBLANCES,
+    STAGES,
+    Delivery,
+    InForce,
+    Reading,
+    Resemblance,
+    Stage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,6 +54,7 @@ GROUPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 OUTCOMES = ("approve", "refer", "decline", "hold")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+_RESEMBLING = "Applications that the gate pci found to hold what all but is the number of a payment card."
 _SCORE_BUCKETS = 20
 _MOST_UNCOUNTED = 512
 _MOST_LABELS = 500
@@ -121,6 +133,7 @@ class PrometheusMeter(Collector):
         self._commits, self._commit_seconds = Spread(GROUPS), Spread(SECONDS)
         self._deliveries: dict[str, int] = dict.fromkeys(DELIVERIES, 0)
         self._links: dict[str, int] = dict.fromkeys(LINKS, 0)
+        self._resemblances: dict[str, int] = dict.fromkeys(RESEMBLANCES, 0)
         self._health: dict[str, bool] = {}
         self._readings: dict[Reading, Callable[[], float]] = {}
         self._release: InForce | None = None
@@ -182,6 +195,10 @@ class PrometheusMeter(Collector):
     def linked(self, why: str, count: int) -> None:
         """Count decisions that were linked to earlier ones."""
         self._links[why] += count
+
+    def resembled(self, why: Resemblance) -> None:
+        """Count an application with what all but is the number of a payment card."""
+        self._resemblances[why] += 1
 
     def healthy(self, dependency: str, *, well: bool) -> None:
         """Tell how something that the service stands on does."""
@@ -252,6 +269,7 @@ class PrometheusMeter(Collector):
         yield _counts("obligor_missing", "Decisions that lacked it.", "characteristic", self._missing)
         yield _counts("obligor_unusual", "Decisions with a value that training never showed.", "field", self._unusual)
         yield self._of_gates()
+        yield _counts("obligor_card_resemblances", _RESEMBLING, "why", self._resemblances)
 
     def _of_gates(self) -> Metric:
         counts = dict.fromkeys((_told_of(gate, it) for gate in GATES for it in RECORDS.values()), 0)

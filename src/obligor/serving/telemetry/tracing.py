@@ -122,7 +122,7 @@ class TracedMeter:
     def __init__(self, inner: Meter, tracing: Tracing) -> None:
         self._inner, self._tracing = inner, tracing
         self.entered, self.refused, self.committed = inner.entered, inner.refused, inner.committed
-        self.delivered, self.linked = inner.delivered, inner.linked
+        self.delivered, self.linked, self.resembled = inner.delivered, inner.linked, inner.resembled
 
     def left(self, route: str, status: int, seconds: float) -> None:
         """Count a request, and name its span by its route."""

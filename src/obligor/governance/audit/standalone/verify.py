@@ -332,7 +332,7 @@ def check_bundle(path: str, key_text: str | None = None) -> list[str]:
     """Check a bundle, and give what it shows, in lines."""
     bundle = Bundle(path)
     manifest = read_manifest(bundle)
-    key = Key(key_text or bundle.text("key.txt"))
+    key = Key(bundle.text("key.txt") if key_text is None else key_text)
     same = bundle.text("key.txt").strip() == key.text
     require(same, "key", "the bundle comes with another key than the one given")
     size, root = read_checkpoint(bundle.text("checkpoint.txt"), key, "checkpoint.txt")
@@ -355,7 +355,7 @@ def check_bundle(path: str, key_text: str | None = None) -> list[str]:
         f"{len(period)} acts from {manifest['from']} to {manifest['to']}, {len(pinned)} artefacts, {others} other checkpoints",
         *set_back,
     ]
-    if not key_text:
+    if key_text is None:
         told.append(f"note   the key comes with the bundle; compare it with the one you know: {key.text}")
     return told
 
@@ -477,7 +477,7 @@ def main(arguments: list[str]) -> int:
         else:
             with Path(asked.file).open("rb") as file:
                 data = file.read(MOST_LINE + 1)
-            if not asked.key:
+            if asked.key is None:
                 parser.error("this is no bundle, and a receipt needs --key")
             require(len(data) <= MOST_LINE, "form", "the receipt is too large")
             leaf, index, (size, _) = check_receipt(read_json(data, "the receipt"), Key(asked.key))
