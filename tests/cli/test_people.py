@@ -21,7 +21,7 @@ from tests.test_docs import commands
 from obligor.cli.main import cli
 from obligor.core.canonical import canonical_json
 from obligor.core.profile import EVERYTHING_OFF
-from obligor.security.permissions import permissions
+from obligor.security.permissions import OPEN, permissions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -341,6 +341,11 @@ def test_every_command_asks_for_a_permission_or_says_why_not() -> None:
     asked = {it[:2] for it in ASKS} | {it[:1] for it in ASKS}
     for path, _ in commands(cli):
         assert (path[:2] in asked) != (bool({path[0], " ".join(path)} & named)), path
+
+
+def test_every_permission_is_asked_for_by_a_route_a_call_or_a_command() -> None:
+    table = permissions()
+    assert set(table.permissions) == {*table.routes.values(), *table.calls.values(), *ASKS.values()} - {OPEN}
 
 
 def test_each_command_asks_for_its_permission_who_has_no_role_and_lets_do_it_who_has(
