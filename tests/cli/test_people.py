@@ -289,6 +289,7 @@ ASKS: dict[tuple[str, ...], str] = {
     ("users", "add", "eve", "--no-password"): "user.manage",
     ("users", "list"): "user.read",
     ("users", "disable", "eve"): "user.disable",
+    ("users", "disable", "--stale", "9000"): "user.disable",
     ("roles", "grant", "eve", "analyst"): "role.grant",
     ("roles", "revoke", "eve", "analyst"): "role.revoke",
     ("access", "review"): "user.read",
@@ -447,6 +448,21 @@ def test_a_user_whom_nobody_added_is_disabled_only_where_one_says_so(settled: Ca
     code, out, err = settled("users", "disable", "typo")
     assert (code, out, "user typo: there is none" in err) == (1, "", True)
     assert did(settled, "users", "disable", "typo", "--unknown")["state"] == "disabled"
+
+
+def test_who_did_not_sign_in_for_days_is_disabled_in_one_go(settled: Call, url: str) -> None:
+    hold(settled, "joan", "analyst")
+    assert settled("users", "disable", "--stale", "90")[1] == "nobody is stale\n"
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute("SET session_replication_role = replica")  # past what keeps an id from being another's
+        owner.execute(
+            "UPDATE obligor.app_user SET created_at = created_at - interval '91 days' WHERE user_id <> 'grace'"
+        )
+    assert [it["user"] for it in did(settled, "users", "disable", "--stale", "90")["users"]] == ["joan"]
+    states = {it["user"]: it["state"] for it in did(settled, "users", "list")["users"]}
+    assert states == {"ada": "enabled", "grace": "enabled", "joan": "disabled"}
+    for wrong in ((), ("joan", "--stale", "90"), ("--unknown", "--stale", "90"), ("--stale", "0")):
+        assert settled("users", "disable", *wrong)[0] == 2, wrong
 
 
 def test_a_card_comes_into_force_once_another_risk_officer_has_agreed(settled: Call) -> None:
