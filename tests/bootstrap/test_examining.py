@@ -13,7 +13,7 @@ from tests.lending import a_day, write_key
 from tests.stores import as_auditor, new_store
 
 from obligor.cli.main import cli
-from obligor.core.errors import InvalidInputError, NotFoundError, UnavailableError
+from obligor.core.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,3 +214,25 @@ def test_a_store_that_does_not_answer_is_told_without_its_password(monkeypatch: 
     done = _run("doctor")
     assert isinstance(done.exception, UnavailableError)
     assert "hush" not in str(done.exception)
+
+
+def test_who_replays_may_read_the_log_once_the_store_knows_people(
+    decisions: list[str], day: tuple[Path, str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with psycopg.connect(day[1]) as owner:
+        for name, role in {"vera": "auditor", "joan": "analyst"}.items():
+            owner.execute("INSERT INTO obligor.app_user VALUES (%s, '', now(), NULL, 0)", (name,))
+            owner.execute("INSERT INTO obligor.user_role VALUES (%s, %s, 'granted', 'x', 'y', now(), 0)", (name, role))
+    try:
+        for by, refusal in {"joan": "this needs", "eve": "nobody whom the store knows"}.items():
+            monkeypatch.setenv("OBLIGOR_AUTHOR", by)
+            for what in (decisions[0], "--all"):
+                done = _run("replay", what)
+                assert isinstance(done.exception, ForbiddenError)
+                assert refusal in str(done.exception)
+        monkeypatch.setenv("OBLIGOR_AUTHOR", "vera")
+        assert _run("replay", decisions[0]).exit_code == 0
+    finally:
+        with psycopg.connect(day[1]) as owner:
+            owner.execute("DELETE FROM obligor.user_role")
+            owner.execute("DELETE FROM obligor.app_user")

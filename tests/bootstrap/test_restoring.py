@@ -219,7 +219,7 @@ def test_where_the_store_has_users_only_they_take_note_of_a_loss(restored: Resto
     for nobody in ("eve", "mallory"):
         refused = _raised(restored.run(nobody, "audit", "acknowledge", proposal))
         assert isinstance(refused, ForbiddenError)
-        assert "is no user of this store" in str(refused)
+        assert "nobody whom the store knows" in str(refused)
     assert restored.run("bob", "audit", "acknowledge", proposal).exit_code == 0
 
 
@@ -277,3 +277,22 @@ def test_other_commands_write_nothing_to_a_store_that_was_set_back(restored: Res
         done = restored.run("ada", *command)
         assert "has a checkpoint of" in str(_raised(done)), command
     assert _size(restored.url) == restored.kept
+
+
+def test_whoever_acknowledges_has_the_permission_while_two_have_it_and_is_anybody_active_otherwise(
+    restored: Restored,
+) -> None:
+    with psycopg.connect(restored.url) as owner:  # while the log is not that of its anchors, no command lets them in
+        for name, role in {"ada": "admin", "olga": "operator", "joan": "analyst"}.items():
+            owner.execute("INSERT INTO obligor.app_user VALUES (%s, '', now(), NULL, 0)", (name,))
+            owner.execute("INSERT INTO obligor.user_role VALUES (%s, %s, 'granted', 'x', 'y', now(), 0)", (name, role))
+    why = ("audit", "acknowledge", "--because", "the disk died")
+    for by, refusal in {"joan": "this needs the role compliance or admin or operator", "eve": "nobody whom"}.items():
+        done = _raised(restored.run(by, *why))
+        assert isinstance(done, ForbiddenError)
+        assert refusal in str(done)
+    proposal = restored.proposal()
+    with psycopg.connect(restored.url) as owner:
+        owner.execute("DELETE FROM obligor.user_role WHERE user_id = 'olga'")
+    done = restored.run("joan", "audit", "acknowledge", proposal)
+    assert done.stdout.splitlines()[-1].startswith("acknowledged by ada and joan")

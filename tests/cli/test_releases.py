@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Call = Callable[..., tuple[int, str, str]]
 
 FIRST = demonstration()
+THIRD = replace(FIRST, policy=FIRST.policy.model_copy(update={"grey": FIRST.policy.grey + 2}))
 SECOND = replace(FIRST, policy=FIRST.policy.model_copy(update={"grey": FIRST.policy.grey + 1}))
 
 
@@ -75,8 +76,27 @@ def test_what_was_in_force_before_comes_back_as_the_next_release_under_the_profi
         ).fetchone() or ({},)
     assert (said["number"], said["puts_back"], said["because"], said["by"]) == (4, 1, "too many approvals", "olga")
     assert call("vera", "audit", "verify", "--quiet") == (0, "", "")
-    assert call("olga", "releases", "rollback")[0] == 0  # what was rolled back is now the one before
-    assert what(releases(call)[0]) == what(second)
+    code, _, err = call("olga", "releases", "rollback")  # what was rolled back is not gone forth to again
+    assert (code, "no other card or policy was in force before" in err) == (1, True)
+    assert what(releases(call)[0]) != what(second)
+
+
+def test_each_roll_back_goes_to_the_release_before_the_one_that_the_last_one_put_back(call: Call, url: str) -> None:
+    activate(url, FIRST, SECOND, THIRD, THIRD)
+    assert [rolled_back(call) for _ in range(2)] == [SECOND.policy.sha256, FIRST.policy.sha256]
+    assert call("olga", "releases", "rollback")[0] == 1
+    activate(url, THIRD)
+    assert rolled_back(call) == FIRST.policy.sha256, "what was rolled back is not what was in force before"
+    activate(url, SECOND)
+    activate(url, FIRST)
+    assert [rolled_back(call) for _ in range(2)] == [SECOND.policy.sha256, FIRST.policy.sha256]
+    assert call("olga", "releases", "rollback")[0] == 1
+
+
+def rolled_back(call: Call) -> str:
+    assert call("olga", "releases", "rollback")[0] == 0
+    policy: str = releases(call)[0]["policy_sha256"]
+    return policy
 
 
 def test_there_is_nothing_to_go_back_to_before_another_card_or_policy_was_in_force(call: Call, url: str) -> None:

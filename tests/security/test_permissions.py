@@ -51,7 +51,7 @@ def test_an_api_key_reads_its_own_decisions_and_an_auditors_key_everybodys() -> 
 
 def test_who_approves_and_who_manages_users_do_it_with_a_second_person() -> None:
     for role, permission in (
-        ("risk_officer", "model.approve"),
+        ("risk_officer", "release.activate"),
         ("compliance", "profile.approve"),
         ("privacy_officer", "privacy.erase"),
         ("admin", "role.grant"),

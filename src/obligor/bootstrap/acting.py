@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 Done = TypeVar("Done")
 _HINT: Final = "OBLIGOR_AUTHOR names who acts"
-_ADMINISTRATORS: Final = 2
-"""Fewer than these cannot give anybody a role."""
+_ACKNOWLEDGE: Final = "log.acknowledge"
+_TWO: Final = 2
+"""Fewer than these cannot agree."""
 
 
 async def acting(store: Store, permission: str) -> str:
@@ -93,6 +94,18 @@ async def caller_acting(store: Store, permission: str) -> Caller:
     return _anybody(name, permission, at=store.sources.now()) if person is None else _caller(person)
 
 
+async def acknowledging(store: Store) -> str:
+    """Name the person at work who takes note that the log was set back.
+
+    Until two have, nobody can be given a role. Where fewer than two have the permission, any active person may be one of them.
+    """
+    from obligor.security.permissions import may
+
+    people = await store.people.people()
+    able = sum(may(_caller(it), _ACKNOWLEDGE) for it in people if it.user.disabled_at is None)
+    return await _acting(store, _ACKNOWLEDGE, people, anybody=able < _TWO)
+
+
 async def appointing(store: Store) -> str:
     """Name the person at work who makes somebody an administrator.
 
@@ -101,21 +114,35 @@ async def appointing(store: Store) -> str:
     """
     people = await store.people.people()
     there = sum("admin" in it.granted for it in people if it.user.disabled_at is None)
-    lost = there < _ADMINISTRATORS <= await store.people.ever("admin")
-    return await _acting(store, None if lost or not there else "role.grant", people)
+    lost = there < _TWO <= await store.people.ever("admin")
+    return await _acting(store, "role.grant", people, anybody=lost or not there)
 
 
-async def _acting(store: Store, permission: str | None, people: Sequence[Person]) -> str:
+def named(people: Sequence[Person], permission: str | None) -> str:
+    """Name the person at work, who must be one of these and have a permission; of a refusal there is no leaf.
+
+    Raises
+    ------
+    ForbiddenError
+        As ``acting``.
+    """
     name = read_author(os.environ)
-    person = next((it for it in people if it.user.user_id == name), None)
-    if person is None and not any(it.user.disabled_at is None for it in people):
-        return name
-    try:
+    person = _one_of(people, name)
+    if person is not None or any(it.user.disabled_at is None for it in people):
         _check(person, permission)
-    except ForbiddenError:
-        await _tell(store, person, permission or "role.grant")
-        raise
     return name
+
+
+async def _acting(store: Store, permission: str, people: Sequence[Person], *, anybody: bool = False) -> str:
+    try:
+        return named(people, None if anybody else permission)
+    except ForbiddenError:
+        await _tell(store, _one_of(people, read_author(os.environ)), permission)
+        raise
+
+
+def _one_of(people: Sequence[Person], name: str) -> Person | None:
+    return next((it for it in people if it.user.user_id == name), None)
 
 
 async def _person(store: Store, name: str) -> Person | None:

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from obligor.bootstrap.acting import acting, caller_acting
+from obligor.bootstrap.acting import acknowledging, acting, caller_acting
 from obligor.bootstrap.anchors import anchored, opened
 from obligor.bootstrap.store import database, existing_database, open_store, service_settings, with_store
 from obligor.core.canonical import canonical_json, readable_json
@@ -89,14 +89,15 @@ class Noted:
 
 def acknowledge_restore(restore_id: str | None, *, because: str) -> Noted:
     """Propose to go on with a log that was set back, or confirm a proposal of another person."""
-    settings, by = service_settings(), read_author(os.environ)
+    settings = service_settings()
 
     async def noted(store: Store) -> Noted:
         from obligor.serving.audit.restoring import Restoring
 
+        by = await acknowledging(store)
         async with opened(store, settings) as anchoring:
             await anchoring.look()
-            restoring = Restoring(store.log, store.people, store.recorder, store.sources)
+            restoring = Restoring(store.log, store.recorder, store.sources)
             if restore_id is None:
                 return Noted(await restoring.propose(anchoring.lost, because=because, by=by))
             return Noted(await restoring.acknowledge(restore_id, anchoring.lost, by=by))

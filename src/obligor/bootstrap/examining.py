@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from obligor.bootstrap.acting import named
 from obligor.bootstrap.anchors import open_anchors
 from obligor.bootstrap.store import existing_database, service_settings
 from obligor.core.checkpoints import parse_verifier_key
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from obligor.serving.privacy.sealed import Unsealing
     from obligor.settings import Settings
 
+_REPLAY = "log.read"
+"""To make a decision again is to hold the log's record of it against the card it pins."""
 _LEAST_CANARY = 4
 _MOST_CANARIES = 10_000
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -83,6 +86,8 @@ def remake_decision(decision_id: UUID, *, progress: Progress) -> Remade:
 
     Raises
     ------
+    ForbiddenError
+        Where the store knows active people, and this is none of them, or one without the permission.
     NotFoundError
         Where there is no such decision.
     """
@@ -90,6 +95,7 @@ def remake_decision(decision_id: UUID, *, progress: Progress) -> Remade:
 
     settings = service_settings()
     with _opened(settings) as store:
+        named(store.persons(), _REPLAY)
         record = store.record(decision_id)
         if record is None:
             raise NotFoundError(f"decision {decision_id}: there is none")
@@ -102,6 +108,7 @@ def remake_all(*, progress: Progress) -> Remade:
 
     settings = service_settings()
     with _opened(settings) as store:
+        named(store.persons(), _REPLAY)
         replays = Replays(store.artefact, _unsealing(store, settings))
         return remake(store.records(), replays, total=store.decisions(), progress=progress)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from obligor.bootstrap.acting import acting
+from obligor.bootstrap.acting import acting, with_reader
 from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.screening import read_list
-from obligor.bootstrap.store import with_store
 
 if TYPE_CHECKING:
     from datetime import date
@@ -100,7 +99,7 @@ def known() -> Known:
     async def listed(store: Store) -> Known:
         return Known(await store.screening.lists())
 
-    return with_store(listed)
+    return with_reader(listed, "list.load")
 
 
 def _check_comparable(snapshot: ListSnapshot) -> None:

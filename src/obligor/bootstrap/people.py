@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from obligor.bootstrap.acting import acting, appointing, with_reader
@@ -91,6 +92,7 @@ class Users:
     """People, by user id."""
 
     people: tuple[Person, ...]
+    nobody: str = "There is nobody yet; obligor users add USER adds somebody."
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
@@ -101,7 +103,7 @@ class Users:
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
         if not self.people:
-            return ["There is nobody yet; obligor users add USER adds somebody."]
+            return [self.nobody]
         width = max(len(it.user.user_id) for it in self.people)
         return [
             f"{it.user.user_id:<{width}}  {_state(it):<8}  {', '.join(sorted(it.granted)) or 'no role'}"
@@ -210,6 +212,18 @@ def disable_user(user_id: str, *, unknown: bool) -> User:
     async def disabled(people: People, store: Store) -> User:
         await people.disable(user_id, by=await acting(store, "user.disable"), unknown=unknown)
         return await _told(store, user_id, f"user {user_id} is let in no more")
+
+    return _with_people(disabled)
+
+
+def disable_stale(days: int) -> Users:
+    """Let those in no more who did not sign in for so many days."""
+
+    async def disabled(people: People, store: Store) -> Users:
+        by = await acting(store, "user.disable")
+        rows = await people.disable_stale(await store.people.people(), timedelta(days=days), by=by)
+        gone = {row.user_id for row in rows}
+        return Users(tuple(it for it in await store.people.people() if it.user.user_id in gone), "nobody is stale")
 
     return _with_people(disabled)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from obligor.bootstrap.acting import acting, with_reader
@@ -94,11 +95,9 @@ def agree_to(proposal_id: str) -> Proposed:
     """Agree to what another person proposed."""
 
     async def agreed(store: Store) -> Proposed:
-        async def naming(permission: str) -> str:
-            await acting(store, "proposal.agree")
-            return await acting(store, permission)
-
-        return proposed(await (await open_proposals(store)).agree(proposal_id, naming=naming))
+        await acting(store, "proposal.agree")
+        agreement = (await open_proposals(store)).agree(proposal_id, naming=partial(acting, store))
+        return proposed(await agreement)
 
     return with_anchored_store(agreed)
 

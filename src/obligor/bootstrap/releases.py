@@ -8,11 +8,10 @@ from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from obligor.bootstrap.acting import acting
+from obligor.bootstrap.acting import acting, with_reader
 from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.law import refuse_forbidden_card
 from obligor.bootstrap.proposals import Proposed, open_proposals, proposed
-from obligor.bootstrap.store import with_store
 from obligor.core.errors import ForbiddenError
 from obligor.core.policy import check_policy, parse_policy
 from obligor.core.profile import EVERYTHING_OFF, parse_new_profile, parse_profile
@@ -123,7 +122,7 @@ def list_releases() -> Listed:
     async def listed(store: Store) -> Listed:
         return Listed(tuple(await store.archive.releases()))
 
-    return with_store(listed)
+    return with_reader(listed, "release.read")
 
 
 def activate_release(run: Path, *, profile: Path | None, because: str = "") -> Activated | Proposed:

@@ -221,7 +221,7 @@ def list_endpoints() -> ListedEndpoints:
     async def listed(work: _Work) -> ListedEndpoints:
         return ListedEndpoints(await work.deliveries.all_endpoints(), await work.deliveries.standing())
 
-    return _with_endpoints(listed)
+    return _with_endpoints(listed, permission="webhook.manage", reads=True)
 
 
 def rotate_secret(endpoint_id: str, *, overlap: timedelta) -> ShownEndpoint:
@@ -297,7 +297,7 @@ def list_dead() -> DeadLetters:
     async def listed(work: _Work) -> DeadLetters:
         return DeadLetters(await work.deliveries.dead())
 
-    return _with_endpoints(listed)
+    return _with_endpoints(listed, permission="webhook.manage", reads=True)
 
 
 def replay_events(endpoint_id: str, *, since: datetime | None, until: datetime | None) -> Said:
@@ -344,7 +344,6 @@ class _Work:
     sender: WebhookSender
     settings: Settings
     by: str
-    """Who acts; empty where nothing is done."""
 
     async def webhooks(self) -> Webhooks:
         """Give what changes endpoints, with what seals their secrets."""
@@ -373,16 +372,16 @@ async def _opened(url: str) -> AsyncIterator[tuple[PostgresDeliveries, PostgresP
         await pool.close()
 
 
-def _with_endpoints(work: Callable[[_Work], Awaitable[Done]], *, permission: str | None = None) -> Done:
-    """Do some work; an act that is recorded, or sends something, names the permission that it asks for."""
+def _with_endpoints(work: Callable[[_Work], Awaitable[Done]], *, permission: str, reads: bool = False) -> Done:
+    """Do some work for somebody who may; what only reads asks no anchor."""
     settings = service_settings()
 
     async def done(store: Store) -> Done:
         async with _opened(store.url) as (deliveries, pruning, sender):
-            by = "" if permission is None else await acting(store, permission)
+            by = await acting(store, permission)
             return await work(_Work(store, deliveries, pruning, sender, settings, by))
 
-    return (with_store if permission is None else with_anchored_store)(done, settings)
+    return (with_store if reads else with_anchored_store)(done, settings)
 
 
 async def _with_pruned(work: _Work, said: Said, *, since: datetime) -> Said:

@@ -39,16 +39,25 @@ def list_users(*, as_json: bool) -> None:
 
 
 @users.command("disable")
-@click.argument("user")
+@click.argument("user", required=False)
 @click.option(
     "--unknown", is_flag=True, help="They sign in at the identity provider, and may never have been added here."
 )
+@click.option(
+    "--stale",
+    "days",
+    type=click.IntRange(min=1),
+    metavar="DAYS",
+    help="Instead of USER: whoever has a password and did not sign in for so long, but who acts and the last administrator.",
+)
 @json_option
-def disable(user: str, *, unknown: bool, as_json: bool) -> None:
+def disable(user: str | None, *, unknown: bool, days: int | None, as_json: bool) -> None:
     """Let USER in no more, wherever they sign in: running services refuse them at once, or within half a minute."""
-    from obligor.bootstrap.people import disable_user
+    from obligor.bootstrap.people import disable_stale, disable_user
 
-    show(disable_user(user, unknown=unknown), quiet=False, as_json=as_json)
+    if (user is None) != (days is not None) or (unknown and user is None):
+        raise click.UsageError("wanted USER, and --unknown or not, or --stale DAYS")
+    show(disable_user(user, unknown=unknown) if user else disable_stale(days or 0), quiet=False, as_json=as_json)
 
 
 @click.group()

@@ -68,7 +68,8 @@ def activate(run: Path, *, profile: Path | None, because: str, as_json: bool) ->
 def rollback(*, because: str, as_json: bool) -> None:
     """Put the card and the policy of before back in force, as the next release; the profile in force stays.
 
-    It takes one person, who may have to act at once. Running services take it up without a restart.
+    It takes one person, who may have to act at once. Once more, it goes one release further back. Running services take it up
+    without a restart.
     """
     from obligor.bootstrap.releases import roll_back_release
 

@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from tests.governance.audit.logs import KEY, NOON, PINS, Lender, MemoryLog, log_of
 
-from obligor.core.canonical import readable_json
+from obligor.core.canonical import canonical_json, readable_json
 from obligor.core.errors import IntegrityError, InvalidInputError
 from obligor.core.leaves import parse_leaf, time_text
 from obligor.governance.audit.anchored import AnchoredNote
 from obligor.governance.audit.bundle import BundleSummary, Period, leaves_of, write_bundle
 from obligor.governance.audit.standalone import verify
 from obligor.progress import Silence
+from obligor.serving.acts import Submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +100,21 @@ def test_an_artefact_in_a_form_for_people_goes_out_as_the_bytes_of_its_hash(tmp_
         found = {name: hashlib.sha256(file.read(name)).hexdigest() for name in file.namelist() if "artefacts/" in name}
     assert len(found) == 3
     assert all(name == f"artefacts/{sha256}.json" for name, sha256 in found.items())
+
+
+def test_a_release_bears_the_signature_of_the_key_whatever_else_its_record_says(tmp_path: Path) -> None:
+    def bundle_of(**said: object) -> Path:
+        log, lender = log_of(60), Lender(seed=3)
+        lender.at = parse_leaf(log.kept[-1].body).at
+        (act,) = lender.release().acts
+        record = canonical_json(json.loads(act.record) | said)
+        log.record(Submission((structs.replace(act, record=record, rows=()),), lambda _: b""))
+        return exported(tmp_path, log, ALL).path
+
+    assert alone(tmp_path, bundle_of(puts_back=1, because="too many approvals")).returncode == 0
+    for wrong in ({"by": "eve"}, {"signature": "00" * 64}, {"signature": "none"}):
+        with pytest.raises(IntegrityError, match="release-signature at leaf 69: its signature is not true"):
+            bundle_of(**wrong)
 
 
 def test_the_same_log_gives_the_same_bytes(tmp_path: Path) -> None:

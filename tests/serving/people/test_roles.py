@@ -321,6 +321,33 @@ def test_who_knows_the_password_gets_a_token_that_opens_with_their_roles() -> No
     asyncio.run(run())
 
 
+def test_who_did_not_sign_in_for_long_is_disabled_but_never_who_acts_nor_the_last_administrator() -> None:
+    async def main() -> None:
+        town = Town()
+        for name in ("ada", "grace", "joan", "here"):
+            await town.people.add(name, password=PASSWORD, by="root")
+        await town.people.add("elsewhere", password=None, by="root")
+        for name in ("ada", "grace"):
+            await town.people.grant(name, "admin", by="root" if name == "ada" else "ada")
+        town.now += timedelta(days=60)
+        await town.people.signed_in("here")
+        town.now += timedelta(days=31)
+        rows = await town.people.disable_stale(await town.everybody(), timedelta(days=90), by="ADA")
+        assert [it.user_id for it in rows] == ["grace", "joan"]
+        assert [(it.kind, it.subject) for it in town.acts[-2:]] == [
+            ("user.disabled", "grace"),
+            ("user.disabled", "joan"),
+        ]
+        assert json.loads(town.acts[-1].record)["unseen_days"] == 91
+        assert not any(row.password for row in rows)
+        assert await town.people.disable_stale(await town.everybody(), timedelta(days=30), by="root") != ()
+        assert town.users["ada"].disabled_at is None  # the last administrator
+        assert town.users["elsewhere"].disabled_at is None
+        assert await town.people.disable_stale(await town.everybody(), timedelta(days=1), by="root") == ()
+
+    asyncio.run(main())
+
+
 def test_unknown_disabled_and_wrong_read_the_same_after_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:
     worked: list[bool] = []
 

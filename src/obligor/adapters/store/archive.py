@@ -78,10 +78,22 @@ _RELEASE: Final = """
     LEFT JOIN LATERAL ({told}) AS told ON true
 """
 _BEFORE: Final = """
-    WHERE (card_sha256, policy_sha256) <>
-        (SELECT card_sha256, policy_sha256 FROM obligor.release ORDER BY number DESC LIMIT 1)
+    WHERE number = (
+        WITH RECURSIVE stood (number) AS (
+            SELECT max(number) FROM obligor.release
+            UNION
+            SELECT coalesce(
+                (SELECT (convert_from(body, 'UTF8')::json ->> 'puts_back')::bigint FROM obligor.record
+                    WHERE record.leaf_index = it.leaf_index),
+                (SELECT number FROM obligor.release AS same WHERE same.number = it.number - 1
+                    AND (same.card_sha256, same.policy_sha256) = (it.card_sha256, it.policy_sha256))
+            )
+            FROM stood JOIN obligor.release AS it USING (number)
+        )
+        SELECT min(number) - 1 FROM stood
+    )
 """
-"""Of the releases with another card or another policy than the one in force."""
+"""The one before the first of those by which what is in force came there: put back, or with another profile."""
 _TOLD_RELEASE: Final = """
     SELECT leaf.index AS leaf_index, leaf.body AS leaf, record.body AS record, coalesce(salt, '') AS salt,
         number IS NOT NULL AS kept, signature
@@ -170,7 +182,7 @@ class PostgresArchive:
         return await self._release("", _TOLD)
 
     async def release_before(self) -> StoredRelease | None:
-        """Give the newest release with another card or another policy than the one in force.
+        """Give the release of before the one in force; where that was put back, of before the one that it puts back.
 
         Raises
         ------

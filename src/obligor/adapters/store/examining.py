@@ -6,14 +6,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from obligor.adapters.store.log_source import PostgresLogSource, one_moment
+from obligor.adapters.store.people import KNOWN, ROLES
 from obligor.adapters.store.privacy import KEYRING, SUBJECT_KEYS
 from obligor.adapters.store.pruning import PRUNED_BEFORE
 from obligor.governance.audit.doctor import Hit
 from obligor.governance.audit.told import StoredEvent
 from obligor.security.sealing import KeptKey
 from obligor.serving.archive import StoredRelease, StoredSubjectKey
+from obligor.serving.people.access import Person
+from obligor.serving.rows import UserRoleRow, UserRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -134,6 +138,15 @@ class PostgresExamination(PostgresLogSource):
         """Give the record of a decision."""
         row = self._connection.execute(_RECORD, (decision_id,)).fetchone()
         return None if row is None else bytes(row[0])
+
+    def persons(self) -> Sequence[Person]:
+        """Give everybody with their roles, and never a password; nobody in a store of before there were any."""
+        if self._lacks("app_user"):
+            return ()
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            roles = [UserRoleRow(**it) for it in cursor.execute(ROLES.encode())]
+            users = [UserRow(**it, password="") for it in cursor.execute(KNOWN.encode())]
+        return [Person(it, tuple(role for role in roles if role.user_id == it.user_id)) for it in users]
 
     def keyring(self) -> tuple[KeptKey, ...]:
         """Give the keys of the deployment, as they are kept; none in a store of before there were any."""

@@ -47,6 +47,11 @@ _WEBHOOKS: Final = """
         encode(sha256(previous_secret), 'hex') AS previous_sha256, previous_until, created_at
     FROM obligor.webhook_endpoint ORDER BY endpoint_id
 """
+_READABLE: Final = """
+    SELECT attname FROM pg_attribute
+    WHERE attrelid = to_regclass('obligor.' || %s::text) AND attnum > 0 AND NOT attisdropped
+        AND has_column_privilege(attrelid, attnum, 'SELECT')
+"""
 _PRIVACY: Final = {
     "erasure": "SELECT subject, at FROM obligor.erasure ORDER BY subject",
     "legal_hold": "SELECT subject, because, placed_at, by, released_at FROM obligor.legal_hold ORDER BY subject",
@@ -129,12 +134,12 @@ class PostgresLogSource:
         return (_plain(row) for row in self._stream("SELECT * FROM obligor.api_key ORDER BY key_id"))
 
     def people(self, table: str) -> Iterator[Mapping[str, object]]:
-        """Give the rows of ``app_user`` or ``user_role`` as they stand; none where the store is older than they are."""
-        there = self._connection.execute("SELECT to_regclass(%s)", (f"obligor.{table}",)).fetchone()
-        if there is None or there[0] is None:
+        """Give the rows of ``app_user`` or ``user_role`` as they stand, as far as one may read; none in an older store."""
+        columns = [sql.Identifier(name) for (name,) in self._connection.execute(_READABLE, (table,)).fetchall()]
+        if not columns:
             return iter(())
-        query = sql.SQL("SELECT * FROM obligor.{} ORDER BY leaf_index").format(sql.Identifier(table))
-        return (_plain(row) for row in self._stream(query))
+        query = sql.SQL("SELECT {} FROM obligor.{} ORDER BY leaf_index")
+        return (_plain(row) for row in self._stream(query.format(sql.SQL(", ").join(columns), sql.Identifier(table))))
 
     def webhooks(self) -> Iterator[Mapping[str, object]]:
         """Give the endpoints of clients as they stand; of their secrets the SHA-256."""

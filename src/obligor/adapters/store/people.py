@@ -10,8 +10,9 @@ from obligor.serving.rows import UserRoleRow, UserRow
 if TYPE_CHECKING:
     from obligor.adapters.store.pool import Pool
 
-_USER: Final = "SELECT user_id, password, created_at, disabled_at FROM obligor.app_user"
-_ROLE: Final = "SELECT user_id, role, state, proposed_by, by, at FROM obligor.user_role"
+KNOWN: Final = "SELECT user_id, created_at, disabled_at FROM obligor.app_user"
+_USERS: Final = "SELECT user_id, password, created_at, disabled_at FROM obligor.app_user"
+ROLES: Final = "SELECT user_id, role, state, proposed_by, by, at FROM obligor.user_role"
 _SEEN: Final = """
     SELECT user_id, (SELECT max(at) FROM obligor.sign_in WHERE sign_in.user_id = app_user.user_id) AS at FROM obligor.app_user
 """
@@ -26,15 +27,15 @@ class PostgresPeople:
 
     async def person(self, user_id: str) -> Person | None:
         """Find a person with their roles."""
-        users = await self._pool.rows(f"{_USER} WHERE user_id = %s", (user_id,))
-        roles = await self._pool.rows(f"{_ROLE} WHERE user_id = %s ORDER BY role", (user_id,))
+        users = await self._pool.rows(f"{_USERS} WHERE user_id = %s", (user_id,))
+        roles = await self._pool.rows(f"{ROLES} WHERE user_id = %s ORDER BY role", (user_id,))
         return _person(users[0], roles) if users else None
 
     async def people(self) -> tuple[Person, ...]:
         """Give everybody, by user id."""
-        roles = await self._pool.rows(f"{_ROLE} ORDER BY user_id, role")
+        roles = await self._pool.rows(f"{ROLES} ORDER BY user_id, role")
         seen = {row["user_id"]: row["at"] for row in await self._pool.rows(_SEEN)}
-        users = await self._pool.rows(f"{_USER} ORDER BY user_id")
+        users = await self._pool.rows(f"{_USERS} ORDER BY user_id")
         return tuple(
             _person(user, [it for it in roles if it["user_id"] == user["user_id"]], seen.get(user["user_id"]))
             for user in users

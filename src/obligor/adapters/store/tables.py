@@ -19,6 +19,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     Date,
     DateTime,
     Index,
@@ -39,6 +40,7 @@ SCHEMA: Final = "obligor"
 METADATA: Final = MetaData(schema=SCHEMA)
 
 _TIME = DateTime(timezone=True)
+_PASSWORD_SHA256 = "CASE WHEN password = '' THEN '' ELSE encode(sha256(password::bytea), 'hex') END"  # noqa: S105  of its hash
 
 
 def _hash_of_32(column: str) -> CheckConstraint:
@@ -344,8 +346,10 @@ APP_USER: Final = Table(
     Column("created_at", _TIME, nullable=False),
     Column("disabled_at", _TIME),
     Column("leaf_index", BigInteger, nullable=False),
+    Column("password_sha256", Text, Computed(_PASSWORD_SHA256), nullable=False),
     PrimaryKeyConstraint("user_id", name="app_user_pkey"),
-    comment="The people who may sign in; of a password only its hash (argon2id) is kept. The leaf is that of the last change.",
+    comment="The people who may sign in; of a password only its hash (argon2id) is kept, and the SHA-256 of that, which "
+    "the log tells. The leaf is that of the last change.",
 )
 
 USER_ROLE: Final = Table(

@@ -316,8 +316,7 @@ class Projections:
                 if index is None:
                     self._findings.add(Kind.PERSON, None, f"{table} {who}: no act of the log made it", about="stray")
                     continue
-                password = str(row.get("password") or "")
-                known = {**row, "password_sha256": hashlib.sha256(password.encode()).hexdigest() if password else ""}
+                known = _with_password(row)
                 wrong = next((name for name in columns if not _same(said.get(name, _ABSENT), known[name])), None)
                 if wrong:
                     self._findings.add(Kind.PERSON, index, f"{table} {who}: its {wrong} is not what its last act left")
@@ -335,6 +334,14 @@ class Projections:
                 self._findings.add(Kind.ARTEFACT_CHANGED, index, said)
         for sha256, index in self._pinned.items():
             self._findings.add(Kind.ARTEFACT_MISSING, index, f"the artefact {sha256[:12]}… that this act names is gone")
+
+
+def _with_password(row: Mapping[str, object]) -> dict[str, object]:
+    """Add what the log tells of a password; what the database says of it, to who may not read the hash itself."""
+    if "password" not in row:
+        return dict(row)
+    password = str(row["password"])
+    return {**row, "password_sha256": hashlib.sha256(password.encode()).hexdigest() if password else ""}
 
 
 def _named(table: str, said: Mapping[str, Any]) -> tuple[str, ...]:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from obligor.core.merkle import Frontier
     from obligor.governance.audit.restores import LostTree
     from obligor.serving.acts import Recorder
-    from obligor.serving.people.access import PeopleArchive
     from obligor.serving.sources import Sources
 
 
@@ -46,7 +45,6 @@ class Restoring:
     """What taking note of a loss needs."""
 
     log: RestoredLog
-    people: PeopleArchive
     recorder: Recorder
     sources: Sources
 
@@ -57,12 +55,10 @@ class Restoring:
         ------
         InvalidInputError
             Where nobody is named, or no reason.
-        ForbiddenError
-            Where the store has users, and this is none of them.
         ClashError
             Where no anchor disagrees with the log.
         """
-        await self._check_person(by)
+        check_user_id(by)
         if not says_why(because):
             raise InvalidInputError(
                 f"a proposal has a reason; wanted --because with at most {MOST_BECAUSE} printable characters"
@@ -83,11 +79,11 @@ class Restoring:
         NotFoundError
             Where there is no such proposal.
         ForbiddenError
-            Where it is one's own, or the store has users, and this is none of them.
+            Where it is one's own.
         ClashError
             Where it was confirmed before, or anchors now show another loss than it names.
         """
-        await self._check_person(by)
+        check_user_id(by)
         restores = await self.log.restores()
         proposed = next((it for it in restores if (it.restore_id, it.kind) == (restore_id, PROPOSED)), None)
         if proposed is None:
@@ -103,15 +99,6 @@ class Restoring:
                 -1, restore_id, ACKNOWLEDGED, proposed.lost, proposed.present, proposed.because, proposed.by, by
             )
         )  # fmt: skip
-
-    async def _check_person(self, by: str) -> None:
-        """Refuse who is nobody; where the store has users, whoever is none of them."""
-        check_user_id(by)
-        if not await self.people.people():
-            return
-        person = await self.people.person(by)
-        if person is None or person.user.disabled_at is not None:
-            raise ForbiddenError(f"{by}: is no user of this store, or was disabled", hint="obligor users list")
 
     async def _record(self, it: Restore) -> Restore:
         at = self.sources.now()

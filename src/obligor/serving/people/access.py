@@ -33,6 +33,10 @@ class Person:
         """The roles that they hold."""
         return frozenset(it.role for it in self.roles if it.state == "granted")
 
+    def unseen(self, at: datetime) -> timedelta:
+        """Tell for how long they have not signed in; not at all for somebody who signs in elsewhere, or is disabled."""
+        return at - (self.seen_at or self.user.created_at) if self.user.password else timedelta()
+
 
 class PeopleArchive(Protocol):
     """Where people are found."""
@@ -114,8 +118,8 @@ def _concerns(person: Person, at: datetime) -> list[str]:
         found.append(f"holds {conflict[0]} and {conflict[1]}, and may do nothing until one is revoked")
     if user.disabled_at is not None:
         return [*found, "is disabled, and still has roles"] if person.granted else found
-    if user.password and at - (person.seen_at or user.created_at) > STALE_AFTER:
-        found.append(f"has not signed in for {(at - (person.seen_at or user.created_at)).days} days")
+    if person.unseen(at) > STALE_AFTER:
+        found.append(f"has not signed in for {person.unseen(at).days} days")
     found += [f"waits for {it.role}, which {it.proposed_by} proposed" for it in person.roles if it.state == "proposed"]
     found += [
         f"was granted {it.role} by {it.by} alone"

@@ -25,7 +25,8 @@ from obligor.serving.people.proposals import Order
 from obligor.serving.rows import SignInRow, UserRoleRow, UserRow
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Sequence
+    from datetime import datetime, timedelta
 
     from obligor.serving.acts import Recorder
     from obligor.serving.people.access import PeopleArchive, Person
@@ -91,6 +92,22 @@ class People:
         row = UserRow(user_id, "", at, at) if person is None else replace(person.user, password="", disabled_at=at)
         await self._record("user.disabled", row, at=at, by=by)
         return row
+
+    async def disable_stale(self, people: Sequence[Person], after: timedelta, *, by: str) -> tuple[UserRow, ...]:
+        """Let those in no more who have a password and did not sign in for so long, but who acts and the last administrator."""
+        check_user_id(by)
+        at = self._sources.now()
+        stale = [it for it in people if it.unseen(at) > after and not are_one_person(it.user.user_id, by)]
+        left = {it.user.user_id for it in people if it.user.disabled_at is None and FIRST_ROLE in it.granted}
+        disabled = []
+        for it in sorted(stale, key=lambda it: it.unseen(at), reverse=True):
+            if left == {it.user.user_id}:
+                continue
+            left.discard(it.user.user_id)
+            row = replace(it.user, password="", disabled_at=at)
+            await self._record("user.disabled", row, at=at, by=by, unseen_days=it.unseen(at).days)
+            disabled.append(row)
+        return tuple(disabled)
 
     async def grant(self, user_id: str, role: str, *, by: str) -> UserRoleRow:
         """Propose a role for somebody, or grant it where another person proposed it.

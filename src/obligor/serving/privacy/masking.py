@@ -61,7 +61,7 @@ _FIELDS: Final[Mapping[Tells, str]] = {
         sealed subject key payload_sha256 input_sha256 idempotency_key response record salt body leaf payload wrapped proof
         commitment evidence_hash subject_hash mark beside
     """,
-    "secret": "access_token api_key password secret previous_secret secret_sha256 url",
+    "secret": "access_token api_key password password_sha256 secret previous_secret secret_sha256 url",
 }
 FIELDS: Final[Mapping[str, Tells]] = {name: tells for tells, names in _FIELDS.items() for name in names.split()}
 """What each field tells."""

@@ -41,7 +41,7 @@ class History(Protocol):
         ...
 
     async def release_before(self) -> StoredRelease | None:
-        """Give the newest release with another card or another policy than the one in force."""
+        """Give the release of before the one in force; where that was put back, of before the one that it puts back."""
         ...
 
 
@@ -96,7 +96,8 @@ async def roll_back(
 ) -> Release:
     """Put the card and the policy of the release before back in force, as the next one; the profile in force stays.
 
-    ``check`` refuses what may not come into force today.
+    Once more, it goes one release further back, and never forth again. ``check`` refuses what may not come into force
+    today.
 
     Raises
     ------

@@ -8,8 +8,9 @@ Exit 1: something is wrong, and each line that begins with WRONG names what. Exi
 
 What it checks of a bundle: that every file is the one the manifest names; that the leaves of the period, with the hashes beside
 them, give the root that the log's key signed; that the period lacks no leaf at its ends; that times never decrease; that
-every record is what its leaf commits to; that every card, policy and profile that a decision names is there; that every other
-checkpoint, of the log and of its anchors, is a beginning of the same log; and that the export itself is in the log.
+every record is what its leaf commits to; that every card, policy and profile that a decision names is there; that the log's key
+signed every release; that every other checkpoint, of the log and of its anchors, is a beginning of the same log; and that the
+export itself is in the log.
 
 The key comes with the bundle. Whoever made the bundle could have made the key: compare it with the one you were given before.
 """
@@ -31,21 +32,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 BUNDLE, RECEIPT, LEAF = "obligor/bundle/1", "obligor/receipt/1", "obligor/leaf/1"
-FIXED = (
-    "README.txt",
-    "checkpoint.txt",
-    "export.json",
-    "key.txt",
-    "leaves.jsonl",
-    "records.jsonl",
-    "tree.json",
-    "verify.py",
-)
+LINES = ("leaves.jsonl", "records.jsonl")
+FIXED = ("README.txt", "checkpoint.txt", "export.json", "key.txt", "tree.json", "verify.py", *LINES)
 NAMES = re.compile(r"artefacts/[0-9a-f]{64}\.json|(checkpoints|anchors)/[0-9]{1,8}\.json", re.ASCII)
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 HEX32, SALT = re.compile(r"[0-9a-f]{64}", re.ASCII), re.compile(r"[0-9a-f]{32}", re.ASCII)
 LEAF_KEYS = {"at", "by", "commitment", "kind", "schema", "subject"}
 PINS = ("card_sha256", "policy_sha256", "profile_sha256")
+SIGNED = ("at", "by", "number", "schema", *PINS)
 MIB = 1 << 20
 MOST_FILES, MOST_SMALL, MOST_LINE, MOST_RATIO, MOST_PROOF = 200_000, 64 * MIB, 8 * MIB, 250, 64
 MOST_LARGE = 256 << 30  # bytes of leaves.jsonl and records.jsonl, which are read line by line
@@ -292,8 +286,7 @@ class Bundle:
             require(
                 name == "manifest.json" or name in FIXED or NAMES.fullmatch(name), "zip", "holds a file of another name"
             )
-            large = name.endswith(".jsonl")
-            bomb = entry.file_size > (MOST_LARGE if large else MOST_SMALL)
+            bomb = entry.file_size > (MOST_LARGE if name in LINES else MOST_SMALL)
             bomb |= entry.file_size > MIB and entry.file_size > MOST_RATIO * entry.compress_size
             require(not bomb, "zip", f"{name}: unpacks to more than a bundle may hold")
         missing = [name for name in (*FIXED, "manifest.json") if name not in self.entries]
@@ -337,7 +330,7 @@ def check_bundle(path: str, key_text: str | None = None) -> list[str]:
     require(same, "key", "the bundle comes with another key than the one given")
     size, root = read_checkpoint(bundle.text("checkpoint.txt"), key, "checkpoint.txt")
     first, hashes, period = check_leaves(bundle, manifest, size)
-    pinned, set_back = check_records(bundle, first, period)
+    pinned, set_back = check_records(bundle, key, first, period)
     given = read_tree(bundle, size, first, first + len(hashes))
     whole = hashes and tree_root(0, size, given, first, hashes) == root
     require(whole, "root", f"the leaves do not give the root that was signed for {size} leaves")
@@ -411,7 +404,7 @@ def read_tree(bundle: Bundle, size: int, first: int, end: int) -> Given:
     return given
 
 
-def check_records(bundle: Bundle, first: int, period: range) -> tuple[dict[str, int], list[str]]:
+def check_records(bundle: Bundle, key: Key, first: int, period: range) -> tuple[dict[str, int], list[str]]:
     """Check the record of every leaf of the period; give the artefacts that they name, each with its first leaf, and notes."""
     pinned: dict[str, int] = {}
     notes = []
@@ -432,12 +425,22 @@ def check_records(bundle: Bundle, first: int, period: range) -> tuple[dict[str, 
             notes.append(
                 f"note   leaf {index}: {leaf['by']} acknowledged that the log was set back to {record['size']} leaves"
             )
+        if leaf["kind"] == "release":
+            check_signature(record, key, index)
         pins = record.get("pins", record) if isinstance(record, dict) else {}
         for name in PINS if leaf["kind"] in ("decision", "release") else ():
             sha = pins.get(name) if isinstance(pins, dict) else None
             pinned.setdefault(read_hash(sha, f"the {name} of leaf {index}").hex(), index)
     require(next(lines, None) is None, "record-stray", "there are more records than leaves of the period")
     return pinned, notes
+
+
+def check_signature(release: dict[str, Any], key: Key, index: int) -> None:
+    said = b"\0obligor statement\0release\0" + canonical({name: release[name] for name in SIGNED})
+    try:
+        key.public.verify(bytes.fromhex(release["signature"]), said)
+    except (InvalidSignature, ValueError):
+        raise WrongError("release-signature", "its signature is not true", index) from None
 
 
 def check_artefacts(bundle: Bundle, pinned: dict[str, int]) -> None:
