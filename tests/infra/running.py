@@ -16,7 +16,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 from tests.conftest import lack
 from tests.serving.small_cards import small_card
-from tests.serving.telemetry.assessments import assessment
+from tests.serving.telemetry.decided import decided
 
 from obligor.serving.telemetry.meter import STAGES, InForce
 from obligor.serving.telemetry.metrics import PrometheusMeter
@@ -61,7 +61,7 @@ def work(meter: PrometheusMeter) -> None:
     meter.entered()
     for stage in STAGES:
         meter.stage(stage, 0.002)
-    meter.decided(assessment("approve", "A", score=520_000, bins=(2, 0), unusual=("debt",)))
+    meter.decided(*decided("approve", "A", score=520_000, bins=(2, 0), unusual=("debt",)))
     meter.committed(3, 0.001)
     meter.left("/v1/decisions", 201, 0.004)
 

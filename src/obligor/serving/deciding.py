@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from obligor.serving.acts import Caller, PromptRecorder
     from obligor.serving.gates.gate import Gate
     from obligor.serving.privacy.sealed import Sealer
-    from obligor.serving.releases.release import Release, Releases
+    from obligor.serving.releases.release import Assessment, Release, Releases
     from obligor.serving.sources import Sources
     from obligor.serving.telemetry.meter import Meter
 
@@ -212,7 +212,7 @@ class DecisionService:
         finally:
             for it in decided:
                 if is_new:
-                    self._meter.decided(it.assessment)
+                    self._count(it.assessment)
                     self._maker.know_kept(it)
                 else:
                     self.probing.unmade(it.asked)
@@ -269,10 +269,13 @@ class DecisionService:
         meter.stage("record", done - times.decided)
         meter.stage("whole", done - times.started)
         if not recorded.replayed:
-            meter.decided(made.assessment)
+            self._count(made.assessment)
             self._maker.know_kept(made)
             self.probing.made(made.asked)
         return _answering(recorded, named(recorded.response, made.application_id))
+
+    def _count(self, assessment: Assessment) -> None:
+        self._meter.decided(assessment.score, assessment.decision, assessment.unusual)
 
 
 class _Times(msgspec.Struct, frozen=True):

@@ -27,13 +27,15 @@ from obligor.serving.sources import live_sources
 from obligor.serving.telemetry.meter import NoMeter
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from obligor.core.application import Application
+    from obligor.core.decision import Decision
     from obligor.core.profile import GateRecord
+    from obligor.core.scorer import Score
     from obligor.serving.archive import StoredDecision
     from obligor.serving.gates.gate import Gate
-    from obligor.serving.releases.release import Assessment, Release
+    from obligor.serving.releases.release import Release
     from obligor.serving.telemetry.meter import Meter
 
 GOOD = {**PLAIN, "amount": 2000.0, "income": 5000}
@@ -378,8 +380,8 @@ class Gated(NoMeter):
 
     told: list[tuple[GateRecord, ...]] = field(default_factory=list)
 
-    def decided(self, assessment: Assessment) -> None:
-        self.told.append(tuple(assessment.decision.gates.values()))
+    def decided(self, score: Score, decision: Decision, unusual: Iterable[str]) -> None:
+        self.told.append(tuple(decision.gates.values()))
 
 
 def test_every_durable_decision_counts_its_gates_once() -> None:

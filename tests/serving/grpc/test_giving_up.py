@@ -23,9 +23,10 @@ from obligor.serving.sources import live_sources
 from obligor.serving.telemetry.meter import NoMeter
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
-    from obligor.serving.releases.release import Assessment
+    from obligor.core.decision import Decision
+    from obligor.core.scorer import Score
     from obligor.serving.telemetry.meter import Meter
 
     Play = Callable[[PostgresRecorder, psycopg.AsyncConnection[Any], grpc.aio.Channel], Awaitable[None]]
@@ -80,8 +81,8 @@ class Counts(NoMeter):
     def __init__(self) -> None:
         self.outcomes: list[str] = []
 
-    def decided(self, assessment: Assessment) -> None:
-        self.outcomes.append(assessment.decision.outcome)
+    def decided(self, score: Score, decision: Decision, unusual: Iterable[str]) -> None:
+        self.outcomes.append(decision.outcome)
 
 
 async def serving(

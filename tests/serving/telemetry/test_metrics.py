@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 from tests.serving.small_cards import MISSING, small_card
-from tests.serving.telemetry.assessments import assessment
+from tests.serving.telemetry.decided import decided
 
 from obligor.core.profile import RECORDS
 from obligor.serving.telemetry.meter import REFUSALS, InForce, Meter, NoMeter
@@ -40,7 +40,7 @@ class Counted:
 def test_decisions_are_counted_by_outcome_and_band() -> None:
     it = Counted()
     for outcome, band in (("approve", "A"), ("approve", "A"), ("decline", "B")):
-        it.meter.decided(assessment(outcome, band, score=520_000))
+        it.meter.decided(*decided(outcome, band, score=520_000))
     assert it.told("obligor_decisions_total", outcome="approve", band="A") == 2
     assert it.told("obligor_decisions_total", outcome="decline", band="B") == 1
     assert it.told("obligor_decisions_total", outcome="hold", band="B") == 0
@@ -49,8 +49,8 @@ def test_decisions_are_counted_by_outcome_and_band() -> None:
 def test_what_is_missing_and_what_is_unusual_is_counted_by_its_name() -> None:
     it = Counted()
     unusual = ("income: beyond all of training",)
-    it.meter.decided(assessment("refer", "B", bins=(MISSING, 1, MISSING), unusual=unusual))
-    it.meter.decided(assessment("refer", "B", bins=(MISSING, 0, 0)))
+    it.meter.decided(*decided("refer", "B", bins=(MISSING, 1, MISSING), unusual=unusual))
+    it.meter.decided(*decided("refer", "B", bins=(MISSING, 0, 0)))
     found = {name: it.told("obligor_missing_total", characteristic=name) for name in ("income", "debt", "months")}
     assert found == {"income": 2, "debt": 0, "months": 1}
     assert it.told("obligor_unusual_total", field="income") == 1
@@ -68,7 +68,7 @@ def test_what_each_gate_said_of_a_decision_is_counted_by_its_state() -> None:
     said = [("kyc", "monitor", "fail"), ("aml", "off", "not_evaluated"), ("pci", "enforce", "pass")]
     for _ in range(2):
         gates = [RECORDS[state, result] for _, state, result in said]
-        it.meter.decided(assessment("approve", "A", gates=gates))
+        it.meter.decided(*decided("approve", "A", gates=gates))
     assert gates_counted(it) == dict.fromkeys(said, 2)
     assert it.told("obligor_gates_total", gate="kyc", state="enforce", result="pending") == 0, "known before it is"
     assert it.told("obligor_gates_total", gate="kyc", state="off", result="pass") is None
@@ -79,7 +79,7 @@ def test_the_counts_of_gates_are_the_same_for_a_hit_and_for_none(state: str) -> 
     told = []
     for result in ("pass", "fail", "pending"):
         it, off = Counted(), RECORDS["off", "not_evaluated"]
-        it.meter.decided(assessment("refer", "A", gates=(off, RECORDS[state, result], off)))
+        it.meter.decided(*decided("refer", "A", gates=(off, RECORDS[state, result], off)))
         told.append(gates_counted(it))
     assert told[0] == told[1] == told[2]
     assert told[0]["aml", state, "evaluated"] == 1
@@ -120,18 +120,18 @@ def test_the_buckets_of_the_score_cover_what_the_card_can_give_and_part_at_its_c
 
 def test_a_score_falls_into_the_bucket_of_its_points() -> None:
     it = Counted()
-    it.meter.decided(assessment("approve", "A", score=500_000))
-    it.meter.decided(assessment("approve", "A", score=500_001))
+    it.meter.decided(*decided("approve", "A", score=500_000))
+    it.meter.decided(*decided("approve", "A", score=500_001))
     assert it.told("obligor_score_bucket", card="a" * 12, le="500.0") == 1
     assert it.told("obligor_score_bucket", card="a" * 12, le="+Inf") == 2
 
 
 def test_another_card_in_force_counts_its_scores_apart_and_names_itself() -> None:
     it = Counted()
-    it.meter.decided(assessment("approve", "A", score=500_000, bins=(MISSING, 0, 0)))
+    it.meter.decided(*decided("approve", "A", score=500_000, bins=(MISSING, 0, 0)))
     other = replace(RELEASE, number=8, card=small_card("income", "rent", most=900_000), card_sha256="d" * 64)
     it.meter.in_force(other)
-    it.meter.decided(assessment("approve", "A", score=900_000, bins=(MISSING, 0)))
+    it.meter.decided(*decided("approve", "A", score=900_000, bins=(MISSING, 0)))
     assert it.told("obligor_score_count", card="a" * 12) == it.told("obligor_score_count", card="d" * 12) == 1
     assert it.told("obligor_missing_total", characteristic="income") == 2
     assert it.told("obligor_decisions_total", outcome="approve", band="A") == 2
@@ -167,13 +167,13 @@ def test_no_flood_of_names_makes_more_series() -> None:
     for number in range(3000):
         it.meter.left(f"/v1/decisions/{number}", number, 0.001)
         it.meter.refused(f"why-{number}")
-        it.meter.decided(assessment(f"o{number}", f"b{number}", score=number, unusual=(f"f{number}",)))
+        it.meter.decided(*decided(f"o{number}", f"b{number}", score=number, unusual=(f"f{number}",)))
         it.meter.healthy(f"dependency-{number}", well=True)
     before = it.series()
     for number in range(3000, 4000):
         it.meter.left(f"/v1/decisions/{number}", number % 600, 0.001)
         it.meter.refused(f"why-{number}")
-        it.meter.decided(assessment(f"o{number}", f"b{number}", score=number, unusual=(f"f{number}",)))
+        it.meter.decided(*decided(f"o{number}", f"b{number}", score=number, unusual=(f"f{number}",)))
         it.meter.healthy(f"dependency-{number}", well=True)
     assert it.series() <= before + 6
     assert it.told("obligor_decisions_total", outcome="other", band="other") == 4000
@@ -219,7 +219,7 @@ def test_every_meter_takes_the_same_calls(made: type[NoMeter]) -> None:
     meter.in_force(RELEASE)
     meter.entered()
     meter.stage("read", 0.1)
-    meter.decided(assessment("approve", "A", score=1, bins=(0, 1, 2)))
+    meter.decided(*decided("approve", "A", score=1, bins=(0, 1, 2)))
     meter.refused("wrong")
     meter.committed(1, 0.1)
     meter.healthy("store", well=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from tests.serving.collectors import collector
-from tests.serving.telemetry.assessments import assessment
+from tests.serving.telemetry.decided import decided
 
 from obligor.serving.telemetry.meter import NoMeter
 from obligor.serving.telemetry.tracing import (
@@ -49,7 +49,7 @@ def deciding(meter: TracedMeter, status: int = 201) -> Any:
             await asyncio.sleep(0)
             meter.stage("record", 0.004)
             meter.stage("whole", 0.01)
-            meter.decided(assessment("approve", "A", score=512_345))
+            meter.decided(*decided("approve", "A", score=512_345))
             if status >= 500:
                 raise ValueError(CANARY)
         finally:

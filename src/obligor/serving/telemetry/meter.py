@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from obligor.core.decision import Decision
     from obligor.core.scorecard import Scorecard
-    from obligor.serving.releases.release import Assessment
+    from obligor.core.scorer import Score
 
 Stage = Literal["read", "score", "record", "whole"]
 """Of a decision: reading the application, score and policy, until it is durable, all of it."""
@@ -77,8 +78,8 @@ class Meter(Protocol):
         """Count how long a stage of a decision took."""
         ...
 
-    def decided(self, assessment: Assessment) -> None:
-        """Count a decision that is durable: its outcome and band, its score, what it lacked, and what its gates said."""
+    def decided(self, score: Score, decision: Decision, unusual: Iterable[str]) -> None:
+        """Count a decision that is durable; each of ``unusual`` begins with its field, and only that is counted."""
         ...
 
     def refused(self, why: str) -> None:
@@ -133,7 +134,7 @@ class NoMeter:
     def stage(self, stage: Stage, seconds: float) -> None:
         """Count nothing."""
 
-    def decided(self, assessment: Assessment) -> None:
+    def decided(self, score: Score, decision: Decision, unusual: Iterable[str]) -> None:
         """Count nothing."""
 
     def refused(self, why: str) -> None:

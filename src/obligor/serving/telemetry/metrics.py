@@ -42,11 +42,12 @@ from obligor.serving.telemetry.meter import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from obligor.core.decision import Decision
     from obligor.core.profile import GateName, GateRecord
     from obligor.core.scorecard import Scorecard
-    from obligor.serving.releases.release import Assessment
+    from obligor.core.scorer import Score
 
 OTHER = "other"
 SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -165,15 +166,14 @@ class PrometheusMeter(Collector):
         """Count how long a stage of a decision took."""
         self._stages[stage].add(seconds)
 
-    def decided(self, assessment: Assessment) -> None:
+    def decided(self, score: Score, decision: Decision, unusual: Iterable[str]) -> None:
         """Count a decision that is durable."""
-        score, decision = assessment.score, assessment.decision
         key = (decision.outcome, score.band)
         self._outcomes[key if key in self._outcomes else (OTHER, OTHER)] += 1
         self._score.add(score.score / 1000)
         for name in compress(self._names, map(eq, score.bins, self._missing_codes)):
             self._missing[name] += 1
-        for told in assessment.unusual:
+        for told in unusual:
             name = told.partition(":")[0]
             self._unusual[name if name in self._unusual else OTHER] += 1
         said = tuple(decision.gates.values())

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from obligor import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 
     import grpc.aio
     from opentelemetry.sdk.trace import TracerProvider
 
-    from obligor.serving.releases.release import Assessment
+    from obligor.core.decision import Decision
+    from obligor.core.scorer import Score
     from obligor.serving.telemetry.meter import InForce, Meter, Reading, Stage
 
     Scope = MutableMapping[str, Any]
@@ -136,10 +137,10 @@ class TracedMeter:
         if stage != "whole":
             self._tracing.stage(stage, seconds)
 
-    def decided(self, assessment: Assessment) -> None:
+    def decided(self, score: Score, decision: Decision, unusual: Iterable[str]) -> None:
         """Count a decision, and say its outcome; the score is not told."""
-        self._inner.decided(assessment)
-        self._tracing.say({"obligor.outcome": assessment.decision.outcome, "obligor.band": assessment.score.band})
+        self._inner.decided(score, decision, unusual)
+        self._tracing.say({"obligor.outcome": decision.outcome, "obligor.band": score.band})
 
     def healthy(self, dependency: str, *, well: bool) -> None:
         """Tell how something that the service stands on does."""

@@ -1,4 +1,4 @@
-"""What a release said of an application, as far as a meter looks at it."""
+"""What was decided, as far as a meter looks at it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from obligor.core.decision import Decision
 from obligor.core.profile import GATES
 from obligor.core.scorer import Score
-from obligor.serving.releases.release import Assessment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from obligor.core.profile import GateRecord
 
 
-def assessment(
+def decided(
     outcome: Any = "approve",
     band: str = "A",
     *,
@@ -23,7 +22,7 @@ def assessment(
     bins: tuple[int, ...] = (0, 0, 0),
     unusual: tuple[str, ...] = (),
     gates: Sequence[GateRecord] = (),
-) -> Assessment:
-    """Make one; ``score`` is in thousandths, and the gates stand in the order of the profile's."""
+) -> tuple[Score, Decision, tuple[str, ...]]:
+    """Make what a meter is told; ``score`` is in thousandths, and the gates stand in the order of the profile's."""
     said = dict(zip(GATES, gates, strict=False))
-    return Assessment(Score(score, 0.1, band, bins, ()), Decision(outcome, "score", 0, (), (), said), unusual)
+    return Score(score, 0.1, band, bins, ()), Decision(outcome, "score", 0, (), (), said), unusual
