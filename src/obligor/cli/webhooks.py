@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.webhooks import ShownEndpoint
 
-_EVENTS = ("decision.made", "outcome.reported")
+_EVENTS = ("decision.made", "outcome.reported", "person.erased")
 _MOST_HOURS = 24 * 90
 _TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
 

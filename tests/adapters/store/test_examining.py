@@ -23,6 +23,7 @@ from obligor.adapters.store.examining import PostgresExamination, open_examinati
 from obligor.adapters.store.migrating import NEWEST
 from obligor.adapters.store.people import PostgresPeople
 from obligor.adapters.store.pool import Pool
+from obligor.adapters.store.privacy import PostgresPrivacy
 from obligor.adapters.store.proposals import PostgresProposals
 from obligor.adapters.store.pruning import PostgresPruning
 from obligor.adapters.store.recorder import PostgresRecorder
@@ -34,9 +35,11 @@ from obligor.progress import Silence
 from obligor.security.permissions import permissions
 from obligor.security.signing import Verifier
 from obligor.serving.acts import Act, Request, Submission
+from obligor.serving.archive import Search
 from obligor.serving.audit.replays import Replays
 from obligor.serving.encoding import encode
 from obligor.serving.people.proposals import Order, Proposals
+from obligor.serving.privacy.erasing import Office
 from obligor.serving.releases.release import PURPOSE, open_release
 from obligor.serving.rows import DecisionRow, ProposalRow
 from obligor.serving.sources import Sources, live_sources
@@ -717,4 +720,31 @@ def test_a_decision_whose_client_s_system_is_not_told_is_named_once_the_endpoint
     asyncio.run(worked(timedelta(), 0))
     assert "I2" not in _broken(_examined(store_url, tmp_path / "kept"))
     asyncio.run(worked(timedelta(minutes=2), 1))
+    assert "its client's system is not told of it" in _broken(_examined(store_url, tmp_path / "kept"))["I2"]
+
+
+def test_an_erasure_of_which_a_client_s_system_is_told_untruly_or_not_at_all_is_named(
+    store_url: str, tmp_path: Path
+) -> None:
+    async def worked() -> None:
+        clock = LendersClock(NOON)
+        async with lending(store_url, clock=clock, seed=5) as lender:
+            webhooks = Webhooks(lender.recorder, lender.sources, lambda _: None, "ada")
+            await webhooks.add("bank", "https://los.example/hook", event_types=("person.erased",))
+            await lender.decide(1)
+            clock.now += timedelta(minutes=2)
+            pool = Pool(store_url)
+            try:
+                (found,) = await lender.archive.search(Search(client_id="bank"))
+                subject = bytes.fromhex(json.loads(found.record)["subject"])
+                await Office(PostgresPrivacy(pool), lender.recorder, lender.sources, "ada", 0).erase(subject, key=KEY)
+            finally:
+                await pool.close()
+            await lender.anchor(tmp_path / "kept")
+
+    asyncio.run(worked())
+    assert not {"I2", "I8"} & _broken(_examined(store_url, tmp_path / "kept")).keys()
+    _tamper(store_url, f"UPDATE obligor.outbox SET {_marked('payload', 'erased_at')}")
+    assert "its event tells another erased_at" in _broken(_examined(store_url, tmp_path / "kept"))["I8"]
+    _tamper(store_url, "DELETE FROM obligor.delivery", "DELETE FROM obligor.outbox")
     assert "its client's system is not told of it" in _broken(_examined(store_url, tmp_path / "kept"))["I2"]

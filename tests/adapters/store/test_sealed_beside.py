@@ -16,12 +16,13 @@ from tests.lending import NOON, caller
 from obligor.adapters.store.deliveries import PostgresDeliveries
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.reviews import PostgresReviews
-from obligor.core.errors import ErasedError, SealError
+from obligor.core.errors import ErasedError, GateError, SealError
+from obligor.serving.privacy import erasing
 from obligor.serving.privacy.opening import Opener
 from obligor.serving.reviews.review import Finding
 from obligor.serving.reviews.reviewing import ReviewService
 from obligor.serving.webhooks.endpoints import Webhooks
-from obligor.serving.webhooks.events import DECISION_MADE, EVENT_TYPES
+from obligor.serving.webhooks.events import DECISION_MADE, EVENT_TYPES, PERSON_ERASED
 from obligor.serving.webhooks.secrets import Revealer, SecretKeeper
 
 if TYPE_CHECKING:
@@ -159,17 +160,56 @@ def test_an_event_is_kept_without_the_name_and_sent_with_it_until_the_person_is_
             async for due in _claimed(deliveries, row, later):
                 (payload,) = await reveals.payloads([due])
                 assert isinstance(payload, bytes)
-                seen.append((due.type, json.loads(payload)["application_id"]))
+                seen.append((due.type, json.loads(payload).get("application_id")))
                 await deliveries.delivered(due.endpoint_id, [due.event_id], status=200, at=later)
                 if due.type == DECISION_MADE:
                     await house.erase(await house.subject(answer["decision_id"]))
-            assert seen == [(DECISION_MADE, CANARY), ("outcome.reported", None)]
+            assert seen == [(DECISION_MADE, CANARY), ("outcome.reported", None), (PERSON_ERASED, None)]
         finally:
             await pool.close()
 
     at_work(store_url, work)
     assert CANARY.encode() not in everything(store_url)
     assert verified(store_url) == []
+
+
+@pytest.mark.parametrize("at_once", [500, 1])
+def test_clients_whose_systems_listen_are_told_whose_decisions_were_erased_and_nothing_that_names_anybody(
+    store_url: str, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(erasing, "_TOLD_AT_ONCE", at_once)
+
+    async def work(house: House) -> None:
+        row, _ = await _endpoint(house)
+        mine = [(await house.decide(key=f"k{number}"))["decision_id"] for number in range(2)]
+        await house.decide("Bob", key="k3")
+        await house.decide(key="k4", client="broker")
+        subject = await house.subject(mine[0])
+        await house.office.hold(subject, because="case 7")
+        with pytest.raises(GateError):
+            await house.erase(subject)
+        assert _told_of_erasures(store_url) == []
+        await house.office.release(await house.office.standing(subject))
+        certificate = await house.erase(subject)
+        await house.erase(subject)  # once more gives the certificate again, and tells nobody
+        told = [json.loads(it) for it in _told_of_erasures(store_url)]
+        assert [it["erased_at"] for it in told] == [certificate["erased_at"]] * len(told)
+        assert [it["decision_ids"] for it in told] == ([mine] if at_once > 1 else [[it] for it in mine])
+        assert all(it.keys() == {"decision_ids", "erased_at"} for it in told)
+        claimed = [it async for it in _claimed(PostgresDeliveries(house.pool), row, NOON + timedelta(days=9))]
+        assert [it.type for it in claimed].count(PERSON_ERASED) == len(told)
+
+    at_work(store_url, work)
+    assert CANARY.encode() not in everything(store_url)
+    assert verified(store_url) == []
+
+
+def _told_of_erasures(url: str) -> list[bytes]:
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "SELECT payload FROM obligor.outbox WHERE type = %s ORDER BY leaf_index", (PERSON_ERASED,)
+        )
+        return [payload for (payload,) in found]
 
 
 _BROKEN = """

@@ -10,10 +10,12 @@ from obligor.adapters.store.address import connection_info, unavailable
 from obligor.adapters.store.inserts import retained_since
 from obligor.security.sealing import KeptKey, Wrapped
 from obligor.serving.archive import StoredDecision
+from obligor.serving.privacy.erasing import PERSON_ERASED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from obligor.adapters.store.pool import Pool
     from obligor.security.sealing import Keyring
@@ -29,6 +31,13 @@ _DECISIONS: Final = """
 """
 """Here and below, what belongs to each decision is found one by one (``OFFSET 0`` keeps it so): otherwise the planner may
 read all there is and leave out what is others'."""
+_LISTENING: Final = """
+    SELECT client_id, array_agg(decision_id ORDER BY leaf_index) AS decisions FROM obligor.decision
+    WHERE subject = %s AND EXISTS (
+        SELECT FROM obligor.webhook_endpoint
+        WHERE webhook_endpoint.client_id = decision.client_id AND state = 'active' AND %s = ANY (event_types))
+    GROUP BY client_id ORDER BY client_id
+"""
 _REVIEWS: Final = """
     SELECT record.body FROM obligor.decision
     CROSS JOIN LATERAL (
@@ -90,6 +99,11 @@ class PostgresPrivacy:
     async def decisions(self, subject: bytes) -> tuple[StoredDecision, ...]:
         """Give the decisions on a subject, in the order of the log."""
         return tuple(StoredDecision(**row) for row in await self._pool.rows(_DECISIONS, (subject,)))
+
+    async def listening(self, subject: bytes) -> dict[str, list[UUID]]:
+        """Give the decisions on a subject, by the client, of whoever wants to be told of erasures."""
+        found = await self._pool.rows(_LISTENING, (subject, PERSON_ERASED))
+        return {row["client_id"]: row["decisions"] for row in found}
 
     async def reviews(self, subject: bytes) -> tuple[bytes, ...]:
         """Give the records of reviews of those decisions, what was asked for and what was found, in the order of the log."""

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 _EVENTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "decision": ("decision.made", ("decision_id", "application_id", "decided_at", "outcome", "pins")),
     "outcome": ("outcome.reported", ("report_id", "decision_id", "status", "observed_on")),
+    "erasure.told": ("person.erased", ("decision_ids", "erased_at")),
 }
 """For each kind of act the event that tells of it, and the fields that both have."""
+_DUE: Final[Mapping[str, str]] = {"decision": "decision", "erasure.told": "erasure of"}
+"""Acts of which the client that they name must be told, and what each is called."""
 _HEARD_AFTER: Final = timedelta(minutes=1)
 _CLOCKS_DIFFER: Final = timedelta(hours=1)
 """By as much the log may be ahead of the clock of who made an event."""
@@ -79,8 +82,8 @@ class Told:
                 self.untrue.add(f"leaf {index}: an event {event.type} of an act {leaf.kind}")
             elif wrong := _untrue(event, leaf.kind, said, fields):
                 self.untrue.add(f"{leaf.kind} {leaf.subject} at leaf {index}: its event tells another {wrong}")
-        if leaf.kind == "decision" and not found and self._is_due(said.get("client_id"), wanted, leaf.at):
-            self.missing.add(f"decision {leaf.subject} at leaf {index}: its client's system is not told of it")
+        if leaf.kind in _DUE and not found and self._is_due(said.get("client_id"), wanted, leaf.at):
+            self.missing.add(f"{_DUE[leaf.kind]} {leaf.subject} at leaf {index}: its client's system is not told of it")
 
     def check(self, stray_deliveries: int, now: datetime, *, kept: timedelta) -> Check:
         """Judge what was told, where events that are over are kept for so long."""
@@ -133,6 +136,6 @@ def _untrue(event: StoredEvent, kind: str, said: Mapping[str, Any], fields: tupl
         return "form"
     if not isinstance(told, dict):
         return "form"
-    if kind == "decision" and (event.client_id, event.application_id) != (said["client_id"], said["application_id"]):
+    if kind in _DUE and (event.client_id, event.application_id) != (said["client_id"], said.get("application_id")):
         return "client or application"
     return next((name for name in fields if told.get(name) != said.get(name)), "")

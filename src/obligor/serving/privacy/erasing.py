@@ -20,15 +20,16 @@ from obligor.governance.law.packs import keep_until
 from obligor.serving.acts import Act, Submission
 from obligor.serving.answers import record_of
 from obligor.serving.card_data import refuse_card_data_in
-from obligor.serving.encoding import encode
+from obligor.serving.encoding import encode, encode_in_order
 from obligor.serving.gates.gate import told_to_the_subject
 from obligor.serving.people.proposals import Order
 from obligor.serving.privacy.sealed import without_seal
-from obligor.serving.rows import RETAINED, ErasedRow, HoldRow, KeyringRow
+from obligor.serving.rows import RETAINED, ErasedRow, HoldRow, KeyringRow, OutboxRow
 from obligor.serving.said import MOST_BECAUSE, says_why
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from uuid import UUID
 
     from obligor.governance.law.packs import Day, Kept, Pack
     from obligor.security.sealing import KeptKey
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 
 PURPOSE: Final = "erasure"
 _SCHEMA: Final = "obligor/erasure/1"
+PERSON_ERASED: Final = "person.erased"
+"""The event by which a client is told."""
+_TOLD_AT_ONCE: Final = 500
+"""Decisions that one event names, at most."""
 _AT_ONCE: Final = 8
 """Holds on one person that are placed at one instant, at most."""
 NOTIFIED_WITHIN: Final = timedelta(days=30)
@@ -56,6 +61,10 @@ class Subjects(Protocol):
 
     async def decisions(self, subject: bytes) -> Sequence[StoredDecision]:
         """Give the decisions on a subject, in the order of the log."""
+        ...
+
+    async def listening(self, subject: bytes) -> Mapping[str, Sequence[UUID]]:
+        """Give the decisions on a subject, by the client, of whoever wants to be told of erasures."""
         ...
 
     async def reviews(self, subject: bytes) -> Sequence[bytes]:
@@ -149,11 +158,23 @@ class Office:
         await self._refuse_by_law(found, at.date(), account_closed)
         closed = None if account_closed is None else account_closed.isoformat()
         said = _counted(found) | {"account_closed": closed}
+        erased, act = self._act("erased", subject, said, (ErasedRow(subject, at),), at=at)
         try:
-            recorded = await self._record("erased", subject, said, (ErasedRow(subject, at),), at=at)
+            await self._submit(*await self._tell(subject, at), act)
         except IntegrityError:  # a hold was placed in this moment, and the store refused
             raise GateError(f"subject {_short(subject)}: a legal hold stands; nothing was erased") from None
-        return certificate_of(recorded, key)
+        return certificate_of(erased, key)
+
+    async def _tell(self, subject: bytes, at: datetime) -> list[Act]:
+        """Tell clients whose systems listen which of their decisions were on a person who is erased."""
+        acts = []
+        for client_id, ids in (await self.subjects.listening(subject)).items():
+            for start in range(0, len(ids), _TOLD_AT_ONCE):
+                told = [str(it) for it in ids[start : start + _TOLD_AT_ONCE]]
+                said = {"decision_ids": told, "erased_at": time_text(at)}
+                event = OutboxRow(self.sources.new_id(at), client_id, None, PERSON_ERASED, encode_in_order(said), at)
+                acts.append(self._act("erasure.told", subject, said | {"client_id": client_id}, (event,), at=at)[1])
+        return acts
 
     async def export(self, subject: bytes, *, sealer: Sealer) -> dict[str, Any]:
         """Give all that is kept of a subject, opened; that it was given is an act.
@@ -267,12 +288,19 @@ class Office:
 
     async def _record(
         self, kind: str, subject: bytes, said: dict[str, Any], rows: tuple[Row, ...], *, at: datetime
-    ) -> dict[str, Any]:
-        """Record an act on a subject, and give what its record says."""
+    ) -> None:
+        """Record an act on a subject."""
+        await self._submit(self._act(kind, subject, said, rows, at=at)[1])
+
+    def _act(
+        self, kind: str, subject: bytes, said: dict[str, Any], rows: tuple[Row, ...], *, at: datetime
+    ) -> tuple[dict[str, Any], Act]:
+        """Make an act on a subject, and give what its record says."""
         body = self._about(subject, at=at) | said
-        act = Act(kind, at, f"person:{self.by}", subject.hex(), encode(body), self.sources.salt(), rows)
-        await self.recorder.record(Submission((act,), lambda _: b""))
-        return body
+        return body, Act(kind, at, f"person:{self.by}", subject.hex(), encode(body), self.sources.salt(), rows)
+
+    async def _submit(self, *acts: Act) -> None:
+        await self.recorder.record(Submission(acts, lambda _: b""))
 
     def _about(self, subject: bytes, *, at: datetime) -> dict[str, Any]:
         return {"schema": "obligor/privacy/1", "subject": subject.hex(), "by": self.by, "at": time_text(at)}
