@@ -271,7 +271,7 @@ def _check_told(row: dict[str, Any]) -> None:
         if kept < told:
             lacks, hint = f"release {told} of the log is no longer kept", "obligor releases recover puts it back"
         raise IntegrityError(f"{lacks}; it is not known what is in force", hint=hint)
-    if kept and row["signature"].hex() != _signature_told(row):
+    if kept and not _is_as_told(row):
         raise IntegrityError(f"release {kept}: what is kept is not what the log tells of", hint="obligor audit verify")
 
 
@@ -280,15 +280,16 @@ def _told_number(row: dict[str, Any]) -> int:
     return 0 if row["told"] is None else int(parse_leaf(row["told"]).subject)
 
 
-def _signature_told(row: dict[str, Any]) -> str | None:
-    """Give the signature of that release, from the record that its leaf commits to; None where there is no such record."""
+def _is_as_told(row: dict[str, Any]) -> bool:
+    """Tell whether a release is the one of the record that its leaf commits to: signature, card, policy and profile."""
     record, salt = row["record"], row["salt"]
     if row["told_index"] != row["leaf_index"] or record is None:
-        return None
+        return False
     if not is_committed(parse_leaf(row["told"]), record=record, salt=salt):
-        return None
-    signature: str = json.loads(record)["signature"]
-    return signature
+        return False
+    said = json.loads(record)
+    named = all(row[it] == said[it] for it in ("card_sha256", "policy_sha256", "profile_sha256"))
+    return bool(named and row["signature"].hex() == said["signature"])
 
 
 def _checked(row: dict[str, Any], kind: str) -> bytes:
