@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))  # what several tests share is imported as tests.…
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")  # as in a service: a child that gRPC follows into may crash before it begins
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")  # as in a service: it makes children crash now and then
 
 # A busy machine is no failure.
 settings.register_profile("obligor", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -132,6 +132,27 @@ def test_what_is_not_kept_as_it_was_signed_does_not_come_back(call: Call, url: s
     assert len(releases(call)) == 2
 
 
+def test_a_profile_that_a_row_was_given_is_not_signed_by_a_roll_back(call: Call, url: str) -> None:
+    activate(url, FIRST, SECOND)
+
+    async def enforced() -> None:
+        from obligor.serving.releases.releasing import activate as put
+
+        async with open_store(url, read_settings(os.environ)) as store:
+            await put(
+                card=SECOND.card, policy=SECOND.policy, profile=profile_of(kyc="enforce"), by="cora",
+                archive=store.archive, recorder=store.recorder, key=store.key, sources=store.sources,
+            )  # fmt: skip
+
+    asyncio.run(enforced())
+    lose(
+        url, "UPDATE obligor.release SET profile_sha256 = (SELECT profile_sha256 FROM obligor.release WHERE number = 1)"
+    )
+    code, _, err = call("olga", "releases", "rollback")
+    assert (code, "release 3: what is kept is not what the log tells of" in err) == (1, True), err
+    assert len(releases(call)) == 3
+
+
 def test_why_is_kept_and_holds_no_number_of_a_card(call: Call, url: str) -> None:
     activate(url, FIRST, SECOND)
     code, _, err = call("olga", "releases", "rollback", "--because", "of 4111 1111 1111 1111")
@@ -256,10 +277,13 @@ def test_a_release_of_another_key_does_not_come_back(call: Call, url: str, tmp_p
     assert len(kept(url)) == 1
 
 
-def test_a_row_that_was_changed_is_not_overwritten(call: Call, url: str) -> None:
+@pytest.mark.parametrize(
+    "changed", ["signature = decode(repeat('00', 64), 'hex')", "statement = 'x'", "by = 'x'", "leaf_index = 900"]
+)
+def test_a_row_that_was_changed_is_not_overwritten(call: Call, url: str, changed: str) -> None:
     activate(url, FIRST, SECOND)
     before = kept(url)
-    lose(url, "UPDATE obligor.release SET signature = decode(repeat('00', 64), 'hex') WHERE number = 2")
+    lose(url, f"UPDATE obligor.release SET {changed} WHERE number = 2")
     code, _, err = call("olga", "releases", "recover")
     assert (code, "its row was changed" in err, "take row 2" in err) == (1, True, True)
     lose(url, LOST)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from obligor.serving.rows import OutcomeRow
+    from obligor.serving.rows import OutcomeRow, ReleaseRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,8 @@ class ToldRelease:
     leaf: bytes
     record: bytes | None
     salt: bytes
-    kept: bool
-    signature: bytes | None
-    """As the row has it."""
+    kept: ReleaseRow | None
+    """Its row, without what it puts in force."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,9 +55,10 @@ def act(kind: str, *rows: Row) -> Submission:
 
 
 def put(number: int, *artefacts: ArtefactRow) -> Submission:
-    """Give a release as an act, whose record tells its signature."""
+    """Give a release as an act, whose record tells its signature and what was signed."""
     row = release(number, *artefacts)
-    said = canonical_json({"number": number, "signature": row.signature.hex()})
+    named = {name: getattr(row, name) for name in ("card_sha256", "policy_sha256", "profile_sha256")}
+    said = canonical_json({"number": number, "signature": row.signature.hex(), **named})
     return Submission((Act("release", NOW, "person:Ada", str(number), said, os.urandom(16), (row,)),), lambda _: b"")
 
 
@@ -196,6 +197,7 @@ BESIDE = """INSERT INTO obligor.release
         (BESIDE, "the log tells of no release 3"),
         ("UPDATE obligor.release SET number = 3 WHERE number = 2", "the log tells of no release 3"),
         ("UPDATE obligor.release SET signature = 'signature 1' WHERE number = 2", "not what the log tells of"),
+        ("UPDATE obligor.release SET profile_sha256 = card_sha256 WHERE number = 2", "not what the log tells of"),
         ("UPDATE obligor.record SET body = body || 'x'", "not what the log tells of"),
         ("DELETE FROM obligor.record", "not what the log tells of"),
         ("DELETE FROM obligor.leaf WHERE index = 1", "the log tells of no release 2"),

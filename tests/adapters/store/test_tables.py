@@ -71,19 +71,23 @@ def test_a_service_that_owns_nothing_has_the_rights_that_the_reference_tells(sto
         assert changed <= {table.name for table in METADATA.tables.values()}
 
 
+HASHED = "$argon2id$v=19$m=65536$c2FsdA$aGFzaA"
+
+
 def test_who_verifies_the_log_reads_no_hash_of_a_password_and_holds_it_against_the_log_all_the_same(
     store_url: str,
 ) -> None:
     with psycopg.connect(store_url) as owner:
-        for user, password in {"ada": "$argon2id$v=19$m=65536$c2FsdA$aGFzaA", "elsewhere": ""}.items():
+        for user, password in {"ada": HASHED, "elsewhere": "", "escaped": f"\\x{HASHED.encode().hex()}"}.items():
             owner.execute("INSERT INTO obligor.app_user VALUES (%s, %s, now(), NULL, 0)", (user, password))
     auditor = as_auditor(store_url)
     for what in ("*", "password"):
         with psycopg.connect(auditor) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(f"SELECT {what} FROM obligor.app_user".encode())
     with open_log(auditor) as read:
-        ada, elsewhere = read.people("app_user")
-    assert ada["password_sha256"] == hashlib.sha256(b"$argon2id$v=19$m=65536$c2FsdA$aGFzaA").hexdigest()
+        ada, elsewhere, escaped = read.people("app_user")
+    assert ada["password_sha256"] == hashlib.sha256(HASHED.encode()).hexdigest()
+    assert escaped["password_sha256"] == hashlib.sha256(rf"\x{HASHED.encode().hex()}".encode()).hexdigest()
     assert ("password" in ada, elsewhere["password_sha256"]) == (False, "")
     with open_log(store_url) as owned:
         assert "password" in next(iter(owned.people("app_user")))

@@ -25,6 +25,7 @@ from obligor.adapters.kyc.http import HttpKyc
 from obligor.bootstrap.gates import open_gates
 from obligor.core.application import Application
 from obligor.core.errors import ApplicationError, InvalidInputError, UnavailableError
+from obligor.serving.gates.gate import Gating
 from obligor.serving.gates.kyc import KycEvidence, KycGate, Person, hashed, read_evidence
 from obligor.settings import read_gate_settings
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from tests.serving.los import Answer
 
-    from obligor.serving.gates.gate import GateResult
+    from obligor.serving.gates.gate import GateResult, Judged
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 SUBJECT = {"name": "who", "date_of_birth": "born", "address": "lives", "id_number": "document", "evidence": "shown"}
@@ -403,6 +404,22 @@ def test_a_gate_tells_whether_its_provider_answered_when_it_was_asked_last() -> 
     gate.provider = good
     judged(None, gate=gate)
     assert gate.well, "that there is no evidence is an answer"
+
+
+def test_a_provider_that_is_given_up_by_the_deadline_of_the_gates_did_not_answer() -> None:
+    class Hangs:
+        async def check(self, person: Person) -> KycEvidence | None:
+            await asyncio.Event().wait()
+            return None
+
+    gate = gate_of(Hangs())
+    gating = Gating({"kyc": gate}, deadline_s=0.01)
+
+    async def late() -> Judged:
+        return await gating.judge(Application(ADA, {}), profile_of(kyc="enforce"), at=NOW)
+
+    assert asyncio.run(late()).results == {"kyc": "pending"}
+    assert not gate.well
 
 
 def test_after_five_failures_the_provider_is_not_asked_for_ten_seconds(desk: Los, certificate: Path) -> None:

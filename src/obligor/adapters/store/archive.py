@@ -13,7 +13,7 @@ from obligor.core.errors import IntegrityError
 from obligor.core.leaves import is_committed, parse_leaf
 from obligor.serving.acts import Recorded
 from obligor.serving.archive import Link, Links, StoredDecision, StoredRelease, StoredSubjectKey, ToldRelease
-from obligor.serving.rows import ApiKeyRow, OutcomeRow
+from obligor.serving.rows import ApiKeyRow, OutcomeRow, ReleaseRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,11 +95,11 @@ _BEFORE: Final = """
 """
 """The one before the first of those by which what is in force came there: put back, or with another profile."""
 _TOLD_RELEASE: Final = """
-    SELECT leaf.index AS leaf_index, leaf.body AS leaf, record.body AS record, coalesce(salt, '') AS salt,
-        number IS NOT NULL AS kept, signature
+    SELECT leaf.index AS told_index, leaf.body AS told, record.body AS record, coalesce(salt, '') AS salt,
+        number, release.leaf_index, card_sha256, policy_sha256, profile_sha256, at, by, statement, signature
     FROM obligor.leaf
     LEFT JOIN obligor.record ON record.leaf_index = leaf.index
-    LEFT JOIN obligor.release ON release.leaf_index = leaf.index
+    LEFT JOIN obligor.release ON number::text = convert_from(leaf.body, 'UTF8')::json ->> 'subject'
     WHERE kind = 'release' AND (%(number)s::text IS NULL OR convert_from(leaf.body, 'UTF8')::json ->> 'subject' = %(number)s)
     ORDER BY leaf.index DESC LIMIT 1
 """
@@ -202,7 +202,11 @@ class PostgresArchive:
     async def told_release(self, number: int | None) -> ToldRelease | None:
         """Give what the log tells of a release, the last one without a number; None where it tells of none."""
         found = await self._pool.rows(_TOLD_RELEASE, {"number": None if number is None else str(number)})
-        return ToldRelease(**found[0]) if found else None
+        if not found:
+            return None
+        index, leaf, record, salt = map(found[0].pop, ("told_index", "told", "record", "salt"))
+        kept = None if found[0]["number"] is None else ReleaseRow(**found[0], artefacts=())
+        return ToldRelease(index, leaf, record, salt, kept)
 
     async def newest_release(self) -> int:
         """Give the number of the newest release, kept or told by the log; 0 where there is none."""
@@ -271,7 +275,7 @@ def _check_told(row: dict[str, Any]) -> None:
         if kept < told:
             lacks, hint = f"release {told} of the log is no longer kept", "obligor releases recover puts it back"
         raise IntegrityError(f"{lacks}; it is not known what is in force", hint=hint)
-    if kept and row["signature"].hex() != _signature_told(row):
+    if kept and not _is_as_told(row):
         raise IntegrityError(f"release {kept}: what is kept is not what the log tells of", hint="obligor audit verify")
 
 
@@ -280,15 +284,16 @@ def _told_number(row: dict[str, Any]) -> int:
     return 0 if row["told"] is None else int(parse_leaf(row["told"]).subject)
 
 
-def _signature_told(row: dict[str, Any]) -> str | None:
-    """Give the signature of that release, from the record that its leaf commits to; None where there is no such record."""
+def _is_as_told(row: dict[str, Any]) -> bool:
+    """Tell whether a release is the one of the record that its leaf commits to: signature, card, policy and profile."""
     record, salt = row["record"], row["salt"]
     if row["told_index"] != row["leaf_index"] or record is None:
-        return None
+        return False
     if not is_committed(parse_leaf(row["told"]), record=record, salt=salt):
-        return None
-    signature: str = json.loads(record)["signature"]
-    return signature
+        return False
+    said = json.loads(record)
+    named = all(row[it] == said[it] for it in ("card_sha256", "policy_sha256", "profile_sha256"))
+    return bool(named and row["signature"].hex() == said["signature"])
 
 
 def _checked(row: dict[str, Any], kind: str) -> bytes:

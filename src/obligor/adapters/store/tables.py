@@ -40,7 +40,9 @@ SCHEMA: Final = "obligor"
 METADATA: Final = MetaData(schema=SCHEMA)
 
 _TIME = DateTime(timezone=True)
-_PASSWORD_SHA256 = "CASE WHEN password = '' THEN '' ELSE encode(sha256(password::bytea), 'hex') END"  # noqa: S105  of its hash
+_PASSWORD_SHA256 = (
+    r"CASE WHEN password = '' THEN '' ELSE encode(sha256(replace(password, '\', '\\')::bytea), 'hex') END"  # noqa: S105  of its hash
+)
 
 
 def _hash_of_32(column: str) -> CheckConstraint:

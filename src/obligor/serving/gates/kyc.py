@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import re
 import unicodedata
+from asyncio import CancelledError
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -187,7 +188,7 @@ class KycGate:
             return _pending("lacks", element=person)
         try:
             evidence = await self.provider.check(person)
-        except UnavailableError:
+        except (UnavailableError, CancelledError):  # who waits no longer was not answered in time
             self.well = False
             raise
         self.well = True

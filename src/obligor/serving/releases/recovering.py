@@ -86,7 +86,6 @@ async def recover(
         **bodies,
     )
     release = open_release(stored, signed=partial(verify_statement, purpose=PURPOSE, key=key.verifier))
-    _check_kept(told, stored, complete=not lost)
     row = ReleaseRow(
         release.number,
         said["card_sha256"],
@@ -99,6 +98,7 @@ async def recover(
         artefacts=(),
         leaf_index=told.leaf_index,
     )
+    _check_kept(told.kept, row, complete=not lost)
     at = sources.now()
     recovered = {
         "schema": "obligor/recovery/1",
@@ -111,7 +111,7 @@ async def recover(
     }
     act = Act(
         *("release.recovered", at, f"person:{by}", str(release.number), encode(recovered), sources.salt()),
-        rows=(*lost, *(() if told.kept else (row,))),
+        rows=(*lost, *((row,) if told.kept is None else ())),
     )
     try:
         await recorder.record(Submission((act,), lambda _: encode_in_order({"number": release.number})))
@@ -149,10 +149,10 @@ async def _artefacts(
     return bodies, tuple(lost)
 
 
-def _check_kept(told: ToldRelease, stored: StoredRelease, *, complete: bool) -> None:
+def _check_kept(kept: ReleaseRow | None, told: ReleaseRow, *, complete: bool) -> None:
     """Refuse to put back what stands, as it was or as somebody changed it: a row is added, and none is overwritten."""
-    if told.kept and told.signature != stored.signature:
-        hint = f"as its owner take row {stored.number} of obligor.release away, then put it back"
-        raise ClashError(f"release {stored.number}: its row was changed", hint=hint)
-    if told.kept and complete:
-        raise ClashError(f"release {stored.number} is kept as the log tells of it; there is nothing to put back")
+    if kept is not None and kept != told:
+        hint = f"as its owner take row {told.number} of obligor.release away, then put it back"
+        raise ClashError(f"release {told.number}: its row was changed", hint=hint)
+    if kept is not None and complete:
+        raise ClashError(f"release {told.number} is kept as the log tells of it; there is nothing to put back")

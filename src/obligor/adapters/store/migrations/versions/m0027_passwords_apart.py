@@ -9,7 +9,9 @@ down_revision = "0026"
 branch_labels = None
 depends_on = None
 
-_TOLD = "CASE WHEN password = '' THEN '' ELSE encode(sha256(password::bytea), 'hex') END"
+_BYTES = r"replace(password, '\', '\\')::bytea"
+"""As it stands: a backslash begins an escape otherwise, and two passwords would have the same hash."""
+_TOLD = f"CASE WHEN password = '' THEN '' ELSE encode(sha256({_BYTES}), 'hex') END"
 _READ = "SELECT (user_id, created_at, disabled_at, leaf_index, password_sha256) ON obligor.app_user"
 
 _COMMENT = (
