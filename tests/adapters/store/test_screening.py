@@ -566,6 +566,9 @@ class Seen:
         names = ("decisions", "latest", "keys", "erased_at", "held_because", "held_since", "retained_since")
         return {it: getattr(self.stood, it) for it in names}
 
+    async def listening(self, _: bytes) -> dict[str, list[UUID]]:
+        return {}
+
 
 @asynccontextmanager
 async def applicant(of: Office) -> AsyncIterator[Person]:
