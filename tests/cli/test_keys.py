@@ -124,6 +124,26 @@ def test_the_list_says_of_each_key_whether_it_opens(call: Call) -> None:
     assert all("key" not in it for it in made(call, "list")["keys"])
 
 
+def test_a_key_is_bound_to_networks_and_so_is_its_successor(call: Call, url: str) -> None:
+    bound = ("--network", "2001:db8::/32", "--network", "192.0.2.0/24")
+    first, other = made(call, "create", "branch-11", *bound), made(call, "create", "branch-11", "--network", "10.0.0.1")
+    second = made(call, "rotate", first["key_id"])
+    assert first["networks"] == second["networks"] == ["192.0.2.0/24", "2001:db8::/32"]
+    assert opens(url, first["key"], other["key"], second["key"]) == ["branch-11", None, "branch-11"]
+    listed = {it["key_id"]: it["networks"] for it in made(call, "list")["keys"] if it["client"] == "branch-11"}
+    assert listed == {it["key_id"]: it["networks"] for it in (first, second, other)}
+    code, out, err = call("create", "branch-11", *bound)
+    assert (code, "from 192.0.2.0/24, 2001:db8::/32 alone" in err) == (0, True)
+    line = next(it for it in call("list")[1].splitlines() if it.startswith(out[4:16]))
+    assert line.endswith("  from 192.0.2.0/24,2001:db8::/32")
+    (record,) = asked(
+        url,
+        "SELECT convert_from(record.body, 'UTF8') FROM obligor.record JOIN obligor.leaf ON leaf_index = index "
+        f"WHERE convert_from(leaf.body, 'UTF8')::json->>'subject' = '{second['key_id']}'",
+    )
+    assert json.loads(record[0])["networks"] == ["192.0.2.0/24", "2001:db8::/32"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
@@ -131,6 +151,16 @@ def test_the_list_says_of_each_key_whether_it_opens(call: Call) -> None:
         (("create", "b", "--scope", "root"), 2, "'root' is not one of"),
         (("create", "b", "--days", "0"), 2, "0 is not in the range"),
         (("create", "b", "--name", "two\nlines"), 2, "printable characters"),
+        (
+            ("create", "b", "--network", "10.0.0.0/33"),
+            2,
+            "network 1: got '10.0.0.0/33'; wanted an address or a network",
+        ),
+        (
+            ("create", "b", "--network", "192.0.2.7", "--network", "10.0.0.1/8"),
+            2,
+            "network 2: got '10.0.0.1/8'; wanted",
+        ),
         (("revoke", "0123456789ab"), 1, "there is no API key of this id"),
         (("rotate", "0123456789ab"), 1, "there is no API key of this id"),
         (("revoke", "no-id"), 2, "wanted the 12 characters between the underscores"),

@@ -47,7 +47,8 @@ class Shown:
     def lines(self) -> list[str]:
         """Say all but the text, in lines for a person."""
         it, opens = self.new.kept, ", ".join(sorted(self.new.kept.scopes))
-        said = [f"key {it.key_id} of client {it.client_id} opens {opens} until {_minute(it.expires_at)}"]
+        alone = f", from {', '.join(map(str, it.networks))} alone" if it.networks else ""
+        said = [f"key {it.key_id} of client {it.client_id} opens {opens} until {_minute(it.expires_at)}{alone}"]
         if self.old is not None:
             said.append(f"key {self.old.key_id}, whose place it takes, opens until {_minute(self.old.expires_at)}")
         return [*said, "it is shown this once and kept nowhere"]
@@ -72,6 +73,7 @@ class Listed:
         return [
             f"{it.key_id}  {it.client_id:<{width}}  {it.state(self.at):<7}  until {_minute(it.expires_at)}  "
             f"{','.join(sorted(it.scopes))}{f'  {it.name}' if it.name else ''}"
+            f"{'  from ' if it.networks else ''}{','.join(map(str, it.networks))}"
             for it in self.keys
         ]
 
@@ -92,21 +94,26 @@ class Revoked:
 
 
 def create_key(
-    client: str, *, name: str, scopes: Sequence[str], lasts: timedelta, because: str = ""
+    client: str,
+    *,
+    name: str,
+    scopes: Sequence[str],
+    lasts: timedelta,
+    networks: Sequence[str] = (),
+    because: str = "",
 ) -> Shown | Proposed:
     """Make a key for a client, or propose to."""
     check_client(client)
     check_scopes(scopes)
+    wanted: dict[str, Any] = {"scopes": scopes, "networks": networks, "lasts": lasts, "name": name}
+    order = order_to_issue(client, because=because, **wanted)
 
     async def made(store: Store) -> Shown | Proposed:
         by = await acting(store, "key.manage")
 
         async def issued(recorder: Recorder) -> NewKey:
-            return await issue(
-                client, scopes=scopes, lasts=lasts, by=by, recorder=recorder, sources=store.sources, name=name
-            )
+            return await issue(client, by=by, recorder=recorder, sources=store.sources, **wanted)
 
-        order = order_to_issue(client, scopes=scopes, lasts=lasts, name=name, because=because)
         done = await (await open_proposals(store)).together(order, issued, by=by)
         return proposed(done) if isinstance(done, ProposalRow) else Shown(done)
 

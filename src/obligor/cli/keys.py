@@ -44,17 +44,34 @@ def keys() -> None:
     show_default=True,
     help="What it opens; may be given several times.",
 )
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    metavar="CIDR",
+    help="From where alone it opens, such as 10.0.0.0/8; may be given several times. From anywhere where none is given.",
+)
 @days_option
 @because_option
 @json_option
-def create(client: str, *, name: str, scopes: tuple[str, ...], days: int, because: str, as_json: bool) -> None:
+def create(
+    client: str,
+    *,
+    name: str,
+    scopes: tuple[str, ...],
+    networks: tuple[str, ...],
+    days: int,
+    because: str,
+    as_json: bool,
+) -> None:
     """Make a key for CLIENT and print it, this once: nothing but a hash of it is kept.
 
     It takes two people once there are two administrators.
     """
     from obligor.bootstrap.keys import create_key
 
-    made = create_key(client, name=name, scopes=scopes, lasts=timedelta(days=days), because=because)
+    lasts = timedelta(days=days)
+    made = create_key(client, name=name, scopes=scopes, networks=networks, lasts=lasts, because=because)
     _show_once(made, as_json=as_json)
 
 
@@ -91,7 +108,7 @@ def revoke(key_id: str, *, as_json: bool) -> None:
 @because_option
 @json_option
 def rotate(key_id: str | None, *, data: bool, overlap: int, days: int, because: str, as_json: bool) -> None:
-    """Make a key that takes the place of KEY_ID, with its client, name and scopes, and print it, this once.
+    """Make a key that takes the place of KEY_ID, with its client, name, scopes and networks, and print it, this once.
 
     With --data instead: wrap the keys of all personal data by a new key, while the service goes on, and retire the old
     one. Killed in the middle, it goes on where it was when it is run again.

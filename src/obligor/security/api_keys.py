@@ -20,10 +20,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from obligor.core.card_numbers import holds_card_number
 from obligor.core.errors import InvalidInputError
+from obligor.security.networks import read_networks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+
+    from obligor.security.networks import Network
 
 SCOPES = ("decide", "simulate", "read", "report", "audit", "metrics")
 USUAL_SCOPES = ("decide", "simulate", "read", "report")
@@ -66,6 +69,8 @@ class ApiKey:
     expires_at: datetime
     """The first instant at which it opens nothing any more."""
     revoked_at: datetime | None = None
+    networks: tuple[Network, ...] = ()
+    """From where alone it opens anything; from anywhere where there are none."""
 
     def __post_init__(self) -> None:
         if not is_key_id(self.key_id):
@@ -113,13 +118,17 @@ def make_key(
     created_at: datetime,
     expires_at: datetime,
     name: str = "",
+    networks: Iterable[str] = (),
 ) -> NewKey:
     """Make a key from 40 random bytes of the system's generator for secrets."""
     if len(randomness) != RANDOM_BYTES:
         raise InvalidInputError(f"API key: got {len(randomness)} random bytes, wanted {RANDOM_BYTES}")
     key_id = _written(randomness[:_ID_BYTES], alphabet=_READABLE, length=_ID_LENGTH)
     secret = _written(randomness[_ID_BYTES:], alphabet=_DIGITS, length=_SECRET_LENGTH)
-    kept = ApiKey(key_id, client_id, name, frozenset(scopes), secret_sha256(secret), created_at, expires_at)
+    kept = ApiKey(
+        *(key_id, client_id, name, frozenset(scopes), secret_sha256(secret), created_at, expires_at),
+        networks=read_networks(networks),
+    )
     return NewKey(f"obl_{key_id}_{secret}", kept)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from obligor.security.networks import Networks
     from obligor.security.tokens import Bound
     from obligor.serving.rows import Row
 
@@ -39,8 +40,8 @@ class Caller:
     """The user id of a person."""
     strong: bool = False
     """Whether a second factor was shown."""
-    bound: Bound | None = None
-    """The key to which their token is bound."""
+    bound: Bound | Networks | None = None
+    """The key to which their token is bound, or the networks to which their API key is."""
 
     @property
     def by(self) -> str:

@@ -78,6 +78,8 @@ class ApiKeyRow:
     revoked_at: datetime | None
     replaced_by: str | None = None
     """The key that took its place; once there is one, it stays."""
+    networks: tuple[str, ...] = ()
+    """From where alone it opens anything."""
 
 
 # What takes two people

@@ -264,6 +264,9 @@ def test_an_api_key_is_found_as_it_was_last_recorded(store_url: str) -> None:
     record(store_url, act("key.created", api_key(key_id="k2", client_id="a bank")))
     assert asked(store_url, lambda archive, _: archive.api_key("k1")) == revoked
     assert [key.key_id for key in asked(store_url, lambda archive, _: archive.api_keys())] == ["k2", "k1"]
+    bound = api_key(key_id="k3", networks=("10.0.0.0/8", "2001:db8::/32"))
+    record(store_url, act("key.created", bound))
+    assert asked(store_url, lambda archive, _: archive.api_key("k3")) == bound
 
 
 def test_the_answer_of_a_request_is_found_by_its_key(store_url: str) -> None:

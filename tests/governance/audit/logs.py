@@ -104,7 +104,10 @@ class Lender:
         request = Request(client, "POST /v1/decisions/{id}/outcomes", str(report), self.random.randbytes(32))
         return Submission((act,), lambda _: b"{}", request, status=201)
 
-    def api_key(self, client: str, *, revoked: bool = False) -> Submission:
+    def api_key(
+        self, client: str, *, revoked: bool = False, networks: tuple[str, ...] = (), silent: bool = False
+    ) -> Submission:
+        """Make a key, or revoke it; ``silent`` as a version that knew no networks."""
         made = NOON - timedelta(days=1)
         row = ApiKeyRow(
             key_id=sha256(client.encode())[:12],
@@ -115,8 +118,11 @@ class Lender:
             created_at=made,
             expires_at=made + timedelta(days=365),
             revoked_at=self.at if revoked else None,
+            networks=networks,
         )
         said = {"schema": "obligor/api-key/1", **columns_of(row)}
+        if silent:
+            del said["networks"]
         kind = "key.revoked" if revoked else "key.created"
         return Submission((self.act(kind, "person:ada", row.key_id, said, (row,)),), lambda _: b"")
 

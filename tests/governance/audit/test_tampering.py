@@ -460,6 +460,11 @@ def test_an_api_key_made_or_widened_past_the_log(store: Store) -> None:
     assert [it.kind for it in store.verify().findings] == [Kind.API_KEY, Kind.API_KEY]
 
 
+def test_an_api_key_bound_to_other_networks_past_the_log(store: Store) -> None:
+    store.tamper("UPDATE obligor.api_key SET networks = '{10.0.0.0/8}' WHERE client_id = 'acme'")
+    assert store.found() == {Kind.API_KEY: 0}
+
+
 _NO_TRIGGERS = "SET session_replication_role = replica"
 """What a superuser says who wants none of them to run: what was taken away could not be given back otherwise."""
 

@@ -278,11 +278,17 @@ def test_an_artefact_may_be_kept_in_a_form_for_people() -> None:
 
 def test_api_keys_stand_as_their_acts_left_them() -> None:
     lender, log = Lender(), MemoryLog()
-    log.record(lender.api_key("acme"))
-    log.record(lender.api_key("acme", revoked=True))
+    log.record(lender.api_key("acme", networks=("10.0.0.0/8",)))
+    log.record(lender.api_key("acme", networks=("10.0.0.0/8",), revoked=True))
     assert verdict_of(log).sound
     (key_id,) = log.keys
-    for change in ({"revoked_at": None}, {"scopes": ["audit"]}, {"expires_at": "2099-01-01T00:00:00.000000Z"}):
+    for change in (
+        {"revoked_at": None},
+        {"scopes": ["audit"]},
+        {"expires_at": "2099-01-01T00:00:00.000000Z"},
+        {"networks": []},
+        {"networks": ["10.0.0.0/8", "192.0.2.0/24"]},
+    ):
         kept = log.keys[key_id]
         log.keys[key_id] = {**kept, **change}
         assert found_in(verdict_of(log)) == {Kind.API_KEY: 1}
@@ -291,6 +297,20 @@ def test_api_keys_stand_as_their_acts_left_them() -> None:
     assert found_in(verdict_of(log)) == {Kind.API_KEY: None}
     log.keys.clear()
     assert found_in(verdict_of(log)) == {Kind.API_KEY: 1}
+
+
+@pytest.mark.parametrize("bound", [(), ("10.0.0.0/8",)])
+def test_an_act_that_does_not_tell_of_networks_left_a_key_bound_as_it_was(bound: tuple[str, ...]) -> None:
+    """Versions that knew no networks do not tell of them, and leave them alone."""
+    lender, log = Lender(), MemoryLog()
+    log.record(lender.api_key("acme", networks=bound, silent=not bound))
+    log.record(lender.api_key("acme", networks=bound, silent=True, revoked=True))
+    assert verdict_of(log).sound
+    ((key_id, kept),) = log.keys.items()
+    log.keys[key_id] = {**kept, "networks": ["0.0.0.0/0"]}
+    assert found_in(verdict_of(log)) == {Kind.API_KEY: 1}
+    log.keys[key_id] = {name: it for name, it in kept.items() if name != "networks"}  # a store of before
+    assert found_in(verdict_of(log)) == ({Kind.API_KEY: 1} if bound else {})
 
 
 @pytest.mark.parametrize(

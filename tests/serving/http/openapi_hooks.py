@@ -3,7 +3,8 @@
 A key of its own for every request that is meant to be taken (one that was used for another body is refused), the day of a
 report, the rows of one applicant alone, that a request for a review says something and corrects what there is, that a password
 is not one character again and again, that a reason and a name are lines, that days and hours are whole numbers without a
-fraction, that minus zero is no number here, and that of many applications one that is none is answered with its problem.
+fraction, that a network has no bits beyond its prefix, that minus zero is no number here, and that of many applications one
+that is none is answered with its problem.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ def _fitting(said: dict[str, Any]) -> dict[str, Any]:
             said[line] = "a line"
     for whole in {"days", "overlap_hours"} & said.keys():
         said[whole] = int(said[whole])
+    if isinstance(said.get("networks"), list):
+        said["networks"] = [f"10.{place}.0.0/16" for place, _ in enumerate(said["networks"])]
     if "observed_on" in said:
         said["observed_on"] = datetime.now(UTC).date().isoformat()
     return said

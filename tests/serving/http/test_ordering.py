@@ -55,6 +55,8 @@ ON = {"application_id": ANN}
 CASE = {"because": "case 7"}
 SHOP: dict[str, Any] = {"client": "branch-7", "name": "the web shop", "scopes": ["read", "decide"], "days": 90}
 
+BOUND = SHOP | {"networks": ["2001:DB8::/32", "10.0.0.0/8"]}
+
 
 @dataclass
 class Rest:
@@ -228,7 +230,8 @@ def test_nobody_does_it_alone_however_often_they_ask(store_url: str) -> None:
 def test_what_was_agreed_to_is_done_and_nothing_else(store_url: str) -> None:
     async def scene(service: Rest) -> None:
         await service.agree(await service.ask(CREATE, "root", SHOP), "grace")
-        for wider in ({"scopes": ["read", "decide", "audit"]}, {"client": "branch-8"}, {"days": 91}, {"name": ""}):
+        others = ({"scopes": ["read", "decide", "audit"]}, {"client": "branch-8"}, {"days": 91}, {"name": ""})
+        for wider in (*others, {"networks": ["::/0"]}):
             other = await service.ask(CREATE, "root", SHOP | wider)
             assert (other.status_code, "api_key" in other.json()) == (202, False)
         closed = ON | {"account_closed": "2026-11-01"}
@@ -344,6 +347,21 @@ def test_a_key_is_shown_to_who_asked_for_it_in_one_answer_and_stands_nowhere(sto
     kept = everything(store_url)
     assert all(it.encode() not in kept for it in secrets)
     assert all(sha256(it.encode()).digest() in kept for it in secrets)
+    assert verified(store_url) == []
+
+
+def test_a_key_is_bound_to_networks_by_two_and_its_successor_to_the_same(store_url: str) -> None:
+    async def scene(service: Rest) -> None:
+        _, made = await service.by_two(CREATE, "root", BOUND, other="grace", key="made")
+        _, turned = await service.by_two(ROTATE, "otto", {"key_id": made.json()["key_id"]}, other="root", key="turned")
+        listed = (await get(service.client, CREATE, "root")).json()["keys"]
+        tellings = [made.json(), turned.json(), turned.json()["replaces"], *listed]
+        assert [it["networks"] for it in tellings] == [["10.0.0.0/8", "2001:db8::/32"]] * 5
+        for wrong in (["10.0.0.1/8"], ["10.0.0.0/33"], ["bank.example"], [""], [8], "10.0.0.0/8", ["::/0"] * 33):
+            answer = await service.ask(CREATE, "root", SHOP | {"networks": wrong})
+            assert (told(answer), "network" in answer.text) == ((422, "invalid"), True), answer.text
+
+    played(store_url, scene)
     assert verified(store_url) == []
 
 

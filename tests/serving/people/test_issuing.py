@@ -14,7 +14,7 @@ from obligor.core.errors import ClashError, InvalidInputError, NotFoundError, Un
 from obligor.security.api_keys import NewKey, parse_key
 from obligor.serving.acts import Act, Recorded, Submission
 from obligor.serving.people.authenticating import key_of
-from obligor.serving.people.issuing import issue, revoke, rotate
+from obligor.serving.people.issuing import issue, order_to_issue, revoke, rotate
 from obligor.serving.rows import ApiKeyRow
 from obligor.serving.sources import Sources
 
@@ -73,7 +73,7 @@ def test_a_key_is_made_by_an_act_that_keeps_all_of_it_but_the_secret() -> None:
     assert json.loads(act.record) == {
         "schema": "obligor/api-key/1", "key_id": new.kept.key_id, "client_id": "branch-7", "name": "shop",
         "scopes": ["decide", "read"], "secret_sha256": new.kept.secret_sha256.hex(), "revoked_at": None,
-            "replaced_by": None,
+            "replaced_by": None, "networks": [],
         "created_at": "2026-11-26T12:00:00.000000Z", "expires_at": "2027-11-26T12:00:00.000000Z",
     }  # fmt: skip
     assert shown.secret not in repr(desk.acts)
@@ -103,6 +103,36 @@ def test_a_rotated_key_opens_for_the_overlap_beside_the_new_one_and_then_not() -
     assert [act.kind for act in desk.acts] == ["key.created", "key.rotated", "key.created"]
     assert json.loads(desk.acts[1].record)["replaced_by"] == new.key_id
     assert json.loads(desk.acts[2].record)["replaces"] == old.key_id
+
+
+def test_a_key_is_bound_to_the_networks_that_are_named_and_its_successor_to_the_same() -> None:
+    desk = Desk()
+    old = desk.issue(networks=["2001:db8::/32", "10.0.0.0/8"]).kept
+    new = desk.rotate(old.key_id).kept
+    last = desk.rotate(new.key_id).kept
+    desk.revoke(last.key_id)
+    assert old.networks == new.networks == last.networks
+    assert [json.loads(act.record)["networks"] for act in desk.acts] == [["10.0.0.0/8", "2001:db8::/32"]] * 6
+    assert all(key_of(row).networks == old.networks for row in desk.rows.values())
+
+
+def test_a_key_for_what_is_no_network_is_not_made() -> None:
+    desk = Desk()
+    with pytest.raises(InvalidInputError, match=r"network 1: got '10.0.0.1/8'; wanted 10.0.0.0/8"):
+        desk.issue(networks=["10.0.0.1/8"])
+    assert desk.acts == []
+
+
+def test_an_order_says_of_networks_only_where_there_are_some() -> None:
+    """So that what was proposed before is still the same order."""
+    plain = order_to_issue("bank", scopes=["read"], lasts=DAY)
+    assert plain.said == {"client": "bank", "name": "", "scopes": ["read"], "days": 1.0}
+    one, other = (
+        order_to_issue("bank", scopes=["read"], lasts=DAY, networks=it)
+        for it in (["10.0.0.0/8", "192.0.2.7"], ["192.0.2.7/32", "::ffff:10.0.0.0/104"])
+    )
+    assert one.text == other.text != plain.text
+    assert one.said["networks"] == ["10.0.0.0/8", "192.0.2.7/32"]
 
 
 def test_a_key_rotated_without_overlap_opens_nothing_at_once() -> None:

@@ -111,7 +111,7 @@ _RELEASES: Final = """
     SELECT number, card_sha256, policy_sha256, profile_sha256, at, by FROM obligor.release ORDER BY number DESC
 """
 _API_KEY: Final = """
-    SELECT key_id, client_id, name, scopes, secret_sha256, created_at, expires_at, revoked_at, replaced_by
+    SELECT key_id, client_id, name, scopes, secret_sha256, created_at, expires_at, revoked_at, replaced_by, networks
     FROM obligor.api_key
 """
 _REQUEST: Final = """
@@ -305,4 +305,4 @@ def _checked(row: dict[str, Any], kind: str) -> bytes:
 
 
 def _api_key(row: dict[str, Any]) -> ApiKeyRow:
-    return ApiKeyRow(**{**row, "scopes": tuple(row["scopes"])})
+    return ApiKeyRow(**{**row, "scopes": tuple(row["scopes"]), "networks": tuple(row["networks"])})

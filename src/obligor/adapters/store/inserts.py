@@ -283,12 +283,12 @@ _KEPT: Final[dict[type, Insert]] = {
     ApiKeyRow: _insert(
         "api_key",
         "key_id text, client_id text, name text, scopes words, secret_sha256 bytea, created_at time, expires_at time, "
-        "revoked_at time, replaced_by text, leaf_index int8",
+        "revoked_at time, replaced_by text, networks words, leaf_index int8",
         then="""ON CONFLICT (key_id) DO UPDATE SET
-            (client_id, name, scopes, secret_sha256, created_at, expires_at, revoked_at, replaced_by, leaf_index)
+            (client_id, name, scopes, secret_sha256, created_at, expires_at, revoked_at, replaced_by, networks, leaf_index)
             = (excluded.client_id, excluded.name, excluded.scopes, excluded.secret_sha256, excluded.created_at,
                excluded.expires_at, excluded.revoked_at, coalesce(excluded.replaced_by, api_key.replaced_by),
-               excluded.leaf_index)
+               excluded.networks, excluded.leaf_index)
             RETURNING pg_notify('obligor_api_key', key_id)""",
     ),
     UserRow: _insert(

@@ -185,6 +185,7 @@ API_KEY: Final = Table(
     Column("revoked_at", _TIME),
     Column("leaf_index", BigInteger, nullable=False),
     Column("replaced_by", Text),
+    Column("networks", ARRAY(Text), nullable=False, server_default="{}"),
     PrimaryKeyConstraint("key_id", name="api_key_pkey"),
     _hash_of_32("secret_sha256"),
     comment="The API keys of clients; of a secret only its hash is kept. The leaf is that of the last change.",

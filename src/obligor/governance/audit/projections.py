@@ -92,6 +92,7 @@ _KEY_COLUMNS: Final = (
     "expires_at",
     "revoked_at",
     "replaced_by",
+    "networks",
 )
 _PEOPLE: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "app_user": (("user_id",), ("password_sha256", "created_at", "disabled_at")),
@@ -113,7 +114,7 @@ _LAST: Final[Mapping[Kind, tuple[str, tuple[str, ...]]]] = {
     Kind.WEBHOOK: ("endpoint_id", _WEBHOOK_COLUMNS),
 }
 _ABSENT: Final = object()
-_OPTIONAL: Final[Mapping[str, object]] = {"subject": None, "number": 1, "because": None}
+_OPTIONAL: Final[Mapping[str, object]] = {"subject": None, "number": 1, "because": None, "networks": []}
 """Columns that records, and tables, of before do not have, and what then stands for them."""
 
 
@@ -205,7 +206,8 @@ class Projections:
         for key in (it for it in _objects(act.said) if "key_id" in it):
             _, before = self._keys.get(str(key["key_id"]), (None, {}))
             replaced_by = key.get("replaced_by") or before.get("replaced_by")  # which nothing takes back
-            self._keys[str(key["key_id"])] = (act.index, {**key, "replaced_by": replaced_by})
+            networks = key.get("networks", before.get("networks", []))  # of which an act of before does not tell
+            self._keys[str(key["key_id"])] = (act.index, {**key, "replaced_by": replaced_by, "networks": networks})
 
     def skip(self, index: int) -> None:
         """Leave the rows of a leaf alone, whose record is not there or cannot be read."""
@@ -302,7 +304,8 @@ class Projections:
             if index is None:
                 self._findings.add(kind, None, f"{what} {row[name]}: no act of the log made it", about="stray")
                 continue
-            wrong = next((column for column in columns if not _same(said.get(column, _ABSENT), row.get(column))), None)
+            kept = {**_OPTIONAL, **row}
+            wrong = next((column for column in columns if not _same(said.get(column, _ABSENT), kept.get(column))), None)
             if wrong:
                 self._findings.add(kind, index, f"{what} {row[name]}: its {wrong} is not what its last act left")
         for gone, (index, _) in left.items():

@@ -17,6 +17,7 @@ from obligor.security.api_keys import (
     USUAL_OVERLAP_HOURS,
     USUAL_SCOPES,
 )
+from obligor.security.networks import CIDR, LONGEST_NETWORK, MOST_NETWORKS
 from obligor.serving.http.shapes import Instant, ReceiptTold, Sha256, Shape
 from obligor.serving.said import MOST_BECAUSE
 
@@ -117,6 +118,7 @@ class Exported(Shape):
 
 
 ScopeName = Annotated[str, Field(json_schema_extra={"enum": list(SCOPES)})]
+NetworkName = Annotated[str, Field(pattern=f"^{CIDR}$", max_length=LONGEST_NETWORK)]
 KeyId = Annotated[str, Field(pattern=f"^{KEY_ID}$")]
 Days = Annotated[int, Field(ge=1, le=MOST_DAYS)]
 
@@ -130,6 +132,8 @@ class NewApiKey(Shape):
     """What you call the key, such as the system that uses it."""
     scopes: Annotated[tuple[ScopeName, ...], Field(min_length=1, max_length=len(SCOPES))] = USUAL_SCOPES
     """What it opens."""
+    networks: Annotated[tuple[NetworkName, ...], Field(max_length=MOST_NETWORKS)] = ()
+    """From where alone it opens, in CIDR notation; from anywhere where none is named."""
     days: Days = USUAL_DAYS
     """How long it opens."""
     because: Because = ""
@@ -162,6 +166,8 @@ class ApiKeyTold(Shape):
     client: str
     name: str
     scopes: list[ScopeName]
+    networks: Annotated[tuple[str, ...], Field(json_schema_extra=_or_absent)] = ()
+    """From where alone it opens, in CIDR notation; empty where from anywhere, absent from an old answer that is repeated."""
     created_at: Instant
     expires_at: Instant
     revoked_at: Instant | None

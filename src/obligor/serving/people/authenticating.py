@@ -1,7 +1,8 @@
 """Who is calling: from the Authorization header of a request to the client whose key it shows, or to whom its token names.
 
 What begins with ``obl_`` is an API key; anything else is a token, and is asked of whoever reads tokens. Both are remembered
-and refused alike. A token that is bound to a key opens only for who holds it, which is asked at every request.
+and refused alike. A token that is bound to a key opens only for who holds it, an API key that is bound to networks only from
+there, which is asked at every request.
 
 Most requests show a key that was checked a moment ago; they cost one hash and one look into a table. What was checked is
 believed for half a minute at most, and is asked for again at once where a change was told; expiry is held against the clock
@@ -23,7 +24,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from math import ceil, inf
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args
 from urllib.parse import unquote
@@ -31,6 +32,7 @@ from urllib.parse import unquote
 from obligor.core.errors import InvalidInputError, LimitedError, UnauthenticatedError
 from obligor.security.api_keys import ApiKey, is_secret, parse_key
 from obligor.security.jose import TokenError
+from obligor.security.networks import Networks, read_networks, unmapped
 from obligor.security.tokens import MOST_BYTES
 from obligor.serving.acts import Caller
 from obligor.serving.telemetry.journal import NoJournal
@@ -39,12 +41,15 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
     from datetime import datetime
 
+    from obligor.security.networks import Address
     from obligor.security.tokens import Bound
     from obligor.serving.people.tokens import Tokens
     from obligor.serving.rows import ApiKeyRow
     from obligor.serving.telemetry.journal import Telling
 
-Refusal = Literal["missing", "malformed", "unknown", "wrong", "revoked", "expired", "unbound", "unheld", "limited"]
+Refusal = Literal[
+    "missing", "malformed", "unknown", "wrong", "revoked", "expired", "unbound", "unheld", "elsewhere", "limited"
+]
 Holds = Callable[["Bound", str], bool]
 """Tells whether who calls holds the key to which the token that they show, the second argument, is bound."""
 
@@ -142,7 +147,7 @@ class Authenticator:
         Raises
         ------
         UnauthenticatedError
-            Where the header shows no key and no token that opens anything now, or a token without its key.
+            Where the header shows no key and no token that opens anything now, or from there, or a token without its key.
         LimitedError
             Where too many attempts failed from there.
         UnavailableError
@@ -151,7 +156,12 @@ class Authenticator:
         if header is None or len(header) > _MOST_HEADER:
             raise self._refusal("malformed" if header else "missing")
         caller = await self._named(header, peer=peer)
-        if caller.bound is not None and not holds(caller.bound, header.partition(" ")[2]):
+        if isinstance(caller.bound, Networks):
+            if _address_of(peer) not in caller.bound:
+                attempt = (caller.key_id, network_of(peer))
+                self._hold_up(attempt)
+                raise self._failed(attempt, "elsewhere")
+        elif caller.bound is not None and not holds(caller.bound, header.partition(" ")[2]):
             raise self._refusal("unheld")
         return caller
 
@@ -223,11 +233,10 @@ class Authenticator:
         right = is_secret(shown.secret, found.key.secret_sha256 if found.key else _NOBODYS_SHA256)
         if found.key is None or not right or not found.key.opens(self._now()):
             self._verified.pop(digest, None)
-            self._attempts.failed(attempt, attempt[1], self._monotonic())
-            why = _why(found.key, right=right)
-            self._journal.tell("refused", level="warning", why=why, key_id=attempt[0], network=attempt[1] or None)
-            raise self._refusal(why)
-        caller = Caller(found.key.client_id, found.key.key_id, found.key.scopes, found.key.expires_at)
+            raise self._failed(attempt, _why(found.key, right=right))
+        key = found.key
+        bound = Networks(key.networks) if key.networks else None
+        caller = Caller(key.client_id, key.key_id, key.scopes, key.expires_at, bound=bound)
         if generation == self._generation:
             _keep(self._verified, digest, self._verified_now(caller, found.fresh_until), most=self._limits.most_kept)
         return caller
@@ -282,6 +291,11 @@ class Authenticator:
         if not task.cancelled():
             task.exception()  # seen, even where every request that waited has gone
 
+    def _failed(self, attempt: tuple[str, str], why: Refusal) -> UnauthenticatedError:
+        self._attempts.failed(attempt, attempt[1], self._monotonic())
+        self._journal.tell("refused", level="warning", why=why, key_id=attempt[0], network=attempt[1] or None)
+        return self._refusal(why)
+
     def _refusal(self, why: Refusal) -> UnauthenticatedError:
         self._refused(why)
         return UnauthenticatedError("no API key or token that is known here", hint="send 'Authorization: Bearer …'")
@@ -298,6 +312,7 @@ def key_of(row: ApiKeyRow) -> ApiKey:
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
+        networks=read_networks(row.networks),
     )
 
 
@@ -306,16 +321,19 @@ def network_of(peer: str) -> str:
 
     Takes an address as it stands, with a port, or as gRPC writes it (``ipv6:%5B::1%5D:50051``).
     """
+    address = _address_of(peer)
+    if address is None:
+        return peer[:64]
+    return str(ip_network((int(address), 64), strict=False) if isinstance(address, IPv6Address) else address)
+
+
+def _address_of(peer: str) -> Address | None:
     plain = unquote(peer)
     with_port = _GRPC_PEER.fullmatch(plain)
     try:
-        address = ip_address((with_port["v6"] or with_port["v4"]) if with_port else plain)
+        return unmapped(ip_address((with_port["v6"] or with_port["v4"]) if with_port else plain))
     except ValueError:
-        return peer[:64]
-    if isinstance(address, IPv6Address):
-        mapped: IPv4Address | None = address.ipv4_mapped
-        return str(mapped or ip_network((int(address), 64), strict=False))
-    return str(address)
+        return None
 
 
 class Attempts:

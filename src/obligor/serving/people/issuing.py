@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from obligor.core.errors import ClashError, IntegrityError, NotFoundError
 from obligor.core.leaves import time_text
 from obligor.security.api_keys import RANDOM_BYTES, check_client, make_key
+from obligor.security.networks import read_networks
 from obligor.serving.acts import Act, Submission
 from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode
@@ -41,13 +42,14 @@ async def issue(
     recorder: Recorder,
     sources: Sources,
     name: str = "",
+    networks: Iterable[str] = (),
 ) -> NewKey:
     """Make a key for a client; its text is shown once, by who asked for it.
 
     Raises
     ------
     InvalidInputError, CardDataError
-        Where nobody is named, or the client, its scopes or the name of the key say nonsense.
+        Where nobody is named, or the client, its scopes, the name of the key or its networks say nonsense.
     UnavailableError
         Where the store does not record it: then there is no such key.
     """
@@ -62,6 +64,7 @@ async def issue(
         created_at=at,
         expires_at=at + lasts,
         name=name,
+        networks=networks,
     )
     await _record((_act("key.created", row_of(new.kept), at=at, by=by, sources=sources),), recorder)
     return new
@@ -107,6 +110,7 @@ async def rotate(
         created_at=at,
         expires_at=at + lasts,
         name=old.name,
+        networks=old.networks,
     )
     made = row_of(new.kept)
     until = max(min(old.expires_at, at + overlap), old.created_at + _LEAST)
@@ -120,11 +124,18 @@ async def rotate(
 
 
 def order_to_issue(
-    client_id: str, *, scopes: Iterable[str], lasts: timedelta, name: str = "", because: str = ""
+    client_id: str,
+    *,
+    scopes: Iterable[str],
+    lasts: timedelta,
+    name: str = "",
+    networks: Iterable[str] = (),
+    because: str = "",
 ) -> Order:
     """Say that a client is to get a key, which takes two people."""
     said = {"client": client_id, "name": name, "scopes": sorted(set(scopes)), "days": lasts / timedelta(days=1)}
-    return Order("key.created", said, because)
+    bound = [str(it) for it in read_networks(networks)]
+    return Order("key.created", said | ({"networks": bound} if bound else {}), because)
 
 
 def order_to_rotate(key_id: str, *, lasts: timedelta, overlap: timedelta, because: str = "") -> Order:
@@ -140,6 +151,7 @@ def plain_key(key: ApiKey | ApiKeyRow) -> dict[str, Any]:
         "client": key.client_id,
         "name": key.name,
         "scopes": sorted(key.scopes),
+        "networks": [str(it) for it in key.networks],
         "created_at": time_text(key.created_at),
         "expires_at": time_text(key.expires_at),
         "revoked_at": None if key.revoked_at is None else time_text(key.revoked_at),
@@ -162,6 +174,7 @@ def row_of(key: ApiKey) -> ApiKeyRow:
         created_at=key.created_at,
         expires_at=key.expires_at,
         revoked_at=key.revoked_at,
+        networks=tuple(map(str, key.networks)),
     )
 
 
@@ -185,6 +198,7 @@ def _act(kind: str, row: ApiKeyRow, *, at: datetime, by: str, sources: Sources, 
         "expires_at": time_text(row.expires_at),
         "revoked_at": None if row.revoked_at is None else time_text(row.revoked_at),
         "replaced_by": row.replaced_by,
+        "networks": row.networks,
         **beside,
     }
     return Act(kind, at, f"person:{by}", row.key_id, encode(said), sources.salt(), (row,))

@@ -21,6 +21,7 @@ from obligor.security.api_keys import (
     USUAL_OVERLAP_HOURS,
     USUAL_SCOPES,
 )
+from obligor.security.networks import LONGEST_NETWORK, MOST_NETWORKS
 from obligor.security.permissions import allow, allow_person
 from obligor.serving.idempotency import request_saying
 from obligor.serving.once import once, shown_beside
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 1 << 12
 _KeyId = Annotated[str, msgspec.Meta(pattern=f"^{KEY_ID}$", max_length=12)]
 _Scope = Annotated[str, msgspec.Meta(pattern=f"^({'|'.join(SCOPES)})$")]
+_Network = Annotated[str, msgspec.Meta(max_length=LONGEST_NETWORK)]
 _Days = Annotated[int, msgspec.Meta(ge=1, le=MOST_DAYS)]
 _Reason = Annotated[str, msgspec.Meta(max_length=MOST_BECAUSE)]
 
@@ -60,6 +62,7 @@ class NewApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     client: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     name: Annotated[str, msgspec.Meta(max_length=100)] = ""
     scopes: Annotated[tuple[_Scope, ...], msgspec.Meta(min_length=1, max_length=len(SCOPES))] = USUAL_SCOPES
+    networks: Annotated[tuple[_Network, ...], msgspec.Meta(max_length=MOST_NETWORKS)] = ()
     days: _Days = USUAL_DAYS
     because: _Reason = ""
     """For the person who is asked to agree."""
@@ -120,12 +123,16 @@ class KeyDesk:
             As they say.
         """
         by, said = allow_person(caller, "key.manage"), read_said(body, NewApiKey, most=MOST_BYTES)
-        client, scopes, lasts = said.client, said.scopes, timedelta(days=said.days)
-        order = order_to_issue(client, scopes=scopes, lasts=lasts, name=said.name, because=said.because)
+        wanted: dict[str, Any] = {
+            "scopes": said.scopes,
+            "networks": said.networks,
+            "lasts": timedelta(days=said.days),
+            "name": said.name,
+        }
+        order = order_to_issue(said.client, because=said.because, **wanted)
 
         async def issued(recorder: Recorder) -> NewKey:
-            named = {"by": by, "name": said.name}
-            return await issue(client, scopes=scopes, lasts=lasts, recorder=recorder, sources=self.sources, **named)
+            return await issue(said.client, by=by, recorder=recorder, sources=self.sources, **wanted)
 
         request = request_saying(caller, route="keys", key=key, said=[order.text, order.because])
         return await self._shown_once(request, order, issued, by=by)

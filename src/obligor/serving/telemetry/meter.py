@@ -116,7 +116,7 @@ class Meter(Protocol):
 
 
 REFUSALS = (
-    *("missing", "malformed", "unknown", "wrong", "revoked", "expired", "unbound", "unheld", "limited"),
+    *("missing", "malformed", "unknown", "wrong", "revoked", "expired", "unbound", "unheld", "elsewhere", "limited"),
     *("scope", "shed"),
     *("subject", "alike"),
 )
