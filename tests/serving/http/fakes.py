@@ -31,6 +31,7 @@ from obligor.serving.deciding import DecisionService
 from obligor.serving.gates.gate import NO_GATES
 from obligor.serving.http import Door, Seats, make_app
 from obligor.serving.people.access import Person
+from obligor.serving.people.authenticating import NOBODY, Sender
 from obligor.serving.people.keys import KeyDesk
 from obligor.serving.people.proposals import Proposals
 from obligor.serving.privacy.erasing import Office
@@ -368,7 +369,7 @@ class KnownKeys:
             raise UnauthenticatedError("no API key that is known here")
         return found
 
-    def known(self, header: str, certificate: bytes | None = None) -> Caller | None:
+    def known(self, header: str, sender: Sender = NOBODY) -> Caller | None:
         return KEYS.get(header.removeprefix("Bearer "))
 
 

@@ -23,6 +23,7 @@ from obligor.serving.acts import Caller
 from obligor.serving.grpc.decisions_pb2 import DESCRIPTOR
 from obligor.serving.http.app import _ROUTERS
 from obligor.serving.http.hot import NAME
+from obligor.serving.people.authenticating import NOBODY, Sender
 from obligor.serving.privacy.personal import PERSON
 from obligor.serving.rows import ApiKeyRow, ProposalRow, ReviewRow, UserRow
 
@@ -69,7 +70,7 @@ EVERYBODY = [*(f"role:{it}" for it in permissions().roles), *(f"scope:{it}" for 
 class Named:
     """Lets everybody in under the name that they show."""
 
-    def known(self, header: str, certificate: bytes | None = None) -> Caller | None:
+    def known(self, header: str, sender: Sender = NOBODY) -> Caller | None:
         return None
 
     async def authenticate(self, header: str | None, *, peer: str, holds: object = None) -> Caller:
@@ -317,7 +318,7 @@ def test_what_a_caller_claims_to_be_counts_for_nothing() -> None:
 
 def test_who_holds_roles_that_conflict_may_not_even_look() -> None:
     class Both:
-        def known(self, header: str, certificate: bytes | None = None) -> Caller | None:
+        def known(self, header: str, sender: Sender = NOBODY) -> Caller | None:
             return None
 
         async def authenticate(self, header: str | None, *, peer: str, holds: object = None) -> Caller:

@@ -24,7 +24,7 @@ from obligor.serving.grpc.decisions_pb2_grpc import DecisionsStub
 from obligor.serving.grpc.server import Server
 from obligor.serving.grpc.servicer import Servicer
 from obligor.serving.http import Hot
-from obligor.serving.people.authenticating import Authenticator
+from obligor.serving.people.authenticating import Authenticator, Sender
 from obligor.serving.people.issuing import row_of
 from obligor.serving.telemetry.journal import Journal, NoJournal
 from obligor.serving.telemetry.meter import REFUSALS, NoMeter
@@ -133,14 +133,19 @@ def test_what_was_believed_from_home_is_refused_from_elsewhere_and_goes_on_openi
     assert gate.refused == ["elsewhere"] * 10 + ["limited"] * 90
 
 
-def test_a_bound_key_takes_the_long_way_and_one_that_is_not_the_quick_one() -> None:
-    async def known(key: NewKey) -> Caller | None:
+def test_a_bound_key_takes_the_quick_way_from_its_network_alone() -> None:
+    async def known(key: NewKey, *peers: str) -> list[bool]:
         gate = Gate((key,))
         await gate.ask(key, "10.1.2.3")
-        return gate.inner.known(f"Bearer {key.text}")
+        return [gate.inner.known(f"Bearer {key.text}", Sender(peer)) is not None for peer in peers]
 
-    assert asyncio.run(known(new_key(*ONLY_AWAY))) is None
-    assert asyncio.run(known(new_key())) is not None
+    assert asyncio.run(known(new_key(*ONLY_AWAY), "10.1.2.3", "::ffff:10.9.9.9", "192.0.2.7", "")) == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert asyncio.run(known(new_key(), "10.1.2.3", "192.0.2.7", "")) == [True, True, True]
 
 
 def test_a_bound_key_that_grew_old_is_looked_up_again_and_opens() -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from obligor.serving.http.door import Door
     from obligor.serving.http.heads import Headers
     from obligor.serving.http.problems import Answer
+    from obligor.serving.people.authenticating import Sender
 
 PATH = "/v1/decisions"
 NAME = f"POST {PATH}"
@@ -58,11 +59,8 @@ class Hot:
         """Whether the service is about to stop."""
         return self._door.seats.draining
 
-    def begin(self, headers: Headers, body: bytes, certificate: bytes | None = None) -> Begun | Answer | None:
-        """Decide on a request that is whole, or shed it; none where it must go the long way: then nothing was done.
-
-        ``certificate`` is the SHA-256 of the one that the client showed.
-        """
+    def begin(self, headers: Headers, body: bytes, sender: Sender) -> Begun | Answer | None:
+        """Decide on a request that is whole, or shed it; none where it must go the long way: then nothing was done."""
         started, seats = perf_counter(), self._door.seats
         if seats.draining or are_too_large(headers):
             return None
@@ -70,7 +68,7 @@ class Hot:
             self._door.meter.refused("shed")
             return self._shed(no_seat(), started)
         try:
-            begun = self._begin(headers, body, started, certificate)
+            begun = self._begin(headers, body, started, sender)
         except Exception:  # noqa: BLE001  the long way meets it again, and tells of it
             return None
         if isinstance(begun, Begun):
@@ -78,14 +76,14 @@ class Hot:
             self._door.meter.entered()
         return begun
 
-    def _begin(self, headers: Headers, body: bytes, started: float, certificate: bytes | None) -> Begun | Answer | None:
+    def _begin(self, headers: Headers, body: bytes, started: float, sender: Sender) -> Begun | Answer | None:
         door = self._door
         refuse_card_data_in_headers(headers, but=(_KEY,))  # the use case searches it, as of every door
         head = read_head(headers)
         head.check_body(most=MOST_BYTES)
         if head.authorization is None:
             return None
-        caller = door.authenticator.known(head.authorization.decode("latin-1"), certificate)
+        caller = door.authenticator.known(head.authorization.decode("latin-1"), sender)
         if caller is None:
             return None
         key, client_id = head.key, caller.client_id

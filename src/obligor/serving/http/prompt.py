@@ -92,7 +92,7 @@ class PromptProtocol(WireProtocol):
         waiting, self._waiting = self._waiting, None
         if waiting is None or self.transport.is_closing():
             return
-        begun = self.hot.begin(self.headers, b"".join(self._parts or ()), self.certificate)
+        begun = self.hot.begin(self.headers, b"".join(self._parts or ()), self.sender)
         if begun is None:
             waiting.response_complete = True
             self._go_the_long_way()

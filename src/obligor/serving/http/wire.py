@@ -20,6 +20,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from obligor.serving.http.problems import HEADERS, MALFORMED, PROBLEM_JSON, SLOW, ProblemType, problem_json
+from obligor.serving.people.authenticating import NOBODY, Sender
 
 if TYPE_CHECKING:
     import asyncio
@@ -60,8 +61,7 @@ class WireProtocol(HttpToolsProtocol):
     arriving: ClassVar[dict[WireProtocol, float]]
     """Those whose request is not whole yet, with the time at which it began."""
     looking: ClassVar[bool]
-    certificate: bytes | None = None
-    """The SHA-256 of the one that the client showed."""
+    sender: Sender = NOBODY
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -73,7 +73,7 @@ class WireProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Make room for a connection, and give it time for its first head."""
         super().connection_made(transport)
-        self.certificate = _certificate(transport)
+        self.sender = Sender(self.client[0] if self.client else "", _certificate(transport))
         self._rest()
         self._begin()
         if len(self.connections) > self.limits.connections:
@@ -115,7 +115,7 @@ class WireProtocol(HttpToolsProtocol):
         self.end_head()
         super().on_headers_complete()
         scope = cast("dict[str, Any]", self.scope)  # for the guard and the door, which know no connections
-        scope[HOLD_BACK], scope[CERTIFICATE] = self.hold_back, self.certificate
+        scope[HOLD_BACK], scope[CERTIFICATE] = self.hold_back, self.sender.certificate
 
     def on_message_complete(self) -> None:
         """Expect the next head."""

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import IPv6Address, ip_address, ip_network
 from math import ceil, inf
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeVar, get_args
 from urllib.parse import unquote
 
 from obligor.core.errors import InvalidInputError, LimitedError, UnauthenticatedError
@@ -114,6 +114,18 @@ class _Verified:
     """From when on one request looks again, while the others go on: or all would at once, and wait for it."""
 
 
+class Sender(NamedTuple):
+    """Who sends a request, as far as their connection tells."""
+
+    peer: str = ""
+    """The address at its other end; empty where it is not known."""
+    certificate: bytes | None = None
+    """The SHA-256 of the certificate that they showed, if any."""
+
+
+NOBODY: Final = Sender()
+
+
 class Authenticator:
     """Finds the caller of a request; belongs to one event loop."""
 
@@ -175,11 +187,8 @@ class Authenticator:
         finally:
             self._renewing.discard(digest)
 
-    def known(self, header: str, certificate: bytes | None = None) -> Caller | None:
-        """Find the caller by a header that was checked a moment ago; none where it must be looked at.
-
-        ``certificate`` is the SHA-256 of the one that the client showed.
-        """
+    def known(self, header: str, sender: Sender = NOBODY) -> Caller | None:
+        """Find the caller by a header that was checked a moment ago; none where it must be looked at."""
         digest = sha256(header.encode("utf-8", "replace")).digest()
         seen = self._seen(digest)
         if seen is None:
@@ -187,10 +196,8 @@ class Authenticator:
         if self._monotonic() >= seen.renew_from and digest not in self._renewing:
             self._renewing.add(digest)
             return None
-        bound = seen.caller.bound
-        if bound is not None and (bound.to != "certificate" or bound.sha256 != certificate):
-            return None
-        return seen.caller
+        caller = seen.caller
+        return caller if caller.bound is None or _is_held(caller.bound, sender) else None
 
     def _seen(self, digest: bytes) -> _Verified | None:
         seen = self._verified.get(digest)
@@ -325,6 +332,13 @@ def network_of(peer: str) -> str:
     if address is None:
         return peer[:64]
     return str(ip_network((int(address), 64), strict=False) if isinstance(address, IPv6Address) else address)
+
+
+def _is_held(bound: Bound | Networks, sender: Sender) -> bool:
+    """Tell whether a connection alone shows that a binding is kept."""
+    if isinstance(bound, Networks):
+        return _address_of(sender.peer) in bound
+    return bound.to == "certificate" and bound.sha256 == sender.certificate
 
 
 def _address_of(peer: str) -> Address | None:
