@@ -73,6 +73,17 @@ def test_scores_and_lines_agree_with_scikit_learn_and_statsmodels(seed: int) -> 
     assert line.in_the_large == pytest.approx(large.params[0])
 
 
+def test_lines_are_fitted_to_the_last_digit_that_is_told() -> None:
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        x = random.normal(-2.5, 1.2, 4000)
+        bad = (random.random(4000) < 1 / (1 + np.exp(0.2 - 0.9 * x))).astype(int)
+        line = calibration_line(bad, 1 / (1 + np.exp(-x)))
+        large, both = (1 / (1 + np.exp(-eta)) for eta in (x + line.in_the_large, line.intercept + line.slope * x))
+        assert (bad - large).sum() == pytest.approx(0, abs=1e-8)  # some 500 bads: an intercept off by 2e-11
+        assert [(bad - both).sum(), (x * (bad - both)).sum()] == pytest.approx([0, 0], abs=1e-8)
+
+
 def test_intervals_of_rates_agree_with_statsmodels() -> None:
     for d, n in ((0, 10), (3, 40), (40, 40)):
         assert wilson(n, d / n) == pytest.approx(proportion_confint(d, n, method="wilson"), abs=1e-12)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _FLOOR = 1e-15
 _STEPS = 100
 _SMALL_STEP = 1e-11
+_ROUNDING = 1e-12  # of a loss: a rise below it is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,7 @@ def _grades(rows: ArrayLike, bads: ArrayLike, pd: ArrayLike) -> tuple[NDArray[np
 def _newton(
     x: NDArray[np.float64], bad: NDArray[np.float64], weight: NDArray[np.float64], *, offset: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Fit a small binomial regression; a step that would raise the loss is halved."""
+    """Fit a small binomial regression; a step that would raise the loss by more than rounding is halved."""
     found = np.zeros(x.shape[1])
     loss = _loss(bad, weight, offset + x @ found)
     for _ in range(_STEPS):
@@ -219,7 +220,8 @@ def _newton(
         slope = x.T @ (weight * (bad - p))
         curve = (x * (weight * p * (1 - p))[:, None]).T @ x
         step = np.linalg.pinv(curve, hermitian=True) @ slope
-        while (after := _loss(bad, weight, offset + x @ (found + step))) > loss and np.abs(step).max() > _SMALL_STEP:
+        most = loss * (1 + _ROUNDING)
+        while (after := _loss(bad, weight, offset + x @ (found + step))) > most and np.abs(step).max() > _SMALL_STEP:
             step = step / 2
         found, loss = found + step, after
         if np.abs(step).max() < _SMALL_STEP:
