@@ -449,8 +449,9 @@ def _add_months(days: Column, months: Column | int) -> Ints:
     dates = days.astype("datetime64[D]")
     month = dates.astype("datetime64[M]")
     target = month + np.asarray(months).astype("timedelta64[M]")
+    after = target + np.timedelta64(1, "M")
     offset = (dates - month.astype("datetime64[D]")).astype(np.int64)
-    length = ((target + 1).astype("datetime64[D]") - target.astype("datetime64[D]")).astype(np.int64)
+    length = (after.astype("datetime64[D]") - target.astype("datetime64[D]")).astype(np.int64)
     found: Ints = target.astype("datetime64[D]").astype(np.int64) + np.minimum(offset, length - 1)
     return found
 
