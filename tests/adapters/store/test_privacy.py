@@ -353,20 +353,26 @@ def test_the_store_itself_refuses_to_erase_who_is_held(store_url: str) -> None:
 
     async def work(house: House) -> None:
         subject = await house.subject((await house.decide())["decision_id"])
-        before = await house.subjects.standing(subject)
-        await house.office.hold(subject, because="case 7")
-
-        async def as_before(_: bytes) -> dict[str, Any]:
-            return before
-
-        house.subjects.standing = as_before  # type: ignore[method-assign]
-        with pytest.raises(GateError, match="nothing was erased"):
-            await house.erase(subject)
+        late = replace(house.office, recorder=Late(house, subject))
+        with pytest.raises(GateError, match="a legal hold stands; nothing was erased"):
+            await late.erase(subject, key=KEY)
 
     at_work(store_url, work)
     with psycopg.connect(store_url) as connection:
         assert connection.execute("SELECT count(*) FROM obligor.leaf WHERE kind = 'erased'").fetchone() == (0,)
         assert connection.execute("SELECT count(wrapped) FROM obligor.subject_key").fetchone() == (1,)
+
+
+def test_what_else_the_store_refuses_is_not_told_as_a_hold(store_url: str) -> None:
+    async def work(house: House) -> None:
+        subject = await house.subject((await house.decide())["decision_id"])
+        with psycopg.connect(store_url) as owner:
+            owner.execute("ALTER TABLE obligor.erasure ADD CONSTRAINT of_another_kind CHECK (at < '2000-01-01')")
+        with pytest.raises(IntegrityError, match="of_another_kind"):
+            await house.erase(subject)
+        assert (await house.office.standing(subject)).keys == 1
+
+    at_work(store_url, work)
 
 
 def test_what_a_law_says_is_kept_is_not_erased_before_its_day(store_url: str) -> None:

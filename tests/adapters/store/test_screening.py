@@ -51,6 +51,7 @@ from obligor.serving.screening.rescreening import Rescreening
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from obligor.serving.privacy.erasing import Subjects as PrivacySubjects
     from obligor.serving.screening.alert_steps import StoredAlert
 
 JANE: Final = Entry("2001", "individual", (ListedName("EXAMPLE, Jane Alba", "main"),), programmes=("INVENTED-9",))
@@ -546,7 +547,7 @@ class Person:
 
     async def erase(self, *, seen: Standing | None = None) -> str:
         """Erase them, as of how they stand, or stood; give what is told."""
-        office = self.office if seen is None else replace(self.office, subjects=Seen(seen))
+        office = self.office if seen is None else replace(self.office, subjects=Seen(seen, self.office.subjects))
         try:
             return f"{(await office.erase(self.subject, key=KEY))['keys_destroyed']} destroyed"
         except GateError as error:
@@ -558,11 +559,16 @@ class Person:
 
 @dataclass
 class Seen:
-    """How a subject stood some time ago."""
+    """How a subject stood some time ago, for who looks once."""
 
     stood: Standing
+    subjects: PrivacySubjects
+    looked: bool = False
 
-    async def standing(self, _: bytes) -> dict[str, Any]:
+    async def standing(self, subject: bytes) -> dict[str, Any]:
+        if self.looked:
+            return await self.subjects.standing(subject)
+        self.looked = True
         names = ("decisions", "latest", "keys", "erased_at", "held_because", "held_since", "retained_since")
         return {it: getattr(self.stood, it) for it in names}
 

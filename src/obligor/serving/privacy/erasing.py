@@ -161,8 +161,9 @@ class Office:
         erased, act = self._act("erased", subject, said, (ErasedRow(subject, at),), at=at)
         try:
             await self._submit(*await self._tell(subject, at), act)
-        except IntegrityError:  # a hold was placed in this moment, and the store refused
-            raise GateError(f"subject {_short(subject)}: a legal hold stands; nothing was erased") from None
+        except IntegrityError:
+            _refuse_held(await self.standing(subject))  # a hold was placed in this moment, and the store refused
+            raise
         return certificate_of(erased, key)
 
     async def _tell(self, subject: bytes, at: datetime) -> list[Act]:
@@ -244,8 +245,7 @@ class Office:
         return await self.standing(subject)
 
     def _refuse(self, found: Standing, at: datetime) -> None:
-        if found.hold is not None:
-            raise GateError(f"subject {_short(found.subject)}: a legal hold stands; nothing was erased")
+        _refuse_held(found)
         until = found.kept_until(self.retain_days)
         if until is not None and at.date() < until:
             raise GateError(
@@ -312,6 +312,11 @@ def certificate_of(erased: Mapping[str, Any], key: SigningKey) -> dict[str, Any]
     said = {"schema": _SCHEMA} | told | {"keys_destroyed": erased["keys"]}
     signature = key.sign_statement(canonical_json(said), purpose=PURPOSE).hex()
     return said | {"signature": signature, "key": key.verifier.text()}
+
+
+def _refuse_held(found: Standing) -> None:
+    if found.hold is not None:
+        raise GateError(f"subject {_short(found.subject)}: a legal hold stands; nothing was erased") from None
 
 
 def order_to_erase(subject: bytes, *, account_closed: date | None = None, because: str = "") -> Order:
