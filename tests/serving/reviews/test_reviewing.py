@@ -16,13 +16,13 @@ import psycopg
 import pytest
 from tests.serving.gated import profile_of
 from tests.serving.http.fakes import OWN, PLAIN, PlainReceipts, small_release
-from tests.stores import as_owner
+from tests.stores import as_owner, pages_read
 
 from obligor.adapters.store.archive import PostgresArchive
 from obligor.adapters.store.log_source import open_log
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.recorder import PostgresRecorder
-from obligor.adapters.store.reviews import PostgresReviews
+from obligor.adapters.store.reviews import _HELD, PostgresReviews
 from obligor.core.errors import (
     ApplicationError,
     ClashError,
@@ -430,7 +430,7 @@ def test_an_application_is_held_since_the_first_time_until_a_decision_on_it_is_a
     async def told() -> Held:
         pool = Pool(store_url)
         try:
-            return await PostgresReviews(pool).held(before=noon + timedelta(hours=3))
+            return await PostgresReviews(pool).held(Held(0, 0, None), before=noon + timedelta(hours=3))
         finally:
             await pool.close()
 
@@ -443,7 +443,41 @@ def test_an_application_is_held_since_the_first_time_until_a_decision_on_it_is_a
             )
         connection.execute("INSERT INTO obligor.erasure VALUES ('erased', %s)", (noon + timedelta(days=1),))
     # the one without a name and A-5; of those A-1 is held for longer
-    assert asyncio.run(told()) == Held(4, 1, noon + timedelta(hours=1))
+    assert asyncio.run(told()) == Held(4, 1, noon + timedelta(hours=1), [1, 2, 3, 7, 10], 11)
+
+
+def test_a_hold_that_is_over_is_not_looked_at_again(store_url: str) -> None:
+    with psycopg.connect(store_url) as connection:
+        connection.execute(
+            "INSERT INTO obligor.decision (decision_id, leaf_index, client_id, application_id, decided_at, outcome, band, score) "
+            "SELECT gen_random_uuid(), at, 'one', 'A-' || at / 2, now(), CASE at % 2 WHEN 0 THEN 'hold' ELSE 'refer' END, '', 0 "
+            "FROM generate_series(0, 25000) AS log (at)"
+        )
+    pages: list[int] = []
+
+    class Counting(PostgresReviews):
+        async def held(self, known: Held, *, before: datetime) -> Held:
+            with psycopg.connect(store_url) as connection:
+                asked = {"before": before, "leaves": list(known.leaves), "next": known.next}
+                pages.append(pages_read(connection, _HELD, asked))
+            return await super().held(known, before=before)
+
+    async def told() -> None:
+        pool, meter = Pool(store_url), Readings()
+        try:
+            clock = HeldClock(
+                Counting(pool), within=timedelta(days=3), now=lambda: datetime.now(UTC), meter=meter, journal=NoJournal()
+            )
+            await clock.look()
+            assert (meter.found()[0], len(pages)) == (1, 3), "12,501 holds, of which one is not over, in two parts"
+            pages.clear()
+            await clock.look()
+            assert meter.found()[0] == 1
+            assert sum(pages) < 20
+        finally:
+            await pool.close()
+
+    asyncio.run(told())
 
 
 class Readings(NoMeter):

@@ -26,14 +26,20 @@ _REQUEST: Final = "SELECT body FROM obligor.review JOIN obligor.record USING (le
 _DECISION: Final = (
     "SELECT body FROM obligor.review_decision JOIN obligor.record USING (leaf_index) WHERE review_id = %s"
 )
-_HELD: Final = """
+_HOLD: Final = """
+    SELECT decision_id, leaf_index, client_id, application_id, decided_at, subject,
+        (client_id, coalesce(application_id, decision_id::text)) AS name
+    FROM obligor.decision WHERE outcome = 'hold'
+"""
+_HELD: Final = f"""
+    WITH hold AS (
+        {_HOLD} AND leaf_index = ANY (%(leaves)s::bigint[])
+        UNION ALL ({_HOLD} AND leaf_index >= %(next)s ORDER BY leaf_index LIMIT 10000)
+    )
     SELECT count(DISTINCT name) AS count, count(DISTINCT name) FILTER (WHERE decided_at < %(before)s) AS late,
-        min(decided_at) AS since
-    FROM (
-        SELECT decision_id, leaf_index, client_id, application_id, decided_at, subject,
-            (client_id, coalesce(application_id, decision_id::text)) AS name
-        FROM obligor.decision WHERE outcome = 'hold'
-    ) AS hold
+        min(decided_at) AS since, coalesce(array_agg(leaf_index ORDER BY leaf_index), '{{}}') AS leaves,
+        greatest((SELECT max(leaf_index) + 1 FROM hold), %(next)s) AS next
+    FROM hold
     WHERE (
         SELECT true FROM obligor.decision AS later
         WHERE later.application_id = hold.application_id AND later.leaf_index > hold.leaf_index
@@ -44,7 +50,8 @@ _HELD: Final = """
     ) IS NULL AND (
         SELECT true FROM obligor.erasure WHERE erasure.subject = hold.subject AND erasure.at >= decided_at
     ) IS NULL
-"""
+"""  # noqa: S608  words of our own
+"""What ended a hold is not undone, so that one that is over is not looked at again."""
 _ACTIVATED: Final = "SELECT by FROM obligor.release WHERE number = %s"
 
 
@@ -75,9 +82,10 @@ class PostgresReviews:
         """Give the record of what came of a review."""
         return await self._record(_DECISION, review_id)
 
-    async def held(self, *, before: datetime) -> Held:
-        """Count the applications that are held, and those that are held since before a time."""
-        (row,) = await self._pool.rows(_HELD, {"before": before})
+    async def held(self, known: Held, *, before: datetime) -> Held:
+        """Count those that are held still, with the next ones in the log, and of them those held since before a time."""
+        asked = {"before": before, "leaves": list(known.leaves), "next": known.next}
+        (row,) = await self._pool.rows(_HELD, asked)
         return Held(**row)
 
     async def activated_by(self, release: int) -> str | None:

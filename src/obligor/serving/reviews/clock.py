@@ -73,8 +73,11 @@ class HeldClock:
         return 0.0 if self._held.since is None else (self._now() - self._held.since).total_seconds()
 
     async def look(self) -> None:
-        """Look which applications are held now."""
-        self._held = await self._reviews.held(before=self._now() - self._within)
+        """Look which applications are held now: all that there ever were the first time, and then what was left and is new."""
+        before, known = self._now() - self._within, self._held
+        while (found := await self._reviews.held(known, before=before)).next > known.next:
+            known = found
+        self._held = found
 
     async def run(self) -> None:
         """Look every five minutes; where the store does not answer, again in as long."""

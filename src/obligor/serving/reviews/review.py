@@ -16,7 +16,7 @@ from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.said import field_error, read_said
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from obligor.core.errors import ApplicationError
 
@@ -60,6 +60,10 @@ class Held:
     """Of them, those held since before a time."""
     since: datetime | None
     """When the first of them was held."""
+    leaves: Sequence[int] = ()
+    """The decisions that hold them, by their leaves."""
+    next: int = 0
+    """The leaf from which on was not looked yet."""
 
 
 class ReviewArchive(Protocol):
@@ -85,8 +89,8 @@ class ReviewArchive(Protocol):
         """Give the reviews that wait for an answer, the one that is due first first."""
         ...
 
-    async def held(self, *, before: datetime) -> Held:
-        """Count the applications that are held, and those that are held since before a time."""
+    async def held(self, known: Held, *, before: datetime) -> Held:
+        """Count those that are held still, with the next ones in the log, and of them those held since before a time."""
         ...
 
     async def activated_by(self, release: int) -> str | None:
