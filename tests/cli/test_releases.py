@@ -214,11 +214,48 @@ def test_an_earlier_release_comes_back_by_its_number(call: Call, url: str) -> No
     before = kept(url)
     lose(url, "DELETE FROM obligor.release WHERE number = 1")
     assert call("vera", "audit", "verify", "--quiet")[0] == 1
+    code, _, err = call("olga", "releases", "rollback")
+    assert (code, "release 1 is no longer kept" in err, "obligor releases recover 1 puts it back" in err) == (1, True, True)
     assert call("olga", "releases", "recover", "1")[0] == 0
     assert kept(url) == before
     assert call("vera", "audit", "verify", "--quiet") == (0, "", "")
     code, _, err = call("olga", "releases", "recover", "7")
     assert (code, "the log tells of no release 7" in err) == (1, True)
+    assert rolled_back(call) == FIRST.policy.sha256
+
+
+def test_a_roll_back_does_not_pass_over_a_lost_release_that_had_the_card_and_policy_in_force(
+    call: Call, url: str
+) -> None:
+    activate(url, FIRST, SECOND, SECOND)
+    lose(url, LOST)
+    code, _, err = call("olga", "releases", "rollback")
+    assert (code, "obligor releases recover 2 puts it back" in err) == (1, True)
+    assert call("olga", "releases", "recover", "2")[0] == 0
+    assert rolled_back(call) == FIRST.policy.sha256
+
+
+def test_a_row_that_the_log_never_told_of_is_not_taken_for_a_release(call: Call, url: str) -> None:
+    activate(url, FIRST, SECOND)
+    before = kept(url)
+    lose(
+        url,
+        "INSERT INTO obligor.release (number, card_sha256, policy_sha256, profile_sha256, at, by, statement, signature, "
+        "leaf_index) SELECT 3, card_sha256, policy_sha256, profile_sha256, at, by, statement, signature, 900 "
+        "FROM obligor.release WHERE number = 1",
+    )
+    code, _, err = call("olga", "releases", "recover", "3")
+    assert (code, "the log tells of no release 3" in err) == (1, True)
+    code, _, err = call("olga", "releases", "recover")  # the last one of the log stands
+    assert (code, "release 2 is kept as the log tells of it" in err) == (1, True)
+    code, _, err = call("olga", "releases", "rollback")
+    assert (code, "the log tells of no release 3; it is not known what is in force" in err) == (1, True)
+    with pytest.raises(IntegrityError, match="the log tells of no release 3"):
+        activate(url, FIRST)
+    assert call("vera", "audit", "verify", "--quiet")[0] == 1
+    lose(url, "DELETE FROM obligor.release WHERE number = 3")
+    assert kept(url) == before
+    assert call("vera", "audit", "verify", "--quiet") == (0, "", "")
 
 
 def test_lost_artefacts_are_taken_from_the_run_and_the_profile_that_the_log_names(

@@ -78,20 +78,18 @@ _RELEASE: Final = """
     LEFT JOIN LATERAL ({told}) AS told ON true
 """
 _BEFORE: Final = """
-    WHERE number = (
-        WITH RECURSIVE stood (number) AS (
-            SELECT max(number) FROM obligor.release
-            UNION
-            SELECT coalesce(
-                (SELECT (convert_from(body, 'UTF8')::json ->> 'puts_back')::bigint FROM obligor.record
-                    WHERE record.leaf_index = it.leaf_index),
-                (SELECT number FROM obligor.release AS same WHERE same.number = it.number - 1
-                    AND (same.card_sha256, same.policy_sha256) = (it.card_sha256, it.policy_sha256))
-            )
-            FROM stood JOIN obligor.release AS it USING (number)
+    WITH RECURSIVE stood (number) AS (
+        SELECT max(number) FROM obligor.release
+        UNION
+        SELECT coalesce(
+            (SELECT (convert_from(body, 'UTF8')::json ->> 'puts_back')::bigint FROM obligor.record
+                WHERE record.leaf_index = it.leaf_index),
+            (SELECT number FROM obligor.release AS same WHERE same.number = it.number - 1
+                AND (same.card_sha256, same.policy_sha256) = (it.card_sha256, it.policy_sha256))
         )
-        SELECT min(number) - 1 FROM stood
+        FROM stood JOIN obligor.release AS it USING (number)
     )
+    SELECT coalesce(min(number) - 1, 0) AS number FROM stood
 """
 """The one before the first of those by which what is in force came there: put back, or with another profile."""
 _TOLD_RELEASE: Final = """
@@ -187,9 +185,17 @@ class PostgresArchive:
         Raises
         ------
         IntegrityError
-            Where the log does not tell of it so, or as ``release``.
+            Where it is lost, the log does not tell of it so, or as ``release``.
         """
-        return await self._release(_BEFORE, _TOLD_OF_IT)
+        (row,) = await self._pool.rows(_BEFORE)
+        number: int = row["number"]
+        found = await self._release(f"WHERE number = {number}", _TOLD_OF_IT)
+        if found is None and number:
+            raise IntegrityError(
+                f"release {number} is no longer kept, and what was in force before is not known",
+                hint=f"obligor releases recover {number} puts it back",
+            )
+        return found
 
     async def _release(self, which: str, told: str) -> StoredRelease | None:
         (row,) = await self._pool.rows(_RELEASE.format(which=which, told=told))
