@@ -58,6 +58,8 @@ def erase(
         show(told, quiet=False, as_json=False)
     else:
         _write(told.encode(), out)
+        for line in told.lines():
+            click.echo(line, err=True)
 
 
 @privacy.command()

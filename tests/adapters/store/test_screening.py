@@ -572,8 +572,8 @@ class Seen:
         names = ("decisions", "latest", "keys", "erased_at", "held_because", "held_since", "retained_since")
         return {it: getattr(self.stood, it) for it in names}
 
-    async def listening(self, _: bytes) -> dict[str, list[UUID]]:
-        return {}
+    async def concerned(self, _: bytes) -> tuple[()]:
+        return ()
 
 
 @asynccontextmanager

@@ -285,9 +285,9 @@ class MemoryStore:
         standing = {"decisions": int(subject in self.subjects_known), "latest": None, "keys": 1, "erased_at": None}
         return standing | {"held_because": "case 6" if subject in self.held else None, "held_since": None}
 
-    async def listening(self, subject: bytes) -> dict[str, list[UUID]]:
+    async def concerned(self, subject: bytes) -> tuple[()]:
         self._check()
-        return {}
+        return ()
 
     async def subjects(self, tag: str) -> tuple[bytes, ...]:
         self._check()

@@ -139,6 +139,7 @@ def test_a_person_is_erased_once_two_officers_want_it_and_the_certificate_verifi
         asked, done = await service.by_two(ERASURES, "pia!", wish, other="paul!")
         assert (asked.json()["state"], asked.json()["proposed_by"]) == ("proposed", "pia")
         assert (done.status_code, done.json()["keys_destroyed"], done.json()["decisions"]) == (201, 1, 1)
+        assert done.json()["not_told"] == ["bank"]
         said = {it: done.json()[it] for it in ("schema", "subject", "erased_at", "decisions", "keys_destroyed")}
         signature = bytes.fromhex(done.json()["signature"])
         assert Verifier(KEY.verifier).signed_statement(canonical_json(said), signature, purpose=PURPOSE)

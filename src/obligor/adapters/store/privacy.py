@@ -10,7 +10,7 @@ from obligor.adapters.store.address import connection_info, unavailable
 from obligor.adapters.store.inserts import retained_since
 from obligor.security.sealing import KeptKey, Wrapped
 from obligor.serving.archive import StoredDecision
-from obligor.serving.privacy.erasing import PERSON_ERASED
+from obligor.serving.privacy.erasing import PERSON_ERASED, Concerned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -31,12 +31,11 @@ _DECISIONS: Final = """
 """
 """Here and below, what belongs to each decision is found one by one (``OFFSET 0`` keeps it so): otherwise the planner may
 read all there is and leave out what is others'."""
-_LISTENING: Final = """
-    SELECT client_id, array_agg(decision_id ORDER BY leaf_index) AS decisions FROM obligor.decision
-    WHERE subject = %s AND EXISTS (
+_CONCERNED: Final = """
+    SELECT client_id, array_agg(decision_id ORDER BY leaf_index) AS decisions, EXISTS (
         SELECT FROM obligor.webhook_endpoint
-        WHERE webhook_endpoint.client_id = decision.client_id AND state = 'active' AND %s = ANY (event_types))
-    GROUP BY client_id ORDER BY client_id
+        WHERE webhook_endpoint.client_id = decision.client_id AND state = 'active' AND %s = ANY (event_types)) AS listens
+    FROM obligor.decision WHERE subject = %s GROUP BY client_id ORDER BY client_id
 """
 _REVIEWS: Final = """
     SELECT record.body FROM obligor.decision
@@ -100,10 +99,9 @@ class PostgresPrivacy:
         """Give the decisions on a subject, in the order of the log."""
         return tuple(StoredDecision(**row) for row in await self._pool.rows(_DECISIONS, (subject,)))
 
-    async def listening(self, subject: bytes) -> dict[str, list[UUID]]:
-        """Give the decisions on a subject, by the client, of whoever wants to be told of erasures."""
-        found = await self._pool.rows(_LISTENING, (subject, PERSON_ERASED))
-        return {row["client_id"]: row["decisions"] for row in found}
+    async def concerned(self, subject: bytes) -> tuple[Concerned, ...]:
+        """Give the clients with decisions on a subject."""
+        return tuple(Concerned(**row) for row in await self._pool.rows(_CONCERNED, (PERSON_ERASED, subject)))
 
     async def reviews(self, subject: bytes) -> tuple[bytes, ...]:
         """Give the records of reviews of those decisions, what was asked for and what was found, in the order of the log."""

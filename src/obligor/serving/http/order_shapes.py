@@ -86,6 +86,8 @@ class Certificate(Shape):
 class Erased(Certificate):
     """A certificate, recorded."""
 
+    not_told: list[str]
+    """Clients with decisions on them of whom no endpoint listens to `person.erased`; it is not signed."""
     receipt: ReceiptTold
 
 

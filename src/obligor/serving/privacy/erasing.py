@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -28,7 +28,7 @@ from obligor.serving.rows import RETAINED, ErasedRow, HoldRow, KeyringRow, Outbo
 from obligor.serving.said import MOST_BECAUSE, says_why
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from uuid import UUID
 
     from obligor.governance.law.packs import Day, Kept, Pack
@@ -52,6 +52,14 @@ NOTIFIED_WITHIN: Final = timedelta(days=30)
 """After a decision: the last day on which its notice is due, from which the longest clock may run."""
 
 
+class Concerned(NamedTuple):
+    """A client with decisions on a subject: which, and whether an endpoint of theirs listens to erasures."""
+
+    client_id: str
+    decisions: Sequence[UUID]
+    listens: bool
+
+
 class Subjects(Protocol):
     """Where it is kept what is known of a subject."""
 
@@ -63,8 +71,8 @@ class Subjects(Protocol):
         """Give the decisions on a subject, in the order of the log."""
         ...
 
-    async def listening(self, subject: bytes) -> Mapping[str, Sequence[UUID]]:
-        """Give the decisions on a subject, by the client, of whoever wants to be told of erasures."""
+    async def concerned(self, subject: bytes) -> Sequence[Concerned]:
+        """Give the clients with decisions on a subject."""
         ...
 
     async def reviews(self, subject: bytes) -> Sequence[bytes]:
@@ -156,21 +164,26 @@ class Office:
             return certificate_of(self._about(subject, at=found.erased_at or at) | _counted(found), key)
         self._refuse(found, at)
         await self._refuse_by_law(found, at.date(), account_closed)
+        concerned = await self.subjects.concerned(subject)
         closed = None if account_closed is None else account_closed.isoformat()
-        said = _counted(found) | {"account_closed": closed}
+        said = _counted(found) | {"account_closed": closed, "not_told": _not_told(concerned)}
         erased, act = self._act("erased", subject, said, (ErasedRow(subject, at),), at=at)
         try:
-            await self._submit(*await self._tell(subject, at), act)
+            await self._submit(*self._tell(subject, concerned, at), act)
         except IntegrityError:
             _refuse_held(await self.standing(subject))  # a hold was placed in this moment, and the store refused
             raise
         return certificate_of(erased, key)
 
-    async def _tell(self, subject: bytes, at: datetime) -> list[Act]:
+    async def not_told(self, subject: bytes) -> list[str]:
+        """Name the clients with decisions on a subject who are told of no erasure, for no endpoint of theirs listens."""
+        return _not_told(await self.subjects.concerned(subject))
+
+    def _tell(self, subject: bytes, concerned: Iterable[Concerned], at: datetime) -> list[Act]:
         """Tell clients whose systems listen which of their decisions were on a person who is erased."""
         acts = []
-        for client_id, ids in (await self.subjects.listening(subject)).items():
-            for start in range(0, len(ids), _TOLD_AT_ONCE):
+        for client_id, ids, listens in concerned:
+            for start in range(0, len(ids) if listens else 0, _TOLD_AT_ONCE):
                 told = [str(it) for it in ids[start : start + _TOLD_AT_ONCE]]
                 said = {"decision_ids": told, "erased_at": time_text(at)}
                 event = OutboxRow(self.sources.new_id(at), client_id, None, PERSON_ERASED, encode_in_order(said), at)
@@ -362,6 +375,10 @@ async def record_keys(keys: Sequence[KeptKey], *, kind: str, by: str, recorder: 
 
 def _counted(found: Standing) -> dict[str, Any]:
     return {"decisions": found.decisions, "keys": found.keys}
+
+
+def _not_told(concerned: Iterable[Concerned]) -> list[str]:
+    return [it.client_id for it in concerned if not it.listens]
 
 
 def _of_hold(row: HoldRow) -> dict[str, Any]:

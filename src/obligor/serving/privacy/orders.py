@@ -189,7 +189,9 @@ class PrivacyDesk:
                 return _plain_hold(row)
         act = submission.acts[-1]
         said = msgspec.json.decode(act.record)
-        return certificate_of(said, self.key) if act.kind == "erased" else {it: said[it] for it in ("subject", "at")}
+        if act.kind == "erased":
+            return certificate_of(said, self.key) | {"not_told": said["not_told"]}
+        return {it: said[it] for it in ("subject", "at")}
 
 
 def _plain_hold(row: HoldRow) -> dict[str, Any]:
