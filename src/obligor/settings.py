@@ -160,6 +160,11 @@ class GateSettings:
     deadline_s: float
     """For how long a decision waits for its gates (``OBLIGOR_GATE_MS``, by default 300)."""
 
+    @property
+    def provider_s(self) -> float:
+        """For how long a gate waits for its provider: a little less, so that it can still say that nobody answered."""
+        return self.deadline_s * 5 / 6
+
 
 def read_gate_settings(environ: Mapping[str, str]) -> GateSettings:
     """Read what the environment says of gates."""

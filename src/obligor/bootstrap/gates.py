@@ -51,7 +51,7 @@ async def open_gates(settings: GateSettings, store: Store) -> AsyncIterator[Mapp
     else:
         from obligor.adapters.kyc.http import HttpKyc
 
-        provider = HttpKyc(settings.kyc, token=settings.kyc_token)
+        provider = HttpKyc(settings.kyc, token=settings.kyc_token, patience_s=settings.provider_s)
         try:
             yield {"kyc": await _gate(provider, subject, store)}
         finally:

@@ -298,10 +298,13 @@ def desk(certificate: Path) -> Iterator[Los]:
         yield it
 
 
-def of_http(desk: Los, certificate: Path, *, address: str = "127.0.0.1", clock: Any = lambda: 0.0) -> HttpKyc:
+def of_http(
+    desk: Los, certificate: Path, *, address: str = "127.0.0.1", clock: Any = lambda: 0.0, patience_s: float = 0.25
+) -> HttpKyc:
     return HttpKyc(
         f"https://kyc.example:{desk.port}/check",
         token="let-me-ask",  # noqa: S106  a word of the test
+        patience_s=patience_s,
         tls=ssl.create_default_context(cafile=str(certificate)),
         resolve=lambda *_: [address],
         clock=clock,
@@ -406,20 +409,48 @@ def test_a_gate_tells_whether_its_provider_answered_when_it_was_asked_last() -> 
     assert gate.well, "that there is no evidence is an answer"
 
 
-def test_a_provider_that_is_given_up_by_the_deadline_of_the_gates_did_not_answer() -> None:
+def test_a_provider_that_does_not_answer_within_the_deadline_of_the_gates_is_told_as_down_and_rests(
+    desk: Los, certificate: Path
+) -> None:
+    released = threading.Event()
+    desk.answers = [hang(released)] * 5
+    settings = read_gate_settings({"OBLIGOR_GATE_MS": "180"})
+    provider = of_http(desk, certificate, patience_s=settings.provider_s)
+    gate = gate_of(provider)  # type: ignore[arg-type]  # it counts nothing
+    gating = Gating({"kyc": gate}, deadline_s=settings.deadline_s)
+
+    async def late() -> tuple[bool, str]:
+        try:
+            for _ in range(5):
+                judged = await gating.judge(Application(ADA, {}), profile_of(kyc="enforce"), at=NOW)
+                assert judged.results == {"kyc": "pending"}
+            with pytest.raises(UnavailableError, match="rests after failures"):
+                await provider.check(PERSON)
+            return gate.well, json.loads(bytes(judged.evidence["kyc"]))["trouble"]
+        finally:
+            released.set()
+            await provider.close()
+
+    assert asyncio.run(late()) == (False, "failed")
+
+
+def test_whoever_hangs_up_says_nothing_of_the_provider() -> None:
     class Hangs:
         async def check(self, person: Person) -> KycEvidence | None:
             await asyncio.Event().wait()
             return None
 
     gate = gate_of(Hangs())
-    gating = Gating({"kyc": gate}, deadline_s=0.01)
 
-    async def late() -> Judged:
-        return await gating.judge(Application(ADA, {}), profile_of(kyc="enforce"), at=NOW)
+    async def cut_off() -> None:
+        asked = asyncio.ensure_future(gate.evaluate(Application(ADA, {}), at=NOW))
+        await asyncio.sleep(0)
+        asked.cancel()
+        await asyncio.wait([asked])
+        assert asked.cancelled()
 
-    assert asyncio.run(late()).results == {"kyc": "pending"}
-    assert not gate.well
+    asyncio.run(cut_off())
+    assert gate.well
 
 
 def test_after_five_failures_the_provider_is_not_asked_for_ten_seconds(desk: Los, certificate: Path) -> None:
@@ -448,7 +479,7 @@ def test_after_five_failures_the_provider_is_not_asked_for_ten_seconds(desk: Los
 )
 def test_a_provider_is_asked_over_https_alone(url: str) -> None:
     with pytest.raises(InvalidInputError, match="wanted an https:// address"):
-        HttpKyc(url, token="")
+        HttpKyc(url, token="", patience_s=0.25)
 
 
 def test_gates_are_built_from_the_settings(tmp_path: Path) -> None:
@@ -469,6 +500,14 @@ def test_gates_are_built_from_the_settings(tmp_path: Path) -> None:
     assert asyncio.run(names()) == []
     assert asyncio.run(names(OBLIGOR_KYC=str(file), OBLIGOR_KYC_SUBJECT=columns)) == ["kyc"]
     assert asyncio.run(names(OBLIGOR_KYC="https://kyc.example", OBLIGOR_KYC_SUBJECT=columns)) == ["kyc"]
+
+    async def waits(**environ: str) -> float:
+        async with open_gates(read_gate_settings(environ), store) as gates:
+            provider: Any = gates["kyc"]
+            return float(provider.provider._outgoing._patience_s)
+
+    assert asyncio.run(waits(OBLIGOR_KYC="https://kyc.example")) == 0.25
+    assert asyncio.run(waits(OBLIGOR_KYC="https://kyc.example", OBLIGOR_GATE_MS="600")) == 0.5
     assert asyncio.run(names(OBLIGOR_KYC=str(file))) == ["kyc"]  # by the fields that every application may have
     with pytest.raises(InvalidInputError, match="wanted a column for each"):
         asyncio.run(names(OBLIGOR_KYC=str(file), OBLIGOR_KYC_SUBJECT="name=who"))

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _WHO: Final = "the KYC provider"
 _JSON: Final = "application/json"
-_PATIENCE_S: Final = 0.25
 _MOST_BYTES: Final = 1 << 16
 _FAILURES: Final = 5
 _REST_S: Final = 10.0
@@ -28,13 +27,17 @@ _OK, _NONE = 200, 404
 
 
 class HttpKyc:
-    """Asks a provider: POST of the person as JSON, answered with evidence (200), or with 404 where there is none."""
+    """Asks a provider: POST of the person as JSON, answered with evidence (200), or with 404 where there is none.
+
+    Whoever asks waits no longer than ``patience_s``.
+    """
 
     def __init__(
         self,
         url: str,
         *,
         token: str,
+        patience_s: float,
         tls: ssl.SSLContext | None = None,
         resolve: Callable[[str, int], Iterable[str]] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -50,7 +53,7 @@ class HttpKyc:
             wanted={"https": may_reach("https", production=False)},  # it may well run beside the service
             tls=tls,
             resolve=resolve,
-            patience_s=_PATIENCE_S,
+            patience_s=patience_s,
             most_bytes=_MOST_BYTES,
         )
 
