@@ -137,6 +137,9 @@ def test_a_running_service_tells_how_it_does_and_nothing_of_a_person(tmp_path: P
         with it.client(reader["key"]) as client:
             assert client.get("/v1/card").status_code == 403
             told = client.get("/metrics")
+            assert not re.search(
+                "aml|list|screen", client.get("/health/ready").text
+            )  # which is open to who may be held
         assert b'obligor_refusals_total{why="wrong"} 1.0' in told.content
         named = {name for rule in rules() for name in re.findall(r"\bobligor_[a-z_0-9]+", rule["expr"])}
         assert {name for name in named if not re.search(rf"^{name}(?:\{{| )", told.text, re.MULTILINE)} == set()

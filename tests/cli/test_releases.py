@@ -215,7 +215,11 @@ def test_an_earlier_release_comes_back_by_its_number(call: Call, url: str) -> No
     lose(url, "DELETE FROM obligor.release WHERE number = 1")
     assert call("vera", "audit", "verify", "--quiet")[0] == 1
     code, _, err = call("olga", "releases", "rollback")
-    assert (code, "release 1 is no longer kept" in err, "obligor releases recover 1 puts it back" in err) == (1, True, True)
+    assert (code, "release 1 is no longer kept" in err, "obligor releases recover 1 puts it back" in err) == (
+        1,
+        True,
+        True,
+    )
     assert call("olga", "releases", "recover", "1")[0] == 0
     assert kept(url) == before
     assert call("vera", "audit", "verify", "--quiet") == (0, "", "")

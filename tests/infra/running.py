@@ -51,6 +51,7 @@ def working_service() -> CollectorRegistry:
     meter.watch("journal_dropped", lambda: 0)
     meter.watch("reviews_late", lambda: 0)
     meter.watch("links_behind_seconds", lambda: 0)
+    meter.watch("screening_list_left_seconds", lambda: 700_000)
     for held in ("held", "held_late", "held_oldest_seconds"):
         meter.watch(held, lambda: 0)
     work(meter)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 from hypothesis import given
@@ -134,6 +134,16 @@ def test_a_list_is_stale_when_it_is_too_old_or_of_no_known_day() -> None:
     assert stale(PUBLISHED, PUBLISHED + timedelta(days=11))
     assert stale(PUBLISHED, PUBLISHED - timedelta(days=1))
     assert stale(None, TODAY)
+
+
+def test_a_list_can_be_relied_on_until_the_end_of_the_last_day_on_which_it_is_not_stale() -> None:
+    about, age = Screener.of(SNAPSHOT).about, timedelta(days=10)
+    midnight = datetime.combine(PUBLISHED, time(), tzinfo=UTC)
+    assert about.left(midnight, max_age=age) == timedelta(days=11)
+    assert about.left(midnight + timedelta(days=11, seconds=-1), max_age=age) == timedelta(seconds=1)
+    for at in (midnight + timedelta(days=11), midnight - timedelta(seconds=1)):
+        assert about.left(at, max_age=age) == timedelta(0)
+    assert replace(about, published=None).left(midnight, max_age=age) == timedelta(0)
 
 
 def test_two_hits_with_the_same_score_stand_in_the_order_of_their_ids() -> None:

@@ -148,7 +148,9 @@ def erase(
         certificates, waiting = await _by_two(store, office, orders, erased)
         lines = [f"erased: {it['decisions']} decisions, {it['keys_destroyed']} keys destroyed" for it in certificates]
         untold = sorted({name for it in certificates for name in await office.not_told(bytes.fromhex(it["subject"]))})
-        lines += [f"not told: {name} has decisions on them, and no endpoint that listens to person.erased" for name in untold]
+        lines += [
+            f"not told: {name} has decisions on them, and no endpoint that listens to person.erased" for name in untold
+        ]
         return _with_proposals({"certificates": certificates}, lines, waiting)
 
     return _in_office(done, permission="privacy.erase")

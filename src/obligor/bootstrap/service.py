@@ -203,6 +203,7 @@ async def _open_parts(
     asked, failed = read_gate_settings(os.environ), partial(journal.failed, "list_failed")
     opened = open_screening(store, releases, sealer, asked, data=settings.data, failed=failed)
     screening = await stack.enter_async_context(opened)
+    meter.watch("screening_list_left_seconds", screening.again.list_left_seconds)
     gates = {"aml": screening.gate, **await stack.enter_async_context(open_gates(asked, store))}
     decisions = make_decisions(
         store,

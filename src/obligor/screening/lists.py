@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from typing import Final, Literal, NamedTuple, get_args
 
@@ -65,6 +65,12 @@ class About:
     def is_stale(self, *, today: date, max_age: timedelta) -> bool:
         """Tell whether the list is too old to rely on: older than the age allowed, of no known day, or of a day to come."""
         return self.published is None or not timedelta(0) <= today - self.published <= max_age
+
+    def left(self, at: datetime, *, max_age: timedelta) -> timedelta:
+        """Tell for how long the list can still be relied on: until the end of its last day, and not at all once it is stale."""
+        if self.published is None or self.is_stale(today=at.date(), max_age=max_age):
+            return timedelta(0)
+        return datetime.combine(self.published + max_age + timedelta(days=1), time(), tzinfo=at.tzinfo) - at
 
 
 @dataclass(frozen=True)  # not slotted: the hash is kept once it is known

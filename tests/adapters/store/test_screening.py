@@ -6,9 +6,10 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from itertools import count
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -191,6 +192,27 @@ def test_a_customer_whom_a_new_list_adds_gets_one_alert_and_the_decision_stays(s
             assert stored is not None
             assert json.loads(stored.record)["gates"]["aml"]["result"] == "pass"
             assert of.findings() == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("aml", ["enforce", "monitor", "off"])
+def test_for_how_long_the_list_serves_is_told_from_no_list_to_one_that_is_too_old(store_url: str, aml: str) -> None:
+    async def main() -> None:
+        clock = Clock(datetime.combine(PUBLISHED + timedelta(days=9), time(12), tzinfo=UTC))
+        async with office(store_url, aml=aml, clock=clock) as of:
+            told = [of.again.list_left_seconds()]
+            await of.load(SNAPSHOT)
+            told.append(of.again.list_left_seconds())
+            clock.now += timedelta(days=2)
+            told.append(of.again.list_left_seconds())
+            outcome = (await of.apply(None if aml == "off" else "Jane Example", 1))["outcome"]
+        if aml == "off":
+            assert told == [inf] * 3
+        else:
+            assert (told[0], told[2]) == (0, 0)
+            assert 1.49 * 86400 < told[1] < 1.5 * 86400
+        assert outcome == ("hold" if aml == "enforce" else "approve"), "the same clock holds, or does not"
 
     asyncio.run(main())
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from tests.serving.los import Answer
 
-    from obligor.serving.gates.gate import GateResult, Judged
+    from obligor.serving.gates.gate import GateResult
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 SUBJECT = {"name": "who", "date_of_birth": "born", "address": "lives", "id_number": "document", "evidence": "shown"}

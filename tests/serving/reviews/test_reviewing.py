@@ -449,9 +449,10 @@ def test_an_application_is_held_since_the_first_time_until_a_decision_on_it_is_a
 def test_a_hold_that_is_over_is_not_looked_at_again(store_url: str) -> None:
     with psycopg.connect(store_url) as connection:
         connection.execute(
-            "INSERT INTO obligor.decision (decision_id, leaf_index, client_id, application_id, decided_at, outcome, band, score) "
-            "SELECT gen_random_uuid(), at, 'one', 'A-' || at / 2, now(), CASE at % 2 WHEN 0 THEN 'hold' ELSE 'refer' END, '', 0 "
-            "FROM generate_series(0, 25000) AS log (at)"
+            "INSERT INTO obligor.decision "
+            "(decision_id, leaf_index, client_id, application_id, decided_at, outcome, band, score) "
+            "SELECT gen_random_uuid(), at, 'one', 'A-' || at / 2, now(), "
+            "CASE at % 2 WHEN 0 THEN 'hold' ELSE 'refer' END, '', 0 FROM generate_series(0, 25000) AS log (at)"
         )
     pages: list[int] = []
 
@@ -466,7 +467,11 @@ def test_a_hold_that_is_over_is_not_looked_at_again(store_url: str) -> None:
         pool, meter = Pool(store_url), Readings()
         try:
             clock = HeldClock(
-                Counting(pool), within=timedelta(days=3), now=lambda: datetime.now(UTC), meter=meter, journal=NoJournal()
+                Counting(pool),
+                within=timedelta(days=3),
+                now=lambda: datetime.now(UTC),
+                meter=meter,
+                journal=NoJournal(),
             )
             await clock.look()
             assert (meter.found()[0], len(pages)) == (1, 3), "12,501 holds, of which one is not over, in two parts"

@@ -15,7 +15,6 @@ from obligor.serving.privacy.erasing import PERSON_ERASED, Concerned
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
-    from uuid import UUID
 
     from obligor.adapters.store.pool import Pool
     from obligor.security.sealing import Keyring

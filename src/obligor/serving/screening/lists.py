@@ -6,6 +6,7 @@ The one that was loaded last is in force. A list never goes to an older day by i
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from obligor.core.errors import IntegrityError, InvalidInputError
@@ -111,6 +112,11 @@ class ListInForce:
     def __init__(self, lists: Lists, prepare: Callable[[str], Awaitable[Screener]]) -> None:
         self._lists, self._prepare = lists, prepare
         self.screener: Screener | None = None
+
+    def left(self, at: datetime) -> timedelta:
+        """Tell for how long applicants can still be screened against it; not at all where there is none."""
+        it = self.screener
+        return timedelta(0) if it is None else it.about.left(at, max_age=it.max_age)
 
     async def look(self) -> None:
         """Take up the list that was loaded last; the one before answers until it is ready.

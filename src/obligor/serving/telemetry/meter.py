@@ -32,6 +32,7 @@ Reading = Literal[
     "webhooks_gone",
     "reviews_late",
     "links_behind_seconds",
+    "screening_list_left_seconds",
     "held",
     "held_late",
     "held_oldest_seconds",

@@ -74,6 +74,10 @@ _READINGS: Mapping[Reading, tuple[str, str]] = {
     "held": ("obligor_held", "Applications that are held, as of the last five minutes."),
     "held_late": ("obligor_held_late", "Of them, those held for longer than the lender says."),
     "held_oldest_seconds": ("obligor_held_oldest_seconds", "Seconds since the first of them was held."),
+    "screening_list_left_seconds": (
+        "obligor_screening_list_left_seconds",
+        "Seconds until the screening list is too old; 0 where it is or there is none, infinite where nobody is screened.",
+    ),
     "links_behind_seconds": (
         "obligor_links_behind_seconds",
         "Seconds since the first decision that is not yet compared with earlier ones.",
