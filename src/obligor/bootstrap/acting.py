@@ -97,7 +97,8 @@ async def caller_acting(store: Store, permission: str) -> Caller:
 async def acknowledging(store: Store) -> str:
     """Name the person at work who takes note that the log was set back.
 
-    Until two have, nobody can be given a role. Where fewer than two have the permission, any active person may be one of them.
+    Until two have, nobody can be given a role. Where fewer than two have the permission, any active person may be one of them:
+    the one who has it in an older backup may have left since, and nobody could say so.
     """
     from obligor.security.permissions import may
 

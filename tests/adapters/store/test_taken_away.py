@@ -17,7 +17,7 @@ from obligor.adapters.store.migrating import downgrade, migrate
 from obligor.adapters.store.people import PostgresPeople
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.recorder import PostgresRecorder
-from obligor.core.errors import ClashError, IntegrityError
+from obligor.core.errors import ClashError, ForbiddenError, IntegrityError
 from obligor.serving.acts import Act, Submission
 from obligor.serving.people.issuing import issue, revoke, rotate, row_of
 from obligor.serving.people.roles import People
@@ -201,6 +201,39 @@ def test_of_two_who_add_one_user_at_once_one_does_and_the_password_is_theirs(sto
 
     both(store_url, scene)
     assert kinds(store_url) == ["user.added"]
+
+
+@pytest.mark.parametrize("one_batch", [False, True])
+@pytest.mark.parametrize("stale", [False, True])
+def test_of_two_administrators_who_disable_each_other_at_once_one_stays(
+    store_url: str, *, stale: bool, one_batch: bool
+) -> None:
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        people = People(PostgresPeople(pool), one, SOURCES)
+        for name, by in (("ada", "root"), ("grace", "ada")):
+            await people.add(name, password=PASSWORD, by=by)
+            await people.grant(name, "admin", by=by)
+        seen = await PostgresPeople(pool).people()
+        beside = one if one_batch else other
+        acting = [People(Before(*seen), it, SOURCES) for it in (one, beside)]
+        names = ("ada", "grace")
+        told = await asyncio.gather(
+            *(
+                it.disable_stale(seen, timedelta(0), by=by) if stale else it.disable(whom, by=by)
+                for it, by, whom in zip(acting, names, reversed(names), strict=True)
+            ),
+            return_exceptions=True,
+        )
+        (refused,) = [it for it in told if isinstance(it, BaseException)]
+        assert isinstance(refused, ForbiddenError)
+        assert "was disabled meanwhile, and disables nobody" in str(refused)
+        (left,) = [it for it in await PostgresPeople(pool).people() if it.user.disabled_at is None]
+        assert left.granted == {"admin"}
+        await people.disable(left.user.user_id, by=left.user.user_id)  # the last one of all leaves by themselves
+
+    both(store_url, scene)
+    assert kinds(store_url).count("user.disabled") == 2
+    assert verified(store_url) == []
 
 
 def test_an_endpoint_that_was_ended_is_told_nothing_again(store_url: str) -> None:

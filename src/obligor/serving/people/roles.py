@@ -40,6 +40,8 @@ FIRST_ROLE: Final = "admin"
 SYSTEMS_ROLE: Final = "los"
 """The role of systems with tokens; a person is never given it."""
 _PAIR: Final = 2
+_DISABLED: Final = "who_was_disabled_disables_nobody"
+"""By which the store refuses it to who was disabled since they were let in."""
 
 
 class People:
@@ -79,6 +81,8 @@ class People:
             Where there is no such user.
         ClashError
             Where they were disabled before.
+        ForbiddenError
+            Where who acts was disabled meanwhile.
         """
         check_user_id(user_id)
         check_user_id(by)
@@ -175,7 +179,9 @@ class People:
         act = Act(kind, at, f"person:{by}", row.user_id, encode(said), self._sources.salt(), (row,))
         try:
             await self._recorder.record(Submission((act,), lambda _: b""))
-        except IntegrityError:
+        except IntegrityError as error:
+            if _DISABLED in error.message:
+                raise ForbiddenError(f"{by} was disabled meanwhile, and disables nobody") from None
             raise ClashError(f"user {row.user_id}: was changed by somebody else meanwhile; look again") from None
 
 
