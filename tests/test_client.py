@@ -220,6 +220,12 @@ def test_an_api_key_that_no_header_can_hold_is_refused_and_not_repeated(kind: ty
     assert "obl_secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_an_address_without_a_scheme_is_refused_at_once(kind: type) -> None:
+    with pytest.raises(ValueError, match="wanted https://host"):
+        kind("decisions.lender.example:8000", KEY)
+
+
 class Proving(httpx.Auth):
     """Shows a token, and another proof with every try."""
 
@@ -251,17 +257,17 @@ def test_what_signs_requests_signs_each_try_anew(kind: type, lender: Lender, wor
 
 
 @pytest.mark.parametrize(
-    ("application", "error"),
+    ("application", "error", "said"),
     [
-        ({"income": float("nan")}, ValueError),
-        ({"at": datetime(2026, 1, 1, tzinfo=UTC)}, TypeError),
-        ({"x": {1}}, TypeError),
+        ({"income": float("nan")}, ValueError, "holds NaN, an infinity or itself; wanted None"),
+        ({"at": datetime(2026, 1, 1, tzinfo=UTC)}, TypeError, "got a datetime"),
+        ({"x": {1}}, TypeError, "got a set"),
     ],
 )
 def test_what_json_cannot_say_is_refused_before_it_is_sent(
-    ask: Ask, lender: Lender, application: dict[str, object], error: type[Exception]
+    ask: Ask, lender: Lender, application: dict[str, object], error: type[Exception], said: str
 ) -> None:
-    with pytest.raises(error):
+    with pytest.raises(error, match=said):
         ask("decide", application)
     assert lender.asked == []
 
@@ -322,20 +328,23 @@ def test_pauses_keep_to_the_deadline_the_jitter_and_what_the_service_asks(
 ) -> None:
     now, draws = 0.0, iter(chances * 100)
     pace = told._Pace(5.0, deadline, lambda: now, lambda: next(draws))
-    steps = pace.steps(told._Call("GET", "/", lambda answer: answer.status_code))
+    http = httpx.Client(
+        transport=httpx.MockTransport(lambda _: httpx.Response(200))
+    )  # it builds requests, and sends none
+    steps = pace.steps(told._Call("GET", "/", lambda answer: answer.status_code), http)
     step = next(steps)
     for tries, failure in enumerate(failures):
-        assert isinstance(step, told._Try)
-        assert 0 < step.seconds <= min(5.0, deadline - now)
+        assert isinstance(step, httpx.Request)
+        assert all(0 < it <= min(5.0, deadline - now) for it in step.extensions["timeout"].values())
         try:
             step = steps.send(failed(failure))
         except (StopIteration, told.NoAnswerError):  # it gives up only where the longest pause would not fit
             assert now + ((failure and failure[1]) or 0) + min(5.0, 0.1 * 2**tries) >= deadline
             return
-        assert isinstance(step, told._Pause)
+        assert isinstance(step, float)
         asked = (failure and failure[1]) or 0
-        assert asked <= step.seconds <= asked + min(5.0, 0.1 * 2**tries)
-        now += step.seconds
+        assert asked <= step <= asked + min(5.0, 0.1 * 2**tries)
+        now += step
         assert now < deadline
         step = steps.send(None)
     with pytest.raises(StopIteration) as done:

@@ -47,6 +47,7 @@ __all__ = [
 ]  # fmt: skip
 
 T = TypeVar("T")
+_Came = httpx.Response | httpx.TransportError | None
 _AGAIN = frozenset({429, 503})
 _IN_FLIGHT = b'"urn:obligor:problem:conflict"'
 _LOST = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError, httpx.ProxyError)
@@ -246,18 +247,6 @@ class _Call(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Try:
-    """Send the request and wait so many seconds for each part of the answer."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Pause:
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class _Pace:
     """How long one try and one whole call may take, in seconds; the clock and the chance of pauses."""
 
@@ -266,19 +255,21 @@ class _Pace:
     clock: Callable[[], float]
     chance: Callable[[], float]
 
-    def steps(self, call: _Call[T]) -> Generator[_Try | _Pause, httpx.Response | httpx.TransportError | None, T]:
-        """Tell step by step what to do for a call; a try is answered with what came of it."""
+    def steps(
+        self, call: _Call[T], http: httpx.Client | httpx.AsyncClient
+    ) -> Generator[httpx.Request | float, _Came, T]:
+        """Tell step by step what to do: send a request, which is answered with what came of it, or wait so many seconds."""
         end, pause = self.clock() + self.deadline, _FIRST_PAUSE
         while True:
             left = end - self.clock()
-            came = yield _Try(max(min(self.timeout, left), 0.001))
+            came = yield call.request(http, max(min(self.timeout, left), 0.001))
             if isinstance(came, httpx.Response) and not _may_pass(came):
                 return call.answer(came)
             # Full jitter: callers that failed together do not come back together.
             wait = _asked(came) + self.chance() * pause
             if self.clock() + wait >= end:
                 return call.answer(_answered(came, " before the deadline"))
-            yield _Pause(wait)
+            yield wait
             pause = min(pause * 2, _LONGEST_PAUSE)
 
 
@@ -287,14 +278,14 @@ def _may_pass(came: httpx.Response) -> bool:
     return came.status_code in _AGAIN or (came.status_code == httpx.codes.CONFLICT and _IN_FLIGHT in came.content)
 
 
-def _answered(came: httpx.Response | httpx.TransportError | None, when: str = "") -> httpx.Response:
+def _answered(came: _Came, when: str = "") -> httpx.Response:
     if isinstance(came, httpx.Response):
         return came
     what = type(came).__name__  # its message may hold an address
     raise NoAnswerError(f"the service did not answer{when} ({what})") from came
 
 
-def _asked(came: httpx.Response | httpx.TransportError | None) -> float:
+def _asked(came: _Came) -> float:
     """Give the seconds that the answer asks to wait, in either form of Retry-After."""
     text = came.headers.get("Retry-After", "").strip() if isinstance(came, httpx.Response) else ""
     if text.isascii() and text.isdigit():
@@ -338,7 +329,7 @@ class Client:
     ) -> None:
         self._pace = _Pace(timeout, deadline, clock, chance)
         self._sleep = sleep
-        self._http = httpx.Client(base_url=url, auth=_auth(api_key), verify=verify)
+        self._http = httpx.Client(base_url=_address(url), auth=_auth(api_key), verify=verify)
 
     def __enter__(self) -> Self:
         return self
@@ -400,25 +391,23 @@ class Client:
 
     def health(self) -> Health:
         """Ask whether the service is ready to decide; the answer is not waited for twice."""
-        return _HEALTH.answer(_answered(self._try(_HEALTH, self._pace.timeout)))
+        return _HEALTH.answer(_answered(self._do(_HEALTH.request(self._http, self._pace.timeout))))
 
     def _run(self, call: _Call[T]) -> T:
-        steps = self._pace.steps(call)
-        came: httpx.Response | httpx.TransportError | None = None
+        steps, came = self._pace.steps(call, self._http), None
         while True:
             try:
                 step = steps.send(came)
             except StopIteration as done:
                 return done.value  # type: ignore[no-any-return]  # what the steps return
-            if isinstance(step, _Pause):
-                came = None
-                self._sleep(step.seconds)
-            else:
-                came = self._try(call, step.seconds)
+            came = self._do(step)
 
-    def _try(self, call: _Call[T], seconds: float) -> httpx.Response | httpx.TransportError:
+    def _do(self, step: httpx.Request | float) -> _Came:
+        if isinstance(step, float):
+            self._sleep(step)
+            return None
         try:
-            return self._http.send(call.request(self._http, seconds))
+            return self._http.send(step)
         except _LOST as error:
             return error
 
@@ -440,7 +429,7 @@ class AsyncClient:
     ) -> None:
         self._pace = _Pace(timeout, deadline, clock, chance)
         self._sleep = sleep
-        self._http = httpx.AsyncClient(base_url=url, auth=_auth(api_key), verify=verify)
+        self._http = httpx.AsyncClient(base_url=_address(url), auth=_auth(api_key), verify=verify)
 
     async def __aenter__(self) -> Self:
         return self
@@ -505,27 +494,31 @@ class AsyncClient:
 
     async def health(self) -> Health:
         """Ask whether the service is ready to decide; the answer is not waited for twice."""
-        return _HEALTH.answer(_answered(await self._try(_HEALTH, self._pace.timeout)))
+        return _HEALTH.answer(_answered(await self._do(_HEALTH.request(self._http, self._pace.timeout))))
 
     async def _run(self, call: _Call[T]) -> T:
-        steps = self._pace.steps(call)
-        came: httpx.Response | httpx.TransportError | None = None
+        steps, came = self._pace.steps(call, self._http), None
         while True:
             try:
                 step = steps.send(came)
             except StopIteration as done:
                 return done.value  # type: ignore[no-any-return]  # what the steps return
-            if isinstance(step, _Pause):
-                came = None
-                await self._sleep(step.seconds)
-            else:
-                came = await self._try(call, step.seconds)
+            came = await self._do(step)
 
-    async def _try(self, call: _Call[T], seconds: float) -> httpx.Response | httpx.TransportError:
+    async def _do(self, step: httpx.Request | float) -> _Came:
+        if isinstance(step, float):
+            await self._sleep(step)
+            return None
         try:
-            return await self._http.send(call.request(self._http, seconds))
+            return await self._http.send(step)
         except _LOST as error:
             return error
+
+
+def _address(url: str) -> str:
+    if not url.startswith(("https://", "http://")):
+        raise ValueError("the url has no scheme; wanted https://host, or http://host:port where nothing encrypts")
+    return url
 
 
 def _auth(api_key: str | httpx.Auth) -> httpx.Auth:
@@ -587,7 +580,10 @@ def _kept(key: str | None) -> str:
 
 
 def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_day).encode()
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_day).encode()
+    except ValueError:  # what json would say of it may repeat the number
+        raise ValueError("an application holds NaN, an infinity or itself; wanted None for what is not known") from None
 
 
 def _day(value: object) -> str:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.serving.http.fakes import house
 
-from obligor.bootstrap.service import Doors, _go_on, _greet
+from obligor.bootstrap.service import Doors, _go_on, _greet, serve_decisions
+from obligor.core.errors import ObligorError
+from obligor.progress import Silence
 from obligor.serving.telemetry.journal import NoJournal
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_the_port_that_is_told_is_the_one_that_the_service_got() -> None:
@@ -88,3 +94,27 @@ def test_grpc_is_told_to_keep_silent_before_it_is_loaded() -> None:
     """Its core heeds it only then, and tells of every failed handshake past the journal."""
     done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("NONE", "")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"OIDC_ISSUER": "https://id.example"},
+        {"KYC": "http://kyc.example"},
+        {"TLS_CERT": "one.pem", "TLS_KEY": "other.pem"},
+    ],
+)
+def test_a_first_key_is_not_shown_by_a_service_that_does_not_start(
+    wrong: dict[str, str], store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("one.pem", "other.pem"):
+        (tmp_path / name).write_text("neither")
+        (tmp_path / name).chmod(0o600)
+    given = {"AUTHOR": "ada", "DATA": str(tmp_path), "ANCHORS": "off", "DATABASE_URL": store_url}
+    for name, value in (given | wrong).items():
+        monkeypatch.setenv(f"OBLIGOR_{name}", value)
+    said: list[str] = []
+    with pytest.raises(ObligorError):
+        serve_decisions(None, doors=Doors("127.0.0.1", 0, None), say=said.append, progress=Silence())
+    assert said == []

@@ -211,7 +211,7 @@ def test_once_somebody_is_active_only_people_whom_the_store_knows_act_and_only_a
     for group, arguments in acts.items():
         for by in ("mallory", "carl", "Ada", "a da", "person:ada"):
             code, out, err = call(group, *arguments, by=by)
-            assert (code, out, "nobody whom the store knows" in err) == (1, "", True), (group, by)
+            assert (code, out, f"{by!r}, who acts, is nobody whom the store knows" in err) == (1, "", True), (group, by)
     for group, by in (("users", "olga"), ("roles", "olga"), ("keys", "olga"), ("webhooks", "ada")):
         code, out, err = call(group, *acts[group], by=by)
         assert (code, out, "the role" in err) == (1, "", True), (group, err)

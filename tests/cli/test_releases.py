@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from tests.bootstrap.test_law import card_of, policy_of
+from tests.serving import golden_decisions as golden
 from tests.serving.gated import profile_of
 from tests.stores import as_owner
 
@@ -158,6 +159,25 @@ def test_why_is_kept_and_holds_no_number_of_a_card(call: Call, url: str) -> None
     code, _, err = call("olga", "releases", "rollback", "--because", "of 4111 1111 1111 1111")
     assert (code, "payment card" in err, "4111" in err) == (2, True, False)
     assert len(releases(call)) == 2
+
+
+def test_who_puts_a_card_in_force_is_told_which_applications_are_refused_from_now_on(
+    call: Call, url: str, tmp_path: Path
+) -> None:
+    card = golden.whole_card()
+    for run, made in {"other": Made(card, golden.policy_of(card)), "alike": SECOND}.items():
+        (tmp_path / run).mkdir()
+        (tmp_path / run / "scorecard.json").write_bytes(made.card.to_json())
+        (tmp_path / run / "policy.json").write_bytes(made.policy.to_json())
+    activate(url, FIRST)
+    code, out, _ = call("rita", "releases", "activate", str(tmp_path / "other"))
+    said = dict(it.split(": ") for it in out.splitlines()[1:])
+    assert (code, said["applications without these fields are refused now"]) == (0, "income, owner, amount, applied_on")
+    assert "annual_income" in said["applications with these are refused now"].split(", ")
+    told = json.loads(call("olga", "releases", "rollback", "--json")[1])
+    assert {"amount", "applied_on", "income", "owner"} <= set(told["fields_dropped"])
+    assert "annual_income" in told["fields_added"]
+    assert len(call("rita", "releases", "activate", str(tmp_path / "alike"))[1].splitlines()) == 1
 
 
 def test_a_card_of_sources_that_an_active_pack_forbids_does_not_come_back(

@@ -64,7 +64,7 @@ def test_identifiers_may_stand_there_and_a_row_of_another_applicant_is_refused()
         ({"income": 4711 * 10**400}, "'income': wanted a number of at most 1e15"),
         ({"purpose": 4711}, "the field 'purpose': got a number, wanted a text"),
         ({"owner": "4711"}, "the field 'owner': got a text, wanted true or false"),
-        ({"applied_on": "4711-02-30"}, "the field 'applied_on': got a text, wanted a day"),
+        ({"applied_on": "4711-02-30"}, "the field 'applied_on': got a text that is no day, wanted a day"),
         ({"applied_on": "20240501"}, "wanted a day as YYYY-MM-DD"),
         ({"applied_on": "2024-05-01T00:00"}, "wanted a day as YYYY-MM-DD"),
         ({"applied_on": "2024-05-0\u0661"}, "wanted a day as YYYY-MM-DD"),

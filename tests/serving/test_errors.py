@@ -11,7 +11,7 @@ import pytest
 from tests.serving.http.fakes import BODY, house, posting
 from tests.serving.http.serving import run
 
-from obligor.core.errors import UnavailableError
+from obligor.core.errors import ApplicationError, KeyReusedError, UnavailableError
 from obligor.serving import errors
 from obligor.serving.errors import problem_of
 from obligor.serving.grpc.refusals import refusal_of
@@ -43,6 +43,15 @@ def test_a_client_of_either_door_learns_nothing_of_what_the_service_stands_on() 
 
 def test_what_is_for_clients_is_told_to_them() -> None:
     assert problem_of(UnavailableError("no release is in force", told=True))["detail"] == "no release is in force"
+
+
+def test_a_key_that_was_used_is_not_told_as_a_request_that_cannot_be_read() -> None:
+    reused, unread = problem_of(KeyReusedError("")), problem_of(ApplicationError(""))
+    assert reused["status"] == unread["status"]
+    assert (reused["title"], unread["title"]) == (
+        "The Idempotency-Key belongs to another request",
+        "The request cannot be read",
+    )
 
 
 def test_over_http_a_store_that_is_down_is_told_in_a_neutral_sentence() -> None:

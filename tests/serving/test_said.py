@@ -51,3 +51,23 @@ def test_the_name_of_a_field_that_is_not_known_is_cut() -> None:
     with pytest.raises(ApplicationError) as caught:
         read_said(json.dumps({"x" * 5000: 1}).encode(), Found, most=1 << 16)
     assert len(caught.value.message) < 200
+
+
+@pytest.mark.parametrize(
+    ("shape", "said", "field", "message"),
+    [
+        (Found, {}, "outcome", "is absent"),
+        (Asked, {"statment": "x"}, "statment", "is not known; did you mean 'statement'?"),
+        (Asked, {"statement": 7}, "statement", "got a whole number, wanted a text"),
+        (Found, {"outcome": "CANARY"}, "outcome", "wanted approve, decline, again"),
+        (Wanted, {"fields": ["income"], "purpose": "CA"}, "purpose", "wanted a text of length >= 3"),
+        (Wanted, {"fields": ["income", 7], "purpose": "case 7"}, "fields.1", "got a whole number, wanted a text"),
+        (Wanted, [], "", "got a list, wanted an object"),
+        (Wanted, {"Jane Doe` - at `$.fields": 1}, "", "holds a field that is not known"),
+    ],
+)
+def test_what_is_wrong_is_told_in_the_words_of_json(shape: Any, said: Any, field: str, message: str) -> None:
+    with pytest.raises(ApplicationError) as caught:
+        read_said(json.dumps(said).encode(), shape, what="request", most=1 << 16)
+    (problem,) = caught.value.problems
+    assert (".".join(map(str, problem.path)), problem.message) == (field, message)

@@ -156,7 +156,9 @@ def _check(person: Person | None, permission: str | None) -> None:
     from obligor.security.permissions import allow
 
     if person is None or person.user.disabled_at is not None:
-        raise ForbiddenError("who acts is nobody whom the store knows as active", hint=_HINT)
+        raise ForbiddenError(
+            f"{read_author(os.environ)!r}, who acts, is nobody whom the store knows as active", hint=_HINT
+        )
     if permission is not None:
         allow(_caller(person), permission)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from obligor.bootstrap.acting import acting, with_reader
 from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.law import refuse_forbidden_card
 from obligor.bootstrap.proposals import Proposed, open_proposals, proposed
-from obligor.core.errors import ForbiddenError
+from obligor.core.errors import ForbiddenError, ObligorError
 from obligor.core.policy import check_policy, parse_policy
 from obligor.core.profile import EVERYTHING_OFF, parse_new_profile, parse_profile
 from obligor.core.scorecard import parse_card
@@ -20,6 +20,7 @@ from obligor.files import reading
 from obligor.settings import read_author
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from importlib.resources.abc import Traversable
     from pathlib import Path
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from obligor.core.profile import Profile
     from obligor.core.scorecard import Scorecard
     from obligor.serving.acts import Recorder
+    from obligor.serving.archive import StoredRelease
     from obligor.serving.releases.release import Release
     from obligor.serving.rows import ProposalRow
 
@@ -83,19 +85,26 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class Activated:
-    """What was put in force."""
+    """What was put in force, and what that asks of who sends applications."""
 
     number: int
     name: str
     card_sha256: str
+    added: Sequence[str] = ()
+    """Fields that an application must have from now on, and before need not."""
+    dropped: Sequence[str] = ()
+    """Fields that an application could have before, and is refused with from now on."""
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        return {"release": self.number, "card": self.name, "card_sha256": self.card_sha256}
+        plain = {"release": self.number, "card": self.name, "card_sha256": self.card_sha256}
+        return plain | {"fields_added": list(self.added), "fields_dropped": list(self.dropped)}
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
-        return [f"release {self.number} is in force: card {self.name} {self.card_sha256[:_DIGITS]}"]
+        said = [f"release {self.number} is in force: card {self.name} {self.card_sha256[:_DIGITS]}"]
+        said += [f"applications without these fields are refused now: {', '.join(self.added)}"] if self.added else []
+        return said + ([f"applications with these are refused now: {', '.join(self.dropped)}"] if self.dropped else [])
 
 
 def read_run(run: Path) -> Made:
@@ -132,23 +141,22 @@ def activate_release(run: Path, *, profile: Path | None, because: str = "") -> A
     made = read_run(run)
     given = None if profile is None else parse_new_profile(_bytes(profile))
 
-    async def activated(store: Store) -> Release | ProposalRow:
-        by = await acting(store, "release.activate")
-        return await put_in_force_together(store, made, given, by=by, because=because)
+    async def activated(store: Store) -> Activated | Proposed:
+        by, before = await acting(store, "release.activate"), await store.archive.release()
+        done = await put_in_force_together(store, made, given, by=by, because=because)
+        return proposed(done) if isinstance(done, ProposalRow) else _activated(done, before)
 
-    release = with_anchored_store(activated)
-    if isinstance(release, ProposalRow):
-        return proposed(release)
-    return Activated(release.number, release.card.name, release.card.sha256)
+    return with_anchored_store(activated)
 
 
 def roll_back_release(*, because: str) -> Activated:
     """Put the card and the policy of the release before the one in force back in force."""
 
-    async def rolled_back(store: Store) -> Release:
+    async def rolled_back(store: Store) -> Activated:
         from obligor.serving.releases.releasing import roll_back
 
-        return await roll_back(
+        before = await store.archive.release()
+        release = await roll_back(
             by=await acting(store, "release.roll_back"),
             because=because,
             check=partial(refuse_forbidden_card, os.environ),
@@ -157,9 +165,9 @@ def roll_back_release(*, because: str) -> Activated:
             key=store.key,
             sources=store.sources,
         )
+        return _activated(release, before)
 
-    release = with_anchored_store(rolled_back)
-    return Activated(release.number, release.card.name, release.card.sha256)
+    return with_anchored_store(rolled_back)
 
 
 def recover_release(number: int | None, *, run: Path | None, profile: Path | None, because: str) -> Recovered:
@@ -227,6 +235,24 @@ async def put_in_force(
         key=store.key,
         sources=store.sources,
     )
+
+
+def _activated(release: Release, before: StoredRelease | None) -> Activated:
+    """Tell what a release that is in force asks of applications, and that of before did not."""
+    from obligor.serving.releases.release import compile_release
+
+    said = Activated(release.number, release.card.name, release.card.sha256)
+    if before is None:
+        return said
+    try:
+        card, policy = parse_card(before.card), parse_policy(before.policy)
+        old = compile_release(before.number, card=card, policy=policy, profile=release.profile).reader.form
+    except ObligorError:  # what was there is no longer what it was; the new release is in force all the same
+        return said
+    new = release.reader.form
+    needed, known = (*old.needed, *old.histories), (*new.columns, *new.histories)
+    added = [it for it in (*new.needed, *new.histories) if it not in needed]
+    return replace(said, added=added, dropped=[it for it in (*old.columns, *old.histories) if it not in known])
 
 
 def _made(folder: Path | Traversable) -> Made:

@@ -116,11 +116,11 @@ def _load(doors: Doors) -> None:
 
 
 async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, say: Callable[[str], None]) -> None:
+    certificates = Certificates(doors.tls)
     async with AsyncExitStack() as stack:
         telemetry = stack.enter_context(open_telemetry(os.environ, stream=sys.stderr.buffer))
         parts = await _open_parts(stack, url, settings, telemetry, beginning=partial(begin, made=made, say=say))
         door, readiness = _open_door(parts, telemetry), _Readiness(parts.store, parts.releases)
-        certificates = Certificates(doors.tls)
         wanted = Connections() if doors.grpc_port is not None else Connections(grpc=0)
         most = fit_connections(telemetry.journal, wanted)
         grpc = await _open_grpc(door, doors, telemetry.tracing, certificates=certificates, connections=most.grpc)
@@ -195,16 +195,18 @@ async def _open_parts(
     told = partial(_tell_of_anchor, journal)
     anchoring = await stack.enter_async_context(held_up(store, settings, meter=meter, told=told))
     sealer = await open_sealer(store, settings)
-    await beginning(store)
+    asked, identity = read_gate_settings(os.environ), open_identity(store, os.environ)
+    outside = await stack.enter_async_context(open_gates(asked, store))
+    await beginning(store)  # what is set wrongly was told by now: a first key is shown once
     await take_newest(store, releases, meter, check=partial(refuse_forbidden_card, os.environ))
     webhooks = await stack.enter_async_context(
         open_webhooks(url, store, sealer, meter, journal, under_way=lambda: seats.open)
     )
-    asked, failed = read_gate_settings(os.environ), partial(journal.failed, "list_failed")
+    failed = partial(journal.failed, "list_failed")
     opened = open_screening(store, releases, sealer, asked, data=settings.data, failed=failed)
     screening = await stack.enter_async_context(opened)
     meter.watch("screening_list_left_seconds", screening.again.list_left_seconds)
-    gates = {"aml": screening.gate, **await stack.enter_async_context(open_gates(asked, store))}
+    gates = {"aml": screening.gate, **outside}
     decisions = make_decisions(
         store,
         releases,
@@ -215,7 +217,6 @@ async def _open_parts(
         sealer=sealer,
         journal=journal,
     )
-    identity = open_identity(store, os.environ)
     authenticator = Authenticator(
         store.archive, now=store.sources.now, refused=meter.refused, journal=journal, tokens=identity.tokens
     )

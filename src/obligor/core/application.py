@@ -201,7 +201,8 @@ def _problem(value: object, type_: ColumnType) -> str | None:
     if type_ == "number":
         return _problem_of_number(value)
     if type_ == "date":
-        return None if isinstance(value, str) and _day(value) else f"got {_kind(value)}, wanted a day as YYYY-MM-DD"
+        got = "a text that is no day" if isinstance(value, str) else _kind(value)
+        return None if isinstance(value, str) and _day(value) else f"got {got}, wanted a day as YYYY-MM-DD"
     wanted: type = bool if type_ == "bool" else str
     if not isinstance(value, wanted):
         return f"got {_kind(value)}, wanted {_NAMES[wanted]}"

@@ -38,6 +38,7 @@ class Answer(NamedTuple):
     title: str
 
 
+_KEY_REUSED = "The Idempotency-Key belongs to another request"
 ANSWERS: Mapping[Kind, Answer] = {
     "invalid": Answer(422, "INVALID_ARGUMENT", "The request cannot be read"),
     "unauthenticated": Answer(401, "UNAUTHENTICATED", "No valid API key or token"),
@@ -70,7 +71,8 @@ def type_of(error: ObligorError) -> str:
 def problem_of(error: ObligorError) -> dict[str, Any]:
     """Tell an error as a problem; what broke inside, or does not answer, is told in the log, not to the caller."""
     answer = ANSWERS[error.kind]
-    problem: dict[str, Any] = {"type": type_of(error), "title": answer.title, "status": answer.status}
+    title = _KEY_REUSED if isinstance(error, KeyReusedError) else answer.title
+    problem: dict[str, Any] = {"type": type_of(error), "title": title, "status": answer.status}
     if isinstance(error, UnavailableError) and not error.told:
         problem["detail"] = _LATER
         _tell_the_log(error)

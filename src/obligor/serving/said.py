@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
+from obligor.core.clauses import close_to
 from obligor.core.errors import ApplicationError, InvalidInputError, Problem, TooLargeError
 from obligor.core.strict_json import is_name, read_strict_json
 from obligor.serving.card_data import refuse_card_data, refuse_card_data_in
@@ -18,11 +19,16 @@ if TYPE_CHECKING:
 Said = TypeVar("Said", bound=msgspec.Struct)
 MOST_BECAUSE: Final = 500
 _MOST_AUTHOR: Final = 100
-_ECHO = re.compile(r"Invalid enum value .*", re.DOTALL)
-"""A message that would repeat what was said."""
-_UNKNOWN = "Object contains unknown field `"
-_PLACE = re.compile(r"(?: - at `\$[\w.\[\]]*`)?")
 _LONGEST = 160
+# What msgspec says, of which nothing is told that could repeat what somebody said.
+_FAULT = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<place>[\w.\[\]]*)`)?", re.DOTALL)
+_FIELD = re.compile(r"Object (?P<how>contains unknown|missing required) field `(?P<name>[^`]*)`")
+_TYPE = re.compile(r"Expected (?P<wanted>.*?)(?:, got (?P<got>`\w+`))?", re.DOTALL)
+_KINDS: Final = {
+    "array": "a list", "bool": "true or false", "date": "a day as YYYY-MM-DD", "float": "a number", "int": "a whole number",
+    "null": "null", "object": "an object", "str": "a text", "uuid": "an id as an answer gave it",
+    "datetime": "an instant such as 2026-11-26T00:00:00Z",
+}  # fmt: skip
 
 
 def read_said(body: bytes | Mapping[str, Any], shape: type[Said], *, what: str = "body", most: int) -> Said:
@@ -43,18 +49,42 @@ def read_said(body: bytes | Mapping[str, Any], shape: type[Said], *, what: str =
     except (UnicodeEncodeError, OverflowError, RecursionError):
         raise ApplicationError(f"{what}: holds half of a character, or a number that is too large") from None
     except msgspec.ValidationError as fault:
-        message, _, place = _told(str(fault)).partition(" - at `$")
-        wanted = _ECHO.sub("wanted one of the values that are known", message)[:_LONGEST]
-        path = ".".join(it for it in place.rstrip("`").split(".") if it)
-        raise field_error(what, path, wanted) from None
+        raise field_error(what, *_told(str(fault), shape)) from None
 
 
-def _told(fault: str) -> str:
-    """Give what is wrong, with the name of a field that is not known where it can be no more than a name."""
-    if not fault.startswith(_UNKNOWN):
-        return fault
-    name, _, place = fault.removeprefix(_UNKNOWN).partition("`")
-    return fault if is_name(name) and _PLACE.fullmatch(place) else "holds a field that is not known"
+def _told(fault: str, shape: type[msgspec.Struct]) -> tuple[str, str]:
+    """Give where something is wrong, and what; of a field that is not known the name where it can be no more than one."""
+    found = _FAULT.fullmatch(fault)
+    what, place = (found["what"], found["place"] or "") if found else (fault, "")
+    path = [it for it in place.replace("[...]", "").replace("[", ".").replace("]", "").split(".") if it]
+    if what.startswith("Object "):
+        field = _FIELD.fullmatch(what)
+        if field is None or not is_name(field["name"]):
+            return "", "holds a field that is not known"
+        known = [] if path else [it.encode_name for it in msgspec.structs.fields(shape)]
+        how = f"is not known{close_to(field['name'], known)}" if field["how"] == "contains unknown" else "is absent"
+        return ".".join((*path, field["name"])), how
+    if of_type := _TYPE.fullmatch(what):
+        got = f"got {_named(of_type['got'])}, " if of_type["got"] else ""
+        what = f"{got}wanted {_named(of_type['wanted'])}"
+    elif what.startswith("Invalid enum value"):  # the rest is what was said
+        what = f"wanted {_values(shape, path)}"
+    elif what.startswith("Invalid "):
+        what = f"wanted {_KINDS.get(what.rpartition(' ')[2].lower(), 'another form')}"
+    return ".".join(path), what[:_LONGEST]
+
+
+def _values(shape: type[msgspec.Struct], path: list[str]) -> str:
+    """Name the values that a field takes."""
+    for it in msgspec.structs.fields(shape):
+        if path == [it.encode_name] and get_origin(it.type) is Literal:
+            return ", ".join(get_args(it.type))
+    return "one of the values that are known"
+
+
+def _named(types: str) -> str:
+    """Name types in the words of JSON."""
+    return re.sub(r"`([^`]+)`", lambda it: " or ".join(_KINDS.get(each, each) for each in it[1].split(" | ")), types)
 
 
 def field_error(what: str, field: str, message: str) -> ApplicationError:

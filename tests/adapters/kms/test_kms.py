@@ -96,3 +96,12 @@ def test_a_file_that_is_no_master_key_is_refused_and_not_repeated(tmp_path: Path
 def test_a_kms_key_that_there_is_not_is_told_as_unavailable(cloud: str) -> None:
     with pytest.raises(UnavailableError, match=r"aws-kms:nowhere: did not do its part \(NotFound"):
         AwsKms("nowhere").generate(context="c")
+
+
+def test_a_kms_without_a_region_is_told_with_where_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    with pytest.raises(UnavailableError, match="NoRegion") as told:
+        AwsKms("some-key").generate(context="c")
+    assert "AWS_REGION" in (told.value.hint or "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -17,6 +18,7 @@ from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.checkpoints import Checkpoint
 from obligor.core.errors import IntegrityError
 from obligor.security.signing import SigningKey
+from obligor.serving.archive import StoredDecision
 from obligor.serving.audit.log import AuditLog
 from obligor.serving.sources import live_sources
 
@@ -114,3 +116,24 @@ def test_a_checkpoint_that_was_true_is_looked_at_again_where_it_was_changed(url:
             await log.checkpoint()
 
     told(url, scene)
+
+
+@pytest.mark.parametrize(
+    "change", ["record SET body = 'other'", "record SET salt = '\\x00'", "leaf SET body = 'other'"]
+)
+def test_a_receipt_that_would_not_hold_is_not_given(url: str, change: str) -> None:
+    def kept() -> StoredDecision:
+        with psycopg.connect(as_owner(url)) as connection:
+            row = connection.execute(
+                "SELECT leaf.body, record.body, salt FROM obligor.leaf JOIN obligor.record ON index = leaf_index "
+                "WHERE index = 1"
+            ).fetchone()
+        assert row
+        return StoredDecision(UUID(int=1), "lender-one", 1, *row)
+
+    assert told(url, lambda log: log.receipt(kept()))
+    with psycopg.connect(as_owner(url)) as connection:
+        connection.execute(f"ALTER TABLE obligor.{change.partition(' ')[0]} DISABLE TRIGGER append_only")  # type: ignore[arg-type]
+        connection.execute(f"UPDATE obligor.{change}")  # type: ignore[arg-type]  # of this file
+    with pytest.raises(IntegrityError, match="leaf 1: no receipt holds"):
+        told(url, lambda log: log.receipt(kept()))

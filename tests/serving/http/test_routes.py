@@ -292,6 +292,27 @@ def test_a_parameter_that_is_wrong_or_not_known_is_refused_by_name(query: str, f
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        (
+            "/v1/decisions?from=2026-01-01T00:00:00%2000:00",
+            "wanted an instant such as 2026-11-26T00:00:00Z (the + of an offset is written %2B)",
+        ),
+        ("/v1/decisions?cursor=-1", "wanted the next_cursor of a page"),
+        ("/v1/log/consistency?from=now&to=7", "wanted a size of the log, a whole number of leaves"),
+        ("/v1/log/consistency?to=7", "is absent; wanted a size of the log, a whole number of leaves"),
+    ],
+)
+def test_what_is_wanted_of_a_parameter_is_what_this_route_takes(path: str, said: str) -> None:
+    async def main() -> None:
+        async with house().client("auditor") as client:
+            (told,) = (await client.get(path)).json()["errors"]
+        assert told["message"].startswith(said)
+
+    run(main())
+
+
 @pytest.mark.parametrize("path", [*READ[1:], "/health/live", "/health/ready", "/openapi.json", "/docs"])
 def test_parameters_are_refused_where_none_are_read(path: str) -> None:
     async def main() -> None:

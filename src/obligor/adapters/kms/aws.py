@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PATIENCE: Final = {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 3, "mode": "standard"}}
+_HINT = "region and credentials come from the environment of AWS, such as AWS_REGION"
 _OTHERS: Final = ("InvalidCiphertextException", "IncorrectKeyException")
 
 
@@ -63,7 +64,7 @@ class AwsKms:
                 raise SealError(f"{self.name}: does not unwrap this key ({code})") from None
             raise UnavailableError(f"{self.name}: did not do its part ({code})") from None
         except BotoCoreError as error:
-            raise UnavailableError(f"{self.name}: did not do its part ({type(error).__name__})") from None
+            raise UnavailableError(f"{self.name}: did not do its part ({type(error).__name__})", hint=_HINT) from None
 
 
 def _said(context: str) -> dict[str, str]:

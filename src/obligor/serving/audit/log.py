@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from obligor.core.checkpoints import Checkpoint, parse_checkpoint, parse_note
 from obligor.core.errors import AuditError, IntegrityError, NotFoundError
-from obligor.governance.audit.receipts import Receipt
-from obligor.security.signing import verify_note
+from obligor.governance.audit.receipts import Receipt, check_receipt
+from obligor.security.signing import Verifier, verify_note
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -97,10 +97,19 @@ class AuditLog:
         return note
 
     async def receipt(self, stored: StoredDecision) -> dict[str, Any]:
-        """Prove that a decision is in the log: its leaf, its place, the way to a signed checkpoint, its record and salt."""
+        """Prove that a decision is in the log: its leaf, its place, the way to a signed checkpoint, its record and salt.
+
+        Raises
+        ------
+        IntegrityError
+            Where what is kept of it is not what the log holds, so that the receipt would prove nothing.
+        """
         size, note = await self.signed(covering=stored.leaf_index)
         proof = await self._tree.inclusion(stored.leaf_index, size)
-        return Receipt(stored.leaf, stored.leaf_index, proof, note, stored.record, stored.salt).to_plain()
+        receipt = Receipt(stored.leaf, stored.leaf_index, proof, note, stored.record, stored.salt)
+        if wrong := check_receipt(receipt, Verifier(self._key.verifier)):
+            raise IntegrityError(f"leaf {stored.leaf_index}: no receipt holds: {wrong[0]}", hint="obligor audit verify")
+        return receipt.to_plain()
 
     async def consistency(self, first: int, second: int) -> dict[str, Any]:
         """Prove that the log of a size is the beginning of the log of another.

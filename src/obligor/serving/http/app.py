@@ -43,12 +43,13 @@ _ROUTERS = (
 _WANTED = {
     "application_id": "a text of at most 255 characters",
     "band": "a text of at most 100 characters",
-    "cursor": "a cursor of the page before",
-    "from": "an instant such as 2026-11-26T00:00:00Z, or a size of the log",
+    "cursor": "the next_cursor of a page",
+    "from": "an instant such as 2026-11-26T00:00:00Z (the + of an offset is written %2B)",
     "limit": "a whole number from 1 to 200",
     "outcome": "approve, refer, decline or hold",
-    "to": "an instant such as 2026-11-27T00:00:00Z, or a size of the log",
+    "to": "an instant such as 2026-11-27T00:00:00Z (the + of an offset is written %2B)",
 }
+_WANTED_OF_THE_LOG = dict.fromkeys(("from", "to"), "a size of the log, a whole number of leaves")
 
 # The framework would tell whatever tracer, meter or logger the process has of addresses, bodies and messages of exceptions.
 _UNTOLD: TelemetryConfig = {
@@ -86,10 +87,14 @@ async def _tell(_request: Request, error: Exception) -> Response:
     return respond(answer_of(error))
 
 
-async def _tell_parameters(_request: Request, error: Exception) -> Response:
+async def _tell_parameters(request: Request, error: Exception) -> Response:
     """Name the parameters that are wrong, in our words: the framework's tell what it is made of."""
-    names = [str(it["loc"][-1]) for it in error.errors()] if isinstance(error, RequestValidationError) else []
-    problems = [Problem(("query", name), f"wanted {_WANTED.get(name, 'another')}") for name in dict.fromkeys(names)]
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    wanted = _WANTED | (_WANTED_OF_THE_LOG if "/log/" in request.scope["path"] else {})
+    kinds = {str(it["loc"][-1]): "is absent; " if it["type"] == "missing" else "" for it in found}
+    problems = [
+        Problem(("query", name), f"{absent}wanted {wanted.get(name, 'another')}") for name, absent in kinds.items()
+    ]
     return respond(answer_of(ApplicationError("query: wrong", problems=tuple(problems))))
 
 

@@ -165,7 +165,7 @@ class Proposals:
         made, permission = found.proposed, PERMISSIONS[found.proposed.kind]
         by, at = await naming(permission), self.sources.now()
         if are_one_person(made.by, by):
-            raise ForbiddenError("another person agrees than who proposed it")
+            raise ForbiddenError("nobody agrees to what they proposed: another person agrees")
         if (state := found.state(at)) != "proposed":
             raise ClashError(f"proposal {proposal_id}: is {state}")
         await self._check_still(made.by, permission)
