@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obligor.core.errors import AuditError
-from obligor.core.leaves import Leaf, commitment, parse_leaf, parse_time, time_text
+from obligor.core.leaves import Leaf, actor, commitment, is_committed, parse_leaf, parse_time, time_text
 
 AT = datetime(2026, 11, 26, 19, 40, 0, 123456, tzinfo=UTC)
 SALT = bytes(range(16))
@@ -39,8 +40,23 @@ def test_the_form_of_a_leaf_is_fixed() -> None:
 
 def test_a_record_is_committed_to_by_hmac_under_its_salt() -> None:
     assert commitment(b"record", SALT) == hmac.new(SALT, b"record", hashlib.sha256).hexdigest()
+    assert is_committed(LEAF, record=b"{}", salt=SALT)
+    assert not is_committed(LEAF, record=b"{ }", salt=SALT)
+    assert not is_committed(LEAF, record=b"{}", salt=SALT[:8])
     with pytest.raises(AuditError, match="a salt of 8 bytes; wanted 16"):
         commitment(b"record", SALT[:8])
+
+
+def test_a_client_acts_as_a_client_and_a_person_as_themselves() -> None:
+    assert [actor("acme"), actor("person:ada"), actor("personal")] == ["client:acme", "person:ada", "client:personal"]
+
+
+def test_a_leaf_may_be_as_long_as_a_leaf_may_be() -> None:
+    body = LEAF.body()
+    long = body[:-2] + b"a" * (4096 - len(body)) + body[-2:]
+    for longer, why in ((long, "a leaf's subject"), (long[:-2] + b"a" + long[-2:], "4097 bytes are more than 4096")):
+        with pytest.raises(AuditError, match=why):
+            parse_leaf(longer)
 
 
 @given(printable, printable, st.integers(1, 59))
@@ -97,5 +113,6 @@ def test_times_are_written_to_the_microsecond_and_sort_as_text(at: datetime) -> 
 
 def test_a_time_of_another_zone_is_written_in_utc() -> None:
     assert time_text(AT.astimezone(timezone(timedelta(hours=2)))) == "2026-11-26T19:40:00.123456Z"
-    with pytest.raises(AuditError, match="wanted a time in UTC"):
-        Leaf(at=AT.replace(tzinfo=None), by="client:a", kind="decision", subject="s", commitment=LEAF.commitment)
+    for other in (AT.replace(tzinfo=None), AT.astimezone(timezone(timedelta(hours=2)))):
+        with pytest.raises(AuditError, match="wanted a time in UTC"):
+            replace(LEAF, at=other)

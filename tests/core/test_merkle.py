@@ -16,13 +16,14 @@ from obligor.core.merkle import (
     Frontier,
     consistency_proof,
     frontier_of,
+    hashes_around,
     inclusion_proof,
     leaf_hash,
     node_hash,
     root_of,
-    verify_consistency,
     verify_inclusion,
 )
+from obligor.governance.audit.standalone.verify import is_consistent, root_by_inclusion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,20 +146,14 @@ def test_a_log_that_only_grew_is_consistent_and_one_that_was_rewritten_is_not(
     hashes = numbered(new)
     shelf = Shelf(hashes)
     old_root, new_root = root_of(old, shelf), shelf.frontier.root
-    proof = consistency_proof(old, new, shelf)
-    assert verify_consistency(old=old, new=new, old_root=old_root, new_root=new_root, proof=proof)
-    assert not verify_consistency(old=old, new=new, old_root=old_root, new_root=new_root, proof=(*proof, new_root))
+    proof = [*consistency_proof(old, new, shelf)]
+    assert is_consistent(old, new, old_root, new_root, proof)
+    assert not is_consistent(old, new, old_root, new_root, [*proof, new_root])
     if 0 < old < new:
         changed = [*hashes]
         changed[data.draw(st.integers(0, old - 1))] = leaf_hash(b"rewritten")
         other = Shelf(changed)
-        assert not verify_consistency(
-            old=old,
-            new=new,
-            old_root=old_root,
-            new_root=other.frontier.root,
-            proof=consistency_proof(old, new, other),
-        )
+        assert not is_consistent(old, new, old_root, other.frontier.root, [*consistency_proof(old, new, other)])
 
 
 @given(st.integers(1, 60), st.data())
@@ -177,8 +172,60 @@ def test_pymerkle_gives_the_same_roots_and_proofs(size: int, data: st.DataObject
     old_root = other.get_root(old)
     assert old_root == root_of(old, shelf)
     pymerkle.verify_consistency(root_of(old, shelf), shelf.frontier.root, other.prove_consistency(old, size))
-    proof = consistency_proof(old, size, shelf)
-    assert verify_consistency(old=old, new=size, old_root=old_root, new_root=root, proof=proof)
+    assert is_consistent(old, size, old_root, root, [*consistency_proof(old, size, shelf)])
+
+
+A, B, C, D = numbered(4)
+
+
+@pytest.mark.parametrize(
+    ("index", "size", "proof", "root"),
+    [
+        (1, 1, (), A),  # beyond the end
+        (-1, 1, (), A),
+        (0, 0, (), A),
+        (0, 2, (), A),  # too short a proof, which ends at a root below the root
+        (0, 1, (B,), node_hash(B, A)),  # too long a one, which ends above it
+        (0, 2, (B, C), node_hash(C, node_hash(A, B))),
+    ],
+)
+def test_a_proof_of_a_leaf_is_as_long_as_the_tree_is_deep(
+    index: int, size: int, proof: tuple[bytes, ...], root: bytes
+) -> None:
+    assert not verify_inclusion(A, index=index, size=size, proof=proof, root=root)
+    assert root_by_inclusion(A, index, size, [*proof]) is None
+
+
+def test_a_proof_is_made_of_hashes_of_one_length() -> None:
+    assert verify_inclusion(A, index=0, size=2, proof=(B,), root=node_hash(A, B))
+    assert not verify_inclusion(A[:-1], index=0, size=2, proof=(A[-1:] + B,), root=node_hash(A, B))
+    assert not verify_inclusion(A, index=0, size=2, proof=(b"",), root=node_hash(A, b""))
+    assert not verify_inclusion(b"", index=0, size=1, proof=(), root=b"")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "old_root", "new_root", "proof"),
+    [
+        (0, 1, A, A, []),  # an empty log has one root
+        (0, 1, EMPTY_ROOT, A, [A]),
+        (2, 2, A, B, []),
+        (2, 2, A, A, [A]),
+        (4, 2, A, A, []),  # a log that shrank
+        (3, 5, A, A, []),
+        (3, 4, A, A, [A]),  # too short a proof
+        (
+            3,
+            4,
+            node_hash(D, node_hash(C, A)),
+            node_hash(D, node_hash(C, node_hash(A, B))),
+            [A, B, C, D],
+        ),  # too long a one
+    ],
+)
+def test_no_log_is_the_beginning_of_another_by_a_proof_of_the_wrong_length(
+    old: int, new: int, old_root: bytes, new_root: bytes, proof: list[bytes]
+) -> None:
+    assert not is_consistent(old, new, old_root, new_root, proof)
 
 
 def test_a_proof_in_a_large_log_reads_a_few_tiles() -> None:
@@ -214,8 +261,13 @@ def test_what_is_missing_or_impossible_is_refused() -> None:
         inclusion_proof(300, 300, shelf)
     with pytest.raises(AuditError, match="sizes 5 and 4"):
         consistency_proof(5, 4, shelf)
+    for first, stop in ((-1, 2), (5, 5), (299, 301)):
+        with pytest.raises(AuditError, match=f"leaves {first} to {stop}: the tree has 300 leaves"):
+            hashes_around(first, stop, 300, shelf)
     del shelf.rows[1]
     with pytest.raises(AuditError, match="of level 1: the log keeps 0"):
         inclusion_proof(299, 300, shelf)
     with pytest.raises(AuditError, match="3 leaves with 1 subtrees"):
         Frontier(3, (b"\0" * 32,))
+    with pytest.raises(AuditError, match="a tree of -1 leaves"):
+        Frontier(-1, (b"\0" * 32,))

@@ -135,7 +135,14 @@ def test_a_policy_round_trips_and_its_hash_is_of_what_it_says() -> None:
         ([threshold(end=500.0), threshold(start=400.0)], "overlap: amounts from 400 on have two cut-offs"),
         ([threshold(start=500.0)], "leave a gap: no cut-off for amounts below 500"),
         ([threshold(end=500.0)], "leave a gap: no cut-off for amounts from 500 on"),
-        ([threshold(end=500.0), threshold(start=500.0, end=400.0)], "amounts from 500 to 400; wanted the lower first"),
+        (
+            [threshold(end=500.0), threshold(start=500.0, end=400.0)],
+            "thresholds of the other levels: amounts from 500 to 400; wanted the lower first",
+        ),
+        (
+            [threshold(end=500.0), threshold(start=500.0, end=500.0), threshold(start=500.0)],
+            "amounts from 500 to 500; wanted the lower first",
+        ),
         ([threshold(segment="web")], "none is for the levels that have no cut-off of their own"),
         ([threshold(segment="web"), threshold(segment="web"), threshold()], "of 'web': thresholds overlap"),
     ],
@@ -210,7 +217,8 @@ def test_a_policy_goes_with_one_card_and_only_with_cutoffs_that_it_can_give(card
     check_policy(beside(), card)
     check_policy(beside([threshold(low, end=5.0), threshold(high + 1, start=5.0)]), card)  # everybody; nobody
     for cutoff in (low - 1, high + 2):
-        with pytest.raises(PolicyError, match=f"the cut-off {cutoff} lies outside the scores of the card"):
+        words = f"the cut-off {cutoff} lies outside the scores of the card; wanted {low} to {high + 1}"
+        with pytest.raises(PolicyError, match=words):
             check_policy(beside([threshold(cutoff, end=5.0), threshold(start=5.0)]), card)
     with pytest.raises(PolicyError, match="belongs to the card 000000000000, got the card"):
         check_policy(beside(card_sha256="0" * 64), card)
@@ -226,7 +234,8 @@ def test_what_a_policy_and_its_card_both_read_they_read_alike() -> None:
     common = {"cutoff": threshold(CARD.cutoff.score), "bands": said["bands"], "card_sha256": CARD.sha256}
     whole = {"columns": columns, "histories": histories, "features": features} | common
     check_policy(made(**whole), CARD)
-    more = histories["bureau"] | {"columns": histories["bureau"]["columns"] | {"days": {"type": "number"}}}
+    added = {"days": {"type": "number"}, "seen": {"type": "date"}}
+    more = histories["bureau"] | {"columns": histories["bureau"]["columns"] | added}
     check_policy(
         made(**whole | {"histories": {"bureau": more}, "columns": columns | {"debt": {"type": "number"}}}), CARD
     )
@@ -237,7 +246,15 @@ def test_what_a_policy_and_its_card_both_read_they_read_alike() -> None:
             "columns.income: is described otherwise",
         ),
         ({"features": features | {"ratio": {"expression": "income / amount"}}}, "features.ratio"),
-        ({"histories": {"bureau": more | {"tie": "balance"}}}, "histories.bureau: is described"),
+        *(
+            ({"histories": {"bureau": more | part}}, "histories.bureau: is described")
+            for part in (
+                {"tie": "balance"},
+                {"key": ["customer", "balance"]},
+                {"event_at": "seen"},
+                {"arrived_at": "seen"},
+            )
+        ),
         (
             {"histories": {"bureau": more | {"columns": other | {"balance": {"type": "number", "missing": [0]}}}}},
             "histories.bureau.columns.balance",

@@ -86,6 +86,13 @@ def test_a_pair_counts_half_for_each_and_a_family_as_one() -> None:
     assert [it.text for it in reasons] == ["a is low", "b is low", "c is low"]
 
 
+def test_a_family_is_told_by_the_worst_of_it_and_of_equals_by_the_first() -> None:
+    assert [(it.code, it.feature) for it in explain(SMALL, (1, 1, 0, 0))] == [("both", "c")]
+    worse = SMALL.characteristics[3].model_copy(update={"reference": 6})
+    (reason,) = explain(card(*SMALL.characteristics[:3], worse), (1, 1, 0, 0))
+    assert (reason.feature, reason.text) == ("d", "d is low")
+
+
 def test_missing_values_have_a_text_of_their_own() -> None:
     low = SMALL.characteristics[0].model_copy(update={"reference": 6})
     reasons = explain(card(low, *SMALL.characteristics[1:]), (2, 1, 1, 1))
@@ -144,6 +151,9 @@ def test_the_columnar_scorer_adds_the_points_of_pairs() -> None:
 def test_a_card_without_reference_means_gives_no_reasons_and_says_why() -> None:
     with pytest.raises(CardError, match="'a' has no reference mean"):
         shortfalls_of(card(characteristic("a", (0, 1, 2), reference=None)))
+    pair = SMALL.pairs[0].model_copy(update={"reference": None})
+    with pytest.raises(CardError, match=f"'{pair.name}' has no reference mean"):
+        shortfalls_of(card(*SMALL.characteristics, pairs=(pair,)))
 
 
 @given(BINS)
@@ -188,7 +198,7 @@ def test_every_bin_that_can_be_a_reason_needs_a_text() -> None:
 
 
 def test_a_bin_that_never_falls_short_needs_no_text_unless_a_pair_makes_it() -> None:
-    high = characteristic("a", (7, 9, 8), reference=6)
+    high = characteristic("a", (6, 9, 8), reference=6)
     other = characteristic("b", (5, 5, 5), reference=5, reason="b", reason_missing="b is unknown")
     assert lacking(high, other) == []
     cells = ((0, 0, 0), (-7, 0, 0), (0, 0, 0))
@@ -200,6 +210,8 @@ def test_a_column_that_must_have_a_value_and_a_count_need_no_text_for_missing_va
     low = characteristic("a", (0, 9, 1), reference=6, reason="a is low")
     required = card(low).model_copy(update={"applications": Table(columns={"a": Column(type="number", required=True)})})
     assert check_reasons(required) == ()
+    untold = required.model_copy(update={"characteristics": (characteristic("a", (0, 9, 1), reference=6),)})
+    assert [it.bin for it in check_reasons(untold)] == ["0"]
     count = Feature(history="bureau", aggregate="count")
     assert check_reasons(card(low).model_copy(update={"features": {"a": count}})) == ()
     assert check_reasons(card(low).model_copy(update={"features": {"a": Feature(expression="1 / b")}})) != ()

@@ -106,11 +106,45 @@ def test_the_hash_of_a_secret_is_plain_sha256() -> None:
         ({"name": "x" * 101}, "at most 100"),
         ({"expires_at": MADE}, "expires before it is made"),
         ({"created_at": MADE.replace(tzinfo=None)}, "offset from UTC"),
+        ({"expires_at": (MADE + YEAR).replace(tzinfo=None)}, "offset from UTC"),
     ],
 )
 def test_a_key_that_says_nonsense_is_not_made(said: dict[str, object], told: str) -> None:
     with pytest.raises(InvalidInputError, match=re.escape(told)):
         made(**said)
+
+
+def test_a_key_that_was_kept_otherwise_is_none() -> None:
+    kept = made(name="x" * 100).kept
+    for said, told in (
+        ({"key_id": "il0o"}, "the id has 4 characters; wanted 12 of base 32"),
+        ({"secret_sha256": b""}, "the hash has 0 bytes, wanted 32"),
+    ):
+        with pytest.raises(InvalidInputError, match=told):
+            replace(kept, **said)  # type: ignore[arg-type]  # whatever a row holds
+
+
+def test_what_a_key_is_made_of_is_told_apart() -> None:
+    """The secret is made of its own random bytes alone, whatever the id, which anybody may see, is made of."""
+    one, other = (made(start * 8 + bytes(range(32))) for start in (b"\0", b"\xff"))
+    assert one.text[-43:] == other.text[-43:]
+    assert one.kept.key_id != other.kept.key_id
+
+
+def test_a_key_says_in_a_word_whether_it_opens() -> None:
+    kept = made().kept
+    assert [kept.state(MADE), kept.state(MADE + YEAR)] == ["opens", "expired"]
+    assert replace(kept, revoked_at=MADE).state(MADE + YEAR) == "revoked"
+
+
+def test_what_may_be_a_secret_or_a_card_is_not_repeated_at_length() -> None:
+    with pytest.raises(InvalidInputError, match=r"client: got 'A{64}';"):
+        check_client("A" * 65)
+    with pytest.raises(InvalidInputError, match=r"the scope 'x{40}' is not known"):
+        made(scopes=("x" * 41,))
+    with pytest.raises(InvalidInputError, match="client: is what is the number of a payment card") as refused:
+        check_client("4111111111111111")
+    assert "4111" not in str(refused.value)
 
 
 def test_too_few_random_bytes_make_no_key() -> None:

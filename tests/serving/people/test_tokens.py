@@ -155,6 +155,11 @@ def test_a_system_with_the_role_of_systems_is_a_client() -> None:
     asyncio.run(run())
 
 
+def test_a_token_may_be_for_others_too_and_repeat_its_key_as_thumbprints() -> None:
+    assert read(token(claims(aud=["billing", AUDIENCE]))).subject == "5e0f-ada"
+    assert read(token(x5t="a", **{"x5t#S256": "b"})).subject == "5e0f-ada"
+
+
 # What is not, as F29 lists it
 
 
@@ -225,6 +230,8 @@ WRONG: dict[str, Callable[[], str]] = {
     "a key id that is an address": lambda: token(kid="https://evil.example/keys"),
     "a key id that is a number": lambda: token_with(kid=1),
     "no key id": lambda: token_with(kid=None),
+    "an algorithm that is a list": lambda: token_with(alg=["RS256"]),
+    "a type that is a list": lambda: token_with(typ=["at+jwt"]),
     "jku": lambda: token(jku="https://evil.example/keys", key=OTHER_RSA),
     "x5u": lambda: token(x5u="https://evil.example/cert"),
     "jwk": lambda: token(jwk=own_key(), key=OTHER_RSA),
@@ -244,6 +251,7 @@ WRONG: dict[str, Callable[[], str]] = {
     "an ID token by its type": lambda: token(typ="JWT"),
     "an ID token by its nonce": lambda: token(claims(nonce="n")),
     "an ID token by its hash": lambda: token(claims(at_hash="x")),
+    "an ID token by the hash of its code": lambda: token(claims(c_hash="x")),
     "a refresh token": lambda: token(claims(typ="Refresh")),
     "no type": lambda: token(typ=None),
     "expired": lambda: token(claims(exp=int(time.time()) - 61, iat=int(time.time()) - 300)),
@@ -315,6 +323,7 @@ def test_the_right_token_passes_where_the_wrong_ones_did_not(running: providers.
 def test_a_token_with_the_type_of_a_provider_is_taken_where_the_lender_says_so() -> None:
     loose = Issuer(ISSUER, AUDIENCE, types=frozenset({"JWT"}))
     assert read(token(typ="JWT"), loose).subject == "5e0f-ada"
+    assert read(token(typ="application/AT+jwt")).subject == "5e0f-ada"
     assert read(token(claims(typ="Bearer"), typ="JWT"), loose).subject == "5e0f-ada"
     for other in (claims(typ="ID"), claims(typ="Refresh"), claims(nonce="n")):
         with pytest.raises(TokenError):
@@ -338,6 +347,13 @@ def test_keys_that_are_secret_small_for_another_use_or_of_one_name_are_left_out(
 def test_what_is_no_key_set_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidInputError):
         read_key_set(body)
+
+
+def test_a_hundred_keys_are_a_key_set() -> None:
+    assert (
+        read_key_set(json.dumps({"keys": [*json.loads(key_set())["keys"], *[{}] * 97]}).encode()).keys.keys()
+        == KEYS.keys()
+    )
 
 
 def test_a_new_key_is_found_at_once_and_the_old_one_is_gone_with_its_set() -> None:
@@ -701,6 +717,10 @@ def test_a_statement_signed_for_something_else_is_no_token() -> None:
 def test_an_unknown_key_is_told_apart_from_a_wrong_token_so_that_the_provider_is_asked_again() -> None:
     with pytest.raises(UnknownKeyError):
         read(token(kid="rsa-2", key=RSA))
+    for kid in ("", "rsa 2", "\u00e9", "k" * 201):  # what names no key
+        with pytest.raises(TokenError) as caught:
+            read(token(kid=kid, key=RSA))
+        assert not isinstance(caught.value, UnknownKeyError)
 
 
 def test_a_check_of_tokens_costs_no_request_where_there_is_none_to_check() -> None:
