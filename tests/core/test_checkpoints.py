@@ -40,7 +40,9 @@ def test_a_checkpoint_reads_back_as_it_was_written(origin: str, size: int, root:
 def test_the_form_of_a_checkpoint_is_that_of_tlog_checkpoint() -> None:
     root = base64.b64encode(ROOT).decode()
     assert Checkpoint("example.com/log", 42, ROOT).text() == f"example.com/log\n42\n{root}\n"
-    assert parse_checkpoint(f"example.com/log\n42\n{root}\nmore\n").extensions == ("more",)
+    longer = parse_checkpoint(f"example.com/log\n42\n{root}\nmore\n")
+    assert longer.extensions == ("more",)
+    assert longer.text() == f"example.com/log\n42\n{root}\nmore\n"
 
 
 def test_notes_and_keys_of_the_go_authors_are_read_and_written_alike() -> None:
@@ -79,6 +81,7 @@ def test_a_checkpoint_in_another_form_is_refused(text: str, why: str) -> None:
         (b"text\n\nsigned by me\n", "not a signature"),
         ("text\n\n— a AAAA".encode(), "that end"),
         ("text\n\n— a AAAA\n".encode(), "shorter than the id"),
+        ("text\n\n— a AAAAAA==\n".encode(), "shorter than the id"),
         ("te\rxt\n\n— a AAAAAAAA\n".encode(), "control characters"),
         (b"\xff\n\n", "not UTF-8"),
         (b"a" * 70_000, "more than 65536"),

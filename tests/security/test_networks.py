@@ -66,6 +66,16 @@ def test_what_may_be_a_secret_is_not_repeated() -> None:
     assert "AAA" not in str(caught.value)
 
 
+def test_networks_of_one_address_stand_the_wider_first_and_the_longest_text_is_read() -> None:
+    assert [str(it) for it in read_networks(["10.0.0.0/16", "10.0.0.0/8"])] == ["10.0.0.0/8", "10.0.0.0/16"]
+    assert read_networks(["10.0.0.0/8", "10.0.0.0/16"]) == read_networks(["10.0.0.0/16", "10.0.0.0/8"])
+    longest = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255/128"
+    assert [it.prefixlen for it in read_networks([longest])] == [128]
+    with pytest.raises(InvalidInputError) as caught:
+        read_networks(["1" * len(longest) + "1"])
+    assert "got" not in str(caught.value)
+
+
 def test_a_key_is_bound_to_so_many_networks_and_no_more() -> None:
     texts = [f"10.{place}.0.0/16" for place in range(MOST_NETWORKS + 1)]
     assert len(read_networks(texts[1:])) == MOST_NETWORKS

@@ -93,13 +93,24 @@ def test_who_holds_roles_that_nobody_holds_together_may_do_nothing(pair: list[st
 @pytest.mark.parametrize(
     ("said", "instead", "problem"),
     [
-        ("decision.decide: Submit", "decision.decide: Two\n  decision.decide: Submit", "stands twice"),
+        ("decision.decide: Submit", "decision.decide: Two\n  decision.decide: Submit", "decision.decide stands twice"),
         ("step_up: [", "step_up: [decision.dream, ", "is not one of those listed"),
         ("GET /metrics: metrics.read", "GET /metrics: metrics.reed", "is not one of those listed"),
         ("    decision.read: own", "    decision.read: owned", "wanted allowed"),
+        ("    decision.read: own", "    decision.read: [own, own]", "wanted allowed"),
+        ("    decision.read: own", "    decision.read: []", "wanted allowed"),
+        ("    decision.read: own", "    decision.reed: own", "decision.reed is not one of those listed"),
+        ("    outcome.report: own", "    outcome.reported: own", "outcome.reported is not one of those listed"),
+        ("  Decide: decision.decide", "  Decide: decision.dice", "decision.dice is not one of those listed"),
         ("  report:\n", "  audits:\n", "wanted the scopes"),
         ("    outcome.report: own\n    review", "    privacy.erase: own\n    review", "only a person may do"),
+        ("    outcome.report: own\n    review", "    outcome.report: second\n    review", "only a person may do"),
         ("[admin, compliance]", "[admin, chairman]", "two of the roles"),
+        ("[admin, compliance]", "[admin]", "two of the roles"),
+        ("[admin, compliance]", "[admin, compliance, analyst]", "two of the roles"),
+        ("\nroles:\n", "\nroles: 7\nunknown:\n", "roles: "),
+        ("\nconflicts:\n", "\nconflicts: 7\nunknown:\n", "conflicts: "),
+        ("step_up: [", "step_up: 7  # [", "step_up: "),
         ("schema: obligor/permissions/1", "schema: obligor/permissions/2", "permissions/1"),
         ("step_up:", "unknown: 1\nstep_up:", "Extra inputs"),
         ("step_up: [", "step_up: &it [*it, ", "alias"),
@@ -107,12 +118,49 @@ def test_who_holds_roles_that_nobody_holds_together_may_do_nothing(pair: list[st
 )
 def test_a_table_that_says_something_unknown_is_refused(said: str, instead: str, problem: str) -> None:
     assert said in TEXT
+    assert read_permissions(TEXT) == permissions()
     before, _, after = TEXT.rpartition(said) if "report" in said else TEXT.partition(said)
     with pytest.raises(InvalidInputError, match=problem):
         read_permissions(before + instead + after)
+
+
+def test_whichever_way_roles_are_named_the_permission_that_goes_farther_counts() -> None:
+    roles = {"a": "own", "b": "[masked, second]", "c": "masked", "d": "second", "e": "[own, masked, second]"}
+    said = "".join(f"  {name}:\n    decision.read: {how}\n" for name, how in roles.items())
+    more = read_permissions(TEXT.replace("\nroles:\n", f"\nroles:\n{said}"))
+
+    def farther(*named: str) -> Allowance:
+        return more.held(roles=frozenset(named), scopes=frozenset())["decision.read"]
+
+    assert farther(*roles) == farther("d") == Allowance(second=True)
+    assert farther("a", "b") == farther("a") == Allowance(own=True)
+    assert farther("a", "c") == Allowance(masked=True)
+    assert farther("b", "e") == farther("b")
+
+
+def test_a_role_may_give_nothing_and_what_is_no_role_or_scope_gives_nothing() -> None:
+    more = read_permissions(TEXT.replace("\nroles:\n", "\nroles:\n  guest:\n"))
+    for roles, scopes in (({"guest"}, set()), ({"chairman"}, {"root"})):
+        assert more.held(roles=frozenset(roles), scopes=frozenset(scopes)) == {}
 
 
 def test_a_refusal_names_the_scope_and_the_roles_and_nothing_of_the_caller() -> None:
     with pytest.raises(ForbiddenError) as caught:
         allow(client("report"), "metrics.read")
     assert str(caught.value) == "this needs an API key with the scope metrics, or the role operator"
+    for caller, permission, told in (
+        (client("report"), "user.manage", "this needs the role admin"),
+        (
+            person("privacy_officer"),
+            "privacy.erase",
+            "this needs a second factor; sign in with it and send the request again",
+        ),
+        (
+            person("admin", "compliance"),
+            "user.read",
+            "the roles admin and compliance are held together, which nobody may",
+        ),
+    ):
+        with pytest.raises(ForbiddenError) as caught:
+            allow(caller, permission)
+        assert str(caught.value) == told

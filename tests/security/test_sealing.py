@@ -66,6 +66,7 @@ def _moved(key: DataKey, sealed: bytes) -> dict[str, Callable[[], bytes]]:
         "short tag": lambda: key.open(sealed[:-1], column="input", row=ROW),
         "no tag": lambda: key.open(sealed[:-16], column="input", row=ROW),
         "nothing": lambda: key.open(b"", column="input", row=ROW),
+        "only the form": lambda: key.open(b"\x01", column="input", row=ROW),
         "other form": lambda: key.open(b"\x02" + sealed[1:], column="input", row=ROW),
     }
 
@@ -112,6 +113,7 @@ def test_a_version_that_was_retired_opens_nothing() -> None:
     key, wrapped = old.new_data_key(ANN)
     second = make_kept(DATA, 2, kms)
     both = open_keyring((first, second, names), kms, random=os.urandom)
+    assert (both.min_version, both.current) == (1, 2)
     anew = both.wrap(both.unwrap(wrapped, key_id=key.key_id, subject=ANN))
     ring = open_keyring((replace(first, wrapped=None), second, names), kms, random=os.urandom)
     assert (ring.min_version, ring.current) == (2, 2)
@@ -180,6 +182,27 @@ def test_names_are_equal_where_values_are_and_only_there(one: str, other: str) -
     assert all((a == b) == (one == other) for a, b in zip(named(one), named(other), strict=True))
     assert KEYRING.subject("application", one) != KEYRING.subject("person", one)
     assert len(ANN) == NAME_BYTES
+
+
+def test_what_is_kept_keeps_its_form() -> None:
+    """Names, proofs and wrapped keys stand in the store for good: by another form none of them would be found again."""
+
+    class Fixed(Memory):
+        def generate(self, *, context: str) -> Generated:
+            assert context == "obligor/data/1"
+            return Generated(bytes(32), b"")
+
+    ring = Keyring({1: bytes(32)}, bytes(range(32)), random=bytes)
+    ann = ring.subject("person", "Ann")
+    found = [ann.hex(), ring.tag("A-1"), ring.request("A-1"), ring.fingerprint(b"A-1").hex()]
+    assert [*found, make_kept(DATA, 1, Fixed()).proof.hex(), ring.new_data_key(ann)[1].wrapped.hex()] == [
+        "524d608b7af549ca2bfbc1e1f1a9b4af7281998c1ddaa324c23e29488a643ba1",
+        "tag:1f8ed1b8b145f24d211219b701491d4df81dafc1",
+        "tag:941f4477089721c9c228ddd6bfa52aff1b8beea9",
+        "a8e999f8a6bb66d56023acffbea3452c22e56bd4bd09fee1b374c3c9ecccc9d7",
+        "1960a28df53d07835f311a00033171f2730e039c86e69dd54075ee778cef555c",
+        "01000000000000000000000000cea7403d4d606b6e074ec5d3baf39d18726003ca37a62a74d1a2f58e7506358ea3cece2588db3ebdb46342c456430531",
+    ]
 
 
 def test_names_are_those_of_one_deployment() -> None:

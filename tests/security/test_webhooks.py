@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,6 +23,9 @@ def test_another_library_verifies_what_was_signed_with_any_live_secret(
     headers = signed_headers(body, message_id=f"msg_{it}", at=datetime.now(UTC), secrets=secrets)
     for secret in secrets:
         Webhook(secret_text(secret)).verify(body, headers, json_parse=False)
+    told = headers["webhook-signature"].split(" ")
+    assert len(told) == len(secrets)
+    assert all(re.fullmatch(r"v1,[A-Za-z0-9+/]{43}=", it) for it in told)
 
 
 @given(SECRETS, SECRETS, st.sampled_from(["body", "id", "time", "secret"]))

@@ -18,6 +18,7 @@ from obligor.core.errors import AuditError
 from obligor.governance.audit import standalone
 from obligor.governance.audit.bundle import signed_head
 from obligor.governance.audit.receipts import Receipt, check_receipt, make_receipt, parse_receipt
+from obligor.governance.audit.standalone import verify
 
 LOG = log_of(300)
 HEAD = signed_head(LOG, KEY)
@@ -41,6 +42,24 @@ def test_a_receipt_without_its_record_tells_nothing_private() -> None:
     text = receipt_of(20, private=False).encode().decode()
     assert "annual_income" not in text
     assert "salt" not in text
+
+
+@pytest.mark.parametrize("lacking", [*receipt_of(17).to_plain(), "record and salt"])
+def test_a_receipt_lacks_nothing_but_its_record_with_its_salt(
+    lacking: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = receipt_of(17).to_plain()
+    said = {name: it for name, it in whole.items() if name not in lacking.split(" and ")}
+    path = tmp_path / "receipt.json"
+    path.write_text(json.dumps(said))
+    if lacking == "record and salt":
+        assert check_receipt(parse_receipt(path.read_bytes()), VERIFIER) == ()
+        assert verify.main([str(path), "--key", KEY.verifier.text()]) == 0
+    else:
+        with pytest.raises(AuditError):
+            parse_receipt(path.read_bytes())
+        assert verify.main([str(path), "--key", KEY.verifier.text()]) == 1
+        assert "lacks something" in capsys.readouterr().out or lacking == "schema"
 
 
 @given(st.data())
@@ -70,13 +89,23 @@ def test_a_receipt_with_one_bit_changed_does_not_hold(data: st.DataObject) -> No
         ({"salt": "00"}, "record: is not what"),
         ({"schema": "obligor/receipt/2"}, "wanted an object"),
         ({"extra": 1}, "wanted an object"),
+        ({"index": 1 << 63}, "proof: does not lead"),
+        ({"index": LOG.size}, "proof: does not lead"),
+        ({"leaf": 7}, "and texts"),
+        ({"checkpoint": None}, "and texts"),
         ({"leaf": "\ud800"}, "not UTF-8"),
         ({"leaf": "{}"}, "wanted an object"),
         ({"checkpoint": KEY.sign_note("another\n5\nAAAA\n").encode().decode()}, "root of 3 bytes"),
     ],
 )
-def test_what_is_wrong_with_a_receipt_is_named(change: dict[str, Any], why: str) -> None:
+def test_what_is_wrong_with_a_receipt_is_named(
+    change: dict[str, Any], why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     said = receipt_of(17).to_plain() | change
+    path = tmp_path / "receipt.json"
+    path.write_text(json.dumps(said))
+    assert verify.main([str(path), "--key", KEY.verifier.text()]) == 1
+    assert capsys.readouterr().out.startswith("WRONG  ")
     try:
         told = "; ".join(check_receipt(parse_receipt(json.dumps(said).encode()), VERIFIER))
     except AuditError as error:

@@ -125,10 +125,12 @@ WRONG: dict[str, Callable[[str], str]] = {
     "with an empty name": lambda text: proof(text, jti=""),
     "with a name of half a character": lambda text: proof(text, jti="\ud800"),
     "with a name without end": lambda text: proof(text, jti="x" * 257),
+    "with a name that is a list": lambda text: proof(text, jti=["x"]),
     "without a method": lambda text: proof(text, htm=None),
     "of another type": lambda text: proof(text, header={"typ": "JWT"}),
     "of no type": lambda text: proof(text, header={"typ": None}),
     "without its key": lambda text: proof(text, header={"jwk": None}),
+    "whose key is a text": lambda text: proof(text, header={"jwk": "key"}),
     "with the private key": lambda text: proof(text, header={"jwk": EC.as_dict(private=True)}),
     "whose key is a secret": lambda text: proof(text, header={"alg": "HS256", "jwk": {"kty": "oct", "k": "AAAA"}}),
     "of another algorithm than its key's": lambda text: proof(text, header={"alg": "RS256"}),
@@ -173,6 +175,11 @@ def test_a_proof_is_taken_once_and_of_two_none(running: providers.Provider, unif
     assert asyncio.run(asked(of, *shown))[0] == 200
     assert asyncio.run(asked(of, *shown)) == uniform
     assert asyncio.run(asked(of, shown[0], ("dpop", proof(text)), ("dpop", once)))[0] == 400
+
+
+def test_a_proof_has_a_name_of_so_many_characters() -> None:
+    for name in ("x", "x" * 256):
+        assert proofs.read_proof(proof(bound(), jti=name), key_sha256=hashed(EC)).id == name
 
 
 def test_of_too_many_proofs_the_oldest_is_forgotten_and_no_sooner() -> None:
@@ -227,6 +234,7 @@ def test_addresses_are_one_however_they_are_written() -> None:
         ("https://bank.example:8443/v1", "https://bank.example/v1"),
         ("https://bank.example.evil.test/v1", "https://bank.example/v1"),
         ("https://bank.example:x/v1", "https://bank.example/v1"),
+        ("http://bank.example:443/v1", "https://bank.example/v1"),
         ("//bank.example/v1", "https://bank.example/v1"),
     ):
         assert not is_same_address(one, other)

@@ -132,6 +132,7 @@ def test_roles_may_stand_within_an_object() -> None:
     nested = Issuer(ISSUER, AUDIENCE, roles_claim="realm_access.roles")
     assert read(token(claims(roles=None, realm_access={"roles": ["auditor", 7]})), nested).roles == {"auditor"}
     assert read(token(claims(roles="auditor"))).roles == frozenset()
+    assert read(token(claims(roles=None, realm_access=["auditor"])), nested).roles == frozenset()
 
 
 def test_clocks_may_differ_by_a_minute_and_no_more() -> None:
@@ -153,6 +154,40 @@ def test_a_system_with_the_role_of_systems_is_a_client() -> None:
                     await door.authenticate(f"Bearer {bad}", peer="")
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"iat": -300, "exp": 300}, None),  # ten minutes, and no second more
+        ({"iat": -301, "exp": 300}, "malformed"),
+        ({"iat": 299, "exp": 299}, "malformed"),
+        ({"iat": 60, "exp": 300}, None),
+        ({"iat": 61, "exp": 300}, "malformed"),
+        ({"iat": 0, "exp": 300, "nbf": 60}, None),
+        ({"iat": 0, "exp": 300, "nbf": 61}, "malformed"),
+        ({"iat": -300, "exp": -59}, None),
+        ({"iat": -300, "exp": -60}, "expired"),
+    ],
+)
+def test_a_token_counts_from_and_until_the_second_that_it_says(said: dict[str, int], why: str | None) -> None:
+    now = 1_795_000_000
+    text = token(claims(**{name: now + it for name, it in said.items()}))
+
+    def found() -> Any:
+        return read_token(text, keys=read_key_set(key_set()), issuer=WHOSE, at=datetime.fromtimestamp(now, UTC))
+
+    if why is None:
+        assert found().expires_at == now + said["exp"] + 60
+    else:
+        with pytest.raises(TokenError, match=why):
+            found()
+
+
+def test_a_system_may_be_named_as_the_party_that_the_token_was_made_for() -> None:
+    assert read(token(claims(client_id=None, azp="loan-desk"))).client_id == "loan-desk"
+    assert read(token(claims(azp="other"))).client_id == "console"
+    assert read(token(claims(client_id=None))).client_id == ""
 
 
 def test_a_token_may_be_for_others_too_and_repeat_its_key_as_thumbprints() -> None:
@@ -269,6 +304,7 @@ WRONG: dict[str, Callable[[], str]] = {
     "a subject with a line break": lambda: token(claims(sub="ada\nroot")),
     "a subject that nobody could be called": lambda: token(claims(sub="ada' OR '1'='1")),
     "a subject that is a list": lambda: token(claims(sub=["ada"])),
+    "a client that is a number": lambda: token(claims(client_id=7)),
     "a claim twice": twice("sub"),
     "an end twice": twice("exp"),
     "a header twice": header_twice,
@@ -339,8 +375,11 @@ def test_keys_that_are_secret_small_for_another_use_or_of_one_name_are_left_out(
     sealing = providers.public(EC, "enc") | {"use": "enc"}
     other = providers.public(ED, "alg") | {"alg": "RS256"}
     pair = [providers.public(RSA, "pair"), providers.public(OTHER_RSA, "pair")]
-    listed = [small, secret, sealing, other, *pair, {"kty": "RSA", "kid": "empty"}, 7, providers.public(EC, "good")]
-    assert list(read_key_set(json.dumps({"keys": listed}).encode()).keys) == ["good"]
+    unnamed = providers.public(EC, "x") | {"kid": 7}
+    plain = EC.as_dict(private=False) | {"kid": "plain"}
+    wrong = [small, secret, sealing, other, *pair, unnamed, {"kty": "RSA", "kid": "empty"}, 7]
+    listed = [*wrong, providers.public(EC, "good"), plain]
+    assert list(read_key_set(json.dumps({"keys": listed}).encode()).keys) == ["good", "plain"]
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"keys": 1}', b"<html>", json.dumps({"keys": [{}] * 101}).encode()])
