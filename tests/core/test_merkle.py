@@ -198,6 +198,7 @@ def test_a_proof_of_a_leaf_is_as_long_as_the_tree_is_deep(
 
 def test_a_proof_is_made_of_hashes_of_one_length() -> None:
     assert verify_inclusion(A, index=0, size=2, proof=(B,), root=node_hash(A, B))
+    assert root_by_inclusion(A, 0, 2, [B]) == root_by_inclusion(B, 1, 2, [A]) == node_hash(A, B)
     assert not verify_inclusion(A[:-1], index=0, size=2, proof=(A[-1:] + B,), root=node_hash(A, B))
     assert not verify_inclusion(A, index=0, size=2, proof=(b"",), root=node_hash(A, b""))
     assert not verify_inclusion(b"", index=0, size=1, proof=(), root=b"")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obligor.security.jose import TokenError, parts_of, read_bytes, read_instant, read_object
+from obligor.security.jose import TokenError, parts_of, public_key, read_bytes, read_instant, read_object
 
 TEXT = "e30.e30.AAAA"
 
@@ -50,3 +50,29 @@ def test_a_time_that_is_none_is_refused(said: Any) -> None:
     for claims in ({"exp": said}, {"iat": 1}):
         with pytest.raises(TokenError, match="malformed"):
             read_instant(claims, "exp")
+
+
+BIG, POINT = ("_" * 342 + "w", "Bw" * 21 + "c")  # 2048 bits; 32 bytes that are no point of the curve
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"kty": "oct", "k": "AAAA"},
+        {"kty": ["RSA"]},
+        {"kty": "RSA"},
+        {"kty": "RSA", "n": 7, "e": "AQAB"},
+        {"kty": "RSA", "n": "A", "e": "AQAB"},
+        {"kty": "RSA", "n": BIG},
+        {"kty": "RSA", "n": BIG, "e": ""},
+        {"kty": "EC", "crv": "P-256"},
+        {"kty": "EC", "crv": "P-256", "x": POINT, "y": POINT},
+        {"kty": "EC", "crv": "P-256", "x": "\ud800", "y": POINT},
+        {"kty": "EC", "crv": "P-384", "x": POINT, "y": POINT},
+        {"kty": "OKP", "crv": "Ed25519", "x": "AA"},
+        {"kty": "OKP", "crv": "X25519", "x": POINT},
+    ],
+)
+def test_what_is_no_key_to_check_signatures_with_is_none(said: dict[str, Any]) -> None:
+    assert public_key(said) is None

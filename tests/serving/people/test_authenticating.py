@@ -16,9 +16,19 @@ from hypothesis import strategies as st
 from obligor.core.errors import InvalidInputError, LimitedError, UnauthenticatedError, UnavailableError
 from obligor.security import api_keys
 from obligor.security.api_keys import RANDOM_BYTES, NewKey, make_key
+from obligor.security.tokens import Bound
 from obligor.serving.acts import Caller
 from obligor.serving.people import authenticating
-from obligor.serving.people.authenticating import Authenticator, Limits, Rate, network_of
+from obligor.serving.people.authenticating import (
+    Attempts,
+    Authenticator,
+    Limits,
+    Rate,
+    Sender,
+    _is_held,
+    _keep,
+    network_of,
+)
 from obligor.serving.rows import ApiKeyRow
 from obligor.serving.telemetry.journal import Journal
 
@@ -147,7 +157,9 @@ def test_no_header_brings_the_door_down(header: str) -> None:
     told = asyncio.run(refusal(door(new_key()).inner.authenticate(header, peer=HOME)))
     assert told == asyncio.run(refusal(door().ask(new_key().text)))
     long = ("Bearer " + header).ljust(67, "\ud800")[:67]
-    asyncio.run(refusal(door(new_key()).inner.authenticate(long, peer=HOME)))
+    it = door(new_key())
+    asyncio.run(refusal(it.inner.authenticate(long, peer=HOME)))
+    assert it.refused == ["malformed"]
 
 
 def test_a_checked_key_is_believed_for_half_a_minute_and_no_longer() -> None:
@@ -161,8 +173,8 @@ def test_a_checked_key_is_believed_for_half_a_minute_and_no_longer() -> None:
         await it.ask(new.text)
         assert len(it.store.asked) == 1
         it.store.rows[new.kept.key_id] = row_of(new, revoked_at=it.at)
-        it.ticks += 10.2
-        assert it.inner.known(f"Bearer {new.text}") is None
+        it.ticks += 10.1
+        assert [it.inner.known(f"Bearer {new.text}") for _ in range(3)] == [None] * 3
         await refusal(it.ask(new.text))
 
     asyncio.run(run())
@@ -187,6 +199,8 @@ def test_one_request_looks_again_while_the_others_go_on(doubted: bool) -> None: 
         assert all(it.inner.known(header) for _ in range(100))
         it.ticks += 19.8
         assert all(it.inner.known(header) for _ in range(100))
+        it.ticks += 0.2
+        assert [it.inner.known(header) is None for _ in range(3)] == [True, False, False]
 
     asyncio.run(run())
 
@@ -200,14 +214,16 @@ def test_whoever_looks_again_at_a_key_that_was_revoked_ends_it_for_all() -> None
         it.store.rows[new.kept.key_id] = row_of(new, revoked_at=it.at)
         it.inner.doubt()
         await refusal(it.ask(new.text))
-        assert it.inner.known(header) is None
+        assert [it.inner.known(header) for _ in range(3)] == [None] * 3
 
     asyncio.run(run())
 
 
 def test_nobody_may_believe_a_key_for_longer_than_half_a_minute() -> None:
-    with pytest.raises(InvalidInputError, match="wanted up to 30 s"):
-        Limits(lifetime_s=31)
+    assert [Limits(lifetime_s=it).lifetime_s for it in (0.5, 30.0)] == [0.5, 30.0]
+    for lifetime_s in (30.1, 0, -1):
+        with pytest.raises(InvalidInputError, match="wanted up to 30 s"):
+            Limits(lifetime_s=lifetime_s)
 
 
 def test_a_change_that_was_told_counts_at_once() -> None:
@@ -219,6 +235,7 @@ def test_a_change_that_was_told_counts_at_once() -> None:
         await refusal(it.ask(later.text))
         it.store.rows = {later.kept.key_id: row_of(later), new.kept.key_id: row_of(new, revoked_at=it.at)}
         it.inner.forget()
+        assert [it.inner.known(f"Bearer {new.text}") for _ in range(3)] == [None] * 3
         await refusal(it.ask(new.text))
         assert (await it.ask(later.text)).client_id == "client-2"
 
@@ -422,10 +439,70 @@ def test_only_so_many_unknown_keys_are_asked_for_at_once() -> None:
         await asyncio.sleep(0)
         it.store.gate.set()
         told = await asyncio.gather(*asked, return_exceptions=True)
-        assert sum(isinstance(error, LimitedError) for error in told) == 15
+        limited = [error for error in told if isinstance(error, LimitedError)]
+        assert [error.retry_after for error in limited] == [1] * 15
 
     asyncio.run(run())
     assert len(it.store.asked) == 5
+
+
+def test_whoever_waits_for_a_key_that_is_asked_for_takes_no_place_of_others() -> None:
+    new = new_key(1)
+    it = door(new, limits=Limits(most_lookups=1))
+
+    async def run() -> None:
+        it.store.gate = asyncio.Event()
+        asked = [asyncio.create_task(it.ask(new.text)) for _ in range(3)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        it.store.gate.set()
+        assert {caller.client_id for caller in await asyncio.gather(*asked)} == {"client-1"}
+
+    asyncio.run(run())
+    assert len(it.store.asked) == 1
+
+
+def test_who_failed_too_often_waits_as_long_as_it_takes_however_busy_the_door_is() -> None:
+    gone = new_key(2)
+    it = door(limits=Limits(by_key=Rate(1, 60.0), most_lookups=1))
+
+    async def run() -> None:
+        await refusal(it.ask(gone.text))
+        it.store.gate = asyncio.Event()
+        busy = asyncio.create_task(it.ask(new_key(3).text, AWAY))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        with pytest.raises(LimitedError) as caught:
+            await it.ask(gone.text)
+        assert caught.value.retry_after == 60
+        it.store.gate.set()
+        await refusal(busy)
+
+    asyncio.run(run())
+
+
+def test_a_failure_that_is_taken_back_counts_neither_for_who_tried_nor_for_their_network() -> None:
+    attempts = Attempts(Limits(by_key=Rate(1, 10.0), by_network=Rate(2, 7.0)))
+    for who in ("ada", "bob"):
+        attempts.failed(who, HOME, 0.0)
+    assert [attempts.wait(who, HOME, 0.0) for who in ("ada", "eve")] == [10.0, 7.0]
+    attempts.forgiven("ada", HOME)
+    assert [attempts.wait(who, HOME, 0.0) for who in ("ada", "bob", "eve")] == [0.0, 10.0, 0.0]
+    attempts.forgiven("eve", AWAY)
+    assert [attempts.wait(who, place, 0.0) for who, place in (("eve", AWAY), ("bob", HOME))] == [0.0, 10.0]
+
+
+def test_what_was_kept_last_is_let_go_last() -> None:
+    kept: dict[str, int] = {}
+    for name, value in (("a", 1), ("b", 2), ("a", 3), ("c", 4)):
+        _keep(kept, name, value, most=2)
+    assert kept == {"a": 3, "c": 4}
+
+
+def test_a_token_of_a_certificate_takes_the_quick_way_by_its_certificate_alone() -> None:
+    one, other = bytes(32), bytes(31) + b"\x01"
+    assert [_is_held(Bound("certificate", one), Sender(HOME, it)) for it in (one, other, None)] == [True, False, False]
+    assert not _is_held(Bound("key", one), Sender(HOME, one))
 
 
 def test_an_unknown_key_and_a_wrong_secret_cost_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -473,6 +550,7 @@ def test_no_secret_stays_in_memory() -> None:
         ("[2001:db8:0:1::2]:443", "2001:db8:0:1::/64"),
         ("ipv6:%5B2001:db8:0:1::3%5D:50051", "2001:db8:0:1::/64"),
         ("unix:", "unix:"),
+        ("x" * 65, "x" * 64),
         ("", ""),
     ],
 )
