@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import httpcore
 import pytest
@@ -23,7 +25,7 @@ from obligor.adapters.outgoing import (
     may_ask,
     may_reach,
 )
-from obligor.core.errors import InvalidInputError
+from obligor.core.errors import InvalidInputError, UnavailableError
 
 NOT_PUBLIC = [
     *("127.0.0.1", "127.8.8.8", "10.0.0.1", "172.16.3.4", "192.168.1.1", "100.64.0.1", "198.18.0.1", "192.0.2.1"),
@@ -58,7 +60,13 @@ def test_what_is_public_is_global_and_no_multicast(address: ipaddress.IPv4Addres
         assert not inner.is_link_local
 
 
-@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "ff02::1", "0.0.0.0", "::ffff:169.254.169.254"])  # noqa: S104
+TEREDO = "2001:0:4136:e378:8000:63bf:5601:5601"  # which wraps 169.254.169.254
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["169.254.169.254", "fe80::1", "ff02::1", "0.0.0.0", "::ffff:169.254.169.254", TEREDO],  # noqa: S104
+)
 def test_metadata_is_not_reached_in_development_either(address: str) -> None:
     assert not may_reach("https", production=False)(ipaddress.ip_address(address))
 
@@ -71,6 +79,25 @@ def test_a_system_of_the_lender_may_stand_on_a_private_network(address: str) -> 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254"])
 def test_a_system_of_the_lender_is_in_production_neither_this_machine_nor_metadata(address: str) -> None:
     assert not may_ask("https", production=True)(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "production", "address", "asked"),
+    [
+        ("http", True, "10.0.0.1", False),
+        ("http", True, "8.8.8.8", True),
+        ("https", False, "127.0.0.1", True),
+        ("http", False, "127.0.0.1", True),
+        ("http", False, "10.0.0.1", False),
+    ],
+)
+def test_elsewhere_a_system_of_the_lender_is_as_any_other(
+    scheme: str,
+    production: bool,
+    address: str,
+    asked: bool,  # noqa: FBT001
+) -> None:
+    assert may_ask(scheme, production=production)(ipaddress.ip_address(address)) is asked
 
 
 @pytest.mark.parametrize(
@@ -122,6 +149,20 @@ def test_in_production_a_webhook_goes_by_https_to_a_plain_host_and_port_and_the_
     with pytest.raises(InvalidInputError, match="wanted") as refused:
         check_address(url, what="a webhook's address", production=True, ports={443, 8443})
     assert "hush" not in str(refused.value)
+    assert "this machine" not in str(refused.value)
+
+
+def test_a_port_that_is_refused_is_told_with_those_that_are_not() -> None:
+    with pytest.raises(InvalidInputError, match=r"https://los.example: got port 22; wanted 443 or 8443$"):
+        check_address("https://los.example:22/", what="an address", production=True, ports={8443, 443})
+    assert check_address("https://los.example:22/", what="an address", production=False, ports={443}).port == 22
+    assert check_address("https://los.example:22/", what="an address", production=True).port == 22
+
+
+def test_an_address_of_the_lenders_own_may_be_private_where_it_is_asked_for() -> None:
+    assert check_address("https://10.0.0.1/", what="an address", production=True, reach=may_ask).hostname == "10.0.0.1"
+    with pytest.raises(InvalidInputError, match="an address that is refused here"):
+        check_address("https://127.0.0.1/", what="an address", production=True, reach=may_ask)
 
 
 @pytest.mark.parametrize("url", ["https://los.example/h", "https://los.example:8443/h?a=b", "https://[2606:4700::1]/"])
@@ -129,7 +170,10 @@ def test_in_production_an_address_by_https_is_taken(url: str) -> None:
     assert check_address(url, what="a webhook's address", production=True, ports={443, 8443}).hostname
 
 
-@pytest.mark.parametrize("url", ["http://10.0.0.1/", "http://[::ffff:10.0.0.1]/", "http://los.example/"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://10.0.0.1/", "http://[::ffff:10.0.0.1]/", "http://los.example/", "ftp://localhost/", "gopher://127.0.0.1/"],
+)
 def test_in_development_plain_http_goes_to_this_machine_alone(url: str) -> None:
     with pytest.raises(InvalidInputError, match="http:// to this machine"):
         check_address(url, what="a webhook's address", production=False)
@@ -182,6 +226,47 @@ def test_who_waits_in_a_thread_waits_for_a_look_up_no_longer_than_for_a_connecti
             backend.connect_tcp("hangs.example", 443, timeout=0.1)
     finally:
         resolver.let_go.set()
+
+
+HERE, CLOSED = "127.0.0.1", "127.0.0.2"  # both this machine; nothing listens at the second
+
+
+@pytest.mark.parametrize(
+    ("told", "reached"),
+    [([HERE], HERE), ([CLOSED, HERE], HERE), ([HERE, CLOSED], HERE), ([CLOSED, HERE, CLOSED], HERE), ([CLOSED], None)],
+)
+def test_of_several_addresses_the_first_that_answers_is_connected_to(told: list[str], reached: str | None) -> None:
+    named: dict[str, Any] = {"wanted": lambda _: True, "resolve": lambda *_: told, "what": "the receiver"}
+
+    async def main(port: int) -> list[str | None]:
+        found: list[str | None] = []
+        try:
+            stream = await AsyncGuardedBackend(**named).connect_tcp("several.example", port, timeout=5)
+            found.append(stream.get_extra_info("server_addr")[0])
+            await stream.aclose()
+        except httpcore.ConnectError:
+            found.append(None)
+        try:
+            waited = await asyncio.to_thread(GuardedBackend(**named).connect_tcp, "several.example", port, 5.0)
+            found.append(waited.get_extra_info("server_addr")[0])
+            waited.close()
+        except httpcore.ConnectError:
+            found.append(None)
+        return found
+
+    with socket.create_server((HERE, 0)) as listening:
+        assert asyncio.run(main(listening.getsockname()[1])) == [reached] * 2
+
+
+@pytest.mark.parametrize("told", [[], ["10.0.0.1"], [HERE, "10.0.0.1"], ["10.0.0.1", HERE]])
+def test_where_one_of_several_addresses_is_refused_none_is_connected_to(told: list[str]) -> None:
+    named: dict[str, Any] = {
+        "wanted": may_reach("http", production=False), "resolve": lambda *_: told, "what": "an anchor",
+    }  # fmt: skip
+    with pytest.raises(UnavailableError, match="an anchor: its name stands for an address that is refused"):
+        GuardedBackend(**named).connect_tcp("several.example", 9)
+    with pytest.raises(UnavailableError, match="an anchor: its name stands for an address that is refused"):
+        asyncio.run(AsyncGuardedBackend(**named).connect_tcp("several.example", 9))
 
 
 ENDING = """

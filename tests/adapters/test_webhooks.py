@@ -13,6 +13,7 @@ from tests.serving.los import Los, drop, hang, pour, say
 
 from obligor.adapters.webhooks import WebhookSender
 from obligor.core.errors import InvalidInputError, UnavailableError
+from obligor.serving.webhooks.delivering import Answered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +55,20 @@ def test_a_message_arrives_as_it_is(los: Los) -> None:
     assert los.bodies == [BODY] * 3
     assert los.headers[0]["webhook-id"] == "msg_1"
     assert los.headers[0]["Content-Type"] == "application/json"
+    assert los.headers[0]["User-Agent"] == "obligor"
+
+
+def test_when_to_come_again_is_heard(los: Los) -> None:
+    los.answers = [say(429, **{"Retry-After": "7"}), say(429)]
+
+    async def told() -> list[Answered]:
+        sender = WebhookSender(production=False, patience_s=5.0)
+        try:
+            return [await sender.send(los.url, headers={}, body=BODY) for _ in range(2)]
+        finally:
+            await sender.close()
+
+    assert asyncio.run(told()) == [Answered(429, "7"), Answered(429, "")]
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

@@ -118,6 +118,7 @@ def test_a_checkpoint_in_another_form_is_refused(text: str, why: str) -> None:
         signed(KEY.name, "5", ROOT, "more"),
     ):
         assert verify.read_checkpoint(good, THE_KEY, "it") == (5, bytes(32))
+    assert verify.read_checkpoint(signed(KEY.name, "0", ROOT), THE_KEY, "it") == (0, bytes(32))
     assert wrong(lambda: verify.read_checkpoint(text, THE_KEY, "it")).startswith(why)
 
 
