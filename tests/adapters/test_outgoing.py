@@ -93,7 +93,7 @@ def test_a_system_of_the_lender_is_in_production_neither_this_machine_nor_metada
 )
 def test_elsewhere_a_system_of_the_lender_is_as_any_other(
     scheme: str,
-    production: bool,
+    production: bool,  # noqa: FBT001
     address: str,
     asked: bool,  # noqa: FBT001
 ) -> None:

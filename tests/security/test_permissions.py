@@ -126,6 +126,7 @@ def test_a_table_that_says_something_unknown_is_refused(said: str, instead: str,
 
 def test_whichever_way_roles_are_named_the_permission_that_goes_farther_counts() -> None:
     roles = {"a": "own", "b": "[masked, second]", "c": "masked", "d": "second", "e": "[own, masked, second]"}
+    roles |= {f"{how}{number}": how for how in ("own", "masked") for number in range(4)}
     said = "".join(f"  {name}:\n    decision.read: {how}\n" for name, how in roles.items())
     more = read_permissions(TEXT.replace("\nroles:\n", f"\nroles:\n{said}"))
 
@@ -134,7 +135,8 @@ def test_whichever_way_roles_are_named_the_permission_that_goes_farther_counts()
 
     assert farther(*roles) == farther("d") == Allowance(second=True)
     assert farther("a", "b") == farther("a") == Allowance(own=True)
-    assert farther("a", "c") == Allowance(masked=True)
+    alike = [f"{name}{number}" for name in ("own", "masked") for number in range(4)]
+    assert {farther(one, other) for one, other in product(alike[:4], alike[4:])} == {Allowance(masked=True)}
     assert farther("b", "e") == farther("b")
 
 

@@ -245,6 +245,7 @@ def test_addresses_are_one_however_they_are_written() -> None:
     [
         {"jwk": {"kty": "EC"}},
         {"kid": "ec-1"},
+        {"kid": thumbprint(EC)},
         {},
         {"jkt": "x" * 43},
         {"jkt": "AAAA"},

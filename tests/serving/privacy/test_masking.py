@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from datetime import date
 from importlib import import_module
 from pkgutil import iter_modules
@@ -14,10 +15,13 @@ from hypothesis import strategies as st
 from tests.serving.http.fakes import small_release
 
 from obligor.adapters.store.tables import METADATA
+from obligor.core.application import form_of
+from obligor.core.columns import Column, Role
+from obligor.core.scorer import compile_card
 from obligor.serving import http
 from obligor.serving.grpc.decisions_pb2 import DESCRIPTOR
 from obligor.serving.http.shapes import Shape
-from obligor.serving.privacy.masking import FIELDS, HIDDEN, Masks, masked
+from obligor.serving.privacy.masking import FIELDS, HIDDEN, Masks, class_of, masked
 from obligor.serving.telemetry.journal import FIELDS as TOLD_IN_THE_JOURNAL
 from obligor.serving.telemetry.tracing import ATTRIBUTES
 
@@ -88,6 +92,54 @@ def test_a_bin_is_told_only_of_what_is_not_personal() -> None:
         {"contributions": [{"feature": personal, "bin": "[1, 2)"}, {"feature": "none such", "bin": "x"}]}, "masked"
     )
     assert [it["bin"] for it in told["contributions"]] == [HIDDEN, "x"]
+
+
+@pytest.mark.parametrize(
+    ("privacy", "roles", "of"),
+    [
+        ("none", [], "none"),
+        ("quasi", [], "quasi"),
+        ("direct", [], "direct"),
+        ("card", [], "card"),
+        ("none", ["identifier"], "identifier"),
+        ("quasi", ["identifier"], "identifier"),
+        ("direct", ["identifier"], "direct"),
+        ("none", ["protected"], "protected"),
+        ("quasi", ["protected"], "protected"),
+        ("direct", ["protected"], "direct"),
+    ],
+)
+def test_a_column_is_masked_by_what_it_tells_and_by_what_it_is_for(privacy: Any, roles: list[str], of: str) -> None:
+    assert class_of(Column(type="text", privacy=privacy, role=tuple(map(Role, roles)))) == of
+
+
+def test_what_is_made_of_a_personal_column_or_of_a_history_is_personal() -> None:
+    card = small_release().card
+    form = form_of(compile_card(card))
+    assert Masks.of(form, card).personal == {"lines"}
+    income = form.columns["income"].model_copy(update={"privacy": "quasi"})
+    masks = Masks.of(replace(form, columns={**form.columns, "income": income}), card)
+    assert masks.personal == {"income", "ratio", "lines"}
+    assert (masks.class_of("income"), masks.class_of("amount"), masks.class_of("bureau")) == ("quasi", "none", "history")
+
+
+def test_what_an_application_says_is_masked_field_by_field_and_a_history_to_its_length() -> None:
+    said = {"age": 42.0, "name": "Zo\u00eb", "past": [{"balance": 5}], "more": 7}
+    told = {"age": "about 4e+01", "name": HIDDEN, "past": {"rows": 1}, "more": HIDDEN}
+    assert PRIVATE.told({"input": said, "corrections": None, "values": "Zo\u00eb"}, "masked") == {
+        "input": told, "corrections": None, "values": HIDDEN,
+    }  # fmt: skip
+    assert PRIVATE.said({"id": None, "age": None}, "pseudonymised", tag=str) == {"id": None, "age": None}
+    assert PRIVATE.told({"statement": None, "factors": [{"text": "Zo\u00eb"}], "password": "p"}, "masked") == {
+        "statement": None, "factors": HIDDEN, "password": HIDDEN,
+    }  # fmt: skip
+    assert PRIVATE.told({"sealed": "c2VhbGVk"}, "masked") == {"sealed": "c2VhbGVk"}
+
+
+def test_what_is_told_of_a_feature_is_masked_by_the_feature_that_it_stands_in() -> None:
+    masks = Masks({}, frozenset({"lines"}))
+    told = {"feature": "lines", "changes": [{"from_bin": "1", "feature": "ratio"}, {"from_bin": "2"}]}
+    assert masks.told(told, "masked")["changes"] == [{"from_bin": "1", "feature": "ratio"}, {"from_bin": HIDDEN}]
 
 
 @pytest.mark.parametrize(
