@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -237,6 +238,20 @@ def narrowed(kept: dict[str, bytes]) -> None:
     kept["manifest.json"] = json.dumps(manifest | {"to": time_text(PERIOD.until - timedelta(seconds=1))}).encode()
 
 
+def in_manifest(**said: Any) -> Callable[[dict[str, bytes]], None]:
+    def change(kept: dict[str, bytes]) -> None:
+        kept["manifest.json"] = json.dumps(json.loads(kept["manifest.json"]) | said).encode()
+
+    return change
+
+
+def in_tree(changed: Callable[[Any], Any]) -> Callable[[dict[str, bytes]], None]:
+    def change(kept: dict[str, bytes]) -> None:
+        kept["tree.json"] = json.dumps(changed(json.loads(kept["tree.json"]))).encode()
+
+    return change
+
+
 def swapped(one: str, other: str) -> Callable[[dict[str, bytes]], None]:
     def change(kept: dict[str, bytes]) -> None:
         kept[one], kept[other] = kept[other], kept[one]
@@ -280,6 +295,24 @@ CARD, POLICY = (f"artefacts/{PINS[name]}.json" for name in ("card_sha256", "poli
         (widened, "period at leaf"),
         (narrowed, "record-stray"),
         (replaced("manifest.json", b'12:03:20.000000Z"', b'12:03:19.500000Z"'), "export at leaf"),
+        (replaced("manifest.json", b'12:01:40.000000Z"', b'12:01:39.500000Z"'), "export at leaf"),
+        (replaced("manifest.json", b"obligor/bundle/1", b"obligor/bundle/2"), "form"),
+        (replaced("manifest.json", b'12:01:40.000000Z"', b'12:01:40Z"'), "form"),
+        (replaced("manifest.json", b'12:03:20.000000Z"', b'12:03:20Z"'), "form"),
+        (in_manifest(more=1), "form"),
+        (in_manifest(first=None), "form"),
+        (in_manifest(first=10**6), "leaf-beyond"),
+        (lines("leaves.jsonl", lambda told: told.append(told.pop()[:-1])), "form"),
+        (lambda kept: kept.update({"leaves.jsonl": b""}), "leaf-beyond"),
+        (lambda kept: kept.update({"key.txt": b"\xff"}), "form"),
+        (in_tree(lambda said: {}), "form"),
+        (in_tree(lambda said: said * 300), "form"),
+        (in_tree(lambda said: [said[0][:2], *said[1:]]), "form"),
+        (in_tree(lambda said: [[*said[0][:2], "00"], *said[1:]]), "form"),
+        (in_tree(lambda said: [[0, 10**6, "0" * 64], *said]), "form"),
+        (in_tree(lambda said: [[5, 5, "0" * 64], *said]), "form"),
+        (in_tree(lambda said: said[1:]), "leaf-missing at leaf"),
+        (in_tree(lambda said: [[*said[0][:2], "0" * 64], *said[1:]]), "root"),
         (swapped(CARD, POLICY), "artefact-changed at leaf"),
         (replaced(CARD, b":", b": "), "artefact-changed at leaf"),
         (lambda kept: kept.pop(CARD), "artefact-missing at leaf"),
@@ -311,6 +344,10 @@ def test_what_is_wrong_with_a_bundle_is_named(
         (swapped(CARD, POLICY), "file-changed"),
         (lambda kept: kept.pop("anchors/0.json"), "file-missing"),
         (lambda kept: kept.update({"anchors/99.json": b"{}"}), "file-extra"),
+        (lambda kept: kept.pop("manifest.json"), "file-missing"),
+        (lambda kept: kept.update({"manifest.json": b"[]"}), "form"),
+        (in_manifest(files=[]), "form"),
+        (in_manifest(files=None), "form"),
     ],
 )
 def test_a_file_that_is_not_the_one_of_the_manifest_is_named(
@@ -321,6 +358,42 @@ def test_a_file_that_is_not_the_one_of_the_manifest_is_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert judged(rewritten(bundle, tmp_path, change, honest=False), capsys) == kind
+
+
+@pytest.mark.parametrize(
+    ("limit", "kind"),
+    [
+        ("MOST_FILES", "zip"),
+        ("MOST_SMALL", "zip"),
+        ("MOST_LARGE", "zip"),
+        ("MOST_LINE", "form"),
+        ("MOST_PROOF", "form"),
+    ],
+)
+def test_a_bundle_that_is_larger_than_one_may_be_is_refused(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], limit: str, kind: str
+) -> None:
+    monkeypatch.setattr(verify, limit, 1)
+    assert judged(bundle, capsys) == kind
+
+
+@pytest.mark.parametrize("text", [bytes(1_000_000), os.urandom(2_000_000)], ids=["short", "dense"])
+def test_what_is_large_or_packs_well_is_no_bomb_unless_it_is_both(bundle: Path, tmp_path: Path, text: bytes) -> None:
+    changed = rewritten(bundle, tmp_path, lambda kept: kept.update({"README.txt": text}))
+    assert verify.main([str(changed), "--key", KEY.verifier.text()]) == 0
+
+
+def test_who_was_given_no_key_is_told_to_compare_the_one_of_the_bundle(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note = f"note   the key comes with the bundle; compare it with the one you know: {KEY.verifier.text()}"
+    for more, told in (((), True), (("--key", KEY.verifier.text()), False)):
+        assert verify.main([str(bundle), *more]) == 0
+        shown = capsys.readouterr().out.splitlines()
+        assert shown[0].startswith(f"log {KEY.name}: ")
+        assert " acts from " in shown[1]
+        assert shown[-1] == "holds"
+        assert (note in shown) is told
 
 
 def test_an_anchor_of_another_log_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

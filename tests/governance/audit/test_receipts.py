@@ -105,7 +105,9 @@ def test_what_is_wrong_with_a_receipt_is_named(
     path = tmp_path / "receipt.json"
     path.write_text(json.dumps(said))
     assert verify.main([str(path), "--key", KEY.verifier.text()]) == 1
-    assert capsys.readouterr().out.startswith("WRONG  ")
+    alone = capsys.readouterr().out
+    assert alone.startswith("WRONG  ")
+    assert ("unreadable" in alone) == (change == {"leaf": "\ud800"})
     try:
         told = "; ".join(check_receipt(parse_receipt(json.dumps(said).encode()), VERIFIER))
     except AuditError as error:

@@ -120,7 +120,11 @@ def test_what_is_made_of_a_personal_column_or_of_a_history_is_personal() -> None
     income = form.columns["income"].model_copy(update={"privacy": "quasi"})
     masks = Masks.of(replace(form, columns={**form.columns, "income": income}), card)
     assert masks.personal == {"income", "ratio", "lines"}
-    assert (masks.class_of("income"), masks.class_of("amount"), masks.class_of("bureau")) == ("quasi", "none", "history")
+    assert (masks.class_of("income"), masks.class_of("amount"), masks.class_of("bureau")) == (
+        "quasi",
+        "none",
+        "history",
+    )
 
 
 def test_what_an_application_says_is_masked_field_by_field_and_a_history_to_its_length() -> None:
