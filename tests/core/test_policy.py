@@ -79,7 +79,8 @@ def card() -> Scorecard:
 def test_an_application_meets_the_cutoff_of_its_segment_and_amount(
     segment: str | None, amount: float | None, wanted: int
 ) -> None:
-    assert cutoff_for(made(BY_CHANNEL_AND_AMOUNT), segment=segment, amount=amount) == wanted
+    for thresholds in (BY_CHANNEL_AND_AMOUNT, BY_CHANNEL_AND_AMOUNT[::-1]):  # in whatever order they are written
+        assert cutoff_for(made(thresholds), segment=segment, amount=amount) == wanted
 
 
 @given(

@@ -126,6 +126,7 @@ def test_reasons_do_not_hang_on_the_order_of_the_card_but_for_ties(bins: tuple[i
 def test_an_applicant_at_the_means_has_no_reasons() -> None:
     flat = card(*(characteristic(name, (5, 5, 5), reference=5) for name in "ab"))
     assert explain(flat, (0, 1)) == ()
+    assert explain(card(), ()) == ()
 
 
 @given(st.lists(BINS, min_size=1, max_size=30), st.integers(1, 5))

@@ -143,7 +143,7 @@ def _in_a_row(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _is_split_as_cards_are(parts: Sequence[str]) -> bool:
     sizes = tuple(map(len, parts))
-    return (sizes[0] in _SPLIT or sizes in _OF_CARDS) and _are_of_a_card(sizes)
+    return sizes[0] in _SPLIT and _are_of_a_card(sizes)
 
 
 # The one pass over the bytes

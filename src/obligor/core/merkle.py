@@ -188,34 +188,6 @@ def verify_inclusion(leaf: bytes, *, index: int, size: int, proof: Sequence[byte
     return last == 0 and value == root
 
 
-def verify_consistency(*, old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> bool:
-    """Tell whether a proof shows that one tree is the beginning of another (RFC 9162, section 2.1.4.2)."""
-    if not 0 <= old <= new or any(len(part) != HASH_BYTES for part in proof):
-        return False
-    if old == new:
-        return not proof and old_root == new_root
-    if old == 0:
-        return not proof and old_root == EMPTY_ROOT
-    parts = [old_root, *proof] if old & (old - 1) == 0 else list(proof)
-    if not parts:
-        return False
-    here, last = old - 1, new - 1
-    while here & 1:
-        here, last = here >> 1, last >> 1
-    old_value = new_value = parts[0]
-    for part in parts[1:]:
-        if last == 0:
-            return False
-        if here & 1 or here == last:
-            old_value, new_value = node_hash(part, old_value), node_hash(part, new_value)
-            while not here & 1 and here:
-                here, last = here >> 1, last >> 1
-        else:
-            new_value = node_hash(new_value, part)
-        here, last = here >> 1, last >> 1
-    return last == 0 and old_value == old_root and new_value == new_root
-
-
 # Ranges of leaves
 
 

@@ -193,7 +193,7 @@ def threshold_for(policy: Policy, *, segment: str | None = None, amount: float |
         raise PolicyError("policy: the amount is not a finite number")
     if not policy.thresholds:
         return policy.cutoff
-    own = [it for it in policy.thresholds if it.segment == segment] if segment is not None else []
+    own = [it for it in policy.thresholds if it.segment == segment]
     own = own or [it for it in policy.thresholds if it.segment is None]
     if amount is None:
         return max(own, key=lambda it: it.cutoff)

@@ -125,7 +125,7 @@ class Explainer:
 
     def _worst(self, members: Sequence[int], bins: Sequence[int]) -> int:
         own = self.shortfalls.of(bins)
-        return max(members, key=lambda at: (own[at], -at))
+        return max(members, key=own.__getitem__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,9 +48,7 @@ def read_networks(texts: Iterable[str]) -> tuple[Network, ...]:
     InvalidInputError
         Naming the place of what is none, or where there are too many.
     """
-    found = sorted(
-        {_read(text, place) for place, text in enumerate(texts, 1)}, key=lambda it: (it.version, it.network_address, it)
-    )
+    found = sorted({_read(text, place) for place, text in enumerate(texts, 1)}, key=lambda it: (it.version, it))
     if len(found) > MOST_NETWORKS:
         raise InvalidInputError(f"API key: got {len(found)} networks, wanted at most {MOST_NETWORKS}")
     return tuple(found)
