@@ -22,6 +22,7 @@ from msgspec import structs
 from tests.governance.audit.logs import KEY, NOON, PINS, Lender, MemoryLog, log_of
 
 from obligor.core.canonical import canonical_json, readable_json
+from obligor.core.checkpoints import Checkpoint
 from obligor.core.errors import IntegrityError, InvalidInputError
 from obligor.core.leaves import parse_leaf, time_text
 from obligor.governance.audit.anchored import AnchoredNote
@@ -252,6 +253,18 @@ def in_tree(changed: Callable[[Any], Any]) -> Callable[[dict[str, bytes]], None]
     return change
 
 
+def head(size: int) -> str:
+    """A head that the key of the log signed, of another log."""
+    return KEY.sign_note(Checkpoint(KEY.name, size, bytes(32)).text()).encode().decode()
+
+
+def in_checkpoint(name: str, **said: Any) -> Callable[[dict[str, bytes]], None]:
+    def change(kept: dict[str, bytes]) -> None:
+        kept[name] = json.dumps(json.loads(kept[name]) | {"proof": []} | said).encode()
+
+    return change
+
+
 def swapped(one: str, other: str) -> Callable[[dict[str, bytes]], None]:
     def change(kept: dict[str, bytes]) -> None:
         kept[one], kept[other] = kept[other], kept[one]
@@ -318,6 +331,12 @@ CARD, POLICY = (f"artefacts/{PINS[name]}.json" for name in ("card_sha256", "poli
         (lambda kept: kept.pop(CARD), "artefact-missing at leaf"),
         (swapped("checkpoints/0.json", "export.json"), "form"),
         (replaced("anchors/1.json", b'"proof"', b'"prooF"'), "form"),
+        (replaced("checkpoints/1.json", b'"proof"', b'"prooF"'), "form"),
+        (in_checkpoint("checkpoints/0.json", note=7), "form"),
+        (in_checkpoint("checkpoints/0.json", note=head(60)), "checkpoint-root"),
+        (in_checkpoint("anchors/0.json", note=head(60)), "rewritten"),
+        (in_checkpoint("anchors/0.json", note=head(10**6)), "rolled-back at leaf"),
+        (lambda kept: kept.update({"anchors/0.json": b"[]"}), "form"),
         (lambda kept: kept.pop("export.json"), "file-missing"),
         (lambda kept: kept.update({"../evil.py": b"x"}), "zip"),
         (lambda kept: kept.update({"artefacts/readme.txt": b"x"}), "zip"),
@@ -394,6 +413,24 @@ def test_who_was_given_no_key_is_told_to_compare_the_one_of_the_bundle(
         assert " acts from " in shown[1]
         assert shown[-1] == "holds"
         assert (note in shown) is told
+
+
+def test_a_release_needs_its_artefacts_too_and_a_log_that_was_set_back_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, lender = MemoryLog(), Lender()
+    for submission in lender.day(0):
+        log.record(submission)
+    index = log.record(
+        Submission((lender.act("restore.acknowledged", "person:ada", "1", {"size": 2}, ()),), lambda _: b"")
+    )
+    path = exported(tmp_path, log, ALL).path
+    assert verify.main([str(path), "--key", KEY.verifier.text()]) == 0
+    told = f"note   leaf {index}: person:ada acknowledged that the log was set back to 2 leaves"
+    assert told in capsys.readouterr().out.splitlines()
+    for name in (CARD, POLICY):
+        missing = judged(rewritten(path, tmp_path, lambda kept, name=name: kept.pop(name)), capsys)
+        assert missing == f"artefact-missing at leaf {index - 1}"
 
 
 def test_an_anchor_of_another_log_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
