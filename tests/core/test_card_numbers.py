@@ -69,6 +69,20 @@ DISGUISES: Mapping[str, str] = {
     "HTML entities": each("&#{};"),
     "backslash escapes": each("\\u{:04x}"),
     "backslash escapes of bytes": each("\\x{:02x}"),
+    "backslash escapes in octal": each("\\{:03o}"),
+    "backslash escapes in braces": each("\\u{{{:x}}}"),
+    "HTML entities in hexadecimal": each("&#x{:x};"),
+    "hexadecimal with colons": PAN.encode().hex(":"),
+    "hexadecimal with commas": PAN.encode().hex(","),
+    "combining marks": "\N{COMBINING ACUTE ACCENT}".join(PAN),
+    "the groups of American Express": "3782 822463 10005",
+    "the groups of Diners": "3056 930902 0004",
+    "a shorter last group": "4222 2222 2222 2",
+    "a longest number": "4000 0000 0000 0000 006",
+    "fives": "41111 11111 11111 1",
+    "pairs": "41 11 11 11 11 11 11 11",
+    "pairs and a last digit": "42 22 22 22 22 22 2",
+    "numbers at its sides": "12 4111 1111 1111 1111 2027",
     "quoted-printable": each("={:02X}"),
     "a CSV cell": f"Smith;{PAN};12/27;123",
     "a sentence": f"Please take it from {GROUPED}, thanks",
@@ -212,6 +226,8 @@ def test_the_place_is_told_and_is_never_the_number(body: bytes, place: tuple[str
         {"trace": "4111111111111111a1b2c3d4"},
         {"statuses": "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 0 0 0 0"},
         {"number": "4111111111111112"},
+        {"groups": ["411 1111 1111 11111", "4111 111 1111 11111", "4111111 111 111111", "41 111111 1111 1111"]},
+        {"words": ["4\u767e111111111111111", "411111111111111\u5341"]},  # a hundred; ten
         {"number": "1111111111111117"},
         {"postal": "4111", "number": 1111, "floor": "11"},
         {"amounts": [41111111, 11111111]},
@@ -302,20 +318,33 @@ def test_any_bytes_are_looked_through_without_an_error(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "wanted"),
     [
-        b'{"it": "' + b"4 " * 500_000 + b'"}',
-        json.dumps(["4111 1112 " * 99] * 1000).encode(),
-        json.dumps(["MTEx" * 240] * 1000).encode(),
-        json.dumps(["%25" * 330] * 1000).encode(),
-        json.dumps(["34" * 500] * 1000).encode(),
-        b"[" * 500_000,
+        (b'{"it": "' + b"4 " * 500_000 + b'"}', None),  # longer than a field may be, and refused for that
+        (json.dumps(["4111 1112 " * 99] * 1000).encode(), ()),
+        (json.dumps(["MTEx" * 240] * 1000).encode(), ()),
+        (json.dumps(["%25" * 330] * 1000).encode(), ()),
+        (json.dumps(["34" * 500] * 1000).encode(), ()),
+        (b"[" * 500_000, None),
     ],
     ids=("one long text", "groups", "base64", "escapes", "hexadecimal", "nesting"),
 )
-def test_a_body_made_to_be_looked_at_for_long_is_judged_after_so_much(body: bytes) -> None:
-    found = find_card_number(body)
-    assert found in (None, ())
+def test_a_body_made_to_be_looked_at_for_long_is_judged_after_so_much(body: bytes, wanted: object) -> None:
+    assert find_card_number(body) == wanted
+
+
+def test_a_text_that_takes_too_long_to_look_through_is_taken_to_hold_a_number() -> None:
+    assert not holds_card_number("4111 1112 " * 1000)
+    assert holds_card_number("4111 1112 " * 30_000)
+
+
+@pytest.mark.parametrize("before", ["", "x", "xx", "~~~", "\xff\xfe\xfb?>"])
+@pytest.mark.parametrize("after", ["", "y", "yy", "\xff\xfb"])
+def test_a_number_is_found_in_base64_wherever_it_stands_and_however_it_ends(before: str, after: str) -> None:
+    said = f"{before}{PAN}{after}".encode("latin-1")
+    padded, for_urls = base64.b64encode(said).decode(), base64.urlsafe_b64encode(said).decode()
+    for text in (padded, for_urls, padded.rstrip("="), for_urls.rstrip("="), padded.rstrip("=") + "A"):
+        assert holds_card_number(text)
 
 
 @pytest.mark.parametrize(
