@@ -82,6 +82,9 @@ def test_a_receipt_with_one_bit_changed_does_not_hold(data: st.DataObject) -> No
         ({"index": True}, "whole number"),
         ({"proof": []}, "proof: does not lead"),
         ({"proof": ["00" * 32] * 65}, "at most 64 hashes"),
+        ({"proof": ["00" * 32] * 64}, "proof: does not lead"),
+        ({"proof": [7]}, "at most 64 hashes"),
+        ({"proof": {}}, "at most 64 hashes"),
         ({"proof": ["00"]}, "32 bytes"),
         ({"proof": ["zz" * 32]}, "hexadecimal"),
         ({"record": "{}"}, "record: is not what"),
@@ -113,6 +116,16 @@ def test_what_is_wrong_with_a_receipt_is_named(
     except AuditError as error:
         told = str(error)
     assert why in told
+
+
+def test_a_receipt_that_is_too_long_or_no_object_is_refused() -> None:
+    for data, why in (
+        (b" " * ((8 << 20) + 1), "bytes are more than"),
+        (b"[]", "wanted an object"),
+        (b"7", "wanted an object"),
+    ):
+        with pytest.raises(AuditError, match=why):
+            parse_receipt(data)
 
 
 def test_a_receipt_signed_by_another_key_does_not_hold(tmp_path: Path) -> None:
