@@ -65,7 +65,7 @@ TEREDO = "2001:0:4136:e378:8000:63bf:5601:5601"  # which wraps 169.254.169.254
 
 @pytest.mark.parametrize(
     "address",
-    ["169.254.169.254", "fe80::1", "ff02::1", "0.0.0.0", "::ffff:169.254.169.254", TEREDO],  # noqa: S104
+    ["169.254.169.254", "fe80::1", "ff02::1", "0.0.0.0", "::ffff:169.254.169.254", "240.0.0.1", TEREDO],  # noqa: S104
 )
 def test_metadata_is_not_reached_in_development_either(address: str) -> None:
     assert not may_reach("https", production=False)(ipaddress.ip_address(address))
@@ -128,6 +128,7 @@ def test_this_machine_in_disguise_is_looked_up_and_refused(host: str) -> None:
         "https://los.example@10.0.0.1/hush",
         "https://los.example\\@10.0.0.1/hush",
         "https://10.0.0.1%23.los.example/hush",
+        "https://10.0.0.1\\.los.example/hush",
         "https://los.example/#hush",
         "https://los.example:22/hush",
         "https://los.example:6379/hush",
