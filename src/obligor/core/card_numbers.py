@@ -149,9 +149,12 @@ def _is_split_as_cards_are(parts: Sequence[str]) -> bool:
 # The one pass over the bytes
 
 
+_ESCAPES = "\\%&="
+
+
 def _shape(byte: int) -> int:
     """Tell what a byte may be a part of: a number, an escape, or base64 of digits."""
-    if byte >= 0x80 or chr(byte) in "\\%&":  # noqa: PLR2004  beyond ASCII
+    if byte >= 0x80 or chr(byte) in _ESCAPES:  # noqa: PLR2004  beyond ASCII
         return ord("E")
     if chr(byte).isdigit():
         return ord("0")
@@ -159,13 +162,16 @@ def _shape(byte: int) -> int:
 
 
 _SHAPES = bytes(map(_shape, range(256)))
-_BETWEEN = bytes(byte for byte in range(0x80) if not chr(byte).isalnum() and chr(byte) not in "\\%&")
+_BETWEEN = bytes(byte for byte in range(0x80) if not chr(byte).isalnum() and chr(byte) not in _ESCAPES)
 _RUN = b"0" * LEAST
 _QUADS = r"(?:[I-P][CDSTijyz][AEIMQUYcgkosw048][g-z0-9+/_-]){3}"
 """Three times three characters of ASCII from the blank to the question mark, in base64."""
 _QUADS_OF_BYTES = re.compile(_QUADS.encode())
 _UPPER = bytes(ord("U") if chr(byte) in "IJKLMNOP" else ord("x") for byte in range(256))
 _FEWEST = 3
+_RUN_IN_HEX = b"0" * 9
+_HEX_APART = re.compile(rb"3[0-9]2[A-Fa-f]3[0-9]")
+"""Groups of four digits in hexadecimal, with a dash or a dot between them, whose letter parts the run of digits."""
 
 
 def _is_ordinary(data: bytes) -> bool:
@@ -173,7 +179,7 @@ def _is_ordinary(data: bytes) -> bool:
     shape = data.translate(_SHAPES, _BETWEEN)
     if b"E" in shape or _RUN in shape:
         return False
-    return not _may_be_base64(data)
+    return not _may_be_base64(data) and (_RUN_IN_HEX not in shape or _HEX_APART.search(data) is None)
 
 
 def _may_be_base64(data: bytes) -> bool:
@@ -273,7 +279,7 @@ class _Search:
         if len(text) < LEAST:
             return False
         text = text[:_LONGEST]
-        if text.isascii() and _is_ordinary(text.encode()) and "=" not in text:
+        if text.isascii() and _is_ordinary(text.encode()):
             return False
         self._look_at(len(text) + (_EACH if depth else 0))
         folded = _folded(text)

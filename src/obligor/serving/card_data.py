@@ -8,6 +8,7 @@ what only just is no number, too, which is refused in no state.
 from __future__ import annotations
 
 import json
+import re
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -40,6 +41,8 @@ _PASSED: Final[Mapping[tuple[Resemblance, ...], GateResult]] = {
     **{it: GateResult("pass", _SEARCHED | {"resembling": it}) for it in (("check_digit",), ("split",), RESEMBLANCES)},
 }
 """By what an application resembles: each is written down once."""
+_NAMED: Final = re.compile(rb"((?:^|&)[^=&]+)=")
+"""The name of a part of a query: the sign after it is no escape of what follows."""
 _LEAST: Final = 10.0 ** (LEAST - 1)
 _BETWEEN: Final = " x "
 """Holds texts apart, so that no digits of two make a number."""
@@ -142,7 +145,8 @@ def refuse_card_data_in_address(path: bytes, query: bytes) -> None:
     CardDataError
         Telling so much.
     """
-    if holds_card_number(b"%b\n%b" % (path, query.replace(b"+", b" "))):
+    said = query.replace(b"+", b" ")
+    if holds_card_number(b"%b\n%b\n%b" % (path, said, _NAMED.sub(rb"\1\n", said))):
         raise _refusal(("address",))
 
 

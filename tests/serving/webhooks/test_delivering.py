@@ -528,6 +528,7 @@ def test_an_address_or_an_author_that_will_not_do_leaves_no_endpoint(store_url: 
             for client, url, events in (
                 ("bank", "https://los.example/", ("all",)),
                 ("Bank!", "https://x.example/", ()),
+                ("bank", "https://los.example/4111111111111111", EVENT_TYPES),
             ):
                 with pytest.raises(InvalidInputError):
                     await here.webhooks.add(client, url, event_types=events)
