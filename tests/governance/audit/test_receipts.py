@@ -128,6 +128,20 @@ def test_a_receipt_that_is_too_long_or_no_object_is_refused() -> None:
             parse_receipt(data)
 
 
+def test_the_verifier_wants_a_key_for_a_receipt_and_no_file_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "receipt.json"
+    path.write_bytes(receipt_of(17).encode())
+    with pytest.raises(SystemExit) as ended:
+        verify.main([str(path)])
+    assert ended.value.code == 2
+    assert "a receipt needs --key" in capsys.readouterr().err
+    monkeypatch.setattr(verify, "MOST_LINE", path.stat().st_size - 1)
+    assert verify.main([str(path), "--key", KEY.verifier.text()]) == 1
+    assert capsys.readouterr().out == "WRONG  form: the receipt is too large\n"
+
+
 def test_a_receipt_signed_by_another_key_does_not_hold(tmp_path: Path) -> None:
     from obligor.security.signing import Verifier, open_signing_key
 

@@ -604,6 +604,23 @@ def test_who_is_disabled_here_is_out_within_a_minute_and_at_once_where_it_is_tol
     asyncio.run(run())
 
 
+def test_whoever_looks_again_at_a_token_of_somebody_who_was_disabled_ends_it_for_all() -> None:
+    async def run() -> None:
+        with provider() as it:
+            clock, known = Clock(), Known()
+            door = authenticator(it.url, clock, known)
+            text = f"Bearer {token()}"
+            await door.authenticate(text, peer="")
+            assert door.known(text) is not None
+            known.add("5e0f-ada", disabled=True)
+            door.doubt()
+            with pytest.raises(UnauthenticatedError):
+                await door.authenticate(text, peer="")
+            assert [door.known(text) for _ in range(3)] == [None] * 3
+
+    asyncio.run(run())
+
+
 # The address of the keys (F33)
 
 
