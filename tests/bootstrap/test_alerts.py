@@ -29,7 +29,7 @@ def test_a_late_report_is_told_apart_in_the_list_and_each_as_it_was_where_one_is
         ((late, amended), "reported on 2026-12-11"),
     ):
         told = plain(CONFIRMED._replace(reports=reports), NOON, why=True)
-        assert Queue([told], None, 0).lines()[0].endswith(f"confirmed, {listed}, yearly report by 2027-09-30")
+        assert Queue([told], ()).lines()[0].endswith(f"confirmed, {listed}, yearly report by 2027-09-30")
         yearly, *shown = Shown(told).lines()[6:]
         assert yearly == "  what is blocked on 30 June, in the yearly report by 2027-09-30"
         assert (

@@ -91,7 +91,7 @@ def test_alerts_are_found_shown_and_cleared_by_two_people(call: Call, url: str) 
 
     with_store(url, decide)
     code, _, err = call("Ada", "alerts", "rescreen")
-    assert (code, "no list was loaded" in err) == (1, True)
+    assert (code, "no list of sanctions was loaded" in err) == (1, True)
     assert load(call, TODAY)[0] == 0
     code, out, _ = call("Ada", "alerts", "list")
     assert (code, "no alert waits" in out, "all but 3 decisions" in out) == (0, True, True)

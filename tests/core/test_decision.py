@@ -110,6 +110,7 @@ def test_a_gate_that_is_only_watched_is_recorded_and_changes_nothing() -> None:
     assert said(found) == ("approve", "score", [])
     assert found.gates == {
         "kyc": ("off", "not_evaluated"), "aml": ("monitor", "fail"), "pci": ("off", "not_evaluated"),
+        "pep": ("off", "not_evaluated"),
     }  # fmt: skip
 
 

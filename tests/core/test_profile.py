@@ -61,6 +61,25 @@ def test_a_profile_of_before_keeps_its_hash() -> None:
     assert b"elsewhere" not in EVERYTHING_OFF.to_json()
 
 
+def test_a_profile_that_does_not_name_politically_exposed_persons_has_that_off_and_keeps_its_hash() -> None:
+    gates = gated()
+    del gates["pep"]
+    before, now = made(gates=gates), made()
+    assert (before.gate("pep").state, "pep" in before.asked) == ("off", False)
+    assert b"pep" not in before.to_json()
+    assert before.sha256 != now.sha256
+    assert [*record_gates(before, {})] == [*record_gates(before, {"aml": "pass"})] == ["kyc", "aml", "pci"]
+    assert [*record_gates(now, {})] == [*GATES]
+
+
+@pytest.mark.parametrize("on_fail", ["hold", "decline"])
+def test_a_politically_exposed_person_is_left_to_a_person_and_neither_held_nor_declined(on_fail: str) -> None:
+    said = {"state": "monitor", "on_fail": on_fail, "reason": "No."}
+    with pytest.raises(ProfileError, match=r"gates\.pep\.on_fail: wanted refer"):
+        made(gates=gated(pep=said))
+    assert made(gates=gated(pep=said | {"on_fail": "refer"})).gate("pep").state == "monitor"
+
+
 def test_a_new_profile_that_does_not_screen_says_who_does() -> None:
     kept = json.dumps(plain()).encode()
     assert parse_profile(kept).gates.aml.elsewhere is None
@@ -84,7 +103,7 @@ def test_a_new_profile_that_does_not_screen_says_who_does() -> None:
         ({"gates": {name: {"state": "enforce", "on_fail": "decline"} for name in GATES}}, "needs a reason"),
         ({"gates": {name: {"state": "off", "since": 1} for name in GATES}}, "gates.kyc.since: Extra inputs"),
         ({"gates": gated(aml={"state": "monitor", "elsewhere": ELSEWHERE})}, "wanted none of a gate on monitor"),
-        ({"gates": gated(kyc={"state": "off", "elsewhere": ELSEWHERE})}, "wanted of the gate aml alone"),
+        ({"gates": gated(kyc={"state": "off", "elsewhere": ELSEWHERE})}, "wanted of the gates aml and pep alone"),
         (
             {"gates": gated(aml={"state": "off", "elsewhere": {"system": "Screener"}})},
             "elsewhere.reference: Field required",

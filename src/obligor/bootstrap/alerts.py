@@ -12,7 +12,7 @@ import msgspec
 
 from obligor.bootstrap.acting import acting, with_reader
 from obligor.bootstrap.anchors import with_anchored_store
-from obligor.bootstrap.gates import open_screening
+from obligor.bootstrap.gates import GATE_OF, open_screening
 from obligor.bootstrap.privacy import open_sealer
 from obligor.bootstrap.store import service_settings
 from obligor.core.errors import InvalidInputError, ObligorError, UnavailableError
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from datetime import date
 
     from obligor.bootstrap.store import Store
-    from obligor.progress import Progress
+    from obligor.progress import Progress as Steps
+    from obligor.screening.lists import ListKind
     from obligor.serving.screening.alert_steps import Said
     from obligor.serving.screening.desk import AlertDesk
-    from obligor.serving.screening.rescreening import Progress as Reached
-    from obligor.serving.screening.rescreening import Rescreening
+    from obligor.serving.screening.rescreening import Progress, Rescreening
 
 _PAUSE_S = 0.1
 
@@ -37,35 +37,53 @@ class Queue:
     """The alerts that wait for somebody, those confirmed, and how far the decisions of the store were screened."""
 
     alerts: Sequence[Mapping[str, Any]]
-    reached: Reached | None
-    left: int
-    """Decisions that are still to be looked at."""
+    reached: Sequence[Reach]
     yearly_reports: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def left(self) -> int:
+        """Decisions that are still to be looked at, on any list."""
+        return sum(it.left for it in self.reached)
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
-        reached = None if self.reached is None else self.reached._asdict() | {"left": self.left}
-        return {"alerts": [*self.alerts], "yearly_reports": [*self.yearly_reports], "screening": reached}
+        reached = {it.kind: it.to_plain() for it in self.reached}
+        told = {"screening": reached.get("sanctions"), "pep_screening": reached.get("pep")}
+        return {"alerts": [*self.alerts], "yearly_reports": [*self.yearly_reports], **told}
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
         told = [
-            f"{it['alert_id']}  {it['score']:.4f}  entry {it['entry']}  decision {it['decision_id']}  {it['state']}"
-            + _report(it)
+            f"{it['alert_id']}  {it['score']:.4f}  {_of_kind(it)}entry {it['entry']}  decision {it['decision_id']}  "
+            f"{it['state']}{_report(it)}"
             for it in self.alerts
         ]
         yearly = [f"{_yearly_reported(it)}, says {it['by']}{_why(it)}" for it in self.yearly_reports]
-        return [*(told or ["no alert waits"]), *yearly, *self._reached()]
+        reached = [it.line() for it in self.reached] or ["no list was loaded, or nothing was screened against it yet"]
+        return [*(told or ["no alert waits"]), *yearly, *reached]
 
-    def _reached(self) -> list[str]:
-        if self.reached is None:
-            return ["no list was loaded, or nothing was screened against it yet"]
-        done = "every decision" if not self.left else f"all but {self.left:,} decisions"
-        mute = self.reached.not_comparable
-        return [
-            f"list {self.reached.list_sha256[:12]}: {done} looked at, {self.reached.screened:,} screened, "
-            f"{self.reached.opened:,} alerts opened" + (f", {mute:,} without a name to compare" if mute else "")
-        ]
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far the decisions of the store were screened against the list of a kind."""
+
+    kind: ListKind
+    progress: Progress
+    left: int
+    """Decisions that are still to be looked at."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return self.progress._asdict() | {"left": self.left}
+
+    def line(self) -> str:
+        """Say it in a line for a person."""
+        done, it = "every decision" if not self.left else f"all but {self.left:,} decisions", self.progress
+        return (
+            f"{'list' if self.kind == 'sanctions' else f'list of {self.kind}'} {it.list_sha256[:12]}: {done} looked at, "
+            f"{it.screened:,} screened, {it.opened:,} alerts opened"
+            + (f", {it.not_comparable:,} without a name to compare" if it.not_comparable else "")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +103,7 @@ class Shown:
             f"alert {it['alert_id']}, {it['state']}, opened {it['opened_at']}",
             f"  decision {it['decision_id']} of {it['client_id']}",
             (
-                f"  entry {it['entry']} of list {it['list_sha256'][:12]}: {why['name']}, {why['kind']}, "
+                f"  {_of_kind(it)}entry {it['entry']} of list {it['list_sha256'][:12]}: {why['name']}, {why['kind']}, "
                 f"{' '.join(why['programmes'])}"
             ),
             f"  score {it['score']:.4f}, birth date {why['born']}"
@@ -202,8 +220,8 @@ def _why(report: Mapping[str, Any]) -> str:
     return "" if report["because"] is None else f": {report['because']}"
 
 
-def screen_again(*, progress: Progress) -> Queue:
-    """Screen the decisions of the store against the list in force, to the end; where it was stopped, it goes on.
+def screen_again(*, progress: Steps) -> Queue:
+    """Screen the decisions of the store against the lists in force, to the end; where it was stopped, it goes on.
 
     Raises
     ------
@@ -219,35 +237,46 @@ def screen_again(*, progress: Progress) -> Queue:
         releases = await open_releases(store)
         sealer = await open_sealer(store, settings)
         async with open_screening(store, releases, sealer, asked, data=settings.data, failed=_raise) as screening:
-            if screening.lists.screener is None:
-                raise UnavailableError("no list was loaded", hint="obligor lists load FILE")
-            if not screening.again.wanted():
+            wanted = {kind: it for kind, it in screening.kinds.items() if it.again.wanted()}
+            if not wanted:
                 raise UnavailableError("the compliance profile in force has screening switched off")
-            await _to_the_end(store, screening.again, progress)
+            for kind, it in wanted.items():
+                if it.lists.screener is None:
+                    raise UnavailableError(f"no list of {kind} was loaded", hint="obligor lists load FILE")
+                await _to_the_end(store, kind, it.again, progress)
         return await _queue(store)
 
     return with_anchored_store(screened, settings)
 
 
-async def _to_the_end(store: Store, again: Rescreening, progress: Progress) -> None:
+async def _to_the_end(store: Store, kind: ListKind, again: Rescreening, progress: Steps) -> None:
     from obligor.serving.screening.rescreening import AT_ONCE
 
-    left = (await _queue(store)).left
-    with progress.step("screening decisions", total=left) as advance:
-        while left:
+    reached = await _reach(store, kind)
+    with progress.step("screening decisions", total=reached.left if reached else 0) as advance:
+        while reached is not None and reached.left:
             if await again.step():
                 advance(AT_ONCE)
                 continue
             await asyncio.sleep(_PAUSE_S)  # a service may be at it as well
-            left = (await _queue(store)).left
+            reached = await _reach(store, kind)
+
+
+async def _reach(store: Store, kind: ListKind) -> Reach | None:
+    newest = await store.screening.newest_list(kind)
+    if newest is None:
+        return None
+    progress = await store.screening.progress(newest.list_sha256)
+    return Reach(kind, progress, await store.screening.left(progress))
 
 
 async def _queue(store: Store) -> Queue:
-    newest = await store.screening.newest_list()
-    reached = None if newest is None else await store.screening.progress(newest.list_sha256)
-    left = 0 if reached is None else await store.screening.left(reached)
-    desk = _desk(store)
-    return Queue(await desk.waiting(), reached, left, await desk.yearly_reports())
+    reached, desk = [await _reach(store, kind) for kind in GATE_OF], _desk(store)
+    return Queue(await desk.waiting(), [it for it in reached if it is not None], await desk.yearly_reports())
+
+
+def _of_kind(alert: Mapping[str, Any]) -> str:
+    return "politically exposed: " if alert["list_kind"] == "pep" else ""
 
 
 def _report(alert: Mapping[str, Any]) -> str:

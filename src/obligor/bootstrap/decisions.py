@@ -13,6 +13,7 @@ from obligor.bootstrap.privacy import open_sealer
 from obligor.bootstrap.releases import demonstration, put_in_force, put_in_force_together
 from obligor.bootstrap.webhooks import open_listeners
 from obligor.core.errors import ForbiddenError, InvalidInputError
+from obligor.core.profile import SCREENING
 from obligor.settings import is_production, read_author, read_gate_settings, read_probing_settings
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ async def open_decisions(store: Store, settings: Settings) -> AsyncIterator[Deci
     sealer = await open_sealer(store, settings)
     async with AsyncExitStack() as stack:
         gates = dict(await stack.enter_async_context(open_gates(asked, store)))
-        if releases.newest and releases.current.profile.gate("aml").state != "off":
+        if releases.newest and not set(SCREENING).isdisjoint(releases.current.profile.asked):
             opened = open_screening(store, releases, sealer, asked, data=settings.data, failed=_held_without_a_list)
-            gates["aml"] = (await stack.enter_async_context(opened)).gate
+            gates |= (await stack.enter_async_context(opened)).gates
         yield make_decisions(
             store,
             releases,

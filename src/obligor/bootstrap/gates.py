@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from obligor.core.errors import ObligorError, SealError
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.core.application import Application
     from obligor.core.profile import GateName
+    from obligor.screening.lists import ListKind
     from obligor.screening.screener import Screener
     from obligor.serving.archive import StoredDecision
     from obligor.serving.gates.aml import AmlColumns, AmlGate, Clearances
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from obligor.serving.screening.lists import ListInForce
     from obligor.serving.screening.rescreening import Rescreening
     from obligor.settings import GateSettings
+
+GATE_OF: Final[Mapping[ListKind, GateName]] = {"sanctions": "aml", "pep": "pep"}
+"""By which gate a profile says whether a kind of list is screened against."""
 
 
 @asynccontextmanager
@@ -66,20 +71,51 @@ async def _gate(provider: Kyc, subject: Mapping[str, str], store: Store) -> KycG
 
 
 @dataclass(frozen=True, slots=True)
-class Screening:
-    """What screens: the gate, the list in force, what was cleared or confirmed, and what looks at decisions again."""
+class ScreeningOfKind:
+    """What screens against one kind of list: the gate, the list in force, and what looks at decisions again."""
 
     gate: AmlGate
     lists: ListInForce
     clearances: Clearances
     again: Rescreening
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """What screens, by the kind of list, and the desk where people look at alerts."""
+
+    kinds: Mapping[ListKind, ScreeningOfKind]
     desk: AlertDesk
     store: Store
 
+    @property
+    def gates(self) -> Mapping[GateName, AmlGate]:
+        """The gates that screen."""
+        return {it.gate.name: it.gate for it in self.kinds.values()}
+
+    def list_left_seconds(self) -> float:
+        """Tell for how many seconds applicants can still be screened against the list that serves the shortest."""
+        return min(it.again.list_left_seconds() for it in self.kinds.values())
+
+    async def look_at_lists(self) -> None:
+        """Take up the lists that were loaded last, each whatever the others do.
+
+        Raises
+        ------
+        IntegrityError, ScreeningError, UnavailableError
+            As ``ListInForce.look`` does.
+        """
+        done = await asyncio.gather(*(it.lists.look() for it in self.kinds.values()), return_exceptions=True)
+        for it in done:
+            if it is not None:
+                raise it
+
     async def look_at_clearances(self) -> None:
-        """Take up what was confirmed, and what was cleared."""
-        self.clearances.confirmed = await self.store.screening.confirmed()
-        self.clearances.until = await self.store.screening.cleared(at=self.store.sources.now())
+        """Take up what was cleared, and what was confirmed, as no politically exposed person is."""
+        until = await self.store.screening.cleared(at=self.store.sources.now())
+        for it in self.kinds.values():
+            it.clearances.until = until
+        self.kinds["sanctions"].clearances.confirmed = await self.store.screening.confirmed()
 
 
 @asynccontextmanager
@@ -92,25 +128,26 @@ async def open_screening(
     data: Path,
     failed: Callable[[ObligorError], None],
 ) -> AsyncIterator[Screening]:
-    """Build what screens, with the list in force made ready; without it the gate is pending, and never passed.
+    """Build what screens, with the lists in force made ready; without one its gate is pending, and never passed.
 
     Parameters
     ----------
     data
         Where files may lie for a moment.
     failed
-        Is told why the list is not ready.
+        Is told why a list is not ready.
     """
     screening = _screening(store, releases, sealer, settings, data=data)
     try:
         await screening.look_at_clearances()
-        await screening.lists.look()
+        await screening.look_at_lists()
     except ObligorError as error:
         failed(error)
     try:
         yield screening
     finally:
-        screening.gate.close()
+        for gate in screening.gates.values():
+            gate.close()
 
 
 def _screening(store: Store, releases: Releases, sealer: Sealer, settings: GateSettings, *, data: Path) -> Screening:
@@ -119,17 +156,27 @@ def _screening(store: Store, releases: Releases, sealer: Sealer, settings: GateS
     from obligor.serving.screening.lists import ListInForce
     from obligor.serving.screening.rescreening import Rescreening
 
-    columns, subjects, clearances = _columns(settings), Subjects.of(store.key), Clearances()
+    columns, subjects = _columns(settings), Subjects.of(store.key)
     prepare = partial(_screener, store, within=data, max_age=timedelta(days=settings.aml_max_age_days))
-    lists = ListInForce(store.screening, prepare)
-    gate = AmlGate(lists, subjects=subjects, clearances=clearances, columns=columns, application_id=_named_by(releases))
-    again = Rescreening(
-        *(lists, store.screening, store.recorder, store.sources, gate, subjects, columns),
-        open_records=partial(opened_records, sealer),
-        wanted=lambda: releases.newest > 0 and releases.current.profile.gate("aml").state != "off",
-    )
+
+    def of_kind(kind: ListKind, name: GateName) -> ScreeningOfKind:
+        lists, clearances = ListInForce(store.screening, prepare, kind), Clearances()
+        gate = AmlGate(
+            *(lists, name),
+            subjects=subjects,
+            clearances=clearances,
+            columns=columns,
+            application_id=_named_by(releases),
+        )
+        again = Rescreening(
+            *(lists, store.screening, store.recorder, store.sources, gate, subjects, columns),
+            open_records=partial(opened_records, sealer),
+            wanted=lambda: releases.newest > 0 and name in releases.current.profile.asked,
+        )
+        return ScreeningOfKind(gate, lists, clearances, again)
+
     desk = AlertDesk(store.screening, store.archive, store.recorder, store.sources)
-    return Screening(gate, lists, clearances, again, desk, store)
+    return Screening({kind: of_kind(kind, name) for kind, name in GATE_OF.items()}, desk, store)
 
 
 async def _screener(store: Store, sha256: str, *, within: Path, max_age: timedelta) -> Screener:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from obligor.bootstrap.store import Store
-    from obligor.screening.lists import Change, ListSnapshot
+    from obligor.screening.lists import Change, ListKind, ListSnapshot
     from obligor.serving.screening.lists import LoadedList
 
 _DIGITS = 12
@@ -58,11 +58,12 @@ class Known:
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
-        told = [f"{'in force' if at == 0 else '        '}  {_line(it)}" for at, it in enumerate(self.lists)]
+        newest = {it.list_kind: it for it in reversed(self.lists)}
+        told = [f"{'in force' if newest[it.list_kind] is it else '        '}  {_line(it)}" for it in self.lists]
         return told or ["no list was loaded"]
 
 
-def load(path: Path, *, published: date | None, older: bool) -> Loaded:
+def load(path: Path, *, kind: ListKind, published: date | None, older: bool) -> Loaded:
     """Put the list of a file or a folder in force.
 
     Raises
@@ -72,14 +73,14 @@ def load(path: Path, *, published: date | None, older: bool) -> Loaded:
     InvalidInputError
         Where it is the one in force, or of an older day.
     """
-    snapshot = read_list(path, published=published)
+    snapshot = read_list(path, kind=kind, published=published)
     _check_comparable(snapshot)
 
     async def loaded(store: Store) -> Loaded:
         from obligor.serving.screening.lists import load_list
 
         by = await acting(store, "list.load")
-        before = await store.screening.newest_list()
+        before = await store.screening.newest_list(kind)
         found = await load_list(
             snapshot,
             by=by,
@@ -117,7 +118,8 @@ async def _change(store: Store, before: LoadedList, now: ListSnapshot) -> Change
 
 
 def _line(it: LoadedList) -> str:
+    kind = "politically exposed persons of " if it.list_kind == "pep" else ""
     return (
-        f"{it.source} of {it.published}, {it.entries:,} entries, {it.list_sha256[:_DIGITS]}, loaded "
+        f"{kind}{it.source} of {it.published}, {it.entries:,} entries, {it.list_sha256[:_DIGITS]}, loaded "
         f"{it.loaded_at:%Y-%m-%d %H:%M}Z by {it.by}"
     )

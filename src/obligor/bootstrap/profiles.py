@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from obligor.bootstrap.acting import acting, with_reader
 from obligor.bootstrap.anchors import with_anchored_store
 from obligor.core.errors import UnavailableError
-from obligor.core.profile import GATES, in_force, parse_profile
+from obligor.core.profile import GATES, SCREENING, in_force, parse_profile
 from obligor.files import reading
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _changing(store: Store) -> Changing:
 
 def _state(profile: Profile, name: GateName) -> str:
     gate = profile.gate(name)
-    if name != "aml" or gate.state != "off":
+    if name not in SCREENING or gate.state != "off":
         return gate.state
     it = gate.elsewhere
     return f"off, {'nobody screens' if it is None else f'screened elsewhere: {it.system}, {it.reference}'}"

@@ -8,12 +8,12 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from obligor.bootstrap.acting import acting
-from obligor.core.errors import UnavailableError
+from obligor.core.errors import ScreeningError, UnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from obligor.screening.lists import ListSnapshot
+    from obligor.screening.lists import ListKind, ListSnapshot
     from obligor.screening.matching import Hit
     from obligor.screening.screener import Screening
 
@@ -59,9 +59,15 @@ class Screened:
 
 
 def screen_name(
-    name: str, *, born: str | None, path: Path | None, published: date | None, threshold: float | None
+    name: str,
+    *,
+    born: str | None,
+    kind: ListKind,
+    path: Path | None,
+    published: date | None,
+    threshold: float | None,
 ) -> Screened:
-    """Screen a name as of today against the list in a file or a folder, or else the one that was loaded last.
+    """Screen a name as of today against the list in a file or a folder, or else the one of its kind that was loaded last.
 
     Raises
     ------
@@ -70,7 +76,7 @@ def screen_name(
     UnavailableError
         Where what compares names is not installed, or no list was loaded.
     """
-    snapshot = _loaded_list() if path is None else read_list(path, published=published)
+    snapshot = _loaded_list(kind) if path is None else read_list(path, kind=kind, published=published)
     from obligor.screening.births import parse_born
     from obligor.screening.rules import Rules
     from obligor.screening.screener import Screener
@@ -81,8 +87,8 @@ def screen_name(
     return Screened(screening, snapshot, rules.threshold)
 
 
-def read_list(path: Path, *, published: date | None) -> ListSnapshot:
-    """Read a list from a file or a folder.
+def read_list(path: Path, *, kind: ListKind, published: date | None) -> ListSnapshot:
+    """Read a list from a file or a folder, in a form of OFAC or of OpenSanctions.
 
     Raises
     ------
@@ -93,14 +99,19 @@ def read_list(path: Path, *, published: date | None) -> ListSnapshot:
     """
     try:
         from obligor.screening.ofac import read_ofac
+        from obligor.screening.opensanctions import is_opensanctions, read_opensanctions
         from obligor.screening.screener import Screener  # noqa: F401  what compares names is there
     except ImportError as error:
         raise UnavailableError("screening is not installed", hint="install obligor[serve]") from error
+    if is_opensanctions(path):
+        return read_opensanctions(path, kind=kind, published=published)
+    if kind != "sanctions":
+        raise ScreeningError(f"{path.name}: wanted a targets.simple.csv; a list of OFAC is of sanctions")
     return read_ofac(path, published=published)
 
 
-def _loaded_list() -> ListSnapshot:
-    """Give the list that was loaded last."""
+def _loaded_list(kind: ListKind) -> ListSnapshot:
+    """Give the list of a kind that was loaded last."""
     from obligor.bootstrap.store import existing_database, open_store, service_settings
 
     settings = service_settings()
@@ -108,13 +119,13 @@ def _loaded_list() -> ListSnapshot:
     async def found(url: str) -> bytes | None:
         async with open_store(url, settings) as store:
             await acting(store, "screening.screen")
-            newest = await store.screening.newest_list()
+            newest = await store.screening.newest_list(kind)
             return None if newest is None else await store.screening.artefact(newest.list_sha256)
 
     with existing_database(settings) as url:
         body = asyncio.run(found(url))
     if body is None:
-        raise UnavailableError("no list was loaded", hint="obligor lists load FILE, or name one with --list")
+        raise UnavailableError(f"no list of {kind} was loaded", hint="obligor lists load FILE, or name one with --list")
     from obligor.screening.lists import parse_list
 
     return parse_list(body)

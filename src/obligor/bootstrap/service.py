@@ -205,8 +205,8 @@ async def _open_parts(
     failed = partial(journal.failed, "list_failed")
     opened = open_screening(store, releases, sealer, asked, data=settings.data, failed=failed)
     screening = await stack.enter_async_context(opened)
-    meter.watch("screening_list_left_seconds", screening.again.list_left_seconds)
-    gates = {"aml": screening.gate, **outside}
+    meter.watch("screening_list_left_seconds", screening.list_left_seconds)
+    gates = {**screening.gates, **outside}
     decisions = make_decisions(
         store,
         releases,
@@ -252,7 +252,7 @@ def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
         reviews=open_review_service(store, decisions),
         alerts=parts.screening.desk,
         disbursing=Disbursing(
-            *(decisions.register, parts.releases, parts.screening.gate, store.archive, store.recorder, store.sources),
+            *(decisions.register, parts.releases, parts.screening.gates, store.archive, store.recorder, store.sources),
             deadline_s=read_gate_settings(os.environ).deadline_s,
         ),
         administration=open_administration(store, proposals),
@@ -325,12 +325,13 @@ def _asides(url: str, settings: Settings, parts: _Parts, telemetry: Telemetry) -
         ERASURES: _forgetting_erased(store, parts.sealer),
         KEYRINGS: _turning(store, settings, parts.sealer),
         WEBHOOKS: webhooks.look,
-        LISTS: screening.lists.look,
+        LISTS: screening.look_at_lists,
         ALERTS: screening.look_at_clearances,
     }
     for channel, look in followed.items():
         yield partial(_follow, partial(follow, url, channel), look, journal)
-    yield partial(screening.again.run, journal)
+    for kind in screening.kinds.values():
+        yield partial(kind.again.run, journal)
     yield open_linking(store, parts.sealer, meter, journal, under_way=lambda: parts.seats.open).run
     yield parts.anchoring.run
     yield parts.refusals.run

@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from obligor.cli.options import json_option, show
+from obligor.cli.options import json_option, list_kind_option, show
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from obligor.screening.lists import ListKind
+
 
 @click.group()
 def lists() -> None:
-    """Load the list that applicants are screened against; each one is recorded in the audit log."""
+    """Load the lists that applicants are screened against; each one is recorded in the audit log."""
 
 
 @lists.command("load")
 @click.argument("path", type=click.Path(path_type=Path), metavar="FILE")
+@list_kind_option
 @click.option(
     "--published",
     type=click.DateTime(["%Y-%m-%d"]),
@@ -27,12 +30,15 @@ def lists() -> None:
 )
 @click.option("--older", is_flag=True, help="An older day than that of the list in force is meant.")
 @json_option
-def load(path: Path, *, published: datetime | None, older: bool, as_json: bool) -> None:
-    """Put the list of FILE in force, in running services at once: SDN.XML, SDN.CSV, or a folder that holds one of them."""
+def load(path: Path, *, kind: ListKind, published: datetime | None, older: bool, as_json: bool) -> None:
+    """Put the list of FILE in force, in running services at once.
+
+    FILE is SDN.XML, SDN.CSV, or a folder that holds one of them, of OFAC; or targets.simple.csv of OpenSanctions.
+    """
     from obligor.bootstrap.lists import load as loaded
 
     day = published.date() if published else None
-    show(loaded(path, published=day, older=older), quiet=False, as_json=as_json)
+    show(loaded(path, kind=kind, published=day, older=older), quiet=False, as_json=as_json)
 
 
 @lists.command("list")

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 quiet_option = click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+list_kind_option = click.option(
+    "--kind",
+    type=click.Choice(["sanctions", "pep"]),
+    default="sanctions",
+    show_default=True,
+    help="Of which kind the list is: of sanctions, or of politically exposed persons.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 
 

@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING
 
 import click
 
-from obligor.cli.options import json_option, show
+from obligor.cli.options import json_option, list_kind_option, show
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from obligor.screening.lists import ListKind
+
 
 @click.command()
 @click.argument("name")
+@list_kind_option
 @click.option("--born", help="The birth date: 1970-01-31, 1970-01 or 1970.")
 @click.option(
     "--list",
     "path",
     type=click.Path(path_type=Path),
-    help="SDN.XML, or SDN.CSV with ALT.CSV beside it, or a folder that holds one of them; without it the one that was loaded.",
+    help="SDN.XML, SDN.CSV with ALT.CSV beside it, a folder that holds one of them, or targets.simple.csv; "
+    "without it the one that was loaded.",
 )
 @click.option(
     "--published",
@@ -34,6 +38,7 @@ def screen(
     name: str,
     *,
     born: str | None,
+    kind: ListKind,
     path: Path | None,
     published: datetime | None,
     threshold: float | None,
@@ -48,7 +53,7 @@ def screen(
 
     day = published.date() if published else None
     name = sys.stdin.readline().strip() if name == "-" else name
-    screened = screen_name(name, born=born, path=path, published=day, threshold=threshold)
+    screened = screen_name(name, born=born, kind=kind, path=path, published=day, threshold=threshold)
     show(screened, quiet=False, as_json=as_json)
     if screened.screening.hits or screened.screening.stale:
         sys.exit(1)

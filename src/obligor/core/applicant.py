@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from obligor.core.columns import Column
+from obligor.core.profile import SCREENING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,7 @@ APPLICANT: Final[Mapping[str, Column]] = {
 
 _READ: Final[Mapping[GateName, tuple[str, ...]]] = {
     "kyc": (NAME, BIRTH_DATE, ADDRESS, ID_NUMBER, EVIDENCE),
-    "aml": (NAME, ALIASES, BIRTH_DATE, NUMBER),
+    **dict.fromkeys(SCREENING, (NAME, ALIASES, BIRTH_DATE, NUMBER)),
 }
 
 

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 1 << 20
 
-GateName = Literal["kyc", "aml", "pci"]
+GateName = Literal["kyc", "aml", "pci", "pep"]
 GateState = Literal["off", "monitor", "enforce"]
 GateResult = Literal["pass", "fail", "pending", "not_evaluated"]
 GATES: Final[tuple[GateName, ...]] = get_args(GateName)
+SCREENING: Final[tuple[GateName, ...]] = ("aml", "pep")
+"""The gates that compare who applies with a list of names; what they say is told to nobody outside."""
 RESULTS: Final[tuple[GateResult, ...]] = get_args(GateResult)
 
 Instant = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
@@ -55,7 +57,7 @@ class Gate(StrictModel):
     reason: str = ""
     """The text that an applicant reads where it declines them."""
     elsewhere: Elsewhere | None = None
-    """Of `aml` where it is off: who screens instead; a profile that takes the place of another must say so."""
+    """Of `aml` or `pep` where it is off: who screens instead, which a new profile must say of `aml`."""
 
     @model_validator(mode="after")
     def _decline_has_a_reason(self) -> Self:
@@ -84,12 +86,19 @@ class Gates(StrictModel):
     """Anti-money-laundering: sanctions and watch lists."""
     pci: Gate
     """Payment cards: whether and how numbers of cards may enter."""
+    pep: Gate | None = None
+    """Politically exposed persons, whom a person looks at before they are approved; one from before it could be has it off."""
 
     @model_validator(mode="after")
     def _only_screening_is_done_elsewhere(self) -> Self:
         if self.kyc.elsewhere is not None or self.pci.elsewhere is not None:
-            raise ProfileError("profile: elsewhere: wanted of the gate aml alone")
+            raise ProfileError("profile: elsewhere: wanted of the gates aml and pep alone")
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a gate that is not named, so that a profile from before it could be keeps its hash."""
+        return {name: it for name, it in write(self).items() if it is not None}
 
 
 class Profile(Artefact):
@@ -117,7 +126,8 @@ class Profile(Artefact):
     @cached_property
     def unasked(self) -> Mapping[GateName, GateRecord]:
         """What a decision keeps of the gates where none was asked."""
-        return MappingProxyType({name: RECORDS[self.gate(name).state, "not_evaluated"] for name in GATES})
+        named = (name for name in GATES if getattr(self.gates, name) is not None)
+        return MappingProxyType({name: RECORDS[self.gate(name).state, "not_evaluated"] for name in named})
 
     @cached_property
     def asked(self) -> tuple[GateName, ...]:
@@ -138,8 +148,8 @@ class Profile(Artefact):
 
     def gate(self, name: GateName) -> Gate:
         """Give a gate by its name."""
-        gate: Gate = getattr(self.gates, name)
-        return gate
+        gate: Gate | None = getattr(self.gates, name)
+        return _OFF if gate is None else gate
 
 
 def parse_profile(data: bytes) -> Profile:
@@ -154,6 +164,9 @@ def parse_profile(data: bytes) -> Profile:
     profile = read_model(data, Profile, what="profile", error=ProfileError, most=_MOST_BYTES)
     if profile.gates.aml.on_fail == "decline":
         raise ProfileError("profile: gates.aml.on_fail: wanted hold or refer; a decline would tell of the list")
+    pep = profile.gate("pep")
+    if pep.state != "off" and pep.on_fail != "refer":
+        raise ProfileError("profile: gates.pep.on_fail: wanted refer; who holds a public office may be approved")
     return profile
 
 

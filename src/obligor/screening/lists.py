@@ -14,9 +14,12 @@ from obligor.core.errors import ScreeningError
 from obligor.core.strict_json import read_strict_json
 from obligor.screening.births import BirthDate  # noqa: TC001  read at run time by pydantic
 
+ListKind = Literal["sanctions", "pep"]
+"""Of those with whom no business may be done, or of politically exposed persons, who are looked at more closely."""
 EntryKind = Literal["individual", "entity", "vessel", "aircraft"]
 Strength = Literal["main", "strong", "weak"]
 KINDS: Final[tuple[EntryKind, ...]] = get_args(EntryKind)
+LIST_KINDS: Final[tuple[ListKind, ...]] = get_args(ListKind)
 SCHEMA: Final = "obligor/list/1"
 
 
@@ -82,6 +85,7 @@ class ListSnapshot:
     published: date | None
     """The day it was published; none: not known, so that the list counts as too old."""
     entries: tuple[Entry, ...]
+    kind: ListKind = "sanctions"
 
     def __post_init__(self) -> None:
         if not self.entries:
@@ -98,9 +102,13 @@ class ListSnapshot:
         return sha256(self.to_json())
 
     def to_json(self) -> bytes:
-        """Write the list as canonical JSON, its entries in the order of their ids."""
+        """Write the list as canonical JSON, its entries in the order of their ids.
+
+        Of a list of sanctions the kind is not said, so that one from before there were others keeps its hash.
+        """
         ordered = replace(self, entries=tuple(sorted(self.entries, key=lambda it: it.id)))
-        return canonical_json({"schema": SCHEMA, **_PLAIN.dump_python(ordered, mode="json")})
+        said = _PLAIN.dump_python(ordered, mode="json", exclude={"kind"} if self.kind == "sanctions" else None)
+        return canonical_json({"schema": SCHEMA, **said})
 
 
 _PLAIN: Final = TypeAdapter(ListSnapshot)

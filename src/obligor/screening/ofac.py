@@ -9,10 +9,8 @@ characters go on in SDN_COMMENTS.CSV, which is read where it is there. Addresses
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import re
-import zlib
 from contextlib import suppress
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final, cast
@@ -20,6 +18,7 @@ from xml.etree import ElementTree as ET
 
 from obligor.core.errors import ScreeningError
 from obligor.screening.births import BirthDate, parse_listed
+from obligor.screening.files import content
 from obligor.screening.lists import KINDS, Entry, ListedName, ListSnapshot, Strength
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SOURCE: Final = "OFAC SDN"
-_MOST_BYTES: Final = 1 << 28
 _NULL: Final = "-0-"
 _ALIASES: Final = {"aka", "fka", "nka"}
 _REMARK_BORN: Final = re.compile(r"(?:^|;\s*)(?:alt\.\s+)?DOB\s+([^;]+?)\.?\s*(?=;|$)")
@@ -52,7 +50,7 @@ def read_ofac(path: Path, *, published: date | None = None) -> ListSnapshot:
     """
     main = _main_file(path)
     if _stem(main)[1] == "xml":
-        data = _content(main)
+        data = content(main)
         try:
             return _from_xml(data, published)
         except ScreeningError as error:
@@ -76,18 +74,6 @@ def _main_file(path: Path) -> Path:
 def _stem(path: Path) -> tuple[str, str]:
     stem, _, ending = path.name.lower().removesuffix(".gz").rpartition(".")
     return stem, ending
-
-
-def _content(path: Path) -> bytes:
-    try:
-        raw = path.read_bytes()
-        with io.BytesIO(raw) as packed:
-            data = gzip.GzipFile(fileobj=packed).read(_MOST_BYTES + 1) if raw[:2] == b"\x1f\x8b" else raw
-    except (OSError, EOFError, zlib.error) as error:
-        raise ScreeningError(f"{path.name}: cannot be read ({type(error).__name__})") from error
-    if len(data) > _MOST_BYTES:
-        raise ScreeningError(f"{path.name}: is larger than {_MOST_BYTES >> 20} MiB")
-    return data
 
 
 # --- CSV ---------------------------------------------------------------------------------------------------------
@@ -136,7 +122,7 @@ def _rows(path: Path, table: str) -> Iterator[tuple[int, list[str]]]:
 
 def _decoded(path: Path) -> str:
     """Read a text in UTF-8, or in the Western code page of Windows where it is not."""
-    data = _content(path)
+    data = content(path)
     for encoding in ("utf-8-sig", "cp1252"):
         with suppress(UnicodeDecodeError):
             return data.decode(encoding)

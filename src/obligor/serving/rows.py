@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime  # noqa: TC003  msgspec reads the annotation
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from uuid import UUID  # noqa: TC003  so too
 
 import msgspec
+
+if TYPE_CHECKING:
+    from obligor.screening.lists import ListKind
 
 
 class DecisionRow(msgspec.Struct, frozen=True):
@@ -225,6 +228,7 @@ class ListRow:
     loaded_at: datetime
     by: str
     artefacts: tuple[ArtefactRow, ...]
+    list_kind: ListKind = "sanctions"
 
 
 @dataclass(frozen=True, slots=True)

@@ -395,4 +395,4 @@ def test_every_durable_decision_counts_its_gates_once() -> None:
 
     asyncio.run(decide())
     off = ("off", "not_evaluated")
-    assert meter.told == [(("monitor", "fail"), off, off)] * 2
+    assert meter.told == [(("monitor", "fail"), off, off, off)] * 2

@@ -486,7 +486,7 @@ def house(
         "keys": KeyDesk(store, store, proposals),
         "reviews": reviews,
         "reveals": RevealService(register=register, answers=store, proposals=proposals),
-        "disbursing": Disbursing(register, releases, gates.get("aml"), store, store, sources),  # type: ignore[arg-type]
+        "disbursing": Disbursing(register, releases, gates, store, store, sources),  # type: ignore[arg-type]
         "alerts": AlertDesk(Alerts(), store, store, sources),
         "administration": administration,
     }

@@ -85,6 +85,29 @@ def test_who_is_on_no_list_passes_and_who_came_on_one_since_is_left_to_a_person(
     run(main())
 
 
+def test_who_came_on_a_list_of_politically_exposed_persons_since_is_left_to_a_person_too() -> None:
+    async def main() -> None:
+        sanctions, peps = InForce(of_today(NOBODY)), InForce(of_today(NOBODY))
+        gates = {"aml": AmlGate(sanctions, subjects=SUBJECTS), "pep": AmlGate(peps, "pep", subjects=SUBJECTS)}
+        told = []
+        for states in ({"aml": "enforce", "pep": "enforce"}, {"pep": "enforce"}, {"aml": "enforce", "pep": "monitor"}):
+            made = house(release=release_of(**states), gates=gates)
+            async with made.client() as client:
+                said = good_application() | {"applicant_name": NAME}
+                answer = await client.post("/v1/decisions", json=said, headers=posting("first"))
+                assert answer.json()["outcome"] == "approve", answer.text
+                peps.screener = of_today()
+                told.append((await screened(client, answer.json()["decision_id"])).json()["result"])
+                (record,) = [json.loads(it) for it in made.store.records if b"obligor/screening/1" in it]
+                assert {name: it["result"] for name, it in record["gates"].items()} == {
+                    name: "fail" if name == "pep" else "pass" for name in states
+                }
+                peps.screener = of_today(NOBODY)
+        assert told == ["review", "review", "pass"]
+
+    run(main())
+
+
 def test_the_record_keeps_what_was_asked_and_said_and_the_profile() -> None:
     async def main() -> None:
         lender = Lender()
@@ -134,7 +157,7 @@ def test_a_list_that_is_too_old_or_not_there_and_a_screener_that_breaks_are_told
 def with_gate(made: House, gate: Any, deadline_s: float = 5.0) -> House:
     from obligor.serving.http import make_app
 
-    door = replace(made.door, disbursing=replace(made.door.disbursing, gate=gate, deadline_s=deadline_s))
+    door = replace(made.door, disbursing=replace(made.door.disbursing, gates={"aml": gate}, deadline_s=deadline_s))
     return House(made.store, made.releases, door, made.states, make_app(door))
 
 

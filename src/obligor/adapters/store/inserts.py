@@ -338,7 +338,7 @@ _KEPT: Final[dict[type, Insert]] = {
     ),
     ListRow: _insert(
         "screening_list",
-        "leaf_index int8, list_sha256 text, source text, published date, entries int4, loaded_at time, by text",
+        "leaf_index int8, list_sha256 text, source text, published date, entries int4, loaded_at time, by text, list_kind text",
         then="RETURNING pg_notify('obligor_list', list_sha256)",
     ),
     AlertRow: _insert(

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from obligor.adapters.store.pool import Pool
+    from obligor.screening.lists import ListKind
     from obligor.serving.gates.aml import Cleared
 
 _LISTS: Final = """
-    SELECT list_sha256, source, published, entries, loaded_at, by FROM obligor.screening_list ORDER BY leaf_index DESC
+    SELECT list_sha256, source, published, entries, loaded_at, by, list_kind FROM obligor.screening_list
 """
+_LAST_FIRST: Final = f"{_LISTS} ORDER BY leaf_index DESC"
 _DECISIONS: Final = """
     SELECT decision_id, client_id, leaf_index, leaf.body AS leaf, record.body AS record, record.salt
     FROM (
@@ -96,6 +98,8 @@ _CONFIRMED: Final = """
 """
 _ALERTS: Final = """
     SELECT alert.alert_id, decision_id, client_id, entry, score, list_sha256, opened_at, record.body AS record,
+        coalesce((SELECT list_kind FROM obligor.screening_list AS list WHERE list.list_sha256 = alert.list_sha256 LIMIT 1),
+            'sanctions') AS list_kind,
         proposed.by AS proposed_by, cleared.by AS cleared_by,
         confirmed.by AS confirmed_by, confirmed.at AS confirmed_at, doubted.by AS doubted_by,
         (SELECT coalesce(json_agg(report ORDER BY number), '[]')
@@ -134,14 +138,14 @@ class PostgresScreening:
     def __init__(self, pool: Pool, url: str) -> None:
         self._pool, self._url = pool, url
 
-    async def newest_list(self) -> LoadedList | None:
-        """Give the list that was loaded last."""
-        found = await self._pool.rows(f"{_LISTS} LIMIT 1")
+    async def newest_list(self, kind: ListKind) -> LoadedList | None:
+        """Give the list of a kind that was loaded last."""
+        found = await self._pool.rows(f"{_LISTS} WHERE list_kind = %s ORDER BY leaf_index DESC LIMIT 1", (kind,))
         return LoadedList(**found[0]) if found else None
 
     async def lists(self) -> tuple[LoadedList, ...]:
         """Give every list that was loaded, the last first."""
-        return tuple(LoadedList(**row) for row in await self._pool.rows(_LISTS))
+        return tuple(LoadedList(**row) for row in await self._pool.rows(_LAST_FIRST))
 
     async def artefact(self, sha256: str) -> bytes | None:
         """Give what a list says; its hash was checked."""

@@ -502,8 +502,10 @@ SCREENING_LIST: Final = Table(
     Column("entries", Integer, nullable=False),
     Column("loaded_at", _TIME, nullable=False),
     Column("by", Text, nullable=False),
+    Column("list_kind", Text, nullable=False, server_default="sanctions"),
     PrimaryKeyConstraint("leaf_index", name="screening_list_pkey"),
-    comment="Which lists of names were loaded; the last one is screened against. What it says is an artefact.",
+    CheckConstraint("list_kind IN ('sanctions', 'pep')", name="screening_list_kind_is_known"),
+    comment="Which lists of names were loaded; the last one of each kind is screened against. What it says is an artefact.",
 )
 
 ALERT: Final = Table(

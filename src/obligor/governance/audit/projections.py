@@ -36,7 +36,7 @@ _HELD: Final[Mapping[str, tuple[str, ...]]] = {
     "release": ("number", *_PINNED, "at", "by", "signature"),
     "profile_change": ("change_id", "step", "profile_sha256", "replaces_sha256", "because", "at", "by"),
     "proposal": (*("proposal_id", "step", "kind", "said", "because"), *("proposed_by", "expires_at", "at", "by")),
-    "screening_list": ("list_sha256", "source", "published", "entries", "loaded_at", "by"),
+    "screening_list": ("list_sha256", "source", "published", "entries", "loaded_at", "by", "list_kind"),
     "alert": (
         *(
             "alert_id",
@@ -114,7 +114,13 @@ _LAST: Final[Mapping[Kind, tuple[str, tuple[str, ...]]]] = {
     Kind.WEBHOOK: ("endpoint_id", _WEBHOOK_COLUMNS),
 }
 _ABSENT: Final = object()
-_OPTIONAL: Final[Mapping[str, object]] = {"subject": None, "number": 1, "because": None, "networks": []}
+_OPTIONAL: Final[Mapping[str, object]] = {
+    "subject": None,
+    "number": 1,
+    "because": None,
+    "networks": [],
+    "list_kind": "sanctions",
+}
 """Columns that records, and tables, of before do not have, and what then stands for them."""
 
 

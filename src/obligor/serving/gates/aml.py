@@ -1,4 +1,6 @@
-"""The gate `aml`: an applicant is not somebody on a list of sanctions, as a screening by name, aliases and birth date shows.
+"""The gates `aml` and `pep`: an applicant is on no list of sanctions, or of politically exposed persons.
+
+A screening by name, aliases and birth date shows it.
 
 It keeps which list, which algorithm and which rules were asked, and nothing of a hit: who is on a list, and that somebody seems
 to be, is not for those who read decisions. A list that is too old, or not there, and a
@@ -108,25 +110,27 @@ class Current(Protocol):
 
 
 class AmlGate:
-    """Screens whoever applies against the list in force, at once where the same was asked before and else in a thread.
+    """Screens whoever applies against a list in force, at once where the same was asked before and else in a thread.
 
     Parameters
     ----------
+    name
+        By which gate of the profile.
     application_id
         Gives what the client calls an application.
     """
 
-    name: GateName = "aml"
-
     def __init__(
         self,
         lists: Current,
+        name: GateName = "aml",
         *,
         subjects: Subjects,
         clearances: Clearances | None = None,
         columns: AmlColumns | None = None,
         application_id: Callable[[Application], str | None] = lambda _: None,
     ) -> None:
+        self.name = name
         self._lists, self._subjects = lists, subjects
         self._clearances, self._columns = clearances or Clearances(), columns or AmlColumns()
         self._application_id = application_id

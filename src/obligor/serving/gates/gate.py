@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, runtime_chec
 import msgspec
 
 from obligor.core.errors import ApplicationError, ObligorError
-from obligor.core.profile import RESULTS, in_force
+from obligor.core.profile import RESULTS, SCREENING, in_force
 from obligor.serving.encoding import encode
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def hides_from_receipts(gates: Mapping[str, Mapping[str, object]]) -> bool:
 
     It does not depend on what the gate said: a record that is kept back only after a hit would tell of the hit.
     """
-    return gates.get("aml", {}).get("state", "off") != "off"
+    return any(gates.get(name, {}).get("state", "off") != "off" for name in SCREENING)
 
 
 class _Said(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from obligor.screening.lists import ListKind
 from obligor.serving.http.shapes import Instant, ReceiptTold, Sha256, Shape
 from obligor.serving.said import MOST_BECAUSE
 from obligor.serving.screening.reports import MOST_REFERENCE, REFERENCE
@@ -39,6 +40,8 @@ class AlertTold(Shape):
     """The id of the entry in the list."""
     score: Annotated[float, Field(ge=0, le=1)]
     list_sha256: Sha256
+    list_kind: ListKind
+    """`pep`: of politically exposed persons, which is cleared by two people, and never confirmed."""
     opened_at: Instant
     state: Literal["open", "proposed", "cleared", "expired", "confirmed", "doubted", "corrected"]
     """`doubted`: to be corrected, by a second person; `corrected`: cleared, though it was confirmed."""

@@ -1,7 +1,8 @@
 """What people say of an alert, and which step that is: it is cleared, or it is confirmed.
 
-From a certain score on, two people clear an alert. What was cleared is a hit no more for this person and this entry, for as
-long as the clearance says, and as the list says the same of the entry.
+From a certain score on, two people clear an alert; and, whatever the score, one of a politically exposed person: who may be
+approved, once somebody looked more closely and another agrees. Such an alert is cleared, and never confirmed. What was cleared
+is a hit no more for this person and this entry, for as long as the clearance says, and as the list says the same of the entry.
 
 One person confirms a match, and may do so without a second factor, as one clears: it stops somebody, and lets nobody pass.
 A confirmation stands whatever the list says later. That it was a mistake (31 CFR 501.806) one person says, and another
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from obligor.core.errors import ApplicationError
+    from obligor.screening.lists import ListKind
 
 SCHEMA: Final = "obligor/alert-step/1"
 SECOND_FROM: Final = 9500
@@ -59,6 +61,7 @@ class StoredAlert(NamedTuple):
     """Every one, the last of which counts."""
     years_filed: tuple[int, ...] = ()
     """The years of which the yearly report was filed, whatever it named."""
+    list_kind: ListKind = "sanctions"
 
     def state(self, at: datetime) -> str:
         """Tell how it stands: open, proposed (waits for a second person), cleared, or expired (cleared, and over).
@@ -71,6 +74,11 @@ class StoredAlert(NamedTuple):
         if self.confirmed_by is not None:
             return "confirmed" if self.doubted_by is None else "doubted"
         return "open" if self.proposed_by is None else "proposed"
+
+    @property
+    def needs_second(self) -> bool:
+        """Whether two people clear it."""
+        return self.score >= SECOND_FROM or self.list_kind == "pep" or self.confirmed_by is not None
 
     @property
     def report_due_on(self) -> date | None:
@@ -164,7 +172,7 @@ class Said(msgspec.Struct, Generic[Of], frozen=True, forbid_unknown_fields=True)
 
 
 class Clearance(Said[StoredAlert], frozen=True, forbid_unknown_fields=True):
-    """Why an alert is of somebody else, and for how long that holds."""
+    """Why an alert is of somebody else, or what a closer look at a politically exposed person found, and how long it holds."""
 
     because: str
     days: int = 365
@@ -188,7 +196,7 @@ class Clearance(Said[StoredAlert], frozen=True, forbid_unknown_fields=True):
             raise ClashError("this alert was cleared before")
         first = stored.proposed_by if stored.confirmed_by is None else stored.doubted_by
         if first is not None and are_one_person(first, by):
-            what = "so strong an alert" if stored.confirmed_by is None else "an alert that was confirmed"
+            what = "such an alert" if stored.confirmed_by is None else "an alert that was confirmed"
             raise ForbiddenError(f"{what} is cleared by another person than who proposed it")
         until = at + timedelta(days=self.days)
         row = AlertStepRow(stored.alert_id, _clearing(stored), self.because, until, at, by)
@@ -210,6 +218,11 @@ class Confirmation(Said[StoredAlert], frozen=True, forbid_unknown_fields=True):
 
     def step(self, stored: StoredAlert, *, at: datetime, by: str) -> Step:
         """Confirm an alert that nobody has cleared; once is enough."""
+        if stored.list_kind == "pep":
+            raise ClashError(
+                "a politically exposed person may be approved: there is nothing to confirm or to report",
+                hint="clear the alert, with what a closer look found",
+            )
         if stored.cleared_by is not None or stored.confirmed_by is not None:
             how = "cleared" if stored.confirmed_by is None else "confirmed"
             raise ClashError(f"this alert was {how} before")
@@ -221,7 +234,7 @@ def _clearing(stored: StoredAlert) -> Literal["proposed", "cleared", "doubted", 
     """Give the step that clearing an alert is."""
     if stored.confirmed_by is not None:
         return "doubted" if stored.doubted_by is None else "corrected"
-    return "proposed" if stored.proposed_by is None and stored.score >= SECOND_FROM else "cleared"
+    return "proposed" if stored.proposed_by is None and stored.needs_second else "cleared"
 
 
 def _stepped(row: AlertStepRow, told: dict[str, Any]) -> Step:

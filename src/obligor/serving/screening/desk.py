@@ -20,7 +20,6 @@ from obligor.serving.answers import with_receipt
 from obligor.serving.idempotency import request_saying
 from obligor.serving.once import once
 from obligor.serving.said import read_said
-from obligor.serving.screening.alert_steps import SECOND_FROM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,9 +155,10 @@ def plain(stored: StoredAlert, at: datetime, *, why: bool = False) -> dict[str, 
         "entry": stored.entry,
         "score": stored.score / 10_000,
         "list_sha256": stored.list_sha256,
+        "list_kind": stored.list_kind,
         "opened_at": time_text(stored.opened_at),
         "state": stored.state(at),
-        "needs_second": stored.score >= SECOND_FROM or stored.confirmed_by is not None,
+        "needs_second": stored.needs_second,
         "proposed_by": stored.proposed_by,
         "cleared_by": stored.cleared_by,
         "confirmed_by": stored.confirmed_by,

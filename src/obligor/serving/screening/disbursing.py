@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from obligor.core.errors import ClashError
 from obligor.core.leaves import time_text
-from obligor.core.profile import in_force
+from obligor.core.profile import SCREENING, in_force
 from obligor.serving.acts import Act, Submission
 from obligor.serving.answers import with_receipt
 from obligor.serving.encoding import encode, encode_in_order
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from obligor.core.profile import GateName
     from obligor.serving.acts import Caller, Recorded, Recorder
     from obligor.serving.archive import StoredDecision
     from obligor.serving.once import Answers
@@ -39,7 +40,7 @@ SCREENINGS: Final = "screenings"
 
 
 class Screens(Protocol):
-    """What screens who applied: the gate `aml`."""
+    """What screens who applied: the gate `aml`, or `pep`."""
 
     async def screen(self, fields: Mapping[str, Any], *, application_id: str | None, at: datetime) -> GateResult:
         """Judge who applied by the fields of their application."""
@@ -52,7 +53,8 @@ class Disbursing:
 
     register: Register
     releases: Releases
-    gate: Screens
+    gates: Mapping[GateName, Screens]
+    """Those that screen, by their names."""
     answers: Answers
     recorder: Recorder
     sources: Sources
@@ -77,16 +79,20 @@ class Disbursing:
         at = self.sources.now()
         profile = in_force(self.releases.current.profile, at)
         (opened,) = await self.register.opener.open(stored)
-        record, state = opened.whole(), profile.gates.aml.state
+        record = opened.whole()
+        states = {name: profile.gate(name).state for name in SCREENING if name in profile.asked}
         if record["outcome"] != "approve":
             raise ClashError("this decision is no approval; wanted one by which a loan is paid out")
-        if state == "off":
+        if not states:
             raise ClashError("nobody is screened here: the compliance profile in force has that off")
-        said = await self._said(stored, record, at)
+        said = dict(
+            zip(states, await asyncio.gather(*(self._said(it, stored, record, at) for it in states)), strict=True)
+        )
+        passed = all(it.result == "pass" or states[name] == "monitor" for name, it in said.items())
         screening = {
             "screening_id": str(self.sources.new_id(at)),
             "decision_id": str(stored.decision_id),
-            "result": "pass" if said.result == "pass" or state == "monitor" else "review",
+            "result": "pass" if passed else "review",
             "screened_at": time_text(at),
         }
         kept = {
@@ -96,17 +102,21 @@ class Disbursing:
             "profile_sha256": profile.sha256,
             **screening,
         }
-        gate = {"state": state, "result": said.result, "evidence": said.evidence}
-        body = encode(kept | {"gates": {"aml": gate}})
+        gates = {
+            name: {"state": states[name], "result": it.result, "evidence": it.evidence} for name, it in said.items()
+        }
+        body = encode(kept | {"gates": gates})
         act = Act("screened", at, by, screening["screening_id"], body, self.sources.salt())
         respond = partial(with_receipt, encode_in_order(screening))
         return await recorder.record(Submission((act,), respond, status=201))
 
-    async def _said(self, stored: StoredDecision, record: Mapping[str, Any], at: datetime) -> GateResult:
-        """Ask the gate, which is pending where it does not answer: named as when lists change, so that a clearance holds."""
+    async def _said(
+        self, gate: GateName, stored: StoredDecision, record: Mapping[str, Any], at: datetime
+    ) -> GateResult:
+        """Ask a gate, which is pending where it does not answer: named as when lists change, so that a clearance holds."""
         name = record["application_id"] or str(stored.decision_id)
         try:
             async with asyncio.timeout(self.deadline_s):
-                return await self.gate.screen(record["input"], application_id=name, at=at)
+                return await self.gates[gate].screen(record["input"], application_id=name, at=at)
         except Exception:  # noqa: BLE001  whatever it is, the gate has not said that the applicant passes
             return GateResult("pending", {"trouble": "failed"})

@@ -1,7 +1,7 @@
-"""The list that applicants are screened against: loaded as an act, kept in the store, taken up by every service that runs.
+"""The lists that applicants are screened against: loaded as acts, kept in the store, taken up by every service that runs.
 
 A list is an artefact, kept by the hash of what it says; the act says whose it is, of which day, how long, and who loaded it.
-The one that was loaded last is in force. A list never goes to an older day by itself.
+Of each kind the one that was loaded last is in force. A list never goes to an older day by itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import date, datetime
 
-    from obligor.screening.lists import ListSnapshot
+    from obligor.screening.lists import ListKind, ListSnapshot
     from obligor.screening.screener import Screener
     from obligor.serving.acts import Recorder
     from obligor.serving.sources import Sources
@@ -37,13 +37,14 @@ class LoadedList(NamedTuple):
     entries: int
     loaded_at: datetime
     by: str
+    list_kind: ListKind = "sanctions"
 
 
 class Lists(Protocol):
     """Where lists are found again."""
 
-    async def newest_list(self) -> LoadedList | None:
-        """Give the list that was loaded last."""
+    async def newest_list(self, kind: ListKind) -> LoadedList | None:
+        """Give the list of a kind that was loaded last."""
         ...
 
 
@@ -62,11 +63,11 @@ async def load_list(
     if not by.strip():
         raise InvalidInputError("to load a list is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
     at = sources.now()
-    day = _day(snapshot, await lists.newest_list(), today=at.date(), older=older)
+    day = _day(snapshot, await lists.newest_list(snapshot.kind), today=at.date(), older=older)
     artefact = ArtefactRow(snapshot.sha256, KIND, snapshot.to_json())
-    row = ListRow(snapshot.sha256, snapshot.source, day, len(snapshot.entries), at, by, (artefact,))
+    row = ListRow(snapshot.sha256, snapshot.source, day, len(snapshot.entries), at, by, (artefact,), snapshot.kind)
     await recorder.record(Submission((_act(row, salt=sources.salt()),), lambda _: b""))
-    return LoadedList(row.list_sha256, row.source, day, row.entries, at, by)
+    return LoadedList(row.list_sha256, row.source, day, row.entries, at, by, row.list_kind)
 
 
 def _day(snapshot: ListSnapshot, newest: LoadedList | None, *, today: date, older: bool) -> date:
@@ -96,6 +97,7 @@ def _act(row: ListRow, *, salt: bytes) -> Act:
         "entries": row.entries,
         "loaded_at": time_text(row.loaded_at),
         "by": row.by,
+        "list_kind": row.list_kind,
     }
     return Act("list.loaded", row.loaded_at, f"person:{row.by}", row.list_sha256, encode(said), salt, (row,))
 
@@ -107,10 +109,12 @@ def plain(loaded: LoadedList) -> dict[str, Any]:
 
 
 class ListInForce:
-    """The list in force, ready to be screened against; none where there is none, or it is not kept as it was loaded."""
+    """The list of a kind in force, ready to be screened against; none where none is kept as it was loaded."""
 
-    def __init__(self, lists: Lists, prepare: Callable[[str], Awaitable[Screener]]) -> None:
-        self._lists, self._prepare = lists, prepare
+    def __init__(
+        self, lists: Lists, prepare: Callable[[str], Awaitable[Screener]], kind: ListKind = "sanctions"
+    ) -> None:
+        self._lists, self._prepare, self._kind = lists, prepare, kind
         self.screener: Screener | None = None
 
     def left(self, at: datetime) -> timedelta:
@@ -128,7 +132,7 @@ class ListInForce:
         ScreeningError, UnavailableError
             Where it cannot be made ready now; the one before stays, as long as it is not too old.
         """
-        newest = await self._lists.newest_list()
+        newest = await self._lists.newest_list(self._kind)
         if newest is None or (self.screener is not None and self.screener.about.sha256 == newest.list_sha256):
             return
         try:

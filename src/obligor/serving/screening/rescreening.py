@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
+    from obligor.core.profile import GateName
     from obligor.screening.matching import Hit
     from obligor.screening.screener import Screener
     from obligor.serving.acts import Recorder
@@ -100,7 +101,7 @@ class _Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rescreening:
-    """Screens the decisions of the store against the list in force.
+    """Screens the decisions of the store against a list in force.
 
     Parameters
     ----------
@@ -168,7 +169,7 @@ class Rescreening:
             if record is None:
                 mute += 1
                 continue
-            if _passed(record, screener):
+            if _passed(record, self.gate.name, screener):
                 continue
             try:
                 asked = self.columns.asked(record["input"], screener)
@@ -239,9 +240,9 @@ class Rescreening:
             await asyncio.sleep(took * (1 - SHARE) / SHARE if more else _LOOK_S)
 
 
-def _passed(record: Mapping[str, Any], screener: Screener) -> bool:
+def _passed(record: Mapping[str, Any], name: GateName, screener: Screener) -> bool:
     """Tell whether a decision was screened against this very list, by the same rules, and passed."""
-    gate = record.get("gates", {}).get("aml", {})
+    gate = record.get("gates", {}).get(name, {})
     evidence = gate.get("evidence", {})
     same = (screener.about.sha256, screener.config_sha256)
     return gate.get("result") == "pass" and (evidence.get("list_sha256"), evidence.get("rules_sha256")) == same

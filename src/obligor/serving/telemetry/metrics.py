@@ -27,7 +27,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from obligor import __version__
-from obligor.core.profile import GATES, RECORDS
+from obligor.core.profile import GATES, RECORDS, SCREENING
 from obligor.serving.telemetry.meter import (
     DELIVERIES,
     LINKS,
@@ -76,7 +76,7 @@ _READINGS: Mapping[Reading, tuple[str, str]] = {
     "held_oldest_seconds": ("obligor_held_oldest_seconds", "Seconds since the first of them was held."),
     "screening_list_left_seconds": (
         "obligor_screening_list_left_seconds",
-        "Seconds until the screening list is too old; 0 where it is or there is none, infinite where nobody is screened.",
+        "Seconds until the first screening list is too old; 0 where one is or is not there, infinite where nobody is screened.",
     ),
     "links_behind_seconds": (
         "obligor_links_behind_seconds",
@@ -320,11 +320,11 @@ def score_bounds(card: Scorecard) -> tuple[float, ...]:
 
 
 def _told_of(gate: GateName, record: GateRecord) -> tuple[str, str, str]:
-    """Give the labels of what a gate said: of `aml` that it was asked, and no more, or its counts would tell of a hit.
+    """Give the labels of what a gate said: of one that screens that it was asked alone, or its counts would tell of a hit.
 
     That it is pending is not told either: on a list that is too old, whoever is not is a hit.
     """
-    hides = gate == "aml" and record.result != "not_evaluated"
+    hides = gate in SCREENING and record.result != "not_evaluated"
     return gate, record.state, "evaluated" if hides else record.result
 
 
