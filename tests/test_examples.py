@@ -156,11 +156,12 @@ def check_blocks(page: Path, *, shell: Shell) -> None:
 
 
 def test_the_readme_makes_a_card_serves_it_and_proves_what_it_decided(shell: Shell, data: Path) -> None:
-    """The block of the service is run as it stands, but for the ports, and what a reader fills in."""
+    """The block of the service is run as it stands, but for the ports, what a reader fills in, and the run: their own."""
     check_blocks(README, shell=shell)
     block = README.read_text().partition("## Decisions in real time\n\n")[2].partition("\n\n")[0]
     lines = re.sub(r" +# .*", "", block.replace("\\\n", "")).splitlines()
     serve, decide, verify, export, replay = (line.strip().removeprefix("uv run ") for line in lines)
+    serve = serve.replace("runs/demo", "out")
     rest, grpc = free_port(), free_port()
     (shell.folder / "data").symlink_to(data)
     try:
