@@ -291,6 +291,9 @@ class MemoryStore:
         self._check()
         return ()
 
+    async def subject_of(self, decision_id: UUID) -> bytes | None:
+        return None
+
     async def subjects(self, tag: str) -> tuple[bytes, ...]:
         self._check()
         return ()
