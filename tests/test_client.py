@@ -480,6 +480,53 @@ def test_what_became_of_a_loan_is_reported(ask: Ask, lender: Lender) -> None:
     assert json.loads(lender.asked[0][3]) == {"status": "bad", "observed_on": "2026-11-26"}
 
 
+def test_who_was_approved_is_screened_again_under_one_key(ask: Ask, lender: Lender) -> None:
+    at = "2026-11-26T19:40:00.123456Z"
+    said = {"screening_id": "s1", "decision_id": ID, "result": "review", "screened_at": at, "receipt": {}}
+    lender.script += [refused(503), Reply(201, said)]
+    screening = ask("screen_again", ID, idempotency_key="pay-17")
+    assert screening == told.Screening("s1", ID, "review", datetime.fromisoformat(at))
+    for method, path, heads, body in lender.asked:
+        assert (method, path, heads["Idempotency-Key"], body) == (
+            "POST", f"/v1/decisions/{ID}/screenings", "pay-17", b"",
+        )  # fmt: skip
+
+
+def test_a_review_is_asked_for_and_what_came_of_it_is_told(ask: Ask, lender: Lender) -> None:
+    at, other = "2026-11-26T19:40:00.123456Z", "018f6f5e-0000-7000-8000-000000000002"
+    opened = {"review_id": "r1", "decision_id": ID, "requested_at": at, "due_on": "2026-12-26", "pack": None}
+    came = {"late": True, "verdict": "changed", "outcome": "approve", "decided_at": at, "new_decision_id": other}
+    waits = {"late": False, "verdict": None, "outcome": None, "decided_at": None, "new_decision_id": None}
+    lender.script += [
+        Reply(201, opened | {"state": "open", "receipt": {}}),
+        Reply(200, {"reviews": [opened | {"state": "decided"} | came, opened | {"state": "open"} | waits]}),
+    ]
+    review = ask("request_review", ID, corrections={"income": 2000, "since": date(2026, 1, 1)})
+    when = datetime.fromisoformat(at)
+    assert review == told.Review("r1", ID, when, date(2026, 12, 26), None, "open")
+    decided = told.Review(
+        "r1", ID, when, date(2026, 12, 26), None, "decided", True, "changed", "approve", when, other
+    )  # fmt: skip
+    assert ask("reviews", ID) == (decided, review)
+    asked, read = lender.asked
+    assert json.loads(asked[3]) == {"statement": "", "corrections": {"income": 2000, "since": "2026-01-01"}}
+    assert asked[2]["Idempotency-Key"]
+    assert [(it[0], it[1]) for it in (asked, read)] == [
+        (method, f"/v1/decisions/{ID}/review-requests") for method in ("POST", "GET")
+    ]
+
+
+def test_decisions_that_belong_together_are_told(ask: Ask, lender: Lender) -> None:
+    at, other = "2026-11-26T19:40:00.123456Z", "018f6f5e-0000-7000-8000-000000000002"
+    links = [{"decision_id": other, "why": "velocity", "is": is_, "linked_at": at} for is_ in ("later", "earlier")]
+    lender.script += [Reply(200, {"decision_id": ID, "compared": True, "links": links})]
+    when = datetime.fromisoformat(at)
+    assert ask("links", ID) == told.Links(
+        compared=True, links=tuple(told.Link(other, "velocity", earlier, when) for earlier in (False, True))
+    )
+    assert lender.asked[0][:2] == ("GET", f"/v1/decisions/{ID}/links")
+
+
 def test_a_service_that_is_not_ready_says_so(ask: Ask, lender: Lender, world: World) -> None:
     lender.script += [Reply(200, {"store": "ok"}), Reply(503, {"store": "down"})]
     assert ask("health") == told.Health(ready=True, said={"store": "ok"})

@@ -42,8 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncClient", "BusyError", "ClashError", "Client", "Decision", "FieldError", "ForbiddenError", "Health", "InFlightError",
-    "InvalidRequestError", "KeyReusedError", "LogPlace", "NoAnswerError", "NotFoundError", "OutcomeReport", "Pins", "Problem",
-    "Reason", "RefusedError", "ServiceError", "Simulation", "UnauthenticatedError", "UnreadableAnswerError",
+    "InvalidRequestError", "KeyReusedError", "Link", "Links", "LogPlace", "NoAnswerError", "NotFoundError", "OutcomeReport",
+    "Pins", "Problem", "Reason", "RefusedError", "Review", "Screening", "ServiceError", "Simulation", "UnauthenticatedError",
+    "UnreadableAnswerError",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -147,6 +148,61 @@ class OutcomeReport:
     decision_id: str
     status: str
     observed_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """That who was approved was screened again, before the loan is paid out."""
+
+    screening_id: str
+    decision_id: str
+    result: str
+    """``pass``, or ``review``: then do not pay out until a person has looked."""
+    screened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A person's review of a decision, and what came of it by now."""
+
+    review_id: str
+    decision_id: str
+    requested_at: datetime
+    due_on: date
+    """The last day (UTC) on which it is answered in time."""
+    pack: str | None
+    """The rule pack that sets the period; None: the lender does."""
+    state: str
+    """``open`` or ``decided``."""
+    late: bool = False
+    """Whether it was, or still is, answered too late."""
+    verdict: str | None = None
+    """``kept`` or ``changed``; None while it is open."""
+    outcome: str | None = None
+    decided_at: datetime | None = None
+    new_decision_id: str | None = None
+    """The decision on the corrected application, where there was one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Another decision that belongs together with one."""
+
+    decision_id: str
+    why: str
+    """Such as ``repeated`` or ``velocity``, of the later of the two."""
+    earlier: bool
+    """Whether the other one was decided on before."""
+    linked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What a decision belongs together with, the newest first."""
+
+    compared: bool
+    """Whether it was compared with earlier ones by now."""
+    links: tuple[Link, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,6 +445,29 @@ class Client:
         """Report what became of the loan."""
         return self._run(_report(decision_id, status, observed_on, idempotency_key))
 
+    def links(self, decision_id: str) -> Links:
+        """Tell which other decisions belong together with one, and why."""
+        return self._run(_Call("GET", f"{_at(decision_id)}/links", _read_links))
+
+    def screen_again(self, decision_id: str, *, idempotency_key: str | None = None) -> Screening:
+        """Screen who was approved again, before the loan is paid out."""
+        return self._run(_screen_again(decision_id, idempotency_key))
+
+    def request_review(
+        self,
+        decision_id: str,
+        *,
+        statement: str = "",
+        corrections: Mapping[str, object] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Review:
+        """Ask that a person reviews a decision: with the applicant's statement, with fields that were wrong, or both."""
+        return self._run(_request_review(decision_id, statement, corrections or {}, idempotency_key))
+
+    def reviews(self, decision_id: str) -> tuple[Review, ...]:
+        """Tell what came of the reviews of a decision, in the order in which they were asked for."""
+        return self._run(_Call("GET", f"{_at(decision_id)}/review-requests", _read_reviews))
+
     def health(self) -> Health:
         """Ask whether the service is ready to decide; the answer is not waited for twice."""
         return _HEALTH.answer(_answered(self._do(_HEALTH.request(self._http, self._pace.timeout))))
@@ -492,6 +571,29 @@ class AsyncClient:
         """Report what became of the loan."""
         return await self._run(_report(decision_id, status, observed_on, idempotency_key))
 
+    async def links(self, decision_id: str) -> Links:
+        """Tell which other decisions belong together with one, and why."""
+        return await self._run(_Call("GET", f"{_at(decision_id)}/links", _read_links))
+
+    async def screen_again(self, decision_id: str, *, idempotency_key: str | None = None) -> Screening:
+        """Screen who was approved again, before the loan is paid out."""
+        return await self._run(_screen_again(decision_id, idempotency_key))
+
+    async def request_review(
+        self,
+        decision_id: str,
+        *,
+        statement: str = "",
+        corrections: Mapping[str, object] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Review:
+        """Ask that a person reviews a decision: with the applicant's statement, with fields that were wrong, or both."""
+        return await self._run(_request_review(decision_id, statement, corrections or {}, idempotency_key))
+
+    async def reviews(self, decision_id: str) -> tuple[Review, ...]:
+        """Tell what came of the reviews of a decision, in the order in which they were asked for."""
+        return await self._run(_Call("GET", f"{_at(decision_id)}/review-requests", _read_reviews))
+
     async def health(self) -> Health:
         """Ask whether the service is ready to decide; the answer is not waited for twice."""
         return _HEALTH.answer(_answered(await self._do(_HEALTH.request(self._http, self._pace.timeout))))
@@ -566,6 +668,17 @@ def _decision(decision_id: str) -> _Call[Decision]:
 def _report(decision_id: str, status: str, observed_on: date, key: str | None) -> _Call[OutcomeReport]:
     body = _json({"status": status, "observed_on": observed_on})
     return _Call("POST", f"{_at(decision_id)}/outcomes", _read_report, body, _kept(key))
+
+
+def _screen_again(decision_id: str, key: str | None) -> _Call[Screening]:
+    return _Call("POST", f"{_at(decision_id)}/screenings", _read_screening, key=_kept(key))
+
+
+def _request_review(
+    decision_id: str, statement: str, corrections: Mapping[str, object], key: str | None
+) -> _Call[Review]:
+    body = _json({"statement": statement, "corrections": corrections})
+    return _Call("POST", f"{_at(decision_id)}/review-requests", _read_review, body, _kept(key))
 
 
 def _at(decision_id: str) -> str:
@@ -694,6 +807,40 @@ def _read_report(answer: httpx.Response) -> OutcomeReport:
     plain = _object(answer)
     day = date.fromisoformat(plain["observed_on"])
     return OutcomeReport(plain["report_id"], plain["decision_id"], plain["status"], day)
+
+
+def _read_screening(answer: httpx.Response) -> Screening:
+    plain = _object(answer)
+    at = datetime.fromisoformat(plain["screened_at"])
+    return Screening(plain["screening_id"], plain["decision_id"], plain["result"], at)
+
+
+def _read_review(answer: httpx.Response) -> Review:
+    return _reviewed(_object(answer))
+
+
+def _read_reviews(answer: httpx.Response) -> tuple[Review, ...]:
+    return tuple(_reviewed(it) for it in _object(answer)["reviews"])
+
+
+def _reviewed(plain: Mapping[str, Any]) -> Review:
+    decided_at = plain.get("decided_at")
+    return Review(
+        **{name: plain[name] for name in ("review_id", "decision_id", "pack", "state")},
+        **{name: plain[name] for name in ("late", "verdict", "outcome", "new_decision_id") if name in plain},
+        requested_at=datetime.fromisoformat(plain["requested_at"]),
+        due_on=date.fromisoformat(plain["due_on"]),
+        decided_at=None if decided_at is None else datetime.fromisoformat(decided_at),
+    )
+
+
+def _read_links(answer: httpx.Response) -> Links:
+    plain = _object(answer)
+    links = (
+        Link(it["decision_id"], it["why"], it["is"] == "earlier", datetime.fromisoformat(it["linked_at"]))
+        for it in plain["links"]
+    )
+    return Links(plain["compared"], tuple(links))
 
 
 def _read_health(answer: httpx.Response) -> Health:

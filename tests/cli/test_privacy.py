@@ -46,14 +46,20 @@ def call(url: str, run: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     return run
 
 
-def decide(url: str, *names: str, seed: int = 1) -> None:
-    async def decided() -> None:
+def decide(url: str, *names: str | None, seed: int = 1) -> list[str]:
+    """Decide on one for each name, or on one whom nothing names; give the ids."""
+
+    async def decided() -> list[str]:
         async with lending(url, seed=seed) as lender:
+            made = []
             for at, name in enumerate(names):
                 (given,) = golden.applications(1)
-                await lender.decide_one(given | {"customer": name}, client="bank", key=f"{seed}-{at}")
+                given = {it: value for it, value in given.items() if it != "customer"}
+                named = given if name is None else given | {"customer": name}
+                made.append(await lender.decide_one(named, client="bank", key=f"{seed}-{at}"))
+            return [it["decision_id"] for it in made]
 
-    asyncio.run(decided())
+    return asyncio.run(decided())
 
 
 def test_a_person_is_told_held_released_and_erased(url: str, call: Call, tmp_path: Path) -> None:
@@ -79,6 +85,24 @@ def test_a_person_is_told_held_released_and_erased(url: str, call: Call, tmp_pat
     assert call("audit", "verify", "--quiet") == (0, "", "")
 
 
+def test_whom_nothing_names_is_told_held_released_and_erased_by_their_decision(url: str, call: Call) -> None:
+    nameless, other, ann = decide(url, None, None, "Ann")
+    (subject,) = json.loads(call("privacy", "export", "--decision", nameless)[1])["subjects"]
+    assert [it["decision_id"] for it in subject["decisions"]] == [nameless]
+    assert subject["decisions"][0]["erased"] is False
+    assert call("privacy", "hold", "--decision", nameless, "--because", "case 7")[0] == 0
+    assert "a legal hold stands" in call("privacy", "erase", "--decision", nameless)[2]
+    assert call("privacy", "release", "--decision", nameless)[0] == 0
+    code, out, _ = call("privacy", "erase", "--decision", nameless)
+    assert (code, json.loads(out)["certificates"][0]["keys_destroyed"]) == (0, 1)
+    for decision, erased in ((nameless, True), (other, False), (ann, False)):
+        (subject,) = json.loads(call("privacy", "export", "--decision", decision)[1])["subjects"]
+        assert [it["erased"] for it in subject["decisions"]] == [erased]
+    by_name = json.loads(call("privacy", "export", "--application", "Ann")[1])["subjects"][0]
+    assert (by_name["subject"], by_name["decisions"][0]["decision_id"]) == (subject["subject"], ann)
+    assert call("audit", "verify", "--quiet") == (0, "", "")
+
+
 def test_nobody_unknown_is_erased_and_the_name_is_not_repeated(url: str, call: Call) -> None:
     decide(url, "Ann")
     code, out, err = call("privacy", "erase", "Zacharias")
@@ -87,6 +111,9 @@ def test_nobody_unknown_is_erased_and_the_name_is_not_repeated(url: str, call: C
     assert "Zacharias" not in err
     assert call("privacy", "erase")[0] == 2
     assert call("privacy", "erase", "Ann", "--application", "A")[0] == 2
+    some = "0197c1d2-0000-7000-8000-000000000000"
+    assert "nothing is kept of this subject" in call("privacy", "erase", "--decision", some)[2]
+    assert "--application or --decision" in call("privacy", "erase", "Ann", "--decision", some)[2]
 
 
 def test_data_keys_turn_and_everything_is_read_as_before(url: str, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

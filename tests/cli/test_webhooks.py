@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,11 @@ import psycopg
 import pytest
 from tests.serving.los import Los, drop, say
 from tests.serving.webhooks.endpoints import office
+
+from obligor.bootstrap.webhooks import tell_of_attempt
+from obligor.core.errors import UnavailableError
+from obligor.serving.telemetry.journal import Journal
+from obligor.serving.webhooks.delivering import Attempted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +65,26 @@ def test_an_endpoint_takes_a_signed_message_that_tells_of_nothing(call: Call, lo
     assert (los.refused, los.state) == (0, {})
     assert call("test", endpoint)[1] == f"endpoint {endpoint} answered 204\n"
     assert len({it["webhook-id"] for it in los.headers}) == 2
+
+
+def test_a_client_that_no_key_was_ever_made_for_is_warned_of(call: Call, run: Call, los: Los) -> None:
+    code, _, err = call("add", "nobody", los.url)
+    assert (code, "warning: no API key was ever made for nobody" in err) == (0, True)
+    assert run("keys", "create", "bank")[0] == 0
+    code, _, err = call("add", "bank", los.url)
+    assert (code, "warning" in err) == (0, False)
+
+
+def test_an_attempt_that_failed_is_told_by_its_endpoint_and_its_status() -> None:
+    lines = io.BytesIO()
+    with Journal(lines, strict=True) as journal:
+        for status in (503, None):
+            trouble = UnavailableError("the answer was another")
+            tell_of_attempt(journal, Attempted("ep_abcdefghij234567", 3, status, trouble))
+        tell_of_attempt(journal, Attempted("ep_abcdefghij234567", 4, 204, None))
+    answered, silent = [json.loads(it) for it in lines.getvalue().splitlines()]
+    assert (answered["level"], answered["endpoint_id"], answered["status"]) == ("warning", "ep_abcdefghij234567", 503)
+    assert (silent["endpoint_id"], "status" in silent) == ("ep_abcdefghij234567", False)
 
 
 def test_while_a_secret_is_replaced_the_old_and_the_new_one_verify_it(call: Call, los: Los) -> None:

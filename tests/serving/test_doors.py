@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -220,6 +221,33 @@ def test_many_applications_come_to_the_same_at_both_doors() -> None:
             else:
                 assert of_status(message.problem) == of_problem(plain["problem"])
         assert {it.WhichOneof("result") for it in reply.results} == {"decision", "problem"}
+
+    played(play)
+
+
+def test_what_json_cannot_say_in_one_application_is_the_error_of_that_one_alone() -> None:
+    async def play(doors: Doors) -> None:
+        def heads(key: str) -> tuple[tuple[str, str], ...]:
+            return (("authorization", "Bearer one"), ("idempotency-key", key))
+
+        sent = [PLAIN, PLAIN | {"income": math.nan}, PLAIN | {"customer": "another"}]
+        request = pb.DecideManyRequest(applications=map(struct, sent))
+        reply = await doors.stub.DecideMany(request, metadata=heads("k"))
+        assert [it.WhichOneof("result") for it in reply.results] == ["decision", "problem", "decision"]
+        fields = BadRequest()
+        assert reply.results[1].problem.details[1].Unpack(fields)
+        (field,) = fields.field_violations
+        assert (field.field, field.description) == ("/income", "got NaN or an infinity, wanted a number")
+        again = await doors.stub.DecideMany(request, metadata=heads("k"))
+        assert (again.replayed, again.results) == (True, reply.results)
+        mended = pb.DecideManyRequest(applications=[struct(PLAIN)] * 3)
+        with pytest.raises(grpc.aio.AioRpcError) as reused:
+            await doors.stub.DecideMany(mended, metadata=heads("k"))
+        assert "KEY_REUSED" in str(reused.value.trailing_metadata())
+        alone = pb.DecideManyRequest(applications=[struct(PLAIN | {"income": math.inf})])
+        assert [
+            it.WhichOneof("result") for it in (await doors.stub.DecideMany(alone, metadata=heads("k2"))).results
+        ] == ["problem"]
 
     played(play)
 

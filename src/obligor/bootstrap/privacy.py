@@ -20,6 +20,7 @@ from obligor.settings import is_production, read_author, read_retain_days
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import date
+    from uuid import UUID
 
     from obligor.bootstrap.store import Store
     from obligor.progress import Progress
@@ -134,16 +135,21 @@ class Told:
 
 
 def erase(
-    subject: str | None, *, application: str | None, account_closed: date | None = None, because: str = ""
+    subject: str | None,
+    *,
+    application: str | None,
+    decision: UUID | None = None,
+    account_closed: date | None = None,
+    because: str = "",
 ) -> Told:
-    """Erase a person, or those whom an application is about, or propose to."""
+    """Erase a person, or those whom an application or a decision is about, or propose to."""
     from obligor.serving.privacy.erasing import order_to_erase
 
     async def done(store: Store, sealer: Sealer, office: Office) -> Told:
         async def erased(it: bytes, office: Office) -> dict[str, Any]:
             return await office.erase(it, key=store.key, account_closed=account_closed)
 
-        subjects = await _subjects(store, sealer, subject, application)
+        subjects = await _subjects(store, sealer, subject, application, decision)
         orders = {it: order_to_erase(it, account_closed=account_closed, because=because) for it in subjects}
         certificates, waiting = await _by_two(store, office, orders, erased)
         lines = [f"erased: {it['decisions']} decisions, {it['keys_destroyed']} keys destroyed" for it in certificates]
@@ -156,34 +162,40 @@ def erase(
     return _in_office(done, permission="privacy.erase")
 
 
-def export(subject: str | None, *, application: str | None) -> Told:
+def export(subject: str | None, *, application: str | None, decision: UUID | None = None) -> Told:
     """Give all that is kept of a person."""
 
     async def done(store: Store, sealer: Sealer, office: Office) -> Told:
-        told = [await office.export(it, sealer=sealer) for it in await _subjects(store, sealer, subject, application)]
+        told = [
+            await office.export(it, sealer=sealer)
+            for it in await _subjects(store, sealer, subject, application, decision)
+        ]
         return Told({"subjects": told}, ())
 
     return _in_office(done, permission="privacy.export")
 
 
-def hold(subject: str | None, *, application: str | None, because: str) -> Told:
+def hold(subject: str | None, *, application: str | None, decision: UUID | None = None, because: str) -> Told:
     """Place a legal hold, or propose to."""
     from obligor.serving.privacy.erasing import order_to_hold
 
     async def done(store: Store, sealer: Sealer, office: Office) -> Told:
-        orders = {it: order_to_hold(it, because=because) for it in await _subjects(store, sealer, subject, application)}
+        orders = {
+            it: order_to_hold(it, because=because)
+            for it in await _subjects(store, sealer, subject, application, decision)
+        }
         held = await _by_two(store, office, orders, lambda it, office: office.hold(it, because=because))
         return _standing(*held, "held: it is not erased until the hold is released")
 
     return _in_office(done, permission="privacy.hold")
 
 
-def release(subject: str | None, *, application: str | None, because: str = "") -> Told:
+def release(subject: str | None, *, application: str | None, decision: UUID | None = None, because: str = "") -> Told:
     """Release a legal hold, or propose to."""
     from obligor.serving.privacy.erasing import order_to_release
 
     async def done(store: Store, sealer: Sealer, office: Office) -> Told:
-        subjects = await _subjects(store, sealer, subject, application)
+        subjects = await _subjects(store, sealer, subject, application, decision)
         seen = {it: await office.standing(it) for it in subjects}
         orders = {it: order_to_release(found, because=because) for it, found in seen.items()}
         free = await _by_two(store, office, orders, lambda it, office: office.release(seen[it]))
@@ -263,11 +275,15 @@ async def _retired(store: Store, old: list[KeptKey], *, by: str) -> bool:
     return True
 
 
-async def _subjects(store: Store, sealer: Sealer, subject: str | None, application: str | None) -> tuple[bytes, ...]:
-    """Name the subjects that are meant: by a person's identifier, or by an application's."""
+async def _subjects(
+    store: Store, sealer: Sealer, subject: str | None, application: str | None, decision: UUID | None
+) -> tuple[bytes, ...]:
+    """Name the subjects that are meant: by a person's identifier, by an application's, or by a decision's."""
     from obligor.serving.privacy.orders import subjects_meant
 
-    return await subjects_meant(sealer.keyring, store.privacy, person=subject, application=application)
+    return await subjects_meant(
+        sealer.keyring, store.privacy, person=subject, application=application, decision=decision
+    )
 
 
 async def _by_two(

@@ -75,12 +75,6 @@ async def open_webhooks(
 
     keep = timedelta(days=read_event_days(os.environ))
 
-    def told(attempted: Attempted) -> None:
-        if attempted.trouble is not None:
-            journal.failed(
-                "webhook", attempted.trouble, level="warning", dependency="webhooks", attempt=attempted.attempts
-            )
-
     async with _opened(url) as (deliveries, pruning, sender):
         endpoints = Webhooks(store.recorder, store.sources, check=lambda _: None)
 
@@ -95,7 +89,7 @@ async def open_webhooks(
             meter=meter,
             gone=gone,
             reveals=_revealer(store, sealer),
-            told=told,
+            told=partial(tell_of_attempt, journal),
             under_way=under_way,
         )
         ending = Pruning(pruning, now=store.sources.now, keep=keep, journal=journal)
@@ -103,6 +97,19 @@ async def open_webhooks(
         await running.look()
         yield running
         await delivering.close()
+
+
+def tell_of_attempt(journal: Telling, attempted: Attempted) -> None:
+    """Tell of an attempt that failed: at which endpoint, and how it was answered; its address is told nowhere."""
+    if attempted.trouble is not None:
+        journal.failed(
+            *("webhook", attempted.trouble),
+            level="warning",
+            dependency="webhooks",
+            endpoint_id=attempted.endpoint_id,
+            status=attempted.status,
+            attempt=attempted.attempts,
+        )
 
 
 async def open_listeners(url: str) -> Listeners:
@@ -121,6 +128,8 @@ class ShownEndpoint:
 
     row: WebhookRow
     secret: bytes | None = None
+    has_key: bool = True
+    """Whether its client was ever given an API key."""
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``; the one place that shows the secret."""
@@ -134,6 +143,10 @@ class ShownEndpoint:
         said = [f"endpoint {it.endpoint_id} of client {it.client_id} is told of {', '.join(it.event_types)}"]
         if it.previous_until is not None:
             said.append(f"the secret before this one signs as well until {_minute(it.previous_until)}")
+        if not self.has_key:
+            said.append(
+                f"warning: no API key was ever made for {it.client_id}; is it a client of your identity provider?"
+            )
         return [*said, "the secret is shown this once"] if self.secret else said
 
 
@@ -210,7 +223,9 @@ def add_endpoint(client: str, url: str, *, event_types: Sequence[str]) -> ShownE
     """Tell a client of events at an address."""
 
     async def added(work: _Work) -> ShownEndpoint:
-        return ShownEndpoint(*await (await work.webhooks()).add(client, url, event_types=event_types))
+        known = {it.client_id for it in await work.store.archive.api_keys()}
+        made = await (await work.webhooks()).add(client, url, event_types=event_types)
+        return ShownEndpoint(*made, has_key=client in known)
 
     return _with_endpoints(added, permission="webhook.manage")
 

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
+    from uuid import UUID
 
 _application = click.option("--application", help="What the client calls an application, instead of SUBJECT.")
+_decision = click.option("--decision", type=click.UUID, help="The id of a decision, instead of SUBJECT.")
 
 
 def _about(command: Callable[..., None]) -> Callable[..., None]:
-    return click.argument("subject", required=False)(_application(command))
+    return click.argument("subject", required=False)(_application(_decision(command)))
 
 
 @click.group()
@@ -42,6 +44,7 @@ def erase(
     subject: str | None,
     *,
     application: str | None,
+    decision: UUID | None,
     account_closed: datetime | None,
     because: str,
     out: Path | None,
@@ -53,7 +56,7 @@ def erase(
     from obligor.bootstrap.privacy import erase as erased
 
     closed = None if account_closed is None else account_closed.date()
-    told = erased(subject, application=application, account_closed=closed, because=because)
+    told = erased(subject, application=application, decision=decision, account_closed=closed, because=because)
     if "proposals" in told.plain:
         show(told, quiet=False, as_json=False)
     else:
@@ -65,36 +68,38 @@ def erase(
 @privacy.command()
 @_about
 @click.option("--out", type=FILE, help="A file to write it to, instead of printing it.")
-def export(subject: str | None, *, application: str | None, out: Path | None) -> None:
+def export(subject: str | None, *, application: str | None, decision: UUID | None, out: Path | None) -> None:
     """Print all that is kept of SUBJECT, in the clear, for the person whom it is about."""
     from obligor.bootstrap.privacy import export as exported
 
-    _write(exported(subject, application=application).encode(), out)
+    _write(exported(subject, application=application, decision=decision).encode(), out)
 
 
 @privacy.command()
 @_about
 @click.option("--because", required=True, help="Why, such as the number of a case; name nobody.")
 @json_option
-def hold(subject: str | None, *, application: str | None, because: str, as_json: bool) -> None:
+def hold(subject: str | None, *, application: str | None, decision: UUID | None, because: str, as_json: bool) -> None:
     """Place a legal hold: SUBJECT is not erased until it is released.
 
     It takes two people once there are two administrators, and so does releasing it.
     """
     from obligor.bootstrap.privacy import hold as held
 
-    show(held(subject, application=application, because=because), quiet=False, as_json=as_json)
+    show(held(subject, application=application, decision=decision, because=because), quiet=False, as_json=as_json)
 
 
 @privacy.command()
 @_about
 @because_option
 @json_option
-def release(subject: str | None, *, application: str | None, because: str, as_json: bool) -> None:
+def release(
+    subject: str | None, *, application: str | None, decision: UUID | None, because: str, as_json: bool
+) -> None:
     """Release the legal hold on SUBJECT."""
     from obligor.bootstrap.privacy import release as released
 
-    show(released(subject, application=application, because=because), quiet=False, as_json=as_json)
+    show(released(subject, application=application, decision=decision, because=because), quiet=False, as_json=as_json)
 
 
 @privacy.command()

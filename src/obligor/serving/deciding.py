@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from obligor.core.errors import (
+    ApplicationError,
     InvalidInputError,
     LimitedError,
     ObligorError,
@@ -161,9 +162,11 @@ class DecisionService:
         self._recorder.expect(come)
 
     async def decide_many(
-        self, caller: Caller, *, key: str, applications: Sequence[bytes | Mapping[str, object]]
+        self, caller: Caller, *, key: str, applications: Sequence[bytes | Mapping[str, object] | ApplicationError]
     ) -> Recorded:
         """Decide on several applications, which are recorded together: for each a decision, or the problem that it has.
+
+        What a door could not read comes as the problem with it.
 
         Raises
         ------
@@ -237,10 +240,13 @@ class DecisionService:
         return {"simulated": True, "decided_at": time_text(at)} | told | {"pins": release.pins}
 
     async def _read_all(
-        self, release: Release, applications: Sequence[bytes | Mapping[str, object]]
+        self, release: Release, applications: Sequence[bytes | Mapping[str, object] | ApplicationError]
     ) -> list[Application | ObligorError]:
         reads: list[Application | ObligorError] = []
         for application in applications:
+            if isinstance(application, ApplicationError):
+                reads.append(application)
+                continue
             started = perf_counter()
             try:
                 reads.append(_read(release, application, place=len(reads)))
@@ -294,9 +300,13 @@ def _read(release: Release, application: bytes | Mapping[str, object], *, place:
 
 
 def _fingerprint(
-    application: bytes | Mapping[str, object], read: Application | ObligorError, result: Made | ObligorError
+    application: bytes | Mapping[str, object] | ApplicationError,
+    read: Application | ObligorError,
+    result: Made | ObligorError,
 ) -> bytes:
     """Tell an application from others: by what it says where it could be read, and otherwise as it came."""
+    if isinstance(application, ApplicationError):
+        return sha256(encode_in_order(problem_of(application))).digest()
     if isinstance(result, Made):
         return result.input_sha256
     if not isinstance(read, ObligorError):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -131,6 +132,31 @@ def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "anchors").write_text("a file where the folder should be")
     with pytest.raises(UnavailableError, match="the folder did not do its part"):
         FileAnchor(tmp_path / "anchors").publish(note(3))
+
+
+@pytest.mark.parametrize("after", ["removed", "emptied", "begun anew by another", "without its list"])
+def test_a_folder_that_is_gone_is_not_begun_anew_until_it_is_back(tmp_path: Path, after: str) -> None:
+    folder, aside = tmp_path / "anchors", tmp_path / "aside"
+    FileAnchor(folder).publish(note(3))
+    anchor = FileAnchor(folder)
+    assert anchor.latest() == note(3)
+    shutil.copytree(folder, aside)
+    if after == "without its list":
+        (folder / "checkpoints.log").unlink()
+    else:
+        shutil.rmtree(folder)
+    if after == "emptied":
+        folder.mkdir()
+    if after == "begun anew by another":
+        FileAnchor(folder).publish(note(5))
+    for _ in range(2):
+        with pytest.raises(UnavailableError):
+            anchor.publish(note(12))
+    assert folder.exists() == (after != "removed")
+    assert not (folder / "00000000000000000012.checkpoint").exists()
+    shutil.copytree(aside, folder, dirs_exist_ok=True)
+    anchor.publish(note(12))
+    assert anchor.latest() == note(12)
 
 
 def _publish_every(folder: str, sizes: range) -> None:

@@ -460,6 +460,9 @@ _TAMPERED = {
         WHERE leaf_index = 1""",
     "records swapped": """UPDATE obligor.record SET body = (SELECT body FROM obligor.record WHERE leaf_index = 2)
         WHERE leaf_index = 1""",
+    "another score told in the clear": """UPDATE obligor.record SET body = convert_to(replace(convert_from(body, 'UTF8'),
+        '"outcome":', '"outcome_told_before":0,"outcome":'), 'UTF8') WHERE leaf_index = 1""",
+    "no record at all": "UPDATE obligor.record SET body = '{' WHERE leaf_index = 1",
     "keys swapped": """UPDATE obligor.subject_key SET wrapped = other.wrapped FROM obligor.subject_key AS other
         WHERE other.key_id <> subject_key.key_id""",
     "a tag cut off": "UPDATE obligor.subject_key SET wrapped = substring(wrapped FOR 60)",

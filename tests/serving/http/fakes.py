@@ -22,6 +22,7 @@ from obligor.core.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from obligor.core.leaves import Leaf, commitment
 from obligor.core.policy import Evidence, Policy, Threshold
 from obligor.core.profile import EVERYTHING_OFF
 from obligor.serving.acts import Caller, Recorded, Request
@@ -203,7 +204,8 @@ class MemoryStore:
             case DecisionRow():
                 at = len(self.leaves) - 1
                 self.rows.append(row)
-                self.kept.append(StoredDecision(row.decision_id, row.client_id, at, b"{}", act.record, act.salt))
+                leaf = Leaf(act.at, act.by, act.kind, act.subject, commitment(act.record, act.salt)).body()
+                self.kept.append(StoredDecision(row.decision_id, row.client_id, at, leaf, act.record, act.salt))
             case OutboxRow():
                 self.told.append(row)
             case OutcomeRow():
@@ -288,6 +290,9 @@ class MemoryStore:
     async def concerned(self, subject: bytes) -> tuple[()]:
         self._check()
         return ()
+
+    async def subject_of(self, decision_id: UUID) -> bytes | None:
+        return None
 
     async def subjects(self, tag: str) -> tuple[bytes, ...]:
         self._check()

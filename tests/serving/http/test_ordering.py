@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from tests.adapters.store.test_privacy import everything, verified
@@ -38,7 +38,7 @@ from obligor.serving.people.keys import KeyDesk
 from obligor.serving.people.proposals import Proposals
 from obligor.serving.privacy.erasing import PURPOSE, Office
 from obligor.serving.privacy.orders import PrivacyDesk, subjects_meant
-from obligor.serving.privacy.personal import APPLICATION, PERSON
+from obligor.serving.privacy.personal import APPLICATION, DECISION, PERSON
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -449,6 +449,21 @@ def test_an_export_is_given_once_and_each_is_an_act(store_url: str) -> None:
     assert ANN.encode() not in everything(store_url)
 
 
+def test_whom_a_decision_is_about_is_named_by_it(store_url: str) -> None:
+    async def scene(service: Rest) -> None:
+        (row,) = await service.pool.rows("SELECT decision_id, subject FROM obligor.decision")
+        on = {"decision_id": str(row["decision_id"])}
+        exported = await service.ask(EXPORTS, "pia!", on)
+        assert (exported.status_code, exported.json()["subject"]) == (201, row["subject"].hex())
+        _, done = await service.by_two(ERASURES, "pia!", on, other="paul!")
+        assert (done.status_code, done.json()["subject"]) == (201, row["subject"].hex())
+        assert told(await service.ask(ERASURES, "pia!", {"decision_id": str(uuid4())})) == (404, "not-found")
+        assert told(await service.ask(EXPORTS, "pia!", on | ON))[0] == 422
+        assert told(await service.ask(EXPORTS, "pia!", {"decision_id": ANN}))[0] == 422
+
+    played(store_url, scene)
+
+
 def test_no_field_but_those_that_are_told_is_taken_and_nothing_is_repeated(store_url: str) -> None:
     async def scene(service: Rest) -> None:
         claims = ({"by": "paul"}, {"agreed_by": "paul"}, {"second": False}, {"subject": "00" * 32}, {"state": "done"})
@@ -500,8 +515,11 @@ def test_a_person_is_named_as_applications_have_them_and_an_application_of_two_p
         async def subjects(self, tag: str) -> tuple[bytes, ...]:
             return {"~Zoë": (b"person:1",), "~twice": (b"person:1", b"person:2")}.get(tag, ())
 
-    async def meant(person: str | None, application: str | None) -> tuple[bytes, ...]:
-        return await subjects_meant(Ring(), Known(), person=person, application=application)  # type: ignore[arg-type]
+        async def subject_of(self, decision_id: UUID) -> bytes | None:
+            return b"person:1" if decision_id == UUID(int=1) else None
+
+    async def meant(person: str | None, application: str | None, decision: UUID | None = None) -> tuple[bytes, ...]:
+        return await subjects_meant(Ring(), Known(), person=person, application=application, decision=decision)  # type: ignore[arg-type]
 
     async def main() -> None:
         for written in ("Zoë", "Zoe\N{COMBINING DIAERESIS}"):
@@ -509,9 +527,11 @@ def test_a_person_is_named_as_applications_have_them_and_an_application_of_two_p
             assert await meant(None, written) == (b"person:1",)
         assert await meant(None, "Ann") == (f"{APPLICATION}:Ann".encode(),)
         assert await meant(None, "twice") == (b"person:1", b"person:2")
-        for neither in (None, "Ann"):
-            with pytest.raises(InvalidInputError, match="either a person or an application"):
-                await meant(neither, neither)
+        assert await meant(None, None, UUID(int=1)) == (b"person:1",)
+        assert await meant(None, None, UUID(int=2)) == (f"{DECISION}:{UUID(int=2)}".encode(),)
+        for none_or_several in ((None, None, None), ("Ann", "Ann", None), (None, "Ann", UUID(int=1))):
+            with pytest.raises(InvalidInputError, match="one of a person, an application and a decision"):
+                await meant(*none_or_several)
 
     asyncio.run(main())
 

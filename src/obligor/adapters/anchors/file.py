@@ -36,6 +36,8 @@ class FileAnchor:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._seen = 0
+        """The size of the newest checkpoint that was seen in the folder; 0 before there was any."""
         self.name = f"file://{folder}"
 
     def publish(self, note: bytes) -> None:
@@ -45,6 +47,8 @@ class FileAnchor:
         ------
         SplitViewError, RollbackError
             Where the folder has another root for this size, or a longer log.
+        UnavailableError
+            Where the folder cannot be written, or no longer has what was seen in it: it is not begun anew.
         """
         given = head_of(note)
         with self._trouble(), self._locked() as log:
@@ -54,6 +58,7 @@ class FileAnchor:
                 kept = self._keep(given.size, note)
                 require_same_root(given, kept_head(kept, anchor=self.name), anchor=self.name)
                 _append(log, b"%d %s\n" % (given.size, _sha256(kept)))
+            self._seen = given.size
 
     def latest(self) -> bytes | None:
         """Give the newest checkpoint; none where there is none yet.
@@ -89,6 +94,7 @@ class FileAnchor:
             raise IntegrityError(f"{self.name}: its log names {path.name}, and there is no such file") from None
         if _sha256(note) != sha256:
             raise IntegrityError(f"{self.name}: {path.name} is not the checkpoint that its log names")
+        self._seen = max(self._seen, size)
         return note
 
     def _keep(self, size: int, note: bytes) -> bytes:
@@ -116,14 +122,26 @@ class FileAnchor:
     @contextmanager
     def _locked(self) -> Iterator[int]:
         """Open the log for appending, alone among the processes that share the folder."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        log = os.open(self._folder / _LOG, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        if self._seen:
+            self._require_seen()
+        else:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        log = os.open(self._folder / _LOG, os.O_RDWR | os.O_APPEND | (0 if self._seen else os.O_CREAT), 0o644)
         try:
             fcntl.flock(log, fcntl.LOCK_EX)
             self._settle()
             yield log
         finally:
             os.close(log)
+
+    def _require_seen(self) -> None:
+        """Refuse a folder that was removed, or emptied, while this process runs: nobody would learn that it began anew."""
+        path = self._path(self._seen)
+        if not path.exists():
+            raise UnavailableError(
+                f"{self.name}: kept {path.name}, and has it no longer",
+                hint="put the folder back; a service that is started again begins it anew",
+            )
 
     def _settle(self) -> None:
         """See the names in the folder on the disk."""

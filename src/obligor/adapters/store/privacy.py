@@ -15,6 +15,7 @@ from obligor.serving.privacy.erasing import PERSON_ERASED, Concerned
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from obligor.adapters.store.pool import Pool
     from obligor.security.sealing import Keyring
@@ -114,6 +115,11 @@ class PostgresPrivacy:
         """Give the subjects of an application, by the name it is searched by."""
         query = "SELECT DISTINCT subject FROM obligor.decision WHERE application_id = %s AND subject IS NOT NULL"
         return tuple(row["subject"] for row in await self._pool.rows(query, (tag,)))
+
+    async def subject_of(self, decision_id: UUID) -> bytes | None:
+        """Give the subject of a decision; None where nothing of it is sealed, and where there is none."""
+        rows = await self._pool.rows("SELECT subject FROM obligor.decision WHERE decision_id = %s", (decision_id,))
+        return rows[0]["subject"] if rows else None
 
     async def erased_since(self, at: datetime) -> tuple[bytes, ...]:
         """Give the subjects that were erased since a time."""

@@ -157,4 +157,5 @@ class Verdict:
         told += [f"WRONG  {finding}" for finding in self.findings]
         told += [f"KNOWN  {finding}" for finding in self.acknowledged]
         told += [f"note   {caution}" for caution in self.cautions]
-        return [*told, "sound" if self.sound else f"NOT SOUND: {len(self.findings)} kinds of findings"]
+        count = sum(finding.times for finding in self.findings)
+        return [*told, f"NOT SOUND: {count:,} finding{'s' * (count > 1)}" if count else "sound"]

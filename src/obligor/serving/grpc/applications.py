@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Struct, Value
 
 
-def application_json(application: Struct, *, place: int | None = None) -> bytes:
-    """Write an application as JSON; ``place`` is its place among many.
+def application_json(application: Struct) -> bytes:
+    """Write an application as JSON.
 
     Raises
     ------
@@ -34,8 +34,7 @@ def application_json(application: Struct, *, place: int | None = None) -> bytes:
         return encode_in_order(_object(application.fields))
     except _UnsayableError as fault:
         told = tuple(takewhile(lambda it: isinstance(it, int) or is_name(it), fault.path))
-        problem = Problem(told if place is None else ("applications", place, *told), fault.wanted)
-        raise ApplicationError(f"application: {fault.wanted}", problems=(problem,)) from None
+        raise ApplicationError(f"application: {fault.wanted}", problems=(Problem(told, fault.wanted),)) from None
 
 
 class _UnsayableError(Exception):

@@ -76,8 +76,8 @@ def key_in(heads: dict[str, str]) -> str:
         raise ApplicationError(f"metadata: {_KEY}: {wanted}", problems=(problem,)) from None
 
 
-def application_in(struct: Struct, *, place: int | None = None) -> bytes:
-    """Give an application as JSON; ``place`` is its place among many.
+def application_in(struct: Struct) -> bytes:
+    """Give an application as JSON.
 
     Raises
     ------
@@ -86,22 +86,25 @@ def application_in(struct: Struct, *, place: int | None = None) -> bytes:
     """
     if struct.ByteSize() > MOST_BYTES:
         raise TooLargeError(f"application: wanted at most {MOST_BYTES} bytes, got more")
-    return application_json(struct, place=place)
+    return application_json(struct)
 
 
-async def applications_in(structs: Sequence[Struct]) -> list[bytes]:
-    """Give applications as JSON.
+async def applications_in(structs: Sequence[Struct]) -> list[bytes | ApplicationError]:
+    """Give applications as JSON; of one that JSON cannot say, what is wrong with it.
 
     Raises
     ------
-    TooLargeError, ApplicationError
-        Where they are too many, or as for one.
+    TooLargeError
+        Where they are too many, or one is too long.
     """
     if len(structs) > MOST_AT_ONCE:
         raise TooLargeError(f"applications: got {len(structs)}, wanted at most {MOST_AT_ONCE}")
-    written = []
-    for place, it in enumerate(structs):
-        written.append(application_in(it, place=place))
+    written: list[bytes | ApplicationError] = []
+    for it in structs:
+        try:
+            written.append(application_in(it))
+        except ApplicationError as error:
+            written.append(error)
         await asyncio.sleep(0)  # others wait for the loop
     return written
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -48,12 +48,22 @@ def split_applications(body: bytes) -> Sequence[bytes]:
             raise _refused()
         if not _TAIL.fullmatch(body, head.end() + len(inner)):
             raise _refused()
-        items = msgspec.structs.astuple(_ITEMS.decode(inner))
+        items = msgspec.structs.astuple(_items(inner))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise _refused() from None
     return [bytes(it) for it in items if it is not _NONE]
 
 
-def _refused() -> ApplicationError:
-    message = f"wanted a JSON object with one field, a list of at most {MOST_AT_ONCE} applications"
+def _items(inner: bytes) -> Any:  # a class that is made here has no name for a type checker
+    try:
+        return _ITEMS.decode(inner)
+    except msgspec.ValidationError:
+        if inner.startswith(b"["):  # whatever stands in it is taken, but not so many
+            raise _refused(f"got more than {MOST_AT_ONCE}, wanted at most {MOST_AT_ONCE}") from None
+        raise
+
+
+def _refused(
+    message: str = f"wanted a JSON object with one field, a list of at most {MOST_AT_ONCE} applications",
+) -> ApplicationError:
     return ApplicationError(f"applications: {message}", problems=(Problem(("applications",), message),))

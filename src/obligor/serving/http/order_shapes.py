@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
@@ -28,20 +29,23 @@ def _or_absent(schema: dict[str, Any]) -> None:
 
 
 Identifier = Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS, json_schema_extra=_or_absent)]
+_NO_DECISION = UUID(int=0)
 Because = Annotated[str, Field(max_length=MOST_BECAUSE)]
 
 
 class PersonNamed(Shape):
-    """Whom it is about: a person, or whom an application is about; one of the two."""
+    """Whom it is about: a person, or whom an application or a decision is about; one of the three."""
 
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": [it]} for it in ("person_id", "application_id")]}
+        json_schema_extra={"oneOf": [{"required": [it]} for it in ("person_id", "application_id", "decision_id")]}
     )
 
     person_id: Identifier = ""
     """The identifier of the person, as the applications give it."""
     application_id: Identifier = ""
     """What the client calls one of their applications."""
+    decision_id: Annotated[UUID, Field(json_schema_extra=_or_absent)] = _NO_DECISION
+    """A decision on them; the one way to whom nothing in their application names."""
 
 
 class ErasureAsked(PersonNamed):

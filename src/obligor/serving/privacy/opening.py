@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from obligor.core.errors import SealError
-from obligor.core.leaves import time_text
+from obligor.core.errors import AuditError, SealError
+from obligor.core.leaves import is_committed, parse_leaf, time_text
 from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
 from obligor.serving.privacy.sealed import Opened
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Sequence
     from uuid import UUID
 
     from obligor.serving.acts import Recorder
@@ -38,18 +38,26 @@ class Opener:
         Raises
         ------
         SealError
-            Where one was tampered with; the log tells so, once by each process.
+            Where one was tampered with, sealed or not; the log tells so, once by each process.
         """
-        if self._sealer is None:
-            return [Opened(msgspec.json.decode(it.record), erased=False) for it in stored]
-        names = tuple(str(it.decision_id) for it in stored)
-        return await self._telling(self._sealer.open(stored), names)
+        return await self._telling(self._open(stored), tuple(str(it.decision_id) for it in stored))
 
     async def open_of(self, decision_id: UUID, *bodies: bytes) -> list[Opened]:
         """Open what is kept beside a decision, such as the request for its review."""
         if self._sealer is None:
             return [Opened(msgspec.json.decode(it), erased=False) for it in bodies]
         return await self._telling(self._sealer.open_bodies(bodies), (str(decision_id),))
+
+    async def _open(self, stored: Sequence[StoredDecision]) -> list[Opened]:
+        for it in stored:
+            if not _is_committed(it):
+                raise SealError(
+                    f"decision {it.decision_id}: its record is not what leaf {it.leaf_index} commits to",
+                    hint="obligor audit verify",
+                )
+        if self._sealer is None:
+            return [Opened(msgspec.json.decode(it.record), erased=False) for it in stored]
+        return await self._sealer.open(stored)
 
     async def _telling(self, opening: Awaitable[list[Opened]], names: tuple[str, ...]) -> list[Opened]:
         try:
@@ -66,3 +74,10 @@ class Opener:
         said = {"schema": "obligor/seal/1", "decision_id": decision_id, "at": time_text(at), "why": error.message}
         act = Act(BROKEN, at, "person:obligor", decision_id, encode(said), self._sources.salt())
         await self._recorder.record(Submission((act,), lambda _: b""))
+
+
+def _is_committed(stored: StoredDecision) -> bool:
+    try:
+        return is_committed(parse_leaf(stored.leaf), record=stored.record, salt=stored.salt)
+    except AuditError:
+        return False

@@ -10,6 +10,7 @@ import unicodedata
 from dataclasses import dataclass, replace
 from datetime import date  # noqa: TC003  msgspec reads the annotation
 from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
+from uuid import UUID  # noqa: TC003  msgspec reads the annotation
 
 import msgspec
 
@@ -21,7 +22,7 @@ from obligor.serving.idempotency import request_saying
 from obligor.serving.once import once, shown_beside
 from obligor.serving.people.proposals import plain_step
 from obligor.serving.privacy.erasing import certificate_of, order_to_erase, order_to_hold, order_to_release
-from obligor.serving.privacy.personal import APPLICATION, PERSON
+from obligor.serving.privacy.personal import APPLICATION, DECISION, PERSON
 from obligor.serving.rows import HoldRow, ProposalRow
 from obligor.serving.said import MOST_BECAUSE, read_said
 
@@ -42,10 +43,11 @@ _Reason = Annotated[str, msgspec.Meta(max_length=MOST_BECAUSE)]
 
 
 class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Whom it is about: a person, or whom an application is about."""
+    """Whom it is about: a person, or whom an application or a decision is about."""
 
     person_id: _Identifier | msgspec.UnsetType = msgspec.UNSET
     application_id: _Identifier | msgspec.UnsetType = msgspec.UNSET
+    decision_id: UUID | msgspec.UnsetType = msgspec.UNSET
 
 
 class Erasure(Named, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -68,25 +70,38 @@ class Releasing(Named, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Applications(Protocol):
-    """Where it is found whom an application is about."""
+    """Where it is found whom an application or a decision is about."""
 
     async def subjects(self, tag: str) -> tuple[bytes, ...]:
         """Give the subjects of an application, by the name it is searched by."""
         ...
 
+    async def subject_of(self, decision_id: UUID) -> bytes | None:
+        """Give the subject of a decision; None where nothing of it is sealed, and where there is none."""
+        ...
+
 
 async def subjects_meant(
-    keyring: Keyring, applications: Applications, *, person: str | None, application: str | None
+    keyring: Keyring,
+    applications: Applications,
+    *,
+    person: str | None = None,
+    application: str | None = None,
+    decision: UUID | None = None,
 ) -> tuple[bytes, ...]:
-    """Name the subjects that are meant: by a person's identifier, or by an application's, in the form that applications have.
+    """Name the subjects that are meant: by what applications call a person or themselves, or by a decision on them.
 
     Raises
     ------
     InvalidInputError
-        Where neither is given, or both.
+        Where none is given, or more than one.
     """
-    if (person is None) == (application is None):
-        raise InvalidInputError("wanted either a person or an application", hint="SUBJECT, or --application")
+    if (person, application, decision).count(None) != 2:  # noqa: PLR2004  of three, one is given
+        raise InvalidInputError(
+            "wanted one of a person, an application and a decision", hint="SUBJECT, --application or --decision"
+        )
+    if decision is not None:
+        return (await applications.subject_of(decision) or keyring.subject(DECISION, str(decision)),)
     named = unicodedata.normalize("NFC", str(application) if person is None else person)
     if person is not None:
         return (keyring.subject(PERSON, named),)
@@ -171,6 +186,7 @@ class PrivacyDesk:
             *(self.sealer.keyring, self.applications),
             person=said.person_id or None,
             application=said.application_id or None,
+            decision=said.decision_id or None,
         )
         if more:
             raise ClashError("several people have an application of this name; wanted person_id")

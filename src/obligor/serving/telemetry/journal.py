@@ -69,6 +69,7 @@ FIELDS: Mapping[str, Field] = {
     "error": Field("the type of an exception", re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}", re.ASCII)),
     "cause": Field("the type of the exception behind it", re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}", re.ASCII)),
     "where": Field("the place in the code", re.compile(r"[A-Za-z0-9_.]{1,120}:[0-9]{1,6}", re.ASCII)),
+    "endpoint_id": Field("of a client's system that is told of events", re.compile(r"ep_[a-z2-7]{16}")),
     "decision_id": Field("of a decision", _UUID),
     "review_id": Field("of a review", _UUID),
     "outcome": Field("of a decision", re.compile("approve|refer|decline|hold")),
