@@ -111,6 +111,8 @@ def test_a_weak_hit_on_an_exposed_person_takes_two_people_as_well(call: Call, ur
 def test_one_name_is_screened_against_the_list_of_a_kind(call: Call) -> None:
     code, _, err = call("Vera", "screen", MINISTER, "--kind", "pep")
     assert (code, "no list of pep was loaded" in err) == (1, True)
+    code, _, err = call("Ada", "lists", "load", PEPS, "--published", TODAY)
+    assert (code, "does not say of which kind it is" in err) == (2, True)
     assert call("Ada", "lists", "load", PEPS, "--kind", "pep", "--published", TODAY)[0] == 0
     code, out, _ = call("Vera", "screen", MINISTER, "--kind", "pep")
     assert (code, "INV-P1 individual" in out) == (1, True)
@@ -138,3 +140,17 @@ def test_a_store_with_such_a_list_does_not_go_back_to_a_version_that_takes_it_fo
     assert call("Ada", "lists", "load", PEPS, "--kind", "pep", "--published", TODAY)[0] == 0
     with pytest.raises(Exception, match="would take one for a list of sanctions"):
         downgrade(as_owner(url), "0029")
+
+
+def test_who_is_on_both_lists_is_cleared_on_each_by_itself(call: Call, url: str) -> None:
+    with_store(url, lambda store: put_in_force(store, Made(CARD, golden.policy_of(CARD)), PROFILE))
+    for kind in ("sanctions", "pep"):
+        assert call("Ada", "lists", "load", PEPS, "--kind", kind, "--published", TODAY)[0] == 0
+    assert decided(call, url, ("a", MINISTER)) == [("hold", said("fail", "fail"))]
+    alerts = {it["list_kind"]: it for it in json.loads(call("Ada", "alerts", "rescreen", "--json")[1])["alerts"]}
+    assert {kind: it["entry"] for kind, it in alerts.items()} == {"sanctions": "INV-P1", "pep": "INV-P1"}
+    for by in ("Ada", "Bob"):
+        assert call(by, "alerts", "clear", alerts["pep"]["alert_id"], "--because", "It is her. File D-7.")[0] == 0
+    assert decided(call, url, ("b", MINISTER)) == [("hold", said("fail", "pass"))]
+    assert call("Ada", "alerts", "confirm", alerts["sanctions"]["alert_id"], "--because", "It is her.")[0] == 0
+    assert decided(call, url, ("c", MINISTER)) == [("hold", said("fail", "pass"))]

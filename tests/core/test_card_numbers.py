@@ -8,6 +8,7 @@ import random
 import re
 import time
 import uuid
+from time import process_time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -88,6 +89,9 @@ DISGUISES: Mapping[str, str] = {
     "quoted-printable dashes": GROUPED.replace(" ", "=2D"),
     "hexadecimal with dashes in it": GROUPED.replace(" ", "-").encode().hex(),
     "hexadecimal with dots in it": GROUPED.replace(" ", ".").encode().hex().upper(),
+    "hexadecimal with low lines in it": GROUPED.replace(" ", "_").encode().hex(),
+    "hexadecimal by bytes with dashes in it": GROUPED.replace(" ", "-").encode().hex(" "),
+    "hexadecimal with colons and dots in it": GROUPED.replace(" ", ".").encode().hex(":").upper(),
     "a CSV cell": f"Smith;{PAN};12/27;123",
     "a sentence": f"Please take it from {GROUPED}, thanks",
     "track data": f";{PAN}=27121010000000000000?",
@@ -345,6 +349,13 @@ def test_any_bytes_are_looked_through_without_an_error(body: bytes) -> None:
 )
 def test_a_body_made_to_be_looked_at_for_long_is_judged_after_so_much(body: bytes, wanted: object) -> None:
     assert find_card_number(body) == wanted
+
+
+def test_a_body_of_backslashes_alone_takes_no_longer_than_another() -> None:
+    body = json.dumps(["\\" * 4000] * 130).encode()
+    began = process_time()
+    assert find_card_number(body) == ()
+    assert process_time() - began < 1, "it took seconds: a run was looked through again from each of its places"
 
 
 def test_a_text_that_takes_too_long_to_look_through_is_taken_to_hold_a_number() -> None:

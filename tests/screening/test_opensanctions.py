@@ -50,9 +50,10 @@ def test_kinds_programmes_and_what_stands_twice_are_read_as_they_are_meant(tmp_p
         "b,Company,Example Ltd,,,,Register",
         "c,Vessel,MV Example,,,,Register",
         "d,Airplane,EX-1,,,,Register",
+        "e,LegalEntity,Eve Example,,,,Register",
     )
     found = read_list(path, kind="sanctions", published=DAY)
-    assert [it.kind for it in found.entries] == ["individual", "entity", "vessel", "aircraft"]
+    assert [it.kind for it in found.entries] == ["individual", "entity", "vessel", "aircraft", "individual"]
     assert [it.text for it in found.entries[0].names] == ["Ann Example", "A. Example"]
     assert [it.programmes for it in found.entries[:2]] == [("EU-1", "UK-2"), ("Register",)]
 
@@ -90,6 +91,14 @@ def test_a_file_without_a_column_or_in_another_encoding_is_refused(tmp_path: Pat
     path.write_bytes(HEADER.encode() + "a,Person,Ann É,,,,\n".encode("latin-1"))
     with pytest.raises(ScreeningError, match="is not UTF-8"):
         read_list(path, kind="pep", published=DAY)
+
+
+def test_a_list_that_does_not_say_its_kind_is_taken_for_none_and_one_of_ofac_is_of_sanctions(tmp_path: Path) -> None:
+    with pytest.raises(ScreeningError, match=r"^peps\.csv: does not say of which kind it is"):
+        read_list(PEPS, kind=None, published=DAY)
+    assert read_list(Path("configs/lists/example"), kind=None, published=DAY).kind == "sanctions"
+    with pytest.raises(ScreeningError, match=r"^gone\.csv: cannot be read"):
+        read_list(tmp_path / "gone.csv", kind="pep", published=DAY)
 
 
 def test_a_list_of_ofac_is_of_no_politically_exposed_persons() -> None:

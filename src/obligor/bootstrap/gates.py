@@ -76,15 +76,15 @@ class ScreeningOfKind:
 
     gate: AmlGate
     lists: ListInForce
-    clearances: Clearances
     again: Rescreening
 
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """What screens, by the kind of list, and the desk where people look at alerts."""
+    """What screens, by the kind of list, what was cleared or confirmed, and the desk where people look at alerts."""
 
     kinds: Mapping[ListKind, ScreeningOfKind]
+    clearances: Clearances
     desk: AlertDesk
     store: Store
 
@@ -111,11 +111,9 @@ class Screening:
                 raise it
 
     async def look_at_clearances(self) -> None:
-        """Take up what was cleared, and what was confirmed, as no politically exposed person is."""
-        until = await self.store.screening.cleared(at=self.store.sources.now())
-        for it in self.kinds.values():
-            it.clearances.until = until
-        self.kinds["sanctions"].clearances.confirmed = await self.store.screening.confirmed()
+        """Take up what was confirmed, and what was cleared."""
+        self.clearances.confirmed = await self.store.screening.confirmed()
+        self.clearances.until = await self.store.screening.cleared(at=self.store.sources.now())
 
 
 @asynccontextmanager
@@ -156,11 +154,11 @@ def _screening(store: Store, releases: Releases, sealer: Sealer, settings: GateS
     from obligor.serving.screening.lists import ListInForce
     from obligor.serving.screening.rescreening import Rescreening
 
-    columns, subjects = _columns(settings), Subjects.of(store.key)
+    columns, clearances = _columns(settings), Clearances()
     prepare = partial(_screener, store, within=data, max_age=timedelta(days=settings.aml_max_age_days))
 
     def of_kind(kind: ListKind, name: GateName) -> ScreeningOfKind:
-        lists, clearances = ListInForce(store.screening, prepare, kind), Clearances()
+        lists, subjects = ListInForce(store.screening, prepare, kind), Subjects.of(store.key, kind)
         gate = AmlGate(
             *(lists, name),
             subjects=subjects,
@@ -173,10 +171,10 @@ def _screening(store: Store, releases: Releases, sealer: Sealer, settings: GateS
             open_records=partial(opened_records, sealer),
             wanted=lambda: releases.newest > 0 and name in releases.current.profile.asked,
         )
-        return ScreeningOfKind(gate, lists, clearances, again)
+        return ScreeningOfKind(gate, lists, again)
 
     desk = AlertDesk(store.screening, store.archive, store.recorder, store.sources)
-    return Screening({kind: of_kind(kind, name) for kind, name in GATE_OF.items()}, desk, store)
+    return Screening({kind: of_kind(kind, name) for kind, name in GATE_OF.items()}, clearances, desk, store)
 
 
 async def _screener(store: Store, sha256: str, *, within: Path, max_age: timedelta) -> Screener:

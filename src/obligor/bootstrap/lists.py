@@ -63,13 +63,13 @@ class Known:
         return told or ["no list was loaded"]
 
 
-def load(path: Path, *, kind: ListKind, published: date | None, older: bool) -> Loaded:
+def load(path: Path, *, kind: ListKind | None, published: date | None, older: bool) -> Loaded:
     """Put the list of a file or a folder in force.
 
     Raises
     ------
     ScreeningError
-        Where it cannot be read, or an entry has no name that could be compared.
+        Where it cannot be read, does not say of which kind it is, or an entry has no name that could be compared.
     InvalidInputError
         Where it is the one in force, or of an older day.
     """
@@ -80,7 +80,7 @@ def load(path: Path, *, kind: ListKind, published: date | None, older: bool) -> 
         from obligor.serving.screening.lists import load_list
 
         by = await acting(store, "list.load")
-        before = await store.screening.newest_list(kind)
+        before = await store.screening.newest_list(snapshot.kind)
         found = await load_list(
             snapshot,
             by=by,

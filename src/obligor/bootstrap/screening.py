@@ -87,7 +87,7 @@ def screen_name(
     return Screened(screening, snapshot, rules.threshold)
 
 
-def read_list(path: Path, *, kind: ListKind, published: date | None) -> ListSnapshot:
+def read_list(path: Path, *, kind: ListKind | None, published: date | None) -> ListSnapshot:
     """Read a list from a file or a folder, in a form of OFAC or of OpenSanctions.
 
     Raises
@@ -104,8 +104,10 @@ def read_list(path: Path, *, kind: ListKind, published: date | None) -> ListSnap
     except ImportError as error:
         raise UnavailableError("screening is not installed", hint="install obligor[serve]") from error
     if is_opensanctions(path):
+        if kind is None:
+            raise ScreeningError(f"{path.name}: does not say of which kind it is", hint="say it with --kind")
         return read_opensanctions(path, kind=kind, published=published)
-    if kind != "sanctions":
+    if kind == "pep":
         raise ScreeningError(f"{path.name}: wanted a targets.simple.csv; a list of OFAC is of sanctions")
     return read_ofac(path, published=published)
 

@@ -30,10 +30,10 @@ def lists() -> None:
 )
 @click.option("--older", is_flag=True, help="An older day than that of the list in force is meant.")
 @json_option
-def load(path: Path, *, kind: ListKind, published: datetime | None, older: bool, as_json: bool) -> None:
+def load(path: Path, *, kind: ListKind | None, published: datetime | None, older: bool, as_json: bool) -> None:
     """Put the list of FILE in force, in running services at once.
 
-    FILE is SDN.XML, SDN.CSV, or a folder that holds one of them, of OFAC; or targets.simple.csv of OpenSanctions.
+    FILE is SDN.XML, SDN.CSV, or a folder that holds one of them, of OFAC; or targets.simple.csv of OpenSanctions, with --kind.
     """
     from obligor.bootstrap.lists import load as loaded
 

@@ -21,9 +21,7 @@ quiet_option = click.option("--quiet", is_flag=True, help="Say nothing but error
 list_kind_option = click.option(
     "--kind",
     type=click.Choice(["sanctions", "pep"]),
-    default="sanctions",
-    show_default=True,
-    help="Of which kind the list is: of sanctions, or of politically exposed persons.",
+    help="Of which kind the list is: of sanctions, as those of OFAC are, or of politically exposed persons.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 

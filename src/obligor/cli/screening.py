@@ -38,7 +38,7 @@ def screen(
     name: str,
     *,
     born: str | None,
-    kind: ListKind,
+    kind: ListKind | None,
     path: Path | None,
     published: datetime | None,
     threshold: float | None,
@@ -53,7 +53,7 @@ def screen(
 
     day = published.date() if published else None
     name = sys.stdin.readline().strip() if name == "-" else name
-    screened = screen_name(name, born=born, kind=kind, path=path, published=day, threshold=threshold)
+    screened = screen_name(name, born=born, kind=kind or "sanctions", path=path, published=day, threshold=threshold)
     show(screened, quiet=False, as_json=as_json)
     if screened.screening.hits or screened.screening.stale:
         sys.exit(1)

@@ -170,8 +170,8 @@ _QUADS_OF_BYTES = re.compile(_QUADS.encode())
 _UPPER = bytes(ord("U") if chr(byte) in "IJKLMNOP" else ord("x") for byte in range(256))
 _FEWEST = 3
 _RUN_IN_HEX = b"0" * 9
-_HEX_APART = re.compile(rb"3[0-9]2[A-Fa-f]3[0-9]")
-"""Groups of four digits in hexadecimal, with a dash or a dot between them, whose letter parts the run of digits."""
+_HEX_APART = re.compile(rb"3[0-9][ :,-]?[25][A-Fa-f][ :,-]?3[0-9]")
+"""Groups of four digits in hexadecimal, with a dash, a dot or a low line between them, whose letter parts the run of digits."""
 
 
 def _is_ordinary(data: bytes) -> bool:
@@ -208,7 +208,7 @@ _BASE64 = re.compile(r"(?:[A-Za-z0-9+/_-]{4})?" + _QUADS + r"[A-Za-z0-9+/_-]*")
 """With the four before, which may end in the first digits."""
 _HEX = re.compile(r"(?:[2-7][0-9A-Fa-f][ :,-]?){13,}")
 _QUOTED = re.compile(r"=([2-7][0-9A-Fa-f])")
-_BACKSLASH = re.compile(r"\\+(?:u\{0*([0-9A-Fa-f]{1,6})\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|([0-7]{3}))")
+_BACKSLASH = re.compile(r"(?<!\\)\\+(?:u\{0*([0-9A-Fa-f]{1,6})\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|([0-7]{3}))")
 _ALONE = re.compile(r"[\W_]*[0-9](?:[\W_]*[0-9])*[\W_]*")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INVISIBLE = ("Cf", "Mn", "Me")

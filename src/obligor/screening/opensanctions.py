@@ -26,13 +26,18 @@ if TYPE_CHECKING:
 SOURCE: Final = "OpenSanctions"
 _MARK: Final = b"\xef\xbb\xbf"
 _NEEDED: Final = ("id", "schema", "name")
-_KINDS: Final[Mapping[str, EntryKind]] = {"Person": "individual", "Vessel": "vessel", "Airplane": "aircraft"}
-"""Everything else is an organisation of some sort, and compared by its name."""
+_KINDS: Final[Mapping[str, EntryKind]] = {
+    "Person": "individual",
+    "LegalEntity": "individual",
+    "Vessel": "vessel",
+    "Airplane": "aircraft",
+}
+"""Of a `LegalEntity` it is not known whether it is a person; everything else is an organisation of some sort."""
 
 
 def is_opensanctions(path: Path) -> bool:
     """Tell by its header whether a file is of this form."""
-    return path.is_file() and content(path).removeprefix(_MARK).startswith((b"id,", b'"id",'))
+    return not path.is_dir() and content(path).removeprefix(_MARK).startswith((b"id,", b'"id",'))
 
 
 def read_opensanctions(path: Path, *, kind: ListKind, published: date | None = None) -> ListSnapshot:

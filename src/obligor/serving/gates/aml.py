@@ -29,12 +29,17 @@ if TYPE_CHECKING:
 
     from obligor.core.application import Application
     from obligor.core.profile import GateName
+    from obligor.screening.lists import ListKind
     from obligor.screening.matching import Hit
     from obligor.screening.screener import Asked, Screener, Screening
     from obligor.security.signing import SigningKey
 
 MOST_ALIASES: Final = 8
 _PURPOSE: Final = "screening-subjects"
+_STATEMENTS: Final[Mapping[ListKind, bytes]] = {
+    "sanctions": b"obligor/screening-subjects/1",
+    "pep": b"obligor/screening-subjects/1/pep",
+}
 Cleared = tuple[bytes, str, str]
 """A subject, an entry, and the version of the entry."""
 
@@ -73,9 +78,12 @@ class Subjects:
     secret: bytes = field(repr=False)
 
     @classmethod
-    def of(cls, key: SigningKey) -> Subjects:
-        """Derive the secret from the signing key, whose signatures of one text are always the same (RFC 8032)."""
-        return cls(sha256(key.sign_statement(b"obligor/screening-subjects/1", purpose=_PURPOSE)).digest())
+    def of(cls, key: SigningKey, kind: ListKind = "sanctions") -> Subjects:
+        """Derive the secret from the signing key, whose signatures of one text are always the same (RFC 8032).
+
+        Each kind of list has its own: an entry may stand on both, and who is cleared on the one is not on the other.
+        """
+        return cls(sha256(key.sign_statement(_STATEMENTS[kind], purpose=_PURPOSE)).digest())
 
     def of_person(self, asked: Sequence[Asked], *, number: str | None, application_id: str | None) -> bytes:
         """Name a person: by the lender's number, or else by the application, and by what was screened of them."""
