@@ -102,6 +102,10 @@ def test_grpc_is_told_to_keep_silent_before_it_is_loaded() -> None:
         {"OIDC_ISSUER": "https://id.example"},
         {"KYC": "http://kyc.example"},
         {"TLS_CERT": "one.pem", "TLS_KEY": "other.pem"},
+        {"SUBJECT_DAILY": "many"},
+        {"LINK_PERSON_DAILY": "many"},
+        {"EVENT_DAYS": "many"},
+        {"HELD_DAYS": "many"},
     ],
 )
 def test_a_first_key_is_not_shown_by_a_service_that_does_not_start(

@@ -31,7 +31,15 @@ from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
 from obligor.bootstrap.webhooks import open_webhooks
 from obligor.core.errors import ObligorError, SealError
-from obligor.settings import TlsSettings, read_gate_settings, read_held_days, read_tls_settings
+from obligor.settings import (
+    TlsSettings,
+    read_event_days,
+    read_gate_settings,
+    read_held_days,
+    read_person_daily,
+    read_probing_settings,
+    read_tls_settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
@@ -97,6 +105,8 @@ def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash writes no keys and no names of people to a disk
     settings = service_settings()
     doors = replace(doors, tls=read_tls_settings(os.environ))
+    for read in (read_probing_settings, read_person_daily, read_event_days, read_held_days):
+        read(os.environ)  # before anything is begun: a first key is shown once
     made = None if run is None else read_run(run)
     with progress.step("opening the store"):
         opened = database(settings, meanwhile=partial(_load, doors))
