@@ -21,12 +21,14 @@ def content(path: Path) -> bytes:
     Raises
     ------
     ScreeningError
-        Where it cannot be read, or is too large.
+        Where there is none, it cannot be read, or is too large.
     """
     try:
         raw = path.read_bytes()
         with io.BytesIO(raw) as packed:
             data = gzip.GzipFile(fileobj=packed).read(_MOST_BYTES + 1) if raw[:2] == b"\x1f\x8b" else raw
+    except FileNotFoundError:
+        raise ScreeningError(f"{path}: there is no such file or folder") from None
     except (OSError, EOFError, zlib.error) as error:
         raise ScreeningError(f"{path.name}: cannot be read ({type(error).__name__})") from error
     if len(data) > _MOST_BYTES:
