@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from socket import socket
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 from tests.serving.http.fakes import house
 
@@ -118,7 +120,27 @@ def test_a_first_key_is_not_shown_by_a_service_that_does_not_start(
     given = {"AUTHOR": "ada", "DATA": str(tmp_path), "ANCHORS": "off", "DATABASE_URL": store_url}
     for name, value in (given | wrong).items():
         monkeypatch.setenv(f"OBLIGOR_{name}", value)
+    assert said_by_a_service_that_does_not_start(port=0) == []
+
+
+@pytest.mark.parametrize("door", ["rest", "grpc"])
+def test_a_first_key_is_not_shown_nor_made_where_a_port_is_taken(
+    door: str, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"DATA": str(tmp_path), "ANCHORS": "off", "DATABASE_URL": store_url}.items():
+        monkeypatch.setenv(f"OBLIGOR_{name}", value)
+    with socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ports = {"port": port} if door == "rest" else {"port": 0, "grpc_port": port}
+        assert said_by_a_service_that_does_not_start(**ports) == []
+    with psycopg.connect(store_url) as connection:
+        assert connection.execute("SELECT count(*) FROM obligor.api_key").fetchone() == (0,)
+
+
+def said_by_a_service_that_does_not_start(*, port: int, grpc_port: int | None = None) -> list[str]:
     said: list[str] = []
     with pytest.raises(ObligorError):
-        serve_decisions(None, doors=Doors("127.0.0.1", 0, None), say=said.append, progress=Silence())
-    assert said == []
+        serve_decisions(None, doors=Doors("127.0.0.1", port, grpc_port), say=said.append, progress=Silence())
+    return said

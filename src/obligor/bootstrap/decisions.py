@@ -128,10 +128,9 @@ def make_decisions(
 
 
 async def begin(store: Store, made: Made | None, say: Callable[[str], None]) -> None:
-    """Put in force what was asked for; begin a new store with the demonstration card, and with a first key.
+    """Put in force what was asked for; begin a new store with the demonstration card.
 
-    In production there is neither: nobody is decided on by a card of invented loans, and what is said goes into a journal,
-    where no secret belongs.
+    In production there is none: nobody is decided on by a card of invented loans.
     """
     production = is_production(os.environ)
     newest = await store.archive.release()
@@ -148,8 +147,17 @@ async def begin(store: Store, made: Made | None, say: Callable[[str], None]) -> 
             await put_in_force(store, wanted)
         else:
             await _activate(store, wanted, say, by=await acting(store, "release.activate"))
-    if not await store.archive.api_keys():
-        say("There is no API key: obligor keys create CLIENT makes one.\n" if production else await _first_key(store))
+
+
+async def begin_keys(store: Store, say: Callable[[str], None]) -> None:
+    """Begin a store without a key with a first one, which is shown this once; so when nothing can go wrong any more.
+
+    In production there is none: what is said goes into a journal, where no secret belongs.
+    """
+    if store.hold.because or await store.archive.api_keys():
+        return
+    production = is_production(os.environ)
+    say("There is no API key: obligor keys create CLIENT makes one.\n" if production else await _first_key(store))
 
 
 async def _first_key(store: Store) -> str:

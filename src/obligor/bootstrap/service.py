@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from obligor import __version__
 from obligor.bootstrap.anchors import held_up
 from obligor.bootstrap.certificates import Certificates
-from obligor.bootstrap.decisions import begin, make_decisions, take_newest
+from obligor.bootstrap.decisions import begin, begin_keys, make_decisions, take_newest
 from obligor.bootstrap.desks import open_key_desk, open_privacy_desk
 from obligor.bootstrap.gates import open_gates, open_screening
 from obligor.bootstrap.law import refuse_forbidden_card
@@ -31,15 +31,7 @@ from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
 from obligor.bootstrap.webhooks import open_webhooks
 from obligor.core.errors import ObligorError, SealError
-from obligor.settings import (
-    TlsSettings,
-    read_event_days,
-    read_gate_settings,
-    read_held_days,
-    read_person_daily,
-    read_probing_settings,
-    read_tls_settings,
-)
+from obligor.settings import TlsSettings, read_gate_settings, read_held_days, read_tls_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
@@ -105,8 +97,6 @@ def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash writes no keys and no names of people to a disk
     settings = service_settings()
     doors = replace(doors, tls=read_tls_settings(os.environ))
-    for read in (read_probing_settings, read_person_daily, read_event_days, read_held_days):
-        read(os.environ)  # before anything is begun: a first key is shown once
     made = None if run is None else read_run(run)
     with progress.step("opening the store"):
         opened = database(settings, meanwhile=partial(_load, doors))
@@ -137,8 +127,13 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         if grpc is not None:
             doors = replace(doors, grpc_port=grpc.port)
         greet = partial(_greet, say, telemetry.journal, doors, parts.releases)
+
+        async def listening(port: int) -> None:
+            await begin_keys(parts.store, say)
+            greet(port)
+
         server = _open_server(
-            door, doors, telemetry.tracing, encryption=certificates.encryption, most=most, listening=greet
+            door, doors, telemetry.tracing, encryption=certificates.encryption, most=most, listening=listening
         )
         going_on = [*_asides(url, settings, parts, telemetry)]
         if certificates.encryption is not None:
@@ -207,7 +202,7 @@ async def _open_parts(
     sealer = await open_sealer(store, settings)
     asked, identity = read_gate_settings(os.environ), open_identity(store, os.environ)
     outside = await stack.enter_async_context(open_gates(asked, store))
-    await beginning(store)  # what is set wrongly was told by now: a first key is shown once
+    await beginning(store)
     await take_newest(store, releases, meter, check=partial(refuse_forbidden_card, os.environ))
     webhooks = await stack.enter_async_context(
         open_webhooks(url, store, sealer, meter, journal, under_way=lambda: seats.open)
@@ -292,7 +287,7 @@ def _open_server(
     *,
     encryption: Encryption | None,
     most: Connections,
-    listening: Callable[[int], None],
+    listening: Callable[[int], Awaitable[None]],
 ) -> HttpServer:
     """Make the REST door; where somebody wants spans, every request goes through them, and none past the framework."""
     from obligor.serving.http import Hot, RunLimits, make_app, make_server

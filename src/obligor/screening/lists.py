@@ -19,7 +19,6 @@ ListKind = Literal["sanctions", "pep"]
 EntryKind = Literal["individual", "entity", "vessel", "aircraft"]
 Strength = Literal["main", "strong", "weak"]
 KINDS: Final[tuple[EntryKind, ...]] = get_args(EntryKind)
-LIST_KINDS: Final[tuple[ListKind, ...]] = get_args(ListKind)
 SCHEMA: Final = "obligor/list/1"
 
 

@@ -18,6 +18,8 @@ from obligor.serving.http.problems import Answer
 from obligor.serving.http.wire import WireLimits
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from starlette.types import Receive, Scope, Send
 
 ASK = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
@@ -210,11 +212,18 @@ async def gone(reader: asyncio.StreamReader) -> bool:
         return True
 
 
+def telling(told: list[int]) -> Callable[[int], Awaitable[None]]:
+    async def listening(port: int) -> None:
+        told.append(port)
+
+    return listening
+
+
 def test_a_port_that_is_taken_is_told_by_its_number() -> None:
     async def main() -> None:
         async with served(APP) as server:
             told: list[int] = []
-            other = make_server(APP, seats=Seats(), host="127.0.0.1", port=server.port, listening=told.append)
+            other = make_server(APP, seats=Seats(), host="127.0.0.1", port=server.port, listening=telling(told))
             with pytest.raises(UnavailableError, match=f"127.0.0.1:{server.port}"):
                 await other.serve()
             assert told == [], "nobody is told of a door that never opened"
@@ -226,7 +235,7 @@ def test_whoever_waits_for_the_door_is_told_once_it_is_open() -> None:
     async def main() -> None:
         told: list[int] = []
         server = make_server(
-            APP, seats=Seats(), host="127.0.0.1", port=0, listening=told.append,
+            APP, seats=Seats(), host="127.0.0.1", port=0, listening=telling(told),
             limits=RunLimits(notice_seconds=0.0),
         )  # fmt: skip
         task = asyncio.create_task(server.serve())

@@ -22,7 +22,7 @@ from obligor.serving.http.wire import WireLimits, wire_protocol
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from starlette.types import ASGIApp
 
@@ -62,7 +62,7 @@ class HttpServer(uvicorn.Server):
         seats: Seats,
         limits: RunLimits,
         encryption: Encryption | None,
-        listening: Callable[[int], None],
+        listening: Callable[[int], Awaitable[None]],
     ) -> None:
         super().__init__(config)
         self._listening = listening
@@ -101,7 +101,7 @@ class HttpServer(uvicorn.Server):
             self._handshakes.take_up(self._sockets)
             self.servers = []
             self.started = True
-        self._listening(self.port)
+        await self._listening(self.port)
         gc.collect()
         gc.freeze()
         gc.set_threshold(_NEW_OBJECTS, 20, 100)
@@ -125,6 +125,10 @@ class HttpServer(uvicorn.Server):
         await super().shutdown(sockets or self._sockets)
 
 
+async def _nothing(_port: int) -> None:
+    """Do nothing once the port is open."""
+
+
 def make_server(
     app: ASGIApp,
     *,
@@ -134,7 +138,7 @@ def make_server(
     limits: RunLimits = RunLimits(),
     encryption: Encryption | None = None,
     hot: Hot | None = None,
-    listening: Callable[[int], None] = lambda _: None,
+    listening: Callable[[int], Awaitable[None]] = _nothing,
 ) -> HttpServer:
     """Make the server of an application; ``await server.serve()`` runs it until SIGTERM or SIGINT.
 
