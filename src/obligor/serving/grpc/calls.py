@@ -10,7 +10,7 @@ from uuid import UUID
 
 from obligor.core.application import MOST_BYTES
 from obligor.core.errors import ApplicationError, InvalidInputError, NotFoundError, Problem, TooLargeError
-from obligor.serving.card_data import refuse_card_data_in
+from obligor.serving.card_data import UNSEARCHED, refuse_card_data_in
 from obligor.serving.deciding import MOST_AT_ONCE
 from obligor.serving.grpc.applications import application_json
 
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 _KEY = "idempotency-key"
 _READ = frozenset({"authorization", _KEY})
-_UNSEARCHED = frozenset({"authorization", "traceparent"})
-_UNSEARCHED_WITH_KEY = _UNSEARCHED | {_KEY}
+_UNSEARCHED_WITH_KEY = UNSEARCHED | {_KEY}
 
 
 def heads_of(context: Context, *, keyed: bool = False) -> dict[str, str]:
@@ -40,7 +39,7 @@ def heads_of(context: Context, *, keyed: bool = False) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     searched: list[str] = []
-    unsearched = _UNSEARCHED_WITH_KEY if keyed else _UNSEARCHED
+    unsearched = _UNSEARCHED_WITH_KEY if keyed else UNSEARCHED
     for name, value in context.invocation_metadata() or ():
         if name not in unsearched:
             searched += (name, value if isinstance(value, str) else value.decode("latin-1"))
