@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 from socket import socket
@@ -12,13 +13,28 @@ import psycopg
 import pytest
 from tests.serving.http.fakes import house
 
-from obligor.bootstrap.service import Doors, _go_on, _greet, serve_decisions
-from obligor.core.errors import ObligorError
+from obligor.bootstrap.service import Doors, _go_on, _greet, read_proxies, serve_decisions
+from obligor.core.errors import InvalidInputError, ObligorError
 from obligor.progress import Silence
+from obligor.security.networks import NOWHERE
 from obligor.serving.telemetry.journal import NoJournal
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def test_proxies_are_nowhere_unless_they_are_named_and_never_everywhere() -> None:
+    assert read_proxies({}) == read_proxies({"OBLIGOR_PROXIES": " , "}) == NOWHERE
+    named = read_proxies({"OBLIGOR_PROXIES": "10.0.3.0/28, 2001:db8::7"})
+    assert [str(it) for it in named.of] == ["10.0.3.0/28", "2001:db8::7/128"]
+    for wrong, told in {
+        "10.0.0.0/8,0.0.0.0/0": "OBLIGOR_PROXIES: holds every address; wanted those of the proxies alone",
+        "::/0": "OBLIGOR_PROXIES: holds every address",
+        "10.0.3.1,balancer": "OBLIGOR_PROXIES: network 2: wanted an address or a network",
+        "10.0.3.1/28": "OBLIGOR_PROXIES: network 1: got '10.0.3.1/28'; wanted 10.0.3.0/28",
+    }.items():
+        with pytest.raises(InvalidInputError, match=re.escape(told)):
+            read_proxies({"OBLIGOR_PROXIES": wrong})
 
 
 def test_the_port_that_is_told_is_the_one_that_the_service_got() -> None:

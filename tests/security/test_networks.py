@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obligor.core.errors import InvalidInputError
-from obligor.security.networks import MOST_NETWORKS, Networks, read_networks
+from obligor.security.networks import MOST_NETWORKS, NOWHERE, Networks, address_of, read_networks, sender_of
 
 
 @given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)), st.integers(0, 128))
@@ -88,3 +88,42 @@ def test_all_of_one_kind_of_address_holds_none_of_the_other() -> None:
     home, away = ip_address("192.0.2.7"), ip_address("2001:db8::7")
     assert [home in four, away in four, home in six, away in six] == [True, False, False, True]
     assert None not in six
+
+
+PROXIES = Networks(read_networks(["10.0.0.0/8", "2001:db8::/32"]))
+WITHIN = st.one_of(st.ip_addresses(network="10.0.0.0/8"), st.ip_addresses(network="2001:db8::/32")).map(str)
+OUTSIDE = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).filter(lambda it: address_of(str(it)) not in PROXIES)
+CLAIMED = st.one_of(
+    WITHIN, OUTSIDE.map(str), st.text(st.characters(codec="latin-1", exclude_characters=","), max_size=20)
+)
+
+
+@given(st.lists(CLAIMED, max_size=4), OUTSIDE.map(str), st.lists(WITHIN, min_size=1, max_size=3), st.integers(0, 6))
+def test_the_sender_is_whom_the_first_proxy_saw_whatever_a_client_claims(
+    claimed: list[str], sender: str, hops: list[str], cut: int
+) -> None:
+    """Each proxy adds its own other end; the last of them is the other end of the connection itself."""
+    said = [*claimed, sender, *hops[:-1]]
+    lines = [", ".join(said[:cut]), ",".join(said[cut:])] if 0 < cut < len(said) else [", ".join(said)]
+    assert sender_of(hops[-1], lines, PROXIES) == sender
+    assert sender_of(sender, lines, PROXIES) == sender
+    assert sender_of(hops[-1], lines, NOWHERE) == hops[-1]
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ([], "10.0.0.1"),
+        ([""], "10.0.0.1"),
+        (["192.0.2.7, unknown"], "10.0.0.1"),
+        (["192.0.2.7, _hidden, 10.0.0.2"], "10.0.0.2"),
+        (["192.0.2.7, 10.0.0.2"], "192.0.2.7"),
+        (["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+        (["192.0.2.7:4711"], "192.0.2.7:4711"),
+        (["[2001:db9::7]:4711"], "[2001:db9::7]:4711"),
+        (["192.0.2.7,"], "10.0.0.1"),
+    ],
+)
+def test_who_is_not_told_by_an_address_is_the_nearest_proxy_that_is(said: list[str], found: str) -> None:
+    assert sender_of("10.0.0.1", said, PROXIES) == found
+    assert sender_of("ipv4:10.0.0.1:5000", said, PROXIES) == ("ipv4:10.0.0.1:5000" if found == "10.0.0.1" else found)

@@ -30,7 +30,8 @@ from obligor.bootstrap.reviews import open_review_service
 from obligor.bootstrap.store import database, open_store, service_settings
 from obligor.bootstrap.telemetry import open_telemetry
 from obligor.bootstrap.webhooks import open_webhooks
-from obligor.core.errors import ObligorError, SealError
+from obligor.core.errors import InvalidInputError, ObligorError, SealError
+from obligor.security.networks import NOWHERE, Networks, read_networks
 from obligor.settings import TlsSettings, read_gate_settings, read_held_days, read_tls_settings
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Doors:
     port: int
     grpc_port: int | None
     tls: TlsSettings = _PLAIN
+    proxies: Networks = NOWHERE
 
 
 def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None], progress: Progress) -> None:
@@ -96,7 +98,7 @@ def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash writes no keys and no names of people to a disk
     settings = service_settings()
-    doors = replace(doors, tls=read_tls_settings(os.environ))
+    doors = replace(doors, tls=read_tls_settings(os.environ), proxies=read_proxies(os.environ))
     made = None if run is None else read_run(run)
     with progress.step("opening the store"):
         opened = database(settings, meanwhile=partial(_load, doors))
@@ -105,6 +107,21 @@ def serve_decisions(run: Path | None, *, doors: Doors, say: Callable[[str], None
         uvloop.run(_serve(url, settings, made, doors, say))
     finally:
         opened.__exit__(None, None, None)
+
+
+def read_proxies(environ: Mapping[str, str]) -> Networks:
+    """Read where the lender's proxies stand (``OBLIGOR_PROXIES``, by default nowhere).
+
+    Raises
+    ------
+    InvalidInputError
+        Where it names what is no network, or one that holds every address: any client could then say who it is.
+    """
+    name = "OBLIGOR_PROXIES"
+    networks = read_networks((it.strip() for it in environ.get(name, "").split(",") if it.strip()), what=name)
+    if any(it.prefixlen == 0 for it in networks):
+        raise InvalidInputError(f"{name}: holds every address; wanted those of the proxies alone")
+    return Networks(networks)
 
 
 def _load(doors: Doors) -> None:
@@ -303,6 +320,7 @@ def _open_server(
         encryption=encryption,
         listening=listening,
         hot=Hot(door) if tracing is None else None,
+        proxies=doors.proxies,
     )
 
 
@@ -443,6 +461,7 @@ async def _open_grpc(
         seats=door.seats,
         meter=door.meter,
         refusals=door.refusals,
+        proxies=doors.proxies,
     )
     server = GrpcServer(
         servicer,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from obligor.security.networks import NOWHERE
 from obligor.serving.http import HttpServer, RunLimits, Seats, make_server
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from obligor.security.networks import Networks
     from obligor.serving.http import Hot
     from obligor.serving.http.handshakes import Encryption
 
@@ -33,10 +35,13 @@ async def served(
     limits: RunLimits = QUICK,
     encryption: Encryption | None = None,
     hot: Hot | None = None,
+    proxies: Networks = NOWHERE,
 ) -> AsyncIterator[HttpServer]:
     """Serve an application while the block lasts."""
     seats = seats or Seats()
-    server = make_server(app, seats=seats, host="127.0.0.1", port=0, limits=limits, encryption=encryption, hot=hot)
+    server = make_server(
+        app, seats=seats, host="127.0.0.1", port=0, limits=limits, encryption=encryption, hot=hot, proxies=proxies
+    )
     running = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)

@@ -19,6 +19,7 @@ from tests.serving.people.test_authenticating import Store
 
 from obligor.core.errors import LimitedError, UnauthenticatedError
 from obligor.security.api_keys import RANDOM_BYTES, SCOPES, NewKey, make_key
+from obligor.security.networks import Networks, read_networks
 from obligor.serving.grpc import decisions_pb2 as pb
 from obligor.serving.grpc.decisions_pb2_grpc import DecisionsStub
 from obligor.serving.grpc.server import Server
@@ -207,6 +208,72 @@ def test_over_rest_a_bound_key_decides_from_its_network_alone_whatever_a_header_
     assert refused.told[:3] == [(None, "POST /v1/decisions", "unauthenticated", "127.0.0.1")] * 3
 
 
+BEHIND = Networks(read_networks(["127.0.0.0/8", "192.168.0.0/16"]))
+THROUGH = [
+    ((), "127.0.0.1"),
+    (("10.1.2.3",), "10.1.2.3"),
+    (("192.0.2.7",), "192.0.2.7"),
+    (("10.1.2.3, 192.0.2.7",), "192.0.2.7"),
+    (("192.0.2.7", "10.1.2.3, 192.168.0.9"), "10.1.2.3"),
+    (("2001:db8::1, 192.168.0.9",), "2001:db8::/64"),
+    (("10.1.2.3, nobody",), "127.0.0.1"),
+]
+"""What X-Forwarded-For says, line by line, and the network that counts."""
+
+
+@pytest.mark.parametrize("prompt", [True, False])
+def test_through_a_proxy_of_the_lender_a_request_is_from_whom_the_proxy_says(*, prompt: bool) -> None:
+    """All over one connection, as proxies have it; on the quick way and on the long one."""
+    key, refused = new_key(*ONLY_AWAY), Refused()
+
+    async def main() -> None:
+        of = home(key, refusals=refused)
+        async with (
+            served(of.app, seats=of.door.seats, hot=Hot(of.door) if prompt else None, proxies=BEHIND) as server,
+            httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{server.port}", limits=httpx.Limits(max_connections=1)
+            ) as client,
+        ):
+            for place in range(2):
+                for number, (said, network) in enumerate(THROUGH):
+                    head = {"authorization": f"Bearer {key.text}"} | posting(f"k-{place}-{number}")
+                    headers = [*head.items(), *(("x-forwarded-for", it) for it in said)]
+                    answer = await client.post("/v1/decisions", content=BODY, headers=headers)
+                    assert answer.status_code == (201 if network.startswith(("10.", "2001:db8:")) else 401), said
+
+    run(main())
+    wanted = [network for _, network in THROUGH if not network.startswith(("10.", "2001:db8:"))]
+    assert refused.told == [(None, "POST /v1/decisions", "unauthenticated", it) for it in wanted * 2]
+
+
+def test_over_grpc_a_call_through_a_proxy_is_from_whom_the_proxy_says() -> None:
+    key, refused = new_key(*ONLY_AWAY), Refused()
+
+    async def main() -> None:
+        door = home(key).door
+        server = Server(
+            Servicer(
+                *(door.service, door.register, door.authenticator),
+                seats=door.seats,
+                meter=NoMeter(),
+                refusals=refused,
+                proxies=BEHIND,
+            )
+        )
+        port = await server.start("127.0.0.1", 0)
+        try:
+            for said, network in THROUGH:
+                code = await decide(port, key, *(("x-forwarded-for", it) for it in said))
+                opens = network.startswith(("10.", "2001:db8:"))
+                assert code is (grpc.StatusCode.OK if opens else grpc.StatusCode.UNAUTHENTICATED), said
+        finally:
+            await server.stop(grace=0.0)
+
+    asyncio.run(main())
+    wanted = [network for _, network in THROUGH if not network.startswith(("10.", "2001:db8:"))]
+    assert refused.told == [(None, "grpc/Decide", "unauthenticated", it) for it in wanted]
+
+
 @pytest.mark.parametrize(("host", "network"), [("127.0.0.1", "127.0.0.1"), ("::", "127.0.0.1")])
 def test_over_grpc_a_bound_key_decides_from_its_network_alone(host: str, network: str) -> None:
     """Also where the service listens for IPv6 and the client comes by IPv4, whose address is then written as IPv6."""
@@ -235,10 +302,10 @@ def test_over_grpc_a_bound_key_decides_from_its_network_alone(host: str, network
     assert refused.told == [(None, "grpc/Decide", "unauthenticated", network)] * 3
 
 
-async def decide(port: int, key: NewKey) -> grpc.StatusCode:
+async def decide(port: int, key: NewKey, *more: tuple[str, str]) -> grpc.StatusCode:
     request = pb.DecideRequest()
     request.application.update(PLAIN)
-    metadata = (("authorization", f"Bearer {key.text}"), ("idempotency-key", str(uuid.uuid4())))
+    metadata = (("authorization", f"Bearer {key.text}"), ("idempotency-key", str(uuid.uuid4())), *more)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         try:
             await DecisionsStub(channel).Decide(request, metadata=metadata, timeout=10)

@@ -24,6 +24,7 @@ from obligor.core.errors import (
     ObligorError,
     UnavailableError,
 )
+from obligor.security.networks import NOWHERE, sender_of
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.errors import ANSWERS
 from obligor.serving.grpc import decisions_pb2 as pb
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from google.rpc.status_pb2 import Status
 
+    from obligor.security.networks import Networks
     from obligor.serving.acts import Caller
     from obligor.serving.deciding import DecisionService
     from obligor.serving.grpc.calls import Context
@@ -53,6 +55,7 @@ _DONE, _GONE, _FAILED = 200, 499, 500
 _MESSAGE_SECONDS = 30.0
 _ROUTES = {name: f"grpc/{name}" for name in ("Decide", "DecideMany", "Simulate", "GetDecision", "GetReceipt")}
 """What each call is counted as."""
+_FORWARDED = "x-forwarded-for"
 _UNTOLD = NoRefusals()
 _CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
 """Who was let in, of the call at work."""
@@ -74,7 +77,9 @@ class Servicer(DecisionsServicer):
         seats: Seats,
         meter: Meter,
         refusals: Refuses = _UNTOLD,
+        proxies: Networks = NOWHERE,
     ) -> None:
+        self._proxies = proxies
         self._service, self._register = service, register
         self._authenticator, self._refusals = authenticator, refusals
         self._seats, self._meter = seats, meter
@@ -162,7 +167,7 @@ class Servicer(DecisionsServicer):
             if isinstance(error, ForbiddenError):
                 self._meter.refused("scope")
             if status in TOLD_OF:
-                network = network_of(context.peer())
+                network = network_of(self._sender(context))
                 self._refusals.refused(_CALLER.get(), route=f"grpc/{name}", why=TOLD_OF[status], network=network)
             await refuse(context, refusal_of(error))
         except grpc.aio.AbortError:
@@ -203,7 +208,11 @@ class Servicer(DecisionsServicer):
         return caller
 
     async def _authenticate(self, shown: str | None, context: Context) -> Caller:
-        return await self._authenticator.authenticate(shown, peer=context.peer(), holds=partial(holds, context))
+        return await self._authenticator.authenticate(shown, peer=self._sender(context), holds=partial(holds, context))
+
+    def _sender(self, context: Context) -> str:
+        forwarded = [str(value) for name, value in context.invocation_metadata() or () if name == _FORWARDED]
+        return sender_of(context.peer(), forwarded, self._proxies)
 
 
 async def refuse(context: Context, status: Status) -> None:

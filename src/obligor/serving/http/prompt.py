@@ -18,14 +18,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from obligor.serving.http.heads import NO_PAGE
 from obligor.serving.http.hot import MOST_BYTES, PATH
 from obligor.serving.http.problems import CLOSE, Answer
-from obligor.serving.http.wire import WireLimits, WireProtocol
+from obligor.serving.http.wire import WireProtocol, wire_protocol
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable
 
+    from obligor.security.networks import Networks
     from obligor.serving.http.hot import Begun, Hot
     from obligor.serving.http.problems import Headers
+    from obligor.serving.http.wire import WireLimits
 
 _PATH: Final = PATH.encode()
 
@@ -180,11 +182,9 @@ def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
-def prompt_protocol(limits: WireLimits, hot: Hot) -> type[WireProtocol]:
+def prompt_protocol(limits: WireLimits, proxies: Networks, hot: Hot) -> type[WireProtocol]:
     """Give the class of the connections of one service that decides at once where it can."""
-    made = type(
-        "PromptServiceProtocol",
-        (PromptProtocol,),
-        {"limits": limits, "idle": {}, "arriving": {}, "looking": False, "whole": [], "told": ([], b""), "hot": hot},
+    own = {"whole": [], "told": ([], b""), "hot": hot}
+    return cast(
+        "type[WireProtocol]", type("PromptServiceProtocol", (PromptProtocol, wire_protocol(limits, proxies)), own)
     )
-    return cast("type[WireProtocol]", made)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
+from obligor.security.networks import NOWHERE
 from obligor.serving.http.handshakes import Handshakes
 from obligor.serving.http.listening import BACKLOG, listen
 from obligor.serving.http.prompt import prompt_protocol
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from obligor.security.networks import Networks
     from obligor.serving.http.handshakes import Encryption
     from obligor.serving.http.hot import Hot
     from obligor.serving.seats import Seats
@@ -138,19 +140,21 @@ def make_server(
     limits: RunLimits = RunLimits(),
     encryption: Encryption | None = None,
     hot: Hot | None = None,
+    proxies: Networks = NOWHERE,
     listening: Callable[[int], Awaitable[None]] = _nothing,
 ) -> HttpServer:
     """Make the server of an application; ``await server.serve()`` runs it until SIGTERM or SIGINT.
 
     Decisions are made where they arrive by ``hot``, and go to the application only where there is none, or where it cannot.
-    ``encryption`` is asked at each handshake. ``listening`` is called once the port is open, with its number.
+    ``encryption`` is asked at each handshake. What ``proxies`` say of who sends a request is believed. ``listening`` is called
+    once the port is open, with its number.
     """
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="uvloop",
-        http=wire_protocol(limits.wire) if hot is None else prompt_protocol(limits.wire, hot),
+        http=wire_protocol(limits.wire, proxies) if hot is None else prompt_protocol(limits.wire, proxies, hot),
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -158,7 +162,7 @@ def make_server(
         log_level="error",  # a client that sends no HTTP is told so, and needs no line in the log
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=False,  # by ``proxies``, and on the prompt way, too
         backlog=BACKLOG,
         timeout_keep_alive=limits.keep_alive_seconds,
         timeout_graceful_shutdown=limits.drain_seconds,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from obligor.security.networks import Networks, address_of, sender_of
 from obligor.serving.http.problems import HEADERS, MALFORMED, PROBLEM_JSON, SLOW, ProblemType, problem_json
 from obligor.serving.people.authenticating import NOBODY, Sender
 
@@ -29,6 +30,7 @@ HOLD_BACK = "obligor.hold_back"
 """Where a request's scope has what tells for how long its refusal is held back."""
 CERTIFICATE = "obligor.certificate"
 """Where it has the SHA-256 of the certificate that the client showed; none where it showed none."""
+_FORWARDED = b"x-forwarded-for"
 _LOOKS = 5
 _LONGEST_LOOK_SECONDS = 1.0
 
@@ -56,6 +58,8 @@ class WireProtocol(HttpToolsProtocol):
     """One connection."""
 
     limits: ClassVar[WireLimits]
+    proxies: ClassVar[Networks]
+    """Where the lender's proxies stand, that say whom a request is from."""
     idle: ClassVar[dict[WireProtocol, float]]
     """The connections of the service that wait for a request, the longest first, with the time since when."""
     arriving: ClassVar[dict[WireProtocol, float]]
@@ -69,11 +73,14 @@ class WireProtocol(HttpToolsProtocol):
         self._in_head = True
         self._unsent = 0
         self._welcome_at = 0.0
+        self._proxy = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Make room for a connection, and give it time for its first head."""
         super().connection_made(transport)
         self.sender = Sender(self.client[0] if self.client else "", _certificate(transport))
+        if address_of(self.sender.peer) in self.proxies:
+            self._proxy = self.sender.peer
         self._rest()
         self._begin()
         if len(self.connections) > self.limits.connections:
@@ -116,6 +123,8 @@ class WireProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         scope = cast("dict[str, Any]", self.scope)  # for the guard and the door, which know no connections
         scope[HOLD_BACK], scope[CERTIFICATE] = self.hold_back, self.sender.certificate
+        if self._proxy:
+            scope["client"] = (self.sender.peer, 0)
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
@@ -135,6 +144,9 @@ class WireProtocol(HttpToolsProtocol):
         hosts = [name for name, _ in self.headers].count(b"host")
         if hosts > 1 or (not hosts and self.parser.get_http_version() != "1.0"):
             raise HttpParserError("wanted one host")
+        if self._proxy:
+            forwarded = [value.decode("latin-1") for name, value in self.headers if name == _FORWARDED]
+            self.sender = self.sender._replace(peer=sender_of(self._proxy, forwarded, self.proxies))
         self._in_head = False
         self.idle.pop(self, None)
 
@@ -277,7 +289,7 @@ def _certificate(transport: asyncio.Transport) -> bytes | None:
     return sha256(shown).digest() if shown else None
 
 
-def wire_protocol(limits: WireLimits) -> type[WireProtocol]:
+def wire_protocol(limits: WireLimits, proxies: Networks) -> type[WireProtocol]:
     """Give the class of the connections of one service."""
-    made = type("ServiceProtocol", (WireProtocol,), {"limits": limits, "idle": {}, "arriving": {}, "looking": False})
-    return cast("type[WireProtocol]", made)
+    own = {"limits": limits, "proxies": proxies, "idle": {}, "arriving": {}, "looking": False}
+    return cast("type[WireProtocol]", type("ServiceProtocol", (WireProtocol,), own))

@@ -10,29 +10,27 @@ at every request. Whoever is refused learns nothing: an unknown key, a wrong sec
 answer after the same work.
 
 Failures of keys are limited by the pair of key id and network, and by network. A network is that of the connection (an IPv4
-address, or the /64 of an IPv6 address), never what a header claims. A key that was shown in full before is not held up by what
-others try from the same network; a client that repeats a stale key uses up its own pair, not what others behind the same proxy
-have.
+address, or the /64 of an IPv6 address), or what the lender's own proxies say that it is; never what a client claims. A key that
+was shown in full before is not held up by what others try from the same network; a client that repeats a stale key uses up its
+own pair, not what others behind the same proxy have.
 A request that shows no key at all tries nothing, and is answered without being counted against anybody.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_network
 from math import ceil, inf
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeVar, get_args
-from urllib.parse import unquote
 
 from obligor.core.errors import InvalidInputError, LimitedError, UnauthenticatedError
 from obligor.security.api_keys import ApiKey, is_secret, parse_key
 from obligor.security.jose import TokenError
-from obligor.security.networks import Networks, read_networks, unmapped
+from obligor.security.networks import Networks, address_of, read_networks
 from obligor.security.tokens import MOST_BYTES
 from obligor.serving.acts import Caller
 from obligor.serving.telemetry.journal import NoJournal
@@ -41,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
     from datetime import datetime
 
-    from obligor.security.networks import Address
     from obligor.security.tokens import Bound
     from obligor.serving.people.tokens import Tokens
     from obligor.serving.rows import ApiKeyRow
@@ -60,7 +57,6 @@ _API_KEY = "obl_"
 _MOST_HEADER = len(_BEARER) + 1 + MOST_BYTES
 _NOBODYS_SHA256 = bytes(32)
 _LONGEST_LIFETIME_S = 30.0
-_GRPC_PEER = re.compile(r"(?:ipv[46]:)?(?:\[(?P<v6>[^\]]+)\]|(?P<v4>[0-9.]+)):[0-9]+")
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -169,7 +165,7 @@ class Authenticator:
             raise self._refusal("malformed" if header else "missing")
         caller = await self._named(header, peer=peer)
         if isinstance(caller.bound, Networks):
-            if _address_of(peer) not in caller.bound:
+            if address_of(peer) not in caller.bound:
                 attempt = (caller.key_id, network_of(peer))
                 self._hold_up(attempt)
                 raise self._failed(attempt, "elsewhere")
@@ -324,11 +320,8 @@ def key_of(row: ApiKeyRow) -> ApiKey:
 
 
 def network_of(peer: str) -> str:
-    """Give the network that counts as one: an IPv4 address, the /64 of an IPv6 address, else what was given.
-
-    Takes an address as it stands, with a port, or as gRPC writes it (``ipv6:%5B::1%5D:50051``).
-    """
-    address = _address_of(peer)
+    """Give the network that counts as one: an IPv4 address, the /64 of an IPv6 address, else what was given."""
+    address = address_of(peer)
     if address is None:
         return peer[:64]
     return str(ip_network((int(address), 64), strict=False) if isinstance(address, IPv6Address) else address)
@@ -337,17 +330,8 @@ def network_of(peer: str) -> str:
 def _is_held(bound: Bound | Networks, sender: Sender) -> bool:
     """Tell whether a connection alone shows that a binding is kept."""
     if isinstance(bound, Networks):
-        return _address_of(sender.peer) in bound
+        return address_of(sender.peer) in bound
     return bound.to == "certificate" and bound.sha256 == sender.certificate
-
-
-def _address_of(peer: str) -> Address | None:
-    plain = unquote(peer)
-    with_port = _GRPC_PEER.fullmatch(plain)
-    try:
-        return unmapped(ip_address((with_port["v6"] or with_port["v4"]) if with_port else plain))
-    except ValueError:
-        return None
 
 
 class Attempts:
