@@ -11,6 +11,7 @@ from tests.serving.http.fakes import BODY, house, posting
 from tests.serving.http.serving import QUICK, run, say, served
 
 from obligor.core.errors import UnavailableError
+from obligor.security.networks import Networks, read_networks
 from obligor.serving.http import RunLimits, Seats, make_server
 from obligor.serving.http.bodies import read_body
 from obligor.serving.http.guard import Guard, Outgoing
@@ -244,6 +245,27 @@ def test_whoever_waits_for_the_door_is_told_once_it_is_open() -> None:
         assert told == [server.port]
         server.should_exit = True
         await task
+
+    run(main())
+
+
+def test_a_connection_of_a_proxy_rests_for_longer_than_others() -> None:
+    async def rested(port: int, address: str) -> float:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        began = asyncio.get_running_loop().time()
+        await asyncio.wait_for(reader.read(), 30)
+        writer.close()
+        return asyncio.get_running_loop().time() - began
+
+    async def main() -> None:
+        wire = WireLimits(head_seconds=1.0, proxy_rest_seconds=4)
+        limits = RunLimits(notice_seconds=0.0, drain_seconds=5, keep_alive_seconds=1, wire=wire)
+        async with served(APP, limits=limits, proxies=Networks(read_networks(["127.0.0.2"]))) as server:
+            of_proxy, other = await asyncio.gather(rested(server.port, "127.0.0.2"), rested(server.port, "127.0.0.3"))
+            assert 0.99 <= other < of_proxy
+            assert of_proxy >= 3.99
 
     run(main())
 

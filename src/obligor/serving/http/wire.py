@@ -47,6 +47,9 @@ class WireLimits:
     shed_seconds: float = 1.0
     """How long who was shed is to wait, at least: what Retry-After says. At most it is twice that."""
     connections: int = 4000
+    proxy_rest_seconds: int = 620
+    """For how long a connection of a proxy may rest: longer than the proxy lets it (Google's for ten minutes), or it would be
+    closed in the moment in which the next request is sent."""
 
     @property
     def look_seconds(self) -> float:
@@ -81,6 +84,7 @@ class WireProtocol(HttpToolsProtocol):
         self.sender = Sender(self.client[0] if self.client else "", _certificate(transport))
         if address_of(self.sender.peer) in self.proxies:
             self._proxy = self.sender.peer
+            self.timeout_keep_alive = self.limits.proxy_rest_seconds
         self._rest()
         self._begin()
         if len(self.connections) > self.limits.connections:
@@ -187,9 +191,7 @@ class WireProtocol(HttpToolsProtocol):
         for it, began in list(self.arriving.items()):
             it.give_up_after(now - began)
         for it, began in list(self.idle.items()):
-            if now - began < self.timeout_keep_alive:
-                break  # the others rest for less
-            if it not in self.arriving:
+            if now - began >= it.timeout_keep_alive and it not in self.arriving:
                 it.rest_no_more()
         type(self).looking = bool(self.arriving or self.idle)
         if self.looking:
