@@ -18,6 +18,9 @@ OLDEST: Final = 150000
 _SCHEMES = ("postgresql://", "postgres://")
 _NAMED = "OBLIGOR_DATABASE_URL"
 _NONE: Final = MappingProxyType[str, str]({})
+_NO_SETTINGS: Final = "unsupported startup parameter"
+_WAIT: Final = "4711ms"
+_SESSION: Final = "SELECT pg_backend_pid(), current_setting('lock_timeout')"
 
 
 def connection_info(url: str, *, name: str, session: Mapping[str, str] = _NONE, **settings: str | int) -> str:
@@ -79,6 +82,34 @@ def check_server(version: int, url: str) -> None:
     if version < OLDEST:
         raise InvalidInputError(
             f"{told(url)} is PostgreSQL {version // 10000}; wanted {OLDEST // 10000} or later",
+        )
+
+
+def check_sessions(url: str) -> None:
+    """Refuse a pooler that hands one session of the server round: locks, notices and what is prepared belong to a session.
+
+    Such a pooler gives the session that was freed last to whoever asks next; so two connections in turn have the same.
+
+    Raises
+    ------
+    InvalidInputError
+        Where two connections have one session, or one is without its settings.
+    psycopg.Error
+        Where the server does not answer.
+    """
+    info = connection_info(url, name="check", session={"lock_timeout": _WAIT})
+    try:
+        with psycopg.connect(info, autocommit=True) as one, psycopg.connect(info, autocommit=True) as other:
+            seen = [connection.execute(_SESSION).fetchone() for _ in range(3) for connection in (one, other)]
+    except psycopg.OperationalError as error:
+        if _NO_SETTINGS not in str(error):
+            raise
+        seen = []
+    are_own = len(set(seen)) == len({*seen[:2]}) == 2  # noqa: PLR2004  each of two had one, and not that of the other
+    if not are_own or any(row is None or row[1] != _WAIT for row in seen):
+        raise InvalidInputError(
+            f"{told(url)} is reached through a pooler that shares sessions, or drops their settings",
+            hint=f"{_NAMED} is to name PostgreSQL itself: a service keeps few connections, and needs no pooler",
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from obligor.adapters.store.address import check_server, connection_info, told, unavailable
+from obligor.adapters.store.address import check_server, check_sessions, connection_info, told, unavailable
 from obligor.core.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -22,7 +22,17 @@ _REVISION = "SELECT version_num FROM obligor.alembic_version"
 
 
 def migrate(url: str) -> None:
-    """Bring the tables to the newest shape, or leave them as they are where they are there already, or beyond."""
+    """Bring the tables to the newest shape, or leave them as they are where they are there already, or beyond.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the server is too old, or hands its sessions round.
+    UnavailableError
+        Where it does not answer, or another process is at it.
+    """
+    with _errors(url):
+        check_sessions(url)
     found = revision(url)
     if found is None or found < NEWEST:
         upgrade(url, NEWEST)
