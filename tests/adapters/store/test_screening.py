@@ -89,7 +89,7 @@ class Office:
         )
         await self.lists.look()
 
-    async def apply(self, name: str | None, at: int = 0, **more: str) -> dict[str, Any]:
+    async def apply(self, name: str | None, at: int = 0, **more: object) -> dict[str, Any]:
         application = good_application() | {"customer": f"c-{name}-{at}"}
         application |= {} if name is None else {"applicant_name": name}
         return await self.lender.decide_one(application | more, client="bank", key=f"k{next(KEYS)}")
@@ -133,7 +133,9 @@ class Office:
 
 
 @asynccontextmanager
-async def office(url: str, *, aml: str = "enforce", clock: Clock | None = None) -> AsyncIterator[Office]:
+async def office(
+    url: str, *, aml: str = "enforce", clock: Clock | None = None, columns: AmlColumns = COLUMNS
+) -> AsyncIterator[Office]:
     pool, clearances, subjects = Pool(url), Clearances(), Subjects.of(KEY)
     store = PostgresScreening(pool, url)
 
@@ -145,7 +147,9 @@ async def office(url: str, *, aml: str = "enforce", clock: Clock | None = None) 
 
     lists = ListInForce(store, prepared)
     release = release_of(aml=aml)
-    gate = AmlGate(lists, subjects=subjects, clearances=clearances, application_id=release.application_id)
+    gate = AmlGate(
+        lists, subjects=subjects, clearances=clearances, columns=columns, application_id=release.application_id
+    )
     try:
         async with lending(url, made=release, gates={"aml": gate}, clock=clock) as lender:
             sealer = Sealer(stored_keyring(url), lender.archive, lender.sources)
@@ -156,7 +160,7 @@ async def office(url: str, *, aml: str = "enforce", clock: Clock | None = None) 
                 lender.sources,
                 gate,
                 subjects,
-                COLUMNS,
+                columns,
                 partial(opened_records, sealer),
                 lambda: aml != "off",
             )
@@ -422,6 +426,25 @@ def test_whose_match_was_confirmed_is_held_though_it_was_cleared_before_and_the_
             assert of.findings() == []
         async with office(store_url) as of:  # as another process, or a later start, finds it
             assert (await of.apply("Jane Alba Example", 5, applicant_number="C-1"))["outcome"] == "refer"
+
+    asyncio.run(main())
+
+
+def test_whom_the_lender_calls_by_a_number_is_known_by_it_when_they_apply_again(store_url: str) -> None:
+    async def main() -> None:
+        async with office(store_url, columns=AmlColumns(number="amount")) as of:  # a column of numbers
+            await of.load(NEXT)
+            await of.apply("Jane Alba Example", 1)
+            await of.screen()
+            for by in ("ada", "bob"):
+                await of.clear(by=by)
+            assert (await of.apply("Jane Alba Example", 2))["outcome"] == "approve"
+            await of.load(CHANGED)
+            await of.screen()
+            await of.confirm()
+            await of.load(SNAPSHOT, older=True)  # without the entry
+            assert (await of.apply("Jane Alba Example", 3))["outcome"] == "refer"
+            assert (await of.apply("Jane Alba Example", 4, amount=2000))["outcome"] == "approve"
 
     asyncio.run(main())
 

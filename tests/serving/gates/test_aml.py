@@ -6,18 +6,24 @@ import asyncio
 import json
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.screening.lists import SNAPSHOT
 from tests.serving.gated import profile_of
 
 from obligor.core.application import Application
-from obligor.screening.screener import Screener
+from obligor.screening.screener import Screener, asked_of
+from obligor.security.signing import SigningKey
 from obligor.serving.gates.aml import AmlColumns, AmlGate, Clearances, Subjects
 from obligor.serving.gates.gate import Gating, PromptGate
 
 if TYPE_CHECKING:
+    from obligor.screening.screener import Asked
     from obligor.serving.gates.gate import GateResult
 
 AT = datetime(2026, 11, 26, 21, tzinfo=UTC)
@@ -123,6 +129,11 @@ def test_the_evidence_pins_the_list_and_tells_nothing_of_a_hit() -> None:
 
 # Clearing
 
+NUMBERS = st.sampled_from((None, "", "7", 7.0, "A-1"))
+ASKED = st.sampled_from(
+    [asked_of(names, born) for names in (("Jane Example",), ("Oleg Korvand",)) for born in (None, "1952", "1952-01-01")]
+)
+
 
 def cleared(fields: dict[str, object], *, until: datetime, snapshot: object = SNAPSHOT, **known: str) -> Clearances:
     screener = Screener.of(snapshot)  # type: ignore[arg-type]
@@ -146,6 +157,26 @@ def test_a_hit_that_was_cleared_is_none_for_this_person_until_it_expires() -> No
         OLEG | {"applicant_name": "Oleg Petrovich Korvand"},
     ):
         assert said(gate, other).result == "fail"
+
+
+@given(*[st.tuples(NUMBERS, st.sampled_from(("7", "A-1", None)), ASKED)] * 2)
+def test_two_are_one_person_where_the_lender_calls_them_so_or_else_their_application_and_the_same_was_screened(
+    one: tuple[object, str | None, tuple[Asked, ...]], other: tuple[object, str | None, tuple[Asked, ...]]
+) -> None:
+    def called(number: object, application_id: str | None, asked: tuple[Asked, ...]) -> object:
+        return ("application", application_id, asked) if number in (None, "") else ("number", number, asked)
+
+    first, second = (SUBJECTS.of_person(it[2], number=it[0], application_id=it[1]) for it in (one, other))
+    assert (first == second) == (called(*one) == called(*other))
+
+
+def test_each_deployment_and_each_kind_of_list_names_people_otherwise() -> None:
+    keys = [SigningKey("obligor-test", Ed25519PrivateKey.from_private_bytes(bytes([it]) * 32)) for it in (1, 2)]
+    named = {
+        Subjects.of(key, kind).of_person((), number="C-1", application_id=None)
+        for key, kind in product(keys, ("sanctions", "pep"))
+    }
+    assert len(named) == 4
 
 
 def test_without_a_number_of_the_lender_a_clearance_is_for_one_application() -> None:

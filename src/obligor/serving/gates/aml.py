@@ -85,8 +85,11 @@ class Subjects:
         """
         return cls(sha256(key.sign_statement(_STATEMENTS[kind], purpose=_PURPOSE)).digest())
 
-    def of_person(self, asked: Sequence[Asked], *, number: str | None, application_id: str | None) -> bytes:
-        """Name a person: by the lender's number, or else by the application, and by what was screened of them."""
+    def of_person(self, asked: Sequence[Asked], *, number: object, application_id: str | None) -> bytes:
+        """Name a person: by the lender's number, or else by the application, and by what was screened of them.
+
+        The number is what the application says, as it stands in a record too: one that is no text is not made one.
+        """
         known = ["number", number] if number else ["application", application_id]
         people = [[parts, None if born is None else [born.earliest, born.latest]] for parts, born in asked]
         return digest(self.secret, encode([known, people]), "sha256")
@@ -201,9 +204,7 @@ class AmlGate:
         hit = bool(hits)
         if hits or self._clearances.confirmed:  # then for everybody, so that no time tells of one
             number = fields.get(self._columns.number)
-            subject = self._subjects.of_person(
-                asked, number=None if number is None else str(number), application_id=application_id
-            )
+            subject = self._subjects.of_person(asked, number=number, application_id=application_id)
             hit = self._clearances.hit(hits, subject, at=at)
         return self._told(screener, at.date(), hit=hit)
 
