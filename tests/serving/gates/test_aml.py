@@ -61,6 +61,8 @@ def test_who_has_another_name_that_is_on_the_list_fails() -> None:
     assert said(GATE, JANE | {"applicant_aliases": "J. Example; KORVAND Oleg ;"}).result == "fail"
     assert said(GATE, JANE | {"applicant_aliases": "J. Example; Jane Sample"}).result == "pass"
     assert said(GATE, JANE | {"applicant_aliases": " ; "}).result == "pass"
+    eighth = ";".join([*"abcdefg", "Oleg Korvand"])
+    assert said(GATE, JANE | {"applicant_aliases": eighth}).result == "fail"
 
 
 def test_the_name_may_stand_in_columns_of_the_lender() -> None:

@@ -155,13 +155,30 @@ async def _shows_too_much() -> Any:
     return GateResult("pass", {"photo": "x" * 100_000})
 
 
+async def _shows_what_has_no_end() -> Any:
+    endless: list[object] = []
+    endless.append(endless)
+    return GateResult("pass", {"photo": endless})
+
+
+async def _says_nothing() -> Any:
+    return None
+
+
+async def _gives_up() -> Any:
+    raise asyncio.CancelledError
+
+
 async def _refuses() -> Any:
     raise ApplicationError("evidence: is another person's")
 
 
-FAILING = {
-    "late": _sleeps, "late and stubborn": _sleeps_through_being_stopped, "broken": _breaks, "down": _is_down,
-    "html": _says_html, "yes": _says_yes, "no data": _shows_what_is_no_data, "too much": _shows_too_much,
+FAILING: dict[str, tuple[Callable[[], Awaitable[Any]], str]] = {
+    "late": (_sleeps, "late"), "late and stubborn": (_sleeps_through_being_stopped, "late"),
+    "gives up": (_gives_up, "late"), "broken": (_breaks, "failed"), "down": (_is_down, "failed"),
+    "nothing": (_says_nothing, "nonsense"), "html": (_says_html, "nonsense"), "yes": (_says_yes, "nonsense"),
+    "no data": (_shows_what_is_no_data, "nonsense"), "too much": (_shows_too_much, "nonsense"),
+    "no end": (_shows_what_has_no_end, "nonsense"),
 }  # fmt: skip
 
 
@@ -174,18 +191,18 @@ def test_the_good_applicant_is_approved_where_nothing_is_gated() -> None:
 
 
 @pytest.mark.parametrize("name", GATES)
-@pytest.mark.parametrize("failing", FAILING.values(), ids=FAILING)
-def test_an_enforced_gate_that_does_not_answer_as_it_should_holds(name: str, failing: Any) -> None:
+@pytest.mark.parametrize(("failing", "trouble"), FAILING.values(), ids=FAILING)
+def test_an_enforced_gate_that_does_not_answer_as_it_should_holds(name: str, failing: Any, trouble: str) -> None:
     enforced: Any = {name: "enforce"}
     answer, record = decided(profile_of(**enforced), Says(name, failing))
     assert (answer["outcome"], answer["because"], answer["reasons"]) == ("hold", "gate:review", [])
     assert record["because"] == f"gate:{name}:pending"
     assert record["gates"][name]["result"] == "pending"
-    assert record["gates"][name]["evidence"]["trouble"] in ("late", "failed", "nonsense")
+    assert record["gates"][name]["evidence"] == {"trouble": trouble}
     assert "Smith" not in json.dumps(record)
 
 
-@pytest.mark.parametrize("failing", FAILING.values(), ids=FAILING)
+@pytest.mark.parametrize("failing", [it for it, _ in FAILING.values()], ids=FAILING)
 def test_a_monitored_gate_changes_nothing_whatever_it_does(failing: Any) -> None:
     answer, record = decided(profile_of(aml="monitor"), Says("aml", failing))
     assert (answer["outcome"], answer["because"]) == ("approve", "score")
@@ -232,6 +249,25 @@ def test_gates_are_asked_at_the_same_time() -> None:
         return dict(json.loads((await service.decide(KEYS["one"], key="k", application=GOOD)).response))
 
     assert asyncio.run(all_of_them())["outcome"] == "approve"
+
+
+def test_whoever_is_late_is_stopped() -> None:
+    stopped: list[bool] = []
+
+    async def waits() -> Any:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            stopped.append(True)
+            raise
+
+    async def decide() -> None:
+        service, _ = service_of(profile_of(kyc="enforce"), Says("kyc", waits))
+        await service.decide(KEYS["one"], key="k", application=GOOD)
+        await asyncio.sleep(0)
+        assert stopped == [True]
+
+    asyncio.run(decide())
 
 
 def test_what_a_gate_shows_stands_in_the_record_and_nowhere_else() -> None:
@@ -302,6 +338,7 @@ def test_only_a_decline_says_which_gate_it_was() -> None:
     for name, result, outcome in product(GATES, RESULTS, ("hold", "refer")):
         assert told_outside(f"gate:{name}:{result}", outcome) == "gate:review"
     assert told_outside("gate:kyc:fail", "decline") == "gate:kyc:fail"
+    assert told_outside("gate:aml:fail", "decline") == "gate:review"  # which no profile says, and nobody may learn
     assert told_outside("score", "decline") == "score"
     toggle = Toggle(state="enforce", on_fail="decline", reason="Unable to verify identity")
     answer, _ = decided(profile_of(kyc=toggle), says("kyc", "fail"))

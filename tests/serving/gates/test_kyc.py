@@ -14,6 +14,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.adapters.anchors.certificates import write_certificate
 from tests.lending import KEY
 from tests.serving.gates.test_gate import GOOD, profile_of, service_of
@@ -92,14 +94,23 @@ def test_verified_evidence_of_this_person_passes_and_tells_no_personal_value() -
     said = judged(evidence())
     assert said.result == "pass"
     assert not any(it in json.dumps(said.evidence) for it in ("Ada", "1815", "James", "123", "e-1"))
-    assert said.evidence["method"] == "passport"
+    assert said.evidence == {
+        "evidence_id": sha256(b"e-1").hexdigest(),
+        "method": "passport",
+        "verifier": "verifier/1",
+        "verified_at": (NOW - timedelta(days=1)).isoformat(),
+        "expires_at": (NOW + timedelta(days=30)).isoformat(),
+    }
+    assert judged(evidence(status="pending")).evidence == {"trouble": "not verified yet", **said.evidence}
 
 
 @pytest.mark.parametrize("element", ["who", "born", "lives", "document"])
 @pytest.mark.parametrize("value", [None, "", "  "])
 def test_without_each_of_the_four_elements_it_is_pending(element: str, value: object) -> None:
     lacking: dict[str, Any] = {element: value}
-    assert judged(evidence(), **lacking).result == "pending"
+    said = judged(evidence(), **lacking, shown="e-1")
+    assert said == ("pending", {"trouble": "lacks", "element": next(it for it in SUBJECT if SUBJECT[it] == element)})
+    assert gate_of(AtHand(evidence())).at_once(Application({**ADA, **lacking}, {}), at=NOW) == said
 
 
 @pytest.mark.parametrize(
@@ -135,18 +146,42 @@ def test_what_is_not_verified_now_does_not_pass(said: dict[str, Any], result: st
     assert judged(evidence(**said)).result == result
 
 
+_NEAR = st.sampled_from([timedelta(minutes=it) for it in (-10, -5, -1, 0, 1, 5, 10)])
+
+
+@given(_NEAR, _NEAR)
+def test_evidence_passes_from_five_minutes_before_it_was_verified_until_it_expires(
+    verified: timedelta, expires: timedelta
+) -> None:
+    found = evidence(verified_at=(NOW + verified).isoformat(), expires_at=(NOW + expires).isoformat())
+    holds = verified <= timedelta(minutes=5) and timedelta() < expires and verified < expires
+    gate = gate_of(AtHand(found))
+    assert (judged(None, gate=gate).result == "pass") == holds
+    again = gate.at_once(Application(ADA, {}), at=NOW)  # as it was remembered
+    assert (again is not None and again.result == "pass") == holds
+
+
 def test_no_evidence_or_other_evidence_than_was_brought_is_pending() -> None:
     assert judged(None).evidence == {"trouble": "none"}
     assert judged(evidence(), shown="e-2").evidence["trouble"] == "other evidence"
     assert judged(evidence(), shown="e-1").result == "pass"
 
 
-def test_evidence_is_not_shown_for_two_applicants() -> None:
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        ({"name": "Grace Hopper"}, {"who": "Grace Hopper"}),
+        ({"date_of_birth": "1906-12-09"}, {"born": "1906-12-09"}),
+        ({"id_number_sha256": hashed("Y 1")}, {"document": "Y 1"}),
+    ],
+    ids=lambda it: next(iter(it)),
+)
+def test_evidence_is_not_shown_for_two_applicants(shown: dict[str, Any], said: dict[str, Any]) -> None:
     gate = gate_of(Shows(evidence()))
     assert judged(None, gate=gate).result == "pass"
     assert judged(None, gate=gate, who="ada  lovelace").result == "pass"
-    gate.provider = Shows(evidence(name="Grace Hopper"))
-    assert judged(None, gate=gate, who="Grace Hopper").evidence["trouble"] == "shown for another applicant"
+    gate.provider = Shows(evidence(**shown))
+    assert judged(None, gate=gate, **said).evidence["trouble"] == "shown for another applicant"
 
 
 def test_evidence_that_one_process_saw_is_not_shown_to_another_for_another_applicant() -> None:

@@ -14,7 +14,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -248,8 +248,8 @@ class KycGate:
         """Give who applies, or the element that is not known."""
         said: dict[str, str] = {}
         for element in ELEMENTS:
-            value: Any = application.fields.get(self.subject[element])
-            said[element] = value.isoformat() if isinstance(value, date) else str(value if value is not None else "")
+            value = application.fields.get(self.subject[element])
+            said[element] = "" if value is None else str(value)  # a date as YYYY-MM-DD
             if not said[element].strip():
                 return element
         brought = application.fields.get(self.subject.get(EVIDENCE, ""))
