@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 from tests.governance.audit.logs import VERIFIER, MemoryLog
 
 from obligor.core.errors import ApplicationError, ClashError, ForbiddenError, ObligorError
+from obligor.core.leaves import time_text
 from obligor.governance.audit.verifying import verify_log
 from obligor.progress import Silence
 from obligor.serving.acts import Submission
-from obligor.serving.rows import AlertReportRow
+from obligor.serving.rows import AlertReportRow, AlertStepRow
 from obligor.serving.screening.alert_steps import Clearance, Confirmation, StoredAlert
 from obligor.serving.screening.reports import Report
 
 if TYPE_CHECKING:
-    from obligor.serving.rows import AlertStepRow
+    from obligor.screening.lists import ListKind
     from obligor.serving.screening.alert_steps import Said
 
 ONE: Final = UUID(int=1)
@@ -73,6 +74,33 @@ def test_whatever_is_said_of_an_alert_its_rows_are_what_its_records_say_and_no_r
     assert verify_log(log, signatures=VERIFIER, progress=Silence()).findings == ()
 
 
+@given(STORY, st.sampled_from([9499, 9500]), st.sampled_from(["sanctions", "pep"]))
+def test_an_alert_stands_as_was_said_of_it_last_and_nobody_ends_alone_what_takes_two(
+    story: list[tuple[Said, str]], score: int, kind: ListKind
+) -> None:
+    stored, at, last = opened(score)._replace(list_kind=kind), OPENED, "open"
+    for said, by in story:
+        at += timedelta(days=2)
+        try:
+            step = said.step(stored, at=at, by=by)
+        except (ClashError, ForbiddenError, ApplicationError):
+            continue
+        stored = after(stored, step.row)
+        if isinstance(step.row, AlertStepRow):
+            last = step.row.step
+            assert step.told["state"] == last
+        assert stored.state(at) == last
+    if last in ("cleared", "corrected"):
+        assert stored.until is not None
+        assert [stored.state(stored.until - it) for it in (timedelta(seconds=1), timedelta())] == [last, "expired"]
+    first = stored.doubted_by if last == "corrected" else stored.proposed_by
+    takes_two = score >= 9500 or kind == "pep" or stored.confirmed_by is not None
+    assert stored.needs_second == takes_two
+    assert stored.cleared_by is None or takes_two == (first is not None)
+    assert stored.cleared_by is None or first is None or stored.cleared_by.lower() != first.lower()
+    assert stored.confirmed_by is None or kind == "sanctions"
+
+
 @given(DAYS)
 def test_a_report_is_late_from_the_day_after_its_last_and_never_where_none_is_told(day: date) -> None:
     confirmed = opened()._replace(confirmed_by="ada", confirmed_at=OPENED)
@@ -109,7 +137,9 @@ def test_a_log_of_before_there_were_amendments_still_verifies() -> None:
     assert len(verify_log(log, signatures=VERIFIER, progress=Silence()).findings) == 1
 
 
-@pytest.mark.parametrize("said", [Clearance(" "), Clearance("why", 0), Confirmation(""), Report("nobody")])
+@pytest.mark.parametrize(
+    "said", [Clearance(" "), Clearance("why", 0), Clearance("why", 731), Confirmation(""), Report("nobody")]
+)
 @pytest.mark.parametrize("card", [False, True])
 def test_what_names_no_reason_or_holds_a_card_number_is_refused_at_every_door(said: Said, *, card: bool) -> None:
     if card:
@@ -117,3 +147,11 @@ def test_what_names_no_reason_or_holds_a_card_number_is_refused_at_every_door(sa
     with pytest.raises(ObligorError, match="card" if card else said.name) as refused:
         said.check()
     assert "4111" not in str(refused.value)
+
+
+@pytest.mark.parametrize("days", [1, 730])
+def test_a_clearance_may_hold_from_a_day_to_two_years(days: int) -> None:
+    Clearance("why", days).check()
+    assert Clearance("why", days).step(opened(), at=OPENED, by="ada").told["until"] == time_text(
+        OPENED + timedelta(days=days)
+    )
