@@ -99,6 +99,8 @@ def test_an_alert_stands_as_was_said_of_it_last_and_nobody_ends_alone_what_takes
     assert stored.cleared_by is None or takes_two == (first is not None)
     assert stored.cleared_by is None or first is None or stored.cleared_by.lower() != first.lower()
     assert stored.confirmed_by is None or kind == "sanctions"
+    due = stored.confirmed_by is not None and last != "corrected"
+    assert (stored.report_due_on is not None) == (stored.yearly_report_due_on(at) is not None) == due
 
 
 @given(DAYS)

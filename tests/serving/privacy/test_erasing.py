@@ -1,0 +1,151 @@
+"""Who may be erased on which day: where anything stands against it nothing is erased, and nothing recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.governance.law.test_packs import the_packs
+from tests.lending import KEY
+
+from obligor.core.errors import GateError
+from obligor.core.leaves import time_text
+from obligor.serving.privacy.erasing import Concerned, Office, Standing
+from obligor.serving.rows import RETAINED, ErasedRow, OutboxRow
+from obligor.serving.sources import Sources
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from obligor.serving.acts import Act, Submission
+
+ADA: Final = bytes.fromhex("ada0" * 16)
+NOON: Final = datetime(2026, 11, 26, 12, tzinfo=UTC)
+STANDING: Final = {
+    "decisions": 3, "latest": NOON, "keys": 2, "erased_at": None,
+    "held_because": None, "held_since": None, "retained_since": None,
+}  # fmt: skip
+
+
+@dataclass
+class House:
+    """What is kept of Ada, as a store tells it, and what was recorded of her."""
+
+    standing_of: dict[str, Any]
+    records: list[Mapping[str, Any]] = field(default_factory=list)
+    clients: list[Concerned] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
+
+    async def standing(self, subject: bytes) -> dict[str, Any]:
+        assert subject == ADA
+        return self.standing_of
+
+    async def decisions(self, subject: bytes) -> list[Any]:
+        return [SimpleNamespace(record=json.dumps(it).encode()) for it in self.records]
+
+    async def concerned(self, subject: bytes) -> Sequence[Concerned]:
+        return self.clients
+
+    async def record(self, submission: Submission) -> None:
+        self.acts.extend(submission.acts)
+
+    def erase(self, at: datetime, *, closed: date | None = None, **of: Any) -> dict[str, Any]:
+        office = Office(self, self, Sources(lambda: at, bytes), "pia", **{"retain_days": 0} | of)  # type: ignore[arg-type]  # a part of each
+        return asyncio.run(office.erase(ADA, key=KEY, account_closed=closed))
+
+    def is_erased(self, at: datetime, **more: Any) -> bool:
+        """Tell whether she is erased at an instant; where she is not, nothing was recorded."""
+        del self.acts[:]
+        try:
+            said = self.erase(at, **more)
+        except GateError:
+            said = {}
+        assert [it.rows for it in self.acts if it.kind == "erased"] == ([(ErasedRow(ADA, at),)] if said else [])
+        assert said or not self.acts
+        return bool(said)
+
+
+@given(
+    st.sampled_from([None, "case 7", RETAINED, f"case 7; {RETAINED}"]),
+    st.sampled_from([None, NOON]),
+    st.integers(0, 3),
+    st.integers(-1, 4),
+)
+def test_who_is_held_or_was_decided_on_lately_is_not_erased(
+    because: str | None, retained: datetime | None, retain_days: int, days: int
+) -> None:
+    house = House(STANDING | {"held_because": because, "held_since": because and NOON, "retained_since": retained})
+    free = because is None and retained is None
+    midnight = datetime(2026, 11, 26, tzinfo=UTC) + timedelta(days=days)  # the first instant of a day
+    assert house.is_erased(midnight, retain_days=retain_days) == (free and days >= retain_days)
+
+
+def test_a_hold_is_told_in_the_same_words_whatever_it_is_for() -> None:
+    def hold(because: str | None, retained: datetime | None) -> str | None:
+        return Standing(ADA, 3, NOON, 2, None, because, retained_since=retained).hold
+
+    assert hold(None, None) is None
+    assert hold("case 7", None) == "case 7"
+    assert hold(None, NOON) == hold(RETAINED, None) == hold(RETAINED, NOON) == RETAINED
+    assert hold("case 7", NOON) == hold(f"case 7; {RETAINED}", NOON) == f"case 7; {RETAINED}"
+
+
+@pytest.mark.parametrize(
+    ("records", "closed", "last"),
+    [
+        # Regulation B: 25 months from the last day on which the notice was due; the days are closed.
+        ([("decline", "enforce")], None, date(2029, 1, 26)),
+        ([("approve", "off")], None, date(2029, 1, 26)),
+        ([("decline", "enforce"), ("approve", "monitor")], date(2027, 1, 1), date(2032, 1, 1)),
+        ([("approve", "enforce"), ("decline", "off")], date(2024, 1, 1), date(2029, 1, 26)),
+        ([("approve", "enforce")], None, None),
+    ],
+)
+def test_what_a_rule_keeps_is_kept_to_its_last_day_and_evidence_of_who_was_approved_for_longer(
+    records: list[tuple[str, str]], closed: date | None, last: date | None
+) -> None:
+    house = House(STANDING, [{"outcome": it, "gates": {"kyc": {"state": state}}} for it, state in records])
+    packs = [the_packs()["US-FED"]]
+    if last is None:
+        assert not house.is_erased(NOON + timedelta(days=365 * 50), packs=packs)
+        return
+    noon = datetime(last.year, last.month, last.day, 12, tzinfo=UTC)
+    assert not house.is_erased(noon, closed=closed, packs=packs)
+    assert house.is_erased(noon + timedelta(days=1), closed=closed, packs=packs)
+
+
+def test_whose_systems_listen_is_told_of_each_of_their_decisions_and_the_others_are_named() -> None:
+    many = [UUID(int=it) for it in range(1001)]
+    clients = [
+        Concerned("bank", many, listens=True),
+        Concerned("broker", many[:2], listens=False),
+        Concerned("shop", many[:1], listens=True),
+    ]
+    house = House(STANDING, clients=clients)
+    assert house.is_erased(NOON, closed=date(2026, 1, 31))
+    *told, erased = house.acts
+    assert {it.kind for it in told} == {"erasure.told"}
+    events = [row for it in told for row in it.rows if isinstance(row, OutboxRow)]
+    assert [it.client_id for it in events] == ["bank"] * 3 + ["shop"]
+    named = [json.loads(it.payload)["decision_ids"] for it in events]
+    assert [it for each in named[:-1] for it in each] == [str(it) for it in many]
+    assert max(map(len, named)) == 500
+    said = json.loads(erased.record)
+    assert (said["not_told"], said["account_closed"]) == (["broker"], "2026-01-31")
+    assert (said["subject"], said["by"], said["at"]) == (ADA.hex(), "pia", time_text(NOON))
+    assert (said["decisions"], said["keys"]) == (3, 2)
+
+
+def test_of_whoever_was_erased_before_a_certificate_of_then_is_given_and_nothing_is_recorded() -> None:
+    house = House(STANDING | {"keys": 0, "erased_at": NOON, "held_because": "case 7"})
+    said = house.erase(NOON + timedelta(days=9), retain_days=400)
+    assert (said["keys_destroyed"], said["erased_at"]) == (0, time_text(NOON))
+    assert house.acts == []
