@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.governance.law.test_packs import the_packs
 from tests.lending import KEY
 
-from obligor.core.errors import GateError
+from obligor.core.errors import GateError, InvalidInputError
 from obligor.core.leaves import time_text
 from obligor.serving.privacy.erasing import Concerned, Office, Standing
 from obligor.serving.rows import RETAINED, ErasedRow, OutboxRow
@@ -142,6 +142,12 @@ def test_whose_systems_listen_is_told_of_each_of_their_decisions_and_the_others_
     assert (said["not_told"], said["account_closed"]) == (["broker"], "2026-01-31")
     assert (said["subject"], said["by"], said["at"]) == (ADA.hex(), "pia", time_text(NOON))
     assert (said["decisions"], said["keys"]) == (3, 2)
+
+
+@pytest.mark.parametrize("by", ["", "pia\n"])
+def test_nobody_erases_without_a_name(by: str) -> None:
+    with pytest.raises(InvalidInputError, match="wanted a name"):
+        Office(House(STANDING), House(STANDING), Sources(lambda: NOON, bytes), by, 0)  # type: ignore[arg-type]  # of no use
 
 
 def test_of_whoever_was_erased_before_a_certificate_of_then_is_given_and_nothing_is_recorded() -> None:
