@@ -176,6 +176,10 @@ class MemoryLog:
     tables: dict[str, list[StoredRow]] = field(default_factory=lambda: {it: [] for it in TABLES})
     asked: list[StoredRequest] = field(default_factory=list)
     keys: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    endpoints: list[Mapping[str, object]] = field(default_factory=list)
+    people_kept: dict[str, list[Mapping[str, object]]] = field(
+        default_factory=lambda: {"app_user": [], "user_role": []}
+    )
     artefacts_kept: list[StoredArtefact] = field(default_factory=list)
     notes: list[StoredNote] = field(default_factory=list)
     frontier: Frontier = field(default_factory=Frontier)
@@ -265,7 +269,7 @@ class MemoryLog:
         return iter(self.keys.values())
 
     def people(self, table: str) -> Iterator[Mapping[str, object]]:
-        return iter(())
+        return iter(self.people_kept[table])
 
     def privacy(self, table: str) -> Iterator[Mapping[str, object]]:
         return iter(())
@@ -274,7 +278,7 @@ class MemoryLog:
         return []
 
     def webhooks(self) -> Iterator[Mapping[str, object]]:
-        return iter(())
+        return iter(self.endpoints)
 
     def artefacts(self) -> Iterator[StoredArtefact]:
         return iter(self.artefacts_kept)

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.governance.audit.logs import KEY, VERIFIER, Lender, MemoryLog, changed, log_of
+from tests.governance.audit.logs import KEY, NOON, VERIFIER, Lender, MemoryLog, changed, log_of
 
-from obligor.core.canonical import sha256
+from obligor.core.canonical import canonical_json, sha256
 from obligor.core.checkpoints import Checkpoint
 from obligor.core.errors import InvalidInputError
 from obligor.core.leaves import Leaf, commitment, parse_leaf
 from obligor.core.merkle import Frontier, leaf_hash
 from obligor.governance.audit.anchored import AnchoredNote, read_anchors
 from obligor.governance.audit.findings import Findings, Kind, Verdict
-from obligor.governance.audit.source import StoredNote
+from obligor.governance.audit.source import StoredNote, StoredRow
 from obligor.governance.audit.verifying import NO_ANCHORS, verify_log
 from obligor.progress import Silence
 from obligor.security.signing import open_signing_key
+from obligor.serving import rows
 from obligor.serving.acts import Submission
 from obligor.serving.encoding import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from obligor.governance.audit.source import StoredLeaf
@@ -191,12 +193,91 @@ def test_decisions_swapped_between_clients_are_named() -> None:
     assert found_in(verdict_of(log)) == {Kind.ROW_CHANGED: one.leaf_index}
 
 
-@pytest.mark.parametrize("column", ["client_id", "application_id", "decided_at", "outcome", "band", "score"])
+@pytest.mark.parametrize("column", rows.DecisionRow.__annotations__)
 def test_every_column_of_a_decision_is_held_against_its_record(column: str) -> None:
     log = log_of(20)
     row = log.tables["decision"][7]
     log.tables["decision"][7] = replace(row, values={**row.values, column: "another"})
     assert found_in(verdict_of(log)) == {Kind.ROW_CHANGED: row.leaf_index}
+
+
+ROWS: dict[str, tuple[str, Any]] = {
+    "outcome": ("outcome", rows.OutcomeRow),
+    "review.requested": ("review", rows.ReviewRow),
+    "review.decided": ("review_decision", rows.ReviewDecisionRow),
+    **dict.fromkeys(("profile.proposed", "profile.approved"), ("profile_change", rows.ProfileChangeRow)),
+    **dict.fromkeys(("act.proposed", "act.agreed", "act.done", "act.withdrawn"), ("proposal", rows.ProposalRow)),
+    "list.loaded": ("screening_list", rows.ListRow),
+    "alert.opened": ("alert", rows.AlertRow),
+    **dict.fromkeys(
+        ("alert.proposed", "alert.cleared", "alert.confirmed", "alert.doubted", "alert.corrected"),
+        ("alert_step", rows.AlertStepRow),
+    ),
+    "alert.reported": ("alert_report", rows.AlertReportRow),
+    "alert.reported.yearly": ("yearly_report", rows.YearlyReportRow),
+}
+"""Where the row of an act is kept, and what it is."""
+
+
+def one_act(log: MemoryLog, kind: str, said: Mapping[str, object]) -> int:
+    act = Lender().act(kind, "person:ada", "it", {"schema": "it/1", **said}, (), at=NOON + timedelta(hours=1))
+    return log.record(Submission((act,), lambda _: b""))
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_every_column_of_every_row_is_held_against_the_record_of_its_act(kind: str) -> None:
+    table, of = ROWS[kind]
+    log = log_of(1)
+    artefact = log.artefacts_kept[-1].sha256
+    values = {name: f"the {name}" for name in of.__annotations__ if name != "artefacts"}
+    values |= {name: artefact for name in ("list_sha256", "profile_sha256") if name in values}
+    index = one_act(log, kind, values)
+    log.tables[table].append(row := StoredRow(index, values))
+    assert verdict_of(log).sound
+    for name in values:
+        log.tables[table][-1] = replace(row, values={**values, name: "another"})
+        assert found_in(verdict_of(log)) == {Kind.ROW_CHANGED: index}, name
+    log.tables[table][-1:] = [row, row]
+    assert found_in(verdict_of(log)) == {Kind.ROW_STRAY: index}
+    del log.tables[table][-2:]
+    assert found_in(verdict_of(log)) == {Kind.ROW_MISSING: index}
+
+
+ENDPOINT = {
+    "endpoint_id": "e-1", "client_id": "acme", "url": "https://acme.example", "event_types": ["decision.made"],
+    "state": "active", "secret_sha256": "5e", "previous_sha256": None, "previous_until": None, "created_at": "noon",
+}  # fmt: skip
+USER = {"user_id": "ada", "password_sha256": "ab", "created_at": "noon", "disabled_at": None}
+ROLE = {"user_id": "ada", "role": "auditor", "state": "granted", "proposed_by": "bo", "by": "cy", "at": "noon"}
+
+
+@pytest.mark.parametrize(
+    ("acts", "of", "named_by", "found"),
+    [
+        (("webhook.created", "webhook.rotated"), ENDPOINT, 1, Kind.WEBHOOK),
+        (("user.added", "user.disabled"), USER, 1, Kind.PERSON),
+        (("role.proposed", "role.granted"), ROLE, 2, Kind.PERSON),
+        (("role.granted", "role.revoked"), ROLE, 2, Kind.PERSON),
+    ],
+)
+def test_endpoints_people_and_roles_stand_as_their_last_acts_left_them(
+    acts: tuple[str, str], of: dict[str, object], named_by: int, found: Kind
+) -> None:
+    log = MemoryLog()
+    kept: list[Mapping[str, object]]
+    kept = log.endpoints if found is Kind.WEBHOOK else log.people_kept["user_role" if "role" in of else "app_user"]
+    one_act(log, acts[0], {**of, [*of][-1]: "before"})
+    last = one_act(log, acts[1], of)
+    kept.append(of)
+    assert verdict_of(log).sound
+    for name in [*of][named_by:]:
+        kept[0] = {**of, name: "another"}
+        assert found_in(verdict_of(log)) == {found: last}, name
+    for name in [*of][:named_by]:
+        kept[0] = {**of, name: "another"}  # nobody made it, and the one that was made is gone
+        assert [(it.kind, it.index) for it in verdict_of(log).findings] == [(found, last), (found, None)]
+    kept.clear()
+    assert found_in(verdict_of(log)) == {found: last}
 
 
 def test_a_row_without_an_act_and_an_act_without_a_row_are_named() -> None:
@@ -255,6 +336,19 @@ def test_an_edited_release_is_named() -> None:
         assert found_in(verdict_of(log))[kind] == 2
 
 
+@pytest.mark.parametrize("column", ["number", "card_sha256", "policy_sha256", "profile_sha256", "at", "by"])
+def test_a_statement_of_a_release_that_names_others_than_its_row_is_named(column: str) -> None:
+    log = log_of(5)
+    (row,) = log.tables["release"]
+    statement = canonical_json({**json.loads(bytes.fromhex(str(row.values["statement"]))), column: "another"})
+    signature = KEY.sign_statement(statement, purpose="release")
+    values = {**row.values, "statement": statement.hex(), "signature": signature.hex()}
+    log.tables["release"][0] = replace(row, values=values)
+    told = [it.message for it in verdict_of(log).findings]
+    assert told[0].startswith("table release: signature is not what the record")
+    assert told[1].endswith("the signed statement names other artefacts than the row")
+
+
 def test_an_edited_or_deleted_artefact_is_named() -> None:
     log = log_of(5)
     log.artefacts_kept[1] = replace(log.artefacts_kept[1], body=b'{"cutoff":300}')
@@ -283,6 +377,7 @@ def test_api_keys_stand_as_their_acts_left_them() -> None:
     assert verdict_of(log).sound
     (key_id,) = log.keys
     for change in (
+        *({name: "another"} for name in log.keys[key_id] if name != "key_id"),
         {"revoked_at": None},
         {"scopes": ["audit"]},
         {"expires_at": "2099-01-01T00:00:00.000000Z"},
