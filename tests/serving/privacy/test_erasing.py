@@ -16,15 +16,17 @@ from hypothesis import strategies as st
 from tests.governance.law.test_packs import the_packs
 from tests.lending import KEY
 
-from obligor.core.errors import GateError, InvalidInputError
+from obligor.core.errors import ClashError, GateError, IntegrityError, InvalidInputError
 from obligor.core.leaves import time_text
 from obligor.serving.privacy.erasing import Concerned, Office, Standing
-from obligor.serving.rows import RETAINED, ErasedRow, OutboxRow
+from obligor.serving.privacy.sealed import Opened
+from obligor.serving.rows import RETAINED, ErasedRow, HoldRow, OutboxRow
 from obligor.serving.sources import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from obligor.governance.law.packs import Pack
     from obligor.serving.acts import Act, Submission
 
 ADA: Final = bytes.fromhex("ada0" * 16)
@@ -43,6 +45,8 @@ class House:
     records: list[Mapping[str, Any]] = field(default_factory=list)
     clients: list[Concerned] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
+    others: int = 0
+    """How often somebody else is quicker."""
 
     async def standing(self, subject: bytes) -> dict[str, Any]:
         assert subject == ADA
@@ -54,12 +58,28 @@ class House:
     async def concerned(self, subject: bytes) -> Sequence[Concerned]:
         return self.clients
 
+    async def reviews(self, subject: bytes) -> Sequence[bytes]:
+        return [b'{"verdict":"upheld"}']
+
+    async def outcomes(self, subject: bytes) -> Sequence[bytes]:
+        return [b'{"status":"repaid"}']
+
     async def record(self, submission: Submission) -> None:
+        if self.others:
+            self.others -= 1
+            raise IntegrityError("another hold was placed")
         self.acts.extend(submission.acts)
+        for row in (row for act in submission.acts for row in act.rows):
+            if isinstance(row, HoldRow):
+                stands = row.released_at is None
+                self.standing_of["held_because"] = row.because if stands else None
+                self.standing_of["held_since"] = row.placed_at if stands else None
+
+    def office(self, at: datetime = NOON, *, retain_days: int = 0, packs: Sequence[Pack] = ()) -> Office:
+        return Office(self, self, Sources(lambda: at, bytes), "pia", retain_days, packs)  # type: ignore[arg-type]  # a part of each
 
     def erase(self, at: datetime, *, closed: date | None = None, **of: Any) -> dict[str, Any]:
-        office = Office(self, self, Sources(lambda: at, bytes), "pia", **{"retain_days": 0} | of)  # type: ignore[arg-type]  # a part of each
-        return asyncio.run(office.erase(ADA, key=KEY, account_closed=closed))
+        return asyncio.run(self.office(at, **of).erase(ADA, key=KEY, account_closed=closed))
 
     def is_erased(self, at: datetime, **more: Any) -> bool:
         """Tell whether she is erased at an instant; where she is not, nothing was recorded."""
@@ -135,7 +155,9 @@ def test_whose_systems_listen_is_told_of_each_of_their_decisions_and_the_others_
     assert {it.kind for it in told} == {"erasure.told"}
     events = [row for it in told for row in it.rows if isinstance(row, OutboxRow)]
     assert [it.client_id for it in events] == ["bank"] * 3 + ["shop"]
-    named = [json.loads(it.payload)["decision_ids"] for it in events]
+    payloads = [json.loads(it.payload) for it in events]
+    named = [it.pop("decision_ids") for it in payloads]
+    assert payloads == [{"erased_at": time_text(NOON)}] * 4
     assert [it for each in named[:-1] for it in each] == [str(it) for it in many]
     assert max(map(len, named)) == 500
     said = json.loads(erased.record)
@@ -155,3 +177,65 @@ def test_of_whoever_was_erased_before_a_certificate_of_then_is_given_and_nothing
     said = house.erase(NOON + timedelta(days=9), retain_days=400)
     assert (said["keys_destroyed"], said["erased_at"]) == (0, time_text(NOON))
     assert house.acts == []
+
+
+def test_a_hold_is_kept_from_its_first_day_with_all_that_it_stands_for_until_it_is_released() -> None:
+    house = House({**STANDING})
+    for days, because, whole in ((0, "case 7", "case 7"), (1, "case 7", "case 7"), (2, "case 8", "case 7; case 8")):
+        held = asyncio.run(house.office(NOON + timedelta(days=days)).hold(ADA, because=because))
+        assert (held.held_because, held.held_since) == (whole, NOON)
+    assert asyncio.run(house.office(NOON + timedelta(days=3)).release(held)).hold is None
+    (row,) = house.acts[-1].rows
+    assert row == HoldRow(ADA, "case 7; case 8", NOON, "pia", NOON + timedelta(days=3), "case 7; case 8")
+    said = json.loads(house.acts[-1].record)
+    assert (said["placed_at"], said["released_at"]) == (time_text(NOON), time_text(NOON + timedelta(days=3)))
+
+
+def test_the_hold_of_an_alert_is_released_since_the_alert_and_none_that_does_not_stand() -> None:
+    house = House(STANDING | {"retained_since": NOON})
+    seen = asyncio.run(house.office().standing(ADA))
+    asyncio.run(house.office(NOON + timedelta(days=3)).release(seen))
+    assert house.acts[-1].rows == (HoldRow(ADA, RETAINED, NOON, "pia", NOON + timedelta(days=3), None),)
+    with pytest.raises(InvalidInputError, match="no hold stands"):
+        asyncio.run(House({**STANDING}).office().release(Standing(ADA, 3, NOON, 2, None, None)))
+
+
+@pytest.mark.parametrize("because", ["", " ", "case\n7", "x" * 1001, "card 4111 1111 1111 1111"])
+def test_a_hold_needs_a_reason_in_which_no_card_number_stands(because: str) -> None:
+    house = House({**STANDING})
+    with pytest.raises(InvalidInputError) as refused:
+        asyncio.run(house.office().hold(ADA, because=because))
+    assert "4111" not in str(refused.value)
+    assert house.acts == []
+
+
+@pytest.mark.parametrize("others", [7, 8])
+def test_a_hold_is_placed_though_others_are_quicker_but_not_for_ever(others: int) -> None:
+    house = House({**STANDING}, others=others)
+    if others < 8:
+        assert asyncio.run(house.office().hold(ADA, because="case 7")).hold == "case 7"
+        return
+    with pytest.raises(ClashError, match="nothing was placed"):
+        asyncio.run(house.office().hold(ADA, because="case 7"))
+
+
+def test_a_person_is_told_all_that_is_kept_of_them_and_that_they_were_is_an_act() -> None:
+    class Opens:
+        async def open(self, stored: Sequence[Any]) -> list[Opened]:
+            return [Opened(json.loads(it.record), erased=False) for it in stored]
+
+        async def open_bodies(self, bodies: Sequence[bytes]) -> list[Opened]:
+            return [Opened(json.loads(it), erased=True) for it in bodies]
+
+    house = House(STANDING, [{"outcome": "refer", "because": "gate:aml:fail", "gates": {"aml": {"result": "fail"}}}])
+    assert asyncio.run(house.office().export(ADA, sealer=Opens())) == {  # type: ignore[arg-type]  # a part of it
+        "schema": "obligor/subject/1",
+        "subject": ADA.hex(),
+        "at": time_text(NOON),
+        "decisions": [{"outcome": "refer", "because": "gate:review", "erased": False}],
+        "reviews": [{"verdict": "upheld", "erased": True}],
+        "outcomes": [{"status": "repaid"}],
+    }
+    (act,) = house.acts
+    said = json.loads(act.record)
+    assert (act.kind, said["decisions"], said["purpose"]) == ("revealed", 3, "request of the subject")
