@@ -62,7 +62,7 @@ class Lender:
             if not len(self.decided) % 10:
                 yield self.outcome(*self.decided[-3])
 
-    def decision(self, client: str, *, key: str | None = None) -> Submission:
+    def decision(self, client: str, *, key: str | None = None, **more: object) -> Submission:
         decision, number = self.uuid(), len(self.decided)
         self.decided.append((client, decision))
         outcome, at = self.random.choice(["approve", "refer", "decline"]), self.now()
@@ -82,6 +82,7 @@ class Lender:
             "because": "score",
             "reasons": [{"code": "R01", "text": "Income is low for the amount asked"}],
             "pins": {**PINS, "release": 1, "code": "test"},
+            **more,
         }
         row = DecisionRow(decision, client, f"A-{number}" if number % 3 else None, at, outcome, "B", 600_000 + number)
         answer = canonical_json({"decision_id": str(decision), "outcome": outcome})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.governance.audit.logs import KEY, NOON, VERIFIER, Lender, MemoryLog, changed, log_of
+from tests.governance.audit.logs import KEY, NOON, PINS, VERIFIER, Lender, MemoryLog, changed, log_of
 
 from obligor.core.canonical import canonical_json, sha256
 from obligor.core.checkpoints import Checkpoint
@@ -19,7 +19,7 @@ from obligor.core.leaves import Leaf, commitment, parse_leaf
 from obligor.core.merkle import Frontier, leaf_hash
 from obligor.governance.audit.anchored import AnchoredNote, read_anchors
 from obligor.governance.audit.findings import Findings, Kind, Verdict
-from obligor.governance.audit.source import StoredNote, StoredRow
+from obligor.governance.audit.source import StoredArtefact, StoredNote, StoredRow
 from obligor.governance.audit.verifying import NO_ANCHORS, verify_log
 from obligor.progress import Silence
 from obligor.security.signing import open_signing_key
@@ -228,9 +228,11 @@ def one_act(log: MemoryLog, kind: str, said: Mapping[str, object]) -> int:
 def test_every_column_of_every_row_is_held_against_the_record_of_its_act(kind: str) -> None:
     table, of = ROWS[kind]
     log = log_of(1)
-    artefact = log.artefacts_kept[-1].sha256
     values = {name: f"the {name}" for name in of.__annotations__ if name != "artefacts"}
-    values |= {name: artefact for name in ("list_sha256", "profile_sha256") if name in values}
+    named = kind.startswith(("list", "profile"))
+    if named:
+        values |= {name: sha256(b"{}") for name in ("list_sha256", "profile_sha256") if name in values}
+        log.artefacts_kept.append(StoredArtefact(sha256(b"{}"), "profile", b"{}"))
     index = one_act(log, kind, values)
     log.tables[table].append(row := StoredRow(index, values))
     assert verdict_of(log).sound
@@ -241,6 +243,10 @@ def test_every_column_of_every_row_is_held_against_the_record_of_its_act(kind: s
     assert found_in(verdict_of(log)) == {Kind.ROW_STRAY: index}
     del log.tables[table][-2:]
     assert found_in(verdict_of(log)) == {Kind.ROW_MISSING: index}
+    if named:
+        log.tables[table].append(row)
+        del log.artefacts_kept[-1]
+        assert found_in(verdict_of(log)) == {Kind.ARTEFACT_MISSING: index}
 
 
 ENDPOINT = {
@@ -355,6 +361,14 @@ def test_an_edited_or_deleted_artefact_is_named() -> None:
     assert found_in(verdict_of(log)) == {Kind.ARTEFACT_CHANGED: 2}
     del log.artefacts_kept[1]
     assert found_in(verdict_of(log)) == {Kind.ARTEFACT_MISSING: 2}
+
+
+@pytest.mark.parametrize("of", PINS)
+def test_an_artefact_that_a_decision_alone_names_is_missed(of: str) -> None:
+    log, lender = MemoryLog(), Lender()
+    log.record(lender.release())
+    log.record(lender.decision("acme", pins={**PINS, of: "0" * 64}))
+    assert found_in(verdict_of(log)) == {Kind.ARTEFACT_MISSING: 1}
 
 
 def test_an_artefact_that_no_act_names_is_named() -> None:
