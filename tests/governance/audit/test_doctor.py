@@ -35,6 +35,14 @@ class Store(MemoryLog):
     in_no_queue: list[str] = field(default_factory=list)
     of_nothing: int = 0
     hits: list[Hit] = field(default_factory=list)
+    off: list[str] = field(default_factory=list)
+    of_no_leaf: list[int] = field(default_factory=list)
+
+    def unguarded(self) -> list[str]:
+        return self.off
+
+    def stray_records(self) -> Iterator[int]:
+        return iter(self.of_no_leaf)
 
     def revision(self) -> str | None:
         return self.told_revision
@@ -99,6 +107,11 @@ def test_of_a_day_that_nobody_touched_nothing_is_broken() -> None:
     found = checks(a_day())
     assert [name for name, it in found.items() if it.verdict != "ok"] == ["I5", "I6", "I8"]
     assert {found[name].verdict for name in ("I5", "I6", "I8")} == {"not applicable"}
+    invariants = [f"I{at}" for at in range(1, 9)]
+    assert {*found} == {
+        *(*invariants, "schema", "queues", "guards", "artefacts", "release", "durable", "key", "clocks"),
+        *("proposals", "roles", "reports"),
+    }
     assert found["I1"].counts == {"decisions": 6}
     assert found["I2"].counts == {"decisions": 6, "made again": 6}
     assert found["I4"].counts == {"leaves": 7, "anchors": 1, "leaves after the newest anchored": 0}
@@ -119,6 +132,8 @@ def test_of_a_day_that_nobody_touched_nothing_is_broken() -> None:
         ({}, {"anchors": ()}, {"I4"}),
         ({}, {"anchors": (Reached("s3", trouble="down"),)}, {"I4"}),
         ({}, {"anchors": (Reached("siem"),)}, {"I4"}),
+        ({"off": ["leaf"]}, {}, {"guards", "I4"}),
+        ({"of_no_leaf": [9]}, {}, {"I2", "I4"}),
         ({}, {"key": fails}, {"key"}),
         ({}, {"key": None}, set()),
         ({}, {"release": fails}, {"release"}),
@@ -140,18 +155,49 @@ def test_each_thing_that_does_not_hold_is_told_by_its_name(
     assert broken(store, **around) == wanted
 
 
+def test_an_anchor_that_is_silent_is_told_though_another_confirms_and_of_an_empty_log_none_need_confirm() -> None:
+    store = a_day()
+    assert broken(store, anchors=(Reached("kept", store.checkpoint()), Reached("s3", trouble="down"))) == {"I4"}
+    assert broken(Store(), anchors=(Reached("siem"),)) == set()
+
+
+def test_no_release_and_a_key_that_lies_elsewhere_are_told_to_be_none() -> None:
+    found = checks(a_day(), release=str, key=None)
+    assert (found["release"].verdict, found["key"].verdict) == ("not applicable", "not applicable")
+
+
 def test_of_a_store_without_tables_nothing_else_is_asked() -> None:
     store = a_day()
     store.told_revision = None
     assert {name: it.verdict for name, it in checks(store).items()} == {"schema": "broken"}
 
 
+def put(kept: list[Any], **what: Any) -> None:
+    """Change the last of those that are kept."""
+    kept[-1] = replace(kept[-1], **what)
+
+
+def unsigned(store: Store) -> dict[str, object]:
+    return {**store.tables["release"][0].values, "signature": "00" * 64}
+
+
 @pytest.mark.parametrize(
     ("change", "wanted"),
     [
         (lambda store: store.asked.pop(), {"I1", "I2", "I4"}),
+        (lambda store: put(store.asked, response=b"{}"), {"I1", "I2", "I4"}),
         (lambda store: store.tables["decision"].pop(), {"I2", "I4"}),
+        (lambda store: put(store.tables["decision"], values={}), {"I2", "I4"}),
+        (lambda store: store.tables["outcome"].append(store.tables["decision"][-1]), {"I2", "I4"}),
+        (lambda store: store.kept.pop(3), {"I2", "I4"}),
+        (lambda store: store.kept.insert(3, store.kept[3]), {"I2", "I4"}),
+        (lambda store: setattr(store, "size", 8), {"I2", "I4"}),
+        (lambda store: put(store.kept, record=None), {"I2", "I4"}),
+        (lambda store: put(store.kept, record=b"[]"), {"I2", "I4"}),
+        (lambda store: put(store.kept, body=b"no leaf"), {"I4"}),
         (lambda store: store.artefacts_kept.pop(), {"artefacts", "I4"}),
+        (lambda store: put(store.artefacts_kept, body=b"{}"), {"artefacts", "I4"}),
+        (lambda store: put(store.tables["release"], values=unsigned(store)), {"release", "I2", "I4"}),
         (lambda store: store.keys.update(more={"key_id": "more"}), {"I4"}),
     ],
 )
