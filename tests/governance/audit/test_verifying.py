@@ -249,6 +249,21 @@ def test_every_column_of_every_row_is_held_against_the_record_of_its_act(kind: s
         assert found_in(verdict_of(log)) == {Kind.ARTEFACT_MISSING: index}
 
 
+def test_a_list_of_before_there_were_kinds_is_one_of_sanctions() -> None:
+    log = MemoryLog()
+    said = {name: f"the {name}" for name in rows.ListRow.__annotations__ if name not in ("artefacts", "list_kind")}
+    said["list_sha256"] = sha256(b"{}")
+    log.artefacts_kept.append(StoredArtefact(sha256(b"{}"), "list", b"{}"))
+    index = one_act(log, "list.loaded", said)
+    for kept, found in (
+        (said, {}),
+        (said | {"list_kind": "sanctions"}, {}),
+        (said | {"list_kind": "pep"}, {Kind.ROW_CHANGED: index}),
+    ):
+        log.tables["screening_list"] = [StoredRow(index, kept)]
+        assert found_in(verdict_of(log)) == found
+
+
 ENDPOINT = {
     "endpoint_id": "e-1", "client_id": "acme", "url": "https://acme.example", "event_types": ["decision.made"],
     "state": "active", "secret_sha256": "5e", "previous_sha256": None, "previous_until": None, "created_at": "noon",
@@ -262,6 +277,8 @@ ROLE = {"user_id": "ada", "role": "auditor", "state": "granted", "proposed_by": 
     [
         (("webhook.created", "webhook.rotated"), ENDPOINT, 1, Kind.WEBHOOK),
         (("user.added", "user.disabled"), USER, 1, Kind.PERSON),
+        (("user.disabled", "user.added"), USER, 1, Kind.PERSON),
+        (("role.revoked", "role.proposed"), ROLE, 2, Kind.PERSON),
         (("role.proposed", "role.granted"), ROLE, 2, Kind.PERSON),
         (("role.granted", "role.revoked"), ROLE, 2, Kind.PERSON),
     ],
