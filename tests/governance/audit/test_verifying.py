@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,7 @@ from tests.governance.audit.logs import KEY, NOON, PINS, VERIFIER, Lender, Memor
 from obligor.core.canonical import canonical_json, sha256
 from obligor.core.checkpoints import Checkpoint
 from obligor.core.errors import InvalidInputError
-from obligor.core.leaves import Leaf, commitment, parse_leaf
+from obligor.core.leaves import Leaf, commitment, parse_leaf, time_text
 from obligor.core.merkle import Frontier, leaf_hash
 from obligor.governance.audit.anchored import AnchoredNote, read_anchors
 from obligor.governance.audit.findings import Findings, Kind, Verdict
@@ -132,6 +133,7 @@ def test_a_leaf_deleted_from_the_middle_is_named() -> None:
     assert found[Kind.LEAF_MISSING] == 33
     assert found[Kind.HEAD] == 66 + 3 - 1
     assert found[Kind.ROW_STRAY] == 33
+    assert Kind.ROW_MISSING not in found
 
 
 def test_a_tail_cut_off_with_its_traces_is_seen_by_the_anchors_alone() -> None:
@@ -228,7 +230,8 @@ def one_act(log: MemoryLog, kind: str, said: Mapping[str, object]) -> int:
 def test_every_column_of_every_row_is_held_against_the_record_of_its_act(kind: str) -> None:
     table, of = ROWS[kind]
     log = log_of(1)
-    values = {name: f"the {name}" for name in of.__annotations__ if name != "artefacts"}
+    values: dict[str, object] = {name: f"the {name}" for name in of.__annotations__ if name != "artefacts"}
+    values |= dict.fromkeys(values.keys() & {"at", "decided_at"}, time_text(NOON))
     named = kind.startswith(("list", "profile"))
     if named:
         values |= {name: sha256(b"{}") for name in ("list_sha256", "profile_sha256") if name in values}
@@ -236,9 +239,12 @@ def test_every_column_of_every_row_is_held_against_the_record_of_its_act(kind: s
     index = one_act(log, kind, values)
     log.tables[table].append(row := StoredRow(index, values))
     assert verdict_of(log).sound
-    for name in values:
-        log.tables[table][-1] = replace(row, values={**values, name: "another"})
+    for name, other in product(values, ("another", None, 1, ["another"], time_text(NOON + timedelta(seconds=1)))):
+        log.tables[table][-1] = replace(row, values={**values, name: other})
         assert found_in(verdict_of(log)) == {Kind.ROW_CHANGED: index}, name
+    for name in values.keys() & {"at", "decided_at"}:
+        log.tables[table][-1] = replace(row, values={**values, name: NOON.isoformat()})  # the same time
+        assert verdict_of(log).sound
     log.tables[table][-1:] = [row, row]
     assert found_in(verdict_of(log)) == {Kind.ROW_STRAY: index}
     del log.tables[table][-2:]
@@ -374,8 +380,9 @@ def test_a_statement_of_a_release_that_names_others_than_its_row_is_named(column
 
 def test_an_edited_or_deleted_artefact_is_named() -> None:
     log = log_of(5)
-    log.artefacts_kept[1] = replace(log.artefacts_kept[1], body=b'{"cutoff":300}')
-    assert found_in(verdict_of(log)) == {Kind.ARTEFACT_CHANGED: 2}
+    for body in (b'{"cutoff":300}', b"no artefact"):
+        log.artefacts_kept[1] = replace(log.artefacts_kept[1], body=body)
+        assert found_in(verdict_of(log)) == {Kind.ARTEFACT_CHANGED: 2}
     del log.artefacts_kept[1]
     assert found_in(verdict_of(log)) == {Kind.ARTEFACT_MISSING: 2}
 
@@ -423,6 +430,35 @@ def test_api_keys_stand_as_their_acts_left_them() -> None:
     assert found_in(verdict_of(log)) == {Kind.API_KEY: None}
     log.keys.clear()
     assert found_in(verdict_of(log)) == {Kind.API_KEY: 1}
+
+
+def test_a_key_that_was_replaced_stays_so_though_a_later_act_does_not_tell_of_it() -> None:
+    log, lender = MemoryLog(), Lender()
+    log.record(lender.api_key("acme"))
+    log.record(lender.api_key("bank-of-b"))
+    old, new = log.keys.values()
+    replaced = {**old, "replaced_by": new["key_id"]}
+    one_act(log, "key.rotated", {"old": replaced, "new": new})
+    log.keys[str(old["key_id"])] = {**replaced, "scopes": ["read", "decide"]}  # in whatever order
+    assert verdict_of(log).sound
+    last = one_act(log, "key.revoked", old)
+    assert verdict_of(log).sound
+    log.keys[str(old["key_id"])] = old
+    assert found_in(verdict_of(log)) == {Kind.API_KEY: last}
+
+
+def test_a_password_is_held_against_the_hash_that_the_log_tells() -> None:
+    log = MemoryLog()
+    for user, password in (("ada", "$argon2$x"), ("bo", "")):
+        one_act(log, "user.added", {**USER, "user_id": user, "password_sha256": password and sha256(password.encode())})
+        row = {name: it for name, it in USER.items() if name != "password_sha256"}
+        log.people_kept["app_user"].append({**row, "user_id": user, "password": password})
+    assert verdict_of(log).sound
+    for at, other in ((0, ""), (0, "$argon2$y"), (1, "$argon2$x")):
+        kept = [*log.people_kept["app_user"]]
+        log.people_kept["app_user"][at] = {**kept[at], "password": other}
+        assert found_in(verdict_of(log)) == {Kind.PERSON: at}
+        log.people_kept["app_user"][:] = kept
 
 
 @pytest.mark.parametrize("bound", [(), ("10.0.0.0/8",)])

@@ -14,6 +14,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.governance.audit.logs import columns_of
 from tests.screening.lists import SNAPSHOT
 
 from obligor.screening.screener import Screener
@@ -38,6 +39,7 @@ PASSED: Final = {
 PEOPLE: Final[dict[str, dict[str, Any] | None]] = {
     "hit": {"input": {"applicant_name": "Oleg Korvand", "applicant_number": "C-1"}},
     "other hit": {"input": {"applicant_name": "Oleg Korvand"}},
+    "of one application": {"input": {"applicant_name": "Oleg Korvand"}, "application_id": "A-1"},
     "none": {"input": {"applicant_name": "Jane Example"}},
     "mute": {"input": {}},
     "erased": None,
@@ -57,7 +59,7 @@ PEOPLE: Final[dict[str, dict[str, Any] | None]] = {
 
 @dataclass
 class Store:
-    """Decisions, at every other leaf, and the alerts on them."""
+    """Decisions, and the alerts on them."""
 
     people: list[str]
     began: int = 0
@@ -72,7 +74,7 @@ class Store:
 
     def decisions(self) -> list[StoredDecision]:
         return [
-            StoredDecision(UUID(int=at), "bank", 2 * at, b"", json.dumps(who).encode(), b"")
+            StoredDecision(UUID(int=at), "bank", at, b"", json.dumps(who).encode(), b"")
             for at, who in enumerate(self.people)
         ]
 
@@ -122,7 +124,7 @@ async def steps(store: Store, **more: bool) -> int:
     return count
 
 
-@given(st.lists(st.sampled_from([*PEOPLE]), max_size=9), st.integers(0, 20), st.integers(1, 4))
+@given(st.lists(st.sampled_from([*PEOPLE]), max_size=9), st.integers(0, 10), st.integers(1, 4))
 def test_every_decision_is_looked_at_once_and_every_person_and_entry_gets_one_alert(
     people: list[str], began: int, at_once: int
 ) -> None:
@@ -131,9 +133,9 @@ def test_every_decision_is_looked_at_once_and_every_person_and_entry_gets_one_al
         patch.setattr(rescreening, "AT_ONCE", at_once)
         asyncio.run(steps(store))
         asyncio.run(steps(store))  # and nothing more
-    leaves = [2 * at for at in range(len(people))]
-    assert store.looked_at == [it for it in leaves if it >= began] + [it for it in leaves if it < began]
-    of_persons = {at if who == "other hit" else -1 for at, who in enumerate(people) if who in ("hit", "other hit")}
+    assert store.looked_at == [*range(began, len(people)), *range(min(began, len(people)))]
+    hits = ("hit", "other hit", "of one application")
+    of_persons = {at if who == "other hit" else who for at, who in enumerate(people) if who in hits}
     assert len(store.acts) == len(of_persons)  # without a number of the lender, each application is one of its own
     screened = [it for it in people if it not in ("mute", "erased", "passed")]
     if people:
@@ -161,21 +163,21 @@ def test_an_alert_says_why_by_what_the_list_says_and_by_nothing_of_the_applicant
     (act,) = store.acts
     said = json.loads(act.record)
     (row,) = act.rows
-    entry = SNAPSHOT.entries[0]
-    assert {name: said[name] for name in ("decision_id", "client_id", "entry", "list_sha256", "rules_sha256")} == {
-        "decision_id": str(UUID(int=1)),
-        "client_id": "bank",
-        "entry": "1001",
-        "list_sha256": SNAPSHOT.sha256,
-        "rules_sha256": SCREENER.config_sha256,
-    }
-    assert (said["subject"], said["score"]) == (row.subject.hex(), row.score)  # type: ignore[union-attr]  # of an alert
-    assert 9000 <= said["score"] <= 10_000
-    assert said["why"] == {
-        "name": entry.names[0].text,
-        "strength": entry.names[0].strength,
-        "kind": "individual",
-        "programmes": list(entry.programmes),
-        "born": said["why"]["born"],
+    listed = SNAPSHOT.entries[0]
+    assert (said["decision_id"], said["entry"], said["list_sha256"]) == (str(UUID(int=1)), listed.id, SNAPSHOT.sha256)
+    assert 9000 <= said["score"] <= 9999
+    screening = SCREENER.screening((), today=NOW.date())
+    assert said == {
+        "schema": "obligor/alert/1",
+        **columns_of(row),
+        "algorithm": screening.algorithm,
+        "rules_sha256": screening.config_sha256,
+        "why": {
+            "name": listed.names[0].text,
+            "strength": listed.names[0].strength,
+            "kind": "individual",
+            "programmes": list(listed.programmes),
+            "born": said["why"]["born"],
+        },
     }
     assert "C-1" not in act.record.decode()

@@ -410,6 +410,6 @@ def _same(one: object, other: object) -> bool:
     if isinstance(one, str) and isinstance(other, str):
         try:
             return datetime.fromisoformat(one) == datetime.fromisoformat(other)
-        except (ValueError, TypeError):
+        except ValueError:
             return False
     return False
