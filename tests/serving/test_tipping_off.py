@@ -326,6 +326,9 @@ def test_the_desk_itself_says_that_there_is_none_to_who_may_not_know_of_any(kind
         desk = lender(alerts=Alerts(alert(1))).door.alerts
         with pytest.raises(NotFoundError, match="there is none"):
             await desk.take(nobody, kind, key="k", alert_id=UUID(int=1), body=b"{}")
+        for told in (desk.alerts(nobody), desk.alert(nobody, UUID(int=1))):
+            with pytest.raises(NotFoundError, match="there is none"):
+                await told
 
     run(main())
 
@@ -636,7 +639,7 @@ def test_a_clearance_that_says_nonsense_is_refused(body: bytes) -> None:
 
 def test_a_clearance_sent_again_is_answered_as_before() -> None:
     async def main() -> None:
-        alerts = Alerts(alert(1))
+        alerts = Alerts(alert(1), alert(2))
         made = lender(alerts=alerts)
         async with made.client(None) as client:
             heads = posting("k") | {"authorization": "Bearer compliance/ada"}
@@ -647,6 +650,8 @@ def test_a_clearance_sent_again_is_answered_as_before() -> None:
             assert (again.status_code, again.content) == (201, first.content)
             other = await client.post(path, headers=heads, content=b'{"because": "y", "days": 5}')
             assert other.status_code in (403, 422)
+            another = await client.post(path.replace("0001/", "0002/"), headers=heads, content=body)
+            assert another.status_code == 422, "the key is bound to the alert"
             assert made.store.leaves == ["alert.proposed"]
 
     run(main())

@@ -243,3 +243,13 @@ def test_another_clients_decision_is_not_there() -> None:
         assert lender.house.store.leaves == ["decision"]
 
     run(main())
+
+
+def test_who_may_read_a_decision_alone_does_not_screen_for_it() -> None:
+    async def main() -> None:
+        lender = Lender()
+        async with lender.approved() as (_, decision_id), lender.house.client("auditor") as client:
+            assert (await screened(client, decision_id)).status_code == 403
+        assert lender.house.store.leaves == ["decision"]
+
+    run(main())
