@@ -27,6 +27,7 @@ from obligor.serving.acts import Caller
 from obligor.serving.audit.replaying import replay
 from obligor.serving.gates.aml import AmlColumns, AmlGate, Clearances, Subjects
 from obligor.serving.gates.gate import told_to_the_subject
+from obligor.serving.http import alert_shapes as shapes
 from obligor.serving.rows import AlertReportRow, WebhookRow, YearlyReportRow
 from obligor.serving.screening.alert_steps import Clearance, Confirmation, StoredAlert
 from obligor.serving.screening.desk import AlertDesk
@@ -348,6 +349,25 @@ def test_compliance_reads_and_clears_and_an_auditor_only_reads() -> None:
             assert (cleared.status_code, cleared.json()["state"]) == (201, "proposed")
             assert (confirmed.status_code, confirmed.json()["state"]) == (201, "confirmed")
             assert made.store.leaves == ["alert.proposed", "alert.confirmed"]
+
+    run(main())
+
+
+def test_what_is_told_of_alerts_is_all_that_the_document_says() -> None:
+    async def main() -> None:
+        confirmed = alert(1, proposed_by="ann", until=LATER, **CONFIRMED, reports=REPORTED)
+        alerts = Alerts(confirmed)
+        at = datetime(2026, 11, 27, 13, tzinfo=UTC)
+        alerts.yearly = (YearlyReportRow(2025, 1, "ORS-3", date(2025, 9, 30), (str(UUID(int=1)),), None, at, "eve"),)
+        async with lender(alerts=alerts).client(None) as client:
+            listed, one, *_ = await of_alerts(client, "auditor")
+        of_all = shapes.AlertsTold.model_validate_json(listed.content)
+        of_one = shapes.OneAlertTold.model_validate_json(one.content)
+        assert (of_one.proposed_by, of_one.until, of_one.reports[0].at, of_one.confirmed_at) == (
+            *("ann", LATER, at, CONFIRMED["confirmed_at"]),
+        )
+        assert of_all.alerts[0].model_dump() == of_one.model_dump(exclude={"why", "algorithm", "rules_sha256"})
+        assert (of_all.yearly_reports[0].at, of_all.yearly_reports[0].late) == (at, False)
 
     run(main())
 

@@ -10,11 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import pytest
 from tests.screening.lists import SNAPSHOT
 from tests.serving.gated import good_application, release_of
-from tests.serving.http.fakes import House, house, posting
+from tests.serving.http.fakes import KEYS, House, house, posting
 from tests.serving.http.serving import run
 
+from obligor.core.errors import ForbiddenError
 from obligor.screening.screener import Screener
 from obligor.serving.gates.aml import AmlGate, Clearances, Subjects
 from obligor.serving.gates.gate import GateResult
@@ -250,6 +252,8 @@ def test_who_may_read_a_decision_alone_does_not_screen_for_it() -> None:
         lender = Lender()
         async with lender.approved() as (_, decision_id), lender.house.client("auditor") as client:
             assert (await screened(client, decision_id)).status_code == 403
+            with pytest.raises(ForbiddenError):
+                await lender.house.door.disbursing.screen(KEYS["auditor"], key="pay-1", decision_id=UUID(decision_id))
         assert lender.house.store.leaves == ["decision"]
 
     run(main())
