@@ -203,7 +203,7 @@ def test_what_cannot_be_opened_or_sent_is_sent_again_and_no_library_s_words_are_
 
 @pytest.mark.parametrize(("hours", "attempts", "again"), [(71, 30, True), (73, 30, False), (73, 5, True)])
 def test_what_was_tried_for_three_days_and_often_is_given_up(hours: int, attempts: int, *, again: bool) -> None:
-    house = House(saying(500))
+    house = House(saying(503, "600"))  # whatever the receiver asks for
     house.store.tried_since, house.store.attempts = NOW - timedelta(hours=hours), attempts
     house.clock.at = NOW - LONGEST_WAIT
     asyncio.run(house.work())
@@ -295,7 +295,27 @@ def test_of_an_endpoint_that_is_no_more_nothing_is_remembered_once_it_answered()
         await house.work()
         house.store.endpoints_of = kept
         await house.work()
-        assert house.store.claims[-1][1] == 3  # and is as new
+        assert [most for _, most, *_ in house.store.claims[5:]] == [3]  # and is as new
+
+    asyncio.run(main())
+
+
+def test_what_is_under_way_to_an_endpoint_that_was_disabled_meanwhile_is_noted_all_the_same() -> None:
+    async def main() -> None:
+        may = asyncio.Event()
+
+        async def answers() -> Answered:
+            await may.wait()
+            return Answered(200)
+
+        house = House(answers)
+        house.store.due["e-1"] = 1
+        await house.delivering.round()
+        house.store.endpoints_of = []
+        await house.delivering.round()
+        asyncio.get_running_loop().call_later(0.01, may.set)
+        await house.delivering.settle()
+        assert house.store.taken == [("e-1", 200, 1)]
 
     asyncio.run(main())
 
