@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+import json
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
+from tests.governance.audit.logs import columns_of
 
 from obligor.core.errors import ClashError, ForbiddenError, InvalidInputError, NotFoundError
 from obligor.security.permissions import permissions
@@ -32,9 +35,11 @@ class Desk:
 
     acts: list[Act] = field(default_factory=list)
     roles: dict[str, str] = field(default_factory=lambda: dict.fromkeys(("ada", "grace"), "privacy_officer"))
+    """Each person's, with blanks between those of one."""
     state: str = "granted"
     now: datetime = NOON
     alone: bool = False
+    disabled: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.roles["vera"] = "auditor"
@@ -58,8 +63,8 @@ class Desk:
     async def person(self, user_id: str) -> Person | None:
         if user_id not in self.roles:
             return None
-        row = UserRoleRow(user_id, self.roles[user_id], "granted", "root", "joan", NOON)
-        return Person(UserRow(user_id, "", NOON, None), (row,))
+        rows = [UserRoleRow(user_id, it, "granted", "root", "joan", NOON) for it in self.roles[user_id].split()]
+        return Person(UserRow(user_id, "", NOON, NOON if user_id in self.disabled else None), tuple(rows))
 
     async def erase(self, by: str, order: Order = ERASE) -> Any:
         async def work(recorder: Recorder) -> str:
@@ -241,6 +246,76 @@ def test_who_lost_the_role_in_between_neither_agrees_nor_counts() -> None:
             await desk.erase("ada")
 
     assert "erased" not in played(scene).kinds
+
+
+@pytest.mark.parametrize(
+    ("roles", "disabled", "may"),
+    [
+        ("privacy_officer", False, True),
+        ("privacy_officer", True, False),
+        ("", False, True),  # whose token tells their roles
+        ("", True, False),
+        ("auditor", False, False),
+        ("privacy_officer auditor", False, True),
+        ("privacy_officer admin", False, False),  # which nobody holds together
+    ],
+)
+@pytest.mark.parametrize("who", ["ada", "grace"])
+def test_each_of_the_two_must_still_be_one_who_may_when_the_other_acts(
+    roles: str, who: str, *, disabled: bool, may: bool
+) -> None:
+    async def scene(desk: Desk) -> None:
+        proposal = (await desk.erase("ada")).proposal_id
+        if who == "grace":
+            await desk.agree(proposal, "grace")
+        desk.roles[who] = roles
+        if disabled:
+            desk.disabled.add(who)
+        goes_on = desk.agree(proposal, "grace") if who == "ada" else desk.erase("ada")
+        if may:
+            await goes_on
+            return
+        with pytest.raises(ForbiddenError, match=f"{who}, who was one of the two"):
+            await goes_on
+        assert desk.kinds == ["act.proposed", "act.agreed"][: 1 if who == "ada" else 2]
+
+    played(scene)
+
+
+def test_each_step_is_recorded_with_who_took_it_and_when() -> None:
+    async def scene(desk: Desk) -> None:
+        one = (await desk.erase("ada")).proposal_id
+        desk.now += timedelta(hours=1)
+        await desk.agree(one, "grace")
+        desk.now += timedelta(hours=1)
+        await desk.erase("ada")
+        other = (await desk.erase("ada")).proposal_id
+        desk.now += timedelta(hours=1)
+        await desk.withdraw(other, " ADA ")
+
+    desk = played(scene)
+    acts = [it for it in desk.acts if it.kind.startswith("act.")]
+    took = [("proposed", "ada", 0), ("agreed", "grace", 1), ("done", "ada", 2), ("proposed", "ada", 2)]
+    assert [(row.step, row.by, row.at) for row in desk.steps] == [
+        (step, by, NOON + timedelta(hours=hours)) for step, by, hours in (*took, ("withdrawn", " ADA ", 3))
+    ]
+    for act, row in zip(acts, desk.steps, strict=True):
+        assert act.at == row.at
+        assert json.loads(act.record) == {"schema": "obligor/proposal/1", **columns_of(row)}
+
+
+def test_whoever_proposed_the_same_as_another_is_told_of_their_own() -> None:
+    async def scene(desk: Desk) -> None:
+        proposal = await desk.erase("ada")
+        (act,) = desk.acts
+        mine = replace(proposal, proposal_id="z", by="grace", proposed_by="grace")
+        desk.acts.append(structs.replace(act, rows=(mine,)))
+        with pytest.raises(ForbiddenError, match="proposal z waits"):
+            await desk.erase("grace")
+        with pytest.raises(ClashError, match="ada proposed the same"):
+            await desk.erase("joan")
+
+    played(scene)
 
 
 def test_what_could_not_be_done_is_not_proposed() -> None:

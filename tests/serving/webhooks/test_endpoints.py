@@ -15,13 +15,14 @@ from tests.stores import NOW
 
 from obligor.core.errors import ClashError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
-from obligor.serving.rows import WebhookRow
+from obligor.serving.rows import SubjectKeyRow, WebhookRow
 from obligor.serving.sources import Sources
 from obligor.serving.webhooks.endpoints import Webhooks
 from obligor.serving.webhooks.events import DECISION_MADE, OUTCOME_REPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from datetime import datetime
 
     from obligor.serving.acts import Act, Submission
 
@@ -60,7 +61,7 @@ class Log:
 def webhooks(log: Log, **more: Any) -> Webhooks:
     chance = count(1)
     sources = Sources(lambda: NOW, lambda size: bytes([next(chance)]) * size)
-    return Webhooks(log, sources, check=lambda _: None, **{"by": "ada"} | more)  # type: ignore[arg-type]  # a part of it
+    return Webhooks(log, sources, **{"by": "ada", "check": lambda _: None} | more)  # type: ignore[arg-type]  # a part of it
 
 
 @pytest.mark.parametrize("state", ALLOWED)
@@ -115,6 +116,32 @@ def test_without_an_overlap_the_secret_of_before_signs_nothing_more() -> None:
     new = asyncio.run(webhooks(log).rotate(ROW, overlap=timedelta()))
     assert (new.row.previous_secret, new.row.previous_until) == (None, None)
     assert new.row.secret == new.secret != ROW.secret
+
+
+def test_a_secret_that_is_sealed_is_kept_as_it_was_sealed_with_its_key_and_shown_once() -> None:
+    class Keeper:
+        def seal(self, secret: bytes, *, of: str, at: datetime) -> tuple[bytes, SubjectKeyRow]:
+            assert at == NOW
+            return b"sealed " + secret, SubjectKeyRow(b"key", of.encode(), 1, b"wrapped", at)
+
+    log = Log()
+    of = webhooks(log, keeper=Keeper())
+    added = asyncio.run(of.add("bank", ROW.url, event_types=[DECISION_MADE]))
+    turned = asyncio.run(of.rotate(ROW, overlap=timedelta(hours=1)))
+    for act, new in zip(log.acts, (added, turned), strict=True):
+        row, key = act.rows
+        assert (row, key) == (new.row, SubjectKeyRow(b"key", new.row.endpoint_id.encode(), 1, b"wrapped", NOW))
+        assert new.row.secret == b"sealed " + new.secret
+
+
+def test_an_address_that_must_not_be_reached_is_no_endpoint() -> None:
+    def check(url: str) -> None:
+        raise InvalidInputError(f"{url}: must not be reached")
+
+    log = Log()
+    with pytest.raises(InvalidInputError, match="must not be reached"):
+        asyncio.run(webhooks(log, check=check).add("bank", ROW.url, event_types=[DECISION_MADE]))
+    assert log.acts == []
 
 
 def test_who_was_quicker_than_a_receiver_that_is_gone_has_their_way() -> None:
