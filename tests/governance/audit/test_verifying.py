@@ -239,8 +239,9 @@ def test_every_column_of_every_row_is_held_against_the_record_of_its_act(kind: s
     index = one_act(log, kind, values)
     log.tables[table].append(row := StoredRow(index, values))
     assert verdict_of(log).sound
-    for name, other in product(values, ("another", None, 1, ["another"], time_text(NOON + timedelta(seconds=1)))):
-        log.tables[table][-1] = replace(row, values={**values, name: other})
+    others = ("another", None, 1, ["another"], list, time_text(NOON + timedelta(seconds=1)))
+    for name, other in product(values, others):
+        log.tables[table][-1] = replace(row, values={**values, name: [*str(values[name])] if other is list else other})
         assert found_in(verdict_of(log)) == {Kind.ROW_CHANGED: index}, name
     for name in values.keys() & {"at", "decided_at"}:
         log.tables[table][-1] = replace(row, values={**values, name: NOON.isoformat()})  # the same time
@@ -271,7 +272,8 @@ def test_a_list_of_before_there_were_kinds_is_one_of_sanctions() -> None:
 
 
 ENDPOINT = {
-    "endpoint_id": "e-1", "client_id": "acme", "url": "https://acme.example", "event_types": ["decision.made"],
+    "endpoint_id": "e-1", "client_id": "acme", "url": "https://acme.example",
+    "event_types": ["outcome.reported", "decision.made"],
     "state": "active", "secret_sha256": "5e", "previous_sha256": None, "previous_until": None, "created_at": "noon",
 }  # fmt: skip
 USER = {"user_id": "ada", "password_sha256": "ab", "created_at": "noon", "disabled_at": None}
@@ -297,7 +299,8 @@ def test_endpoints_people_and_roles_stand_as_their_last_acts_left_them(
     kept = log.endpoints if found is Kind.WEBHOOK else log.people_kept["user_role" if "role" in of else "app_user"]
     one_act(log, acts[0], {**of, [*of][-1]: "before"})
     last = one_act(log, acts[1], of)
-    kept.append(of)
+    in_any_order = {name: [*reversed(it)] if isinstance(it, list) else it for name, it in of.items()}
+    kept.append(in_any_order)
     assert verdict_of(log).sound
     for name in [*of][named_by:]:
         kept[0] = {**of, name: "another"}
@@ -363,6 +366,15 @@ def test_an_edited_release_is_named() -> None:
     ):
         log.tables["release"][0] = replace(row, values={**row.values, **values})
         assert found_in(verdict_of(log))[kind] == 2
+
+
+@pytest.mark.parametrize("statement", [b"no statement", b"[]", b"{}"])
+def test_what_is_no_statement_of_a_release_is_named_whoever_signed_it(statement: bytes) -> None:
+    log = log_of(1)
+    (row,) = log.tables["release"]
+    signed = {"statement": statement.hex(), "signature": KEY.sign_statement(statement, purpose="release").hex()}
+    log.tables["release"][0] = replace(row, values={**row.values, **signed})
+    assert verdict_of(log).findings[-1].message.endswith("the signed statement names other artefacts than the row")
 
 
 @pytest.mark.parametrize("column", ["number", "card_sha256", "policy_sha256", "profile_sha256", "at", "by"])
