@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -195,6 +195,52 @@ def test_what_is_no_role_or_nobodys_is_refused() -> None:
                 await town.people.add("bob", password=None, by=nobody)
 
     asyncio.run(run())
+
+
+def test_who_is_disabled_keeps_no_password_and_is_disabled_once_and_a_stranger_is_kept_out_by_name() -> None:
+    async def scene() -> None:
+        town = await settled()
+        await town.people.add("ada", password=PASSWORD, by="root")
+        town.now += timedelta(hours=1)
+        assert await town.people.disable("ada", by="root") == UserRow("ada", "", NOON, town.now)
+        with pytest.raises(NotFoundError):
+            await town.people.disable("joe", by="root")
+        assert await town.people.disable("joe", by="root", unknown=True) == UserRow("joe", "", town.now, town.now)
+        for known in ("ada", "joe"):
+            with pytest.raises(ClashError, match="was disabled before"):
+                await town.people.disable(known, by="root", unknown=True)
+        for user, by in (("no body", "root"), ("ann", "no body")):
+            with pytest.raises(InvalidInputError):
+                await town.people.disable(user, by=by, unknown=True)
+        assert [it.kind for it in town.acts] == ["user.added", "user.disabled", "user.disabled"]
+
+    asyncio.run(scene())
+
+
+def test_of_two_administrators_who_stay_away_the_one_who_was_there_last_is_left() -> None:
+    async def scene() -> None:
+        town = await settled()
+        for user in ("ada", "zoe", "mia", "max"):
+            await town.people.add(user, password=PASSWORD, by="root")
+        for user, days in (("root", 9), ("ada", 8), ("zoe", 7), ("mia", 3), ("max", 9)):
+            town.users[user] = replace(town.users[user], password=PASSWORD, created_at=NOON - timedelta(days=days))
+        town.roles["ada", "admin"] = replace(town.roles["root", "admin"], user_id="ada")
+        done = await town.people.disable_stale(await town.everybody(), timedelta(days=3), by="max")
+        assert [it.user_id for it in done] == ["root", "zoe"]  # mia for three days, and no longer
+        assert {(it.password, it.disabled_at) for it in done} == {("", NOON)}
+        assert town.users["ada"].disabled_at is None
+
+    asyncio.run(scene())
+
+
+def test_a_role_that_somebody_has_is_not_proposed_again() -> None:
+    async def scene() -> None:
+        town = await settled()
+        with pytest.raises(ClashError, match="has the role"):
+            await town.people.grant("root", "admin", by="root")
+        assert town.acts == []
+
+    asyncio.run(scene())
 
 
 def test_a_user_id_is_never_given_to_another_person() -> None:
