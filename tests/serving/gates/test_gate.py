@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.serving.http.fakes import KEYS, PLAIN, MemoryStore, small_release
 
+from obligor.core.application import Application
 from obligor.core.errors import ApplicationError, UnavailableError
 from obligor.core.profile import GATES, RESULTS, Gates, Profile
 from obligor.core.profile import Gate as Toggle
 from obligor.serving.archive import Search
 from obligor.serving.audit.replaying import replay
 from obligor.serving.deciding import DecisionService
-from obligor.serving.gates.gate import GateResult, told_outside
+from obligor.serving.gates.gate import NOT_JUDGED, GateResult, Gating, told_outside
 from obligor.serving.register import Register
 from obligor.serving.releases.release import Releases, compile_release
 from obligor.serving.sources import live_sources
@@ -29,7 +30,6 @@ from obligor.serving.telemetry.meter import NoMeter
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from obligor.core.application import Application
     from obligor.core.decision import Decision
     from obligor.core.profile import GateRecord
     from obligor.core.scorer import Score
@@ -314,6 +314,13 @@ def test_of_many_applications_each_is_judged_by_itself() -> None:
     assert second["problem"]["status"] == 422
     assert third["decision"]["outcome"] == "hold"
     assert last["problem"]["status"] == 422
+
+
+def test_of_many_applications_each_is_decided_or_refused_by_itself_where_nothing_is_gated() -> None:
+    gating = Gating({"kyc": says("kyc", "fail")})
+    read, wrong = Application({"customer": "A-1"}, {}), ApplicationError("nonsense")
+    judged = asyncio.run(gating.judge_many([read, wrong], profile_of(), at=START))
+    assert judged == [NOT_JUDGED, wrong]
 
 
 def test_nobody_is_asked_by_a_profile_that_is_not_in_force() -> None:
