@@ -137,7 +137,9 @@ def test_a_person_is_erased_once_two_officers_want_it_and_the_certificate_verifi
     async def scene(service: Rest) -> None:
         wish = ON | {"because": "their wish"}
         asked, done = await service.by_two(ERASURES, "pia!", wish, other="paul!")
-        assert (asked.json()["state"], asked.json()["proposed_by"]) == ("proposed", "pia")
+        assert {it: asked.json()[it] for it in ("state", "proposed_by", "because")} == {
+            "state": "proposed", "proposed_by": "pia", "because": "their wish",
+        }  # fmt: skip
         assert (done.status_code, done.json()["keys_destroyed"], done.json()["decisions"]) == (201, 1, 1)
         assert done.json()["not_told"] == ["bank"]
         said = {it: done.json()[it] for it in ("schema", "subject", "erased_at", "decisions", "keys_destroyed")}
@@ -237,8 +239,15 @@ def test_what_was_agreed_to_is_done_and_nothing_else(store_url: str) -> None:
             assert (other.status_code, "api_key" in other.json()) == (202, False)
         closed = ON | {"account_closed": "2026-11-01"}
         await service.agree(await service.ask(ERASURES, "pia!", ON), "paul!")
-        assert (await service.ask(ERASURES, "pia!", closed)).status_code == 202
+        asked = await service.ask(ERASURES, "pia!", closed)
+        assert asked.status_code == 202
         assert "act.done" not in await service.kinds()
+        await service.agree(asked, "paul!")
+        assert (await service.ask(ERASURES, "pia!", closed)).status_code == 201
+        (erased,) = await service.pool.rows(
+            "SELECT record.body FROM obligor.record JOIN obligor.leaf ON index = leaf_index WHERE kind = 'erased'"
+        )
+        assert json.loads(erased["body"])["account_closed"] == "2026-11-01"
 
     played(store_url, scene)
 
@@ -262,8 +271,9 @@ def test_two_people_release_the_hold_that_they_knew_and_no_further_one(store_url
         await service.by_two(HOLDS, "cora", ON | CASE, other="carl", key="h-1")
         await service.agree(await service.ask(RELEASES, "pia!", ON), "paul!")
         await service.by_two(HOLDS, "cora", ON | {"because": "case 8"}, other="carl", key="h-2")
-        asked = await service.ask(RELEASES, "pia!", ON)
+        asked = await service.ask(RELEASES, "pia!", ON | {"because": "both are closed"})
         assert (asked.status_code, asked.json()["said"]["held_because"]) == (202, "case 7; case 8")
+        assert asked.json()["because"] == "both are closed"
         await service.agree(asked, "paul!")
         free = await service.ask(RELEASES, "pia!", ON, key="r-1")
         assert (free.status_code, free.json()["because"]) == (201, "case 7; case 8")
@@ -433,6 +443,7 @@ def test_an_export_is_given_once_and_each_is_an_act(store_url: str) -> None:
         given = await service.ask(EXPORTS, "pia!", ON, key=ANN)
         (decision,) = given.json()["decisions"]
         assert (given.status_code, decision["input"]["customer"]) == (201, ANN)
+        assert (given.json()["reviews"], given.json()["outcomes"]) == ([], [])
         again = await service.ask(EXPORTS, "pia!", ON, key=ANN)
         assert (again.status_code, again.headers["idempotent-replayed"]) == (201, "true")
         assert sorted(again.json()) == ["at", "receipt", "subject"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +18,14 @@ from tests.lending import KEY
 
 from obligor.core.errors import ClashError, GateError, IntegrityError, InvalidInputError
 from obligor.core.leaves import time_text
-from obligor.serving.privacy.erasing import Concerned, Office, Standing
+from obligor.serving.privacy.erasing import (
+    Concerned,
+    Office,
+    Standing,
+    order_to_erase,
+    order_to_hold,
+    order_to_release,
+)
 from obligor.serving.privacy.sealed import Opened
 from obligor.serving.rows import RETAINED, ErasedRow, HoldRow, OutboxRow
 from obligor.serving.sources import Sources
@@ -239,3 +246,16 @@ def test_a_person_is_told_all_that_is_kept_of_them_and_that_they_were_is_an_act(
     (act,) = house.acts
     said = json.loads(act.record)
     assert (act.kind, said["decisions"], said["purpose"]) == ("revealed", 3, "request of the subject")
+
+
+def test_what_two_agree_to_is_one_person_one_day_and_one_hold() -> None:
+    bob, day, held = bytes(32), date(2026, 1, 31), Standing(ADA, 3, NOON, 2, None, "case 7")
+    orders = [
+        *(order_to_erase(ADA), order_to_erase(bob), order_to_erase(ADA, account_closed=day)),
+        *(order_to_hold(ADA, because="case 7"), order_to_hold(bob, because="case 7")),
+        order_to_hold(ADA, because="case 8"),
+        *(order_to_release(held), order_to_release(replace(held, subject=bob))),
+        order_to_release(replace(held, held_because="case 7; case 8")),
+        order_to_release(replace(held, retained_since=NOON)),
+    ]
+    assert len({(it.kind, it.text) for it in orders}) == len(orders)
