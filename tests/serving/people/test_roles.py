@@ -7,11 +7,13 @@ import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.governance.audit.logs import columns_of
 from tests.lending import KEY
 
 from obligor.core.errors import (
@@ -213,6 +215,12 @@ def test_who_is_disabled_keeps_no_password_and_is_disabled_once_and_a_stranger_i
             with pytest.raises(InvalidInputError):
                 await town.people.disable(user, by=by, unknown=True)
         assert [it.kind for it in town.acts] == ["user.added", "user.disabled", "user.disabled"]
+        for act in town.acts:
+            (row,) = act.rows
+            assert isinstance(row, UserRow)
+            kept = {name: it for name, it in columns_of(row).items() if name != "password"}
+            kept["password_sha256"] = row.password and sha256(row.password.encode()).hexdigest()
+            assert kept.items() <= json.loads(act.record).items()
 
     asyncio.run(scene())
 
@@ -229,6 +237,27 @@ def test_of_two_administrators_who_stay_away_the_one_who_was_there_last_is_left(
         assert [it.user_id for it in done] == ["root", "zoe"]  # mia for three days, and no longer
         assert {(it.password, it.disabled_at) for it in done} == {("", NOON)}
         assert town.users["ada"].disabled_at is None
+
+    asyncio.run(scene())
+
+
+def test_one_role_is_taken_away_once_and_no_other_and_is_proposed_anew() -> None:
+    async def scene() -> None:
+        town = await settled("ada", "bo")
+        for role, by in product(("auditor", "validator"), ("root", "bo")):
+            await town.people.grant("ada", role, by=by)
+        town.now += timedelta(hours=1)
+        taken = await town.people.revoke("ada", "validator", by="bo")
+        assert taken == UserRoleRow("ada", "validator", "revoked", "root", "bo", town.now)
+        assert town.roles["ada", "auditor"].state == "granted"
+        for user, role in (("ada", "validator"), ("bo", "auditor")):
+            with pytest.raises(NotFoundError, match=f"has no role {role}"):
+                await town.people.revoke(user, role, by="root")
+        assert (await town.people.grant("ada", "validator", by="root")).state == "proposed"
+        assert (await town.people.revoke("ada", "validator", by="root")).state == "revoked"
+        for act in town.acts:  # what the verifier of the log holds rows against
+            (row,) = act.rows
+            assert columns_of(row).items() <= json.loads(act.record).items()
 
     asyncio.run(scene())
 
