@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -14,9 +15,19 @@ from tests.serving.webhooks.endpoints import Clock, Counts
 from tests.stores import NOW
 
 from obligor.core.errors import InvalidInputError, UnavailableError
+from obligor.core.leaves import time_text
 from obligor.serving.rows import WebhookRow
 from obligor.serving.webhooks import delivering
-from obligor.serving.webhooks.delivering import Answered, Attempted, Backlog, ClaimedEvent, Delivering
+from obligor.serving.webhooks.delivering import (
+    AS_KEPT,
+    Answered,
+    Attempted,
+    Backlog,
+    ClaimedEvent,
+    Delivering,
+    body_of,
+    live_secrets,
+)
 from obligor.serving.webhooks.retrying import LONGEST_WAIT
 
 if TYPE_CHECKING:
@@ -234,6 +245,30 @@ def test_who_asks_to_be_left_alone_is_and_no_shorter_than_otherwise(asked: str, 
     house.clock.on(timedelta(seconds=1))
     asyncio.run(house.work())
     assert len(house.store.claims) == 2
+
+
+@pytest.mark.parametrize(
+    ("previous", "until", "signing"),
+    [
+        (None, None, [b"s"]),
+        (b"p", None, [b"s"]),
+        (None, NOW + LEASE, [b"s"]),
+        (b"p", NOW, [b"s"]),
+        (b"p", NOW + timedelta(seconds=1), [b"s", b"p"]),
+    ],
+)
+def test_the_secret_of_before_signs_until_its_time_is_over_and_no_longer(
+    previous: bytes | None, until: datetime | None, signing: list[bytes]
+) -> None:
+    kept = replace(endpoint(), secret=b"s", previous_secret=previous, previous_until=until)
+    assert asyncio.run(live_secrets(kept, NOW, reveals=AS_KEPT)) == signing
+
+
+def test_a_message_says_what_it_is_of_when_and_which_of_its_application_s() -> None:
+    event = ClaimedEvent(UUID(int=1), "e-1", "A-1", 7, "decision.made", b"", NOW, 1, NOW, UUID(int=2))
+    assert json.loads(body_of(event, b'{"outcome":"approve"}')) == {
+        "type": "decision.made", "timestamp": time_text(NOW), "sequence": 7, "data": {"outcome": "approve"},
+    }  # fmt: skip
 
 
 def test_what_was_taken_while_the_store_is_down_is_noted_when_it_is_back() -> None:
