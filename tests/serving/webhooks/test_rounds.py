@@ -335,6 +335,22 @@ def test_of_an_endpoint_that_is_no_more_nothing_is_remembered_once_it_answered()
     asyncio.run(main())
 
 
+def test_a_success_takes_back_what_failed_before_it() -> None:
+    async def main() -> None:
+        statuses = iter([500] * 4 + [200] + [500] * 5)
+
+        async def answers() -> Answered:
+            return Answered(next(statuses))
+
+        house = House(answers)
+        for _ in range(12):
+            await house.work()
+            house.clock.on(timedelta(seconds=1))
+        assert len(house.store.claims) == 10  # the last five in a row, and then it is left alone
+
+    asyncio.run(main())
+
+
 def test_what_is_under_way_to_an_endpoint_that_was_disabled_meanwhile_is_noted_all_the_same() -> None:
     async def main() -> None:
         may = asyncio.Event()
