@@ -262,6 +262,21 @@ def test_one_role_is_taken_away_once_and_no_other_and_is_proposed_anew() -> None
     asyncio.run(scene())
 
 
+def test_nobody_is_called_by_a_card_number_nor_is_it_repeated() -> None:
+    async def scene() -> None:
+        town = await settled()
+        for added in (
+            town.people.add("4111111111111111", password=None, by="root"),
+            town.people.grant("4111111111111111", "auditor", by="root"),
+        ):
+            with pytest.raises(InvalidInputError) as refused:
+                await added
+            assert "4111" not in str(refused.value)
+        assert town.acts == []
+
+    asyncio.run(scene())
+
+
 def test_a_role_that_somebody_has_is_not_proposed_again() -> None:
     async def scene() -> None:
         town = await settled()
