@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import replace
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
@@ -83,6 +84,22 @@ def test_a_release_is_the_next_number_and_is_trusted_only_as_it_was_signed(
                 open_release(replace(stored, signature=bytes(64)), signed=signed)
 
     asyncio.run(play())
+
+
+def test_of_two_services_that_begin_at_once_with_one_run_both_begin_and_one_puts_it_in_force(
+    store_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OBLIGOR_DATA", str(tmp_path))
+    settings = read_settings(os.environ)
+
+    async def main() -> None:
+        async with open_store(store_url, settings) as one, open_store(store_url, settings) as other:
+            await asyncio.gather(*(begin(store, demonstration(), lambda _: None) for store in (one, other)))
+            stored = await one.archive.release()
+            assert stored is not None
+            assert stored.number == 1
+
+    asyncio.run(main())
 
 
 def test_a_release_whose_row_was_taken_away_stays_in_force_and_none_before_it_is_begun_with(

@@ -12,7 +12,7 @@ from obligor.bootstrap.gates import open_gates, open_screening
 from obligor.bootstrap.privacy import open_sealer
 from obligor.bootstrap.releases import demonstration, put_in_force, put_in_force_together
 from obligor.bootstrap.webhooks import open_listeners
-from obligor.core.errors import ForbiddenError, InvalidInputError
+from obligor.core.errors import ClashError, ForbiddenError, InvalidInputError
 from obligor.core.profile import SCREENING
 from obligor.settings import is_production, read_author, read_gate_settings, read_probing_settings
 
@@ -143,10 +143,16 @@ async def begin(store: Store, made: Made | None, say: Callable[[str], None]) -> 
         )
     wanted = demonstration() if made is None and newest is None else made
     if wanted is not None and not _is_in_force(wanted, await open_newest(store)):
-        if made is None:
-            await put_in_force(store, wanted)
-        else:
-            await _activate(store, wanted, say, by=await acting(store, "release.activate"))
+        try:
+            if made is None:
+                await put_in_force(store, wanted)
+            else:
+                await _activate(store, wanted, say, by=await acting(store, "release.activate"))
+        except (
+            ClashError
+        ):  # services that begin at once with the same run all want it, and one of them puts it in force
+            if not _is_in_force(wanted, await open_newest(store)):
+                raise
 
 
 async def begin_keys(store: Store, say: Callable[[str], None]) -> None:

@@ -13,7 +13,6 @@ from obligor.core.canonical import canonical_json
 from obligor.core.errors import (
     ClashError,
     ForbiddenError,
-    IntegrityError,
     InvalidInputError,
     NotFoundError,
     ProfileError,
@@ -27,7 +26,7 @@ from obligor.core.scorecard import parse_card
 from obligor.serving.acts import Act, Submission
 from obligor.serving.card_data import refuse_card_data, refuse_card_data_in
 from obligor.serving.encoding import encode
-from obligor.serving.releases.releasing import made_release
+from obligor.serving.releases.releasing import made_release, record_release
 from obligor.serving.rows import ArtefactRow, ProfileChangeRow
 
 if TYPE_CHECKING:
@@ -126,10 +125,7 @@ class Changing:
             sources=self.sources,
         )
         row = replace(proposed, step="approved", at=at, by=by, artefacts=(_artefact(profile),))
-        try:
-            await self.recorder.record(Submission((self._act(row), act), lambda _: b""))
-        except IntegrityError:
-            raise ClashError("another release came into force meanwhile; look again") from None
+        await record_release(release, (self._act(row), act), self.recorder)
         return release
 
     async def _to_approve(self, proposed: ProfileChangeRow, base: Profile, *, at: datetime) -> Profile:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from obligor.core.canonical import canonical_json
-from obligor.core.errors import ClashError, IntegrityError, InvalidInputError, NotFoundError
+from obligor.core.errors import ClashError, IntegrityError, NotFoundError
 from obligor.core.leaves import time_text
 from obligor.core.profile import parse_profile
 from obligor.security.signing import verify_statement
@@ -64,11 +64,12 @@ async def activate(
         Where they do not go together, or cannot be compiled.
     InvalidInputError
         Where nobody is named.
+    ClashError
+        Where another release came into force meanwhile.
     UnavailableError
         Where the store does not record it; nothing is in force then that was not before.
     """
-    if not by:
-        raise InvalidInputError("a release is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
+    check_author(by, of="a release")
     newest = await archive.release()
     release, act = made_release(
         1 if newest is None else newest.number + 1,
@@ -80,7 +81,7 @@ async def activate(
         key=key,
         sources=sources,
     )
-    await recorder.record(Submission((act,), lambda _: encode_in_order({"number": release.number})))
+    await record_release(release, (act,), recorder)
     return release
 
 
@@ -129,11 +130,24 @@ async def roll_back(
         sources=sources,
         beside={"puts_back": before.number, "because": because},
     )
+    await record_release(release, (act,), recorder)
+    return release
+
+
+async def record_release(release: Release, acts: tuple[Act, ...], recorder: Recorder) -> None:
+    """Record the acts that put a release in force, whose number is its own alone.
+
+    Raises
+    ------
+    ClashError
+        Where another release took it meanwhile.
+    UnavailableError
+        Where the store does not record it.
+    """
     try:
-        await recorder.record(Submission((act,), lambda _: encode_in_order({"number": release.number})))
+        await recorder.record(Submission(acts, lambda _: encode_in_order({"number": release.number})))
     except IntegrityError:
         raise ClashError("another release came into force meanwhile; look again") from None
-    return release
 
 
 def made_release(
