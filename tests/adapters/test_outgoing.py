@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from obligor.adapters.outgoing import (
     AsyncGuardedBackend,
     GuardedBackend,
+    Outgoing,
     addresses,
     check_address,
     inner_address,
@@ -292,3 +293,14 @@ asyncio.run(main())
 def test_a_process_ends_though_a_look_up_hangs() -> None:
     done = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "left\n", "")
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example"])
+def test_a_host_of_a_name_that_none_can_have_does_not_answer(host: str) -> None:
+    async def main() -> None:
+        outgoing = Outgoing(what="the receiver", wanted={"https": is_public}, patience_s=5.0, most_bytes=100)
+        with pytest.raises(UnavailableError, match="the receiver did not answer"):
+            await outgoing.ask("POST", f"https://{host}/", headers={})
+        await outgoing.close()
+
+    asyncio.run(main())

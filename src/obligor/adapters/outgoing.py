@@ -285,7 +285,10 @@ class Outgoing:
                 return Answer(answer.status, _kind_of(kind), await self._read(answer), again)
         except TimeoutError:
             raise UnavailableError(f"{self._what} did not answer in {self._patience_s:g} s") from None
-        except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+        except (
+            *(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError),
+            UnicodeError,  # a host of a name that none can have
+        ) as error:
             raise UnavailableError(f"{self._what} did not answer ({type(error).__name__})") from error
 
     async def close(self) -> None:
