@@ -22,6 +22,7 @@ from obligor.core.errors import LimitedError
 from obligor.serving.http import Hot, RunLimits, Seats
 from obligor.serving.http.run import ACCEPTED_AT_ONCE
 from obligor.serving.http.wire import WireLimits
+from obligor.serving.telemetry.meter import NoMeter
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -80,6 +81,70 @@ def test_a_full_service_refuses_what_is_asked_next_with_a_problem() -> None:
     run(main())
 
 
+def test_who_takes_no_answer_holds_no_seat() -> None:
+    async def main() -> None:
+        of = house(most_open=2)
+        async with served(of.app, seats=of.door.seats) as server:
+            with ExitStack() as open_ones:
+                for _ in range(2):
+                    idle = open_ones.enter_context(socket.socket())
+                    idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+                    idle.connect(("127.0.0.1", server.port))
+                    idle.sendall(b"GET /docs HTTP/1.1\r\nhost: x\r\n\r\n" * 60)
+                connections = server.server_state.connections
+                async with asyncio.timeout(20):
+                    while len(connections) < 2 or not all(it.flow.write_paused for it in connections):
+                        await asyncio.sleep(0.01)
+                await asyncio.sleep(0.2)
+                assert (await ask(server.port, HEADS))[0] == 200
+
+    run(main())
+
+
+def test_strangers_who_are_slow_to_say_who_they_are_hold_half_of_the_seats_at_most() -> None:
+    async def main() -> None:
+        of = house(most_open=4, sign_in=object())
+        asking = b"POST /v1/tokens HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n"
+        async with served(of.app, seats=of.door.seats) as server, asyncio.timeout(20):
+            slow = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(4)]
+            for _, writer in slow:
+                writer.write(asking)
+            answers = [asyncio.create_task(heard(reader)) for reader, _ in slow]
+            while sum(it.done() for it in answers) < 2:
+                await asyncio.sleep(0.01)
+            assert {it.result() for it in answers if it.done()} == {429}
+            assert of.door.seats.open == 2
+            assert (await ask(server.port, HEADS))[0] == 200
+            for (_, writer), it in zip(slow, answers, strict=True):
+                it.cancel()
+                writer.close()
+
+    run(main())
+
+
+def test_a_request_whose_client_left_before_it_was_whole_is_no_failure_of_the_service() -> None:
+    async def main() -> None:
+        meter = Counts()
+        of = house(meter=meter)
+        async with served(of.app, seats=of.door.seats) as server:
+            await say(server.port, POST[:-5], wait=0.1)
+            while not meter.answered:
+                await asyncio.sleep(0.01)
+        assert meter.answered == [("POST /v1/decisions", 408)]
+
+    run(main())
+
+
+class Counts(NoMeter):
+    def __init__(self) -> None:
+        self.answered: list[tuple[str, int]] = []
+
+    def left(self, route: str, status: int, seconds: float) -> None:
+        assert seconds >= 0
+        self.answered.append((route, status))
+
+
+HEADS = b"GET /v1/card HTTP/1.1\r\nauthorization: Bearer one\r\nconnection: close\r\n"
 GET = b"GET /v1/card HTTP/1.1\r\nhost: x\r\nauthorization: Bearer one\r\n\r\n"
 
 

@@ -29,7 +29,10 @@ ASK = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     body = await read_body(receive, most=100)
     said = b" ".join(value for name, value in scope["headers"] if name == b"authorization")
-    await Outgoing(send, closing=False).answer(Answer(200, body + said))
+    out = Outgoing(closing=False)
+    out.answer(Answer(200, body + said))
+    for message in out.messages:
+        await send(message)
 
 
 APP = Guard(echo, house().door)

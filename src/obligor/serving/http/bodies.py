@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from obligor.core.errors import ApplicationError, TooLargeError
+from obligor.serving.http.problems import SLOW, HttpProblemError
 
 if TYPE_CHECKING:
     from starlette.types import Receive
@@ -14,10 +15,6 @@ MOST_BULK_BYTES = 16 << 20
 _MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
-class ClientGoneError(Exception):
-    """The connection was closed before the request was whole; nobody waits for an answer."""
-
-
 async def read_body(receive: Receive, *, most: int) -> bytes:
     """Read a body, up to the first byte too many; its length need not be known before.
 
@@ -25,8 +22,8 @@ async def read_body(receive: Receive, *, most: int) -> bytes:
     ------
     TooLargeError
         Where there is more.
-    ClientGoneError
-        Where the client left, or was too slow.
+    HttpProblemError
+        Where the client left, or was too slow: nobody reads it, but it is counted.
     ApplicationError
         Where it is in UTF-16 or UTF-32, which a lenient reader would read as JSON too.
     """
@@ -34,7 +31,7 @@ async def read_body(receive: Receive, *, most: int) -> bytes:
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientGoneError
+            raise HttpProblemError(SLOW, "the connection was closed before the request was whole")
         part, more = message.get("body", b""), message.get("more_body", False)
         size += len(part)
         if size > most:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 from asyncio import CancelledError, sleep
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from obligor.core.errors import ObligorError, UnavailableError
 from obligor.serving.card_data import refuse_card_data_in_address, refuse_card_data_in_headers
-from obligor.serving.http.bodies import ClientGoneError
 from obligor.serving.http.door import CALLER, peer_of
 from obligor.serving.http.heads import HEADERS_WANTED, NO_PAGE, PAGE, POLICY, are_too_large
 from obligor.serving.http.problems import CLOSE, FAULT, HEADERS, HttpProblemError, answer_of, no_seat, places
@@ -44,7 +44,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        out, meter, started = Outgoing(send, closing=self._door.seats.draining), self._door.meter, perf_counter()
+        out, meter, started = Outgoing(closing=self._door.seats.draining), self._door.meter, perf_counter()
         meter.entered()
         try:
             await self._seat(scope, receive, out)
@@ -52,7 +52,11 @@ class Guard:
             meter.left(_route_of(scope), out.status, perf_counter() - started)
             if out.status in TOLD_OF:
                 self._tell_of_refusal(scope, out.status)
-        await out.refuse(after=scope[HOLD_BACK]() if out.held and HOLD_BACK in scope else 0.0)
+        if out.sheds and HOLD_BACK in scope and (wait := scope[HOLD_BACK]()):
+            await sleep(wait)
+        with suppress(RuntimeError):  # the connection was closed meanwhile
+            for message in out.messages:
+                await send(message)
 
     def _tell_of_refusal(self, scope: Scope, status: int) -> None:
         caller, route = scope.get(CALLER), _route_of(scope)
@@ -63,12 +67,12 @@ class Guard:
     async def _seat(self, scope: Scope, receive: Receive, out: Outgoing) -> None:
         seats = self._door.seats
         if are_too_large(scope["headers"]):
-            await out.answer(answer_of(HttpProblemError(HEADERS, HEADERS_WANTED, CLOSE)))
+            out.answer(answer_of(HttpProblemError(HEADERS, HEADERS_WANTED, CLOSE)))
         elif scope["path"].startswith("/health/"):
             await self._run(scope, receive, out)
         elif seats.open >= seats.most:
             self._door.meter.refused("shed")
-            await out.answer(no_seat())
+            out.answer(no_seat())
         else:
             seats.open += 1
             try:
@@ -80,68 +84,53 @@ class Guard:
         try:
             refuse_card_data_in_headers(scope["headers"])
             refuse_card_data_in_address(scope["raw_path"], scope["query_string"])
-            await self._app(scope, receive, out.send)
-        except ClientGoneError:
-            return
+            await self._app(scope, receive, out.keep)
         except CancelledError:  # the time to stop in is over, and the task ends here
             if not out.status:
-                await out.answer(
+                out.answer(
                     answer_of(UnavailableError("the service stopped; the same request sent again finds out", told=True))
                 )
         except (ObligorError, HttpProblemError) as error:
-            await out.answer(answer_of(error))
+            out.answer(answer_of(error))
         except Exception as error:  # noqa: BLE001  the last that can tell the client
             _log.error("%s at %s", type(error).__name__, places(error))
             if not out.status:
-                await out.answer(answer_of(FAULT))
+                out.answer(answer_of(FAULT))
 
 
 class Outgoing:
-    """Sends an answer with the headers that every answer has; one that sheds a request is kept, to be sent without a seat."""
+    """Keeps an answer, with the headers that every answer has, to be sent without a seat: a client may take it slowly."""
 
-    __slots__ = ("_closing", "_send", "held", "status")
+    __slots__ = ("_closing", "messages", "sheds", "status")
 
-    def __init__(self, send: Send, *, closing: bool) -> None:
-        self._send = send
+    def __init__(self, *, closing: bool) -> None:
         self._closing = CLOSE if closing else ()
         self.status = 0
         """Of the answer, once it has begun."""
-        self.held: list[Message] = []
-        """The answer that sheds a request."""
+        self.sheds = False
+        """Whether the answer sheds the request, and tells it to come again later."""
+        self.messages: list[Message] = []
 
-    async def send(self, message: Message) -> None:
-        """Send a message of the framework."""
+    async def keep(self, message: Message) -> None:
+        """Keep a message of the framework, whose answers are all whole."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.sheds = self.status == _TOO_MANY
             is_page = any(name == POLICY for name, _ in message["headers"])
             headers = [*message["headers"], *(PAGE if is_page else NO_PAGE), *self._closing]
             message = {**message, "headers": headers}
-        if self.status == _TOO_MANY:
-            self.held.append(message)
-        else:
-            await self._send(message)
+        self.messages.append(message)
 
-    async def answer(self, answer: Answer) -> None:
-        """Send a whole answer that is no page."""
+    def answer(self, answer: Answer) -> None:
+        """Keep a whole answer that is no page."""
         self.status = answer.status
+        self.sheds = answer is no_seat() or answer.status == _TOO_MANY
         length = (b"content-length", b"%d" % len(answer.body))
         headers = [*answer.headers, length, *NO_PAGE, *self._closing]
-        messages = (
+        self.messages += (
             {"type": "http.response.start", "status": answer.status, "headers": headers},
             {"type": "http.response.body", "body": answer.body},
         )
-        if answer is no_seat() or answer.status == _TOO_MANY:
-            self.held.extend(messages)
-            return
-        for message in messages:
-            await self._send(message)
-
-    async def refuse(self, *, after: float) -> None:
-        """Send what was kept, so many seconds from now."""
-        if after:
-            await sleep(after)
-        for message in self.held:
-            await self._send(message)
 
 
 def _route_of(scope: Scope) -> str:

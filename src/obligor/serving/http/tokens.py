@@ -12,6 +12,8 @@ from obligor.serving.http.door import peer_of
 from obligor.serving.http.routing import READS_BODY, TheDoor, only, problem, respond_plain
 
 MOST_BYTES = 1 << 12
+STRANGERS = ""
+"""Whose seats they are while it is not known who they are: together they get no more than one client does."""
 
 router = APIRouter()
 _ANSWERS: dict[int | str, dict[str, Any]] = {200: {"description": "The token."}}
@@ -39,6 +41,7 @@ async def sign_in(request: Request, door: TheDoor) -> Response:
     """Give a token for a user and a password."""
     if door.sign_in is None:
         raise NotFoundError("there is no such route")
-    body = await door.body(request.scope, request.receive, most=MOST_BYTES)
+    with door.seats.of(STRANGERS):
+        body = await door.body(request.scope, request.receive, most=MOST_BYTES)
     signed = await door.sign_in.sign_in(body, peer=peer_of(request.scope))
     return respond_plain(signed.to_plain())
