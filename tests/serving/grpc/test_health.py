@@ -11,7 +11,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.serving.grpc.test_listening import Nobody
 
-from obligor.serving.grpc.server import SERVICE, Server
+from obligor.serving.grpc.health import MOST_WATCHING
+from obligor.serving.grpc.server import MOST_REFLECTING, SERVICE, Server
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 HEADS = (
@@ -82,6 +83,35 @@ def test_of_a_service_that_is_none_nothing_is_told() -> None:
                 await stub.Check(asked)
             assert refused.value.code() is grpc.StatusCode.NOT_FOUND
             assert (await stub.Watch(asked).read()).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+        await server.stop(grace=0)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("call", "most"), [("Watch", MOST_WATCHING), ("ServerReflectionInfo", MOST_REFLECTING)])
+def test_calls_that_last_as_long_as_a_client_likes_are_so_many_and_keep_no_thread(call: str, most: int) -> None:
+    async def main() -> None:
+        server = Server(cast("Any", Nobody()))
+        port = await server.start("127.0.0.1", 0)
+        async with asyncio.timeout(30), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            health: Any = health_pb2_grpc.HealthStub(channel)  # type: ignore[no-untyped-call]
+            reflecting = channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+
+            def ask() -> Any:
+                return health.Watch(health_pb2.HealthCheckRequest()) if call == "Watch" else reflecting()
+
+            asked = [ask() for _ in range(most + 3)]
+            while sum(it.done() for it in asked) < 3:
+                await asyncio.sleep(0.01)
+            assert [await it.code() for it in asked if it.done()] == [grpc.StatusCode.RESOURCE_EXHAUSTED] * 3
+            assert await asyncio.to_thread(lambda: "done") == "done"
+            for it in asked:
+                it.cancel()
+            is_let_in = False
+            while not is_let_in:
+                again = ask()
+                await asyncio.sleep(0.1)
+                is_let_in = not again.done()
         await server.stop(grace=0)
 
     asyncio.run(main())

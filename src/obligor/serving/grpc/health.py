@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
+MOST_WATCHING = 1000
+"""Anybody may watch for as long as they like, and each takes some memory."""
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 _UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
@@ -30,6 +32,7 @@ class Health(health_pb2_grpc.HealthServicer):
         self._status: int = _SERVING
         self._is_over = False
         self._turned = asyncio.Event()
+        self._watching = 0
 
     def tell(self, *, ready: bool) -> None:
         """Tell it to whoever watches; once it is over, nothing is ready any more."""
@@ -55,15 +58,25 @@ class Health(health_pb2_grpc.HealthServicer):
     async def Watch(  # noqa: N802  the protocol's name
         self,
         request: health_pb2.HealthCheckRequest,
-        context: Context,  # noqa: ARG002  as every call
+        context: Context,
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
         """Tell how a service is, and again whenever that turns, until it is over."""
+        if self._watching >= MOST_WATCHING:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"wanted at most {MOST_WATCHING} at a time")
+        self._watching += 1
+        try:
+            async for status in self._turns(request.service):
+                yield health_pb2.HealthCheckResponse(status=status)
+        finally:
+            self._watching -= 1
+
+    async def _turns(self, service: str) -> AsyncIterator[int]:
         last = None
         while True:
-            turned, status = self._turned, self._status if request.service in self._services else _UNKNOWN
+            turned, status = self._turned, self._status if service in self._services else _UNKNOWN
             if status != last:
                 last = status
-                yield health_pb2.HealthCheckResponse(status=status)
+                yield status
             elif self._is_over:
                 return
             else:

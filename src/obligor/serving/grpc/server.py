@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import grpc
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from obligor.core.errors import UnavailableError
 from obligor.serving.grpc.decisions_pb2 import DESCRIPTOR
@@ -16,7 +16,7 @@ from obligor.serving.grpc.health import Health
 from obligor.serving.grpc.messages import read_message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from google.protobuf.message import Message
 
@@ -26,6 +26,7 @@ _DECISIONS = DESCRIPTOR.services_by_name["Decisions"]
 SERVICE = _DECISIONS.full_name
 MOST_MESSAGE_BYTES = 16 << 20
 MOST_METADATA_BYTES = 16 << 10
+MOST_REFLECTING = 16
 _HEALTH = "grpc.health.v1.Health"
 _OPTIONS = (
     ("grpc.max_receive_message_length", MOST_MESSAGE_BYTES),
@@ -82,7 +83,8 @@ class Server:
         by_name = cast("grpc.aio.Server", _ByName(self._server))
         by_name.add_generic_rpc_handlers((_Calls(self._servicer),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, by_name)
-        reflection.enable_server_reflection((SERVICE, _HEALTH, reflection.SERVICE_NAME), by_name)
+        add_reflection: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server
+        add_reflection(_Reflection(), by_name)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
             if self._credentials is None:
@@ -118,6 +120,30 @@ class _ByName:
 
     def add_registered_method_handlers(self, *_: object) -> None:
         """Register none."""
+
+
+class _Reflection:
+    """Tells what the service is, to a few at a time: anybody may ask, for as long as they like and with long messages.
+
+    Left to itself, the library would keep a thread of the service for each call, because it does not know the server's class.
+    """
+
+    def __init__(self) -> None:
+        told: Any = reflection.aio.ReflectionServicer((SERVICE, _HEALTH, reflection.SERVICE_NAME))
+        self._told, self._open = told, 0
+
+    async def ServerReflectionInfo(  # noqa: N802  the protocol's name
+        self, asked: AsyncIterator[Message], context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[Message]:
+        """Answer what is asked, one after the other."""
+        if self._open >= MOST_REFLECTING:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"wanted at most {MOST_REFLECTING} at a time")
+        self._open += 1
+        try:
+            async for it in self._told.ServerReflectionInfo(asked, context):
+                yield it
+        finally:
+            self._open -= 1
 
 
 class _Calls(grpc.GenericRpcHandler):
