@@ -26,6 +26,7 @@ from obligor.core.application import form_of, read_application
 from obligor.core.columns import Column
 from obligor.core.errors import ApplicationError, KeyReusedError
 from obligor.serving.errors import ANSWERS, type_of
+from obligor.serving.http.app import make_routes
 from obligor.serving.http.problems import PROBLEM_TYPES
 from obligor.serving.http.schema import application_schema, column_schema, example_application
 
@@ -322,3 +323,12 @@ def explored(folder: Path, service: Running, shown: str, *more: str) -> subproce
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
+
+
+def test_the_page_is_written_once_for_each_release_and_not_for_each_who_asks() -> None:
+    of = house()
+    document = make_routes(of.door).state.document
+    first = document.as_page()
+    assert document.as_page() is first
+    of.releases.take(small_release(2))
+    assert document.as_page() is not first

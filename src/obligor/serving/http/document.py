@@ -10,6 +10,7 @@ from obligor import __version__
 from obligor.core.errors import UnavailableError
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.http import alert_shapes, decision_shapes, order_shapes, people_shapes, review_shapes, shapes
+from obligor.serving.http.page import page_of
 from obligor.serving.http.schema import application_schema
 
 if TYPE_CHECKING:
@@ -46,12 +47,13 @@ class Document:
         self._release = release
         self._made_for: int | None = None
         self._plain: dict[str, Any] = {}
-        self._json = b""
+        self._json = self._page = b""
 
-    def plain(self) -> dict[str, Any]:
-        """Give it as plain data."""
+    def as_page(self) -> bytes:
+        """Give it as a page, which is written when it is first asked for: anybody may ask."""
         self._keep_up()
-        return self._plain
+        self._page = self._page or page_of(self._plain)
+        return self._page
 
     def as_json(self) -> bytes:
         """Give it as JSON."""
@@ -66,7 +68,7 @@ class Document:
         number = release.number if release else 0
         if number != self._made_for:
             self._plain = _written(self._app, release)
-            self._json = encode_in_order(self._plain)
+            self._json, self._page = encode_in_order(self._plain), b""
             self._made_for = number
 
 

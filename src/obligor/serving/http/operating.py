@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from obligor.core.errors import ObligorError
 from obligor.serving.acts import Caller
 from obligor.serving.http import shapes
-from obligor.serving.http.page import CONTENT_POLICY, page_of
+from obligor.serving.http.page import CONTENT_POLICY
 from obligor.serving.http.problems import JSON, Answer
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, problem, respond, respond_plain
 from obligor.serving.telemetry.metrics import CONTENT_TYPE
@@ -101,5 +101,5 @@ async def document(request: Request) -> Response:
 @router.get("/docs", include_in_schema=False, dependencies=[Depends(only())])
 async def docs(request: Request) -> Response:
     """Give the same as a page."""
-    html = page_of(request.app.state.document.plain())
-    return respond(Answer(200, html, ((b"content-type", b"text/html; charset=utf-8"), CONTENT_POLICY)))
+    page = request.app.state.document.as_page()
+    return respond(Answer(200, page, ((b"content-type", b"text/html; charset=utf-8"), CONTENT_POLICY)))
