@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import socket
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -333,3 +336,81 @@ def test_many_requests_that_ask_for_another_protocol_at_once_are_answered_one_by
             assert found.count(b"HTTP/1.1 200 ") == found.count(b"HTTP/1.1 ") == 801
 
     run(main())
+
+
+def test_requests_that_are_sent_ahead_are_read_a_few_at_a_time() -> None:
+    """Each that is read takes a thousand times its bytes: one connection took a gigabyte in ten seconds."""
+    may_answer = asyncio.Event()
+
+    async def waits(scope: Scope, receive: Receive, send: Send) -> None:
+        await may_answer.wait()
+        await echo(scope, receive, send)
+
+    async def main() -> None:
+        async with served(waits) as server:
+            many = [b"POST / HTTP/1.1\r\nhost:\r\ncontent-length: 4\r\n\r\n%04d" % at for at in range(5000)]
+            asked = asyncio.create_task(say(server.port, b"".join(many) + ASK, wait=60.0))
+            await asyncio.sleep(0.5)
+            (connection,) = server.server_state.connections
+            assert 0 < len(connection.pipeline) < 200
+            may_answer.set()
+            while not asked.done():
+                assert len(connection.pipeline) < 200
+                await asyncio.sleep(0.001)
+            found = await asked
+        assert [int(it) for it in re.findall(rb"\r\n\r\n(\d{4})", found)] == list(range(5000))
+        assert found.count(b"HTTP/1.1 200 ") == 5001
+
+    run(main())
+
+
+def test_a_client_that_takes_no_answer_is_given_up_and_one_that_takes_them_slowly_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        limits = RunLimits(notice_seconds=0.0, drain_seconds=5, keep_alive_seconds=1, wire=WireLimits(head_seconds=1.0))
+        async with served(big, limits=limits) as server:
+            with socket.socket() as stuck, socket.socket() as slow:
+                stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                for it in (stuck, slow):
+                    it.connect(("127.0.0.1", server.port))
+                    it.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 20)
+                    it.setblocking(False)
+                slow_one = slow.getsockname()
+                async with asyncio.timeout(20):
+                    while len(server.server_state.connections) != 1:
+                        with suppress(BlockingIOError):
+                            assert slow.recv(1 << 18)
+                        await asyncio.sleep(0.1)
+                (left,) = server.server_state.connections
+                assert left.transport.get_extra_info("peername") == slow_one
+        assert not caplog.records
+
+    run(main())
+
+
+def test_beyond_the_most_connections_one_that_takes_no_answer_gives_way() -> None:
+    async def main() -> None:
+        async with served(big, limits=quick(connections=3)) as server:
+            with ExitStack() as stuck:
+                for _ in range(3):
+                    it = stuck.enter_context(socket.socket())
+                    it.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                    it.connect(("127.0.0.1", server.port))
+                    it.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 20)
+                while (
+                    not len(server.server_state.connections)
+                    == 3
+                    == len(next(iter(server.server_state.connections)).stuck)
+                ):
+                    await asyncio.sleep(0.01)
+                assert (await say(server.port, ASK)).startswith(b"HTTP/1.1 200 ")
+
+    run(main())
+
+
+async def big(_scope: Scope, _receive: Receive, send: Send) -> None:
+    body = bytes(1 << 20)
+    length = (b"content-length", b"%d" % len(body))
+    await send({"type": "http.response.start", "status": 200, "headers": [length]})
+    await send({"type": "http.response.body", "body": body})

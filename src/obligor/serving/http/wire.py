@@ -17,7 +17,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from obligor.security.networks import Networks, address_of, sender_of
 from obligor.serving.http.problems import HEADERS, MALFORMED, PROBLEM_JSON, SLOW, ProblemType, problem_json
@@ -26,12 +26,18 @@ from obligor.serving.people.authenticating import NOBODY, Sender
 if TYPE_CHECKING:
     import asyncio
 
+    from uvicorn._types import ASGI3Application
+
 HOLD_BACK = "obligor.hold_back"
 """Where a request's scope has what tells for how long its refusal is held back."""
 CERTIFICATE = "obligor.certificate"
 """Where it has the SHA-256 of the certificate that the client showed; none where it showed none."""
 _FORWARDED = b"x-forwarded-for"
 _LOOKS = 5
+_AHEAD = 16
+"""How many requests may wait that were sent before the one ahead of them was answered; others are not read until then."""
+_AT_ONCE = 1 << 12
+"""How many bytes are read between two looks at how many wait."""
 _LONGEST_LOOK_SECONDS = 1.0
 
 
@@ -67,6 +73,8 @@ class WireProtocol(HttpToolsProtocol):
     """The connections of the service that wait for a request, the longest first, with the time since when."""
     arriving: ClassVar[dict[WireProtocol, float]]
     """Those whose request is not whole yet, with the time at which it began."""
+    stuck: ClassVar[dict[WireProtocol, float]]
+    """Those whose client does not take the answer that it is sent, the longest first, with the time since when."""
     looking: ClassVar[bool]
     sender: Sender = NOBODY
 
@@ -74,6 +82,9 @@ class WireProtocol(HttpToolsProtocol):
         super().__init__(*args, **named)
         self._head_bytes = 0
         self._in_head = True
+        self._answered: RequestResponseCycle | None = None
+        self._unread = b""
+        self._reading = False
         self._unsent = 0
         self._welcome_at = 0.0
         self._proxy = ""
@@ -88,17 +99,48 @@ class WireProtocol(HttpToolsProtocol):
         self._rest()
         self._begin()
         if len(self.connections) > self.limits.connections:
-            longest = next(iter(self.idle))
-            del self.idle[longest]
+            others = self.idle if len(self.idle) > 1 or not self.stuck else self.stuck  # this one is idle, too
+            longest = next(iter(others))
+            del others[longest]
             longest.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a connection."""
         self.arriving.pop(self, None)
         self.idle.pop(self, None)
+        self.stuck.pop(self, None)
+        if self._answered is not None:
+            self._answered.disconnected = True  # Uvicorn tells the last that was sent, which may wait behind it
         super().connection_lost(exc)
 
+    def pause_writing(self) -> None:
+        """Know that a client does not take its answer."""
+        super().pause_writing()
+        self.stuck[self] = self.loop.time()
+        self._look_on()
+
+    def resume_writing(self) -> None:
+        """Know that it does again."""
+        super().resume_writing()
+        self.stuck.pop(self, None)
+
     def data_received(self, data: bytes) -> None:
+        """Read on, unless so many requests were sent ahead that these must wait: each that is read takes some memory."""
+        self._unread += data
+        self._read_on()
+
+    def _read_on(self) -> None:
+        if self._reading:  # an answer is written while a request is read
+            return
+        self._reading, unread, at = True, memoryview(self._unread), 0
+        while at < len(unread) and len(self.pipeline) < _AHEAD and not self.transport.is_closing():
+            self._take(unread[at : at + _AT_ONCE])
+            at += _AT_ONCE
+        self._reading, self._unread = False, b"" if self.transport.is_closing() else bytes(unread[at:])
+        if self._unread:
+            self.flow.pause_reading()
+
+    def _take(self, data: memoryview) -> None:
         """Count the bytes of a head; the time of a request that is not whole yet begins with the first."""
         if self._in_head:
             self._head_bytes += len(data)
@@ -159,6 +201,10 @@ class WireProtocol(HttpToolsProtocol):
         self._in_head, self._head_bytes = True, 0
         self.arriving.pop(self, None)
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_response_complete(self) -> None:
         """Begin the next request that waits on the connection, or rest.
 
@@ -167,11 +213,13 @@ class WireProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
             self._rest()
+        self._read_on()
+        if not self._unread:
+            self.flow.resume_reading()
 
     def hold_back(self) -> float:
         """Give the seconds for which a refusal is held back: none, unless the client was told to wait, and did not."""
@@ -193,20 +241,34 @@ class WireProtocol(HttpToolsProtocol):
         for it, began in list(self.idle.items()):
             if now - began >= it.timeout_keep_alive and it not in self.arriving:
                 it.rest_no_more()
-        type(self).looking = bool(self.arriving or self.idle)
+        for it, began in list(self.stuck.items()):
+            if now - began >= it.timeout_keep_alive and it not in self.idle:
+                it.wait_no_more()
+        type(self).looking = bool(self.arriving or self.idle or self.stuck)
         if self.looking:
             self.loop.call_later(self.limits.look_seconds, self.look)
 
     def rest_no_more(self) -> None:
         """Close a connection that nobody uses, but not while its client still takes an answer, however slowly."""
-        unsent = self.transport.get_write_buffer_size()
-        if unsent and unsent != self._unsent:
-            self._unsent = unsent
-            self._rest()
-        elif unsent:
-            self.transport.abort()
-        else:
+        if not self.transport.get_write_buffer_size():
             self.transport.close()
+        elif self._takes():
+            self._rest()
+        else:
+            self.transport.abort()
+
+    def wait_no_more(self) -> None:
+        """Give up a client that takes nothing of its answer, and may wait for more; it would hold both for ever."""
+        if self._takes():
+            del self.stuck[self]
+            self.stuck[self] = self.loop.time()
+        else:
+            self.transport.abort()
+
+    def _takes(self) -> bool:
+        """Tell whether a client took any of its answer since this was asked before."""
+        before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
+        return before != self._unsent
 
     def give_up_after(self, took: float) -> None:
         """Give the request up that has taken so many seconds, where that is too long."""
@@ -219,7 +281,7 @@ class WireProtocol(HttpToolsProtocol):
         else:
             self._refuse(SLOW, f"the request was not whole within {seconds:g} seconds")
 
-    def _read(self, data: bytes) -> None:
+    def _read(self, data: bytes | memoryview) -> None:
         """Read on; Uvicorn would set timers here for each rest, and lose the body of who asks for another protocol."""
         while data:
             try:
@@ -232,7 +294,7 @@ class WireProtocol(HttpToolsProtocol):
             else:
                 return
 
-    def _again(self, rest: bytes) -> bytes:
+    def _again(self, rest: bytes | memoryview) -> bytes:
         """Give a request that asks for another protocol as one that does not, which a server may (RFC 9110, 7.8).
 
         The parser ends with such a head, and takes a body for the next request. Java's client asks for HTTP/2 with its first.
@@ -293,5 +355,5 @@ def _certificate(transport: asyncio.Transport) -> bytes | None:
 
 def wire_protocol(limits: WireLimits, proxies: Networks) -> type[WireProtocol]:
     """Give the class of the connections of one service."""
-    own = {"limits": limits, "proxies": proxies, "idle": {}, "arriving": {}, "looking": False}
+    own = {"limits": limits, "proxies": proxies, "idle": {}, "arriving": {}, "stuck": {}, "looking": False}
     return cast("type[WireProtocol]", type("ServiceProtocol", (WireProtocol,), own))
