@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from obligor.security.signing import SigningKey
 
 Done = TypeVar("Done")
+MOST_SEARCHES = 2
+"""How many searches for decisions go on at a time, on connections of their own; one may read the whole log of a client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +149,10 @@ async def open_store(
     from obligor.security.signing import open_signing_key
 
     key = open_signing_key(settings.audit_key)
-    pool, hold = Pool(url), Hold()
+    pool, searches, hold = Pool(url), Pool(url, most=MOST_SEARCHES), Hold()
     try:
         async with PostgresRecorder(url, counted=counted, hold=hold) as recorder:
-            archive, log = PostgresArchive(pool), PostgresLog(pool, hold)
+            archive, log = PostgresArchive(pool, searches=searches), PostgresLog(pool, hold)
             people, changes = PostgresPeople(pool), PostgresProfileChanges(pool)
             yield Store(
                 url,
@@ -171,6 +173,7 @@ async def open_store(
             )
     finally:
         await pool.close()
+        await searches.close()
 
 
 def with_store(work: Callable[[Store], Awaitable[Done]], settings: Settings | None = None) -> Done:

@@ -411,3 +411,19 @@ def test_who_listens_looks_again_after_the_connection_was_lost(store_url: str) -
         await heard.aclose()
 
     asyncio.run(listen())
+
+
+def test_searches_that_last_keep_nobody_waiting_who_looks_up_a_key(store_url: str) -> None:
+    async def run() -> None:
+        pool, searches = Pool(store_url, patience_s=0.5), Pool(store_url, most=1, patience_s=0.5)
+        archive = PostgresArchive(pool, searches=searches)
+        try:
+            async with searches.connection(), pool.connection(), pool.connection(), pool.connection():
+                with pytest.raises(UnavailableError, match="every connection for reading is in use"):
+                    await archive.search(Search(client_id="bank"))
+                assert await archive.api_key("nobodys") is None
+        finally:
+            await pool.close()
+            await searches.close()
+
+    asyncio.run(run())

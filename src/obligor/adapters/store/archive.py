@@ -120,8 +120,9 @@ _REQUEST: Final = """
 class PostgresArchive:
     """Fulfils :class:`obligor.serving.archive.Archive`, and finds API keys."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, pool: Pool, *, searches: Pool | None = None) -> None:
+        """With connections of their own, ``searches`` that read a long log keep nobody waiting who looks up a key."""
+        self._pool, self._searches = pool, searches or pool
 
     async def decision(self, decision_id: UUID, *, client_id: str | None = None) -> StoredDecision | None:
         """Find a decision; one of another client is not found where a client is named."""
@@ -139,7 +140,7 @@ class PostgresArchive:
 
     async def search(self, search: Search) -> tuple[StoredDecision, ...]:
         """Find decisions, the newest first."""
-        found = await self._pool.rows_of(search.client_id, *_asked(search))
+        found = await self._searches.rows_of(search.client_id, *_asked(search))
         return tuple(StoredDecision(**row) for row in found)
 
     async def outcomes(self, decision_id: UUID, *, client_id: str | None = None) -> tuple[OutcomeRow, ...]:
