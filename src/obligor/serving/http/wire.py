@@ -217,7 +217,8 @@ class WireProtocol(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
         else:
             self._rest()
-        self._read_on()
+        if self._unread:
+            self._read_on()
         if not self._unread:
             self.flow.resume_reading()
 
