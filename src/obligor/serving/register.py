@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from obligor.core.errors import NotFoundError
+from obligor.core.event_types import OUTCOME_REPORTED
 from obligor.core.leaves import time_text
 from obligor.security.permissions import allow, may
 from obligor.serving.acts import Act, Submission
@@ -22,7 +23,7 @@ from obligor.serving.idempotency import check_key, request_saying
 from obligor.serving.outcomes import outcome_error, read_outcome
 from obligor.serving.privacy.opening import Opener
 from obligor.serving.rows import OutcomeRow
-from obligor.serving.webhooks.events import OUTCOME_REPORTED, Listeners, outcome_reported
+from obligor.serving.webhooks.events import Listeners, outcome_reported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,12 +17,12 @@ from obligor.adapters.store.deliveries import PostgresDeliveries
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.reviews import PostgresReviews
 from obligor.core.errors import ErasedError, GateError, SealError
+from obligor.core.event_types import DECISION_MADE, EVENT_TYPES, PERSON_ERASED
 from obligor.serving.privacy import erasing
 from obligor.serving.privacy.opening import Opener
 from obligor.serving.reviews.review import Finding
 from obligor.serving.reviews.reviewing import ReviewService
 from obligor.serving.webhooks.endpoints import Webhooks
-from obligor.serving.webhooks.events import DECISION_MADE, EVENT_TYPES, PERSON_ERASED
 from obligor.serving.webhooks.secrets import Revealer, SecretKeeper
 
 if TYPE_CHECKING:

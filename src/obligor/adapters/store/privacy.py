@@ -8,9 +8,10 @@ import psycopg
 
 from obligor.adapters.store.address import connection_info, unavailable
 from obligor.adapters.store.inserts import retained_since
+from obligor.core.event_types import PERSON_ERASED
 from obligor.security.sealing import KeptKey, Wrapped
 from obligor.serving.archive import StoredDecision
-from obligor.serving.privacy.erasing import PERSON_ERASED, Concerned
+from obligor.serving.privacy.erasing import Concerned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -15,6 +15,7 @@ import msgspec
 
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import ClashError, GateError, IntegrityError, InvalidInputError, NotFoundError
+from obligor.core.event_types import PERSON_ERASED
 from obligor.core.leaves import time_text
 from obligor.governance.law.packs import keep_until
 from obligor.serving.acts import Act, Submission
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
 PURPOSE: Final = "erasure"
 _SCHEMA: Final = "obligor/erasure/1"
-PERSON_ERASED: Final = "person.erased"
-"""The event by which a client is told."""
 _TOLD_AT_ONCE: Final = 500
 """Decisions that one event names, at most."""
 _AT_ONCE: Final = 8
