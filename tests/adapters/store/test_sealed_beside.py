@@ -64,12 +64,12 @@ def test_what_is_written_in_a_review_is_sealed_told_to_the_person_and_forgotten_
             review = await _asked(house, reviews, answer["decision_id"], statement=STATEMENT)
             await reviews.decide(review, Finding("decline", (FACTOR,)), by="Grace")
             subject = await house.subject(answer["decision_id"])
-            told = await house.office.export(subject, sealer=house.sealer)
+            told = await house.office.export(subject, opener=house.register.opener)
             asked, found = told["reviews"]
             assert asked["statement"] == STATEMENT
             assert found["factors"] == [{"code": "review", "text": FACTOR}]
             await house.erase(subject)
-            after = (await house.office.export(subject, sealer=house.sealer))["reviews"]
+            after = (await house.office.export(subject, opener=house.register.opener))["reviews"]
             assert [(it["erased"], "statement" in it, "factors" in it) for it in after] == [(True, False, False)] * 2
         finally:
             await pool.close()
