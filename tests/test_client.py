@@ -444,6 +444,17 @@ def test_a_search_asks_for_page_after_page(ask: Ask, lender: Lender) -> None:
     assert dict(second) == {**first, "cursor": "c1"}
 
 
+def test_a_decision_that_was_tampered_with_keeps_nobody_from_the_others_of_a_search(ask: Ask, lender: Lender) -> None:
+    broken = {"decision_id": ID, "broken": True}
+    lender.script += [
+        Reply(200, {"decisions": [DECISION, broken], "next_cursor": "c1"}),
+        Reply(200, {"decisions": [DECISION], "next_cursor": None}),
+    ]
+    first, second, third = ask("search")
+    assert second == told.BrokenDecision(ID)
+    assert first.outcome == third.outcome == "decline"
+
+
 def test_a_service_that_gives_one_page_for_ever_is_left(ask: Ask, lender: Lender) -> None:
     lender.script += [Reply(200, {"decisions": [DECISION], "next_cursor": "c1"})] * 3
     with pytest.raises(told.UnreadableAnswerError, match="twice"):
@@ -508,7 +519,10 @@ def test_a_review_is_asked_for_and_what_came_of_it_is_told(ask: Ask, lender: Len
         "r1", ID, when, date(2026, 12, 26), None, "decided", True, "changed", "approve", when, other
     )  # fmt: skip
     assert ask("reviews", ID) == (decided, review)
-    asked, read = lender.asked
+    lender.script += [Reply(200, {"reviews": [opened | {"state": "open"} | waits]})]
+    assert ask("open_reviews") == (review,)
+    asked, read, waiting = lender.asked
+    assert waiting[:2] == ("GET", "/v1/review-requests")
     assert json.loads(asked[3]) == {"statement": "", "corrections": {"income": 2000, "since": "2026-01-01"}}
     assert asked[2]["Idempotency-Key"]
     assert [(it[0], it[1]) for it in (asked, read)] == [

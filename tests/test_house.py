@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tests.conftest import lack
 
+from obligor.core.event_types import EVENT_TYPES
 from obligor.settings import switch_telemetry_off
 
 if TYPE_CHECKING:
@@ -70,6 +71,12 @@ def test_no_matter_of_the_service_stands_on_one_that_stands_on_it() -> None:
                 needs.setdefault(matter, set()).update({other} - {matter})
     assert "people" in needs["privacy"]
     TopologicalSorter(needs).prepare()
+
+
+def test_a_type_of_event_is_named_in_one_place() -> None:
+    for name in EVENT_TYPES:
+        written = [it for it in SOURCE.rglob("*.py") if f'"{name}"' in it.read_text(encoding="utf-8")]
+        assert written == [SOURCE / "core" / "event_types.py"], name
 
 
 def _graph() -> dict[str, set[str]]:

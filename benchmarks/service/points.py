@@ -30,6 +30,7 @@ from obligor.adapters.store.wire import Wire
 from obligor.bootstrap.releases import read_run
 from obligor.bootstrap.store import open_store
 from obligor.core.errors import UnavailableError
+from obligor.core.event_types import EVENT_TYPES
 from obligor.core.profile import Gate, Gates, Profile
 from obligor.serving.acts import Caller
 from obligor.serving.deciding import DecisionService
@@ -39,7 +40,7 @@ from obligor.serving.sources import live_sources
 from obligor.serving.telemetry.meter import NoMeter
 from obligor.serving.webhooks.delivering import Answered, Delivering
 from obligor.serving.webhooks.endpoints import Webhooks
-from obligor.serving.webhooks.events import EVENT_TYPES, Listeners
+from obligor.serving.webhooks.events import Listeners
 from obligor.settings import read_settings
 
 if TYPE_CHECKING:

@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 __all__ = [
-    "AsyncClient", "BusyError", "ClashError", "Client", "Decision", "FieldError", "ForbiddenError", "Health", "InFlightError",
-    "InvalidRequestError", "KeyReusedError", "Link", "Links", "LogPlace", "NoAnswerError", "NotFoundError", "OutcomeReport",
-    "Pins", "Problem", "Reason", "RefusedError", "Review", "Screening", "ServiceError", "Simulation", "UnauthenticatedError",
-    "UnreadableAnswerError",
+    "AsyncClient", "BrokenDecision", "BusyError", "ClashError", "Client", "Decision", "FieldError", "ForbiddenError", "Health",
+    "InFlightError", "InvalidRequestError", "KeyReusedError", "Link", "Links", "LogPlace", "NoAnswerError", "NotFoundError",
+    "OutcomeReport", "Pins", "Problem", "Reason", "RefusedError", "Review", "Screening", "ServiceError", "Simulation",
+    "UnauthenticatedError", "UnreadableAnswerError",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -113,6 +113,13 @@ class Decision(Simulation):
     receipt: LogPlace
     replayed: bool = False
     """Whether the service had recorded it before this call."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenDecision:
+    """A decision that is kept otherwise than it was recorded: who runs the service is to look, and nothing of it is told."""
+
+    decision_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,8 +430,8 @@ class Client:
         band: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-    ) -> Iterator[Decision]:
-        """Find decisions, the newest first, page after page."""
+    ) -> Iterator[Decision | BrokenDecision]:
+        """Find decisions, the newest first, page after page; one that was tampered with comes as what it is."""
         call: _Call[_Page] | None = _search(application_id, outcome, band, since, until)
         while call is not None:
             page = self._run(call)
@@ -467,6 +474,10 @@ class Client:
     def reviews(self, decision_id: str) -> tuple[Review, ...]:
         """Tell what came of the reviews of a decision, in the order in which they were asked for."""
         return self._run(_Call("GET", f"{_at(decision_id)}/review-requests", _read_reviews))
+
+    def open_reviews(self) -> tuple[Review, ...]:
+        """Tell which reviews wait for an answer, the one that is due first first; at most 200."""
+        return self._run(_OPEN_REVIEWS)
 
     def health(self) -> Health:
         """Ask whether the service is ready to decide; the answer is not waited for twice."""
@@ -548,8 +559,8 @@ class AsyncClient:
         band: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-    ) -> AsyncIterator[Decision]:
-        """Find decisions, the newest first, page after page."""
+    ) -> AsyncIterator[Decision | BrokenDecision]:
+        """Find decisions, the newest first, page after page; one that was tampered with comes as what it is."""
         call: _Call[_Page] | None = _search(application_id, outcome, band, since, until)
         while call is not None:
             page = await self._run(call)
@@ -593,6 +604,10 @@ class AsyncClient:
     async def reviews(self, decision_id: str) -> tuple[Review, ...]:
         """Tell what came of the reviews of a decision, in the order in which they were asked for."""
         return await self._run(_Call("GET", f"{_at(decision_id)}/review-requests", _read_reviews))
+
+    async def open_reviews(self) -> tuple[Review, ...]:
+        """Tell which reviews wait for an answer, the one that is due first first; at most 200."""
+        return await self._run(_OPEN_REVIEWS)
 
     async def health(self) -> Health:
         """Ask whether the service is ready to decide; the answer is not waited for twice."""
@@ -708,7 +723,7 @@ def _day(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    decisions: tuple[Decision, ...]
+    decisions: tuple[Decision | BrokenDecision, ...]
     cursor: str | None
 
 
@@ -800,7 +815,8 @@ def _read_many(answer: httpx.Response) -> tuple[Decision | Problem, ...]:
 
 def _read_page(answer: httpx.Response) -> _Page:
     plain = _object(answer)
-    return _Page(tuple(_decided(it) for it in plain["decisions"]), plain.get("next_cursor"))
+    found = (BrokenDecision(it["decision_id"]) if it.get("broken") else _decided(it) for it in plain["decisions"])
+    return _Page(tuple(found), plain.get("next_cursor"))
 
 
 def _read_report(answer: httpx.Response) -> OutcomeReport:
@@ -847,6 +863,7 @@ def _read_health(answer: httpx.Response) -> Health:
     return Health(answer.is_success, _parsed(answer.content))
 
 
+_OPEN_REVIEWS = _Call("GET", "/v1/review-requests", _read_reviews)
 _HEALTH = _Call("GET", "/health/ready", _read_health)
 
 

@@ -85,6 +85,21 @@ def test_a_person_is_told_held_released_and_erased(url: str, call: Call, tmp_pat
     assert call("audit", "verify", "--quiet") == (0, "", "")
 
 
+def test_who_exports_is_told_what_was_tampered_with_and_gets_the_rest(url: str, call: Call, tmp_path: Path) -> None:
+    tampered, other = decide(url, "Ann", "Ann")
+    with psycopg.connect(url) as connection:
+        connection.execute("ALTER TABLE obligor.record DISABLE TRIGGER append_only")
+        connection.execute("UPDATE obligor.record SET body = body || ' ' WHERE leaf_index = 1")
+    file = tmp_path / "told.json"
+    code, out, err = call("privacy", "export", "--application", "Ann", "--out", file)
+    assert (code, out) == (1, "")
+    assert f"decision {tampered}: what is kept otherwise than it was recorded is left out" in err
+    assert "Hint: obligor audit verify" in err
+    (subject,) = json.loads(file.read_text())["subjects"]
+    assert [it["decision_id"] for it in subject["decisions"]] == [other]
+    assert subject["broken"] == [tampered]
+
+
 def test_whom_nothing_names_is_told_held_released_and_erased_by_their_decision(url: str, call: Call) -> None:
     nameless, other, ann = decide(url, None, None, "Ann")
     (subject,) = json.loads(call("privacy", "export", "--decision", nameless)[1])["subjects"]

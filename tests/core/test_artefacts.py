@@ -87,7 +87,7 @@ def test_more_than_the_stated_size_is_refused_before_it_is_read(kind: str) -> No
 def test_ten_million_values_are_refused_before_they_are_read(kind: str) -> None:
     parse, _, most = KINDS[kind]
     data = b'{"bins": [' + b"0," * min(10**7, most // 2 - 10) + b"0]}"
-    words = f"holds more than {MOST_VALUES} values" if len(data) > 2 * MOST_VALUES else "bins|Field required"
+    words = f"holds more than {MOST_VALUES} values" if len(data) > 2 * MOST_VALUES else "bins|lacks the key"
     with pytest.raises(InvalidInputError, match=words):
         parse(data)
 
@@ -126,7 +126,7 @@ def test_a_coefficient_that_is_no_number_is_refused() -> None:
         with pytest.raises(CardError, match=r"characteristics.0.coefficient|is not a number"):
             parse_card(spoilt("characteristics", 0, "coefficient", to=to))
     text = CARD.to_json().replace(b'"coefficient": 1.0', b'"coefficient": 1e400', 1)
-    with pytest.raises(CardError, match=r"characteristics.0.coefficient: Input should be a finite number"):
+    with pytest.raises(CardError, match=r"characteristics.0.coefficient: got inf, wanted a finite number"):
         parse_card(text)
 
 
@@ -199,7 +199,7 @@ def test_levels_by_the_hundred_thousand_take_no_longer_than_they_must() -> None:
 
 def test_thresholds_by_the_thousand_are_refused() -> None:
     rows = [threshold(segment=f"s{at}") for at in range(5000)]
-    with pytest.raises(InvalidInputError, match="thresholds: Tuple should have at most 5000 items"):
+    with pytest.raises(InvalidInputError, match="thresholds: got a list, wanted at most 5000 of them"):
         parse_policy(json.dumps(policy_plain([*rows, threshold()])).encode())
 
 

@@ -115,7 +115,7 @@ def altered(place: int, **said: Any) -> bytes:
         (altered(2, change={"kind": "merge", "bins": [1, 9]}), "'housing': has no bin 9"),
         (altered(2, at="yesterday"), "edits.2.at"),
         (altered(2, at="2026-11-26T16:00:00"), "edits.2.at"),
-        (altered(2, why="x"), "Extra inputs"),
+        (altered(2, why="x"), "is a key that is not known"),
         (b"{", "is not JSON"),
         (b"\xff", "is not JSON"),
         (b"[]", "edits: "),

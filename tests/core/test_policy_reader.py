@@ -203,8 +203,8 @@ def test_a_policy_that_cannot_be_computed_is_refused(said: dict[str, Any], words
         ([rule("TRUE", reason=" ")], "needs a reason"),
         ([rule("TRUE", name="The rule")], "knockouts.0.name"),
         ([rule("TRUE", outcome="approve")], "knockouts.0.outcome"),
-        ([rule("TRUE", colour=1)], "knockouts.0.colour: Extra inputs"),
-        ([rule("TRUE", name=f"r{at}") for at in range(201)], "knockouts: Tuple should have at most 200 items"),
+        ([rule("TRUE", colour=1)], "knockouts.0.colour: is a key that is not known"),
+        ([rule("TRUE", name=f"r{at}") for at in range(201)], "knockouts: got a list, wanted at most 200 of them"),
     ],
     ids=lambda it: str(it)[:40],
 )

@@ -199,7 +199,10 @@ def spoilt(*path: str | int, to: object) -> bytes:
         (CARD.to_json().replace(b'"base_points": 500000', b'"base_points": NaN'), "NaN"),
         (CARD.to_json().replace(b'"base_points": 500000', b'"base_points": 1e400'), "base_points"),
         (spoilt("colour", to=1), "colour"),
-        (b'{"schema": "obligor/evaluation/1", "aims": {}}', "schema: Input should be 'obligor/scorecard/1'"),
+        (
+            b'{"schema": "obligor/evaluation/1", "aims": {}}',
+            "schema: got 'obligor/evaluation/1', wanted 'obligor/scorecard/1'",
+        ),
         (spoilt("base_points", to=1.5), "base_points"),
         (spoilt("base_points", to="500000"), "base_points"),
         (spoilt("characteristics", 0, "cuts", to=[2000.0, 1000.0]), "overlap"),

@@ -49,6 +49,7 @@ def working_service() -> CollectorRegistry:
         meter.watch(reading, lambda: 0.0)
     meter.watch("anchored_age_seconds", lambda: float("inf"))
     meter.watch("journal_dropped", lambda: 0)
+    meter.watch("records_broken", lambda: 0)
     meter.watch("reviews_late", lambda: 0)
     meter.watch("links_behind_seconds", lambda: 0)
     meter.watch("screening_list_left_seconds", lambda: 700_000)

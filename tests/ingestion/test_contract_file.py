@@ -77,7 +77,9 @@ def test_aliases_are_refused_so_that_a_small_file_stays_small() -> None:
         read_contract("a: &a [1, 2]\nb: [*a, *a]\n")
 
 
-@pytest.mark.parametrize(("raw", "message"), [(b"", "empty"), (b"\xff\xfe", "UTF-8"), (b"- 1\n- 2\n", "dictionary")])
+@pytest.mark.parametrize(
+    ("raw", "message"), [(b"", "empty"), (b"\xff\xfe", "UTF-8"), (b"- 1\n- 2\n", "got a list, wanted an object")]
+)
 def test_a_file_that_is_no_contract_is_refused(tmp_path: Path, raw: bytes, message: str) -> None:
     path = tmp_path / "c.yaml"
     path.write_bytes(raw)

@@ -280,9 +280,9 @@ def test_a_kept_file_that_is_gone_is_named(kept: Snapshot) -> None:
     ("old", "new", "message"),
     [
         (b'"delimiter":","', b'"delimiter":";"', "was altered: its files make"),
-        (b'"bytes":', b'"byte":', "was altered: files.0.bytes"),
+        (b'"bytes":', b'"byte":', "was altered: files.0: lacks the key 'bytes'"),
         (b"obligor/snapshot/1", b"obligor/snapshot/9", "schema 'obligor/snapshot/9'"),
-        (b"{", b"", "was altered: the text"),
+        (b"{", b"", "was altered: is not JSON"),
     ],
 )
 def test_an_altered_manifest_is_refused(kept: Snapshot, old: bytes, new: bytes, message: str) -> None:

@@ -22,6 +22,7 @@ from tests.serving.http.serving import run
 from tests.serving.test_doors import Doors, both
 
 from obligor.core.errors import NotFoundError, UnauthenticatedError
+from obligor.core.event_types import EVENT_TYPES
 from obligor.screening.screener import Screener
 from obligor.serving.acts import Caller
 from obligor.serving.audit.replaying import replay
@@ -33,7 +34,7 @@ from obligor.serving.screening.alert_steps import Clearance, Confirmation, Store
 from obligor.serving.screening.desk import AlertDesk
 from obligor.serving.screening.reports import Report
 from obligor.serving.sources import live_sources
-from obligor.serving.webhooks.events import EVENT_TYPES, Listeners
+from obligor.serving.webhooks.events import Listeners
 
 if TYPE_CHECKING:
     import httpx

@@ -123,7 +123,9 @@ def make_decisions(
         sources=store.sources,
         listeners=listeners,
         sealer=sealer,
+        journal=journal,
     )
+    meter.watch("records_broken", register.opener.broken)
     return Decisions(service, register)
 
 

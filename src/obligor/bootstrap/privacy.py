@@ -163,14 +163,19 @@ def erase(
 
 
 def export(subject: str | None, *, application: str | None, decision: UUID | None = None) -> Told:
-    """Give all that is kept of a person."""
+    """Give all that is kept of a person; what is broken is left out, and told in lines."""
+    from obligor.serving.privacy.opening import Opener
 
     async def done(store: Store, sealer: Sealer, office: Office) -> Told:
-        told = [
-            await office.export(it, sealer=sealer)
-            for it in await _subjects(store, sealer, subject, application, decision)
-        ]
-        return Told({"subjects": told}, ())
+        opener = Opener(sealer, store.recorder, store.sources)
+        subjects = await _subjects(store, sealer, subject, application, decision)
+        told = [await office.export(it, opener=opener) for it in subjects]
+        left_out = (
+            f"decision {it}: what is kept otherwise than it was recorded is left out"
+            for one in told
+            for it in one["broken"]
+        )
+        return Told({"subjects": told}, tuple(left_out))
 
     return _in_office(done, permission="privacy.export")
 

@@ -279,7 +279,7 @@ def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
         ),
         administration=open_administration(store, proposals),
         reveals=open_reveals(store, decisions.register, proposals),
-        privacy=open_privacy_desk(store, parts.sealer, proposals),
+        privacy=open_privacy_desk(store, parts.sealer, decisions.register.opener, proposals),
         keys=open_key_desk(store, proposals),
     )
 

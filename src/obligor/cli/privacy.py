@@ -69,10 +69,17 @@ def erase(
 @_about
 @click.option("--out", type=FILE, help="A file to write it to, instead of printing it.")
 def export(subject: str | None, *, application: str | None, decision: UUID | None, out: Path | None) -> None:
-    """Print all that is kept of SUBJECT, in the clear, for the person whom it is about."""
-    from obligor.bootstrap.privacy import export as exported
+    """Print all that is kept of SUBJECT, in the clear, for the person whom it is about.
 
-    _write(exported(subject, application=application, decision=decision).encode(), out)
+    What is kept otherwise than it was recorded is left out, and told at the end with exit code 1.
+    """
+    from obligor.bootstrap.privacy import export as exported
+    from obligor.core.errors import IntegrityError
+
+    told = exported(subject, application=application, decision=decision)
+    _write(told.encode(), out)
+    if told.lines():
+        raise IntegrityError("\n".join(told.lines()), hint="obligor audit verify")
 
 
 @privacy.command()

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from obligor.cli.options import json_option, show
+from obligor.core.event_types import EVENT_TYPES
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from obligor.bootstrap.webhooks import ShownEndpoint
 
-_EVENTS = ("decision.made", "outcome.reported", "person.erased")
 _MOST_HOURS = 24 * 90
 _TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
 
@@ -31,8 +31,8 @@ def webhooks() -> None:
     "--event",
     "events",
     multiple=True,
-    type=click.Choice(_EVENTS),
-    default=_EVENTS,
+    type=click.Choice(EVENT_TYPES),
+    default=EVENT_TYPES,
     show_default=True,
     help="What it is told of; may be given several times.",
 )

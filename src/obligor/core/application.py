@@ -23,7 +23,8 @@ from obligor.core.applicant import APPLICANT
 from obligor.core.clauses import close_to
 from obligor.core.columns import Role
 from obligor.core.errors import ApplicationError, CardError, Problem
-from obligor.core.strict_json import is_name, read_strict_json
+from obligor.core.faults import is_name
+from obligor.core.strict_json import read_strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -73,11 +73,12 @@ class Column(Clause):
     unique: bool = False
     """A second row with the same value is a duplicate."""
     min: float | date | None = None
-    """The lowest value that can be true; a row below goes to quarantine."""
+    """The lowest value that can be true; a row below goes to quarantine. An application below is decided on, and says so."""
     max: float | date | None = None
-    """The highest value that can be true; a row above goes to quarantine."""
+    """The highest value that can be true; a row above goes to quarantine. An application above is decided on, and says so."""
     levels: tuple[str, ...] | None = None
-    """The only categories that can be true; a row with another goes to quarantine."""
+    """The only categories that can be true; a row with another goes to quarantine. An application with another is decided on,
+    and says so."""
     missing: Texts = ()
     """Values that mean 'not known', beside the empty cell."""
     special: dict[float | str, str] = Field(default_factory=dict)
@@ -183,7 +184,7 @@ class Table(Clause):
     header: tuple[str, ...] | None = None
     """The column names, for a text file whose first line is already a row."""
     decimal: DecimalMark = "."
-    """The mark before the fraction in the numbers of a text file."""
+    """The mark before the fraction in the numbers of a text file. Beside a decimal comma a minus may stand behind: `12,50-`."""
     thousands: ThousandsMark | None = None
     """The mark between groups of three digits in the numbers of a text file; a number that holds one cannot be read without
     it. A blank is also one that does not break, an apostrophe also a curled one."""

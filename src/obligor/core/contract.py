@@ -40,6 +40,7 @@ from obligor.core.clauses import (
 )
 from obligor.core.columns import Column, Feature, History, Role, Table
 from obligor.core.errors import ContractError, Problem
+from obligor.core.faults import problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,16 +168,11 @@ def _place(path: Path) -> str:
 
 
 def _problem(detail: ErrorDetails) -> Problem:
-    path = tuple(part for part in detail["loc"] if part not in ("[key]", "float", "date", "str"))
-    got = detail.get("input")
-    if detail["type"] == "extra_forbidden":
-        known = _fields_at(path[:-1])
-        return Problem(path, f"unknown key '{path[-1]}'{close_to(str(path[-1]), known)}")
-    if detail["type"] == "missing":
-        return Problem(path[:-1], f"lacks the key '{path[-1]}'")
-    message = detail["msg"].removeprefix("Value error, ")
-    plain = isinstance(got, str | int | float | bool) and detail["type"] != "value_error"
-    return Problem(path, f"{message}; got {got!r}" if plain else message)
+    found = problem_of(detail)
+    if detail["type"] != "extra_forbidden":
+        return found
+    *within, key = detail["loc"]
+    return Problem((*within, key), f"unknown key '{key}'{close_to(str(key), _fields_at(tuple(within)))}")
 
 
 def _fields_at(path: Path) -> list[str]:

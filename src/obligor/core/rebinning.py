@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from obligor.core.bins import Bins, CategoryBins, NumericBins
 from obligor.core.errors import CardError, EditError
+from obligor.core.faults import first_fault
 from obligor.core.strict_json import StrictModel
 
 _MOST_SHOWN = 60
@@ -92,9 +93,7 @@ def parse_change(plain: object) -> Change:
     try:
         return _CHANGES.validate_python(plain, strict=False)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"][1:]) or "kind"
-        raise EditError(f"edit: {place}: {first['msg']}") from None
+        raise EditError(f"edit: {first_fault(error)}") from None
 
 
 def rebin(change: Change, bins: Bins) -> Bins:

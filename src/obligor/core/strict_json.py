@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from obligor.core.canonical import canonical_json, readable_json, sha256
-from obligor.core.card_numbers import holds_card_number
+from obligor.core.faults import first_fault, is_name
 
 if TYPE_CHECKING:
     from obligor.core.errors import InvalidInputError
 
 MOST_VALUES = 4_000_000
-_NAME = re.compile("[A-Za-z0-9_]{1,64}")
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -56,15 +54,7 @@ def read_model(data: bytes, model: type[Model], *, what: str, error: type[Invali
     try:
         return model.model_validate_json(data)
     except ValidationError as fault:
-        # Another file comes first, and then what is not known: a key that was mistyped is lacking, too.
-        first = min(fault.errors(), key=lambda it: (it["loc"] != ("schema",), it["type"] != "extra_forbidden"))
-        place = ".".join(str(part) for part in first["loc"])
-        raise error(f"{what}: {place}: {first['msg']}") from None
-
-
-def is_name(text: str) -> bool:
-    """Tell whether what somebody wrote as a name looks like a field's, and may be repeated: another could say anything."""
-    return _NAME.fullmatch(text) is not None and not holds_card_number(text)
+        raise error(f"{what}: {first_fault(fault)}") from None
 
 
 def read_strict_json(data: bytes, *, what: str, error: type[InvalidInputError]) -> object:

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import SourceError, UnavailableError
+from obligor.core.faults import first_fault
 from obligor.core.snapshot import PLAIN, SCHEMA, Snapshot, SnapshotFile, identity
 from obligor.files import file_sha256
 from obligor.ingestion.formats import FileKind, check_columns, identify
@@ -249,9 +250,7 @@ def _read_manifest(folder: Path) -> _Manifest:
     except OSError as error:
         raise UnavailableError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"]) or "the text"
-        raise SourceError(f"{path} was altered: {where}: {first['msg']}") from error
+        raise SourceError(f"{path} was altered: {first_fault(error)}") from error
     if manifest.schema != SCHEMA:
         raise SourceError(f"{path} follows the schema '{manifest.schema}'; wanted '{SCHEMA}'")
     return manifest

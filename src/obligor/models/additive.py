@@ -18,8 +18,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from obligor.core.canonical import canonical_json
 from obligor.core.errors import InvalidInputError
+from obligor.core.faults import first_fault
 from obligor.core.strict_json import StrictModel
-from obligor.models.inputs import CategoryInput, first_fault
+from obligor.models.inputs import CategoryInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from obligor.core.canonical import readable_json
 from obligor.core.errors import InvalidInputError
+from obligor.core.faults import first_fault
 from obligor.core.strict_json import StrictModel
 from obligor.core.trend import Trend
 from obligor.models.columns import TRAIN
@@ -123,13 +124,6 @@ def parse_inputs(data: bytes) -> Inputs:
         return Inputs.model_validate_json(data)
     except ValidationError as error:
         raise InvalidInputError(f"inputs of challengers: {first_fault(error)}") from None
-
-
-def first_fault(error: ValidationError) -> str:
-    """Say what is wrong with a file first of all, and where."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg']}" if place else str(first["msg"])
 
 
 def learn_inputs(predictors: Sequence[Predictor], columns: Columns, rows: Rows) -> Inputs:

@@ -14,6 +14,8 @@ Decisions that could have gone otherwise:
 - `1_000` is no number, nor is one with a mark that the contract does not name: `1,000` only where `thousands` or
   `decimal` is a comma. A mark of thousands must stand before every three digits of the whole part, or before none: a
   `1.23`, `0.250` or `1234.567` cannot be read where the dot is that mark, as it may well be a fraction;
+- a minus may stand behind a number with a decimal comma, as accounts on the continent print it: `12,50-`. Behind a whole number
+  it cannot be read, as `18-` may well be a span;
 - a date without `format` is YYYY-MM-DD, and a time of day after it is dropped,
   with its zone: the day is the one that was written.
 """
@@ -117,6 +119,8 @@ def plain_number(text: str, numbers: NumberForm) -> str:
     """Write a number as SQL that has a decimal point and no other mark; NULL where it does not follow the form."""
     if numbers == PLAIN:
         return text
+    if numbers.decimal == ",":
+        text = f"REGEXP_REPLACE({text}, '^([0-9][^,]*,[0-9]+)-$', '-\\1')"
     point, mark = numbers.decimal, marks_of(numbers.thousands) if numbers.thousands else ""
     grouped = f"[-+]?[1-9][0-9]{{0,2}}({mark}[0-9]{{3}})+([{point}][0-9]*)?"
     whole = f"REGEXP_REPLACE({text}, {value(mark)}, '', 'g')"

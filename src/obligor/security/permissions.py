@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from obligor.core.errors import ForbiddenError, InvalidInputError
+from obligor.core.faults import first_fault
 from obligor.security.api_keys import SCOPES
 
 if TYPE_CHECKING:
@@ -198,9 +199,7 @@ def read_permissions(text: str) -> Permissions:
     except yaml.YAMLError as fault:
         raise InvalidInputError(f"permissions: {fault}") from None
     except ValidationError as fault:
-        first = fault.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise InvalidInputError(f"permissions: {place}: {first['msg']}") from None
+        raise InvalidInputError(f"permissions: {first_fault(fault)}") from None
 
 
 @lru_cache(maxsize=_MOST_KEPT)

@@ -24,6 +24,27 @@ class StoredDecision:
     record: bytes
     salt: bytes
 
+    @property
+    def row(self) -> UUID:
+        """The id that what is sealed of it is bound to."""
+        return self.decision_id
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """What was said of a decision as it is kept: asked of it, found or reported."""
+
+    decision_id: UUID
+    row: UUID
+    """The id that what is sealed of it is bound to."""
+    leaf_index: int
+    leaf: bytes
+    record: bytes
+    salt: bytes
+
+
+Stored = StoredDecision | StoredRecord
+
 
 @dataclass(frozen=True, slots=True)
 class StoredSubjectKey:

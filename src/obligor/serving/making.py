@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from obligor.core.event_types import DECISION_MADE
 from obligor.core.leaves import time_text
 from obligor.serving.acts import Act, Submission
 from obligor.serving.answers import with_receipt
@@ -20,7 +21,7 @@ from obligor.serving.idempotency import bound, kept_as
 from obligor.serving.privacy.sealed import Sealed
 from obligor.serving.records import gates_json, record_bytes, told_of
 from obligor.serving.rows import DecisionRow
-from obligor.serving.webhooks.events import DECISION_MADE, decision_made
+from obligor.serving.webhooks.events import decision_made
 
 if TYPE_CHECKING:
     from datetime import datetime

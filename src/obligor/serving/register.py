@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from obligor.core.errors import NotFoundError
+from obligor.core.errors import NotFoundError, SealError
+from obligor.core.event_types import OUTCOME_REPORTED
 from obligor.core.leaves import time_text
 from obligor.security.permissions import allow, may
 from obligor.serving.acts import Act, Submission
@@ -22,7 +23,7 @@ from obligor.serving.idempotency import check_key, request_saying
 from obligor.serving.outcomes import outcome_error, read_outcome
 from obligor.serving.privacy.opening import Opener
 from obligor.serving.rows import OutcomeRow
-from obligor.serving.webhooks.events import OUTCOME_REPORTED, Listeners, outcome_reported
+from obligor.serving.webhooks.events import Listeners, outcome_reported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from obligor.serving.releases.release import Release, Releases
     from obligor.serving.rows import Row
     from obligor.serving.sources import Sources
+    from obligor.serving.telemetry.journal import Telling
 
 OUTCOMES = "outcomes"
 
@@ -69,8 +71,9 @@ class Register:
         sources: Sources,
         listeners: Listeners | None = None,
         sealer: Sealer | None = None,
+        journal: Telling | None = None,
     ) -> None:
-        """With the ``sealer`` of the service that decides, and its ``listeners``."""
+        """With the ``sealer`` of the service that decides, and its ``listeners``; the ``journal`` is told of broken records."""
         self._archive = archive
         self._receipts = receipts
         self._releases = releases
@@ -78,7 +81,7 @@ class Register:
         self._sources = sources
         self._listeners = listeners or Listeners()
         self.sealer = sealer
-        self.opener = Opener(sealer, recorder, sources)
+        self.opener = Opener(sealer, recorder, sources, journal)
 
     async def decision(self, caller: Caller, decision_id: UUID) -> dict[str, Any]:
         """Give what was answered of a decision.
@@ -93,7 +96,10 @@ class Register:
         return await self._told(caller, stored, opened.record, answer_of(opened.record, stored.leaf_index))
 
     async def search(self, caller: Caller, search: Search) -> SearchPage:
-        """Find decisions of the caller, or of everybody for an auditor, the newest first."""
+        """Find decisions of the caller, or of everybody for an auditor, the newest first.
+
+        Of one whose record is not what was recorded, its id and that alone is told: it keeps nobody from the others.
+        """
         own = allow(caller, "decision.read").own
         wanted = replace(search, client_id=caller.client_id) if own else search
         if self.sealer is not None and wanted.application_id is not None:
@@ -101,8 +107,10 @@ class Register:
         found = await self._archive.search(wanted)
         more = len(found) == wanted.limit
         told = [
-            await self._told(caller, stored, it.record, answer_of(it.record, stored.leaf_index))
-            for it, stored in zip(await self.opener.open(*found), found, strict=True)
+            {"decision_id": str(stored.decision_id), "broken": True}
+            if isinstance(it, SealError)
+            else await self._told(caller, stored, it.record, answer_of(it.record, stored.leaf_index))
+            for it, stored in zip(await self.opener.open_each(found), found, strict=True)
         ]
         return SearchPage(tuple(told), found[-1].leaf_index if more else None)
 

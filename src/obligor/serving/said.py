@@ -9,7 +9,8 @@ import msgspec
 
 from obligor.core.clauses import close_to
 from obligor.core.errors import ApplicationError, InvalidInputError, Problem, TooLargeError
-from obligor.core.strict_json import is_name, read_strict_json
+from obligor.core.faults import is_name
+from obligor.core.strict_json import read_strict_json
 from obligor.serving.card_data import refuse_card_data, refuse_card_data_in
 from obligor.serving.encoding import encode
 

@@ -28,6 +28,7 @@ from obligor.adapters.store.proposals import PostgresProposals
 from obligor.adapters.store.pruning import PostgresPruning
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.checkpoints import Checkpoint
+from obligor.core.event_types import EVENT_TYPES
 from obligor.core.leaves import time_text
 from obligor.governance.audit import doctor
 from obligor.governance.audit.doctor import Reached, Surroundings, examine
@@ -44,7 +45,6 @@ from obligor.serving.releases.release import PURPOSE, open_release
 from obligor.serving.rows import DecisionRow, ProposalRow
 from obligor.serving.sources import Sources, live_sources
 from obligor.serving.webhooks.endpoints import Webhooks
-from obligor.serving.webhooks.events import EVENT_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

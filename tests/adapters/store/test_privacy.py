@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from obligor.adapters.store.log_source import open_log
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.privacy import PostgresPrivacy, wrap_anew
 from obligor.adapters.store.recorder import PostgresRecorder
+from obligor.adapters.store.reviews import PostgresReviews
 from obligor.core.errors import (
     ClashError,
     ErasedError,
@@ -42,8 +44,12 @@ from obligor.serving.acts import Act
 from obligor.serving.archive import Search
 from obligor.serving.people.proposals import _With
 from obligor.serving.privacy.erasing import PURPOSE, Office, record_keys
+from obligor.serving.privacy.opening import Opener
 from obligor.serving.privacy.sealed import named, named_in_bulk
+from obligor.serving.reviews.review import Finding
+from obligor.serving.reviews.reviewing import ReviewService
 from obligor.serving.rows import ProposalRow
+from obligor.serving.telemetry.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -241,7 +247,7 @@ def test_a_person_is_told_what_was_reported_of_their_loans_and_of_no_other(store
         ann, bob = await house.decide(), await house.decide("Bob", key="k2")
         for it in (ann, bob):
             await house.lender.report(it["decision_id"])
-        told = await house.office.export(await house.subject(ann["decision_id"]), sealer=house.sealer)
+        told = await house.office.export(await house.subject(ann["decision_id"]), opener=house.register.opener)
         assert [(it["decision_id"], it["status"]) for it in told["outcomes"]] == [(ann["decision_id"], "good")]
 
     at_work(store_url, work)
@@ -442,7 +448,7 @@ def test_evidence_of_identity_is_kept_from_the_day_on_which_the_account_was_clos
 def test_a_person_is_told_all_that_is_kept_and_that_is_an_act(store_url: str) -> None:
     async def work(house: House) -> None:
         subject = await house.subject((await house.decide())["decision_id"])
-        told = await house.office.export(subject, sealer=house.sealer)
+        told = await house.office.export(subject, opener=house.register.opener)
         (decision,) = told["decisions"]
         assert decision["input"]["customer"] == CANARY
         assert decision["input"]["bureau"] == [{"at": "2026-01-01", "balance": 987654.25}]
@@ -486,6 +492,81 @@ def test_what_was_tampered_with_is_not_opened_and_the_log_tells_once(store_url: 
     at_work(store_url, work)
     with psycopg.connect(store_url) as connection:
         assert connection.execute("SELECT count(*) FROM obligor.leaf WHERE kind = 'seal.broken'").fetchone() == (1,)
+
+
+def test_a_search_tells_what_was_tampered_with_beside_the_others_and_so_do_the_log_and_the_journal(
+    store_url: str,
+) -> None:
+    lines = io.BytesIO()
+
+    async def work(house: House) -> None:
+        lender, found = house.lender, [await house.decide(name, key=name) for name in ("Ann", "Bob", "Cem")]
+        with psycopg.connect(store_url) as connection:
+            connection.execute("ALTER TABLE obligor.record DISABLE TRIGGER append_only")
+            connection.execute(_TAMPERED["another score told in the clear"].encode())
+        with Journal(lines, strict=True) as journal:
+            opener = house.register.opener = Opener(house.sealer, lender.recorder, lender.sources, journal)
+            for _ in range(2):
+                page = await house.register.search(caller("bank"), Search())
+                cem, bob, ann = page.decisions
+                assert ann == {"decision_id": found[0]["decision_id"], "broken": True}
+                assert [it["decision_id"] for it in (bob, cem)] == [it["decision_id"] for it in found[1:]]
+                assert (bob["outcome"], bob["application_id"]) == (found[1]["outcome"], "Bob")
+        assert opener.broken() == 1
+
+    at_work(store_url, work)
+    (line,) = map(json.loads, lines.getvalue().splitlines())
+    assert (line["event"], line["level"], line["kind"]) == ("record_broken", "error", "broken")
+    assert UUID(line["decision_id"])
+    with psycopg.connect(store_url) as connection:
+        told = connection.execute("SELECT body FROM obligor.leaf WHERE kind = 'seal.broken'").fetchall()
+    assert [json.loads(body)["subject"] for (body,) in told] == [line["decision_id"]]
+
+
+_OF_ONE = {"decision": 0, "request for a review": 1, "what came of it": 2, "report": 3}
+
+
+@pytest.mark.parametrize("tampered", _OF_ONE)
+def test_a_person_is_told_all_but_what_was_tampered_with_and_of_which_decision_it_was(
+    store_url: str, tampered: str
+) -> None:
+    """What somebody else may have written is not told as theirs, and what is theirs is not withheld for it."""
+
+    async def work(house: House) -> None:
+        lender, answer = house.lender, await house.decide()
+        reviews = ReviewService(
+            decisions=house.service,
+            register=house.register,
+            archive=lender.archive,
+            reviews=PostgresReviews(house.pool),
+            recorder=lender.recorder,
+            sources=lender.sources,
+        )
+        who, decision_id = replace(caller("bank"), scopes=frozenset({"report", "read"})), UUID(answer["decision_id"])
+        asked = await reviews.request(who, key="r", decision_id=decision_id, body=b'{"statement": "Look again"}')
+        await reviews.decide(
+            UUID(json.loads(asked.response)["review_id"]), Finding("decline", ("too much",)), by="Grace"
+        )
+        await lender.report(answer["decision_id"])
+        subject = await house.subject(answer["decision_id"])
+        whole = await house.office.export(subject, opener=house.register.opener)
+        assert [len(whole[it]) for it in ("decisions", "reviews", "outcomes", "broken")] == [1, 2, 1, 0]
+        kinds = ("decision", "review.requested", "review.decided", "outcome")
+        with psycopg.connect(store_url) as connection:
+            connection.execute("ALTER TABLE obligor.record DISABLE TRIGGER append_only")
+            changed = connection.execute(
+                "UPDATE obligor.record SET body = replace(convert_from(body, 'UTF8'), '\"schema\":', '\"more\":1,\"schema\":')"
+                "::bytea WHERE leaf_index = (SELECT index FROM obligor.leaf WHERE kind = %s)",
+                (kinds[_OF_ONE[tampered]],),
+            )
+            assert changed.rowcount == 1
+        told = await house.office.export(subject, opener=house.register.opener)
+        assert told["broken"] == [answer["decision_id"]]
+        left = [*whole["decisions"], *whole["reviews"], *whole["outcomes"]]
+        del left[_OF_ONE[tampered]]
+        assert [*told["decisions"], *told["reviews"], *told["outcomes"]] == left
+
+    at_work(store_url, work)
 
 
 def test_a_record_of_before_is_found_and_explained_beside_sealed_ones(store_url: str) -> None:

@@ -17,12 +17,12 @@ from obligor.adapters.store.deliveries import PostgresDeliveries
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.reviews import PostgresReviews
 from obligor.core.errors import ErasedError, GateError, SealError
+from obligor.core.event_types import DECISION_MADE, EVENT_TYPES, PERSON_ERASED
 from obligor.serving.privacy import erasing
 from obligor.serving.privacy.opening import Opener
 from obligor.serving.reviews.review import Finding
 from obligor.serving.reviews.reviewing import ReviewService
 from obligor.serving.webhooks.endpoints import Webhooks
-from obligor.serving.webhooks.events import DECISION_MADE, EVENT_TYPES, PERSON_ERASED
 from obligor.serving.webhooks.secrets import Revealer, SecretKeeper
 
 if TYPE_CHECKING:
@@ -64,12 +64,12 @@ def test_what_is_written_in_a_review_is_sealed_told_to_the_person_and_forgotten_
             review = await _asked(house, reviews, answer["decision_id"], statement=STATEMENT)
             await reviews.decide(review, Finding("decline", (FACTOR,)), by="Grace")
             subject = await house.subject(answer["decision_id"])
-            told = await house.office.export(subject, sealer=house.sealer)
+            told = await house.office.export(subject, opener=house.register.opener)
             asked, found = told["reviews"]
             assert asked["statement"] == STATEMENT
             assert found["factors"] == [{"code": "review", "text": FACTOR}]
             await house.erase(subject)
-            after = (await house.office.export(subject, sealer=house.sealer))["reviews"]
+            after = (await house.office.export(subject, opener=house.register.opener))["reviews"]
             assert [(it["erased"], "statement" in it, "factors" in it) for it in after] == [(True, False, False)] * 2
         finally:
             await pool.close()

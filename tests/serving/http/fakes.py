@@ -487,7 +487,7 @@ def house(
 
     sealer = Sealer(a_keyring(), store, sources)
     beside = {
-        "privacy": PrivacyDesk(office, store, sealer, store, proposals, KEY),
+        "privacy": PrivacyDesk(office, store, sealer, register.opener, store, proposals, KEY),
         "keys": KeyDesk(store, store, proposals),
         "reviews": reviews,
         "reveals": RevealService(register=register, answers=store, proposals=proposals),

@@ -107,7 +107,9 @@ async def rest(
 
             of = house(
                 authenticating=Staff(),
-                privacy=PrivacyDesk(office, subjects, sealer, lender.archive, proposals, KEY),
+                privacy=PrivacyDesk(
+                    *(office, subjects, sealer, lender.register.opener, lender.archive, proposals, KEY)
+                ),
                 keys=KeyDesk(lender.archive, lender.archive, proposals),
             )
             administration = replace(

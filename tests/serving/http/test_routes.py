@@ -56,6 +56,30 @@ def test_the_same_key_and_body_get_the_same_bytes_and_decide_once() -> None:
     run(main())
 
 
+def test_a_decision_that_was_tampered_with_is_broken_alone() -> None:
+    """A search gives the others whole and of this one its id, to its client and to an auditor; it is not told by itself."""
+
+    async def main() -> None:
+        of = house()
+        first, tampered, last = [await decided(of, f"k-{at}") for at in range(3)]
+        kept = of.store.kept[1]
+        of.store.kept[1] = replace(kept, record=kept.record.replace(b'"decline"', b'"approve"'))
+        for key in ("one", "auditor"):
+            async with of.client(key) as client:
+                page = await client.get("/v1/decisions", params={"limit": 3})
+                assert page.status_code == 200
+                decision_shapes.DecisionPage.model_validate_json(page.content)
+                newest, broken, oldest = page.json()["decisions"]
+                assert broken == {"decision_id": tampered["decision_id"], "broken": True}
+                assert (newest["decision_id"], oldest["decision_id"]) == (last["decision_id"], first["decision_id"])
+                assert newest["outcome"] == oldest["outcome"] == "decline"
+                alone = await client.get(f"/v1/decisions/{tampered['decision_id']}")
+                assert (alone.status_code, alone.json()["type"]) == (503, "urn:obligor:problem:broken")
+        assert of.store.leaves.count("seal.broken") == of.door.register.opener.broken() == 1
+
+    run(main())
+
+
 def test_the_same_key_with_another_body_is_refused_and_another_client_is_another() -> None:
     async def main() -> None:
         of = house()

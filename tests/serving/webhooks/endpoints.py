@@ -15,6 +15,7 @@ from obligor.adapters.store.deliveries import PostgresDeliveries
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.adapters.webhooks import WebhookSender
+from obligor.core.event_types import DECISION_MADE, EVENT_TYPES
 from obligor.security.webhooks import secret_text
 from obligor.serving.acts import Act, Submission
 from obligor.serving.rows import OutboxRow
@@ -22,7 +23,6 @@ from obligor.serving.sources import Sources, live_sources
 from obligor.serving.telemetry.meter import NoMeter
 from obligor.serving.webhooks.delivering import Delivering
 from obligor.serving.webhooks.endpoints import Webhooks
-from obligor.serving.webhooks.events import DECISION_MADE, EVENT_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -19,8 +19,8 @@ from tests.serving.los import Los, drop, hang, pour, say
 from tests.serving.webhooks.endpoints import decided, office, shown
 
 from obligor.core.errors import ClashError, IntegrityError, InvalidInputError, NotFoundError
+from obligor.core.event_types import EVENT_TYPES
 from obligor.serving.webhooks.delivering import AT_ONCE, EVERY_S, LEASE, Backlog
-from obligor.serving.webhooks.events import EVENT_TYPES
 from obligor.serving.webhooks.retrying import GIVEN_UP_AFTER
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from tests.serving.webhooks.endpoints import Counts
 
 from obligor.adapters.store.deliveries import PostgresDeliveries
 from obligor.adapters.webhooks import WebhookSender
+from obligor.core.event_types import DECISION_MADE, PERSON_ERASED
 from obligor.security.webhooks import secret_text
 from obligor.serving.webhooks.delivering import Delivering
 from obligor.serving.webhooks.endpoints import Webhooks
-from obligor.serving.webhooks.events import DECISION_MADE, PERSON_ERASED
 from obligor.serving.webhooks.secrets import SecretKeeper
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ import psycopg
 
 from obligor.adapters.store.address import connection_info, unavailable
 from obligor.adapters.store.inserts import retained_since
+from obligor.core.event_types import PERSON_ERASED
 from obligor.security.sealing import KeptKey, Wrapped
-from obligor.serving.archive import StoredDecision
-from obligor.serving.privacy.erasing import PERSON_ERASED, Concerned
+from obligor.serving.archive import StoredDecision, StoredRecord
+from obligor.serving.privacy.erasing import Concerned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -38,7 +39,8 @@ _CONCERNED: Final = """
     FROM obligor.decision WHERE subject = %s GROUP BY client_id ORDER BY client_id
 """
 _REVIEWS: Final = """
-    SELECT record.body FROM obligor.decision
+    SELECT decision_id, review.review_id AS row, said.leaf_index, leaf.body AS leaf, record.body AS record, record.salt
+    FROM obligor.decision
     CROSS JOIN LATERAL (
         SELECT review_id, leaf_index FROM obligor.review WHERE review.decision_id = decision.decision_id OFFSET 0
     ) AS review
@@ -47,15 +49,18 @@ _REVIEWS: Final = """
         UNION ALL SELECT leaf_index FROM obligor.review_decision WHERE review_decision.review_id = review.review_id
         OFFSET 0
     ) AS said
-    CROSS JOIN LATERAL (SELECT body FROM obligor.record WHERE record.leaf_index = said.leaf_index OFFSET 0) AS record
+    CROSS JOIN LATERAL (SELECT body FROM obligor.leaf WHERE index = said.leaf_index OFFSET 0) AS leaf
+    CROSS JOIN LATERAL (SELECT body, salt FROM obligor.record WHERE record.leaf_index = said.leaf_index OFFSET 0) AS record
     WHERE subject = %s ORDER BY said.leaf_index
 """
 _OUTCOMES: Final = """
-    SELECT record.body FROM obligor.decision
+    SELECT decision_id, told.report_id AS row, told.leaf_index, leaf.body AS leaf, record.body AS record, record.salt
+    FROM obligor.decision
     CROSS JOIN LATERAL (
-        SELECT leaf_index FROM obligor.outcome WHERE outcome.decision_id = decision.decision_id OFFSET 0
+        SELECT report_id, leaf_index FROM obligor.outcome WHERE outcome.decision_id = decision.decision_id OFFSET 0
     ) AS told
-    CROSS JOIN LATERAL (SELECT body FROM obligor.record WHERE record.leaf_index = told.leaf_index OFFSET 0) AS record
+    CROSS JOIN LATERAL (SELECT body FROM obligor.leaf WHERE index = told.leaf_index OFFSET 0) AS leaf
+    CROSS JOIN LATERAL (SELECT body, salt FROM obligor.record WHERE record.leaf_index = told.leaf_index OFFSET 0) AS record
     WHERE subject = %s ORDER BY told.leaf_index
 """
 _STANDING: Final = f"""
@@ -103,13 +108,13 @@ class PostgresPrivacy:
         """Give the clients with decisions on a subject."""
         return tuple(Concerned(**row) for row in await self._pool.rows(_CONCERNED, (PERSON_ERASED, subject)))
 
-    async def reviews(self, subject: bytes) -> tuple[bytes, ...]:
-        """Give the records of reviews of those decisions, what was asked for and what was found, in the order of the log."""
-        return tuple(row["body"] for row in await self._pool.rows(_REVIEWS, (subject,)))
+    async def reviews(self, subject: bytes) -> tuple[StoredRecord, ...]:
+        """Give what was asked of those decisions and what was found, in the order of the log."""
+        return tuple(StoredRecord(**row) for row in await self._pool.rows(_REVIEWS, (subject,)))
 
-    async def outcomes(self, subject: bytes) -> tuple[bytes, ...]:
-        """Give the records of what was reported of those decisions, in the order of the log."""
-        return tuple(row["body"] for row in await self._pool.rows(_OUTCOMES, (subject,)))
+    async def outcomes(self, subject: bytes) -> tuple[StoredRecord, ...]:
+        """Give what was reported of those decisions, in the order of the log."""
+        return tuple(StoredRecord(**row) for row in await self._pool.rows(_OUTCOMES, (subject,)))
 
     async def subjects(self, tag: str) -> tuple[bytes, ...]:
         """Give the subjects of an application, by the name it is searched by."""

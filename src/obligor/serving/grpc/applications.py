@@ -13,7 +13,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from obligor.core.errors import ApplicationError, Problem
-from obligor.core.strict_json import is_name
+from obligor.core.faults import is_name
 from obligor.serving.encoding import encode_in_order
 
 if TYPE_CHECKING:

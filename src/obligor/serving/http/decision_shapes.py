@@ -91,10 +91,17 @@ class BulkAnswer(Shape):
     results: list[Decided | Refused]
 
 
+class DecisionBroken(Shape):
+    """A decision that is kept otherwise than it was recorded: nothing that is kept of it is told."""
+
+    decision_id: UUID
+    broken: Literal[True]
+
+
 class DecisionPage(Shape):
     """Decisions, the newest first."""
 
-    decisions: list[Decision]
+    decisions: list[Decision | DecisionBroken]
     next_cursor: str | None
     """Given back as `cursor`, it leads to the next page; null on the last."""
 

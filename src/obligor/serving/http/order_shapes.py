@@ -121,6 +121,8 @@ class Exported(Shape):
     """What they asked of those decisions, and what was found."""
     outcomes: Annotated[tuple[dict[str, Any], ...], Field(json_schema_extra=_or_absent)] = ()
     """What was reported of their loans."""
+    broken: Annotated[tuple[UUID, ...], Field(json_schema_extra=_or_absent)] = ()
+    """Decisions of which something is kept otherwise than it was recorded; that is not shown."""
 
 
 ScopeName = Annotated[str, Field(json_schema_extra={"enum": list(SCOPES)})]

@@ -8,7 +8,7 @@ from fastapi import Depends, Request, Response, Security
 from fastapi.security import HTTPBearer
 
 from obligor.core.errors import ApplicationError, NotFoundError, Problem
-from obligor.core.strict_json import is_name
+from obligor.core.faults import is_name
 from obligor.security.permissions import may
 from obligor.serving.acts import Caller  # noqa: TC001  FastAPI reads the annotations
 from obligor.serving.encoding import encode_in_order

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-import msgspec
-
 from obligor.core.canonical import canonical_json
-from obligor.core.errors import ClashError, GateError, IntegrityError, InvalidInputError, NotFoundError
+from obligor.core.errors import ClashError, GateError, IntegrityError, InvalidInputError, NotFoundError, SealError
+from obligor.core.event_types import PERSON_ERASED
 from obligor.core.leaves import time_text
 from obligor.governance.law.packs import keep_until
 from obligor.serving.acts import Act, Submission
@@ -35,15 +34,14 @@ if TYPE_CHECKING:
     from obligor.security.sealing import KeptKey
     from obligor.security.signing import SigningKey
     from obligor.serving.acts import Recorder
-    from obligor.serving.archive import StoredDecision
-    from obligor.serving.privacy.sealed import Sealer
+    from obligor.serving.archive import Stored, StoredDecision, StoredRecord
+    from obligor.serving.privacy.opening import Opener
+    from obligor.serving.privacy.sealed import Opened
     from obligor.serving.rows import Row
     from obligor.serving.sources import Sources
 
 PURPOSE: Final = "erasure"
 _SCHEMA: Final = "obligor/erasure/1"
-PERSON_ERASED: Final = "person.erased"
-"""The event by which a client is told."""
 _TOLD_AT_ONCE: Final = 500
 """Decisions that one event names, at most."""
 _AT_ONCE: Final = 8
@@ -75,12 +73,12 @@ class Subjects(Protocol):
         """Give the clients with decisions on a subject."""
         ...
 
-    async def reviews(self, subject: bytes) -> Sequence[bytes]:
-        """Give the records of the reviews of those decisions, in the order of the log."""
+    async def reviews(self, subject: bytes) -> Sequence[StoredRecord]:
+        """Give what was asked of those decisions and what was found, in the order of the log."""
         ...
 
-    async def outcomes(self, subject: bytes) -> Sequence[bytes]:
-        """Give the records of what was reported of those decisions, in the order of the log."""
+    async def outcomes(self, subject: bytes) -> Sequence[StoredRecord]:
+        """Give what was reported of those decisions, in the order of the log."""
         ...
 
 
@@ -190,8 +188,11 @@ class Office:
                 acts.append(self._act("erasure.told", subject, said | {"client_id": client_id}, (event,), at=at)[1])
         return acts
 
-    async def export(self, subject: bytes, *, sealer: Sealer) -> dict[str, Any]:
+    async def export(self, subject: bytes, *, opener: Opener) -> dict[str, Any]:
         """Give all that is kept of a subject, opened; that it was given is an act.
+
+        What is kept otherwise than it was recorded is not theirs for sure, and is left out: ``broken`` names each decision of
+        which something was. The rest is theirs to see (GDPR, Article 15), whoever tampered with it.
 
         Raises
         ------
@@ -199,9 +200,10 @@ class Office:
             Where nothing is kept of the subject.
         """
         found = await self.standing(subject)
-        opened = await sealer.open(await self.subjects.decisions(subject))
-        reviews = await sealer.open_bodies(await self.subjects.reviews(subject))
-        outcomes = await self.subjects.outcomes(subject)
+        broken: set[str] = set()
+        opened = await _whole(opener, await self.subjects.decisions(subject), broken)
+        reviews = await _whole(opener, await self.subjects.reviews(subject), broken)
+        outcomes = await _whole(opener, await self.subjects.outcomes(subject), broken)
         at = self.sources.now()
         await self._record(
             "revealed", subject, {"decisions": found.decisions, "purpose": "request of the subject"}, (), at=at
@@ -212,7 +214,8 @@ class Office:
             "at": time_text(at),
             "decisions": [told_to_the_subject(without_seal(it.record)) | {"erased": it.erased} for it in opened],
             "reviews": [without_seal(it.record) | {"erased": it.erased} for it in reviews],
-            "outcomes": [msgspec.json.decode(it) for it in outcomes],
+            "outcomes": [it.record for it in outcomes],
+            "broken": sorted(broken),
         }
 
     async def hold(self, subject: bytes, *, because: str) -> Standing:
@@ -317,6 +320,13 @@ class Office:
 
     def _about(self, subject: bytes, *, at: datetime) -> dict[str, Any]:
         return {"schema": "obligor/privacy/1", "subject": subject.hex(), "by": self.by, "at": time_text(at)}
+
+
+async def _whole(opener: Opener, stored: Sequence[Stored], broken: set[str]) -> list[Opened]:
+    """Open what is what was recorded; of the rest, add to ``broken`` of which decision it is."""
+    opened = await opener.open_each(stored)
+    broken |= {str(it.decision_id) for it, got in zip(stored, opened, strict=True) if isinstance(got, SealError)}
+    return [it for it in opened if not isinstance(it, SealError)]
 
 
 def certificate_of(erased: Mapping[str, Any], key: SigningKey) -> dict[str, Any]:

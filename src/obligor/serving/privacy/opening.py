@@ -1,4 +1,4 @@
-"""Opens records for whoever may read them; one that was tampered with is refused, and told in the audit log."""
+"""Opens records for whoever may read them; one that was tampered with is refused, and told in the audit log and the journal."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from obligor.core.leaves import is_committed, parse_leaf, time_text
 from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
 from obligor.serving.privacy.sealed import Opened
+from obligor.serving.telemetry.journal import NoJournal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
     from uuid import UUID
 
     from obligor.serving.acts import Recorder
-    from obligor.serving.archive import StoredDecision
+    from obligor.serving.archive import Stored, StoredDecision
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.sources import Sources
-
+    from obligor.serving.telemetry.journal import Telling
 BROKEN: Final = "seal.broken"
 _MOST_TOLD: Final = 1000
 
@@ -28,9 +29,16 @@ _MOST_TOLD: Final = 1000
 class Opener:
     """Opens records by a sealer; without one they are as they stand."""
 
-    def __init__(self, sealer: Sealer | None, recorder: Recorder, sources: Sources) -> None:
+    def __init__(
+        self, sealer: Sealer | None, recorder: Recorder, sources: Sources, journal: Telling | None = None
+    ) -> None:
         self._sealer, self._recorder, self._sources = sealer, recorder, sources
+        self._journal = journal or NoJournal()
         self._told: set[str] = set()
+
+    def broken(self) -> int:
+        """Count the decisions that did not open, of which the first ``_MOST_TOLD`` are told."""
+        return len(self._told)
 
     async def open(self, *stored: StoredDecision) -> list[Opened]:
         """Open the records of decisions.
@@ -42,13 +50,27 @@ class Opener:
         """
         return await self._telling(self._open(stored), tuple(str(it.decision_id) for it in stored))
 
+    async def open_each(self, stored: Sequence[Stored]) -> list[Opened | SealError]:
+        """Open records, each by itself where one of them was tampered with: it keeps nobody from the others."""
+        try:
+            return [*await self._open(stored)]
+        except SealError:
+            return [await self._one(it) for it in stored]
+
+    async def _one(self, stored: Stored) -> Opened | SealError:
+        try:
+            (opened,) = await self._telling(self._open([stored]), (str(stored.decision_id),))
+        except SealError as error:
+            return error
+        return opened
+
     async def open_of(self, decision_id: UUID, *bodies: bytes) -> list[Opened]:
         """Open what is kept beside a decision, such as the request for its review."""
         if self._sealer is None:
             return [Opened(msgspec.json.decode(it), erased=False) for it in bodies]
         return await self._telling(self._sealer.open_bodies(bodies), (str(decision_id),))
 
-    async def _open(self, stored: Sequence[StoredDecision]) -> list[Opened]:
+    async def _open(self, stored: Sequence[Stored]) -> list[Opened]:
         for it in stored:
             if not _is_committed(it):
                 raise SealError(
@@ -70,13 +92,14 @@ class Opener:
         if decision_id in self._told or len(self._told) >= _MOST_TOLD:
             return
         self._told.add(decision_id)
+        self._journal.failed("record_broken", error, decision_id=decision_id)
         at = self._sources.now()
         said = {"schema": "obligor/seal/1", "decision_id": decision_id, "at": time_text(at), "why": error.message}
         act = Act(BROKEN, at, "person:obligor", decision_id, encode(said), self._sources.salt())
         await self._recorder.record(Submission((act,), lambda _: b""))
 
 
-def _is_committed(stored: StoredDecision) -> bool:
+def _is_committed(stored: Stored) -> bool:
     try:
         return is_committed(parse_leaf(stored.leaf), record=stored.record, salt=stored.salt)
     except AuditError:

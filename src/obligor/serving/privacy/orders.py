@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from obligor.serving.once import Answers
     from obligor.serving.people.proposals import Order, Proposals
     from obligor.serving.privacy.erasing import Office
+    from obligor.serving.privacy.opening import Opener
     from obligor.serving.privacy.sealed import Sealer
 
 MOST_BYTES: Final = 1 << 14
@@ -116,6 +117,7 @@ class PrivacyDesk:
     """Opens the office in somebody's name, who records by what is given."""
     applications: Applications
     sealer: Sealer
+    opener: Opener
     answers: Answers
     proposals: Proposals
     key: SigningKey
@@ -160,13 +162,13 @@ class PrivacyDesk:
         told: dict[str, Any] = {}
 
         async def given(recorder: Recorder) -> None:
-            told.update(await self.office(by, recorder).export(subject, sealer=self.sealer))
+            told.update(await self.office(by, recorder).export(subject, opener=self.opener))
 
         request = self._bound(caller, "privacy/exports", key, subject.hex())
         recorded = await once(self.answers, self.proposals.recorder, request, given, told=self._told)
         if recorded.replayed:
             return recorded
-        return shown_beside(recorded, {name: told[name] for name in ("decisions", "reviews", "outcomes")})
+        return shown_beside(recorded, {name: told[name] for name in ("decisions", "reviews", "outcomes", "broken")})
 
     async def _by_two(
         self, request: Request, order: Order, work: Callable[[Office], Awaitable[object]], *, by: str

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from obligor.core.application import Application
     from obligor.security.sealing import DataKey, Keyring
-    from obligor.serving.archive import StoredDecision, StoredSubjectKey
+    from obligor.serving.archive import Stored, StoredSubjectKey
     from obligor.serving.privacy.personal import Personal
     from obligor.serving.sources import Sources
 
@@ -155,15 +155,15 @@ class Sealer:
         key, wrapped = self.keyring.new_data_key(subject)
         return key, (wrapped.version, wrapped.wrapped)
 
-    async def open(self, stored: Sequence[StoredDecision]) -> list[Opened]:
-        """Open the records of decisions; one whose key was destroyed says so.
+    async def open(self, stored: Sequence[Stored]) -> list[Opened]:
+        """Open records; one whose key was destroyed says so.
 
         Raises
         ------
         SealError
             Where one was changed or moved, or its key is gone without having been destroyed.
         """
-        return await self._open([(msgspec.json.decode(it.record), it.decision_id) for it in stored])
+        return await self._open([(msgspec.json.decode(it.record), it.row) for it in stored])
 
     async def open_bodies(self, bodies: Sequence[bytes]) -> list[Opened]:
         """Open records of any kind; those that hold nothing sealed stay as they are."""

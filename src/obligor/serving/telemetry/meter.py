@@ -30,6 +30,7 @@ Reading = Literal[
     "webhooks_oldest_seconds",
     "webhooks_dead",
     "webhooks_gone",
+    "records_broken",
     "reviews_late",
     "links_behind_seconds",
     "screening_list_left_seconds",

@@ -70,6 +70,10 @@ _READINGS: Mapping[Reading, tuple[str, str]] = {
     "webhooks_oldest_seconds": ("obligor_webhooks_oldest_seconds", "Seconds that the oldest of them waits."),
     "webhooks_dead": ("obligor_webhooks_dead", "Events that were given up, and not sent again."),
     "webhooks_gone": ("obligor_webhooks_gone", "Endpoints that were stopped, for their receivers answered 410 Gone."),
+    "records_broken": (
+        "obligor_records_broken",
+        "Decisions that were asked for since the start, and kept otherwise than recorded.",
+    ),
     "reviews_late": ("obligor_reviews_late", "Reviews that wait for an answer and are late."),
     "held": ("obligor_held", "Applications that are held, as of the last five minutes."),
     "held_late": ("obligor_held_late", "Of them, those held for longer than the lender says."),

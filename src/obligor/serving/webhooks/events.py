@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from obligor.core.errors import InvalidInputError
+from obligor.core.event_types import DECISION_MADE, EVENT_TYPES, OUTCOME_REPORTED
 from obligor.serving.answers import record_of
 from obligor.serving.encoding import encode_in_order
-from obligor.serving.privacy.erasing import PERSON_ERASED
 from obligor.serving.rows import OutboxRow
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from obligor.serving.records import Told
     from obligor.serving.rows import WebhookRow
 
-DECISION_MADE: Final = "decision.made"
-OUTCOME_REPORTED: Final = "outcome.reported"
-EVENT_TYPES: Final = (DECISION_MADE, OUTCOME_REPORTED, PERSON_ERASED)
 _TOLD_OF_DECISIONS: Final = ("decision_id", "application_id", "decided_at", "outcome", "because", "pins")
 
 

@@ -1,0 +1,10 @@
+"""The types of events that the systems of clients are told of."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DECISION_MADE: Final = "decision.made"
+OUTCOME_REPORTED: Final = "outcome.reported"
+PERSON_ERASED: Final = "person.erased"
+EVENT_TYPES: Final = (DECISION_MADE, OUTCOME_REPORTED, PERSON_ERASED)
