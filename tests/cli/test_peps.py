@@ -98,6 +98,44 @@ def test_a_hit_on_either_list_is_its_own_and_an_exposed_person_is_approved_once_
     assert code == 0, out
 
 
+@pytest.mark.parametrize("lost", ["sanctions", "pep"])
+def test_the_list_of_one_kind_that_cannot_be_made_ready_does_not_keep_the_other_from_being_screened_against(
+    call: Call, url: str, lost: str
+) -> None:
+    with_store(url, lambda store: put_in_force(store, Made(CARD, golden.policy_of(CARD)), PROFILE))
+    assert {it for it, _ in decided(call, url, ("a", MINISTER), ("b", SANCTIONED))} == {"hold"}
+    lists = {"sanctions": (str(EXAMPLE),), "pep": (PEPS, "--kind", "pep")}
+    shas = {
+        kind: json.loads(call("Ada", "lists", "load", *it, "--published", TODAY, "--json")[1])["list_sha256"]
+        for kind, it in lists.items()
+    }
+    lose(url, shas[lost])
+    code, out, err = call("Ada", "alerts", "rescreen", "--json")
+    assert (code, out, "is no longer kept" in err) == (1, "", True)
+    found = json.loads(call("Ada", "alerts", "list", "--json")[1])
+    assert [it["list_kind"] for it in found["alerts"]] == [kind for kind in lists if kind != lost]
+    lose(url, *shas.values())
+    code, _, err = call("Ada", "alerts", "rescreen")
+    assert err.count("is no longer kept") == 2, "both are told"
+
+
+def test_a_list_of_a_kind_that_is_off_does_not_matter_to_screening_again(call: Call, url: str) -> None:
+    gates = Gates(kyc=OFF, aml=HOLDS, pci=OFF)
+    profile = Profile(name="sanctions", version=1, gates=gates, effective_from=golden.START)
+    with_store(url, lambda store: put_in_force(store, Made(CARD, golden.policy_of(CARD)), profile))
+    decided(call, url, ("b", SANCTIONED))
+    assert call("Ada", "lists", "load", str(EXAMPLE), "--published", TODAY)[0] == 0
+    told = call("Ada", "lists", "load", PEPS, "--kind", "pep", "--published", TODAY, "--json")[1]
+    lose(url, json.loads(told)["list_sha256"])
+    code, out, err = call("Ada", "alerts", "rescreen", "--json")
+    assert (code, len(json.loads(out)["alerts"]), err) == (0, 1, "")
+
+
+def lose(url: str, *lists: str) -> None:
+    with psycopg.connect(as_owner(url), autocommit=True) as owner:
+        owner.execute("DELETE FROM obligor.artefact WHERE sha256 = ANY (%s)", ([*lists],))
+
+
 def test_a_weak_hit_on_an_exposed_person_takes_two_people_as_well(call: Call, url: str) -> None:
     with_store(url, lambda store: put_in_force(store, Made(CARD, golden.policy_of(CARD)), PROFILE))
     assert call("Ada", "lists", "load", str(EXAMPLE), "--published", TODAY)[0] == 0

@@ -12,7 +12,7 @@ import msgspec
 
 from obligor.bootstrap.acting import acting, with_reader
 from obligor.bootstrap.anchors import with_anchored_store
-from obligor.bootstrap.gates import GATE_OF, open_screening
+from obligor.bootstrap.gates import open_screening
 from obligor.bootstrap.privacy import open_sealer
 from obligor.bootstrap.store import service_settings
 from obligor.core.errors import InvalidInputError, ObligorError, UnavailableError
@@ -223,10 +223,12 @@ def _why(report: Mapping[str, Any]) -> str:
 def screen_again(*, progress: Steps) -> Queue:
     """Screen the decisions of the store against the lists in force, to the end; where it was stopped, it goes on.
 
+    The list of one kind is screened against whatever became of the other; and of one that is switched off nothing is asked.
+
     Raises
     ------
-    UnavailableError
-        Where no list was loaded, or the compliance profile has screening switched off.
+    IntegrityError, ScreeningError, UnavailableError
+        Where a list was not loaded or could not be made ready, or the compliance profile has screening switched off.
     """
     settings, asked = service_settings(), read_gate_settings(os.environ)
 
@@ -236,14 +238,21 @@ def screen_again(*, progress: Steps) -> Queue:
         await acting(store, "screening.screen")
         releases = await open_releases(store)
         sealer = await open_sealer(store, settings)
-        async with open_screening(store, releases, sealer, asked, data=settings.data, failed=_raise) as screening:
+        lacking: dict[ListKind, ObligorError] = {}
+        errors: list[ObligorError] = []
+        opened = open_screening(store, releases, sealer, asked, data=settings.data, failed=lacking.__setitem__)
+        async with opened as screening:
             wanted = {kind: it for kind, it in screening.kinds.items() if it.again.wanted()}
             if not wanted:
                 raise UnavailableError("the compliance profile in force has screening switched off")
             for kind, it in wanted.items():
                 if it.lists.screener is None:
-                    raise UnavailableError(f"no list of {kind} was loaded", hint="obligor lists load FILE")
-                await _to_the_end(store, kind, it.again, progress)
+                    hint = "obligor lists load FILE"
+                    errors.append(lacking.get(kind) or UnavailableError(f"no list of {kind} was loaded", hint=hint))
+                else:
+                    await _to_the_end(store, kind, it.again, progress)
+            if errors:
+                raise errors[0] if len(errors) == 1 else UnavailableError("; ".join(it.message for it in errors))
         return await _queue(store)
 
     return with_anchored_store(screened, settings)
@@ -271,6 +280,8 @@ async def _reach(store: Store, kind: ListKind) -> Reach | None:
 
 
 async def _queue(store: Store) -> Queue:
+    from obligor.serving.gates.aml import GATE_OF
+
     reached, desk = [await _reach(store, kind) for kind in GATE_OF], _desk(store)
     return Queue(await desk.waiting(), [it for it in reached if it is not None], await desk.yearly_reports())
 
@@ -290,10 +301,6 @@ def _desk(store: Store) -> AlertDesk:
     from obligor.serving.screening.desk import AlertDesk
 
     return AlertDesk(store.screening, store.archive, store.recorder, store.sources)
-
-
-def _raise(error: ObligorError) -> None:
-    raise error
 
 
 def _id(text: str) -> UUID:
