@@ -227,7 +227,6 @@ class ListRow:
     entries: int
     loaded_at: datetime
     by: str
-    artefacts: tuple[ArtefactRow, ...]
     list_kind: ListKind = "sanctions"
 
 

@@ -370,7 +370,7 @@ INSERTS: Final = (*_KEPT.values(), REQUEST, NODE)
 
 def values_of(row: Row, leaf: bytes) -> Iterator[tuple[Insert, Values]]:
     """Give the values of a row, and of those that come with it, under the index of its leaf (packed)."""
-    if isinstance(row, ReleaseRow | ProfileChangeRow | ListRow):
+    if isinstance(row, ReleaseRow | ProfileChangeRow):
         for artefact in row.artefacts:
             check_artefact(artefact.sha256, artefact.body)
             yield _ARTEFACT, _ARTEFACT.values(artefact, leaf)

@@ -125,9 +125,10 @@ _YEARLY: Final = """
 _MATCHES: Final = (
     "SELECT alert_id, opened_at FROM obligor.alert_step JOIN obligor.alert USING (alert_id) WHERE step = 'confirmed'"
 )
-_ARTEFACT: Final = "SELECT body FROM obligor.artefact WHERE sha256 = %s"
 _PIECE: Final = "SELECT substring(body FROM %s FOR %s) AS piece FROM obligor.artefact WHERE sha256 = %s"
-_PIECE_BYTES: Final = 1 << 18
+_PIECE_BYTES: Final = 1 << 21
+"""What is packed is unpacked from its beginning for each piece."""
+_KEEP: Final = "INSERT INTO obligor.artefact (sha256, kind, body) VALUES (%s, %s, %s) ON CONFLICT (sha256) DO NOTHING"
 _ALONE: Final = "SELECT pg_try_advisory_lock(hashtext('obligor'), hashtext('screening')) AS alone"
 _NOT_ALONE: Final = "SELECT pg_advisory_unlock_all()"
 
@@ -147,12 +148,20 @@ class PostgresScreening:
         """Give every list that was loaded, the last first."""
         return tuple(LoadedList(**row) for row in await self._pool.rows(_LAST_FIRST))
 
+    async def keep(self, sha256: str, kind: str, body: bytes) -> None:
+        """Keep what a list says, in a session of its own that takes its time: it may be a hundred megabytes."""
+        check_artefact(sha256, body)
+        try:
+            async with await psycopg.AsyncConnection.connect(connection_info(self._url, name="lists")) as connection:
+                await connection.execute(_KEEP.encode(), (sha256, kind, body))
+        except (psycopg.Error, OSError) as error:
+            raise unavailable(self._url, error) from error
+
     async def artefact(self, sha256: str) -> bytes | None:
         """Give what a list says; its hash was checked."""
-        found = await self._pool.rows(_ARTEFACT, (sha256,))
-        if not found:
+        body = b"".join([it async for it in self.pieces(sha256)])
+        if not body:
             return None
-        body: bytes = found[0]["body"]
         check_artefact(sha256, body)
         return body
 
