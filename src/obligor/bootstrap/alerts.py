@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 import msgspec
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.progress import Progress as Steps
     from obligor.screening.lists import ListKind
+    from obligor.serving.rows import Finding
     from obligor.serving.screening.alert_steps import Said
     from obligor.serving.screening.desk import AlertDesk
     from obligor.serving.screening.rescreening import Progress, Rescreening
@@ -110,8 +111,8 @@ class Shown:
             + (", to be cleared by two people" if it["needs_second"] else ""),
         ]
         if it["because"]:
-            by = it["cleared_by"] or it["doubted_by"] or it["confirmed_by"] or it["proposed_by"]
-            told.append(f"  {by}: {it['because']}" + (f", until {it['until']}" if it["until"] else ""))
+            by = it["cleared_by"] or it["doubted_by"] or it["confirmed_by"] or it["examined_by"] or it["proposed_by"]
+            told.append(f"  {by}{_found(it)}: {it['because']}" + (f", until {it['until']}" if it["until"] else ""))
         if it["report_due_on"]:
             told.append(f"  confirmed by {it['confirmed_by']}, to be reported by {it['report_due_on']}")
         if it["yearly_report_due_on"]:
@@ -152,11 +153,13 @@ def show_alert(alert_id: str) -> Shown:
     return with_reader(found, "alert.read")
 
 
-def clear_alert(alert_id: str, *, because: str, days: int) -> Done:
+def clear_alert(alert_id: str, *, because: str, days: int, finding: str | None) -> Done:
     """Clear an alert, or propose to, as who works here (``OBLIGOR_AUTHOR``)."""
     from obligor.serving.screening.alert_steps import Clearance
 
-    return _record(alert_id, Clearance(because, days), _cleared, permission="alert.clear")
+    return _record(
+        alert_id, Clearance(because, days, cast("Finding | None", finding)), _cleared, permission="alert.clear"
+    )
 
 
 def confirm_alert(alert_id: str, *, because: str) -> Done:
@@ -198,6 +201,9 @@ def _record(
 def _cleared(said: Mapping[str, Any]) -> str:
     if said["state"] in ("proposed", "doubted"):
         return f"proposed; another person clears it: obligor alerts clear {said['alert_id']} --because ..."
+    if said["state"] == "examined":
+        how = "--finding due-diligence --because ..."
+        return f"examined; another person approves: obligor alerts clear {said['alert_id']} {how}"
     return f"cleared until {said['until']}"
 
 
@@ -284,6 +290,13 @@ async def _queue(store: Store) -> Queue:
 
     reached, desk = [await _reach(store, kind) for kind in GATE_OF], _desk(store)
     return Queue(await desk.waiting(), [it for it in reached if it is not None], await desk.yearly_reports())
+
+
+def _found(alert: Mapping[str, Any]) -> str:
+    """Tell what clearing a politically exposed person rests on, and whom it rests on."""
+    if alert["finding"] != "due_diligence":
+        return ", somebody else" if alert["finding"] else ""
+    return f", after due diligence by {alert['examined_by']}" if alert["cleared_by"] else ", due diligence"
 
 
 def _of_kind(alert: Mapping[str, Any]) -> str:

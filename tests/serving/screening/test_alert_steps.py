@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 from uuid import UUID
 
 import pytest
@@ -13,11 +13,13 @@ from tests.governance.audit.logs import VERIFIER, MemoryLog
 
 from obligor.core.errors import ApplicationError, ClashError, ForbiddenError, ObligorError
 from obligor.core.leaves import time_text
+from obligor.core.people import are_one_person
 from obligor.governance.audit.verifying import verify_log
 from obligor.progress import Silence
+from obligor.screening.lists import ListKind
 from obligor.serving.acts import Submission
 from obligor.serving.rows import AlertReportRow, AlertStepRow
-from obligor.serving.screening.alert_steps import Clearance, Confirmation, StoredAlert
+from obligor.serving.screening.alert_steps import SECOND_FROM, Clearance, Confirmation, StoredAlert
 from obligor.serving.screening.reports import Report
 
 if TYPE_CHECKING:
@@ -29,7 +31,10 @@ OPENED: Final = datetime(2026, 11, 20, 20, tzinfo=UTC)
 REASONS: Final = st.sampled_from(["another birth place", "the same passport"])
 DAYS: Final = st.dates(date(2026, 11, 18), date(2026, 12, 20))
 REPORTS: Final = st.builds(Report, st.sampled_from(["ORS-1", "ORS-2"]), st.none() | DAYS, st.none() | REASONS)
-SAID: Final = st.one_of(st.builds(Clearance, REASONS), st.builds(Confirmation, REASONS), REPORTS, REPORTS)
+FINDINGS: Final = st.sampled_from([None, "somebody_else", "due_diligence"])
+SAID: Final = st.one_of(
+    st.builds(Clearance, REASONS, finding=FINDINGS), st.builds(Confirmation, REASONS), REPORTS, REPORTS
+)
 STORY: Final = st.lists(st.tuples(SAID, st.sampled_from(["ada", "Bob", "bob"])), max_size=12)
 
 
@@ -47,17 +52,19 @@ def after(stored: StoredAlert, row: AlertStepRow | AlertReportRow) -> StoredAler
             return stored._replace(proposed_by=row.by, **ends)
         case "confirmed":
             return stored._replace(confirmed_by=row.by, confirmed_at=row.at, **ends)
+        case "examined":
+            return stored._replace(examined_by=row.by, finding=row.finding, **ends)
         case "doubted":
             return stored._replace(doubted_by=row.by, **ends)
         case "cleared" | "corrected":
-            return stored._replace(cleared_by=row.by, **ends)
+            return stored._replace(cleared_by=row.by, finding=row.finding, **ends)
 
 
-@given(STORY, st.sampled_from([9000, 9700]))
+@given(STORY, st.sampled_from([9000, 9700]), st.sampled_from(get_args(ListKind)))
 def test_whatever_is_said_of_an_alert_its_rows_are_what_its_records_say_and_no_report_is_lost(
-    story: list[tuple[Said, str]], score: int
+    story: list[tuple[Said, str]], score: int, kind: ListKind
 ) -> None:
-    log, stored, at = MemoryLog(), opened(score), OPENED
+    log, stored, at = MemoryLog(), opened(score)._replace(list_kind=kind), OPENED
     for said, by in story:
         at, before = at + timedelta(days=2), stored
         try:
@@ -71,6 +78,15 @@ def test_whatever_is_said_of_an_alert_its_rows_are_what_its_records_say_and_no_r
     assert [it.number for it in stored.reports] == list(range(1, len(stored.reports) + 1))
     assert [it.because is None for it in stored.reports] == [it == 1 for it in range(1, len(stored.reports) + 1)]
     assert stored.confirmed_by is not None or not stored.reports
+    assert kind == "sanctions" or stored.confirmed_by is None
+    if stored.cleared_by is not None:
+        firsts = {"due_diligence": stored.examined_by, None: stored.doubted_by or stored.proposed_by}
+        first = firsts.get(stored.finding, stored.proposed_by)
+        assert first is None or not are_one_person(first, stored.cleared_by)
+        assert first is not None or (
+            score < SECOND_FROM and stored.finding != "due_diligence" and not stored.examined_by
+        )
+        assert (stored.finding is None) == (kind == "sanctions")
     assert verify_log(log, signatures=VERIFIER, progress=Silence()).findings == ()
 
 
@@ -115,6 +131,7 @@ def test_a_key_is_bound_to_what_it_was_before_there_were_amendments() -> None:
     """So that a request of then is answered as it was."""
     for said, bound in (
         (Clearance("why"), ("why", 365)),
+        (Clearance("why", 30, "due_diligence"), ("why", 30, "due_diligence")),
         (Confirmation("why"), ("why",)),
         (Report("ORS-1"), ("ORS-1", None)),
         (Report("ORS-1", date(2026, 11, 27)), ("ORS-1", "2026-11-27")),

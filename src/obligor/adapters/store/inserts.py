@@ -348,7 +348,7 @@ _KEPT: Final[dict[type, Insert]] = {
     ),
     AlertStepRow: _insert(
         "alert_step",
-        "alert_id uuid, step text, because text, until time, at time, by text, leaf_index int8",
+        "alert_id uuid, step text, because text, until time, at time, by text, leaf_index int8, finding text",
         then="RETURNING pg_notify('obligor_alert', step)",
     ),
     AlertReportRow: _insert(

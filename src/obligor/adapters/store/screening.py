@@ -100,16 +100,19 @@ _ALERTS: Final = """
     SELECT alert.alert_id, decision_id, client_id, entry, score, list_sha256, opened_at, record.body AS record,
         coalesce((SELECT list_kind FROM obligor.screening_list AS list WHERE list.list_sha256 = alert.list_sha256 LIMIT 1),
             'sanctions') AS list_kind,
-        proposed.by AS proposed_by, cleared.by AS cleared_by,
+        proposed.by AS proposed_by, examined.by AS examined_by, cleared.by AS cleared_by,
+        coalesce(cleared.finding, examined.finding) AS finding,
         confirmed.by AS confirmed_by, confirmed.at AS confirmed_at, doubted.by AS doubted_by,
         (SELECT coalesce(json_agg(report ORDER BY number), '[]')
             FROM obligor.alert_report AS report WHERE report.alert_id = alert.alert_id) AS reports,
         ARRAY(SELECT DISTINCT year FROM obligor.yearly_report) AS years_filed,
-        coalesce(cleared.because, doubted.because, confirmed.because, proposed.because) AS because,
-        coalesce(cleared.until, doubted.until, CASE WHEN confirmed.by IS NULL THEN proposed.until END) AS until
+        coalesce(cleared.because, doubted.because, confirmed.because, examined.because, proposed.because) AS because,
+        coalesce(cleared.until, doubted.until, CASE WHEN confirmed.by IS NULL THEN coalesce(examined.until, proposed.until) END)
+            AS until
     FROM obligor.alert
     JOIN obligor.record ON record.leaf_index = alert.leaf_index
     LEFT JOIN obligor.alert_step AS proposed ON proposed.alert_id = alert.alert_id AND proposed.step = 'proposed'
+    LEFT JOIN obligor.alert_step AS examined ON examined.alert_id = alert.alert_id AND examined.step = 'examined'
     LEFT JOIN obligor.alert_step AS confirmed ON confirmed.alert_id = alert.alert_id AND confirmed.step = 'confirmed'
     LEFT JOIN obligor.alert_step AS doubted ON doubted.alert_id = alert.alert_id AND doubted.step = 'doubted'
     LEFT JOIN obligor.alert_step AS cleared
