@@ -39,7 +39,7 @@ def exposed(*, seed: int = _SEED) -> Iterator[dict[str, str]]:
         number += 1
         people = scripts[chance.random() < 0.7]
         first, last = chance.choice(people), chance.choice(people)
-        family = last["last_name"] if chance.random() < 2 / 3 else _respelled(last["last_name"], chance)
+        family = last["last_name"] if chance.random() < 2 / 3 else respelled(last["last_name"], chance)
         parts = [first["first_name"], *filter(None, [first["middle_name"]]), family]
         others = {_otherwise(parts, chance) for _ in range(chance.choice((0, 1, 1, 2, 3, 5)))}
         born = chance.choice((first["date_of_birth"], first["date_of_birth"], first["date_of_birth"][:4], ""))
@@ -66,7 +66,7 @@ def write(file: TextIO, persons: int, *, seed: int = _SEED) -> None:
     rows.writerows(islice(exposed(seed=seed), persons))
 
 
-def _respelled(name: str, chance: random.Random) -> str:
+def respelled(name: str, chance: random.Random) -> str:
     at = chance.randrange(len(name)) if name else 0
     return name[:at] + chance.choice(_LETTERS) + name[at + chance.choice((0, 1)) :]
 
@@ -78,8 +78,8 @@ def _otherwise(parts: list[str], chance: random.Random) -> str:
             f"{last} {first}",
             f"{first} {last}",
             f"{first[:1]}. {' '.join([*middle, last])}",
-            " ".join([_respelled(first, chance), *middle, last]),
-            " ".join([first, *middle, _respelled(last, chance)]),
+            " ".join([respelled(first, chance), *middle, last]),
+            " ".join([first, *middle, respelled(last, chance)]),
         )
     )
 

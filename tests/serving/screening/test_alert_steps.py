@@ -23,7 +23,6 @@ from obligor.serving.screening.alert_steps import SECOND_FROM, Clearance, Confir
 from obligor.serving.screening.reports import Report
 
 if TYPE_CHECKING:
-    from obligor.screening.lists import ListKind
     from obligor.serving.screening.alert_steps import Said
 
 ONE: Final = UUID(int=1)
