@@ -9,7 +9,7 @@ import json
 from benchmarks.tables import RESULTS
 
 NAMES = ("accuracy", "short", "training", "single", "scoring", "engines", "policy", "thresholds", "rejects",
-         "serving", "overload", "telling", "torture", "screening", "rotation")  # fmt: skip
+         "serving", "overload", "telling", "torture", "screening", "lists", "rotation")  # fmt: skip
 _OF = {"rounds": "torture", "seed": "torture", "points": "torture", "rows": "rotation", "rate": "rotation"}
 """The benchmark that an option is of."""
 

@@ -244,9 +244,22 @@ def _screening(result: dict) -> list[Rows]:
     return [[first, [f"{result['chosen_threshold']:.2f}", *counts]], [heads, *shares], [["", ""], *times]]
 
 
+def _lists(result: dict) -> list[Rows]:
+    head = ["persons", "names", "read", "made ready, at most", "mapped", "one screening, median, 99th percentile", "memory",
+            "found", "mistaken", "the ratio of sorted parts takes"]  # fmt: skip
+    rows = [
+        [f"{int(size):,}", f"{it['names']:,}", f"{it['read_s']:.1f} s, {it['read_peak_mb']:.0f} MB",
+         f"{it['ready_s']:.1f} s, {it['ready_peak_mb']:,.0f} MB", f"{it['mapped_mb']:.0f} MB",
+         f"{it['median_ms']:.1f}, {it['p99_ms']:.1f} ms", f"{it['own_mb']:.0f} of its own, {it['resident_mb']:.0f} MB",
+         f"{it['found']:.1%}", f"{it['mistaken']:.1%}", f"{it['ratio_times_as_long']:.0f} times as long"]
+        for size, it in result.items()
+    ]  # fmt: skip
+    return [[head, *rows]]
+
+
 TABLES = {"accuracy": _accuracy, "short": _short, "training": _training, "scoring": _scoring, "engines": _engines,
           "policy": _policy, "rejects": _rejects, "serving": _serving, "torture": _torture,
-          "rotation": _rotation, "overload": _overload, "screening": _screening}  # fmt: skip
+          "rotation": _rotation, "overload": _overload, "screening": _screening, "lists": _lists}  # fmt: skip
 
 
 def _dot(value: float) -> str:

@@ -31,6 +31,8 @@ OFF, REFERS, HOLDS = Gate(state="off"), Gate(state="enforce", on_fail="refer"), 
 PROFILE = Profile(
     name="both", version=1, gates=Gates(kyc=OFF, aml=HOLDS, pci=OFF, pep=REFERS), effective_from=golden.START
 )
+DILIGENCE = ("--finding", "due-diligence")
+SOMEBODY_ELSE = ("--finding", "somebody-else", "--because", "Another birth place.")
 MINISTER, SANCTIONED, NOBODY = "Ottilie Marchetti-Vance", "Oleg Petrovich Korvand", "Jane Example"
 
 
@@ -79,15 +81,19 @@ def test_a_hit_on_either_list_is_its_own_and_an_exposed_person_is_approved_once_
     by_kind = {it["list_kind"]: it for it in found["alerts"]}
     assert {kind: it["entry"] for kind, it in by_kind.items()} == {"sanctions": "1001", "pep": "INV-P1"}
     one = by_kind["pep"]["alert_id"]
-    assert by_kind["pep"]["needs_second"] is True
     code, out, _ = call("Ada", "alerts", "show", one)
     assert (code, "politically exposed: entry INV-P1" in out, "by two people" in out) == (0, True, True)
     code, _, err = call("Ada", "alerts", "confirm", one, "--because", "it is her")
     assert (code, "nothing to confirm or to report" in err) == (1, True)
     because = ("--because", "It is her; her salary explains the money. File D-7.")
-    assert call("Ada", "alerts", "clear", one, *because)[1].startswith("proposed")
-    assert call("Ada", "alerts", "clear", one, *because)[0] == 1
-    assert call("Bob", "alerts", "clear", one, *because)[1].startswith("cleared until")
+    code, _, err = call("Ada", "alerts", "clear", one, *because)
+    assert (code, "finding: wanted somebody_else or due_diligence" in err) == (2, True)
+    clear = ("alerts", "clear", one, *DILIGENCE, *because)
+    assert call("Ada", *clear)[1].startswith("examined; another person approves")
+    assert call("Ada", *clear)[0] == 1
+    assert json.loads(call("Bob", *clear, "--json")[1])["finding"] == "due_diligence"
+    told = call("Vera", "alerts", "show", one)[1]
+    assert ("cleared" in told, "Bob, after due diligence by Ada: It is her" in told) == (True, True)
     assert decided(call, url, ("d", MINISTER), ("e", SANCTIONED)) == [
         ("approve", said("pass", "pass")),
         ("hold", said("fail", "pass")),
@@ -98,14 +104,68 @@ def test_a_hit_on_either_list_is_its_own_and_an_exposed_person_is_approved_once_
     assert code == 0, out
 
 
-def test_a_weak_hit_on_an_exposed_person_takes_two_people_as_well(call: Call, url: str) -> None:
+@pytest.mark.parametrize("lost", ["sanctions", "pep"])
+def test_the_list_of_one_kind_that_cannot_be_made_ready_does_not_keep_the_other_from_being_screened_against(
+    call: Call, url: str, lost: str
+) -> None:
+    with_store(url, lambda store: put_in_force(store, Made(CARD, golden.policy_of(CARD)), PROFILE))
+    assert {it for it, _ in decided(call, url, ("a", MINISTER), ("b", SANCTIONED))} == {"hold"}
+    lists = {"sanctions": (str(EXAMPLE),), "pep": (PEPS, "--kind", "pep")}
+    shas = {
+        kind: json.loads(call("Ada", "lists", "load", *it, "--published", TODAY, "--json")[1])["list_sha256"]
+        for kind, it in lists.items()
+    }
+    lose(url, shas[lost])
+    code, out, err = call("Ada", "alerts", "rescreen", "--json")
+    assert (code, out, "is no longer kept" in err) == (1, "", True)
+    found = json.loads(call("Ada", "alerts", "list", "--json")[1])
+    assert [it["list_kind"] for it in found["alerts"]] == [kind for kind in lists if kind != lost]
+    lose(url, *shas.values())
+    code, _, err = call("Ada", "alerts", "rescreen")
+    assert err.count("is no longer kept") == 2, "both are told"
+
+
+def test_a_list_of_a_kind_that_is_off_does_not_matter_to_screening_again(call: Call, url: str) -> None:
+    gates = Gates(kyc=OFF, aml=HOLDS, pci=OFF)
+    profile = Profile(name="sanctions", version=1, gates=gates, effective_from=golden.START)
+    with_store(url, lambda store: put_in_force(store, Made(CARD, golden.policy_of(CARD)), profile))
+    decided(call, url, ("b", SANCTIONED))
+    assert call("Ada", "lists", "load", str(EXAMPLE), "--published", TODAY)[0] == 0
+    told = call("Ada", "lists", "load", PEPS, "--kind", "pep", "--published", TODAY, "--json")[1]
+    lose(url, json.loads(told)["list_sha256"])
+    code, out, err = call("Ada", "alerts", "rescreen", "--json")
+    assert (code, len(json.loads(out)["alerts"]), err) == (0, 1, "")
+
+
+def lose(url: str, *lists: str) -> None:
+    with psycopg.connect(as_owner(url), autocommit=True) as owner:
+        owner.execute("DELETE FROM obligor.artefact WHERE sha256 = ANY (%s)", ([*lists],))
+
+
+def test_a_weak_hit_that_is_somebody_elses_takes_one_person_and_due_diligence_two(call: Call, url: str) -> None:
     with_store(url, lambda store: put_in_force(store, Made(CARD, golden.policy_of(CARD)), PROFILE))
     assert call("Ada", "lists", "load", str(EXAMPLE), "--published", TODAY)[0] == 0
     assert call("Ada", "lists", "load", PEPS, "--kind", "pep", "--published", TODAY)[0] == 0
-    decided(call, url, ("a", "Otilie Marcheti-Vance"))
-    (alert,) = json.loads(call("Ada", "alerts", "rescreen", "--json")[1])["alerts"]
-    assert alert["score"] < 0.95
-    assert call("Ada", "alerts", "clear", alert["alert_id"], "--because", "Somebody else.")[1].startswith("proposed")
+    decided(call, url, ("a", "Otilie Marcheti-Vance"), ("b", "Ottilie Marcheti Vanse"), ("c", SANCTIONED))
+    found = json.loads(call("Ada", "alerts", "rescreen", "--json")[1])["alerts"]
+    one, other = (it for it in found if it["list_kind"] == "pep")
+    assert max(one["score"], other["score"]) < 0.95
+    assert call("Ada", "alerts", "clear", one["alert_id"], *SOMEBODY_ELSE)[1].startswith("cleared")
+    assert call("Ada", "alerts", "clear", other["alert_id"], *DILIGENCE, "--because", "It is she.")[1].startswith(
+        "examined"
+    )
+    assert call("Ada", "alerts", "clear", other["alert_id"], *SOMEBODY_ELSE)[1].startswith("proposed"), (
+        "Ada said she is"
+    )
+    assert call("Ada", "alerts", "clear", other["alert_id"], *SOMEBODY_ELSE)[0] == 1
+    assert call("Bob", "alerts", "clear", other["alert_id"], *SOMEBODY_ELSE)[1].startswith("cleared")
+    (sanctioned,) = (it["alert_id"] for it in found if it["list_kind"] == "sanctions")
+    code, _, err = call("Ada", "alerts", "clear", sanctioned, *DILIGENCE, "--because", "It is he.")
+    assert (code, "finding: wanted none" in err) == (2, True), "who is sanctioned is not approved after a closer look"
+    assert call("Vera", "audit", "verify", "--json")[0] == 0
+    assert call("Vera", "doctor", "--json")[0] == 0
+    with pytest.raises(RuntimeError, match="what was found of politically exposed persons"):
+        downgrade(as_owner(url), "0030")
 
 
 def test_one_name_is_screened_against_the_list_of_a_kind(call: Call) -> None:
@@ -150,7 +210,7 @@ def test_who_is_on_both_lists_is_cleared_on_each_by_itself(call: Call, url: str)
     alerts = {it["list_kind"]: it for it in json.loads(call("Ada", "alerts", "rescreen", "--json")[1])["alerts"]}
     assert {kind: it["entry"] for kind, it in alerts.items()} == {"sanctions": "INV-P1", "pep": "INV-P1"}
     for by in ("Ada", "Bob"):
-        assert call(by, "alerts", "clear", alerts["pep"]["alert_id"], "--because", "It is her. File D-7.")[0] == 0
+        assert call(by, "alerts", "clear", alerts["pep"]["alert_id"], *DILIGENCE, "--because", "File D-7.")[0] == 0
     assert decided(call, url, ("b", MINISTER)) == [("hold", said("fail", "pass"))]
     assert call("Ada", "alerts", "confirm", alerts["sanctions"]["alert_id"], "--because", "It is her.")[0] == 0
     assert decided(call, url, ("c", MINISTER)) == [("hold", said("fail", "pass"))]

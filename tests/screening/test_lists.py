@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.screening.lists import PUBLISHED, SNAPSHOT
 
+from obligor.core.canonical import canonical_json
 from obligor.core.errors import ScreeningError
-from obligor.screening.births import parse_listed
-from obligor.screening.lists import Entry, ListedName, ListSnapshot, changed, parse_list
+from obligor.screening.births import BirthDate, parse_listed
+from obligor.screening.lists import SCHEMA, Entry, ListedName, ListKind, ListSnapshot, changed, parse_list
+
+if TYPE_CHECKING:
+    from datetime import date
 
 MAIN = (ListedName("EXAMPLE, Jane", "main"),)
 
@@ -54,6 +61,18 @@ def test_what_is_not_the_canonical_form_of_a_list_is_refused() -> None:
             parse_list(bad)
 
 
+@given(st.text(min_size=1), st.text().filter(str.strip), st.dates())
+def test_a_list_is_written_as_all_that_is_hashed(said: str, name: str, day: date) -> None:
+    entry = Entry(said, "entity", (ListedName(name, "main"),), (BirthDate(day, day, about=True),), (said,))
+    for kind in get_args(ListKind):
+        snapshot = ListSnapshot(said, day, (entry,), kind)
+        plain = json.loads(json.dumps(asdict(snapshot), default=str)) | {"schema": SCHEMA}
+        assert snapshot.to_json() == canonical_json(
+            plain if kind == "pep" else {k: v for k, v in plain.items() if k != "kind"}
+        )
+        assert parse_list(snapshot.to_json()) == snapshot
+
+
 def test_a_list_that_contradicts_itself_is_refused() -> None:
     one = Entry("1", "individual", MAIN)
     with pytest.raises(ScreeningError, match="has no entry"):
@@ -62,6 +81,8 @@ def test_a_list_that_contradicts_itself_is_refused() -> None:
         ListSnapshot("invented", PUBLISHED, (one, replace(one, kind="entity")))
     with pytest.raises(ScreeningError, match="a main name first"):
         Entry("1", "individual", (ListedName("THE CAT", "weak"),))
+    with pytest.raises(ScreeningError, match=r"the entry '1' has 32,769 names; wanted at most 32,768"):
+        Entry("1", "individual", MAIN * 32_769)
     with pytest.raises(ScreeningError, match="a name is empty"):
         ListedName(" ", "main")
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import string
 import unicodedata
 
 import pytest
@@ -43,3 +44,9 @@ def test_the_form_in_which_a_text_is_composed_plays_no_role(name: str) -> None:
 def test_parts_read_again_are_the_same_parts(name: str) -> None:
     parts = spell(name)
     assert spell(" ".join(parts)) == parts
+
+
+@given(st.text(string.printable, max_size=60))
+def test_a_plain_name_is_read_as_among_letters_that_need_more_care(name: str) -> None:
+    unseen = "\u200b"
+    assert spell(name) == spell(name + unseen)

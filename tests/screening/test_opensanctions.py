@@ -12,8 +12,10 @@ from tests.screening.lists import SNAPSHOT
 
 from obligor.bootstrap.screening import read_list
 from obligor.core.errors import ScreeningError
+from obligor.screening import files
 from obligor.screening.births import BirthDate
 from obligor.screening.lists import ListedName, parse_list
+from obligor.screening.opensanctions import is_opensanctions
 
 PEPS = Path("configs/lists/peps.csv")
 HEADER = "id,schema,name,aliases,birth_date,program_ids,dataset\n"
@@ -115,3 +117,16 @@ def test_the_kind_is_of_the_hash_and_one_of_sanctions_keeps_that_of_before() -> 
     entries, _, rest = SNAPSHOT.to_json().partition(b"]}],")
     with pytest.raises(ScreeningError, match="is not the canonical form"):
         parse_list(entries + b']}],"kind":"sanctions",' + rest)
+
+
+def test_a_file_that_is_too_large_is_refused_with_what_it_may_have_and_its_form_is_told_by_how_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, *(f"P{at},Person,Jane Example,,,," for at in range(60_000)))
+    packed = path.with_suffix(".csv.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    monkeypatch.setattr(files, "_MOST_BYTES", 1 << 20)
+    for it in (path, packed):
+        assert is_opensanctions(it)
+        with pytest.raises(ScreeningError, match=f"{it.name}: has more than 1 MiB; wanted at most so many"):
+            read_list(it, kind="pep", published=DAY)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 import msgspec
 
 from obligor.bootstrap.acting import acting, with_reader
 from obligor.bootstrap.anchors import with_anchored_store
-from obligor.bootstrap.gates import GATE_OF, open_screening
+from obligor.bootstrap.gates import open_screening
 from obligor.bootstrap.privacy import open_sealer
 from obligor.bootstrap.store import service_settings
 from obligor.core.errors import InvalidInputError, ObligorError, UnavailableError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.progress import Progress as Steps
     from obligor.screening.lists import ListKind
+    from obligor.serving.rows import Finding
     from obligor.serving.screening.alert_steps import Said
     from obligor.serving.screening.desk import AlertDesk
     from obligor.serving.screening.rescreening import Progress, Rescreening
@@ -110,8 +111,8 @@ class Shown:
             + (", to be cleared by two people" if it["needs_second"] else ""),
         ]
         if it["because"]:
-            by = it["cleared_by"] or it["doubted_by"] or it["confirmed_by"] or it["proposed_by"]
-            told.append(f"  {by}: {it['because']}" + (f", until {it['until']}" if it["until"] else ""))
+            by = it["cleared_by"] or it["doubted_by"] or it["confirmed_by"] or it["examined_by"] or it["proposed_by"]
+            told.append(f"  {by}{_found(it)}: {it['because']}" + (f", until {it['until']}" if it["until"] else ""))
         if it["report_due_on"]:
             told.append(f"  confirmed by {it['confirmed_by']}, to be reported by {it['report_due_on']}")
         if it["yearly_report_due_on"]:
@@ -152,11 +153,13 @@ def show_alert(alert_id: str) -> Shown:
     return with_reader(found, "alert.read")
 
 
-def clear_alert(alert_id: str, *, because: str, days: int) -> Done:
+def clear_alert(alert_id: str, *, because: str, days: int, finding: str | None) -> Done:
     """Clear an alert, or propose to, as who works here (``OBLIGOR_AUTHOR``)."""
     from obligor.serving.screening.alert_steps import Clearance
 
-    return _record(alert_id, Clearance(because, days), _cleared, permission="alert.clear")
+    return _record(
+        alert_id, Clearance(because, days, cast("Finding | None", finding)), _cleared, permission="alert.clear"
+    )
 
 
 def confirm_alert(alert_id: str, *, because: str) -> Done:
@@ -198,6 +201,9 @@ def _record(
 def _cleared(said: Mapping[str, Any]) -> str:
     if said["state"] in ("proposed", "doubted"):
         return f"proposed; another person clears it: obligor alerts clear {said['alert_id']} --because ..."
+    if said["state"] == "examined":
+        how = "--finding due-diligence --because ..."
+        return f"examined; another person approves: obligor alerts clear {said['alert_id']} {how}"
     return f"cleared until {said['until']}"
 
 
@@ -223,10 +229,12 @@ def _why(report: Mapping[str, Any]) -> str:
 def screen_again(*, progress: Steps) -> Queue:
     """Screen the decisions of the store against the lists in force, to the end; where it was stopped, it goes on.
 
+    The list of one kind is screened against whatever became of the other; and of one that is switched off nothing is asked.
+
     Raises
     ------
-    UnavailableError
-        Where no list was loaded, or the compliance profile has screening switched off.
+    IntegrityError, ScreeningError, UnavailableError
+        Where a list was not loaded or could not be made ready, or the compliance profile has screening switched off.
     """
     settings, asked = service_settings(), read_gate_settings(os.environ)
 
@@ -236,14 +244,21 @@ def screen_again(*, progress: Steps) -> Queue:
         await acting(store, "screening.screen")
         releases = await open_releases(store)
         sealer = await open_sealer(store, settings)
-        async with open_screening(store, releases, sealer, asked, data=settings.data, failed=_raise) as screening:
+        lacking: dict[ListKind, ObligorError] = {}
+        errors: list[ObligorError] = []
+        opened = open_screening(store, releases, sealer, asked, data=settings.data, failed=lacking.__setitem__)
+        async with opened as screening:
             wanted = {kind: it for kind, it in screening.kinds.items() if it.again.wanted()}
             if not wanted:
                 raise UnavailableError("the compliance profile in force has screening switched off")
             for kind, it in wanted.items():
                 if it.lists.screener is None:
-                    raise UnavailableError(f"no list of {kind} was loaded", hint="obligor lists load FILE")
-                await _to_the_end(store, kind, it.again, progress)
+                    hint = "obligor lists load FILE"
+                    errors.append(lacking.get(kind) or UnavailableError(f"no list of {kind} was loaded", hint=hint))
+                else:
+                    await _to_the_end(store, kind, it.again, progress)
+            if errors:
+                raise errors[0] if len(errors) == 1 else UnavailableError("; ".join(it.message for it in errors))
         return await _queue(store)
 
     return with_anchored_store(screened, settings)
@@ -271,8 +286,17 @@ async def _reach(store: Store, kind: ListKind) -> Reach | None:
 
 
 async def _queue(store: Store) -> Queue:
+    from obligor.serving.gates.aml import GATE_OF
+
     reached, desk = [await _reach(store, kind) for kind in GATE_OF], _desk(store)
     return Queue(await desk.waiting(), [it for it in reached if it is not None], await desk.yearly_reports())
+
+
+def _found(alert: Mapping[str, Any]) -> str:
+    """Tell what clearing a politically exposed person rests on, and whom it rests on."""
+    if alert["finding"] != "due_diligence":
+        return ", somebody else" if alert["finding"] else ""
+    return f", after due diligence by {alert['examined_by']}" if alert["cleared_by"] else ", due diligence"
 
 
 def _of_kind(alert: Mapping[str, Any]) -> str:
@@ -290,10 +314,6 @@ def _desk(store: Store) -> AlertDesk:
     from obligor.serving.screening.desk import AlertDesk
 
     return AlertDesk(store.screening, store.archive, store.recorder, store.sources)
-
-
-def _raise(error: ObligorError) -> None:
-    raise error
 
 
 def _id(text: str) -> UUID:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from obligor.core.policy import Policy
     from obligor.core.profile import GateName
     from obligor.core.scorecard import Scorecard
+    from obligor.screening.lists import ListKind
     from obligor.serving.deciding import DecisionService
     from obligor.serving.gates.gate import Gate
     from obligor.serving.privacy.sealed import Sealer
@@ -70,7 +71,7 @@ async def open_decisions(store: Store, settings: Settings) -> AsyncIterator[Deci
         )
 
 
-def _held_without_a_list(_error: ObligorError) -> None:
+def _held_without_a_list(_kind: ListKind, _error: ObligorError) -> None:
     """Tell nobody: the gate is pending then, and its record says so."""
 
 

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from obligor.core.errors import ObligorError, SealError
 
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from obligor.serving.screening.lists import ListInForce
     from obligor.serving.screening.rescreening import Rescreening
     from obligor.settings import GateSettings
-
-GATE_OF: Final[Mapping[ListKind, GateName]] = {"sanctions": "aml", "pep": "pep"}
-"""By which gate a profile says whether a kind of list is screened against."""
 
 
 @asynccontextmanager
@@ -87,6 +85,8 @@ class Screening:
     clearances: Clearances
     desk: AlertDesk
     store: Store
+    failed: Callable[[ListKind, ObligorError], None]
+    """Is told why the list of a kind is not ready."""
 
     @property
     def gates(self) -> Mapping[GateName, AmlGate]:
@@ -94,21 +94,22 @@ class Screening:
         return {it.gate.name: it.gate for it in self.kinds.values()}
 
     def list_left_seconds(self) -> float:
-        """Tell for how many seconds applicants can still be screened against the list that serves the shortest."""
-        return min(it.again.list_left_seconds() for it in self.kinds.values())
+        """Tell for how many seconds applicants can still be screened against the list that serves the shortest.
+
+        Infinite where nobody is screened.
+        """
+        now, wanted = self.store.sources.now(), (it.lists for it in self.kinds.values() if it.again.wanted())
+        return min((it.left(now).total_seconds() for it in wanted), default=inf)
 
     async def look_at_lists(self) -> None:
-        """Take up the lists that were loaded last, each whatever the others do.
+        """Take up the lists that were loaded last, each whatever the others do."""
+        await asyncio.gather(*(self._look(kind, it.lists) for kind, it in self.kinds.items()))
 
-        Raises
-        ------
-        IntegrityError, ScreeningError, UnavailableError
-            As ``ListInForce.look`` does.
-        """
-        done = await asyncio.gather(*(it.lists.look() for it in self.kinds.values()), return_exceptions=True)
-        for it in done:
-            if it is not None:
-                raise it
+    async def _look(self, kind: ListKind, lists: ListInForce) -> None:
+        try:
+            await lists.look()
+        except ObligorError as error:
+            self.failed(kind, error)
 
     async def look_at_clearances(self) -> None:
         """Take up what was confirmed, and what was cleared."""
@@ -124,7 +125,7 @@ async def open_screening(
     settings: GateSettings,
     *,
     data: Path,
-    failed: Callable[[ObligorError], None],
+    failed: Callable[[ListKind, ObligorError], None],
 ) -> AsyncIterator[Screening]:
     """Build what screens, with the lists in force made ready; without one its gate is pending, and never passed.
 
@@ -133,14 +134,16 @@ async def open_screening(
     data
         Where files may lie for a moment.
     failed
-        Is told why a list is not ready.
+        Is told why the list of a kind is not ready.
+
+    Raises
+    ------
+    UnavailableError
+        Where it cannot be found out whose match was confirmed.
     """
-    screening = _screening(store, releases, sealer, settings, data=data)
-    try:
-        await screening.look_at_clearances()
-        await screening.look_at_lists()
-    except ObligorError as error:
-        failed(error)
+    screening = _screening(store, releases, sealer, settings, data=data, failed=failed)
+    await screening.look_at_clearances()
+    await screening.look_at_lists()
     try:
         yield screening
     finally:
@@ -148,8 +151,16 @@ async def open_screening(
             gate.close()
 
 
-def _screening(store: Store, releases: Releases, sealer: Sealer, settings: GateSettings, *, data: Path) -> Screening:
-    from obligor.serving.gates.aml import AmlGate, Clearances, Subjects
+def _screening(
+    store: Store,
+    releases: Releases,
+    sealer: Sealer,
+    settings: GateSettings,
+    *,
+    data: Path,
+    failed: Callable[[ListKind, ObligorError], None],
+) -> Screening:
+    from obligor.serving.gates.aml import GATE_OF, AmlGate, Clearances, Subjects
     from obligor.serving.screening.desk import AlertDesk
     from obligor.serving.screening.lists import ListInForce
     from obligor.serving.screening.rescreening import Rescreening
@@ -174,7 +185,7 @@ def _screening(store: Store, releases: Releases, sealer: Sealer, settings: GateS
         return ScreeningOfKind(gate, lists, again)
 
     desk = AlertDesk(store.screening, store.archive, store.recorder, store.sources)
-    return Screening({kind: of_kind(kind, name) for kind, name in GATE_OF.items()}, clearances, desk, store)
+    return Screening({kind: of_kind(kind, name) for kind, name in GATE_OF.items()}, clearances, desk, store, failed)
 
 
 async def _screener(store: Store, sha256: str, *, within: Path, max_age: timedelta) -> Screener:

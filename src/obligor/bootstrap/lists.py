@@ -104,10 +104,10 @@ def known() -> Known:
 
 
 def _check_comparable(snapshot: ListSnapshot) -> None:
-    from obligor.screening.prepared import Prepared
+    from obligor.screening.prepared import check_comparable
     from obligor.screening.rules import Rules
 
-    Prepared.of(snapshot, Rules())
+    check_comparable(snapshot, Rules())
 
 
 async def _change(store: Store, before: LoadedList, now: ListSnapshot) -> Change | None:

@@ -224,8 +224,11 @@ async def _open_parts(
     webhooks = await stack.enter_async_context(
         open_webhooks(url, store, sealer, meter, journal, under_way=lambda: seats.open)
     )
-    failed = partial(journal.failed, "list_failed")
-    opened = open_screening(store, releases, sealer, asked, data=settings.data, failed=failed)
+    opened = open_screening(
+        *(store, releases, sealer, asked),
+        data=settings.data,
+        failed=lambda kind, error: journal.failed("list_failed", error, dependency=kind),
+    )
     screening = await stack.enter_async_context(opened)
     meter.watch("screening_list_left_seconds", screening.list_left_seconds)
     gates = {**screening.gates, **outside}

@@ -38,14 +38,23 @@ def show_one(alert: str, *, as_json: bool) -> None:
 
 @alerts.command("clear")
 @click.argument("alert")
-@click.option("--because", required=True, help="Why it is somebody else.")
+@click.option("--because", required=True, help="Why it is somebody else, or what the due diligence found.")
 @click.option("--days", type=click.IntRange(1, 730), default=365, show_default=True, help="For how long that holds.")
+@click.option(
+    "--finding",
+    type=click.Choice(["somebody-else", "due-diligence"]),
+    help="Of a politically exposed person, and always then: it is somebody else, or it is they and due diligence was done.",
+)
 @json_option
-def clear(alert: str, *, because: str, days: int, as_json: bool) -> None:
-    """Clear ALERT; from a score of 0.95 on, or where it was confirmed, propose to, and another person clears it."""
+def clear(alert: str, *, because: str, days: int, finding: str | None, as_json: bool) -> None:
+    """Clear ALERT; from a score of 0.95 on, or where it was confirmed, propose to, and another person clears it.
+
+    After due diligence on a politically exposed person another person approves, whatever the score.
+    """
     from obligor.bootstrap.alerts import clear_alert
 
-    show(clear_alert(alert, because=because, days=days), quiet=False, as_json=as_json)
+    found = finding and finding.replace("-", "_")
+    show(clear_alert(alert, because=because, days=days, finding=found), quiet=False, as_json=as_json)
 
 
 @alerts.command("confirm")

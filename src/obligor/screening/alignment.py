@@ -135,7 +135,7 @@ def name_table(names: Sequence[Sequence[str]], rules: Rules) -> NameTable:
     """Lay out the parts of all names, with the weight of each."""
     words = Words.of({part for parts in names for part in parts})
     place = {words[at]: at for at in range(len(words))}
-    flat = np.array([place[part] for parts in names for part in parts], dtype=np.int32)
+    flat = np.fromiter((place[part] for parts in names for part in parts), dtype=np.int32)
     counts = np.bincount(flat, minlength=len(words)).tolist()
     weights = np.array([_weight(words[at], count, len(names), rules) for at, count in enumerate(counts)])
     starts = np.concatenate([[0], np.cumsum([len(parts) for parts in names])]).astype(np.int32)

@@ -17,8 +17,8 @@ _ABOUT: Final = timedelta(days=2 * 366)
 _NEAR: Final = timedelta(days=366)
 _ORDER: Final[tuple[Agreement, ...]] = ("exact", "swapped", "compatible", "near", "different", "unknown")
 _RANGE: Final = re.compile(r"\s+to\s+|(?<=\d{4})\s*-\s*(?=\d{4}$)")
+_PRECISIONS: Final = ("year", "month", "day")
 _WORDS: Final = (("%d %b %Y", "day"), ("%b %Y", "month"), ("%Y", "year"))
-_ISO: Final = (("%Y-%m-%d", "day"), ("%Y-%m", "month"), ("%Y", "year"))
 _ISO_SHAPE: Final = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?", re.ASCII)
 
 
@@ -48,10 +48,12 @@ class BirthDate:
 
 def parse_born(text: str) -> BirthDate:
     """Read the birth date of an applicant: ``1970-01-31``, ``1970-01`` or ``1970``; an error does not repeat it."""
-    found = _read(text, _ISO) if _ISO_SHAPE.fullmatch(text) else None
-    if found is None:
-        raise ScreeningError("born: is no date; wanted one such as 1970-01-31, 1970-01 or 1970")
-    return found
+    try:
+        if _ISO_SHAPE.fullmatch(text):
+            return _known(date.fromisoformat(f"{text}-01-01"[:10]), _PRECISIONS[text.count("-")])
+    except ValueError:
+        pass
+    raise ScreeningError("born: is no date; wanted one such as 1970-01-31, 1970-01 or 1970")
 
 
 def parse_listed(text: str) -> BirthDate:
@@ -59,7 +61,7 @@ def parse_listed(text: str) -> BirthDate:
     told = " ".join(text.split())
     about = told.lower().startswith("circa ")
     sides = _RANGE.split(told[6:] if about else told)
-    read = [_read(side, _WORDS) for side in sides]
+    read = [_read(side) for side in sides]
     found = [it for it in read if it is not None]
     if len(found) != len(sides) or len(sides) > 2:  # noqa: PLR2004  a range has two sides
         raise ScreeningError(
@@ -94,15 +96,20 @@ def _swapped(day: date) -> date | None:
         return None
 
 
-def _read(text: str, forms: tuple[tuple[str, str], ...]) -> BirthDate | None:
-    for form, precision in forms:
+def _read(text: str) -> BirthDate | None:
+    for form, precision in _WORDS:
         try:
             first = datetime.strptime(text.strip(), form).date()  # noqa: DTZ007  a birth date has no zone
         except ValueError:
             continue
-        if precision == "day":
-            return BirthDate(first, first)
-        if precision == "month":
-            return BirthDate(first, first.replace(day=monthrange(first.year, first.month)[1]))
-        return BirthDate(first, date(first.year, 12, 31))
+        return _known(first, precision)
     return None
+
+
+def _known(first: date, precision: str) -> BirthDate:
+    """Give the birth date of which the first possible day is known to the day, the month or the year."""
+    if precision == "day":
+        return BirthDate(first, first)
+    if precision == "month":
+        return BirthDate(first, first.replace(day=monthrange(first.year, first.month)[1]))
+    return BirthDate(first, date(first.year, 12, 31))

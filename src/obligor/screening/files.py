@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gzip
-import io
 import zlib
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 from obligor.core.errors import ScreeningError
@@ -23,14 +23,26 @@ def content(path: Path) -> bytes:
     ScreeningError
         Where there is none, it cannot be read, or is too large.
     """
+    data = beginning(path, _MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise ScreeningError(f"{path.name}: has more than {_MOST_BYTES >> 20} MiB; wanted at most so many")
+    return data
+
+
+def beginning(path: Path, size: int) -> bytes:
+    """Give so many bytes of what a file says first, unpacked.
+
+    Raises
+    ------
+    ScreeningError
+        Where there is none, or it cannot be read.
+    """
     try:
-        raw = path.read_bytes()
-        with io.BytesIO(raw) as packed:
-            data = gzip.GzipFile(fileobj=packed).read(_MOST_BYTES + 1) if raw[:2] == b"\x1f\x8b" else raw
+        with path.open("rb") as raw:
+            packed = raw.peek(2).startswith(b"\x1f\x8b")
+            with gzip.GzipFile(fileobj=raw) if packed else nullcontext(raw) as file:
+                return file.read(size)
     except FileNotFoundError:
         raise ScreeningError(f"{path}: there is no such file or folder") from None
     except (OSError, EOFError, zlib.error) as error:
         raise ScreeningError(f"{path.name}: cannot be read ({type(error).__name__})") from error
-    if len(data) > _MOST_BYTES:
-        raise ScreeningError(f"{path.name}: is larger than {_MOST_BYTES >> 20} MiB")
-    return data

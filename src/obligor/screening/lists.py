@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from typing import Final, Literal, NamedTuple, get_args
 
-from pydantic import TypeAdapter, ValidationError
+import msgspec
 
-from obligor.core.canonical import canonical_json, sha256
+from obligor.core.canonical import sha256
 from obligor.core.errors import ScreeningError
-from obligor.core.strict_json import read_strict_json
-from obligor.screening.births import BirthDate  # noqa: TC001  read at run time by pydantic
+from obligor.screening.births import BirthDate  # noqa: TC001  read at run time by msgspec
 
 ListKind = Literal["sanctions", "pep"]
 """Of those with whom no business may be done, or of politically exposed persons, who are looked at more closely."""
@@ -20,6 +19,8 @@ EntryKind = Literal["individual", "entity", "vessel", "aircraft"]
 Strength = Literal["main", "strong", "weak"]
 KINDS: Final[tuple[EntryKind, ...]] = get_args(EntryKind)
 SCHEMA: Final = "obligor/list/1"
+MOST_NAMES: Final = 1 << 15
+"""Of an entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,10 @@ class Entry:
     def __post_init__(self) -> None:
         if not self.id or not self.names or self.names[0].strength != "main":
             raise ScreeningError(f"list: the entry {self.id[:40]!r}: wanted an id and a main name first")
+        if len(self.names) > MOST_NAMES:
+            raise ScreeningError(
+                f"list: the entry {self.id[:40]!r} has {len(self.names):,} names; wanted at most {MOST_NAMES:,}"
+            )
         if self.kind not in KINDS:
             raise ScreeningError(
                 f"list: the entry {self.id[:40]!r} is of kind {self.kind[:40]!r}; wanted one of {', '.join(KINDS)}"
@@ -105,12 +110,20 @@ class ListSnapshot:
 
         Of a list of sanctions the kind is not said, so that one from before there were others keeps its hash.
         """
-        ordered = replace(self, entries=tuple(sorted(self.entries, key=lambda it: it.id)))
-        said = _PLAIN.dump_python(ordered, mode="json", exclude={"kind"} if self.kind == "sanctions" else None)
-        return canonical_json({"schema": SCHEMA, **said})
+        ordered = sorted(self.entries, key=lambda it: it.id)
+        said = {"schema": SCHEMA, "source": self.source, "published": self.published, "entries": ordered}
+        kind = {} if self.kind == "sanctions" else {"kind": self.kind}
+        return msgspec.json.encode(said | kind, order="sorted")
 
 
-_PLAIN: Final = TypeAdapter(ListSnapshot)
+class _Form(msgspec.Struct, forbid_unknown_fields=True):
+    """How a list is written."""
+
+    schema: Literal["obligor/list/1"]
+    source: str
+    published: date | None
+    entries: tuple[Entry, ...]
+    kind: ListKind = "sanctions"
 
 
 def parse_list(data: bytes) -> ListSnapshot:
@@ -121,11 +134,11 @@ def parse_list(data: bytes) -> ListSnapshot:
     ScreeningError
         Where it is not that of a list, to the byte.
     """
-    said = read_strict_json(data, what="list", error=ScreeningError)
     try:
-        snapshot = _PLAIN.validate_python(said)
-    except ValidationError as error:
-        raise ScreeningError(f"list: is not of the form {SCHEMA}: {error.error_count()} things are wrong") from None
+        said = msgspec.json.decode(data, type=_Form)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ScreeningError(f"list: is not of the form {SCHEMA}: {error}") from None
+    snapshot = ListSnapshot(said.source, said.published, said.entries, said.kind)
     if snapshot.to_json() != data:
         raise ScreeningError(f"list: is not the canonical form of {SCHEMA}")
     return snapshot

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from obligor.screening.births import BirthDate
     from obligor.screening.lists import ListedName, ListSnapshot
 
-ALGORITHM: Final = f"obligor-names/1 anyascii/{version('anyascii')} rapidfuzz/{version('rapidfuzz')}"
+ALGORITHM: Final = f"obligor-names/2 anyascii/{version('anyascii')} rapidfuzz/{version('rapidfuzz')}"
 """How names are compared; another version of the libraries may read a letter differently."""
 
 

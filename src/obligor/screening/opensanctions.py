@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from obligor.core.errors import ScreeningError
 from obligor.screening.births import BirthDate, parse_born
-from obligor.screening.files import content
+from obligor.screening.files import beginning, content
 from obligor.screening.lists import Entry, EntryKind, ListedName, ListSnapshot
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _KINDS: Final[Mapping[str, EntryKind]] = {
 
 def is_opensanctions(path: Path) -> bool:
     """Tell by its header whether a file is of this form."""
-    return not path.is_dir() and content(path).removeprefix(_MARK).startswith((b"id,", b'"id",'))
+    return not path.is_dir() and beginning(path, 8).removeprefix(_MARK).startswith((b"id,", b'"id",'))
 
 
 def read_opensanctions(path: Path, *, kind: ListKind, published: date | None = None) -> ListSnapshot:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from hashlib import sha256
+from sys import intern
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import msgspec
@@ -72,18 +73,7 @@ class Prepared:
         ScreeningError
             Where an entry of a kind that is compared has no name that could be.
         """
-        entries = sorted((it for it in snapshot.entries if it.kind in rules.kinds), key=lambda it: it.id)
-        heard = [
-            (bearer, turn, parts)
-            for bearer, entry in enumerate(entries)
-            for turn, name in enumerate(entry.names)
-            if (parts := spell(name.text))
-        ]
-        if not heard:
-            raise ScreeningError(f"list: {snapshot.source}: has no name of the kinds {', '.join(rules.kinds)}")
-        if mute := set(range(len(entries))) - {bearer for bearer, _, _ in heard}:
-            its = entries[min(mute)].id[:40]
-            raise ScreeningError(f"list: {snapshot.source}: the entry {its!r} has no name that could be compared")
+        entries, heard = _heard(snapshot, rules)
         spelled = [parts for _, _, parts in heard]
         texts = [msgspec.json.encode(it) for it in entries]
         return cls(
@@ -120,6 +110,34 @@ class Prepared:
                     yield from ((f"{group}_{_WORDS}{own.name}", getattr(value, own.name)) for own in fields(value))
                 else:
                     yield f"{group}_{it.name}", value
+
+
+def check_comparable(snapshot: ListSnapshot, rules: Rules) -> None:
+    """Refuse a list that could not be made ready, without making it so.
+
+    Raises
+    ------
+    ScreeningError
+        As ``Prepared.of`` does.
+    """
+    _heard(snapshot, rules)
+
+
+def _heard(snapshot: ListSnapshot, rules: Rules) -> tuple[list[Entry], list[tuple[int, int, tuple[str, ...]]]]:
+    """Give the entries of the kinds that are compared, and the place of the bearer, the turn and the parts of each name."""
+    entries = sorted((it for it in snapshot.entries if it.kind in rules.kinds), key=lambda it: it.id)
+    heard = [
+        (bearer, turn, tuple(map(intern, parts)))  # a list says the same part again and again
+        for bearer, entry in enumerate(entries)
+        for turn, name in enumerate(entry.names)
+        if (parts := spell(name.text))
+    ]
+    if not heard:
+        raise ScreeningError(f"list: {snapshot.source}: has no name of the kinds {', '.join(rules.kinds)}")
+    if mute := set(range(len(entries))) - {bearer for bearer, _, _ in heard}:
+        its = entries[min(mute)].id[:40]
+        raise ScreeningError(f"list: {snapshot.source}: the entry {its!r} has no name that could be compared")
+    return entries, heard
 
 
 def _mapped(kind: type[Part], folder: Path, prefix: str, **given: object) -> Part:

@@ -6,7 +6,9 @@ The process reads the list from standard input, and writes arrays into a folder,
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +23,9 @@ from obligor.screening.rules import Rules
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
-_PATIENCE_S: Final = 120.0
+_PATIENCE_S: Final = 600.0
+_NICE: Final = 10
+"""Decisions go before."""
 _REFUSED: Final = 3
 _OTHER: Final = 4
 
@@ -83,6 +87,8 @@ async def _hand_over(pieces: AsyncIterable[bytes], process: asyncio.subprocess.P
 def main() -> int:
     """Make ready what comes on standard input."""
     folder, wanted = sys.argv[1:]
+    os.nice(_NICE)
+    gc.disable()  # nothing of a list goes before its end, and to look for what does takes as long as the work
     body = sys.stdin.buffer.read()
     if hashlib.sha256(body).hexdigest() != wanted:
         return _OTHER

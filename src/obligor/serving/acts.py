@@ -55,7 +55,7 @@ class Act(msgspec.Struct, frozen=True):
     kind: str
     """As in the leaf: decision, outcome, release, key.created, key.revoked, key.rotated, export, profile.proposed,
     profile.approved, act.proposed, act.agreed, act.done, act.withdrawn,
-    list.loaded, alert.opened, alert.proposed, alert.cleared, alert.confirmed, alert.doubted, alert.corrected,
+    list.loaded, alert.opened, alert.proposed, alert.cleared, alert.confirmed, alert.doubted, alert.corrected, alert.examined,
     alert.reported, alert.reported.yearly, erased, erasure.told, hold.placed, hold.released, revealed, datakey.created,
     datakey.retired, seal.broken, notice.written, restore.proposed, restore.acknowledged, and more."""
     at: datetime

@@ -227,7 +227,6 @@ class ListRow:
     entries: int
     loaded_at: datetime
     by: str
-    artefacts: tuple[ArtefactRow, ...]
     list_kind: ListKind = "sanctions"
 
 
@@ -249,17 +248,23 @@ class AlertRow:
     opened_at: datetime
 
 
+Finding = Literal["somebody_else", "due_diligence"]
+"""That who applied is not the exposed person; or that they are, and somebody looked more closely."""
+
+
 @dataclass(frozen=True, slots=True)
 class AlertStepRow:
-    """Somebody cleared an alert, or proposed to; or confirmed it, doubted that, or corrected it."""
+    """Somebody cleared an alert, or proposed to; or confirmed it, doubted that, or corrected it; or examined the person."""
 
     alert_id: UUID
-    step: Literal["proposed", "cleared", "confirmed", "doubted", "corrected"]
+    step: Literal["proposed", "cleared", "confirmed", "doubted", "corrected", "examined"]
     because: str
     until: datetime | None
     """The instant from which the hit counts again; a confirmation has no end."""
     at: datetime
     by: str
+    finding: Finding | None = None
+    """What clearing a politically exposed person rests on; a step of sanctions, and one of before, does not say it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 from uuid import UUID
 
 import pytest
@@ -15,13 +15,13 @@ from obligor.core.errors import ApplicationError, ClashError, ForbiddenError, Ob
 from obligor.core.leaves import time_text
 from obligor.governance.audit.verifying import verify_log
 from obligor.progress import Silence
+from obligor.screening.lists import ListKind
 from obligor.serving.acts import Submission
 from obligor.serving.rows import AlertReportRow, AlertStepRow
 from obligor.serving.screening.alert_steps import Clearance, Confirmation, StoredAlert
 from obligor.serving.screening.reports import Report
 
 if TYPE_CHECKING:
-    from obligor.screening.lists import ListKind
     from obligor.serving.screening.alert_steps import Said
 
 ONE: Final = UUID(int=1)
@@ -29,7 +29,10 @@ OPENED: Final = datetime(2026, 11, 20, 20, tzinfo=UTC)
 REASONS: Final = st.sampled_from(["another birth place", "the same passport"])
 DAYS: Final = st.dates(date(2026, 11, 18), date(2026, 12, 20))
 REPORTS: Final = st.builds(Report, st.sampled_from(["ORS-1", "ORS-2"]), st.none() | DAYS, st.none() | REASONS)
-SAID: Final = st.one_of(st.builds(Clearance, REASONS), st.builds(Confirmation, REASONS), REPORTS, REPORTS)
+FINDINGS: Final = st.sampled_from([None, "somebody_else", "due_diligence"])
+SAID: Final = st.one_of(
+    st.builds(Clearance, REASONS, finding=FINDINGS), st.builds(Confirmation, REASONS), REPORTS, REPORTS
+)
 STORY: Final = st.lists(st.tuples(SAID, st.sampled_from(["ada", "Bob", "bob"])), max_size=12)
 
 
@@ -47,17 +50,19 @@ def after(stored: StoredAlert, row: AlertStepRow | AlertReportRow) -> StoredAler
             return stored._replace(proposed_by=row.by, **ends)
         case "confirmed":
             return stored._replace(confirmed_by=row.by, confirmed_at=row.at, **ends)
+        case "examined":
+            return stored._replace(examined_by=row.by, finding=row.finding, **ends)
         case "doubted":
             return stored._replace(doubted_by=row.by, **ends)
         case "cleared" | "corrected":
-            return stored._replace(cleared_by=row.by, **ends)
+            return stored._replace(cleared_by=row.by, finding=row.finding, **ends)
 
 
-@given(STORY, st.sampled_from([9000, 9700]))
+@given(STORY, st.sampled_from([9000, 9700]), st.sampled_from(get_args(ListKind)))
 def test_whatever_is_said_of_an_alert_its_rows_are_what_its_records_say_and_no_report_is_lost(
-    story: list[tuple[Said, str]], score: int
+    story: list[tuple[Said, str]], score: int, kind: ListKind
 ) -> None:
-    log, stored, at = MemoryLog(), opened(score), OPENED
+    log, stored, at = MemoryLog(), opened(score)._replace(list_kind=kind), OPENED
     for said, by in story:
         at, before = at + timedelta(days=2), stored
         try:
@@ -89,16 +94,20 @@ def test_an_alert_stands_as_was_said_of_it_last_and_nobody_ends_alone_what_takes
         if isinstance(step.row, AlertStepRow):
             last = step.row.step
             assert step.told["state"] == last
+            if last == "proposed" and stored.examined_by is not None:
+                last = "examined"  # which only a second person is wanted for
         assert stored.state(at) == last
     if last in ("cleared", "corrected"):
         assert stored.until is not None
         assert [stored.state(stored.until - it) for it in (timedelta(seconds=1), timedelta())] == [last, "expired"]
-    first = stored.doubted_by if last == "corrected" else stored.proposed_by
-    takes_two = score >= 9500 or kind == "pep" or stored.confirmed_by is not None
+    firsts = {"corrected": stored.doubted_by, "due_diligence": stored.examined_by}
+    first = firsts.get(stored.finding or last, stored.proposed_by)
+    takes_two = score >= 9500 or stored.confirmed_by is not None or stored.examined_by is not None
     assert stored.needs_second == takes_two
     assert stored.cleared_by is None or takes_two == (first is not None)
     assert stored.cleared_by is None or first is None or stored.cleared_by.lower() != first.lower()
     assert stored.confirmed_by is None or kind == "sanctions"
+    assert stored.cleared_by is None or (stored.finding is None) == (kind == "sanctions")
     due = stored.confirmed_by is not None and last != "corrected"
     assert (stored.report_due_on is not None) == (stored.yearly_report_due_on(at) is not None) == due
 
@@ -115,6 +124,7 @@ def test_a_key_is_bound_to_what_it_was_before_there_were_amendments() -> None:
     """So that a request of then is answered as it was."""
     for said, bound in (
         (Clearance("why"), ("why", 365)),
+        (Clearance("why", 30, "due_diligence"), ("why", 30, "due_diligence")),
         (Confirmation("why"), ("why",)),
         (Report("ORS-1"), ("ORS-1", None)),
         (Report("ORS-1", date(2026, 11, 27)), ("ORS-1", "2026-11-27")),

@@ -348,7 +348,7 @@ _KEPT: Final[dict[type, Insert]] = {
     ),
     AlertStepRow: _insert(
         "alert_step",
-        "alert_id uuid, step text, because text, until time, at time, by text, leaf_index int8",
+        "alert_id uuid, step text, because text, until time, at time, by text, leaf_index int8, finding text",
         then="RETURNING pg_notify('obligor_alert', step)",
     ),
     AlertReportRow: _insert(
@@ -370,7 +370,7 @@ INSERTS: Final = (*_KEPT.values(), REQUEST, NODE)
 
 def values_of(row: Row, leaf: bytes) -> Iterator[tuple[Insert, Values]]:
     """Give the values of a row, and of those that come with it, under the index of its leaf (packed)."""
-    if isinstance(row, ReleaseRow | ProfileChangeRow | ListRow):
+    if isinstance(row, ReleaseRow | ProfileChangeRow):
         for artefact in row.artefacts:
             check_artefact(artefact.sha256, artefact.body)
             yield _ARTEFACT, _ARTEFACT.values(artefact, leaf)

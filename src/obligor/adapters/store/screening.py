@@ -100,16 +100,19 @@ _ALERTS: Final = """
     SELECT alert.alert_id, decision_id, client_id, entry, score, list_sha256, opened_at, record.body AS record,
         coalesce((SELECT list_kind FROM obligor.screening_list AS list WHERE list.list_sha256 = alert.list_sha256 LIMIT 1),
             'sanctions') AS list_kind,
-        proposed.by AS proposed_by, cleared.by AS cleared_by,
+        proposed.by AS proposed_by, examined.by AS examined_by, cleared.by AS cleared_by,
+        coalesce(cleared.finding, examined.finding) AS finding,
         confirmed.by AS confirmed_by, confirmed.at AS confirmed_at, doubted.by AS doubted_by,
         (SELECT coalesce(json_agg(report ORDER BY number), '[]')
             FROM obligor.alert_report AS report WHERE report.alert_id = alert.alert_id) AS reports,
         ARRAY(SELECT DISTINCT year FROM obligor.yearly_report) AS years_filed,
-        coalesce(cleared.because, doubted.because, confirmed.because, proposed.because) AS because,
-        coalesce(cleared.until, doubted.until, CASE WHEN confirmed.by IS NULL THEN proposed.until END) AS until
+        coalesce(cleared.because, doubted.because, confirmed.because, examined.because, proposed.because) AS because,
+        coalesce(cleared.until, doubted.until, CASE WHEN confirmed.by IS NULL THEN coalesce(examined.until, proposed.until) END)
+            AS until
     FROM obligor.alert
     JOIN obligor.record ON record.leaf_index = alert.leaf_index
     LEFT JOIN obligor.alert_step AS proposed ON proposed.alert_id = alert.alert_id AND proposed.step = 'proposed'
+    LEFT JOIN obligor.alert_step AS examined ON examined.alert_id = alert.alert_id AND examined.step = 'examined'
     LEFT JOIN obligor.alert_step AS confirmed ON confirmed.alert_id = alert.alert_id AND confirmed.step = 'confirmed'
     LEFT JOIN obligor.alert_step AS doubted ON doubted.alert_id = alert.alert_id AND doubted.step = 'doubted'
     LEFT JOIN obligor.alert_step AS cleared
@@ -125,9 +128,10 @@ _YEARLY: Final = """
 _MATCHES: Final = (
     "SELECT alert_id, opened_at FROM obligor.alert_step JOIN obligor.alert USING (alert_id) WHERE step = 'confirmed'"
 )
-_ARTEFACT: Final = "SELECT body FROM obligor.artefact WHERE sha256 = %s"
 _PIECE: Final = "SELECT substring(body FROM %s FOR %s) AS piece FROM obligor.artefact WHERE sha256 = %s"
-_PIECE_BYTES: Final = 1 << 18
+_PIECE_BYTES: Final = 1 << 21
+"""What is packed is unpacked from its beginning for each piece."""
+_KEEP: Final = "INSERT INTO obligor.artefact (sha256, kind, body) VALUES (%s, %s, %s) ON CONFLICT (sha256) DO NOTHING"
 _ALONE: Final = "SELECT pg_try_advisory_lock(hashtext('obligor'), hashtext('screening')) AS alone"
 _NOT_ALONE: Final = "SELECT pg_advisory_unlock_all()"
 
@@ -147,12 +151,20 @@ class PostgresScreening:
         """Give every list that was loaded, the last first."""
         return tuple(LoadedList(**row) for row in await self._pool.rows(_LAST_FIRST))
 
+    async def keep(self, sha256: str, kind: str, body: bytes) -> None:
+        """Keep what a list says, in a session of its own that takes its time: it may be a hundred megabytes."""
+        check_artefact(sha256, body)
+        try:
+            async with await psycopg.AsyncConnection.connect(connection_info(self._url, name="lists")) as connection:
+                await connection.execute(_KEEP.encode(), (sha256, kind, body))
+        except (psycopg.Error, OSError) as error:
+            raise unavailable(self._url, error) from error
+
     async def artefact(self, sha256: str) -> bytes | None:
         """Give what a list says; its hash was checked."""
-        found = await self._pool.rows(_ARTEFACT, (sha256,))
-        if not found:
+        body = b"".join([it async for it in self.pieces(sha256)])
+        if not body:
             return None
-        body: bytes = found[0]["body"]
         check_artefact(sha256, body)
         return body
 

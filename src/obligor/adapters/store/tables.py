@@ -540,9 +540,13 @@ ALERT_STEP: Final = Table(
     Column("at", _TIME, nullable=False),
     Column("by", Text, nullable=False),
     Column("leaf_index", BigInteger, nullable=False),
+    Column("finding", Text),
     PrimaryKeyConstraint("alert_id", "step", name="alert_step_pkey"),
     UniqueConstraint("leaf_index", name="alert_step_leaf_index_key"),
-    CheckConstraint("step IN ('proposed', 'cleared', 'confirmed', 'doubted', 'corrected')", name="alert_step_is_known"),
+    CheckConstraint(
+        "step IN ('proposed', 'cleared', 'confirmed', 'doubted', 'corrected', 'examined')", name="alert_step_is_known"
+    ),
+    CheckConstraint("finding IN ('somebody_else', 'due_diligence')", name="alert_step_finding_is_known"),
     CheckConstraint("(step = 'confirmed') = (until IS NULL)", name="alert_step_ends"),
     Index("alert_step_confirmed", "alert_id", postgresql_where=text("step = 'confirmed'")),
     Index("alert_step_until", "until", postgresql_where=text("step IN ('cleared', 'corrected')")),

@@ -49,8 +49,8 @@ class Persons:
     """Who was made an administrator so far."""
     agreed: dict[str, tuple[datetime, Mapping[str, Any]]] = field(default_factory=dict)
     """When a proposal was agreed to that was neither done nor taken back, and what its step says."""
-    doubts: dict[str, str] = field(default_factory=dict)
-    """Who proposed to clear an alert, or doubted that it was confirmed."""
+    doubts: dict[tuple[str, object], str] = field(default_factory=dict)
+    """Who proposed to clear an alert for a finding, or doubted that it was confirmed."""
     roles: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """What people hold who were not disabled."""
 
@@ -71,10 +71,10 @@ class Persons:
                 self.agreed[leaf.subject] = leaf.at, said
             case "act.done" | "act.withdrawn":
                 self.agreed.pop(leaf.subject, None)
-            case "alert.proposed" | "alert.doubted":
-                self.doubts[leaf.subject] = str(said.get("by"))
-            case "alert.cleared" | "alert.corrected" if leaf.subject in self.doubts:
-                pair = {"by": said.get("by"), "proposed_by": self.doubts.pop(leaf.subject)}
+            case "alert.proposed" | "alert.doubted" | "alert.examined":
+                self.doubts[leaf.subject, said.get("finding")] = str(said.get("by"))
+            case "alert.cleared" | "alert.corrected" if (leaf.subject, said.get("finding")) in self.doubts:
+                pair = {"by": said.get("by"), "proposed_by": self.doubts.pop((leaf.subject, said.get("finding")))}
                 self._take_pair(pair, f"alert {leaf.subject}: proposed and cleared by one person")
             case _ if leaf.kind == ACKNOWLEDGED:
                 self._take_pair(said, f"restore {leaf.subject}: proposed and acknowledged by one person")

@@ -51,7 +51,7 @@ _HELD: Final[Mapping[str, tuple[str, ...]]] = {
         ),
     ),
     "alert_report": ("alert_id", "number", "reference", "reported_on", "because", "at", "by"),
-    "alert_step": ("alert_id", "step", "because", "until", "at", "by"),
+    "alert_step": ("alert_id", "step", "because", "until", "at", "by", "finding"),
     "yearly_report": ("year", "number", "reference", "reported_on", "alerts", "because", "at", "by"),
 }
 _TABLES: Final[Mapping[str, str]] = {
@@ -70,6 +70,7 @@ _TABLES: Final[Mapping[str, str]] = {
     "alert.confirmed": "alert_step",
     "alert.doubted": "alert_step",
     "alert.corrected": "alert_step",
+    "alert.examined": "alert_step",
     "alert.reported": "alert_report",
     "alert.reported.yearly": "yearly_report",
 }
@@ -120,6 +121,7 @@ _OPTIONAL: Final[Mapping[str, object]] = {
     "because": None,
     "networks": [],
     "list_kind": "sanctions",
+    "finding": None,
 }
 """Columns that records, and tables, of before do not have, and what then stands for them."""
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from obligor.security.signing import SigningKey
 
 MOST_ALIASES: Final = 8
+GATE_OF: Final[Mapping[ListKind, GateName]] = {"sanctions": "aml", "pep": "pep"}
+"""By which gate a profile says whether a kind of list is screened against."""
 _PURPOSE: Final = "screening-subjects"
 _STATEMENTS: Final[Mapping[ListKind, bytes]] = {
     "sanctions": b"obligor/screening-subjects/1",

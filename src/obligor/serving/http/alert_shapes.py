@@ -10,7 +10,9 @@ from pydantic import Field
 
 from obligor.screening.lists import ListKind
 from obligor.serving.http.shapes import Instant, ReceiptTold, Sha256, Shape
+from obligor.serving.rows import Finding
 from obligor.serving.said import MOST_BECAUSE
+from obligor.serving.screening.alert_steps import Clearing
 from obligor.serving.screening.reports import MOST_REFERENCE, REFERENCE
 
 
@@ -41,17 +43,23 @@ class AlertTold(Shape):
     score: Annotated[float, Field(ge=0, le=1)]
     list_sha256: Sha256
     list_kind: ListKind
-    """`pep`: of politically exposed persons, which is cleared by two people, and never confirmed."""
+    """`pep`: of politically exposed persons, which is never confirmed, and cleared with a finding."""
     opened_at: Instant
-    state: Literal["open", "proposed", "cleared", "expired", "confirmed", "doubted", "corrected"]
-    """`doubted`: to be corrected, by a second person; `corrected`: cleared, though it was confirmed."""
+    state: Literal["open", "proposed", "cleared", "expired", "confirmed", "doubted", "corrected", "examined"]
+    """`examined`: it is the exposed person, to be approved by a second person; `doubted`: to be corrected, by a second person;
+    `corrected`: cleared, though it was confirmed."""
     needs_second: bool
-    """Whether two people clear it."""
+    """Whether two people clear it as somebody else's; after due diligence two always do."""
     proposed_by: str | None
     cleared_by: str | None
     confirmed_by: str | None
     confirmed_at: Instant | None
     doubted_by: str | None
+    examined_by: str | None
+    """Who said that it is the exposed person, and looked more closely; who approved them is `cleared_by`."""
+    finding: Finding | None
+    """Of a politically exposed person: why they were cleared, or are to be after due diligence; null of sanctions, and where
+    it was not yet said in that word."""
     report_due_on: date | None
     """The last day for the report of a confirmed match, with no holiday taken out."""
     reported_on: date | None
@@ -123,16 +131,20 @@ class ClearanceAsked(Shape):
     because: Annotated[str, Field(min_length=1, max_length=MOST_BECAUSE)]
     days: Annotated[int, Field(ge=1, le=730)] = 365
     """For how long it holds."""
+    finding: Finding | None = None
+    """Of a politically exposed person, always, and of nobody else: `somebody_else`, or `due_diligence`, where it is they and a
+    closer look was taken, which two people say, whatever the score."""
 
 
 class ClearanceAnswer(Shape):
     """What was recorded."""
 
     alert_id: UUID
-    state: Literal["proposed", "cleared", "doubted", "corrected"]
-    """`proposed`, and `doubted` of one that was confirmed: another person has to clear it."""
+    state: Clearing
+    """`proposed`, `doubted` of one that was confirmed, and `examined` after due diligence: another person has to clear it."""
     at: Instant
     until: Instant
+    finding: Finding | None
     receipt: ReceiptTold
 
 

@@ -57,10 +57,11 @@ async def alert(door: TheDoor, caller: Reader, alert_id: AlertId) -> Response:
 @router.post(
     "/v1/alerts/{alert_id:uuid}/clearances",
     operation_id="clearAlert",
-    summary="Clear an alert that is of somebody else",
+    summary="Clear an alert that is of somebody else, or of an exposed person after due diligence",
     description="From a score of 0.95 on, the first person proposes, and another clears. Then the hit counts no more for this "
     "person and this entry, until it expires or the list says something else of the entry. So too of one that was confirmed, "
-    "whatever its score: the first person doubts that, and another corrects it. Permission: `alert.clear`.",
+    "whatever its score: the first person doubts that, and another corrects it. Of a politically exposed person it says a "
+    "finding; after due diligence the first person has examined them, and another approves. Permission: `alert.clear`.",
     status_code=201,
     response_model=shapes.ClearanceAnswer,
     responses=recorded(404, ok=201, told="The clearance, or the proposal, recorded."),

@@ -52,7 +52,7 @@ _FIELDS: Final[Mapping[Tells, str]] = {
         account_closed client keys overlap_hours replaces before closed checkpoint from to
         screening_id result screened_at system on_fail reason elsewhere
         is linked_at compared links other_index next
-        networks not_told list_kind broken
+        networks not_told list_kind broken finding examined_by
     """,
     "name": "application_id person_id",
     "bin": "bin from_bin to_bin",

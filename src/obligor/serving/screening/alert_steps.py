@@ -1,8 +1,9 @@
 """What people say of an alert, and which step that is: it is cleared, or it is confirmed.
 
-From a certain score on, two people clear an alert; and, whatever the score, one of a politically exposed person: who may be
-approved, once somebody looked more closely and another agrees. Such an alert is cleared, and never confirmed. What was cleared
-is a hit no more for this person and this entry, for as long as the clearance says, and as the list says the same of the entry.
+From a certain score on, two people clear an alert that is of somebody else. One of a politically exposed person is also cleared
+where it is they, and never confirmed: one person examined them, which is a step of its own, and another approves, whatever the
+score. What was cleared is a hit no more for this person and this entry, for as long as the clearance says, and as the list says
+the same of the entry.
 
 One person confirms a match, and may do so without a second factor, as one clears: it stops somebody, and lets nobody pass.
 A confirmation stands whatever the list says later. That it was a mistake (31 CFR 501.806) one person says, and another
@@ -23,7 +24,7 @@ from obligor.governance.law.reporting import is_late, report_due_on, yearly_repo
 from obligor.serving.acts import Act
 from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode, encode_in_order
-from obligor.serving.rows import AlertReportRow, AlertStepRow, YearlyReportRow
+from obligor.serving.rows import AlertReportRow, AlertStepRow, Finding, YearlyReportRow
 from obligor.serving.said import MOST_BECAUSE, field_error, says_why
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ SCHEMA: Final = "obligor/alert-step/1"
 SECOND_FROM: Final = 9500
 """The score, in ten-thousandths, from which two people clear an alert."""
 MOST_DAYS: Final = 730
+Clearing = Literal["proposed", "cleared", "doubted", "corrected", "examined"]
+"""The steps that clear an alert, or lead there."""
 
 
 class StoredAlert(NamedTuple):
@@ -62,9 +65,13 @@ class StoredAlert(NamedTuple):
     years_filed: tuple[int, ...] = ()
     """The years of which the yearly report was filed, whatever it named."""
     list_kind: ListKind = "sanctions"
+    examined_by: str | None = None
+    """Who said that it is the exposed person, and looked more closely."""
+    finding: Finding | None = None
+    """Why a politically exposed person was cleared, or is to be."""
 
     def state(self, at: datetime) -> str:
-        """Tell how it stands: open, proposed (waits for a second person), cleared, or expired (cleared, and over).
+        """Tell how it stands: open, proposed or examined (waits for a second person), cleared, or expired (cleared, and over).
 
         Or confirmed, doubted (waits for a second person), or corrected, which expires as well.
         """
@@ -73,12 +80,14 @@ class StoredAlert(NamedTuple):
             return held if at < self.until else "expired"
         if self.confirmed_by is not None:
             return "confirmed" if self.doubted_by is None else "doubted"
+        if self.examined_by is not None:
+            return "examined"
         return "open" if self.proposed_by is None else "proposed"
 
     @property
     def needs_second(self) -> bool:
-        """Whether two people clear it."""
-        return self.score >= SECOND_FROM or self.list_kind == "pep" or self.confirmed_by is not None
+        """Whether two people clear it as somebody else's: it is too alike, or one person said that it is not."""
+        return self.score >= SECOND_FROM or self.confirmed_by is not None or self.examined_by is not None
 
     @property
     def report_due_on(self) -> date | None:
@@ -176,10 +185,17 @@ class Clearance(Said[StoredAlert], frozen=True, forbid_unknown_fields=True):
 
     because: str
     days: int = 365
+    finding: Finding | None = None
+    """Of a politically exposed person alone, and always."""
 
     name = "clearance"
     permission = "alert.clear"
     route = "alerts/clearances"
+
+    @property
+    def bound(self) -> tuple[object, ...]:
+        """What an idempotency key is bound to: without a finding, the same as before there were any."""
+        return (self.because, self.days) if self.finding is None else (self.because, self.days, self.finding)
 
     def check(self) -> None:
         """Refuse a clearance without a reason, or for too long."""
@@ -190,17 +206,33 @@ class Clearance(Said[StoredAlert], frozen=True, forbid_unknown_fields=True):
     def step(self, stored: StoredAlert, *, at: datetime, by: str) -> Step:
         """Clear an alert, where another person has proposed it from a certain score on; otherwise propose to.
 
-        So too of one that was confirmed, whatever its score: one person doubts that, and another corrects it.
+        So too of one that was confirmed, whatever its score: one person doubts that, and another corrects it; and of an exposed
+        person after due diligence: one person examined them, and another approves.
         """
         if stored.cleared_by is not None:
             raise ClashError("this alert was cleared before")
-        first = stored.proposed_by if stored.confirmed_by is None else stored.doubted_by
+        if stored.list_kind == "pep" and self.finding is None:
+            raise self.refused("finding", "wanted somebody_else or due_diligence, of a politically exposed person")
+        if stored.list_kind != "pep" and self.finding is not None:
+            raise self.refused(
+                "finding", "wanted none: an alert of sanctions is cleared only where it is somebody else's"
+            )
+        first, steps = self._way(stored)
         if first is not None and are_one_person(first, by):
             what = "such an alert" if stored.confirmed_by is None else "an alert that was confirmed"
             raise ForbiddenError(f"{what} is cleared by another person than who proposed it")
         until = at + timedelta(days=self.days)
-        row = AlertStepRow(stored.alert_id, _clearing(stored), self.because, until, at, by)
-        return _stepped(row, {"until": time_text(until)})
+        step = steps[-1] if first is not None else steps[0]
+        row = AlertStepRow(stored.alert_id, step, self.because, until, at, by, self.finding)
+        return _stepped(row, {"until": time_text(until), "finding": self.finding})
+
+    def _way(self, stored: StoredAlert) -> tuple[str | None, tuple[Clearing, ...]]:
+        """Give who took the first step, if anybody has, and the steps that it takes."""
+        if stored.confirmed_by is not None:
+            return stored.doubted_by, ("doubted", "corrected")
+        if self.finding == "due_diligence":
+            return stored.examined_by, ("examined", "cleared")
+        return (stored.proposed_by, ("proposed", "cleared")) if stored.needs_second else (None, ("cleared",))
 
 
 class Confirmation(Said[StoredAlert], frozen=True, forbid_unknown_fields=True):
@@ -221,7 +253,7 @@ class Confirmation(Said[StoredAlert], frozen=True, forbid_unknown_fields=True):
         if stored.list_kind == "pep":
             raise ClashError(
                 "a politically exposed person may be approved: there is nothing to confirm or to report",
-                hint="clear the alert, with what a closer look found",
+                hint="clear the alert after due diligence, with what a closer look found",
             )
         if stored.cleared_by is not None or stored.confirmed_by is not None:
             how = "cleared" if stored.confirmed_by is None else "confirmed"
@@ -230,14 +262,9 @@ class Confirmation(Said[StoredAlert], frozen=True, forbid_unknown_fields=True):
         return _stepped(row, {"report_due_on": None if due is None else due.isoformat()})
 
 
-def _clearing(stored: StoredAlert) -> Literal["proposed", "cleared", "doubted", "corrected"]:
-    """Give the step that clearing an alert is."""
-    if stored.confirmed_by is not None:
-        return "doubted" if stored.doubted_by is None else "corrected"
-    return "proposed" if stored.proposed_by is None and stored.needs_second else "cleared"
-
-
 def _stepped(row: AlertStepRow, told: dict[str, Any]) -> Step:
     until = None if row.until is None else time_text(row.until)
     said = {"schema": SCHEMA, "step": row.step, "because": row.because, "until": until}
+    if row.finding is not None:
+        said["finding"] = row.finding
     return Step(f"alert.{row.step}", row, said, told | {"state": row.step})

@@ -13,7 +13,7 @@ from obligor.core.errors import IntegrityError, InvalidInputError
 from obligor.core.leaves import time_text
 from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
-from obligor.serving.rows import ArtefactRow, ListRow
+from obligor.serving.rows import ListRow
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -47,6 +47,10 @@ class Lists(Protocol):
         """Give the list of a kind that was loaded last."""
         ...
 
+    async def keep(self, sha256: str, kind: str, body: bytes) -> None:
+        """Keep what a list says, as an artefact of a kind."""
+        ...
+
 
 async def load_list(
     snapshot: ListSnapshot, *, by: str, older: bool, lists: Lists, recorder: Recorder, sources: Sources
@@ -64,8 +68,9 @@ async def load_list(
         raise InvalidInputError("to load a list is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
     at = sources.now()
     day = _day(snapshot, await lists.newest_list(snapshot.kind), today=at.date(), older=older)
-    artefact = ArtefactRow(snapshot.sha256, KIND, snapshot.to_json())
-    row = ListRow(snapshot.sha256, snapshot.source, day, len(snapshot.entries), at, by, (artefact,), snapshot.kind)
+    # Before the act: the log is not held up for as long as a large list takes to be written.
+    await lists.keep(snapshot.sha256, KIND, snapshot.to_json())
+    row = ListRow(snapshot.sha256, snapshot.source, day, len(snapshot.entries), at, by, list_kind=snapshot.kind)
     await recorder.record(Submission((_act(row, salt=sources.salt()),), lambda _: b""))
     return LoadedList(row.list_sha256, row.source, day, row.entries, at, by, row.list_kind)
 

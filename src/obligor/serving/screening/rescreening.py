@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -120,10 +119,6 @@ class Rescreening:
     columns: AmlColumns
     open_records: Callable[[Sequence[StoredDecision]], Awaitable[Sequence[Mapping[str, Any] | None]]]
     wanted: Callable[[], bool]
-
-    def list_left_seconds(self) -> float:
-        """Tell for how many seconds applicants can still be screened against the list; infinite where nobody is screened."""
-        return self.lists.left(self.sources.now()).total_seconds() if self.wanted() else inf
 
     async def step(self) -> bool:
         """Screen some decisions; False where there is nothing to do now."""
