@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.governance.law.test_packs import the_packs
 from tests.lending import KEY
 
-from obligor.core.errors import ClashError, GateError, IntegrityError, InvalidInputError
+from obligor.core.errors import ClashError, GateError, IntegrityError, InvalidInputError, SealError
 from obligor.core.leaves import time_text
 from obligor.serving.privacy.erasing import (
     Concerned,
@@ -44,6 +44,10 @@ STANDING: Final = {
 }  # fmt: skip
 
 
+def kept(said: Mapping[str, Any], *, decision: int = 1) -> Any:
+    return SimpleNamespace(record=json.dumps(said).encode(), decision_id=UUID(int=decision))
+
+
 @dataclass
 class House:
     """What is kept of Ada, as a store tells it, and what was recorded of her."""
@@ -60,16 +64,16 @@ class House:
         return self.standing_of
 
     async def decisions(self, subject: bytes) -> list[Any]:
-        return [SimpleNamespace(record=json.dumps(it).encode()) for it in self.records]
+        return [kept(it) for it in self.records]
 
     async def concerned(self, subject: bytes) -> Sequence[Concerned]:
         return self.clients
 
-    async def reviews(self, subject: bytes) -> Sequence[bytes]:
-        return [b'{"verdict":"upheld"}']
+    async def reviews(self, subject: bytes) -> Sequence[Any]:
+        return [kept({"verdict": "upheld"}, decision=2), kept({"verdict": "forged"}, decision=3)]
 
-    async def outcomes(self, subject: bytes) -> Sequence[bytes]:
-        return [b'{"status":"repaid"}']
+    async def outcomes(self, subject: bytes) -> Sequence[Any]:
+        return [kept({"status": "repaid"})]
 
     async def record(self, submission: Submission) -> None:
         if self.others:
@@ -228,20 +232,23 @@ def test_a_hold_is_placed_though_others_are_quicker_but_not_for_ever(others: int
 
 def test_a_person_is_told_all_that_is_kept_of_them_and_that_they_were_is_an_act() -> None:
     class Opens:
-        async def open(self, stored: Sequence[Any]) -> list[Opened]:
-            return [Opened(json.loads(it.record), erased=False) for it in stored]
-
-        async def open_bodies(self, bodies: Sequence[bytes]) -> list[Opened]:
-            return [Opened(json.loads(it), erased=True) for it in bodies]
+        async def open_each(self, stored: Sequence[Any]) -> list[Opened | SealError]:
+            return [
+                SealError("another")
+                if b"forged" in it.record
+                else Opened(json.loads(it.record), erased=b"upheld" in it.record)
+                for it in stored
+            ]
 
     house = House(STANDING, [{"outcome": "refer", "because": "gate:aml:fail", "gates": {"aml": {"result": "fail"}}}])
-    assert asyncio.run(house.office().export(ADA, sealer=Opens())) == {  # type: ignore[arg-type]  # a part of it
+    assert asyncio.run(house.office().export(ADA, opener=Opens())) == {  # type: ignore[arg-type]  # a part of it
         "schema": "obligor/subject/1",
         "subject": ADA.hex(),
         "at": time_text(NOON),
         "decisions": [{"outcome": "refer", "because": "gate:review", "erased": False}],
         "reviews": [{"verdict": "upheld", "erased": True}],
         "outcomes": [{"status": "repaid"}],
+        "broken": [str(UUID(int=3))],
     }
     (act,) = house.acts
     said = json.loads(act.record)
