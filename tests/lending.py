@@ -110,6 +110,12 @@ class Lender:
         anchoring.close()
 
 
+def person(name: str, *roles: str, strong: bool = True) -> Caller:
+    """Give a person who signed in."""
+    until = datetime.max.replace(tzinfo=UTC)
+    return Caller(f"person:{name}", "", frozenset(), until, "person", frozenset(roles), name, strong=strong)
+
+
 def caller(client: str) -> Caller:
     return Caller(client, "key", frozenset({"decide", "read", "report"}), datetime.max.replace(tzinfo=UTC))
 

@@ -530,6 +530,22 @@ def test_a_review_is_asked_for_and_what_came_of_it_is_told(ask: Ask, lender: Len
     ]
 
 
+def test_what_a_person_decided_in_place_of_a_decision_is_told(ask: Ask, lender: Lender) -> None:
+    at, until = "2026-11-26T19:40:00.123456Z", "2026-12-27T00:00:00.000000Z"
+    said = {"decision_id": ID, "outcome": "approve", "direction": "low_side", "reason": "outside", "state": "expired"}
+    lender.script += [
+        Reply(200, said | {"decided_at": at, "expires_at": until}),
+        Reply(200, said | {"outcome": "decline", "decided_at": at, "expires_at": None}),
+        refused(404),
+    ]
+    when, end = datetime.fromisoformat(at), datetime.fromisoformat(until)
+    assert ask("override", ID) == told.Override(ID, "approve", "low_side", "outside", "expired", when, end)
+    assert ask("override", ID).expires_at is None
+    with pytest.raises(told.NotFoundError):
+        ask("override", ID)
+    assert lender.asked[0][:2] == ("GET", f"/v1/decisions/{ID}/override")
+
+
 def test_decisions_that_belong_together_are_told(ask: Ask, lender: Lender) -> None:
     at, other = "2026-11-26T19:40:00.123456Z", "018f6f5e-0000-7000-8000-000000000002"
     links = [{"decision_id": other, "why": "velocity", "is": is_, "linked_at": at} for is_ in ("later", "earlier")]

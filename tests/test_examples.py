@@ -134,7 +134,7 @@ def check_fragment(said: dict[str, object]) -> None:
 
 
 README = ROOT / "README.md"
-SERVED = ("decide.md", "notices.md", "reviews.md")
+SERVED = ("decide.md", "notices.md", "overrides.md", "reviews.md")
 """Pages that run a service."""
 PRODUCTION = ROOT / "docs" / "how-to" / "production.md"
 

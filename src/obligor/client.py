@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncClient", "BrokenDecision", "BusyError", "ClashError", "Client", "Decision", "FieldError", "ForbiddenError", "Health",
     "InFlightError", "InvalidRequestError", "KeyReusedError", "Link", "Links", "LogPlace", "NoAnswerError", "NotFoundError",
-    "OutcomeReport", "Pins", "Problem", "Reason", "RefusedError", "Review", "Screening", "ServiceError", "Simulation",
-    "UnauthenticatedError", "UnreadableAnswerError",
+    "OutcomeReport", "Override", "Pins", "Problem", "Reason", "RefusedError", "Review", "Screening", "ServiceError",
+    "Simulation", "UnauthenticatedError", "UnreadableAnswerError",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -166,6 +166,21 @@ class Screening:
     result: str
     """``pass``, or ``review``: then do not pay out until a person has looked."""
     screened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What a person decided in place of a decision."""
+
+    decision_id: str
+    outcome: str
+    direction: str
+    """``low_side``, ``high_side`` or ``none``."""
+    reason: str
+    state: str
+    """``in_force``, or ``expired``: then nothing is paid out by it."""
+    decided_at: datetime
+    expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -479,6 +494,10 @@ class Client:
         """Tell which reviews wait for an answer, the one that is due first first; at most 200."""
         return self._run(_OPEN_REVIEWS)
 
+    def override(self, decision_id: str) -> Override:
+        """Tell what a person decided in place of a decision; a NotFoundError where nobody did."""
+        return self._run(_Call("GET", f"{_at(decision_id)}/override", _read_override))
+
     def health(self) -> Health:
         """Ask whether the service is ready to decide; the answer is not waited for twice."""
         return _HEALTH.answer(_answered(self._do(_HEALTH.request(self._http, self._pace.timeout))))
@@ -608,6 +627,10 @@ class AsyncClient:
     async def open_reviews(self) -> tuple[Review, ...]:
         """Tell which reviews wait for an answer, the one that is due first first; at most 200."""
         return await self._run(_OPEN_REVIEWS)
+
+    async def override(self, decision_id: str) -> Override:
+        """Tell what a person decided in place of a decision; a NotFoundError where nobody did."""
+        return await self._run(_Call("GET", f"{_at(decision_id)}/override", _read_override))
 
     async def health(self) -> Health:
         """Ask whether the service is ready to decide; the answer is not waited for twice."""
@@ -829,6 +852,16 @@ def _read_screening(answer: httpx.Response) -> Screening:
     plain = _object(answer)
     at = datetime.fromisoformat(plain["screened_at"])
     return Screening(plain["screening_id"], plain["decision_id"], plain["result"], at)
+
+
+def _read_override(answer: httpx.Response) -> Override:
+    plain = _object(answer)
+    names, until = ("decision_id", "outcome", "direction", "reason", "state"), plain["expires_at"]
+    return Override(
+        **{name: plain[name] for name in names},
+        decided_at=datetime.fromisoformat(plain["decided_at"]),
+        expires_at=None if until is None else datetime.fromisoformat(until),
+    )
 
 
 def _read_review(answer: httpx.Response) -> Review:

@@ -261,6 +261,7 @@ WRITES = (
     ("webhooks", "add", "acme", "https://los.example/events"),
     ("webhooks", "disable", "e-1"),
     ("reviews", "decide", NO_ID, "--outcome", "approve", "--factor", "Income was shown"),
+    ("overrides", "decide", NO_ID, "--outcome", "approve", "--reason", "outside", "--rationale", "A payslip was shown"),
     ("notice", NO_ID, "--template", "us-fed-adverse-action", "--out", "notice.txt"),
     ("proposals", "agree", NO_ID),
     ("proposals", "withdraw", NO_ID, "--because", "why"),

@@ -22,6 +22,7 @@ from obligor.cli.main import cli
 from obligor.core.canonical import canonical_json
 from obligor.core.profile import EVERYTHING_OFF
 from obligor.security.permissions import OPEN, permissions
+from obligor.serving.people.proposals import PERMISSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -329,6 +330,9 @@ ASKS: dict[tuple[str, ...], str] = {
     ("notice", NOTHING, "--template", "us-fed-adverse-action", "--out", "OUT"): "notice.read",
     ("reviews", "list"): "review.read",
     ("reviews", "decide", NOTHING, "--again"): "review.decide",
+    ("overrides", "decide", NOTHING, "--outcome", "approve", "--reason", "x", "--rationale", "why"): "override.decide",
+    ("overrides", "list"): "decision.read",
+    ("overrides", "report"): "override.report",
 }
 """Every command on a store that asks for a permission, and for which."""
 ASKS_NOBODY = {
@@ -347,7 +351,8 @@ def test_every_command_asks_for_a_permission_or_says_why_not() -> None:
 
 def test_every_permission_is_asked_for_by_a_route_a_call_or_a_command() -> None:
     table = permissions()
-    assert set(table.permissions) == {*table.routes.values(), *table.calls.values(), *ASKS.values()} - {OPEN}
+    asked = {*table.routes.values(), *table.calls.values(), *ASKS.values(), *PERMISSIONS.values()}
+    assert set(table.permissions) == asked - {OPEN}
 
 
 def test_each_command_asks_for_its_permission_who_has_no_role_and_lets_do_it_who_has(

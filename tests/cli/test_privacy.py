@@ -164,6 +164,7 @@ def staffed(call: Call, monkeypatch: pytest.MonkeyPatch) -> Call:
         return call(*arguments)
 
     staff = {"pia": "privacy_officer", "paul": "privacy_officer", "cora": "compliance", "carl": "compliance"}
+    staff |= {"sue": "senior_officer"}
     by("ada", "users", "add", "ada")
     by("ada", "roles", "grant", "ada", "admin")
     for name in ("grace", *staff):
@@ -188,6 +189,8 @@ def test_to_hold_to_release_and_to_erase_take_two_people(url: str, staffed: Call
     assert (code, "4111" in err) == (2, False)
     code, out, _ = by("cora", "privacy", "hold", *ann, "--because", "case 7")
     assert (code, out.startswith("proposed "), "Ann" in out) == (0, True, False)
+    code, out, _ = by("sue", "proposals", "list")
+    assert (code, out) == (0, "Nothing waits for a second person.\n")  # and an underwriter hears of no hold
     agreed(by, "paul")  # whose role may hold, too
     assert "held" in by("cora", "privacy", "hold", *ann, "--because", "case 7")[1]
     code, _, err = by("pia", "privacy", "erase", *ann)

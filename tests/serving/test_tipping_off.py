@@ -23,12 +23,14 @@ from tests.serving.test_doors import Doors, both
 
 from obligor.core.errors import NotFoundError, UnauthenticatedError
 from obligor.core.event_types import EVENT_TYPES
+from obligor.core.policy import parse_policy
 from obligor.screening.screener import Screener
 from obligor.serving.acts import Caller
 from obligor.serving.audit.replaying import replay
 from obligor.serving.gates.aml import AmlColumns, AmlGate, Clearances, Subjects
 from obligor.serving.gates.gate import told_to_the_subject
 from obligor.serving.http import alert_shapes as shapes
+from obligor.serving.releases.release import compile_release
 from obligor.serving.rows import AlertReportRow, WebhookRow, YearlyReportRow
 from obligor.serving.screening.alert_steps import Clearance, Confirmation, StoredAlert
 from obligor.serving.screening.desk import AlertDesk
@@ -111,7 +113,7 @@ SEEN = ("GET /v1/decisions/{id}", "GET /v1/decisions/{id}/explanation", "GET /v1
 async def told_of(doors: Doors, decision_id: str, *, who: str = "one") -> dict[str, str]:
     """All that REST tells of a decision."""
     told = {}
-    for route in (*SEEN, "GET /v1/decisions/{id}/review-requests"):
+    for route in (*SEEN, "GET /v1/decisions/{id}/review-requests", "GET /v1/decisions/{id}/override"):
         method, path = route.split()
         answer = await doors.by_rest(method, path.replace("{id}", decision_id), caller=who)
         told[route] = f"{answer.status_code} {answer.text} {sorted(answer.headers)}"
@@ -229,6 +231,38 @@ def test_an_old_list_or_none_holds_and_a_monitored_gate_changes_nothing() -> Non
             async with both(made) as doors:
                 said = await doors.decided_by_rest(person("Jane Example"), key="a")
                 assert (said.decision or {})["outcome"] == wanted
+
+    run(main())
+
+
+@pytest.mark.parametrize("on_fail", ["hold", "refer"])
+def test_who_would_override_a_hit_learns_no_more_than_of_what_nobody_could_compare(on_fail: str) -> None:
+    """By any door of an override, to an underwriter or a senior officer, whichever way they decide."""
+    authority = {"reasons": {"x": "X"}, "limits": {it: {"pd": 1.0} for it in ("analyst", "senior_officer")}}
+
+    async def main() -> None:
+        release = release_of(aml="enforce", on_fail=on_fail)
+        policy = parse_policy(
+            json.dumps(
+                json.loads(release.policy.to_json()) | {"authority": authority | {"approved_for_days": 9}}
+            ).encode()
+        )
+        release = compile_release(7, card=release.card, policy=policy, profile=release.profile)
+        gate = AmlGate(InForce(screener()), subjects=Subjects(bytes(32)), application_id=release.application_id)
+        made = house(release=release, authenticating=People(), gates={"aml": gate})
+        told: dict[str, list[str]] = {}
+        async with both(made) as doors:
+            for name in (OLEG, None):
+                said = await doors.by_rest("POST", "/v1/decisions", person(name, customer="c"), key=f"k{next(KEYS)}")
+                path = f"/v1/decisions/{said.json()['decision_id']}/override"
+                for who in ("analyst", "senior_officer"):
+                    body = {"outcome": "approve", "reason": "x", "rationale": "They are known to me"}
+                    answer = await doors.by_rest("POST", path, body, key=f"o{next(KEYS)}", caller=who)
+                    assert answer.status_code == 409, answer.text
+                    told.setdefault(who, []).append(answer.text)
+                    assert not WORDS.search(answer.text), answer.text
+        if on_fail == "hold":
+            assert all(len(set(it)) == 1 for it in told.values())
 
     run(main())
 

@@ -179,10 +179,11 @@ def _caller(person: Person) -> Caller:
 
 
 def _anybody(name: str, permission: str, *, at: datetime) -> Caller:
-    """Give who acts where the store knows nobody: with a role that has the permission without a condition."""
-    from obligor.security.permissions import Allowance, permissions
+    """Give who acts where the store knows nobody: with a role that has the permission, on as few conditions as there are."""
+    from obligor.security.permissions import permissions
 
-    role = next(role for role, held in permissions().roles.items() if held.get(permission) == Allowance())
+    roles = permissions().roles
+    role = min((it for it, held in roles.items() if permission in held), key=lambda it: sum(roles[it][permission]))
     return _named(name, frozenset({role}), at=at)
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from obligor.bootstrap.store import Store
     from obligor.governance.law.packs import Due
+    from obligor.governance.notices.factors import Standing
     from obligor.governance.notices.writing import Declined, Notice, ScoreTold, Stationery
     from obligor.serving.acts import Act, Caller
     from obligor.serving.privacy.opening import Opener
@@ -154,8 +155,8 @@ def _act(store: Store, wanted: Wanted, written: Written, *, by: str, fingerprint
 async def _declined(
     store: Store, wanted: Wanted, stationery: Stationery, *, caller: Caller, sealer: Sealer
 ) -> Declined:
-    """Open the decision, with what came of its review, by the release that made it."""
-    from obligor.governance.notices.factors import codes_of, standing
+    """Open the decision, with what people said of it since, by the release that made it."""
+    from obligor.governance.notices.factors import codes_of
     from obligor.governance.notices.writing import Declined
     from obligor.serving.privacy.opening import Opener
     from obligor.serving.releases.release import Releases
@@ -170,7 +171,7 @@ async def _declined(
     release = await Releases(store.archive).pinned(record["pins"])
     score, bureaus = _score(wanted, record, release, stationery)
     return Declined(
-        standing(record, await _review(store, wanted.decision_id, opener)),
+        await _standing(store, record, wanted.decision_id, opener),
         codes_of(release.card, release.policy),
         reference=record["application_id"] or str(wanted.decision_id),
         decided_on=_decided_on(record),
@@ -195,21 +196,27 @@ def _decided_on(record: Mapping[str, Any]) -> date:
     return datetime.fromisoformat(record["decided_at"]).date()
 
 
-async def _review(store: Store, decision_id: UUID, opener: Opener) -> Mapping[str, Any] | None:
-    """Give what came of the last review; while one is open, or where another decision took its place, no notice goes out."""
+async def _standing(store: Store, record: Mapping[str, Any], decision_id: UUID, opener: Opener) -> Standing:
+    """Tell what holds; while a review is open, or where another decision took its place, no notice goes out."""
+    from obligor.governance.notices.factors import standing
+
     reviews = await store.reviews.reviews_of(decision_id)
-    if not reviews:
-        return None
-    last = reviews[-1]
-    if last.verdict is None:
+    if reviews and reviews[-1].verdict is None:
         raise NoticeError("notice: a review of this decision is open; its answer comes first", refusal="review_open")
-    if last.new_decision_id is not None:
+    if reviews and reviews[-1].new_decision_id is not None:
         raise NoticeError(
-            f"notice: this was decided again; write the notice of {last.new_decision_id}", refusal="decided_again"
+            f"notice: this was decided again; write the notice of {reviews[-1].new_decision_id}",
+            refusal="decided_again",
         )
-    (found,) = await opener.open_of(decision_id, await store.reviews.decision_of(last.review_id) or b"{}")
-    said: Mapping[str, Any] = found.whole()
-    return said
+    kept = (
+        await store.reviews.decision_of(reviews[-1].review_id)
+        if reviews
+        else await store.overrides.override_record(decision_id)
+    )
+    if kept is None:
+        return standing(record)
+    (found,) = await opener.open_of(decision_id, kept)
+    return standing(record, found.whole(), said_by="review" if reviews else "override")
 
 
 def _vendors(path: Path, stationery: Stationery) -> tuple[ScoreTold, str]:

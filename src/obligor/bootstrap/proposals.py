@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from obligor.bootstrap.acting import acting, with_reader
+from obligor.bootstrap.acting import acting, caller_acting
 from obligor.bootstrap.anchors import with_anchored_store
+from obligor.bootstrap.store import with_store
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -83,12 +84,17 @@ async def open_proposals(store: Store) -> Proposals:
 
 
 def list_proposals() -> Listed:
-    """Give what waits for a second person, and what ended undone of late."""
+    """Give what waits for a second person, and what ended undone of late, of what who acts may agree to."""
 
     async def listed(store: Store) -> Listed:
-        return Listed(await (await open_proposals(store)).undone(), store.sources.now())
+        from obligor.serving.people.proposals import open_to
 
-    return with_reader(listed, "proposal.agree")
+        caller = await caller_acting(store, "proposal.agree")
+        found = await (await open_proposals(store)).undone()
+        known = await store.people.person(caller.subject)
+        return Listed(found if known is None else open_to(found, caller), store.sources.now())
+
+    return with_store(listed)
 
 
 def agree_to(proposal_id: str) -> Proposed:
@@ -96,7 +102,7 @@ def agree_to(proposal_id: str) -> Proposed:
 
     async def agreed(store: Store) -> Proposed:
         await acting(store, "proposal.agree")
-        agreement = (await open_proposals(store)).agree(proposal_id, naming=partial(acting, store))
+        agreement = (await open_proposals(store)).agree(proposal_id, naming=partial(caller_acting, store))
         return proposed(await agreement)
 
     return with_anchored_store(agreed)

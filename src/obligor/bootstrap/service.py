@@ -22,6 +22,7 @@ from obligor.bootstrap.gates import open_gates, open_screening
 from obligor.bootstrap.law import refuse_forbidden_card
 from obligor.bootstrap.linking import open_linking
 from obligor.bootstrap.open_files import Connections, fit_connections
+from obligor.bootstrap.overrides import open_override_service
 from obligor.bootstrap.people import open_administration, open_identity
 from obligor.bootstrap.privacy import open_keys, open_sealer
 from obligor.bootstrap.releases import read_run
@@ -275,6 +276,13 @@ def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
         sign_in=parts.identity.sign_in,
         proofs=parts.identity.proofs,
         reviews=open_review_service(store, decisions),
+        overrides=open_override_service(
+            store,
+            decisions.register,
+            parts.releases,
+            listeners=parts.webhooks.listeners,
+            meter=telemetry.meter,
+        ),
         alerts=parts.screening.desk,
         disbursing=Disbursing(
             *(decisions.register, parts.releases, parts.screening.gates, store.archive, store.recorder, store.sources),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from obligor.adapters.store.archive import PostgresArchive
     from obligor.adapters.store.evidences import PostgresEvidences
     from obligor.adapters.store.links import PostgresLinks
+    from obligor.adapters.store.overrides import PostgresOverrides
     from obligor.adapters.store.people import PostgresPeople
     from obligor.adapters.store.privacy import PostgresPrivacy
     from obligor.adapters.store.proofs import PostgresLog
@@ -48,6 +49,7 @@ class Store:
     changes: PostgresProfileChanges
     proposals: PostgresProposals
     reviews: PostgresReviews
+    overrides: PostgresOverrides
     screening: PostgresScreening
     privacy: PostgresPrivacy
     evidences: PostgresEvidences
@@ -138,6 +140,7 @@ async def open_store(
     from obligor.adapters.store.archive import PostgresArchive
     from obligor.adapters.store.evidences import PostgresEvidences
     from obligor.adapters.store.links import PostgresLinks
+    from obligor.adapters.store.overrides import PostgresOverrides
     from obligor.adapters.store.people import PostgresPeople
     from obligor.adapters.store.pool import Pool
     from obligor.adapters.store.privacy import PostgresPrivacy
@@ -166,6 +169,7 @@ async def open_store(
                 proposals=PostgresProposals(pool),
                 privacy=PostgresPrivacy(pool),
                 reviews=PostgresReviews(pool),
+                overrides=PostgresOverrides(pool),
                 screening=PostgresScreening(pool, url),
                 evidences=PostgresEvidences(pool),
                 links=PostgresLinks(pool),

@@ -20,6 +20,7 @@ from obligor.cli import (
     lists,
     making,
     notices,
+    overrides,
     people,
     privacy,
     profiles,
@@ -69,6 +70,7 @@ for _command in (
     alerts.alerts,
     notices.notice,
     reviews.reviews,
+    overrides.overrides,
     making.simulate,
     contracts.contract,
 ):

@@ -25,7 +25,7 @@ def proposals() -> None:
 @proposals.command("list")
 @json_option
 def list_proposals(*, as_json: bool) -> None:
-    """Show the proposals that wait, with all that they say, and for 30 days those that were withdrawn or expired."""
+    """Show what waits for somebody with your roles, with all that it says, and for 30 days what was withdrawn or expired."""
     from obligor.bootstrap.proposals import list_proposals as listed
 
     show(listed(), quiet=False, as_json=as_json)

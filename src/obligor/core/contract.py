@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
+from obligor.core.authority import Authority
 from obligor.core.canonical import canonical_json, sha256
 from obligor.core.clauses import (
     MOST_KNOCKOUTS,
@@ -98,10 +99,17 @@ class Contract(Clause):
     knockouts: Annotated[tuple[Knockout, ...], Field(max_length=MOST_KNOCKOUTS)] = ()
     """Rules that decline or refer an application whatever its score, in the order in which they are told. They are compared
     between groups as the cut-off is."""
+    authority: Authority | None = None
+    """Who may override a decision, and how far; without it nobody does."""
     fairness: Fairness = Fairness()
     """How groups are compared."""
     challengers: Challengers = Challengers()
     """Models that are fitted beside the card, to tell what its readability costs."""
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out an authority where there is none: a contract from before there was any keeps its hash."""
+        return {name: value for name, value in write(self).items() if value is not None or name != "authority"}
 
     @model_validator(mode="after")
     def _bands_rise(self) -> Self:
@@ -182,7 +190,7 @@ def _fields_at(path: Path) -> list[str]:
         "status": StatusOutcome, "days_past_due": DaysPastDueOutcome, "split": Split, "time": TimeSplit,
         "random": RandomSplit, "limits": Limits, "model": Model, "scale": CardScale, "economics": Economics,
         "cutoff": Cutoff, "exclude": Exclusion, "rejects": Rejects, "expectations": Expectation, "bands": RiskBand,
-        "fairness": Fairness, "knockouts": Knockout,
+        "fairness": Fairness, "knockouts": Knockout, "authority": Authority,
         "challengers": Challengers,
     }  # fmt: skip
     model = next((models[str(part)] for part in reversed(path) if str(part) in models), Contract)
@@ -196,6 +204,7 @@ def _contradictions(contract: Contract) -> Iterator[Problem]:
     yield from _recipe_problems(contract)
     yield from _cutoff_problems(contract)
     yield from _knockout_problems(contract)
+    yield from _authority_problems(contract)
     yield from _rejects_problems(contract)
     if not contract.predictors:
         yield Problem(("applications", "columns"), "no column has the role predictor, and no feature is one")
@@ -285,6 +294,24 @@ def _knockout_problems(contract: Contract) -> Iterator[Problem]:
     for index, name in enumerate(names):
         if name in names[:index]:
             yield Problem(("knockouts", index, "name"), f"is the second rule called '{name}'")
+
+
+def _authority_problems(contract: Contract) -> Iterator[Problem]:
+    """Name what limits by amount need and the tape does not have."""
+    if contract.authority is None:
+        return
+    amount, path = contract.authority.amount, ("authority", "amount")
+    if amount is None:
+        if any(it.amount is not None for it in contract.authority.limits.values()):
+            yield Problem(path, "is absent, and a limit has an amount; wanted the column that says it")
+    elif amount not in contract.columns:
+        yield Problem(path, f"there is no column '{amount}'{close_to(amount, list(contract.columns))}")
+    elif contract.columns[amount].type != "number":
+        yield Problem(path, f"'{amount}' is a {contract.columns[amount].type}, wanted a number")
+    elif not contract.may_feed_features(amount):
+        yield Problem(
+            path, f"the column '{amount}' may limit nobody: its role is {', '.join(contract.columns[amount].role)}"
+        )
 
 
 def _rejects_problems(contract: Contract) -> Iterator[Problem]:

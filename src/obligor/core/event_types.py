@@ -7,4 +7,5 @@ from typing import Final
 DECISION_MADE: Final = "decision.made"
 OUTCOME_REPORTED: Final = "outcome.reported"
 PERSON_ERASED: Final = "person.erased"
-EVENT_TYPES: Final = (DECISION_MADE, OUTCOME_REPORTED, PERSON_ERASED)
+DECISION_OVERRIDDEN: Final = "decision.overridden"
+EVENT_TYPES: Final = (DECISION_MADE, OUTCOME_REPORTED, PERSON_ERASED, DECISION_OVERRIDDEN)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from obligor.core.authority import Authority
 from obligor.core.clauses import MOST_KNOCKOUTS, Economics, Knockout, Share
 from obligor.core.columns import Column, Feature, History, barred_columns
 from obligor.core.errors import PolicyError
@@ -22,13 +23,15 @@ from obligor.core.scorecard import CardBand, faults_of_bands
 from obligor.core.strict_json import Artefact, StrictModel, read_model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from obligor.core.scorecard import Scorecard
 
 _MOST_BYTES = 16 << 20
 _MOST_GREY = 10**7
 _MOST_THRESHOLDS = 5000
+_LATER = ("knockouts", "histories", "authority")
+"""What policies did not have at first."""
 
 Outcome = Literal["approve", "refer", "decline"]
 
@@ -98,8 +101,10 @@ class Policy(Artefact):
     """Thousandths below and above a cut-off within which an application is referred to a person."""
     knockouts: Annotated[tuple[Knockout, ...], Field(max_length=MOST_KNOCKOUTS)] = ()
     """The rules that decline or refer an application whatever its score, in the order in which they are told."""
+    authority: Authority | None = None
+    """Who may override a decision, and how far; none: nobody does."""
     columns: dict[str, Column] = Field(default_factory=dict)
-    """The columns that segment, amount and knock-outs read, as the contract described them."""
+    """The columns that segment, amounts and knock-outs read, as the contract described them."""
     histories: dict[str, History] = Field(default_factory=dict)
     """The histories that features of knock-outs read."""
     features: dict[str, Feature] = Field(default_factory=dict)
@@ -110,8 +115,8 @@ class Policy(Artefact):
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out knock-outs and histories where there are none: a policy from before there were any keeps its hash."""
-        return {name: value for name, value in write(self).items() if value or name not in ("knockouts", "histories")}
+        """Leave out what there is none of: a policy from before there was any keeps its hash."""
+        return {name: value for name, value in write(self).items() if value or name not in _LATER}
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -217,6 +222,16 @@ def outcome_for(policy: Policy, score: int, *, segment: str | None = None, amoun
     return "approve" if margin >= 0 else "decline"
 
 
+def amount_under_authority(policy: Policy, application: Mapping[str, object]) -> float | None:
+    """Give the amount that limits of authority count; None where it is not known, or a code stands for it."""
+    name = None if policy.authority is None else policy.authority.amount
+    said = None if name is None else application.get(name)
+    if name is None or isinstance(said, bool) or not isinstance(said, int | float) or not said > 0:
+        return None
+    column, amount = policy.columns[name], float(said)
+    return None if amount in column.special or amount in column.missing_numbers else amount
+
+
 def _holds(it: Threshold, amount: float) -> bool:
     above = it.amount_from is None or amount >= it.amount_from
     return above and (it.amount_to is None or amount < it.amount_to)
@@ -229,14 +244,22 @@ def _faults(policy: Policy) -> Iterator[str]:
         yield "cutoff: the common cut-off holds for every segment and amount; wanted none of them"
     if policy.segment is not None and policy.segment not in {**policy.columns, **policy.features}:
         yield f"segment: there is no column or feature '{policy.segment}'"
-    if policy.amount is not None and policy.amount not in policy.columns:
-        yield f"amount: there is no column '{policy.amount}'"
-    if policy.amount is not None and policy.columns[policy.amount].type != "number":
-        yield f"amount: '{policy.amount}' is a {policy.columns[policy.amount].type}, wanted a number"
+    yield from _faults_of_amount("amount", policy.amount, policy)
+    if policy.authority is not None:
+        yield from _faults_of_amount("authority.amount", policy.authority.amount, policy)
+        if policy.authority.amount is None and any(it.amount is not None for it in policy.authority.limits.values()):
+            yield "authority: a limit has an amount; wanted authority.amount, the column that says it"
     yield from barred_columns(policy.columns)
     names = [it.name for it in policy.knockouts]
     yield from (f"knockouts: the rule '{name}' stands twice" for name in sorted(set(names)) if names.count(name) > 1)
     yield from _faults_of_thresholds(policy)
+
+
+def _faults_of_amount(place: str, amount: str | None, policy: Policy) -> Iterator[str]:
+    if amount is not None and amount not in policy.columns:
+        yield f"{place}: there is no column '{amount}'"
+    elif amount is not None and policy.columns[amount].type != "number":
+        yield f"{place}: '{amount}' is a {policy.columns[amount].type}, wanted a number"
 
 
 def _faults_of_thresholds(policy: Policy) -> Iterator[str]:

@@ -113,8 +113,9 @@ def compile_policy(policy: Policy) -> PolicyReader:
     direct = [it for it in (policy.segment, policy.amount) if it is not None]
     read = [name for it in parts.conditions.values() for name in it.columns]
     expressions, caps = parts.features.expressions, policy.caps
+    beside = [] if policy.authority is None or policy.authority.amount is None else [policy.authority.amount]
     made = [name for name in dict.fromkeys((*direct, *read)) if name in expressions]
-    plain = [name for name in dict.fromkeys((*direct, *read)) if name not in expressions]
+    plain = [name for name in dict.fromkeys((*direct, *read, *beside)) if name not in expressions]
     capped = value_source(made, features=parts.features, columns=policy.columns, caps=caps, prefix="a")
     as_is = value_source(plain, features=parts.features, columns=policy.columns, caps={}, prefix="b")
     rules = closure_source(

@@ -117,7 +117,8 @@ def _policy(
     parted = said.segment is not None or amount is not None
     direct = [it for it in (said.segment, amount) if it is not None]
     rules = [condition_of(rule, features).columns for rule in contract.knockouts if rule.active]
-    read = features.needed_for([*direct, *(name for names in rules for name in names)])
+    beside = [] if contract.authority is None or contract.authority.amount is None else [contract.authority.amount]
+    read = features.needed_for([*direct, *beside, *(name for names in rules for name in names)])
     return Policy(
         name=card.name,
         card_sha256=card.sha256,
@@ -134,6 +135,7 @@ def _policy(
         thresholds=_thresholds(contract, judged, book, cells, economy=economy) if parted else (),
         grey=round(said.grey_points * THOUSANDTHS),
         knockouts=contract.knockouts,
+        authority=contract.authority,
         columns=columns_read(contract, features, read),
         histories=histories_read(contract, features, read),
         features={name: it for name, it in contract.features.items() if name in read},

@@ -135,10 +135,14 @@ class Permissions(BaseModel):
             found[name] = min(found.get(name, how), how, key=lambda it: (sum(it), it))
         return found
 
+    def roles_with(self, permission: str) -> frozenset[str]:
+        """Name the roles that give a permission."""
+        return frozenset(name for name, held in self.roles.items() if permission in held)
+
     def who(self, permission: str) -> str:
         """Say which scopes and roles give a permission."""
         scopes = [name for name, held in self.scopes.items() if permission in held]
-        roles = [name for name, held in self.roles.items() if permission in held]
+        roles = [name for name in self.roles if name in self.roles_with(permission)]
         key = [f"an API key with the scope {' or '.join(scopes)}"] if scopes else []
         return ", or ".join([*key, f"the role {' or '.join(roles)}"])
 

@@ -14,12 +14,12 @@ import msgspec
 from obligor.core.errors import UnavailableError
 from obligor.core.profile import in_force, parse_profile
 from obligor.security.passwords import MOST_LENGTH
-from obligor.security.permissions import allow, allow_person, permissions
+from obligor.security.permissions import allow, allow_person
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.idempotency import request_saying
 from obligor.serving.once import once
 from obligor.serving.people.access import access_of, plain_person, plain_reviewed, plain_role, plain_user
-from obligor.serving.people.proposals import PERMISSIONS, plain_step
+from obligor.serving.people.proposals import open_to, plain_step
 from obligor.serving.people.proposals import plain as plain_proposal
 from obligor.serving.people.roles import People, order_to_add
 from obligor.serving.releases.profile_changes import plain_change
@@ -149,16 +149,16 @@ class Administration:
     async def waiting(self, caller: Caller) -> list[dict[str, Any]]:
         """Tell of the proposals that wait, or ended undone of late, of what the caller may do as well."""
         allow(caller, "proposal.agree")
-        held, at = permissions().held(roles=caller.roles, scopes=caller.scopes), self.sources.now()
-        found = await self.proposals.undone()
-        return [plain_proposal(it, at) for it in found if PERMISSIONS[it.proposed.kind] in held]
+        at, found = self.sources.now(), await self.proposals.undone()
+        return [plain_proposal(it, at) for it in open_to(found, caller)]
 
     async def agree(self, caller: Caller, *, key: str, proposal_id: UUID) -> Recorded:
         """Agree to what another person proposed."""
         allow(caller, "proposal.agree")
 
-        async def naming(permission: str) -> str:
-            return allow_person(caller, permission)
+        async def naming(permission: str) -> Caller:
+            allow_person(caller, permission)
+            return caller
 
         return await self._once(
             request_saying(caller, route="proposals/agreement", key=key, said=str(proposal_id)),

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
+    from obligor.serving.last_word import LastWord
     from obligor.serving.rows import OutcomeRow, ReleaseRow
 
 
@@ -132,6 +134,10 @@ class Archive(Protocol):
 
     async def outcomes(self, decision_id: UUID, *, client_id: str | None = None) -> tuple[OutcomeRow, ...]:
         """Give what was reported of a decision, in the order of the log; of another client's nothing."""
+        ...
+
+    async def last_words(self, decision_ids: Sequence[UUID]) -> Mapping[UUID, LastWord]:
+        """Give what people last said of decisions, of those of which anybody did."""
         ...
 
     async def links(self, stored: StoredDecision) -> Links:

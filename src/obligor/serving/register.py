@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
     from obligor.serving.acts import Caller, Recorded, Recorder
     from obligor.serving.archive import Archive, Search, StoredDecision
+    from obligor.serving.last_word import LastWord
     from obligor.serving.outcomes import OutcomeReport
-    from obligor.serving.privacy.sealed import Sealer
+    from obligor.serving.privacy.sealed import Opened, Sealer
     from obligor.serving.releases.release import Release, Releases
     from obligor.serving.rows import Row
     from obligor.serving.sources import Sources
@@ -93,7 +94,8 @@ class Register:
         """
         stored = await self.found(caller, decision_id)
         (opened,) = await self.opener.open(stored)
-        return await self._told(caller, stored, opened.record, answer_of(opened.record, stored.leaf_index))
+        word = await self.last_word(decision_id)
+        return await self._told(caller, stored, opened.record, self._answer(stored, opened, word))
 
     async def search(self, caller: Caller, search: Search) -> SearchPage:
         """Find decisions of the caller, or of everybody for an auditor, the newest first.
@@ -106,13 +108,23 @@ class Register:
             wanted = replace(wanted, application_tag=self.sealer.keyring.tag(wanted.application_id))
         found = await self._archive.search(wanted)
         more = len(found) == wanted.limit
+        words = await self._archive.last_words([it.decision_id for it in found])
         told = [
             {"decision_id": str(stored.decision_id), "broken": True}
             if isinstance(it, SealError)
-            else await self._told(caller, stored, it.record, answer_of(it.record, stored.leaf_index))
+            else await self._told(caller, stored, it.record, self._answer(stored, it, words.get(stored.decision_id)))
             for it, stored in zip(await self.opener.open_each(found), found, strict=True)
         ]
         return SearchPage(tuple(told), found[-1].leaf_index if more else None)
+
+    async def last_word(self, decision_id: UUID) -> LastWord | None:
+        """Give what a person last said of a decision, where anybody did."""
+        return (await self._archive.last_words([decision_id])).get(decision_id)
+
+    def _answer(self, stored: StoredDecision, opened: Opened, word: LastWord | None) -> dict[str, Any]:
+        """Give what was answered of a decision, and what stands where people said something since."""
+        stands = {} if word is None else {"stands": word.to_plain(self._sources.now())}
+        return answer_of(opened.record, stored.leaf_index) | stands
 
     async def explanation(self, caller: Caller, decision_id: UUID) -> dict[str, Any]:
         """Explain a decision by the card that made it: contributions, and the nearest changes that would be approved.

@@ -214,6 +214,26 @@ class ReviewDecisionRow:
     new_decision_id: UUID | None
 
 
+@dataclass(frozen=True, slots=True)
+class OverrideRow:
+    """A person's decision in place of another, once for each."""
+
+    decision_id: UUID
+    """Of the decision that it overrides."""
+    client_id: str
+    outcome: str
+    direction: str
+    reason: str
+    """One of the codes of the policy."""
+    role: str
+    """By whose limit: of the person, or of who agreed."""
+    decided_at: datetime
+    by: str
+    agreed_by: str | None
+    expires_at: datetime | None
+    """The instant from which nothing is paid out by it; None of one that declines."""
+
+
 # Screening
 
 
@@ -366,6 +386,7 @@ Row = (
     | WebhookRow
     | ReviewRow
     | ReviewDecisionRow
+    | OverrideRow
     | ListRow
     | AlertRow
     | AlertStepRow

@@ -10,16 +10,18 @@ import msgspec
 from obligor.core.clauses import close_to
 from obligor.core.errors import ApplicationError, InvalidInputError, Problem, TooLargeError
 from obligor.core.faults import is_name
+from obligor.core.reasons import MOST_REASONS
 from obligor.core.strict_json import read_strict_json
 from obligor.serving.card_data import refuse_card_data, refuse_card_data_in
 from obligor.serving.encoding import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Said = TypeVar("Said", bound=msgspec.Struct)
 MOST_BECAUSE: Final = 500
 _MOST_AUTHOR: Final = 100
+_MOST_FACTOR: Final = 300
 _LONGEST = 160
 # What msgspec says, of which nothing is told that could repeat what somebody said.
 _FAULT = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<place>[\w.\[\]]*)`)?", re.DOTALL)
@@ -92,6 +94,22 @@ def field_error(what: str, field: str, message: str) -> ApplicationError:
     """Tell what is wrong with a field of a request; a dotted name is that of a field within one, an empty one all of it."""
     named = f"{what}: {field}: {message}" if field else f"{what}: {message}"
     return ApplicationError(named, problems=(Problem(tuple(field.split(".")) if field else (), message),))
+
+
+def check_factors(factors: Sequence[str], *, of: str) -> None:
+    """Refuse factors that no applicant could be told as the reasons of a decision.
+
+    Raises
+    ------
+    InvalidInputError, CardDataError
+        Where there are too many, or one is blank, too long, cannot be printed, or holds the number of a payment card.
+    """
+    if len(factors) > MOST_REASONS:
+        raise InvalidInputError(f"{of}: {len(factors)} factors; wanted at most {MOST_REASONS}")
+    for it in factors:
+        refuse_card_data_in("factors", it)
+        if not it.strip() or len(it) > _MOST_FACTOR or not it.isprintable():
+            raise InvalidInputError(f"{of}: a factor: wanted one line of at most {_MOST_FACTOR} characters")
 
 
 def says_why(because: str) -> bool:

@@ -13,9 +13,10 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from tests.keyrings import stored_keyring, unsealing
-from tests.lending import KEY, NOON, a_day, lending
+from tests.lending import KEY, NOON, a_day, lending, person
 from tests.lending import Clock as LendersClock
 from tests.serving import golden_decisions as golden
+from tests.serving.overrides.desk import AUTHORITY, BELOW, BEYOND, Desk, at_desk, release_with
 from tests.stores import new_store, of_database
 
 from obligor.adapters.anchors.file import FileAnchor
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from obligor.governance.audit.examination import Check, Examination
-    from obligor.serving.acts import Recorder
+    from obligor.serving.acts import Caller, Recorder
 
 NOT_ASKED = {"I5", "I6", "I8"}
 """What is not applicable where no canaries are given."""
@@ -354,15 +355,75 @@ def test_a_decline_against_an_enforced_gate_is_none(store: str, tmp_path: Path) 
         ("fail", {"new_decision_id": str(uuid4())}, False),
     ],
 )
-def test_a_review_that_approved_against_an_enforced_gate_is_told(
-    store: str, tmp_path: Path, result: str, changes: dict[str, Any], *, is_broken: bool
+@pytest.mark.parametrize("kind", ["review.decided", "override.decided"])
+def test_a_person_who_approved_against_an_enforced_gate_is_told(
+    store: str, tmp_path: Path, kind: str, result: str, changes: dict[str, Any], *, is_broken: bool
 ) -> None:
     held = {"outcome": "hold", "gates": {"aml": {"state": "enforce", "result": result}}}
     decision = _record(store, tmp_path, held, by="client:bank")
     found = {"user_id": "r-1", "decision_id": str(decision), "outcome": "approve", "new_decision_id": None, "by": "ben"}
-    _acted(store, ("review.decided", found | changes))
+    _acted(store, (kind, found | changes))
     told = _broken(_examined(store, tmp_path)).get("I3", "")
     assert ("approved what an enforced gate did not pass" in told) is is_broken
+
+
+FAR: dict[str, Any] = {"analyst": {"amount": 3700.0, "pd": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("which", "change", "told"),
+    [
+        (BELOW, {}, ""),
+        (BEYOND, {"direction": "none"}, "beyond the limit of its role"),
+        (BELOW, {"role": "senior_officer"}, "gives its role another limit"),
+        (BELOW, {"limit": {"amount": 9e9, "pd": 1.0}}, "gives its role another limit"),
+        (BELOW, {"reason": "friendship"}, "the policy has no such reason"),
+        (BELOW, {"direction": "none"}, "the score says another direction"),
+        (BELOW, {"agreed_by": " Ben"}, "who decided agreed to it"),
+        (BELOW, {"policy_sha256": golden.policy_of(golden.whole_card()).sha256}, "is not kept, or delegates nothing"),
+        (BELOW, {"policy_sha256": "0" * 64}, "is not kept, or delegates nothing"),
+        (BELOW, {"decision_id": str(UUID(int=1))}, "of a decision that is not there"),
+    ],
+)
+def test_an_override_that_no_authority_covers_is_told(
+    store_url: str, tmp_path: Path, which: int, change: dict[str, Any], told: str
+) -> None:
+    """What a faulty service would record, or whoever writes past it."""
+    policy = release_with(AUTHORITY | {"limits": FAR})
+
+    async def story(it: Desk) -> None:
+        decision = await it.decided(which)
+        said = {
+            "decision_id": str(decision),
+            "outcome": "approve",
+            "direction": "low_side",
+            "reason": "compensating",
+            "role": "analyst",
+            "limit": FAR["analyst"],
+            "policy_sha256": policy.policy.sha256,
+            "by": "ben",
+            "agreed_by": None,
+        } | change
+        act = Act("override.decided", it.clock[0], "person:ben", str(decision), encode(said), bytes(16))
+        await it.lender.recorder.record(Submission((act,), lambda _: b""))
+        await it.lender.anchor(tmp_path)
+
+    at_desk(store_url, story, policy)
+    assert told in _broken(_examined(store_url, tmp_path)).get("authority", "none is broken")
+
+
+def test_overrides_that_were_made_as_they_should_are_sound(store_url: str, tmp_path: Path) -> None:
+    async def story(it: Desk) -> None:
+        await it.override(await it.decided())
+        decision = await it.decided(BELOW)
+        await it.agree(json.loads((await it.override(decision, key="o-2")).response)["proposal_id"])
+        await it.override(decision, key="o-3")
+        await it.lender.anchor(tmp_path)
+
+    at_desk(store_url, story, release_with())
+    examination = _examined(store_url, tmp_path)
+    assert _broken(examination).keys() <= {"durable"}  # which a server for tests is not
+    assert _check(examination, "authority").counts == {"overrides": 2}
 
 
 FIRST_TWO: tuple[dict[str, object], ...] = (
@@ -475,8 +536,8 @@ def test_what_somebody_should_look_at_counts_where_the_examination_is_strict(
             async def erase(recorder: Recorder) -> None:
                 await recorder.record(Submission((), lambda _: b""))
 
-            async def grace(_permission: str) -> str:
-                return "grace"
+            async def grace(_permission: str) -> Caller:
+                return person("grace", "privacy_officer")
 
             row = await proposals.together(Order("erased", {"subject": "ab12"}), erase, by="ada")
             assert isinstance(row, ProposalRow)

@@ -15,12 +15,15 @@ from psycopg import ClientCursor
 from psycopg.rows import dict_row
 from tests.stores import pages_read
 
-from obligor.adapters.store.archive import _COMPARED, _LINKS, _NEWEST, _OUTCOMES, _RELEASE, _asked
+from obligor.adapters.store.archive import _COMPARED, _LAST_WORDS, _LINKS, _NEWEST, _OUTCOMES, _RELEASE, _asked
 from obligor.adapters.store.archive import _TOLD as _TOLD_LAST
 from obligor.adapters.store.deliveries import _BACKLOG, _RECALLED, _REPLAY_ALL, _REPLAY_DEAD
 from obligor.adapters.store.deliveries import _STANDING as _ENDPOINTS
 from obligor.adapters.store.links import _LINK
 from obligor.adapters.store.log_source import _LEAVES
+from obligor.adapters.store.overrides import _COUNTS
+from obligor.adapters.store.overrides import _NEWEST as _OVERRIDES
+from obligor.adapters.store.overrides import _OF as _OVERRIDE_OF
 from obligor.adapters.store.people import _SEEN
 from obligor.adapters.store.pool import _ON_BEHALF
 from obligor.adapters.store.privacy import _DECISIONS, _ERASED_SINCE, _REVIEWS, _STANDING
@@ -28,11 +31,12 @@ from obligor.adapters.store.privacy import _OUTCOMES as _TOLD
 from obligor.adapters.store.proofs import _ANCHORED, RESTORES
 from obligor.adapters.store.proposals import _SINCE
 from obligor.adapters.store.pruning import _PRUNE
-from obligor.adapters.store.reviews import _OF, _OPEN, _REVIEW
+from obligor.adapters.store.reviews import _OF, _OPEN, _REVIEW, _TOOK_PART
 from obligor.adapters.store.screening import _CLEARED, _CONFIRMED, _LEFT, _WAITS
 from obligor.adapters.store.screening import _DECISIONS as _SCREENED
 from obligor.adapters.store.screening import _OPEN as _ALERTS
 from obligor.adapters.store.screening import _STANDING as _HITS
+from obligor.adapters.store.times import SINCE, UNTIL
 from obligor.serving.archive import Search
 
 if TYPE_CHECKING:
@@ -57,6 +61,9 @@ ROWS = (
     SELECT md5('review' || at)::uuid, md5('decision' || at)::uuid, 'bank', at, time, time, 'eu', at % 6000 <> 5 FROM made""",
     """INSERT INTO obligor.review_decision (review_id, leaf_index, verdict, outcome, decided_at, by)
     SELECT md5('review' || at)::uuid, at, 'upheld', 'decline', time, 'ann' FROM made WHERE at % 6000 <> 5""",
+    """INSERT INTO obligor.override
+        (decision_id, leaf_index, client_id, outcome, direction, reason, role, decided_at, by, agreed_by)
+    SELECT md5('decision' || at)::uuid, at, 'bank', 'decline', 'none', 'outside', 'analyst', time, 'ben', 'sue' FROM made""",
     """INSERT INTO obligor.proposal (proposal_id, step, kind, said, because, proposed_by, expires_at, at, by, leaf_index)
     SELECT at, 'done', 'erase', '', '', 'ann', time, time, 'ann', at FROM made""",
     """INSERT INTO obligor.alert
@@ -99,6 +106,7 @@ DECISION, SUBJECT = UUID(md5(f"decision{MIDDLE}".encode()).hexdigest()), b"%d" %
 WHILE = {"since": time_of(MIDDLE), "until": time_of(MIDDLE + AT_ONCE)}
 LINKED = {"leaves": list(range(MIDDLE + 1, MIDDLE + 1 + AT_ONCE)), "person_daily": 2, "at": time_of(LONG)}
 AGAIN = {"endpoint": "ep", "at": time_of(LONG)} | WHILE
+DECIDED = [UUID(md5(b"decision%d" % at).hexdigest()) for at in range(MIDDLE, MIDDLE + AT_ONCE)]  # noqa: S324  so too
 HIT = [sha256(b"%d" % at).digest() for at in range(MIDDLE + 1, MIDDLE + 1 + AT_ONCE)]
 NAMES = {"application_id": f"loan {MIDDLE}", "application_tag": "none"}
 
@@ -139,7 +147,7 @@ PARTS = {
     "the number of the release in force": Part((_NEWEST, ()), 1),
     "how the log was set back": Part((RESTORES, ()), 1),
     "decisions on a subject": Part((_DECISIONS.replace("%s", "sha256(%s)"), (SUBJECT,)), 1),
-    "reviews of a subject": Part((_REVIEWS.replace("%s", "sha256(%s)"), (SUBJECT,)), 2),
+    "overrides and reviews of a subject": Part((_REVIEWS.replace("%s", "sha256(%s)"), (SUBJECT,)), 3),
     "outcomes of a subject": Part((_TOLD.replace("%s", "sha256(%s)"), (SUBJECT,)), 1),
     "whether a subject may be erased": Part((_STANDING, {"subject": sha256(SUBJECT).digest()}), 1),
     "who was erased lately": Part((_ERASED_SINCE, (time_of(LONG - 10),)), 10),
@@ -147,6 +155,11 @@ PARTS = {
     "what was confirmed": Part((_CONFIRMED, ()), 10),
     "what was cleared and holds": Part((_CLEARED, (time_of(LONG - 11),)), 10),
     "reviews of a decision": Part((f"{_REVIEW} WHERE {_OF} ORDER BY review.leaf_index", (DECISION,)), 1),
+    "what people last said of some": Part((_LAST_WORDS, (DECIDED,)), AT_ONCE),
+    "who took part in a decision": Part((_TOOK_PART, {"decision": DECISION, "release": 1}), 2),
+    "the override of a decision": Part((_OVERRIDE_OF, (DECISION,)), 1),
+    "the newest overrides": Part((_OVERRIDES, {"client": None, "most": AT_ONCE}), AT_ONCE),
+    "overrides of a time, counted": Part((_COUNTS.format(f"WHERE {SINCE} AND {UNTIL}"), WHILE), 1, also=120),
     "what is proposed": Part((_SINCE, (time_of(LONG - 11),)), 10),
     "what each anchor has": Part((_ANCHORED, ()), 2),
     "when each person was last here": Part((_SEEN, ()), 5),

@@ -42,7 +42,7 @@ from obligor.security.sealing import DATA, make_kept, open_keyring
 from obligor.security.signing import Verifier, verify_statement
 from obligor.serving.acts import Act
 from obligor.serving.archive import Search
-from obligor.serving.people.proposals import _With
+from obligor.serving.people.proposals import Agreed
 from obligor.serving.privacy.erasing import PURPOSE, Office, record_keys
 from obligor.serving.privacy.opening import Opener
 from obligor.serving.privacy.sealed import named, named_in_bulk
@@ -324,7 +324,7 @@ def test_a_hold_that_two_people_placed_as_another_was_placed_is_told_to_be_done(
 
     async def work(house: House) -> None:
         subject = await house.subject((await house.decide())["decision_id"])
-        late = replace(house.office, recorder=_With(Late(house, subject), _done(house)))
+        late = replace(house.office, recorder=Agreed(Late(house, subject), _done(house), "grace"))
         assert (await late.hold(subject, because="case 7")).held_because == "case 8; case 7"
 
     at_work(store_url, work)

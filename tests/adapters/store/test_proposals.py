@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from tests.adapters.store.test_privacy import verified
 from tests.adapters.store.test_taken_away import both, kinds
+from tests.lending import person
 
 from obligor.adapters.store.people import PostgresPeople
 from obligor.adapters.store.proposals import PostgresProposals
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from obligor.adapters.store.pool import Pool
     from obligor.adapters.store.recorder import PostgresRecorder
     from obligor.core.errors import ObligorError
-    from obligor.serving.acts import Recorder
+    from obligor.serving.acts import Caller, Recorder
     from obligor.serving.people.access import Person
 
 SOURCES = live_sources()
@@ -45,8 +46,8 @@ class Admin:
         return await self.proposals.together(order_to_add("joan", password=None), work, by=self.by)
 
     async def agree(self, proposal_id: str, by: str) -> Any:
-        async def naming(_permission: str) -> str:
-            return by
+        async def naming(_permission: str) -> Caller:
+            return person(by, "admin")
 
         return await self.proposals.agree(proposal_id, naming=naming)
 

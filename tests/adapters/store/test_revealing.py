@@ -103,8 +103,8 @@ def test_compliance_sees_a_field_once_another_person_has_agreed_who_sees_nothing
             recorded = await reveals.reveal(cora, key=key, decision_id=decision, body=ASKED | changed)
             return recorded.status, json.loads(recorded.response)
 
-        async def by_eric(_permission: str) -> str:
-            return "eric"
+        async def by_eric(_permission: str) -> Caller:
+            return person("compliance", name="eric")
 
         status, told = await ask("r1")
         assert (status, told["state"], told["said"]["fields"]) == (202, "proposed", ASKED["fields"])

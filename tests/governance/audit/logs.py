@@ -163,7 +163,7 @@ class Lender:
 
 
 TABLES = (
-    *("decision", "outcome", "review", "review_decision", "release", "profile_change", "proposal"),
+    *("decision", "outcome", "review", "review_decision", "override", "release", "profile_change", "proposal"),
     *("screening_list", "alert", "alert_step", "alert_report", "yearly_report"),
 )
 

@@ -209,6 +209,19 @@ def test_after_a_review_the_reviewers_factors_are_the_reasons_and_not_those_of_t
     assert refusal(of=standing(record, review | {"outcome": "approve"})) == "no_decline"
 
 
+def test_after_an_override_the_persons_factors_are_the_reasons_and_nobody_is_told_that_they_asked() -> None:
+    record = {"outcome": "refer", "because": "grey_zone", "reasons": (), "knockouts": []}
+    word: dict[str, Any] = {
+        "outcome": "decline",
+        "factors": [{"code": "override", "text": "Employment could not be verified"}],
+    }
+    notice = write(of=standing(record, word, said_by="override"))
+    assert notice.reasons == ("Employment could not be verified",)
+    assert "a person has looked again" not in notice.text
+    assert refusal(of=standing(record, word | {"factors": []}, said_by="override")) == "no_reason"
+    assert refusal(of=standing(record, word | {"outcome": "approve"}, said_by="override")) == "no_decline"
+
+
 def test_a_template_that_is_missing_or_in_another_language_is_refused() -> None:
     assert refusal("us-fed-nothing") == "no_template"
     assert refusal(language="es") == "wrong_language"

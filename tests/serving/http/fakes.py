@@ -31,6 +31,8 @@ from obligor.serving.archive import Link, Links, StoredDecision, StoredRelease
 from obligor.serving.deciding import DecisionService
 from obligor.serving.gates.gate import NO_GATES
 from obligor.serving.http import Door, Seats, make_app
+from obligor.serving.last_word import LastWord
+from obligor.serving.overrides.overriding import OverrideService
 from obligor.serving.people.access import Person
 from obligor.serving.people.authenticating import NOBODY, Sender
 from obligor.serving.people.keys import KeyDesk
@@ -50,6 +52,7 @@ from obligor.serving.rows import (
     DecisionRow,
     OutboxRow,
     OutcomeRow,
+    OverrideRow,
     ProfileChangeRow,
     ProposalRow,
     ReviewDecisionRow,
@@ -139,6 +142,7 @@ class MemoryStore:
     told: list[OutboxRow] = field(default_factory=list)
     asked: list[tuple[ReviewRow, bytes]] = field(default_factory=list)
     found: dict[UUID, ReviewDecisionRow] = field(default_factory=dict)
+    overridden: dict[UUID, OverrideRow] = field(default_factory=dict)
     answered: dict[tuple[str, str, str], tuple[bytes, Recorded]] = field(default_factory=dict)
     in_flight: set[tuple[str, str, str]] = field(default_factory=set)
     users: dict[str, UserRow] = field(default_factory=dict)
@@ -197,6 +201,7 @@ class MemoryStore:
             self.records.append(act.record)
             for row in act.rows:
                 self._keep_row(row, act)
+            self.overridden |= {it.decision_id: it for it in act.rows if isinstance(it, OverrideRow)}
         return Recorded(response, submission.status, replayed=False, leaf_index=first)
 
     def _keep_row(self, row: Row, act: Act) -> None:
@@ -345,8 +350,24 @@ class MemoryStore:
     async def decision_of(self, review_id: UUID) -> bytes | None:
         return None
 
-    async def activated_by(self, release: int) -> str | None:
-        return "Ada"
+    async def took_part(self, decision_id: UUID, *, release: int) -> tuple[str, ...]:
+        return ("Ada",)
+
+    async def override_of(self, decision_id: UUID) -> OverrideRow | None:
+        self._check()
+        return self.overridden.get(decision_id)
+
+    async def last_words(self, decision_ids: Sequence[UUID]) -> dict[UUID, LastWord]:
+        self._check()
+        reviews = {it.decision_id: it for it in self._reviews() if it.outcome is not None and it.decided_at is not None}
+        found = {
+            it.decision_id: LastWord(it.decision_id, "override", it.outcome, it.decided_at, it.expires_at, None)
+            for it in self.overridden.values()
+        } | {
+            name: LastWord(name, "review", it.outcome or "", it.decided_at or LATER, None, it.new_decision_id)
+            for name, it in reviews.items()
+        }
+        return {it: found[it] for it in decision_ids if it in found}
 
     def _reviews(self) -> Iterator[StoredReview]:
         for row, _ in self.asked:
@@ -490,6 +511,16 @@ def house(
         "privacy": PrivacyDesk(office, store, sealer, register.opener, store, proposals, KEY),
         "keys": KeyDesk(store, store, proposals),
         "reviews": reviews,
+        "overrides": OverrideService(
+            register=register,
+            releases=releases,
+            answers=store,
+            overrides=store,
+            reviews=store,
+            proposals=proposals,
+            meter=NoMeter(),
+            listeners=listeners,
+        ),
         "reveals": RevealService(register=register, answers=store, proposals=proposals),
         "disbursing": Disbursing(register, releases, gates, store, store, sources),  # type: ignore[arg-type]
         "alerts": AlertDesk(Alerts(), store, store, sources),

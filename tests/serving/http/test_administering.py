@@ -113,10 +113,11 @@ def test_what_takes_two_is_agreed_to_by_another_who_may_do_it_and_has_shown_a_se
                 "carl!": "another person agrees",
                 "cora": "second factor",
                 "root!": "the role",
-                "olga!": "the role",
             }.items():
                 refused = await post(client, agreement, who)
                 assert (refused.status_code, why in refused.text) == (403, True), (who, refused.text)
+            assert (await post(client, agreement, "olga!")).status_code == 404  # an underwriter, who may reveal alone
+            assert (await get(client, "/v1/proposals", "olga")).json()["proposals"] == []  # and hears of none of it
             agreed = await post(client, agreement, "cora!")
             assert (agreed.status_code, "values" in agreed.text) == (201, False)
             assert (await post(client, agreement, "cora!", key="k-2")).status_code == 409

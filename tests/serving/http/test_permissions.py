@@ -129,6 +129,7 @@ async def ask(client: httpx.AsyncClient, name: str, who: str, decision_id: str) 
         "/v1/decisions/{decision_id}/outcomes": json.dumps(
             {"status": "good", "observed_on": datetime.now(UTC).date().isoformat()}
         ).encode(),
+        "/v1/decisions/{decision_id}/override": b'{"outcome": "approve", "reason": "none", "rationale": "A payslip was shown"}',
         "/v1/review-requests/{review_id}/decision": b'{"outcome": "approve", "factors": ["Pay slips were shown"]}',
         "/v1/users": b'{"user": "new-%b"}' % decision_id.encode(),
         "/v1/proposals/{proposal_id}/withdrawal": b'{"because": "it was an error"}',
@@ -193,6 +194,8 @@ def expected(name: str, who: str, *, own: bool) -> set[int]:
     done = {
         "POST /v1/alerts/yearly-reports": {422},  # it names a match, of which there is none
         "POST /v1/decisions/{decision_id}/screenings": {409},  # nobody is screened here
+        "POST /v1/decisions/{decision_id}/override": {403},  # the policy delegates nothing
+        "GET /v1/decisions/{decision_id}/override": {404},  # nobody overrode it
     }.get(name, {200, 201})
     return {202} if how.second and name in BY_TWO else done
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from obligor.adapters.store.inserts import check_artefact
 from obligor.adapters.store.privacy import SUBJECT_KEYS
-from obligor.adapters.store.times import reached
+from obligor.adapters.store.times import SINCE, UNTIL
 from obligor.core.errors import IntegrityError
 from obligor.core.leaves import is_committed, parse_leaf
 from obligor.serving.acts import Recorded
 from obligor.serving.archive import Link, Links, StoredDecision, StoredRelease, StoredSubjectKey, ToldRelease
+from obligor.serving.last_word import LastWord
 from obligor.serving.rows import ApiKeyRow, OutcomeRow, ReleaseRow
 
 if TYPE_CHECKING:
@@ -38,14 +39,26 @@ _OF_APPLICATION: Final = """
     ORDER BY leaf_index DESC LIMIT %(limit)s
 """
 """By each name of it alone, whose decisions an index has in order, and not by the client (``|| ''``), who has many more."""
-_SINCE: Final = reached("%(since)s")
-_UNTIL: Final = reached("%(until)s + interval '1 hour'")
 _OUTCOMES: Final = """
     SELECT report_id, decision_id, status, observed_on FROM obligor.outcome
     WHERE decision_id = %(decision)s AND decision_id::text = %(decision)s::text ORDER BY leaf_index
 """
 """The same is said twice, so that the planner expects few: for many, before a table was first analysed, it looked whose they
 are in a list of all decisions of the client, which it made for that."""
+_LAST_WORDS: Final = """
+    SELECT asked.decision_id, said_by, outcome, at, expires_at, new_decision_id
+    FROM unnest(%s::uuid[]) AS asked (decision_id) CROSS JOIN LATERAL (
+        SELECT leaf_index, 'review' AS said_by, outcome, decided_at AS at, NULL::timestamptz AS expires_at, new_decision_id
+        FROM (SELECT review_id FROM obligor.review WHERE review.decision_id = asked.decision_id OFFSET 0) AS review
+        CROSS JOIN LATERAL (
+            SELECT * FROM obligor.review_decision WHERE review_decision.review_id = review.review_id OFFSET 0
+        ) AS decided
+        UNION ALL
+        SELECT leaf_index, 'override', outcome, decided_at, expires_at, NULL
+        FROM obligor.override WHERE override.decision_id = asked.decision_id
+        ORDER BY leaf_index DESC LIMIT 1
+    ) AS word
+"""
 _LINKS: Final = """
     SELECT decision_id, why, earlier, at
     FROM (
@@ -148,6 +161,11 @@ class PostgresArchive:
         return tuple(
             OutcomeRow(**row) for row in await self._pool.rows_of(client_id, _OUTCOMES, {"decision": decision_id})
         )
+
+    async def last_words(self, decision_ids: Sequence[UUID]) -> dict[UUID, LastWord]:
+        """Give what people last said of decisions, of those of which anybody did."""
+        found = await self._pool.rows(_LAST_WORDS, (list(decision_ids),))
+        return {it["decision_id"]: LastWord(**it) for it in found}
 
     async def links(self, stored: StoredDecision) -> Links:
         """Give what a decision was linked to, the newest first; of those that came later, 200 at most."""
@@ -257,8 +275,8 @@ def _asked(search: Search) -> tuple[str, dict[str, object]]:
         "names": "application_id = name",
         "outcome": "outcome = %(outcome)s",
         "band": "band = %(band)s",
-        "since": f"decided_at >= %(since)s AND leaf_index >= {_SINCE}",
-        "until": f"decided_at < %(until)s AND leaf_index < {_UNTIL}",
+        "since": SINCE,
+        "until": UNTIL,
         "before": "leaf_index < %(before)s",
     }
     held = [condition for name, condition in conditions.items() if given[name] is not None]

@@ -44,6 +44,7 @@ from obligor.serving.rows import (
     ListRow,
     OutboxRow,
     OutcomeRow,
+    OverrideRow,
     ProfileChangeRow,
     ProposalRow,
     ReleaseRow,
@@ -336,6 +337,16 @@ _KEPT: Final[dict[type, Insert]] = {
         "review_decision",
         "review_id uuid, leaf_index int8, verdict text, outcome text, decided_at time, by text, new_decision_id uuid",
     ),
+    OverrideRow: _insert(
+        "override",
+        "decision_id uuid, leaf_index int8, client_id text, outcome text, direction text, reason text, role text, "
+        "decided_at time, by text, agreed_by text, expires_at time",
+        sql="""INSERT INTO obligor.override
+            (decision_id, leaf_index, client_id, outcome, direction, reason, role, decided_at, by, agreed_by, expires_at)
+        SELECT CASE WHEN (SELECT count(*) FROM obligor.review WHERE review.decision_id = given.decision_id) = 0
+            THEN decision_id END, leaf_index, client_id, outcome, direction, reason, role, decided_at, by, agreed_by, expires_at
+        FROM given""",
+    ),  # of which a review was asked for meanwhile it has no decision, which the table refuses
     ListRow: _insert(
         "screening_list",
         "leaf_index int8, list_sha256 text, source text, published date, entries int4, loaded_at time, by text, list_kind text",

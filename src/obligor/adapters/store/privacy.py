@@ -39,14 +39,18 @@ _CONCERNED: Final = """
     FROM obligor.decision WHERE subject = %s GROUP BY client_id ORDER BY client_id
 """
 _REVIEWS: Final = """
-    SELECT decision_id, review.review_id AS row, said.leaf_index, leaf.body AS leaf, record.body AS record, record.salt
+    SELECT decision_id, said.row, said.leaf_index, leaf.body AS leaf, record.body AS record, record.salt
     FROM obligor.decision
     CROSS JOIN LATERAL (
-        SELECT review_id, leaf_index FROM obligor.review WHERE review.decision_id = decision.decision_id OFFSET 0
-    ) AS review
-    CROSS JOIN LATERAL (
-        SELECT review.leaf_index
-        UNION ALL SELECT leaf_index FROM obligor.review_decision WHERE review_decision.review_id = review.review_id
+        SELECT override.decision_id AS row, leaf_index FROM obligor.override WHERE override.decision_id = decision.decision_id
+        UNION ALL
+        SELECT review_id, said.leaf_index FROM (
+            SELECT review_id, leaf_index FROM obligor.review WHERE review.decision_id = decision.decision_id OFFSET 0
+        ) AS review CROSS JOIN LATERAL (
+            SELECT review.leaf_index
+            UNION ALL SELECT leaf_index FROM obligor.review_decision WHERE review_decision.review_id = review.review_id
+            OFFSET 0
+        ) AS said
         OFFSET 0
     ) AS said
     CROSS JOIN LATERAL (SELECT body FROM obligor.leaf WHERE index = said.leaf_index OFFSET 0) AS leaf
@@ -109,7 +113,7 @@ class PostgresPrivacy:
         return tuple(Concerned(**row) for row in await self._pool.rows(_CONCERNED, (PERSON_ERASED, subject)))
 
     async def reviews(self, subject: bytes) -> tuple[StoredRecord, ...]:
-        """Give what was asked of those decisions and what was found, in the order of the log."""
+        """Give what people said of those decisions, overrides and reviews, in the order of the log."""
         return tuple(StoredRecord(**row) for row in await self._pool.rows(_REVIEWS, (subject,)))
 
     async def outcomes(self, subject: bytes) -> tuple[StoredRecord, ...]:

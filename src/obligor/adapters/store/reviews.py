@@ -52,7 +52,10 @@ _HELD: Final = f"""
     ) IS NULL
 """  # noqa: S608  words of our own
 """What ended a hold is not undone, so that one that is over is not looked at again."""
-_ACTIVATED: Final = "SELECT by FROM obligor.release WHERE number = %s"
+_TOOK_PART: Final = """
+    SELECT by FROM obligor.release WHERE number = %(release)s
+    UNION SELECT unnest(ARRAY[by, agreed_by]) FROM obligor.override WHERE decision_id = %(decision)s
+"""
 
 
 class PostgresReviews:
@@ -88,10 +91,10 @@ class PostgresReviews:
         (row,) = await self._pool.rows(_HELD, asked)
         return Held(**row)
 
-    async def activated_by(self, release: int) -> str | None:
-        """Name the person who put a release in force."""
-        found = await self._pool.rows(_ACTIVATED, (release,))
-        return str(found[0]["by"]) if found else None
+    async def took_part(self, decision_id: UUID, *, release: int) -> tuple[str, ...]:
+        """Name the people who put the release of a decision in force, overrode it, and agreed to that."""
+        found = await self._pool.rows(_TOOK_PART, {"decision": decision_id, "release": release})
+        return tuple(it["by"] for it in found if it["by"])
 
     async def _found(self, query: str, *parameters: object) -> tuple[StoredReview, ...]:
         return tuple(StoredReview(**row) for row in await self._pool.rows(query, parameters))

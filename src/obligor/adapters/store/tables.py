@@ -224,6 +224,27 @@ REVIEW_DECISION: Final = Table(
     comment="What came of a review: once, as the key says.",
 )
 
+OVERRIDE: Final = Table(
+    "override",
+    METADATA,
+    Column("decision_id", Uuid),
+    Column("leaf_index", BigInteger, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("decided_at", _TIME, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("agreed_by", Text),
+    Column("expires_at", _TIME),
+    PrimaryKeyConstraint("decision_id", name="override_pkey"),
+    UniqueConstraint("leaf_index", name="override_leaf_index_key"),
+    CheckConstraint("outcome IN ('approve', 'decline')", name="override_outcome"),
+    CheckConstraint("(expires_at IS NOT NULL) = (outcome = 'approve')", name="override_that_approves_expires"),
+    comment="What a person decided in place of a decision: once, as the key says; what they wrote is in the record alone.",
+)
+
 KEYRING: Final = Table(
     "keyring",
     METADATA,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 
 def reached(time: str) -> str:
     """Write the leaf at which the log reaches a time, as a query that looks at some two dozen leaves.
@@ -21,3 +23,8 @@ def reached(time: str) -> str:
             ) AS probe WHERE low < high
         ) SELECT max(low) FROM halved
     )"""  # noqa: S608  words of our own
+
+
+SINCE: Final = "decided_at >= %(since)s AND leaf_index >= " + reached("%(since)s")
+UNTIL: Final = "decided_at < %(until)s AND leaf_index < " + reached("%(until)s + interval '1 hour'")
+"""Of what was decided: not before a time, and before another."""

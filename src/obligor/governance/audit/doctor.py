@@ -23,6 +23,7 @@ from obligor.core.leaves import actor, parse_leaf, parse_time
 from obligor.core.profile import not_passed
 from obligor.core.strict_json import read_strict_json
 from obligor.governance.audit.anchored import AnchoredNote
+from obligor.governance.audit.authority import Kept, Overrides
 from obligor.governance.audit.examination import Check, Examination, Faults, judged
 from obligor.governance.audit.findings import Kind
 from obligor.governance.audit.people import Persons
@@ -69,7 +70,7 @@ class Hit(NamedTuple):
     rows: int
 
 
-class Examined(LogSource, Protocol):
+class Examined(LogSource, Kept, Protocol):
     """One moment of a store, as the doctor needs it."""
 
     def revision(self) -> str | None:
@@ -153,7 +154,9 @@ def examine(store: Examined, around: Surroundings, *, progress: Progress) -> Exa
         return Examination((schema,))
     notes = [AnchoredNote(each.name, each.note, each.name) for each in around.anchors if each.note is not None]
     log = verify_log(store, signatures=around.signatures, anchors=notes, known=around.known, progress=progress)
-    walk = _Walk(around, size=log.size, told=Told(AtLeaves(store.events()), store.pruned_before()))
+    walk = _Walk(
+        around, size=log.size, told=Told(AtLeaves(store.events()), store.pruned_before()), overrides=Overrides(store)
+    )
     with progress.step("reading every decision", total=log.size) as advance:
         for count, leaf in enumerate(store.leaves(), start=1):
             walk.take(leaf)
@@ -185,6 +188,7 @@ def examine(store: Examined, around: Surroundings, *, progress: Progress) -> Exa
             walk.persons.done(around.now),
             walk.persons.apart(around.conflict),
             walk.reports.check(around.now),
+            walk.overrides.check(),
         ),
         strict=around.strict,
     )
@@ -197,6 +201,7 @@ class _Walk:
     around: Surroundings
     size: int
     told: Told
+    overrides: Overrides
     counts: Counter[str] = field(default_factory=Counter)
     ungated: Faults = field(default_factory=Faults)
     stopped: set[str] = field(default_factory=set)
@@ -216,8 +221,8 @@ class _Walk:
         self.persons.take(leaf, said)
         self.reports.take(leaf, said)
         self.told.take(stored.index, leaf, said)
-        if leaf.kind == "review.decided":
-            self._take_review(stored, leaf, said)
+        if leaf.kind in ("review.decided", "override.decided"):
+            self._take_word(stored, leaf, said)
         if leaf.kind not in ("decision", "outcome"):
             return
         where = f"{leaf.kind} {leaf.subject} at leaf {stored.index}"
@@ -241,13 +246,15 @@ class _Walk:
             self.due = stored.index + max(1, self.size // SAMPLE)
             self._make_again(stored.record or b"", where)
 
-    def _take_review(self, stored: StoredLeaf, leaf: Leaf, said: Mapping[str, Any]) -> None:
-        """Look at what a person found; what was decided again is a decision of its own."""
+    def _take_word(self, stored: StoredLeaf, leaf: Leaf, said: Mapping[str, Any]) -> None:
+        """Look at what a person decided; what was decided again is a decision of its own."""
+        what = leaf.kind.partition(".")[0]
         approved = said.get("outcome") == "approve" and said.get("new_decision_id") is None
         if approved and said.get("decision_id") in self.stopped:
-            self.ungated.add(
-                f"review {leaf.subject} at leaf {stored.index}: approved what an enforced gate did not pass"
-            )
+            where = f"{what} {leaf.subject} at leaf {stored.index}"
+            self.ungated.add(f"{where}: approved what an enforced gate did not pass")
+        if what == "override":
+            self.overrides.take(stored.index, leaf, said)
 
     def _make_again(self, record: bytes, where: str) -> None:
         self.counts["made again"] += 1

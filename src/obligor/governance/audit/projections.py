@@ -1,6 +1,6 @@
 """Rows that are kept beside the log to be found again, held against the records that the log commits to.
 
-A record is the truth; a row repeats some of it. Rows of decisions, outcomes, reviews, releases and alerts come in
+A record is the truth; a row repeats some of it. Rows of decisions, outcomes, reviews, overrides, releases and alerts come in
 the order of their leaves, and are held against each leaf as it passes. API keys, endpoints and people change, so that what
 their events leave is gathered and compared at the end.
 """
@@ -33,6 +33,10 @@ _HELD: Final[Mapping[str, tuple[str, ...]]] = {
     "outcome": ("report_id", "decision_id", "status", "observed_on"),
     "review": ("review_id", "decision_id", "client_id", "requested_at", "due_at", "pack"),
     "review_decision": ("review_id", "verdict", "outcome", "decided_at", "by", "new_decision_id"),
+    "override": (
+        *("decision_id", "client_id", "outcome", "direction", "reason", "role"),
+        *("decided_at", "by", "agreed_by", "expires_at"),
+    ),
     "release": ("number", *_PINNED, "at", "by", "signature"),
     "profile_change": ("change_id", "step", "profile_sha256", "replaces_sha256", "because", "at", "by"),
     "proposal": (*("proposal_id", "step", "kind", "said", "because"), *("proposed_by", "expires_at", "at", "by")),
@@ -63,6 +67,7 @@ _TABLES: Final[Mapping[str, str]] = {
     "act.withdrawn": "proposal",
     "review.requested": "review",
     "review.decided": "review_decision",
+    "override.decided": "override",
     "list.loaded": "screening_list",
     "alert.opened": "alert",
     "alert.proposed": "alert_step",

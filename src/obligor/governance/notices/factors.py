@@ -32,8 +32,11 @@ _SAYS_NOTHING: Final = re.compile(
 """Insufficient by 12 CFR 1002.9(b)(2): that a standard of the lender's was not met, or a score not reached."""
 
 
+_BY_PEOPLE: Final = ("override", "review")
+
+
 class Standing(NamedTuple):
-    """What holds of an application today: its decision, or what a review made of it."""
+    """What holds of an application today: its decision, or what an override or a review made of it."""
 
     outcome: str
     because: str
@@ -57,12 +60,12 @@ def codes_of(card: Scorecard, policy: Policy) -> Codes:
     return Codes(families, {it.name: it.code or it.name for it in policy.knockouts})
 
 
-def standing(record: Mapping[str, Any], review: Mapping[str, Any] | None = None) -> Standing:
-    """Tell what holds: after a review its outcome and the factors that the reviewer named, never those of the score."""
-    if review is None:
+def standing(record: Mapping[str, Any], word: Mapping[str, Any] | None = None, *, said_by: str = "review") -> Standing:
+    """Tell what holds: after an override or a review its outcome and the factors that the person named, never the score's."""
+    if word is None:
         return Standing(record["outcome"], record["because"], record["reasons"], record["knockouts"])
-    reasons = [{"code": it["code"], "feature": "", "text": it["text"]} for it in review["factors"]]
-    return Standing(review["outcome"], "review", reasons, ())
+    reasons = [{"code": it["code"], "feature": "", "text": it["text"]} for it in word["factors"]]
+    return Standing(word["outcome"], said_by, reasons, ())
 
 
 def principal_reasons(standing: Standing, *, codes: Codes) -> tuple[str, ...]:
@@ -83,7 +86,7 @@ def principal_reasons(standing: Standing, *, codes: Codes) -> tuple[str, ...]:
         )
     reasons = standing.reasons
     if not reasons:
-        missing = "the reviewer named no factor" if standing.because == "review" else "the decision has no reason"
+        missing = "nobody named a factor" if standing.because in _BY_PEOPLE else "the decision has no reason"
         raise NoticeError(f"notice: {missing}; wanted at least one", refusal="no_reason")
     if len(reasons) > MOST_REASONS:
         raise NoticeError(f"notice: {len(reasons)} reasons; wanted at most {MOST_REASONS}", refusal="too_many_reasons")
@@ -116,7 +119,7 @@ def _is_of(code: str, standing: Standing, codes: Codes) -> bool:
         return code in codes.families
     if origin == "knockout":
         return code in {codes.knockouts.get(it) for it in standing.knockouts}
-    return origin == "review" or code == name.partition(":")[0]
+    return origin in _BY_PEOPLE or code == name.partition(":")[0]
 
 
 def key_factors(ranked: Sequence[Reason], *, inquiries: str | None = None) -> tuple[str, ...]:

@@ -142,7 +142,8 @@ async def review_access(door: TheDoor, caller: UserReader) -> Response:
     operation_id="getProposals",
     summary="See what waits for a second person",
     description="Of acts that the caller may do as well: the proposals that wait, and for thirty days those that were "
-    "withdrawn or expired. Role: `admin`, `operator`, `compliance`, `privacy_officer`, `risk_officer`.",
+    "withdrawn or expired. To underwriters, of overrides alone. Role: `admin`, `operator`, `compliance`, `privacy_officer`, "
+    "`risk_officer`, `senior_officer`, `analyst`.",
     response_model=shapes.ProposalsTold,
     responses=answers(told="The proposals."),
     dependencies=[Depends(only())],
@@ -159,7 +160,7 @@ async def proposals(door: TheDoor, caller: Agreer) -> Response:
     summary="Agree to what another person proposed",
     description="With the permission of what was proposed, and a second factor where that asks for one; no body. Whoever "
     "proposed it then does it, by the same request as before with another key. Role: `admin`, `operator`, `compliance`, "
-    "`privacy_officer`, `risk_officer`.",
+    "`privacy_officer`, `risk_officer`, `senior_officer`, `analyst`.",
     status_code=201,
     response_model=shapes.ProposalMade,
     responses=recorded(404, ok=201, told="The agreement, recorded."),
@@ -178,7 +179,7 @@ async def agree(request: Request, door: TheDoor, caller: Agreer, proposal_id: Pr
     operation_id="withdrawProposal",
     summary="Take back what one proposed",
     description="Whoever proposed it, and nobody else, once, with a reason: nobody agrees to it any more, and it is not done. "
-    "Role: `admin`, `operator`, `compliance`, `privacy_officer`, `risk_officer`.",
+    "Role: `admin`, `operator`, `compliance`, `privacy_officer`, `risk_officer`, `senior_officer`, `analyst`.",
     status_code=201,
     response_model=shapes.ProposalMade,
     responses=recorded(404, ok=201, told="The withdrawal, recorded."),

@@ -19,6 +19,7 @@ from obligor.serving.http import (
     inspecting,
     keys,
     operating,
+    overrides,
     privacy,
     revealing,
     reviews,
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from obligor.serving.http.door import Door
 
 _ROUTERS = (
-    *(decisions.router, revealing.router, reviews.router, alerts.router, inspecting.router, administering.router),
-    *(privacy.router, keys.router, operating.router, tokens.router),
+    *(decisions.router, revealing.router, reviews.router, overrides.router, alerts.router, inspecting.router),
+    *(administering.router, privacy.router, keys.router, operating.router, tokens.router),
 )
 _WANTED = {
     "application_id": "a text of at most 255 characters",

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from obligor.serving.http.shapes import Instant, OutcomeName, Problem, ReceiptTold, Sha256, Shape
+from obligor.serving.http.shapes import Instant, OutcomeName, Problem, ReceiptTold, Sha256, Shape, or_absent
 
 ReportedStatus = Literal["good", "bad", "indeterminate"]
 
@@ -66,6 +66,26 @@ class Decision(Assessed):
     receipt: ReceiptTold
 
 
+class Standing(Shape):
+    """What a person last said of a decision, which is what holds: an override, or a review."""
+
+    outcome: OutcomeName
+    said_by: Literal["override", "review"]
+    at: Instant
+    expires_at: Instant | None
+    """From when on nothing is paid out by it; null: it has no end."""
+    expired: bool
+    new_decision_id: UUID | None
+    """The decision that took its place, where the application was decided on again."""
+
+
+class DecisionRead(Decision):
+    """A decision as it was answered, and what people said of it since."""
+
+    stands: Annotated[Standing | None, Field(json_schema_extra=or_absent)] = None
+    """What holds now; absent where nobody said anything since."""
+
+
 class Simulation(Assessed):
     """What would be decided; nothing was recorded."""
 
@@ -101,7 +121,7 @@ class DecisionBroken(Shape):
 class DecisionPage(Shape):
     """Decisions, the newest first."""
 
-    decisions: list[Decision | DecisionBroken]
+    decisions: list[DecisionRead | DecisionBroken]
     next_cursor: str | None
     """Given back as `cursor`, it leads to the next page; null on the last."""
 

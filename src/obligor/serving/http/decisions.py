@@ -76,6 +76,8 @@ _LINKS = {
         "reportOutcome",
         "requestReview",
         "getReviews",
+        "overrideDecision",
+        "getOverride",
     )
 }
 
@@ -234,8 +236,8 @@ async def search(door: TheDoor, caller: Reader, query: Annotated[SearchQuery, Qu
     "/v1/decisions/{decision_id:uuid}",
     operation_id="getDecision",
     summary="Get a decision",
-    description="As it was answered. Scope: `read`.",
-    response_model=decision_shapes.Decision,
+    description="As it was answered, with what a person said of it since. Scope: `read`.",
+    response_model=decision_shapes.DecisionRead,
     responses=answers(404, told="The decision."),
     dependencies=[Depends(only())],
     tags=["Decisions"],

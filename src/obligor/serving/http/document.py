@@ -9,7 +9,15 @@ from fastapi.openapi.utils import get_openapi
 from obligor import __version__
 from obligor.core.errors import UnavailableError
 from obligor.serving.encoding import encode_in_order
-from obligor.serving.http import alert_shapes, decision_shapes, order_shapes, people_shapes, review_shapes, shapes
+from obligor.serving.http import (
+    alert_shapes,
+    decision_shapes,
+    order_shapes,
+    override_shapes,
+    people_shapes,
+    review_shapes,
+    shapes,
+)
 from obligor.serving.http.page import page_of
 from obligor.serving.http.schema import application_schema
 
@@ -28,7 +36,7 @@ _ABOUT = (
 _MOST_AT_ONCE = 1000
 _BODIES = (
     *(shapes.Problem, shapes.Credentials, decision_shapes.Report, decision_shapes.RevealAsked),
-    *(review_shapes.ReviewAsked, review_shapes.ReviewFound),
+    *(review_shapes.ReviewAsked, review_shapes.ReviewFound, override_shapes.OverrideAsked),
     *(alert_shapes.ClearanceAsked, alert_shapes.ConfirmationAsked, alert_shapes.AlertReportAsked),
     alert_shapes.YearlyReportAsked,
     *(people_shapes.NewUser, people_shapes.NamedUser, people_shapes.NamedRole),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from obligor.serving.administering import Administration
     from obligor.serving.deciding import DecisionService
     from obligor.serving.http.heads import Head
+    from obligor.serving.overrides.overriding import OverrideService
     from obligor.serving.people.authenticating import Authenticator
     from obligor.serving.people.keys import KeyDesk
     from obligor.serving.people.proving import Proofs
@@ -97,6 +98,8 @@ class Door:
     """Takes the proofs that a token's key is held, where tokens are those of an identity provider."""
     reviews: ReviewService = field(kw_only=True)
     """Takes requests for reviews."""
+    overrides: OverrideService = field(kw_only=True)
+    """Takes what people decide in place of the policy."""
     alerts: AlertDesk = field(kw_only=True)
     """Where alerts are looked at and cleared, by the few who may."""
     disbursing: Disbursing = field(kw_only=True)

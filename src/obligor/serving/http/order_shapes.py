@@ -19,16 +19,10 @@ from obligor.security.api_keys import (
     USUAL_SCOPES,
 )
 from obligor.security.networks import CIDR, LONGEST_NETWORK, MOST_NETWORKS
-from obligor.serving.http.shapes import Instant, ReceiptTold, Sha256, Shape
+from obligor.serving.http.shapes import Instant, ReceiptTold, Sha256, Shape, or_absent
 from obligor.serving.said import MOST_BECAUSE
 
-
-def _or_absent(schema: dict[str, Any]) -> None:
-    """Say of a field that it may be absent, without a value that it would have then."""
-    schema.pop("default")
-
-
-Identifier = Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS, json_schema_extra=_or_absent)]
+Identifier = Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS, json_schema_extra=or_absent)]
 _NO_DECISION = UUID(int=0)
 Because = Annotated[str, Field(max_length=MOST_BECAUSE)]
 
@@ -44,14 +38,14 @@ class PersonNamed(Shape):
     """The identifier of the person, as the applications give it."""
     application_id: Identifier = ""
     """What the client calls one of their applications."""
-    decision_id: Annotated[UUID, Field(json_schema_extra=_or_absent)] = _NO_DECISION
+    decision_id: Annotated[UUID, Field(json_schema_extra=or_absent)] = _NO_DECISION
     """A decision on them; the one way to whom nothing in their application names."""
 
 
 class ErasureAsked(PersonNamed):
     """Somebody to erase."""
 
-    account_closed: Annotated[date, Field(json_schema_extra=_or_absent)] = date.min
+    account_closed: Annotated[date, Field(json_schema_extra=or_absent)] = date.min
     """When their account was closed, where a rule keeps evidence of identity from then."""
     because: Because = ""
     """For the person who is asked to agree; name nobody."""
@@ -115,13 +109,13 @@ class Exported(Shape):
     """Who it is, by a keyed hash."""
     at: Instant
     receipt: ReceiptTold
-    decisions: Annotated[tuple[dict[str, Any], ...], Field(json_schema_extra=_or_absent)] = ()
+    decisions: Annotated[tuple[dict[str, Any], ...], Field(json_schema_extra=or_absent)] = ()
     """The records of the decisions on them, opened; of what was erased, that it was."""
-    reviews: Annotated[tuple[dict[str, Any], ...], Field(json_schema_extra=_or_absent)] = ()
+    reviews: Annotated[tuple[dict[str, Any], ...], Field(json_schema_extra=or_absent)] = ()
     """What they asked of those decisions, and what was found."""
-    outcomes: Annotated[tuple[dict[str, Any], ...], Field(json_schema_extra=_or_absent)] = ()
+    outcomes: Annotated[tuple[dict[str, Any], ...], Field(json_schema_extra=or_absent)] = ()
     """What was reported of their loans."""
-    broken: Annotated[tuple[UUID, ...], Field(json_schema_extra=_or_absent)] = ()
+    broken: Annotated[tuple[UUID, ...], Field(json_schema_extra=or_absent)] = ()
     """Decisions of which something is kept otherwise than it was recorded; that is not shown."""
 
 
@@ -174,7 +168,7 @@ class ApiKeyTold(Shape):
     client: str
     name: str
     scopes: list[ScopeName]
-    networks: Annotated[tuple[str, ...], Field(json_schema_extra=_or_absent)] = ()
+    networks: Annotated[tuple[str, ...], Field(json_schema_extra=or_absent)] = ()
     """From where alone it opens, in CIDR notation; empty where from anywhere, absent from an old answer that is repeated."""
     created_at: Instant
     expires_at: Instant
@@ -203,7 +197,7 @@ class ApiKeyRevoked(ApiKeyTold):
 class ApiKeyMade(ApiKeyRevoked):
     """A key just made, recorded."""
 
-    replaces: Annotated[ApiKeyTold | None, Field(json_schema_extra=_or_absent)] = None
+    replaces: Annotated[ApiKeyTold | None, Field(json_schema_extra=or_absent)] = None
     """The key whose place it takes."""
-    api_key: Annotated[str, Field(json_schema_extra=_or_absent)] = ""
+    api_key: Annotated[str, Field(json_schema_extra=or_absent)] = ""
     """All of it. The same request sent again tells it no more, and it is kept nowhere."""

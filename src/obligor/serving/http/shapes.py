@@ -6,7 +6,7 @@ They check nothing at run time: the service writes its own answers.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +21,11 @@ class Shape(BaseModel):
     """An object with these fields and no others."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+def or_absent(schema: dict[str, Any]) -> None:
+    """Say of a field that it may be absent, without a value that it would have then."""
+    schema.pop("default")
 
 
 class FieldError(Shape):

@@ -1,6 +1,6 @@
 """Acts that take two people: one proposes, another agrees, and then the first does it.
 
-Whoever gives an order that takes two has proposed it, and nothing more. Another person with the same permission agrees to the
+Whoever gives an order that takes two has proposed it, and nothing more. Another person, with the permission to, agrees to the
 proposal, which they find with all that it says; the same order given again by the first is then carried out. So what the order
 gives (a key, a certificate, a field in the clear) comes to the one who asked for it, and is kept nowhere meanwhile, and whoever
 agrees sees none of it. Each step is an act of the log, and the last is recorded with what it does, or not at all. Until then
@@ -19,8 +19,8 @@ import msgspec
 
 from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
-from obligor.core.people import are_one_person
-from obligor.security.permissions import permissions
+from obligor.core.people import are_one_person, check_took_no_part
+from obligor.security.permissions import allow, permissions
 from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
 from obligor.serving.rows import ProposalRow
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from datetime import datetime
 
-    from obligor.serving.acts import Recorded, Recorder
+    from obligor.serving.acts import Caller, Recorded, Recorder
     from obligor.serving.people.access import PeopleArchive
     from obligor.serving.sources import Sources
 
@@ -45,8 +45,11 @@ PERMISSIONS: Final[Mapping[str, str]] = {
     "hold.released": "privacy.hold",
     "revealed": "personal.reveal",
     "release": "release.activate",
+    "override.decided": "override.approve",
 }
-"""The acts that may take two people, as their leaves call them, and the permission that both need."""
+"""The acts that may take two people, as their leaves call them, and the permission of who agrees."""
+PROPOSING: Final[Mapping[str, str]] = {"override.decided": "override.decide"}
+"""The permission of who proposes, where it is another."""
 LASTS: Final = timedelta(days=7)
 _HINT: Final = "obligor proposals agree PROPOSAL_ID"
 ACCEPTED: Final = 202
@@ -140,35 +143,41 @@ class Proposals:
         found = await self._same(order)
         for it in found:
             if it.agreed is not None and are_one_person(it.proposed.by, by):
-                await self._check_still(it.agreed.by, PERMISSIONS[order.kind])
+                await self._check_still(it.agreed.by, PERMISSIONS[order.kind], roles=_roles(it.agreed))
                 done = replace(it.agreed, step="done", by=by, at=self.sources.now())
-                return await work(_With(self.recorder, self._act(done)))
+                return await work(Agreed(self.recorder, self._act(done), it.agreed.by))
         _check_new(found, by)
         try:
             return await work(_Rehearsal())
         except _WouldBeRecordedError:
             return await self._propose(order, by=by)
 
-    async def agree(self, proposal_id: str, *, naming: Callable[[str], Awaitable[str]]) -> ProposalRow:
-        """Agree to what another person proposed; ``naming`` names who does, once they have the permission it is given.
+    async def agree(self, proposal_id: str, *, naming: Callable[[str], Awaitable[Caller]]) -> ProposalRow:
+        """Agree to what another person proposed; ``naming`` gives who does, once they have the permission it is given.
 
         Raises
         ------
         NotFoundError
             Where there is no such proposal.
         ForbiddenError
-            Where it is one's own, or one of the two may not do this.
+            Where it is one's own, or one of the two may not do this; where it is not for their role, or not for them.
         ClashError
             Where somebody agreed before, or it was withdrawn or expired.
         """
         found = await self._found(proposal_id)
         made, permission = found.proposed, PERMISSIONS[found.proposed.kind]
-        by, at = await naming(permission), self.sources.now()
+        agreeing, at = await naming(permission), self.sources.now()
+        by, roles = agreeing.subject, _roles(made)
+        if allow(agreeing, "proposal.agree").own and not open_to((found,), agreeing):
+            raise _none()
         if are_one_person(made.by, by):
             raise ForbiddenError("nobody agrees to what they proposed: another person agrees")
+        if roles and not roles & agreeing.roles:
+            raise ForbiddenError(f"this is beyond the limit of your role; wanted {' or '.join(sorted(roles))}")
+        check_took_no_part(by, _said(made).get("not_by", ()), what="this")
         if (state := found.state(at)) != "proposed":
             raise ClashError(f"proposal {proposal_id}: is {state}")
-        await self._check_still(made.by, permission)
+        await self._check_still(made.by, PROPOSING.get(made.kind, permission))
         return await self._step(replace(made, step="agreed", by=by, at=at))
 
     async def withdraw(self, proposal_id: str, *, because: str, by: str) -> ProposalRow:
@@ -207,7 +216,7 @@ class Proposals:
     async def _found(self, proposal_id: str) -> Proposal:
         found = next(iter(_read(await self.archive.steps_of(proposal_id))), None)
         if found is None:
-            raise NotFoundError("there is no such proposal", hint="obligor proposals list")
+            raise _none()
         return found
 
     async def _step(self, row: ProposalRow) -> ProposalRow:
@@ -236,13 +245,14 @@ class Proposals:
             raise ClashError("the same was proposed meanwhile") from None
         return row
 
-    async def _check_still(self, user_id: str, permission: str) -> None:
+    async def _check_still(self, user_id: str, permission: str, *, roles: frozenset[str] = frozenset()) -> None:
         """Refuse where somebody was disabled, or lost the role; of whom the store keeps no roles, their token told them."""
         person = await self.people.person(user_id)
         if person is None:
             return
         held = permissions().held(roles=person.granted, scopes=frozenset())
-        lost = bool(person.roles) and (permission not in held or permissions().conflict(person.granted) is not None)
+        may = permission in held and permissions().conflict(person.granted) is None
+        lost = bool(person.roles) and not (may and (not roles or roles & person.granted))
         if person.user.disabled_at is not None or lost:
             raise ForbiddenError(f"{user_id}, who was one of the two, may not do this any more")
 
@@ -251,6 +261,19 @@ class Proposals:
         return Act(
             f"act.{row.step}", row.at, f"person:{row.by}", row.proposal_id, encode(said), self.sources.salt(), (row,)
         )
+
+
+def open_to(found: Iterable[Proposal], caller: Caller) -> tuple[Proposal, ...]:
+    """Give the proposals that a caller may agree to by their roles: what others order may tell of a legal hold, and why.
+
+    To whom only their own is open, that is what they proposed, and what is for one of their roles by name.
+    """
+    held, own = permissions().held(roles=caller.roles, scopes=caller.scopes), allow(caller, "proposal.agree").own
+    if own:
+        return tuple(
+            it for it in found if _roles(it.proposed) & caller.roles or are_one_person(it.proposed.by, caller.subject)
+        )
+    return tuple(it for it in found if PERMISSIONS[it.proposed.kind] in held)
 
 
 def plain(proposal: Proposal, at: datetime) -> dict[str, Any]:
@@ -266,6 +289,20 @@ def plain_step(row: ProposalRow) -> dict[str, Any]:
     told = {"proposal_id": row.proposal_id, "state": row.step, "act": row.kind, "said": msgspec.json.decode(row.said)}
     told |= {"because": row.because, "proposed_by": row.proposed_by, "expires_at": time_text(row.expires_at)}
     return told | {"agreed_by": row.by if row.step == "agreed" else None}
+
+
+def _none() -> NotFoundError:
+    return NotFoundError("there is no such proposal", hint="obligor proposals list")
+
+
+def _said(row: ProposalRow) -> dict[str, Any]:
+    said: dict[str, Any] = msgspec.json.decode(row.said)
+    return said
+
+
+def _roles(row: ProposalRow) -> frozenset[str]:
+    """Name the roles of which whoever agrees must have one; none where any will do that has the permission."""
+    return frozenset(_said(row).get("roles", ()))
 
 
 def _check_new(found: Iterable[Proposal], by: str) -> None:
@@ -302,12 +339,13 @@ class _Rehearsal:
         raise _WouldBeRecordedError
 
 
-class _With:
+class Agreed:
     """Records what a use case does first in one with the step by which its proposal is done."""
 
-    def __init__(self, recorder: Recorder, act: Act) -> None:
+    def __init__(self, recorder: Recorder, act: Act, agreed_by: str) -> None:
         self._recorder = recorder
         self._first: tuple[Act, ...] = (act,)
+        self.agreed_by = agreed_by
 
     async def record(self, submission: Submission) -> Recorded:
         """Record acts as :class:`obligor.serving.acts.Recorder` does."""

@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from obligor.core.canonical import canonical_json
-from obligor.core.errors import ClashError, IntegrityError, NotFoundError
+from obligor.core.errors import ClashError, IntegrityError, NotFoundError, PolicyError
 from obligor.core.leaves import time_text
 from obligor.core.profile import parse_profile
+from obligor.security.permissions import permissions
 from obligor.security.signing import verify_statement
 from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode, encode_in_order
@@ -70,6 +71,7 @@ async def activate(
         Where the store does not record it; nothing is in force then that was not before.
     """
     check_author(by, of="a release")
+    _check_roles(policy)
     newest = await archive.release()
     release, act = made_release(
         1 if newest is None else newest.number + 1,
@@ -83,6 +85,13 @@ async def activate(
     )
     await record_release(release, (act,), recorder)
     return release
+
+
+def _check_roles(policy: Policy) -> None:
+    """Refuse a limit of authority for a role by which nobody overrides: it was misspelt, or would be taken for granted."""
+    wanted = permissions().roles_with("override.decide") | permissions().roles_with("override.approve")
+    for role in () if policy.authority is None else policy.authority.limits.keys() - wanted:
+        raise PolicyError(f"policy: authority.limits: nobody overrides as '{role}'; wanted {', '.join(sorted(wanted))}")
 
 
 async def roll_back(

@@ -11,9 +11,7 @@ import msgspec
 
 from obligor.core.errors import InvalidInputError
 from obligor.core.leaves import time_text
-from obligor.core.reasons import MOST_REASONS
-from obligor.serving.card_data import refuse_card_data_in
-from obligor.serving.said import field_error, read_said
+from obligor.serving.said import check_factors, field_error, read_said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +22,6 @@ MOST_ASKED_BYTES: Final = 64 << 10
 MOST_FOUND_BYTES: Final = 1 << 13
 _MOST_STATEMENT: Final = 8000
 _MOST_CORRECTIONS: Final = 100
-_MOST_FACTOR: Final = 300
 Verdict = Literal["kept", "changed"]
 
 
@@ -93,8 +90,8 @@ class ReviewArchive(Protocol):
         """Count those that are held still, with the next ones in the log, and of them those held since before a time."""
         ...
 
-    async def activated_by(self, release: int) -> str | None:
-        """Name the person who put a release in force."""
+    async def took_part(self, decision_id: UUID, *, release: int) -> tuple[str, ...]:
+        """Name the people who put the release of a decision in force, overrode it, and agreed to that."""
         ...
 
 
@@ -148,12 +145,7 @@ def asked_error(field: str, message: str) -> ApplicationError:
 
 def check_finding(finding: Finding) -> None:
     """Refuse a finding that does not say why, or says why of what is decided again."""
-    if len(finding.factors) > MOST_REASONS:
-        raise InvalidInputError(f"review: {len(finding.factors)} factors; wanted at most {MOST_REASONS}")
-    for it in finding.factors:
-        refuse_card_data_in("factors", it)
-        if not it.strip() or len(it) > _MOST_FACTOR or not it.isprintable():
-            raise InvalidInputError(f"review: a factor: wanted one line of at most {_MOST_FACTOR} characters")
+    check_factors(finding.factors, of="review")
     if finding.outcome is not None and not finding.factors:
         raise InvalidInputError("review: wanted the factors that the reviewer looked at, at least one")
     if finding.outcome is None and finding.factors:

@@ -15,18 +15,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
-from uuid import UUID  # noqa: TC003  msgspec reads the annotation
+from uuid import UUID
 
 import msgspec
 
 from obligor.core.errors import ClashError, ForbiddenError, GateError, IntegrityError, InvalidInputError, NotFoundError
-from obligor.core.people import are_one_person
+from obligor.core.people import check_took_no_part
 from obligor.core.profile import not_passed
 from obligor.governance.law.packs import Due, review_due
 from obligor.security.permissions import allow, may
 from obligor.serving.acts import Caller, Submission
 from obligor.serving.idempotency import check_key, request_saying
 from obligor.serving.once import Answers, once
+from obligor.serving.privacy.steps import record_step
 from obligor.serving.reviews.review import (
     MOST_FOUND_BYTES,
     Finding,
@@ -48,10 +49,9 @@ if TYPE_CHECKING:
     from obligor.serving.archive import StoredDecision
     from obligor.serving.deciding import DecisionService
     from obligor.serving.privacy.sealed import Opened
+    from obligor.serving.privacy.steps import Step
     from obligor.serving.register import Register
     from obligor.serving.reviews.review import ReviewArchive, StoredReview, Verdict
-    from obligor.serving.reviews.steps import Step
-    from obligor.serving.rows import SubjectKeyRow
     from obligor.serving.sources import Sources
 
 REVIEW_REQUESTS: Final = "review-requests"
@@ -124,7 +124,7 @@ class ReviewService:
         async def recorded(recorder: Recorder) -> None:
             if any(it.verdict is None for it in earlier):
                 raise ClashError("a review of this decision is open; its answer comes first")
-            row, due = self._asked_now(stored, outcome=opened.record["outcome"])
+            row, due = self._asked_now(stored, outcome=await self._stands(opened.record))
             step = requested(row, asked, rule=due.rule, by=caller.by)
             await self._record(step, of=opened.record, recorder=recorder)
 
@@ -216,7 +216,7 @@ class ReviewService:
             )
         again = await self._decide_again(review, opened) if finding.outcome is None else None
         outcome = again.outcome if again else finding.outcome or ""
-        verdict: Verdict = "kept" if outcome == opened.record["outcome"] else "changed"
+        verdict: Verdict = "kept" if outcome == await self._stands(opened.record) else "changed"
         new = again.decision_id if again else None
         row = ReviewDecisionRow(review_id, verdict, outcome, self._sources.now(), by, new)
         try:
@@ -292,9 +292,13 @@ class ReviewService:
     async def _check_reviewer(self, by: str, record: Mapping[str, Any]) -> None:
         if not by.strip() or len(by) > _MOST_NAME or not by.isprintable():
             raise InvalidInputError("a review is somebody's act; wanted a name", hint="set OBLIGOR_AUTHOR")
-        took_part = [await self._reviews.activated_by(record["pins"]["release"]), record["client_id"]]
-        if any(are_one_person(by, it) for it in took_part if it):
-            raise ForbiddenError("a review is for a person who took no part in the decision; wanted somebody else")
+        others = await self._reviews.took_part(UUID(record["decision_id"]), release=record["pins"]["release"])
+        check_took_no_part(by, (*others, record["client_id"]), what="a review")
+
+    async def _stands(self, record: Mapping[str, Any]) -> str:
+        """Give the outcome that a review keeps or changes."""
+        word = await self._register.last_word(UUID(record["decision_id"]))
+        return str(record["outcome"]) if word is None else word.outcome
 
     async def _why_not(self, review_id: UUID) -> Exception:
         """Tell whether somebody else was quicker."""
@@ -310,15 +314,8 @@ class ReviewService:
 
     async def _record(self, step: Step, *, of: Mapping[str, Any], recorder: Recorder) -> None:
         """Record a step of a review of the decision whose record is ``of``."""
-        sealer, kept = self._register.sealer, step.in_the_clear
-        keys: tuple[SubjectKeyRow, ...] = ()
-        if sealer is not None:
-            sealed = sealer.seal_of(of, step.schema, step.words, row=step.row.review_id, at=step.at)
-            kept, keys = sealed.record, sealed.rows
-        act = step.act(kept, keys, salt=self._sources.salt())
-        recorded = await recorder.record(Submission((act,), lambda _: b""))
-        if sealer is not None and not recorded.replayed:
-            sealer.kept(keys)
+        sealer, salt = self._register.sealer, self._sources.salt()
+        await record_step(step, of=of, recorder=recorder, sealer=sealer, salt=salt)
 
 
 def _decided_before() -> ClashError:

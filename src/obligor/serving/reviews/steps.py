@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -11,6 +11,7 @@ from obligor.core.leaves import time_text
 from obligor.serving.acts import Act
 from obligor.serving.encoding import encode
 from obligor.serving.privacy.sealed import SEALED_FINDING, SEALED_REVIEW
+from obligor.serving.privacy.steps import Step
 from obligor.serving.reviews.review import due_on
 
 if TYPE_CHECKING:
@@ -18,34 +19,7 @@ if TYPE_CHECKING:
 
     from obligor.serving.acts import Submission
     from obligor.serving.reviews.review import Asked, Finding, StoredReview
-    from obligor.serving.rows import ReviewDecisionRow, ReviewRow, SubjectKeyRow
-
-_IN_THE_CLEAR: Final = {SEALED_REVIEW: "obligor/review/1", SEALED_FINDING: "obligor/review-decision/1"}
-"""By the schema of a record whose words are sealed: the schema of the same where there is no sealer."""
-
-
-class Step(NamedTuple):
-    """A step of a review, as it is to be recorded."""
-
-    kind: str
-    at: datetime
-    by: str
-    row: ReviewRow | ReviewDecisionRow
-    said: dict[str, Any]
-    """What its record says in the clear in any case."""
-    schema: str
-    words: dict[str, Any]
-    """What somebody wrote, which is sealed for whom the decision is about."""
-
-    @property
-    def in_the_clear(self) -> dict[str, Any]:
-        """What its record keeps of what somebody wrote where there is no sealer."""
-        return {"schema": _IN_THE_CLEAR[self.schema], **self.words}
-
-    def act(self, kept: dict[str, Any], keys: tuple[SubjectKeyRow, ...], *, salt: bytes) -> Act:
-        """Give its act, with what is kept of what somebody wrote, and the keys that are new with it."""
-        record = encode(self.said | kept)
-        return Act(self.kind, self.at, self.by, str(self.row.review_id), record, salt, (self.row, *keys))
+    from obligor.serving.rows import ReviewDecisionRow, ReviewRow
 
 
 def requested(row: ReviewRow, asked: Asked, *, rule: str, by: str) -> Step:
@@ -60,7 +34,7 @@ def requested(row: ReviewRow, asked: Asked, *, rule: str, by: str) -> Step:
         "rule": rule or None,
     }
     words = {"statement": asked.statement, "corrections": asked.corrections}
-    return Step("review.requested", row.requested_at, by, row, said, SEALED_REVIEW, words)
+    return Step("review.requested", row.requested_at, by, row.review_id, (row,), said, SEALED_REVIEW, words)
 
 
 def decided(review: StoredReview, row: ReviewDecisionRow, finding: Finding) -> Step:
@@ -76,7 +50,9 @@ def decided(review: StoredReview, row: ReviewDecisionRow, finding: Finding) -> S
         "new_decision_id": None if row.new_decision_id is None else str(row.new_decision_id),
     }
     words = {"factors": [{"code": "review", "text": it} for it in finding.factors]}
-    return Step("review.decided", row.decided_at, f"person:{row.by}", row, said, SEALED_FINDING, words)
+    return Step(
+        "review.decided", row.decided_at, f"person:{row.by}", row.review_id, (row,), said, SEALED_FINDING, words
+    )
 
 
 def read_by(by: str, review_id: UUID, *, at: datetime, salt: bytes) -> Act:

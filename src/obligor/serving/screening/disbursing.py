@@ -81,8 +81,15 @@ class Disbursing:
         (opened,) = await self.register.opener.open(stored)
         record = opened.whole()
         states = {name: profile.gate(name).state for name in SCREENING if name in profile.asked}
-        if record["outcome"] != "approve":
+        word = await self.register.last_word(stored.decision_id)
+        if (record["outcome"] if word is None else word.outcome) != "approve":
             raise ClashError("this decision is no approval; wanted one by which a loan is paid out")
+        if word is not None and word.expired(at):
+            raise ClashError(f"the override that approved this expired at {word.expires_at:%Y-%m-%dT%H:%M:%SZ}")
+        if word is not None and word.new_decision_id is not None:
+            raise ClashError(
+                f"this was decided again; wanted decision {word.new_decision_id}, by which a loan is paid out"
+            )
         if not states:
             raise ClashError("nobody is screened here: the compliance profile in force has that off")
         said = dict(

@@ -84,6 +84,10 @@ class Meter(Protocol):
         """Count a decision that is durable; each of ``unusual`` begins with its field, and only that is counted."""
         ...
 
+    def overridden(self, direction: str, outcome: str) -> None:
+        """Count a decision in whose place a person decided: on which side of the cut-off, and what."""
+        ...
+
     def refused(self, why: str) -> None:
         """Count a caller who was refused: why in one of `REFUSALS`."""
         ...
@@ -137,6 +141,9 @@ class NoMeter:
         """Count nothing."""
 
     def decided(self, score: Score, decision: Decision, unusual: Iterable[str]) -> None:
+        """Count nothing."""
+
+    def overridden(self, direction: str, outcome: str) -> None:
         """Count nothing."""
 
     def refused(self, why: str) -> None:

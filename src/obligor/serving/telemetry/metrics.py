@@ -56,6 +56,7 @@ OUTCOMES = ("approve", "refer", "decline", "hold")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _RESEMBLING = "Applications that the gate pci found to hold what all but is the number of a payment card."
+_OVERRIDES = (("low_side", "approve"), ("high_side", "decline"), ("none", "approve"), ("none", "decline"))
 _SCORE_BUCKETS = 20
 _MOST_UNCOUNTED = 512
 _MOST_LABELS = 500
@@ -138,6 +139,7 @@ class PrometheusMeter(Collector):
         self._times: dict[str, Spread] = {}
         self._stages: dict[str, Spread] = {stage: Spread(SECONDS) for stage in STAGES}
         self._outcomes: dict[tuple[str, str], int] = {}
+        self._overrides: dict[tuple[str, str], int] = dict.fromkeys(_OVERRIDES, 0)
         self._refusals = dict.fromkeys((*REFUSALS, OTHER), 0)
         self._commits, self._commit_seconds = Spread(GROUPS), Spread(SECONDS)
         self._deliveries: dict[str, int] = dict.fromkeys(DELIVERIES, 0)
@@ -186,6 +188,10 @@ class PrometheusMeter(Collector):
             self._unusual[name if name in self._unusual else OTHER] += 1
         said = tuple(decision.gates.values())
         self._gates[said] = self._gates.get(said, 0) + 1
+
+    def overridden(self, direction: str, outcome: str) -> None:
+        """Count a decision in whose place a person decided."""
+        self._overrides[direction, outcome] += 1
 
     def refused(self, why: str) -> None:
         """Count a caller who was refused."""
@@ -273,6 +279,10 @@ class PrometheusMeter(Collector):
         for (outcome, band), count in list(self._outcomes.items()):
             decisions.add_metric([outcome, band], count)
         yield decisions
+        overrides = CounterMetricFamily("obligor_overrides", "Overrides by people.", labels=["direction", "outcome"])
+        for labels, count in list(self._overrides.items()):
+            overrides.add_metric(labels, count)
+        yield overrides
         yield _spreads("obligor_score", "Scores in points.", "card", {sha[:12]: it for sha, it in self._scores.items()})
         yield _counts("obligor_missing", "Decisions that lacked it.", "characteristic", self._missing)
         yield _counts("obligor_unusual", "Decisions with a value that training never showed.", "field", self._unusual)

@@ -124,6 +124,7 @@ class TracedMeter:
         self._inner, self._tracing = inner, tracing
         self.entered, self.refused, self.committed = inner.entered, inner.refused, inner.committed
         self.delivered, self.linked, self.resembled = inner.delivered, inner.linked, inner.resembled
+        self.overridden = inner.overridden
 
     def left(self, route: str, status: int, seconds: float) -> None:
         """Count a request, and name its span by its route."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from obligor.core.errors import InvalidInputError
-from obligor.core.event_types import DECISION_MADE, EVENT_TYPES, OUTCOME_REPORTED
+from obligor.core.event_types import DECISION_MADE, DECISION_OVERRIDDEN, EVENT_TYPES, OUTCOME_REPORTED
+from obligor.core.leaves import time_text
 from obligor.serving.answers import record_of
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.rows import OutboxRow
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from obligor.serving.archive import StoredDecision
     from obligor.serving.records import Told
-    from obligor.serving.rows import WebhookRow
+    from obligor.serving.rows import OverrideRow, WebhookRow
 
 _TOLD_OF_DECISIONS: Final = ("decision_id", "application_id", "decided_at", "outcome", "because", "pins")
 
@@ -54,6 +55,14 @@ def outcome_reported(report: Mapping[str, Any], stored: StoredDecision, *, event
     application_id = record_of(stored)["application_id"]
     payload = encode_in_order({"application_id": application_id, **report})
     return OutboxRow(event_id, stored.client_id, application_id, OUTCOME_REPORTED, payload, at)
+
+
+def decision_overridden(row: OverrideRow, stored: StoredDecision, *, event_id: UUID) -> OutboxRow:
+    """Tell that a person decided in place of a decision, and what; no word of why."""
+    application_id = record_of(stored)["application_id"]
+    said = {"decision_id": str(row.decision_id), "application_id": application_id, "outcome": row.outcome}
+    payload = encode_in_order(said | {"decided_at": time_text(row.decided_at)})
+    return OutboxRow(event_id, row.client_id, application_id, DECISION_OVERRIDDEN, payload, row.decided_at)
 
 
 def check_event_types(given: Iterable[str]) -> None:
