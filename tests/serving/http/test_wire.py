@@ -364,6 +364,20 @@ def test_requests_that_are_sent_ahead_are_read_a_few_at_a_time() -> None:
     run(main())
 
 
+def test_the_time_of_a_request_stands_still_while_it_is_not_read() -> None:
+    async def slowly(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.05)
+        await echo(scope, receive, send)
+
+    async def main() -> None:
+        async with served(slowly, limits=quick(head_seconds=0.5, request_seconds=0.5)) as server:
+            many = b"POST / HTTP/1.1\r\nhost:\r\ncontent-length: 96\r\n\r\n" + b"x" * 96
+            found = await say(server.port, many * 60 + ASK, wait=60.0)
+        assert found.count(b"HTTP/1.1 200 ") == 61
+
+    run(main())
+
+
 def test_a_client_that_takes_no_answer_is_given_up_and_one_that_takes_them_slowly_is_not(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -139,6 +139,7 @@ class WireProtocol(HttpToolsProtocol):
         self._reading, self._unread = False, b"" if self.transport.is_closing() else bytes(unread[at:])
         if self._unread:
             self.flow.pause_reading()
+            self.arriving.pop(self, None)  # it is the service that lets it wait
 
     def _take(self, data: memoryview) -> None:
         """Count the bytes of a head; the time of a request that is not whole yet begins with the first."""
