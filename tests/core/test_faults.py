@@ -142,6 +142,20 @@ def test_a_key_that_could_be_anything_is_not_repeated(key: str) -> None:
     assert refused.value.message == "profile: gates: holds a key that is not known"
 
 
+@pytest.mark.parametrize("kind", PARSED)
+@pytest.mark.parametrize("key", ["date", "int", "str", "[key]"])
+def test_a_key_that_is_called_as_a_type_is_told_as_any_other(kind: str, key: str) -> None:
+    parse, plain = PARSED[kind]
+    known = key == "[key]" and kind != "contract"
+    assert ("holds a key" if known else key) in refusal(parse, spoilt(plain, (key,), 1))
+
+
+@pytest.mark.parametrize("number", [4111111111111111, 4111111111111111.0])
+def test_no_number_of_a_card_is_repeated_in_place_of_another(number: float) -> None:
+    parse, plain = PARSED["profile"]
+    assert refusal(parse, spoilt(plain, ("name",), number)).startswith("profile: name: got a number, wanted a text")
+
+
 def test_no_number_of_a_card_is_repeated_in_place_of_a_word() -> None:
     parse, plain = PARSED["profile"]
     with pytest.raises(InvalidInputError) as refused:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _BRANCHES: Final = frozenset(("[key]", "float", "int", "bool", "date", "str"))
-"""What stands in a place for a branch of a type, and not for a key."""
+"""What stands at the end of a place for a branch of a type, and not for a key."""
 _NUMBER, _WHOLE, _TEXT, _LIST, _OBJECT = "a number", "a whole number", "a text", "a list", "an object"
 _DAY, _INSTANT = "a day as YYYY-MM-DD", "an instant with its offset, such as 2026-11-26T00:00:00Z"
 _WANTED: Final[Mapping[str, str]] = {
@@ -64,13 +64,15 @@ def is_name(text: str) -> bool:
 
 def problem_of(detail: ErrorDetails) -> Problem:
     """Word one fault: a key that is lacking is told of where it lacks."""
-    path, kind, value = tuple(part for part in detail["loc"] if part not in _BRANCHES), detail["type"], detail["input"]
+    path, kind, value = detail["loc"], detail["type"], detail["input"]
     said = {name: str(it).removesuffix(".0") for name, it in detail.get("ctx", {}).items()}
     if kind in ("missing", "missing_argument"):
         return Problem(path[:-1], f"lacks the key '{path[-1]}'")
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         named = is_name(str(path[-1]))
         return Problem(path if named else path[:-1], f"{'is' if named else 'holds'} a key that is not known")
+    while path and path[-1] in _BRANCHES:
+        path = path[:-1]
     if kind in ("value_error", "assertion_error"):  # words of our own
         return Problem(path, detail["msg"].partition(", ")[2])
     if kind in _WHOLE_WORDS:
@@ -96,7 +98,8 @@ def _got(value: object, *, among: bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return repr(value)[:_LONGEST]
+        said = repr(value)
+        return _NUMBER if holds_card_number(said.removesuffix(".0")) else said[:_LONGEST]
     if among and isinstance(value, str) and _WORD.fullmatch(value) and not holds_card_number(value):
         return repr(value)
     return _KINDS.get(type(value), "something else")
