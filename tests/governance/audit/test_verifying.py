@@ -413,6 +413,14 @@ def test_an_artefact_that_no_act_names_is_named() -> None:
     assert found_in(verdict_of(log)) == {Kind.ROW_STRAY: None}
 
 
+def test_a_list_that_was_kept_and_not_loaded_is_no_stray_but_is_what_its_hash_says() -> None:
+    log = log_of(5)
+    log.artefacts_kept.append(StoredArtefact(sha256(b"{}"), "list", b"{}"))
+    assert verdict_of(log).sound
+    log.artefacts_kept[-1] = replace(log.artefacts_kept[-1], body=b"[]")
+    assert found_in(verdict_of(log)) == {Kind.ARTEFACT_CHANGED: None}
+
+
 def test_an_artefact_may_be_kept_in_a_form_for_people() -> None:
     log = log_of(5)
     said = json.dumps(json.loads(log.artefacts_kept[1].body), indent=2).encode()

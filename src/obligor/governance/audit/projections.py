@@ -88,6 +88,8 @@ _NAMED: Final[Mapping[str, tuple[str, ...]]] = {
     "profile.approved": ("profile_sha256",),
 }
 """Which artefacts an act names."""
+_KEPT_BEFORE: Final = "list"
+"""The kind of artefact that is kept before its act: where loading it was stopped between the two, no act names it."""
 _STATED: Final = ("number", *_PINNED, "at", "by")
 _KEY_COLUMNS: Final = (
     "client_id",
@@ -342,7 +344,7 @@ class Projections:
     def _hold_artefacts(self) -> None:
         for artefact in self._source.artefacts():
             index = self._pinned.pop(artefact.sha256, None)
-            if index is None:
+            if index is None and artefact.kind != _KEPT_BEFORE:
                 said = f"the {artefact.kind} {artefact.sha256[:12]}… is named by no act in the log"
                 self._findings.add(Kind.ROW_STRAY, None, said, about="artefact")
             if not is_artefact(artefact.body, artefact.sha256):
