@@ -257,6 +257,22 @@ def test_monitoring_has_no_effect_on_the_decision_and_still_opens_alerts(store_u
     asyncio.run(main())
 
 
+def test_a_list_whose_loading_was_stopped_half_way_is_not_in_force_breaks_no_log_and_is_loaded_again(
+    store_url: str,
+) -> None:
+    async def main() -> None:
+        async with office(store_url) as of:
+            await of.store.keep(SNAPSHOT.sha256, "list", SNAPSHOT.to_json())  # and no act came
+            await of.lists.look()
+            assert of.lists.screener is None
+            assert of.findings() == []
+            await of.load(SNAPSHOT)
+            assert of.lists.screener is not None
+            assert of.findings() == []
+
+    asyncio.run(main())
+
+
 def test_with_screening_off_nobody_is_looked_at(store_url: str) -> None:
     async def main() -> None:
         async with office(store_url, aml="off") as of:
