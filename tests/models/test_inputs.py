@@ -88,7 +88,7 @@ def test_inputs_are_read_back_as_they_were_written(levels: tuple[str, ...], numb
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (b"pickle?", "Invalid JSON"),
+        (b"pickle?", "is not JSON"),
         (b'{"schema": "obligor/challenger-inputs/1", "inputs": []}', "inputs: "),
         (b'{"schema": "obligor/challenger-inputs/1", "inputs": [{"kind": "odd"}]}', "inputs.0"),
     ],

@@ -1,8 +1,8 @@
 """Who may override a decision, and how far: the authority that a lender delegates, as a part of its policy.
 
 An override is a person's decision against, or in place of, what the policy said. Its *direction* is told as examiners count it
-(FDIC, Credit Card Activities Manual, chapter VIII, "Overrides"; OCC Bulletin 1997-24): on the low side it approves what scored
-below the cut-off, on the high side it declines what scored at or above it. By the score alone: whoever decides on what a rule,
+(FDIC, Credit Card Activities Manual, chapter VIII): on the low side it approves what scored below the cut-off, on the high side
+it declines what scored at or above it. By the score alone: whoever decides on what a rule,
 or the grey zone, left to a person agrees with the score or not, like anybody else.
 """
 

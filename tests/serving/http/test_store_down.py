@@ -29,8 +29,9 @@ from obligor.serving.screening.alert_steps import StoredAlert
 
 ACTS = sorted(name for route in ROUTES for name in named(route) if not name.startswith("GET "))
 SCREENING = "POST /v1/decisions/{decision_id}/screenings"
-RECORDS_NOTHING = {"POST /v1/simulations": 200, "POST /v1/tokens": 404, SCREENING: 409}
-"""A simulation asks nothing of the store; people sign in elsewhere here, and nobody is screened."""
+OVERRIDE = "POST /v1/decisions/{decision_id}/override"
+RECORDS_NOTHING = {"POST /v1/simulations": 200, "POST /v1/tokens": 404, SCREENING: 409, OVERRIDE: 403}
+"""A simulation asks nothing of the store; people sign in elsewhere here, nobody is screened, and nobody may override."""
 STEPS = ("agreement", "withdrawal")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,23 @@ def test_an_override_is_recorded_and_told_to_whoever_may_see_the_decision() -> N
                 hidden = [await asked(client, "GET", f"{path}{it}", who=who) for it in ("/override", "")]
                 assert [it.status_code for it in hidden] == [404, 404]
             assert "CANARY" not in done.text + seen.text + str(read)
+
+    run(main())
+
+
+@pytest.mark.parametrize("trouble", ["down", "closed"])
+@pytest.mark.parametrize(("which", "status"), [(REFERRED, 201), (BELOW, 202)])
+def test_an_override_that_cannot_be_recorded_is_503_and_changes_nothing(trouble: str, which: int, status: int) -> None:
+    async def main() -> None:
+        made = lender()
+        async with made.client(None) as client:
+            path = f"/v1/decisions/{await decided(client, which)}/override"
+            before = deepcopy(vars(made.store))
+            setattr(made.store, trouble, True)
+            told = await asked(client, "POST", path, SAID, who="ben:analyst")
+            setattr(made.store, trouble, False)
+            assert (told.status_code, vars(made.store)) == (503, before)
+            assert (await asked(client, "POST", path, SAID, who="ben:analyst")).status_code == status
 
     run(main())
 
