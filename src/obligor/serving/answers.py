@@ -11,7 +11,7 @@ from obligor.serving.gates.gate import told_outside
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from obligor.serving.archive import StoredDecision
+    from obligor.serving.archive import Stored
 
 _THOUSANDTHS = 1000
 
@@ -42,7 +42,7 @@ def with_receipt(answer: bytes, leaf_index: int) -> bytes:
     return b'%b,"receipt":{"leaf_index":%d,"tree_size":%d}}' % (answer[:-1], leaf_index, leaf_index + 1)
 
 
-def record_of(stored: StoredDecision) -> dict[str, Any]:
-    """Read the record of a decision."""
+def record_of(stored: Stored) -> dict[str, Any]:
+    """Read the record of a decision, or of what was said of one."""
     record: dict[str, Any] = msgspec.json.decode(stored.record)
     return record

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from tests.adapters.store.test_privacy import everything, verified
-from tests.lending import KEY, caller, person
+from tests.lending import KEY, NOON, caller, person
 from tests.serving.gated import profile_of
 from tests.serving.overrides.desk import (
     APPROVED,
@@ -47,6 +47,7 @@ from obligor.core.errors import (
     TooLargeError,
 )
 from obligor.core.leaves import parse_leaf
+from obligor.governance.law.packs import the_packs
 from obligor.serving.acts import Act, Caller, Submission
 from obligor.serving.gates.gate import GateResult
 from obligor.serving.privacy.erasing import Office
@@ -583,6 +584,36 @@ def test_what_a_person_wrote_is_nowhere_in_the_store_and_goes_with_whom_it_is_ab
     found = everything(store_url)
     assert b"CANARY" not in found
     assert verified(store_url) == []
+
+
+def test_what_a_person_approved_keeps_the_evidence_of_identity_and_begins_the_clock_of_its_decision(store_url: str) -> None:
+    """31 CFR 1020.220(a)(3): five years from the day on which the account that an override opened was closed."""
+
+    async def story(it: Desk) -> None:
+        decision, privacy = await it.decided(), PostgresPrivacy(it.pool)
+        subject = await privacy.subject_of(decision)
+        assert subject is not None
+        it.clock[0] += timedelta(days=5)
+        await it.override(decision)
+        standing = await privacy.standing(subject)
+        assert standing["latest"].date() == (NOON + timedelta(days=5)).date()
+        long_ago = standing | {"latest": NOON - timedelta(days=3650)}
+        (stored,) = await privacy.decisions(subject)
+        record = json.loads(stored.record)
+        record["gates"]["kyc"] = {"state": "enforce", "result": "pass"}
+
+        class Subjects(PostgresPrivacy):
+            async def decisions(self, subject: bytes) -> Any:
+                return [replace(stored, record=json.dumps(record).encode())]
+
+            async def standing(self, subject: bytes) -> dict[str, Any]:
+                return long_ago
+
+        office = Office(Subjects(it.pool), it.lender.recorder, it.lender.sources, "pia", 0, [the_packs()["US-FED"]])
+        with pytest.raises(GateError, match="account_closed, a day that is not known"):
+            await office.erase(subject, key=KEY)
+
+    at_desk(store_url, story)
 
 
 def test_rows_of_overrides_are_held_against_what_the_log_commits_to(store_url: str) -> None:

@@ -70,7 +70,11 @@ _OUTCOMES: Final = """
 _STANDING: Final = f"""
     SELECT
         (SELECT count(*) FROM obligor.decision WHERE subject = %(subject)s) AS decisions,
-        (SELECT max(decided_at) FROM obligor.decision WHERE subject = %(subject)s) AS latest,
+        (
+            SELECT max(greatest(decided_at, (
+                SELECT decided_at FROM obligor.override WHERE override.decision_id = decision.decision_id
+            ))) FROM obligor.decision WHERE subject = %(subject)s
+        ) AS latest,
         (SELECT count(*) FROM obligor.subject_key WHERE subject = %(subject)s AND destroyed_at IS NULL) AS keys,
         (SELECT at FROM obligor.erasure WHERE subject = %(subject)s) AS erased_at,
         (SELECT because FROM obligor.legal_hold WHERE subject = %(subject)s AND released_at IS NULL) AS held_because,

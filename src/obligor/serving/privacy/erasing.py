@@ -89,7 +89,7 @@ class Standing:
     subject: bytes
     decisions: int
     latest: datetime | None
-    """When the last decision was made."""
+    """When the last decision was made, by a policy or by a person in its place."""
     keys: int
     """Keys that are not destroyed."""
     erased_at: datetime | None
@@ -295,12 +295,12 @@ class Office:
                 )
 
     async def _identified(self, subject: bytes) -> bool:
-        """Tell whether an approval of the subject rests on evidence of identity."""
-        for stored in await self.subjects.decisions(subject):
-            record = record_of(stored)
-            if record["outcome"] == "approve" and record["gates"].get("kyc", {}).get("state", "off") != "off":
-                return True
-        return False
+        """Tell whether an approval of the subject, by a policy or by a person, rests on evidence of identity."""
+        decisions = await self.subjects.decisions(subject)
+        said: list[Stored] = [*decisions, *await self.subjects.reviews(subject)]
+        approved = {it.decision_id for it in said if record_of(it).get("outcome") == "approve"}
+        gates = [record_of(it)["gates"] for it in decisions if it.decision_id in approved]
+        return any(it.get("kyc", {}).get("state", "off") != "off" for it in gates)
 
     async def _record(
         self, kind: str, subject: bytes, said: dict[str, Any], rows: tuple[Row, ...], *, at: datetime
