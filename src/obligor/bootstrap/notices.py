@@ -120,7 +120,7 @@ async def _write(store: Store, *, wanted: Wanted, out: Path, stationery: Station
     notice = write_notice(wanted.template, declined, on=wanted.on, stationery=stationery, language=wanted.language)
     due = notices_due(
         active_packs(os.environ, on=wanted.on),
-        days={"applied": declined.decided_on, "decided": declined.decided_on},
+        days={"applied": declined.applied_on, "decided": declined.decided_on},
         outcome="decline",
         score_used=declined.score is not None,
     )
@@ -170,11 +170,13 @@ async def _declined(
     record = opened.record
     release = await Releases(store.archive).pinned(record["pins"])
     score, bureaus = _score(wanted, record, release, stationery)
+    standing = await _standing(store, record, wanted.decision_id, opener)
     return Declined(
-        await _standing(store, record, wanted.decision_id, opener),
+        standing,
         codes_of(release.card, release.policy),
         reference=record["application_id"] or str(wanted.decision_id),
-        decided_on=_decided_on(record),
+        applied_on=_day(record["decided_at"]),
+        decided_on=_day(standing.decided_at),
         bureaus=bureaus,
         score=score,
     )
@@ -188,12 +190,12 @@ def _score(
         told, bureau = _vendors(wanted.score, stationery)
         return told, (*wanted.bureaus, bureau)
     kind = stationery.catalogue.find(wanted.template, language=wanted.language or stationery.particulars.language).kind
-    own = _own(record, release, _decided_on(record), stationery) if kind == "score_disclosure" else None
+    own = _own(record, release, _day(record["decided_at"]), stationery) if kind == "score_disclosure" else None
     return own, wanted.bureaus
 
 
-def _decided_on(record: Mapping[str, Any]) -> date:
-    return datetime.fromisoformat(record["decided_at"]).date()
+def _day(time: str) -> date:
+    return datetime.fromisoformat(time).date()
 
 
 async def _standing(store: Store, record: Mapping[str, Any], decision_id: UUID, opener: Opener) -> Standing:

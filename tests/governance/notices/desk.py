@@ -54,7 +54,7 @@ def reason(code: str, text: str = "", *, shortfall: float = 1.0) -> dict[str, An
 
 
 def declined(*reasons: dict[str, Any], because: str = "score", outcome: str = "decline") -> Standing:
-    return Standing(outcome, because, list(reasons), ("too-young", "recent"))
+    return Standing(outcome, because, list(reasons), ("too-young", "recent"), "2026-11-26T12:00:00Z")
 
 
 def by_the_score() -> Standing:

@@ -32,7 +32,7 @@ ADVERSE, DISCLOSURE = "us-fed-adverse-action", "us-fed-score-disclosure"
 
 def write(name: str = ADVERSE, *, of: Standing | None = None, **more: Any) -> Notice:
     used = {it: more.pop(it) for it in ("bureaus", "score", "reference") if it in more}
-    of_one = Declined(of or by_the_score(), CODES, decided_on=TODAY, **({"reference": "A-1"} | used))
+    of_one = Declined(of or by_the_score(), CODES, applied_on=TODAY, decided_on=TODAY, **({"reference": "A-1"} | used))
     return write_notice(name, of_one, **({"on": TODAY, "stationery": stationery()} | more))
 
 
@@ -191,15 +191,18 @@ def test_an_identity_that_failed_is_told_and_what_compliance_found_is_not() -> N
 def test_a_principal_reason_that_is_a_vendors_factor_word_for_word_is_refused() -> None:
     mixed = declined(reason("debt", "serious  DELINQUENCY"))
     assert refusal(of=mixed, score=VENDOR, bureaus=["one"]) == "lists_mixed"
-    reviewed = standing({}, {"outcome": "decline", "factors": [{"code": "review", "text": "Serious delinquency"}]})
+    word = {"outcome": "decline", "factors": [{"code": "review", "text": "Serious delinquency"}]}
+    reviewed = standing({"outcome": "decline", "decided_at": "2026-11-26T12:00:00Z"}, word)
     assert refusal(of=reviewed, score=VENDOR) == "lists_mixed"
     assert write(of=mixed).reasons
 
 
 def test_after_a_review_the_reviewers_factors_are_the_reasons_and_not_those_of_the_score() -> None:
     record = {"outcome": "decline", "because": "score", "reasons": by_the_score().reasons, "knockouts": []}
+    record["decided_at"] = "2026-11-26"
     review: dict[str, Any] = {
         "outcome": "decline",
+        "decided_at": "2026-12-20",
         "factors": [{"code": "review", "text": "Income could not be shown"}],
     }
     notice = write(of=standing(record, review))
@@ -210,9 +213,10 @@ def test_after_a_review_the_reviewers_factors_are_the_reasons_and_not_those_of_t
 
 
 def test_after_an_override_the_persons_factors_are_the_reasons_and_nobody_is_told_that_they_asked() -> None:
-    record = {"outcome": "refer", "because": "grey_zone", "reasons": (), "knockouts": []}
+    record = {"outcome": "refer", "because": "grey_zone", "reasons": (), "knockouts": [], "decided_at": "2026-11-26"}
     word: dict[str, Any] = {
         "outcome": "decline",
+        "decided_at": "2026-12-20",
         "factors": [{"code": "override", "text": "Employment could not be verified"}],
     }
     notice = write(of=standing(record, word, said_by="override"))
@@ -220,6 +224,14 @@ def test_after_an_override_the_persons_factors_are_the_reasons_and_nobody_is_tol
     assert "a person has looked again" not in notice.text
     assert refusal(of=standing(record, word | {"factors": []}, said_by="override")) == "no_reason"
     assert refusal(of=standing(record, word | {"outcome": "approve"}, said_by="override")) == "no_decline"
+
+
+def test_a_decline_is_of_the_day_on_which_it_was_first_said() -> None:
+    record = {"reasons": (), "knockouts": [], "because": "score", "decided_at": "2026-11-26"}
+    word = {"outcome": "decline", "factors": (), "decided_at": "2026-12-20"}
+    assert standing(record | {"outcome": "refer"}, word, said_by="override").decided_at == "2026-12-20"
+    assert standing(record | {"outcome": "decline"}, word).decided_at == "2026-11-26"
+    assert standing(record | {"outcome": "decline"}).decided_at == "2026-11-26"
 
 
 def test_a_template_that_is_missing_or_in_another_language_is_refused() -> None:

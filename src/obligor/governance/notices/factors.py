@@ -43,6 +43,8 @@ class Standing(NamedTuple):
     reasons: Sequence[Mapping[str, Any]]
     """Each with its code, its feature and its text."""
     knockouts: Sequence[str]
+    decided_at: str
+    """When that was decided: by the policy, or by the person who decided otherwise."""
 
 
 class Codes(NamedTuple):
@@ -63,9 +65,12 @@ def codes_of(card: Scorecard, policy: Policy) -> Codes:
 def standing(record: Mapping[str, Any], word: Mapping[str, Any] | None = None, *, said_by: str = "review") -> Standing:
     """Tell what holds: after an override or a review its outcome and the factors that the person named, never the score's."""
     if word is None:
-        return Standing(record["outcome"], record["because"], record["reasons"], record["knockouts"])
+        return Standing(
+            record["outcome"], record["because"], record["reasons"], record["knockouts"], record["decided_at"]
+        )
     reasons = [{"code": it["code"], "feature": "", "text": it["text"]} for it in word["factors"]]
-    return Standing(word["outcome"], said_by, reasons, ())
+    otherwise = word["outcome"] != record["outcome"]
+    return Standing(word["outcome"], said_by, reasons, (), (word if otherwise else record)["decided_at"])
 
 
 def principal_reasons(standing: Standing, *, codes: Codes) -> tuple[str, ...]:

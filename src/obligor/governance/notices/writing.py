@@ -97,6 +97,7 @@ class Declined:
     codes: Codes
     reference: str
     """What the applicant knows the application by."""
+    applied_on: date
     decided_on: date
     bureaus: Sequence[str] = ()
     """The ids of the consumer reporting agencies whose reports were used."""
