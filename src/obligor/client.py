@@ -178,7 +178,7 @@ class Override:
     """``low_side``, ``high_side`` or ``none``."""
     reason: str
     state: str
-    """``in_force``, or ``expired``: then nothing is paid out by it."""
+    """``in_force``; ``expired``: nothing is paid out by it; ``reviewed``: a review answered since, and its outcome holds."""
     decided_at: datetime
     expires_at: datetime | None
 

@@ -17,10 +17,11 @@ from obligor.core.leaves import time_text
 from obligor.security.permissions import allow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from obligor.bootstrap.store import Store
+    from obligor.serving.last_word import LastWord
     from obligor.serving.overrides.override import Count
     from obligor.serving.overrides.overriding import OverrideService
     from obligor.serving.register import Register
@@ -54,21 +55,26 @@ class Listed:
     """Overrides, the newest first, as they are at an instant."""
 
     overrides: tuple[OverrideRow, ...]
+    words: Mapping[UUID, LastWord]
+    """What was last said of their decisions."""
     at: datetime
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain data for ``--json``."""
         from obligor.serving.overrides.override import plain
 
-        return {"overrides": [plain(it, self.at) for it in self.overrides]}
+        return {"overrides": [plain(it, self.at, word=self.words.get(it.decision_id)) for it in self.overrides]}
 
     def lines(self) -> list[str]:
         """Say it in lines for a person."""
+        from obligor.serving.overrides.override import state_of
+
+        states = [state_of(it, self.at, word=self.words.get(it.decision_id)) for it in self.overrides]
         return [
             f"{it.decided_at:%Y-%m-%d %H:%M}Z  decision {it.decision_id}  {it.outcome:<7}  {it.direction:<9}  {it.reason}  "
             f"by {it.by}{f', {it.agreed_by} agreed' if it.agreed_by else ''}"
-            f"{'  EXPIRED' if it.expires_at and self.at >= it.expires_at else ''}"
-            for it in self.overrides
+            f"{'' if state == 'in_force' else f'  {state.upper()}'}"
+            for it, state in zip(self.overrides, states, strict=True)
         ] or ["Nobody overrode a decision."]
 
 
@@ -164,7 +170,9 @@ def list_overrides() -> Listed:
     async def listed(store: Store) -> Listed:
         caller = await caller_acting(store, "decision.read")
         own = caller.client_id if allow(caller, "decision.read").own else None
-        return Listed(await store.overrides.overrides(client_id=own, most=_MOST_LISTED), store.sources.now())
+        found = await store.overrides.overrides(client_id=own, most=_MOST_LISTED)
+        words = await store.archive.last_words([it.decision_id for it in found])
+        return Listed(found, words, store.sources.now())
 
     return with_store(listed)
 

@@ -475,6 +475,7 @@ def test_a_review_comes_first_and_may_change_an_override_later_by_somebody_else(
                 await it.reviewing.decide(review, Finding("decline", ("Age of the account",)), by=name)
         found = await it.reviewing.decide(review, Finding("decline", ("Age of the account",)), by="gil")
         assert found.verdict == "changed"
+        assert (await it.service.override(caller("bank"), decision))["state"] == "reviewed"
         answer = await it.lender.register.decision(caller("bank"), decision)
         assert (answer["outcome"], answer["stands"]["outcome"]) == ("refer", "decline")
         assert answer["stands"]["said_by"] == "review"
@@ -586,7 +587,9 @@ def test_what_a_person_wrote_is_nowhere_in_the_store_and_goes_with_whom_it_is_ab
     assert verified(store_url) == []
 
 
-def test_what_a_person_approved_keeps_the_evidence_of_identity_and_begins_the_clock_of_its_decision(store_url: str) -> None:
+def test_what_a_person_approved_keeps_the_evidence_of_identity_and_begins_the_clock_of_its_decision(
+    store_url: str,
+) -> None:
     """31 CFR 1020.220(a)(3): five years from the day on which the account that an override opened was closed."""
 
     async def story(it: Desk) -> None:

@@ -16,7 +16,7 @@ class OverrideAsked(Shape):
     """What a person decides in place of a decision, and why."""
 
     outcome: OverrideOutcome
-    reason: Annotated[str, Field(max_length=40)]
+    reason: Annotated[str, Field(max_length=200)]
     """A code of the policy in force (`GET /v1/policy`: `authority.reasons`)."""
     rationale: Annotated[str, Field(min_length=1, max_length=2000, pattern="^[^\\x00]*$")]
     """Why, in their own words; it is sealed, and told to nobody but the applicant who asks for all that is kept of them."""
@@ -45,4 +45,5 @@ class OverrideRecorded(_Overridden):
 class OverrideTold(_Overridden):
     """The override of a decision; never what the person wrote."""
 
-    state: Literal["in_force", "expired"]
+    state: Literal["in_force", "expired", "reviewed"]
+    """`expired`: nothing is paid out by it; `reviewed`: a review answered since, and its outcome holds."""

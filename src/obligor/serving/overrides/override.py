@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from obligor.core.authority import Authority
+    from obligor.serving.last_word import LastWord
     from obligor.serving.rows import OverrideRow, Row
 
 MOST_OVERRIDE_BYTES: Final = 1 << 14
@@ -109,8 +110,8 @@ def told_of(record: bytes) -> dict[str, Any]:
     return {name: said[name] for name in _TOLD}
 
 
-def plain(row: OverrideRow, at: datetime) -> dict[str, Any]:
-    """Tell of an override what may be told of it to whoever may see its decision."""
+def plain(row: OverrideRow, at: datetime, *, word: LastWord | None) -> dict[str, Any]:
+    """Tell of an override what may be told of it to whoever may see its decision; ``word`` is the last on that."""
     return {
         "decision_id": str(row.decision_id),
         "outcome": row.outcome,
@@ -118,5 +119,12 @@ def plain(row: OverrideRow, at: datetime) -> dict[str, Any]:
         "reason": row.reason,
         "decided_at": time_text(row.decided_at),
         "expires_at": None if row.expires_at is None else time_text(row.expires_at),
-        "state": "expired" if row.expires_at is not None and at >= row.expires_at else "in_force",
+        "state": state_of(row, at, word=word),
     }
+
+
+def state_of(row: OverrideRow, at: datetime, *, word: LastWord | None) -> str:
+    """Tell whether an override holds: after a review it is the reviewer's answer that does."""
+    if word is not None and word.said_by == "review":
+        return "reviewed"
+    return "expired" if row.expires_at is not None and at >= row.expires_at else "in_force"

@@ -117,7 +117,7 @@ class OverrideService:
         row = await self._overrides.override_of(decision_id)
         if row is None:
             raise NotFoundError("nobody overrode this decision")
-        return plain(row, self._sources.now())
+        return plain(row, self._sources.now(), word=await self._register.last_word(decision_id))
 
     async def _override(
         self, stored: StoredDecision, said: Said, caller: Caller, recorder: Recorder, *, words: str
