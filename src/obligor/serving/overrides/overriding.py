@@ -142,7 +142,9 @@ class OverrideService:
             return
         roles = covering(permissions().roles_with(_AGREES))
         if not roles:
-            raise ForbiddenError("this is beyond the limit of everybody: its amount or its PD is too high")
+            raise ForbiddenError(
+                "this is beyond the limit of everybody: its PD or its amount is too high, or its amount is not known"
+            )
         direction = direction_of(said.outcome, score=record["score"], cutoff=record["cutoff"])
         wanted = {
             "decision_id": str(stored.decision_id),
