@@ -28,8 +28,9 @@ def test_proxies_are_nowhere_unless_they_are_named_and_never_everywhere() -> Non
     named = read_proxies({"OBLIGOR_PROXIES": "10.0.3.0/28, 2001:db8::7"})
     assert [str(it) for it in named.of] == ["10.0.3.0/28", "2001:db8::7/128"]
     for wrong, told in {
-        "10.0.0.0/8,0.0.0.0/0": "OBLIGOR_PROXIES: holds every address; wanted those of the proxies alone",
-        "::/0": "OBLIGOR_PROXIES: holds every address",
+        "10.0.0.0/8,0.0.0.0/0": "OBLIGOR_PROXIES: got 0.0.0.0/0; wanted the addresses of the proxies alone, a /8 at most",
+        "0.0.0.0/1,128.0.0.0/1": "OBLIGOR_PROXIES: got 0.0.0.0/1; wanted the addresses of the proxies alone",
+        "::/0": "OBLIGOR_PROXIES: got ::/0",
         "10.0.3.1,balancer": "OBLIGOR_PROXIES: network 2: wanted an address or a network",
         "10.0.3.1/28": "OBLIGOR_PROXIES: network 1: got '10.0.3.1/28'; wanted 10.0.3.0/28",
     }.items():

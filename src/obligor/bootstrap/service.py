@@ -69,6 +69,8 @@ _GRACE_SECONDS = 26.0
 _PAUSE_SECONDS = 5.0
 _PLAIN = TlsSettings(None, None, None)
 _CLOCKS_DIFFER = timedelta(minutes=5)
+_WIDEST = 8
+"""The length of the shortest prefix that a network of proxies may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +118,12 @@ def read_proxies(environ: Mapping[str, str]) -> Networks:
     Raises
     ------
     InvalidInputError
-        Where it names what is no network, or one that holds every address: any client could then say who it is.
+        Where it names what is no network, or one so wide that clients stand in it: they could then say who they are.
     """
     name = "OBLIGOR_PROXIES"
     networks = read_networks((it.strip() for it in environ.get(name, "").split(",") if it.strip()), what=name)
-    if any(it.prefixlen == 0 for it in networks):
-        raise InvalidInputError(f"{name}: holds every address; wanted those of the proxies alone")
+    if wide := next((it for it in networks if it.prefixlen < _WIDEST), None):
+        raise InvalidInputError(f"{name}: got {wide}; wanted the addresses of the proxies alone, a /{_WIDEST} at most")
     return Networks(networks)
 
 
