@@ -129,8 +129,10 @@ _MATCHES: Final = (
     "SELECT alert_id, opened_at FROM obligor.alert_step JOIN obligor.alert USING (alert_id) WHERE step = 'confirmed'"
 )
 _PIECE: Final = "SELECT substring(body FROM %s FOR %s) AS piece FROM obligor.artefact WHERE sha256 = %s"
-_PIECE_BYTES: Final = 1 << 21
-"""What is packed is unpacked from its beginning for each piece."""
+_PIECE_BYTES: Final = 1 << 18
+_PART: Final = 16
+"""A piece is at least that part of what came before it: what is packed is unpacked from its beginning for each, so that a large
+list has few, and a small one leaves no large holes in the memory of a service."""
 _KEEP: Final = "INSERT INTO obligor.artefact (sha256, kind, body) VALUES (%s, %s, %s) ON CONFLICT (sha256) DO NOTHING"
 _ALONE: Final = "SELECT pg_try_advisory_lock(hashtext('obligor'), hashtext('screening')) AS alone"
 _NOT_ALONE: Final = "SELECT pg_advisory_unlock_all()"
@@ -170,11 +172,11 @@ class PostgresScreening:
 
     async def pieces(self, sha256: str) -> AsyncIterator[bytes]:
         """Give what a list says, piece by piece; nothing of one that is not kept."""
-        at, found = 1, await self._pool.rows(_PIECE, (1, _PIECE_BYTES, sha256))
-        while found and found[0]["piece"]:
-            yield found[0]["piece"]
-            at += _PIECE_BYTES
-            found = await self._pool.rows(_PIECE, (at, _PIECE_BYTES, sha256))
+        at, size = 1, _PIECE_BYTES
+        while (found := await self._pool.rows(_PIECE, (at, size, sha256))) and (piece := found[0]["piece"]):
+            yield piece
+            at += size
+            size = max(_PIECE_BYTES, at // _PART)
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[bool]:
