@@ -255,6 +255,32 @@ def test_whoever_waits_for_the_door_is_told_once_it_is_open() -> None:
     run(main())
 
 
+def test_nobody_is_answered_before_whoever_waits_for_the_door_has_been_told() -> None:
+    async def main() -> None:
+        asked: asyncio.Queue[int] = asyncio.Queue()
+        let = asyncio.Event()
+
+        async def listening(port: int) -> None:
+            asked.put_nowait(port)
+            await let.wait()
+
+        server = make_server(
+            APP, seats=Seats(), host="127.0.0.1", port=0, listening=listening, limits=RunLimits(notice_seconds=0.0)
+        )
+        task = asyncio.create_task(server.serve())
+        reader, writer = await asyncio.open_connection("127.0.0.1", await asked.get())
+        writer.write(ASK)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.2)
+        let.set()
+        assert await asyncio.wait_for(reader.read(4), 5.0) == b"HTTP"
+        writer.close()
+        server.should_exit = True
+        await task
+
+    run(main())
+
+
 def test_a_connection_of_a_proxy_rests_for_longer_than_others() -> None:
     async def rested(port: int, address: str) -> float:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))

@@ -93,6 +93,7 @@ class HttpServer(uvicorn.Server):
             for it in listen(self.config.host, self.config.port)
             for again in range(ACCEPTED_AT_ONCE)
         ]
+        await self._listening(self.port)  # who connects by now is answered after it
         if self._encryption is None:
             await super().startup(self._sockets)
         else:
@@ -103,7 +104,6 @@ class HttpServer(uvicorn.Server):
             self._handshakes.take_up(self._sockets)
             self.servers = []
             self.started = True
-        await self._listening(self.port)
         gc.collect()
         gc.freeze()
         gc.set_threshold(_NEW_OBJECTS, 20, 100)
@@ -147,7 +147,7 @@ def make_server(
 
     Decisions are made where they arrive by ``hot``, and go to the application only where there is none, or where it cannot.
     ``encryption`` is asked at each handshake. What ``proxies`` say of who sends a request is believed. ``listening`` is called
-    once the port is open, with its number.
+    once the port is open, with its number, and before anybody is answered.
     """
     config = uvicorn.Config(
         app,
