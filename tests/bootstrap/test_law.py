@@ -15,9 +15,10 @@ from tests.governance.notices.desk import PARTICULARS, TODAY, approvals
 
 from obligor.bootstrap.cards import check_contract, run_tape
 from obligor.bootstrap.decisions import take_newest
+from obligor.bootstrap.doors import Doors
 from obligor.bootstrap.law import active_packs, open_stationery, refuse_forbidden_card
 from obligor.bootstrap.releases import Made, demonstration, put_in_force, read_run
-from obligor.bootstrap.service import Doors, serve_decisions
+from obligor.bootstrap.service import serve_decisions
 from obligor.bootstrap.store import open_store
 from obligor.core.columns import Column
 from obligor.core.errors import GateError, LawError

@@ -18,8 +18,8 @@ from tests.stores import new_store, of_database
 
 from obligor.bootstrap.anchors import held_up
 from obligor.bootstrap.decisions import make_decisions, take_newest
+from obligor.bootstrap.doors import Readiness
 from obligor.bootstrap.privacy import open_sealer
-from obligor.bootstrap.service import _Readiness
 from obligor.bootstrap.store import open_store
 from obligor.cli.main import cli
 from obligor.core.errors import ClashError, ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
@@ -125,7 +125,7 @@ def test_a_service_on_an_old_backup_refuses_until_two_people_took_note(
                 sealer=await open_sealer(store, settings),
             )
             lender = Lender(*decisions, store.recorder, store.archive, store.log, store.sources, store.key, None)  # type: ignore[arg-type]
-            ready = _Readiness(store, releases)
+            ready = Readiness(store, releases)
             with pytest.raises(UnavailableError, match="two people decide: obligor audit acknowledge"):
                 await lender.decide(1, first=50)
             assert (await ready.states())["log_is_that_of_its_anchors"] is False

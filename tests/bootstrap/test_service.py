@@ -13,7 +13,9 @@ import psycopg
 import pytest
 from tests.serving.http.fakes import house
 
-from obligor.bootstrap.service import Doors, _go_on, _greet, read_proxies, serve_decisions
+from obligor.bootstrap.asides import go_on
+from obligor.bootstrap.doors import Doors, greet, read_proxies
+from obligor.bootstrap.service import serve_decisions
 from obligor.core.errors import InvalidInputError, ObligorError
 from obligor.progress import Silence
 from obligor.security.networks import NOWHERE
@@ -40,14 +42,14 @@ def test_proxies_are_nowhere_unless_they_are_named_and_never_everywhere() -> Non
 
 def test_the_port_that_is_told_is_the_one_that_the_service_got() -> None:
     said: list[str] = []
-    _greet(said.append, NoJournal(), Doors("127.0.0.1", 0, None), house().releases, 4711)
+    greet(said.append, NoJournal(), Doors("127.0.0.1", 0, None), house().releases, 4711)
     assert "http://127.0.0.1:4711 " in said[0]
     assert ":0" not in said[0]
 
 
 def test_an_address_of_ipv6_is_told_as_one_that_can_be_opened() -> None:
     said: list[str] = []
-    _greet(said.append, NoJournal(), Doors("::1", 0, 50051), house().releases, 4711)
+    greet(said.append, NoJournal(), Doors("::1", 0, 50051), house().releases, 4711)
     assert "http://[::1]:4711/docs" in said[0]
     assert "gRPC  [::1]:50051" in said[0]
 
@@ -69,7 +71,7 @@ def test_what_goes_on_beside_the_doors_begins_again_after_what_nobody_foresaw_an
         if left:
             raise left.pop()
 
-    asyncio.run(_go_on(aside, journal, pause_s=0.0))
+    asyncio.run(go_on(aside, journal, pause_s=0.0))
     assert left == []
     assert journal.events == [("aside_failed", "KeyError")] * 3
 
@@ -81,7 +83,7 @@ def test_what_goes_on_beside_the_doors_ends_with_the_service() -> None:
         async def aside() -> None:
             await forever.wait()
 
-        task = asyncio.create_task(_go_on(aside, journal))
+        task = asyncio.create_task(go_on(aside, journal))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -16,8 +16,8 @@ from tests.serving import golden_decisions as golden
 from tests.stores import as_owner
 
 from obligor.bootstrap.decisions import open_newest, take_newest
+from obligor.bootstrap.doors import Readiness
 from obligor.bootstrap.releases import Made, put_in_force
-from obligor.bootstrap.service import _Readiness
 from obligor.bootstrap.store import open_store
 from obligor.core.errors import ForbiddenError, UnavailableError
 from obligor.core.profile import GATES, parse_profile
@@ -279,7 +279,7 @@ def test_a_profile_that_is_gone_or_changed_or_over_decides_nothing_and_is_not_re
     async def works(store: Store) -> None:
         releases = Releases(store.archive)
         await take_newest(store, releases, NoMeter())
-        service, ready = _service(store, releases), _Readiness(store, releases)
+        service, ready = _service(store, releases), Readiness(store, releases)
         sha256 = releases.current.profile.sha256
         application = golden.applications(1)[0]
         assert (await ready.states())["profile"]

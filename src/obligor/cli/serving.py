@@ -26,7 +26,8 @@ def serve(run: Path | None, *, host: str, port: int, grpc_port: int, no_grpc: bo
     With RUN, the folder of a run, its card and policy are put in force first, unless they are already. A new store without
     RUN begins with a demonstration card. A store without an API key gets one, which is shown once.
     """
-    from obligor.bootstrap.service import Doors, serve_decisions
+    from obligor.bootstrap.doors import Doors
+    from obligor.bootstrap.service import serve_decisions
 
     doors = Doors(host, port, None if no_grpc else grpc_port)
     with telling(quiet=quiet) as progress:
