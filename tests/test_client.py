@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 
 from obligor import client as told
 from obligor.client import AsyncClient, Client
+from obligor.client.calls import Call
+from obligor.client.trying import Pace
 
 KEY = "obl_k7Qm2ZpX4tLa_c2VjcmV0LW9mLWEtbGVuZGVy"
 ID = "018f6f5e-0000-7000-8000-000000000001"
@@ -327,11 +329,11 @@ def test_pauses_keep_to_the_deadline_the_jitter_and_what_the_service_asks(
     failures: list[Failure], chances: list[float], deadline: float
 ) -> None:
     now, draws = 0.0, iter(chances * 100)
-    pace = told._Pace(5.0, deadline, lambda: now, lambda: next(draws))
+    pace = Pace(5.0, deadline, lambda: now, lambda: next(draws))
     http = httpx.Client(
         transport=httpx.MockTransport(lambda _: httpx.Response(200))
     )  # it builds requests, and sends none
-    steps = pace.steps(told._Call("GET", "/", lambda answer: answer.status_code), http)
+    steps = pace.steps(Call("GET", "/", lambda answer: answer.status_code), http)
     step = next(steps)
     for tries, failure in enumerate(failures):
         assert isinstance(step, httpx.Request)
@@ -582,4 +584,4 @@ def test_the_client_loads_nothing_else_of_obligor() -> None:
         "print(*sorted(n for n in sys.modules if n.startswith('obligor') or n in ('numpy', 'pydantic', 'msgspec')))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["obligor", "obligor.client"]
+    assert {".".join(it.split(".")[:2]) for it in done.stdout.split()} == {"obligor", "obligor.client"}
