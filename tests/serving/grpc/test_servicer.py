@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from uuid import UUID
 
+    from google.protobuf.timestamp_pb2 import Timestamp
+
 ID = "018f6f5e-0000-7000-8000-000000000001"
 KEY = "obl_k7Qm2ZpX4tLa_c2VjcmV0"
 PINS = {"card_sha256": "a" * 64, "policy_sha256": "b" * 64, "profile_sha256": "c" * 64, "release": 3, "code": "0.1.0"}
@@ -193,23 +195,28 @@ def as_answered(decision: pb.Decision) -> dict[str, Any]:
     """Give a decision as REST answers it."""
     plain = MessageToDict(decision, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
     plain["outcome"] = plain["outcome"].removeprefix("OUTCOME_").lower()
-    plain["decided_at"] = decision.decided_at.ToDatetime(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    plain["decided_at"] = in_rest(decision.decided_at)
     plain["pins"]["release"] = int(plain["pins"]["release"])
     plain["receipt"] = {name: int(it) for name, it in plain["receipt"].items()}
     plain.setdefault("application_id", None)
     return plain
 
 
+def in_rest(at: Timestamp) -> str:
+    return at.ToDatetime(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 INDEX = st.integers(0, 2**62)
 POINTS = st.floats(-1e6, 1e6).map(lambda it: round(it, 3) + 0.0)
+MOMENT = st.datetimes(datetime(1980, 1, 1), datetime(2200, 1, 1)).map(  # noqa: DTZ001  in UTC, as told
+    lambda at: at.isoformat(timespec="microseconds") + "Z"
+)
 ANSWERED = st.fixed_dictionaries(
     {
         "decision_id": st.uuids().map(str),
         "application_id": st.none() | TEXT,
-        "decided_at": st.datetimes(datetime(1980, 1, 1), datetime(2200, 1, 1)).map(  # noqa: DTZ001  in UTC, as told
-            lambda at: at.isoformat(timespec="microseconds") + "Z"
-        ),
+        "decided_at": MOMENT,
         "outcome": st.sampled_from(["approve", "refer", "decline", "hold"]),
         "because": TEXT,
         "score": POINTS,
@@ -230,6 +237,32 @@ def test_a_decision_over_grpc_is_the_one_over_rest_field_for_field(answer: dict[
     assert as_answered(told.decision) == answer
     assert told.replayed is replayed
     assert found(answer).decision == told.decision
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "outcome": st.sampled_from(["approve", "refer", "decline", "hold"]),
+            "said_by": st.sampled_from(["override", "review"]),
+            "at": MOMENT,
+            "expires_at": st.none() | MOMENT,
+            "expired": st.booleans(),
+            "new_decision_id": st.none() | st.uuids().map(str),
+        }
+    )
+)
+def test_what_people_said_since_is_told_over_grpc_as_over_rest(stands: dict[str, Any]) -> None:
+    told = found(DECISION | {"stands": stands})
+    assert as_answered(told.decision) == DECISION
+    assert {
+        "outcome": pb.Outcome.Name(told.stands.outcome).removeprefix("OUTCOME_").lower(),
+        "said_by": pb.SaidBy.Name(told.stands.said_by).removeprefix("SAID_BY_").lower(),
+        "at": in_rest(told.stands.said_at),
+        "expires_at": in_rest(told.stands.expires_at) if told.stands.HasField("expires_at") else None,
+        "expired": told.stands.expired,
+        "new_decision_id": told.stands.new_decision_id if told.stands.HasField("new_decision_id") else None,
+    } == stands
+    assert not found(DECISION).HasField("stands")
 
 
 def test_every_outcome_has_a_name_of_its_own() -> None:

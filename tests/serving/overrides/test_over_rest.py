@@ -6,6 +6,7 @@ import json
 from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,8 @@ from tests.serving.overrides.desk import APPLICATIONS, APPROVED, AUTHORITY, BELO
 from obligor.core.errors import GateError, UnauthenticatedError
 from obligor.core.profile import GATES, RESULTS
 from obligor.serving.acts import Caller
+from obligor.serving.grpc import decisions_pb2 as pb
+from obligor.serving.grpc import replies
 from obligor.serving.overrides.override import Said
 from obligor.serving.overrides.overriding import _check_against
 from obligor.serving.people.authenticating import NOBODY, Sender
@@ -83,6 +86,9 @@ def test_an_override_is_recorded_and_told_to_whoever_may_see_the_decision() -> N
             read = (await asked(client, "GET", path)).json()
             (found,) = (await asked(client, "GET", "/v1/decisions")).json()["decisions"]
             assert (read["outcome"], read["stands"]["outcome"], found) == ("refer", "approve", read)
+            caller = await Named().authenticate("Bearer bank", peer="")
+            over_grpc = replies.found(await made.door.register.decision(caller, UUID(read["decision_id"])))
+            assert over_grpc.stands.outcome == pb.OUTCOME_APPROVE
             for who in ("broker", "eve:analyst"):
                 hidden = [await asked(client, "GET", f"{path}{it}", who=who) for it in ("/override", "")]
                 assert [it.status_code for it in hidden] == [404, 404]

@@ -19,11 +19,20 @@ class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OUTCOME_REFER: _ClassVar[Outcome]
     OUTCOME_DECLINE: _ClassVar[Outcome]
     OUTCOME_HOLD: _ClassVar[Outcome]
+
+class SaidBy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SAID_BY_UNSPECIFIED: _ClassVar[SaidBy]
+    SAID_BY_OVERRIDE: _ClassVar[SaidBy]
+    SAID_BY_REVIEW: _ClassVar[SaidBy]
 OUTCOME_UNSPECIFIED: Outcome
 OUTCOME_APPROVE: Outcome
 OUTCOME_REFER: Outcome
 OUTCOME_DECLINE: Outcome
 OUTCOME_HOLD: Outcome
+SAID_BY_UNSPECIFIED: SaidBy
+SAID_BY_OVERRIDE: SaidBy
+SAID_BY_REVIEW: SaidBy
 
 class Reason(_message.Message):
     __slots__ = ("code", "text")
@@ -139,11 +148,29 @@ class GetDecisionRequest(_message.Message):
     decision_id: str
     def __init__(self, decision_id: _Optional[str] = ...) -> None: ...
 
+class Standing(_message.Message):
+    __slots__ = ("outcome", "said_by", "said_at", "expires_at", "expired", "new_decision_id")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    SAID_BY_FIELD_NUMBER: _ClassVar[int]
+    SAID_AT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRED_FIELD_NUMBER: _ClassVar[int]
+    NEW_DECISION_ID_FIELD_NUMBER: _ClassVar[int]
+    outcome: Outcome
+    said_by: SaidBy
+    said_at: _timestamp_pb2.Timestamp
+    expires_at: _timestamp_pb2.Timestamp
+    expired: bool
+    new_decision_id: str
+    def __init__(self, outcome: _Optional[_Union[Outcome, str]] = ..., said_by: _Optional[_Union[SaidBy, str]] = ..., said_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expired: _Optional[bool] = ..., new_decision_id: _Optional[str] = ...) -> None: ...
+
 class GetDecisionResponse(_message.Message):
-    __slots__ = ("decision",)
+    __slots__ = ("decision", "stands")
     DECISION_FIELD_NUMBER: _ClassVar[int]
+    STANDS_FIELD_NUMBER: _ClassVar[int]
     decision: Decision
-    def __init__(self, decision: _Optional[_Union[Decision, _Mapping]] = ...) -> None: ...
+    stands: Standing
+    def __init__(self, decision: _Optional[_Union[Decision, _Mapping]] = ..., stands: _Optional[_Union[Standing, _Mapping]] = ...) -> None: ...
 
 class GetReceiptRequest(_message.Message):
     __slots__ = ("decision_id",)

@@ -15,7 +15,9 @@ from obligor.serving.grpc.decisions_pb2 import (
     DecisionOrStatus,
     GetDecisionResponse,
     Outcome,
+    SaidBy,
     SimulateResponse,
+    Standing,
 )
 from obligor.serving.grpc.refusals import status_of
 
@@ -32,6 +34,7 @@ _OUTCOMES: Mapping[str, Outcome] = {
     "decline": Outcome.OUTCOME_DECLINE,
     "hold": Outcome.OUTCOME_HOLD,
 }
+_SAID_BY: Mapping[str, SaidBy] = {"override": SaidBy.SAID_BY_OVERRIDE, "review": SaidBy.SAID_BY_REVIEW}
 
 
 class _Decision(msgspec.Struct):
@@ -50,6 +53,21 @@ class _Decision(msgspec.Struct):
     decision_id: str = ""
     application_id: str | None = None
     receipt: dict[str, int] | None = None
+
+
+class _Standing(msgspec.Struct):
+    """What a person last said of a decision."""
+
+    outcome: str
+    said_by: str
+    at: datetime
+    expires_at: datetime | None
+    expired: bool
+    new_decision_id: str | None
+
+
+class _Read(_Decision):
+    stands: _Standing | None = None
 
 
 class _One(msgspec.Struct):
@@ -83,7 +101,8 @@ def simulated(plain: Mapping[str, Any]) -> SimulateResponse:
 
 def found(plain: Mapping[str, Any]) -> GetDecisionResponse:
     """Tell of a decision that was recorded before."""
-    return GetDecisionResponse(decision=_decision(msgspec.convert(plain, _Decision)))
+    told = msgspec.convert(plain, _Read)
+    return GetDecisionResponse(decision=_decision(told), stands=None if told.stands is None else _standing(told.stands))
 
 
 def _one(it: _One) -> DecisionOrStatus:
@@ -93,11 +112,10 @@ def _one(it: _One) -> DecisionOrStatus:
 
 
 def _decision(it: _Decision) -> Decision:
-    since = it.decided_at - _EPOCH
     return Decision(
         decision_id=it.decision_id,
         application_id=it.application_id,
-        decided_at=Timestamp(seconds=since.days * _DAY_S + since.seconds, nanos=since.microseconds * 1000),
+        decided_at=_timestamp(it.decided_at),
         outcome=_OUTCOMES[it.outcome],
         because=it.because,
         score=it.score,
@@ -109,3 +127,19 @@ def _decision(it: _Decision) -> Decision:
         pins=it.pins,
         receipt=it.receipt,
     )
+
+
+def _standing(it: _Standing) -> Standing:
+    return Standing(
+        outcome=_OUTCOMES[it.outcome],
+        said_by=_SAID_BY[it.said_by],
+        said_at=_timestamp(it.at),
+        expires_at=None if it.expires_at is None else _timestamp(it.expires_at),
+        expired=it.expired,
+        new_decision_id=it.new_decision_id,
+    )
+
+
+def _timestamp(at: datetime) -> Timestamp:
+    since = at - _EPOCH
+    return Timestamp(seconds=since.days * _DAY_S + since.seconds, nanos=since.microseconds * 1000)
