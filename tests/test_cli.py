@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -299,3 +300,27 @@ def test_scoring_tells_a_column_that_is_absent_and_takes_any_order(call: Call, c
     assert code == 2
     assert "'income'" in error
     assert not (tmp_path / "s.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("grpc", ("serve", "--quiet", "--port", "0", "--grpc-port", "0")),
+        ("psycopg", ("keys", "list")),
+        ("alembic", ("keys", "list")),
+        ("duckdb", ("contract", "draft", "tape.csv")),
+    ],
+)
+def test_what_is_not_installed_is_named(module: str, words: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "tape.csv").write_text("id\n1\n")
+    program = f"import sys; sys.modules[{module!r}] = None; from obligor.cli import main; main()"
+    environ = {name: it for name, it in os.environ.items() if not name.startswith("OBLIGOR_")}
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        capture_output=True, text=True, check=False, cwd=tmp_path, env=environ | {"OBLIGOR_DATA": str(tmp_path / "data")},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-2:] == [
+        f"obligor: this needs the module {module}, which is not installed",
+        "Hint: install obligor[all]",
+    ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import sys
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from tests.governance.audit.logs import KEY, Lender
 from tests.stores import as_auditor, as_owner
 
 from obligor.cli import cli
-from obligor.core.errors import InvalidInputError, NotFoundError, UnavailableError
+from obligor.core.errors import InvalidInputError, NotFoundError
 from obligor.governance.audit.standalone import verify
 
 if TYPE_CHECKING:
@@ -183,11 +182,3 @@ def test_there_is_nothing_to_verify_where_there_is_no_store(tmp_path: Path) -> N
     )
     assert isinstance(done.exception, NotFoundError)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "obligor.bootstrap.audit", raising=False)
-    monkeypatch.setitem(sys.modules, "obligor.security.signing", None)
-    done = CliRunner().invoke(cli, ["audit", "verify"])
-    assert isinstance(done.exception, UnavailableError)
-    assert "install obligor[serve]" in str(done.exception)

@@ -94,15 +94,10 @@ def read_list(path: Path, *, kind: ListKind | None, published: date | None) -> L
     ------
     ScreeningError
         Where it cannot be read.
-    UnavailableError
-        Where what reads lists is not installed.
     """
-    try:
-        from obligor.screening.ofac import read_ofac
-        from obligor.screening.opensanctions import is_opensanctions, read_opensanctions
-        from obligor.screening.screener import Screener  # noqa: F401  what compares names is there
-    except ImportError as error:
-        raise UnavailableError("screening is not installed", hint="install obligor[serve]") from error
+    from obligor.screening.ofac import read_ofac
+    from obligor.screening.opensanctions import is_opensanctions, read_opensanctions
+
     if is_opensanctions(path):
         if kind is None:
             raise ScreeningError(f"{path.name}: does not say of which kind it is", hint="say it with --kind")

@@ -9,7 +9,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from obligor.core.errors import NotFoundError, UnavailableError
+from obligor.core.errors import NotFoundError
 from obligor.serving.holding import Hold
 from obligor.serving.sources import Sources, live_sources
 from obligor.settings import Settings, is_production, read_settings, switch_telemetry_off
@@ -76,13 +76,11 @@ def database(settings: Settings, *, meanwhile: Callable[[], None] = lambda: None
     Raises
     ------
     UnavailableError
-        Where what the service needs is not installed, or the server does not answer.
+        Where the server does not answer.
     """
-    try:
-        from obligor.adapters.store.embedded import embedded_server
-        from obligor.adapters.store.migrating import migrate
-    except ImportError as error:
-        raise UnavailableError("the decision service is not installed", hint="install obligor[serve]") from error
+    from obligor.adapters.store.embedded import embedded_server
+    from obligor.adapters.store.migrating import migrate
+
     if settings.database_url is not None:
         if is_production(os.environ):
             from obligor.adapters.store.address import check_encrypted
@@ -117,17 +115,15 @@ def existing_database(settings: Settings) -> Iterator[str]:
     NotFoundError
         Where there is none.
     UnavailableError
-        Where what the service needs is not installed, or the server does not answer.
+        Where the server does not answer.
     """
     if settings.database_url is not None:
         yield settings.database_url
         return
     if not (settings.postgres / "PG_VERSION").is_file():
         raise NotFoundError(f"{settings.postgres}: there is no store", hint="set OBLIGOR_DATABASE_URL or OBLIGOR_DATA")
-    try:
-        from obligor.adapters.store.embedded import embedded_server
-    except ImportError as error:
-        raise UnavailableError("the decision service is not installed", hint="install obligor[serve]") from error
+    from obligor.adapters.store.embedded import embedded_server
+
     with embedded_server(settings.postgres) as url:
         yield url
 

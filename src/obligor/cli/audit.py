@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from obligor.cli.options import FILE, json_option, quiet_option, show, telling
-from obligor.core.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from uuid import UUID
 
 anchors_option = click.option(
@@ -47,15 +44,6 @@ def _time(ctx: click.Context, param: click.Parameter, value: str) -> datetime:  
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
-@contextmanager
-def _installed() -> Iterator[None]:
-    """Say that the decision service is not installed, where what it needs cannot be loaded."""
-    try:
-        yield
-    except ImportError as error:
-        raise UnavailableError("the decision service is not installed", hint="install obligor[serve]") from error
-
-
 @click.group()
 def audit() -> None:
     """Verify the audit log of the decision service, and hand out what it holds."""
@@ -69,8 +57,7 @@ def audit() -> None:
 @json_option
 def verify(*, anchors: tuple[Path, ...], key: str | None, known: tuple[int, ...], quiet: bool, as_json: bool) -> None:
     """Verify the whole log, everything kept beside it, and its anchors; exit 1 where anything is wrong."""
-    with _installed():
-        from obligor.bootstrap.audit import verify_audit
+    from obligor.bootstrap.audit import verify_audit
 
     with telling(quiet=quiet or as_json) as progress:
         verdict = verify_audit(anchors=anchors, key=key, known=known, progress=progress)
@@ -90,8 +77,7 @@ def acknowledge(restore_id: str | None, *, because: str | None, as_json: bool) -
     """
     if (restore_id is None) == (because is None):
         raise click.UsageError("wanted --because TEXT, to propose, or an ID, to confirm")
-    with _installed():
-        from obligor.bootstrap.audit import acknowledge_restore
+    from obligor.bootstrap.audit import acknowledge_restore
 
     show(acknowledge_restore(restore_id, because=because or ""), quiet=False, as_json=as_json)
 
@@ -118,8 +104,7 @@ def export(
 
     The export is an act itself, and is recorded first. Personal fields are in it as they are kept: sealed.
     """
-    with _installed():
-        from obligor.bootstrap.audit import export_audit
+    from obligor.bootstrap.audit import export_audit
 
     with telling(quiet=quiet or as_json) as progress:
         told = export_audit(bundle, since=since, until=until, purpose=purpose, anchors=anchors, progress=progress)
@@ -132,10 +117,8 @@ def export(
 @click.option("--out", type=FILE, help="A file to write it to, instead of printing it.")
 def receipt(decision_id: UUID, *, public: bool, out: Path | None) -> None:
     """Prove that DECISION_ID is in the log: print a receipt that verify.py of a bundle checks offline."""
+    from obligor.bootstrap.audit import decision_receipt
     from obligor.files import whole_file
-
-    with _installed():
-        from obligor.bootstrap.audit import decision_receipt
 
     text = decision_receipt(decision_id, private=not public).encode()
     if out is None:

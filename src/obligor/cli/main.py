@@ -90,6 +90,12 @@ def main() -> None:
     except ObligorError as error:
         click.echo(f"obligor: {error}", err=True)
         sys.exit(2 if error.kind in _USAGE else 1)
+    except ModuleNotFoundError as error:
+        if os.environ.get("OBLIGOR_DEBUG"):
+            raise
+        click.echo(f"obligor: this needs the module {error.name}, which is not installed", err=True)
+        click.echo("Hint: install obligor[all]", err=True)
+        sys.exit(1)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
