@@ -161,6 +161,7 @@ async def lending(
             service = DecisionService(
                 releases=releases,
                 recorder=recorder,
+                answers=archive,
                 sources=sources,
                 meter=NoMeter(),
                 sealer=sealer,

@@ -22,6 +22,7 @@ import msgspec
 from benchmarks.service.database import Database
 from benchmarks.service.lender import bodies, write_run
 from benchmarks.service.servers import Lender
+from obligor.adapters.store.archive import PostgresArchive
 from obligor.adapters.store.deliveries import PostgresDeliveries
 from obligor.adapters.store.migrating import migrate
 from obligor.adapters.store.pool import Pool
@@ -160,6 +161,7 @@ class Ground:
     def _open(self, recorder: PostgresRecorder) -> DecisionService:
         return DecisionService(
             releases=self._releases, recorder=recorder, meter=NoMeter(), listeners=self._listeners,
+            answers=PostgresArchive(Pool(self.database.url)),
             sources=live_sources(),  # of each process its own: forked ones would draw the same numbers
         )  # fmt: skip
 

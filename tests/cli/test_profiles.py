@@ -208,6 +208,7 @@ def _service(store: Store, releases: Releases, gates: Any = NO_GATES) -> Decisio
     return DecisionService(
         releases=releases,
         recorder=store.recorder,
+        answers=store.archive,
         sources=store.sources,
         meter=NoMeter(),
         gates=gates,

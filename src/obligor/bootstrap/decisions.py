@@ -108,6 +108,7 @@ def make_decisions(
     service = DecisionService(
         releases=releases,
         recorder=store.recorder,
+        answers=store.archive,
         sources=store.sources,
         meter=meter,
         gates=gates,

@@ -7,7 +7,6 @@ handed to the recorder, and answered once it is durable. What a caller may not d
 from __future__ import annotations
 
 import asyncio
-import json
 from functools import partial
 from hashlib import sha256
 from time import perf_counter
@@ -17,22 +16,20 @@ import msgspec
 
 from obligor.core.errors import (
     ApplicationError,
-    InvalidInputError,
+    KeyReusedError,
     LimitedError,
     ObligorError,
     TooLargeError,
+    UnavailableError,
 )
 from obligor.core.leaves import time_text
 from obligor.security.permissions import allow
 from obligor.serving.acts import Recorded, Submission
 from obligor.serving.answers import answered, with_receipt
-from obligor.serving.card_data import (
-    CardData,
-    CardDataError,
-    refuse_card_data,
-    refuse_split_card_data,
-)
-from obligor.serving.encoding import encode_application, encode_in_order
+from obligor.serving.applications import fingerprint, read_by, read_many
+from obligor.serving.card_data import CardData
+from obligor.serving.earlier import EarlierAnswers
+from obligor.serving.encoding import encode_in_order
 from obligor.serving.errors import problem_of
 from obligor.serving.gates.gate import DEADLINE_S, NO_GATES, NOT_JUDGED, Gating
 from obligor.serving.idempotency import check_key, request_of
@@ -50,6 +47,7 @@ if TYPE_CHECKING:
     from obligor.core.profile import GateName
     from obligor.serving.acts import Caller, PromptRecorder
     from obligor.serving.gates.gate import Gate
+    from obligor.serving.once import Answers
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.releases.release import Assessment, Release, Releases
     from obligor.serving.sources import Sources
@@ -76,6 +74,7 @@ class DecisionService:
         releases: Releases,
         recorder: PromptRecorder,
         sources: Sources,
+        answers: Answers,
         meter: Meter,
         gates: Mapping[GateName, Gate] = NO_GATES,
         gate_deadline_s: float = DEADLINE_S,
@@ -94,6 +93,7 @@ class DecisionService:
         self.probing = probing or Probing()
         self.sealer = sealer
         self._maker = Maker(sources, listeners or Listeners(), sealer)
+        self._earlier = EarlierAnswers(answers, releases, sealer)
 
     @property
     def release(self) -> Release:
@@ -116,6 +116,19 @@ class DecisionService:
         ForbiddenError, ApplicationError, LimitedError, KeyReusedError, InFlightError, UnavailableError
             As they say.
         """
+        try:
+            made, times = await self._make(caller, key, application, route)
+        except (ApplicationError, LimitedError, UnavailableError):
+            earlier = await self._earlier.one(caller, route=route, key=key, application=application)
+            if earlier is None:
+                raise
+            return earlier
+        submission = self._maker.submission(caller, made, route=route)
+        return self._done(made, times, await self._recorder.record(submission))
+
+    async def _make(
+        self, caller: Caller, key: str, application: bytes | Mapping[str, object], route: str
+    ) -> tuple[Made, _Times]:
         started = perf_counter()
         release, at, read = self._begin(caller, key, application)
         was_read = perf_counter()
@@ -123,9 +136,7 @@ class DecisionService:
         self.probing.check(asked)
         judged = await self._gating.judge(read, release.profile, at=at) if release.asks else NOT_JUDGED
         made = self._maker.make(caller, release, asked, at=at, key=key, route=route, judged=judged)
-        times = _Times(started, was_read, perf_counter())
-        submission = self._maker.submission(caller, made, route=route)
-        return self._done(made, times, await self._recorder.record(submission))
+        return made, _Times(started, was_read, perf_counter())
 
     def decide_at_once(
         self, caller: Caller, *, key: str, application: bytes | Mapping[str, object]
@@ -179,9 +190,42 @@ class DecisionService:
         check_key(key)
         if len(applications) > MOST_AT_ONCE:
             raise TooLargeError(f"applications: got {len(applications)}, wanted at most {MOST_AT_ONCE}")
+        earlier = partial(self._earlier.many, caller, route=BULK, key=key, applications=applications)
+        try:
+            results, payload = await self._make_many(caller, key, applications)
+        except UnavailableError:
+            if (found := await earlier()) is None:
+                raise
+            return found
+        decided = [it for it in results if isinstance(it, Made)]
+        respond = partial(_results_bytes, results)
+        if not decided:
+            return await earlier() or Recorded(respond(0), 200, replayed=False, leaf_index=-1)
+        request = request_of(self.sealer, caller, BULK, key, payload)
+        is_new = False
+        try:
+            recorded = await self._recorder.record(Submission(tuple(it.act for it in decided), respond, request))
+            is_new = not recorded.replayed
+        except KeyReusedError:
+            if (found := await earlier()) is None:
+                raise
+            return found
+        finally:
+            for it in decided:
+                if is_new:
+                    self._count(it.assessment)
+                    self._maker.know_kept(it)
+                else:
+                    self.probing.unmade(it.asked)
+        return _answering(recorded, named_in_bulk(recorded.response, [it.application_id for it in decided]))
+
+    async def _make_many(
+        self, caller: Caller, key: str, applications: Sequence[bytes | Mapping[str, object] | ApplicationError]
+    ) -> tuple[list[Made | ObligorError], bytes]:
+        """Make each decision, or tell why there is none; and tell these applications from others."""
         release = self._releases.current
         at = self._sources.now()
-        reads = await self._read_all(release, applications)
+        reads = await read_many(release, applications, self._meter)
         results: list[Made | ObligorError] = []
         for read, judged in zip(reads, await self._gating.judge_many(reads, release.profile, at=at), strict=True):
             if isinstance(read, ObligorError):
@@ -201,25 +245,7 @@ class DecisionService:
             self._meter.stage("score", one.score_s)
             results.append(one)
             await asyncio.sleep(0)
-        acts = tuple(it.act for it in results if isinstance(it, Made))
-        respond = partial(_results_bytes, results)
-        if not acts:
-            return Recorded(respond(0), 200, replayed=False, leaf_index=-1)
-        decided = [it for it in results if isinstance(it, Made)]
-        payload = sha256(b"".join(map(_fingerprint, applications, reads, results))).digest()
-        request = request_of(self.sealer, caller, BULK, key, payload)
-        is_new = False
-        try:
-            recorded = await self._recorder.record(Submission(acts, respond, request))
-            is_new = not recorded.replayed
-        finally:
-            for it in decided:
-                if is_new:
-                    self._count(it.assessment)
-                    self._maker.know_kept(it)
-                else:
-                    self.probing.unmade(it.asked)
-        return _answering(recorded, named_in_bulk(recorded.response, [it.application_id for it in decided]))
+        return results, sha256(b"".join(map(fingerprint, applications, reads))).digest()
 
     def simulate(self, caller: Caller, application: bytes | Mapping[str, object]) -> dict[str, Any]:
         """Tell what would be decided; nothing is recorded, and the answer says so.
@@ -233,30 +259,11 @@ class DecisionService:
         self.tries.take(caller.client_id, told="too many simulations of this client")
         release = self._releases.current
         at = self._sources.now()
-        asked = self.probing.asked(caller.client_id, release, _read(release, application))
+        asked = self.probing.asked(caller.client_id, release, read_by(release, application))
         self.probing.check(asked)
         told = answered(release.assess(asked.application, at=at).to_plain())  # no gate is asked of a try
         self.probing.made(asked)
         return {"simulated": True, "decided_at": time_text(at)} | told | {"pins": release.pins}
-
-    async def _read_all(
-        self, release: Release, applications: Sequence[bytes | Mapping[str, object] | ApplicationError]
-    ) -> list[Application | ObligorError]:
-        reads: list[Application | ObligorError] = []
-        for application in applications:
-            if isinstance(application, ApplicationError):
-                reads.append(application)
-                continue
-            started = perf_counter()
-            try:
-                reads.append(_read(release, application, place=len(reads)))
-                self._meter.stage("read", perf_counter() - started)
-            except CardDataError:
-                raise  # it refuses the whole request
-            except InvalidInputError as error:
-                reads.append(error)
-            await asyncio.sleep(0)  # others wait for the loop
-        return reads
 
     def _begin(
         self, caller: Caller, key: str, application: bytes | Mapping[str, object]
@@ -265,7 +272,7 @@ class DecisionService:
         allow(caller, "decision.decide")
         check_key(key)
         release = self._releases.current
-        return release, self._sources.now(), _read(release, application)
+        return release, self._sources.now(), read_by(release, application)
 
     def _done(self, made: Made, times: _Times, recorded: Recorded) -> Recorded:
         """Count a decision that is durable, and give what is answered of it."""
@@ -290,28 +297,6 @@ class _Times(msgspec.Struct, frozen=True):
     started: float
     read: float
     decided: float
-
-
-def _read(release: Release, application: bytes | Mapping[str, object], *, place: int | None = None) -> Application:
-    refuse_card_data(application, place=place)
-    read = release.read(application)
-    refuse_split_card_data(read, release.texts, place=place)
-    return read
-
-
-def _fingerprint(
-    application: bytes | Mapping[str, object] | ApplicationError,
-    read: Application | ObligorError,
-    result: Made | ObligorError,
-) -> bytes:
-    """Tell an application from others: by what it says where it could be read, and otherwise as it came."""
-    if isinstance(application, ApplicationError):
-        return sha256(encode_in_order(problem_of(application))).digest()
-    if isinstance(result, Made):
-        return result.input_sha256
-    if not isinstance(read, ObligorError):
-        return sha256(encode_application(read)).digest()
-    return sha256(application if isinstance(application, bytes) else json.dumps(application).encode()).digest()
 
 
 def _results_bytes(results: Sequence[Made | ObligorError], leaf_index: int) -> bytes:

@@ -88,6 +88,7 @@ def service_of(
     service = DecisionService(
         releases=releases,
         recorder=store,
+        answers=store,
         sources=live_sources(),
         meter=meter or NoMeter(),
         gates=named,

@@ -101,7 +101,9 @@ async def serving(
 
 def servicer_of(recorder: PostgresRecorder, meter: Meter, seats: Seats) -> Servicer:
     made = house()
-    service = DecisionService(releases=made.releases, recorder=recorder, sources=live_sources(), meter=meter)
+    service = DecisionService(
+        releases=made.releases, recorder=recorder, answers=made.store, sources=live_sources(), meter=meter
+    )
     return Servicer(service, made.door.register, KnownKeys(), seats=seats, meter=meter)
 
 

@@ -477,6 +477,7 @@ def house(
     service = DecisionService(
         releases=releases,
         recorder=store,
+        answers=store,
         sources=sources,
         meter=NoMeter(),
         gates=gates,

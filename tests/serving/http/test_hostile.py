@@ -17,6 +17,7 @@ from tests.serving.http.fakes import BODY, PLAIN, House, house, posting
 from tests.serving.http.serving import run, say, served
 
 from obligor.core.errors import ApplicationError
+from obligor.core.strict_json import read_strict_json
 from obligor.serving.http import decision_shapes, shapes
 from obligor.serving.http.bodies import MOST_BULK_BYTES, MOST_BYTES
 from obligor.serving.http.bulk import MOST_AT_ONCE, split_applications
@@ -69,6 +70,37 @@ def test_a_body_that_is_no_application_is_refused_and_nothing_is_recorded(body: 
         assert not of.store.leaves
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "message"),
+    [
+        (with_income("NaN"), "/income", "NaN is not a number that JSON knows"),
+        (BODY[:-1] + b',"income":2}', "/income", "the key 'income' stands twice"),
+        (BODY.replace(b'"balance": 5', b'"balance": NaN'), "/bureau/0/balance", "NaN is not a number that JSON knows"),
+        (BODY.replace(b'"balance": 5', b'"balance":5,"balance":5'), "/bureau/0/balance", "the key 'balance' stands twice"),
+        (BODY[:-1] + b',"Oleg Korvand":[NaN]}', "", "NaN is not a number that JSON knows"),
+        (BODY[:-1] + b',"Oleg Korvand":1,"Oleg Korvand":2}', "", "a key stands twice"),
+    ],
+)  # fmt: skip
+def test_what_readers_of_json_take_in_different_ways_is_told_by_its_field(
+    body: bytes, field: str, message: str
+) -> None:
+    async def main() -> None:
+        of = house()
+        assert (await asked(of, body)).json()["errors"] == [{"field": field, "message": message}]
+
+    run(main())
+
+
+def test_a_body_of_nothing_but_what_is_odd_is_refused_without_memory_for_each() -> None:
+    body = b'{"bureau":[' + b"NaN," * 250_000 + b"1]}"
+    tracemalloc.start()
+    with pytest.raises(ApplicationError, match="NaN"):
+        read_strict_json(body, what="application", error=ApplicationError)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1 << 20
 
 
 @pytest.mark.parametrize("hidden", ["\0", "\x1b[31m", "\r\nset-cookie: a=b", "\ud800", "\u202e", "\u2028"])

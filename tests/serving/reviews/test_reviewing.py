@@ -40,7 +40,7 @@ from obligor.governance.law.packs import the_packs
 from obligor.governance.notices.factors import standing
 from obligor.progress import Silence
 from obligor.security.signing import Verifier, open_signing_key
-from obligor.serving import deciding
+from obligor.serving import making
 from obligor.serving.acts import Caller
 from obligor.serving.deciding import DecisionService
 from obligor.serving.encoding import encode_application
@@ -118,6 +118,7 @@ async def desk(
             decisions = DecisionService(
                 releases=releases,
                 recorder=recorder,
+                answers=archive,
                 sources=sources,
                 meter=NoMeter(),
             )
@@ -322,7 +323,7 @@ def test_what_is_decided_again_and_then_interrupted_is_not_decided_twice(
         asked: dict[str, Any] = {"key": f"review:{review}", "application": corrected, "route": REVIEW_AGAIN}
         before = json.loads((await it.decisions.decide(client, **asked)).response)
         if later:
-            monkeypatch.setattr(deciding, "encode_application", lambda read: encode_application(read) + b" ")
+            monkeypatch.setattr(making, "encode_application", lambda read: encode_application(read) + b" ")
         found = await it.service.decide(review, Finding(None), by="Ben")
         assert str(found.new_decision_id) == before["decision_id"]
         assert found.outcome == before["outcome"]
