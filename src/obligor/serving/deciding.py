@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from obligor.core.application import check_size
 from obligor.core.errors import (
     ApplicationError,
     InvalidInputError,
@@ -182,25 +183,25 @@ class DecisionService:
         release = self._releases.current
         at = self._sources.now()
         reads = await self._read_all(release, applications)
-        results: list[Made | ObligorError] = []
+        results: list[Made | bytes] = []
         for read, judged in zip(reads, await self._gating.judge_many(reads, release.profile, at=at), strict=True):
+            await asyncio.sleep(0)  # others wait for the loop
             if isinstance(read, ObligorError):
-                results.append(read)
+                results.append(_problem_bytes(read))
                 continue
             if isinstance(judged, ObligorError):
-                results.append(judged)
+                results.append(_problem_bytes(judged))
                 continue
             asked = self.probing.asked(caller.client_id, release, read)
             try:
                 self.probing.check(asked)
             except LimitedError as error:
-                results.append(error)
+                results.append(_problem_bytes(error))
                 continue
             one = self._maker.make(caller, release, asked, at=at, key=key, route=BULK, judged=judged)
             self.probing.made(asked)  # at once, or a thousand on one person would be let in together
             self._meter.stage("score", one.score_s)
             results.append(one)
-            await asyncio.sleep(0)
         acts = tuple(it.act for it in results if isinstance(it, Made))
         respond = partial(_results_bytes, results)
         if not acts:
@@ -247,6 +248,7 @@ class DecisionService:
             if isinstance(application, ApplicationError):
                 reads.append(application)
                 continue
+            await asyncio.sleep(0)  # others wait for the loop
             started = perf_counter()
             try:
                 reads.append(_read(release, application, place=len(reads)))
@@ -254,8 +256,7 @@ class DecisionService:
             except CardDataError:
                 raise  # it refuses the whole request
             except InvalidInputError as error:
-                reads.append(error)
-            await asyncio.sleep(0)  # others wait for the loop
+                reads.append(error.alone())
         return reads
 
     def _begin(
@@ -293,6 +294,8 @@ class _Times(msgspec.Struct, frozen=True):
 
 
 def _read(release: Release, application: bytes | Mapping[str, object], *, place: int | None = None) -> Application:
+    if isinstance(application, bytes):
+        check_size(application)  # before it is searched
     refuse_card_data(application, place=place)
     read = release.read(application)
     refuse_split_card_data(read, release.texts, place=place)
@@ -302,11 +305,11 @@ def _read(release: Release, application: bytes | Mapping[str, object], *, place:
 def _fingerprint(
     application: bytes | Mapping[str, object] | ApplicationError,
     read: Application | ObligorError,
-    result: Made | ObligorError,
+    result: Made | bytes,
 ) -> bytes:
     """Tell an application from others: by what it says where it could be read, and otherwise as it came."""
     if isinstance(application, ApplicationError):
-        return sha256(encode_in_order(problem_of(application))).digest()
+        return sha256(_problem_bytes(application)).digest()
     if isinstance(result, Made):
         return result.input_sha256
     if not isinstance(read, ObligorError):
@@ -314,14 +317,18 @@ def _fingerprint(
     return sha256(application if isinstance(application, bytes) else json.dumps(application).encode()).digest()
 
 
-def _results_bytes(results: Sequence[Made | ObligorError], leaf_index: int) -> bytes:
+def _problem_bytes(error: ObligorError) -> bytes:
+    return encode_in_order(problem_of(error))
+
+
+def _results_bytes(results: Sequence[Made | bytes], leaf_index: int) -> bytes:
     parts, at = [], leaf_index
     for it in results:
         if isinstance(it, Made):
             parts.append(b'{"decision":%b}' % with_receipt(it.answer, at))
             at += 1
         else:
-            parts.append(b'{"problem":%b}' % encode_in_order(problem_of(it)))
+            parts.append(b'{"problem":%b}' % it)
     return b'{"results":[%b]}' % b",".join(parts)
 
 
