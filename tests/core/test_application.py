@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.core.test_policy import made
 from tests.core.test_scorer import CARD
 
-from obligor.core.application import form_of, parse_application, read_application
+from obligor.core.application import MOST_VALUES, form_of, parse_application, read_application
 from obligor.core.errors import ApplicationError, InvalidInputError, ObligorError
 from obligor.core.policy_reader import compile_policy
 from obligor.core.scorer import compile_card
@@ -227,18 +227,24 @@ def test_a_field_whose_name_looks_like_one_is_told() -> None:
 
 
 def test_a_flood_of_mistakes_is_told_in_part_and_soon() -> None:
-    unknown = b",".join(b'"x%d":1' % at for at in range(80_000))
-    rows = b",".join([b"1"] * 300_000)
+    unknown = b",".join(b'"x%d":1' % at for at in range(MOST_VALUES))
+    rows = b",".join([b"1"] * MOST_VALUES)
     for data in (b"{%b}" % unknown, b'{"bureau":[%b]}' % rows):
         with pytest.raises(ApplicationError, match="more is wrong than is told here") as caught:
             parse_application(data, FORM)
         assert len(caught.value.problems) == 20
-    twice = b"{%b,%b}" % (unknown, b'"x79999":1')
-    with pytest.raises(ApplicationError, match="the key 'x79999' stands twice"):
+    twice = b"{%b,%b}" % (unknown, b'"x7999":1')
+    with pytest.raises(ApplicationError, match="the key 'x7999' stands twice"):
         parse_application(twice, FORM)
     with pytest.raises(ApplicationError) as caught:
         parse_application(b'{"%b": 1, "%b": 2}' % ((b"y" * 5000,) * 2), FORM)
     assert len(str(caught.value)) < 200
+
+
+def test_more_values_than_an_application_has_are_not_read() -> None:
+    values = b",".join([b"[]"] * (MOST_VALUES + 2))
+    with pytest.raises(ApplicationError, match=f"wanted at most {MOST_VALUES} values"):
+        parse_application(b'{"bureau":[%b]}' % values, FORM)
 
 
 def test_card_and_policy_are_read_from_one_application() -> None:

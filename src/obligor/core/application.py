@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from obligor.core.syntax import ColumnType
 
 MOST_BYTES: Final = 1 << 20
+MOST_VALUES: Final = 1 << 14
+"""As many as a thousand rows of sixteen columns have; a megabyte could hold half a million, which are read for a second."""
+TOO_MANY_VALUES: Final = f"application: wanted at most {MOST_VALUES} values, got more"
 MOST_CHARACTERS: Final = 1000
 LARGEST: Final = 1e15
 _MOST_NAMED = 5
@@ -117,9 +120,22 @@ def parse_application(data: bytes, form: Form) -> Application:
     ApplicationError
         Where it is not JSON, or does not fit the form; ``problems`` tells of every field that is wrong, up to twenty.
     """
+    check_size(data)
+    return read_application(read_strict_json(data, what="application", error=ApplicationError), form)
+
+
+def check_size(data: bytes) -> None:
+    """Refuse an application that is too large to be read between those of others.
+
+    Raises
+    ------
+    ApplicationError
+        Where it has too many bytes, or too many values.
+    """
     if len(data) > MOST_BYTES:
         raise ApplicationError(f"application: wanted at most {MOST_BYTES} bytes, got more")
-    return read_application(read_strict_json(data, what="application", error=ApplicationError), form)
+    if len(data) > MOST_VALUES and data.count(b",") > MOST_VALUES:
+        raise ApplicationError(TOO_MANY_VALUES)
 
 
 def read_application(plain: object, form: Form) -> Application:

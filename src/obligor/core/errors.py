@@ -39,7 +39,7 @@ A message names the thing, what it got and what it wanted, and never repeats a p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 Kind = Literal[
     "invalid",
@@ -74,6 +74,11 @@ class ObligorError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def alone(self) -> Self:
+        """Give it without the way that it came, whose frames hold all that was read there for as long as it is kept."""
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\nHint: {self.hint}"

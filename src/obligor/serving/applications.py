@@ -8,6 +8,7 @@ from hashlib import sha256
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from obligor.core.application import check_size
 from obligor.core.errors import ApplicationError, InvalidInputError, ObligorError
 from obligor.serving.card_data import CardDataError, refuse_card_data, refuse_split_card_data
 from obligor.serving.encoding import encode_application, encode_in_order
@@ -29,6 +30,8 @@ def read_by(release: Release, application: bytes | Mapping[str, object], *, plac
     ApplicationError, CardDataError
         As they say.
     """
+    if isinstance(application, bytes):
+        check_size(application)  # before it is searched
     refuse_card_data(application, place=place)
     read = release.read(application)
     refuse_split_card_data(read, release.texts, place=place)
@@ -50,6 +53,7 @@ async def read_many(
         if isinstance(application, ApplicationError):
             reads.append(application)
             continue
+        await asyncio.sleep(0)  # others wait for the loop
         started = perf_counter()
         try:
             reads.append(read_by(release, application, place=len(reads)))
@@ -57,8 +61,7 @@ async def read_many(
         except CardDataError:
             raise
         except InvalidInputError as error:
-            reads.append(error)
-        await asyncio.sleep(0)
+            reads.append(error.alone())
     return reads
 
 

@@ -221,30 +221,30 @@ class DecisionService:
 
     async def _make_many(
         self, caller: Caller, key: str, applications: Sequence[bytes | Mapping[str, object] | ApplicationError]
-    ) -> tuple[list[Made | ObligorError], bytes]:
+    ) -> tuple[list[Made | bytes], bytes]:
         """Make each decision, or tell why there is none; and tell these applications from others."""
         release = self._releases.current
         at = self._sources.now()
         reads = await read_many(release, applications, self._meter)
-        results: list[Made | ObligorError] = []
+        results: list[Made | bytes] = []
         for read, judged in zip(reads, await self._gating.judge_many(reads, release.profile, at=at), strict=True):
+            await asyncio.sleep(0)  # others wait for the loop
             if isinstance(read, ObligorError):
-                results.append(read)
+                results.append(_problem_bytes(read))
                 continue
             if isinstance(judged, ObligorError):
-                results.append(judged)
+                results.append(_problem_bytes(judged))
                 continue
             asked = self.probing.asked(caller.client_id, release, read)
             try:
                 self.probing.check(asked)
             except LimitedError as error:
-                results.append(error)
+                results.append(_problem_bytes(error))
                 continue
             one = self._maker.make(caller, release, asked, at=at, key=key, route=BULK, judged=judged)
             self.probing.made(asked)  # at once, or a thousand on one person would be let in together
             self._meter.stage("score", one.score_s)
             results.append(one)
-            await asyncio.sleep(0)
         return results, sha256(b"".join(map(fingerprint, applications, reads))).digest()
 
     def simulate(self, caller: Caller, application: bytes | Mapping[str, object]) -> dict[str, Any]:
@@ -299,14 +299,18 @@ class _Times(msgspec.Struct, frozen=True):
     decided: float
 
 
-def _results_bytes(results: Sequence[Made | ObligorError], leaf_index: int) -> bytes:
+def _problem_bytes(error: ObligorError) -> bytes:
+    return encode_in_order(problem_of(error))
+
+
+def _results_bytes(results: Sequence[Made | bytes], leaf_index: int) -> bytes:
     parts, at = [], leaf_index
     for it in results:
         if isinstance(it, Made):
             parts.append(b'{"decision":%b}' % with_receipt(it.answer, at))
             at += 1
         else:
-            parts.append(b'{"problem":%b}' % encode_in_order(problem_of(it)))
+            parts.append(b'{"problem":%b}' % it)
     return b'{"results":[%b]}' % b",".join(parts)
 
 

@@ -24,6 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obligor.core import errors as failures
+from obligor.core.application import MOST_VALUES
 from obligor.core.errors import (
     ApplicationError,
     KeyReusedError,
@@ -298,6 +299,13 @@ def test_what_no_json_can_say_is_refused_with_its_place(number: float) -> None:
     with pytest.raises(ApplicationError) as caught:
         application_json(struct)
     assert [it.path for it in caught.value.problems] == [("bureau", 1, "balance")]
+
+
+def test_more_values_than_an_application_has_are_not_taken_out_of_a_message() -> None:
+    for said in ({"bureau": [0] * MOST_VALUES}, {"bureau": [[[0] * 16] * 32] * 33}):
+        with pytest.raises(ApplicationError, match=f"at most {MOST_VALUES} values"):
+            application_json(application(**said))
+    assert json.loads(application_json(application(bureau=[0] * (MOST_VALUES - 1))))["bureau"]
 
 
 def test_a_value_that_holds_nothing_is_not_taken_for_null() -> None:
@@ -608,7 +616,7 @@ def test_every_call_is_counted_with_the_status_that_it_would_have_over_rest() ->
 def test_every_problem_of_an_item_has_a_code() -> None:
     for error in errors_of_every_kind():
         assert status_of(problem_of(error)).code == refusal_of(error).code
-    told = decided_many(Recorded(b'{"results":[]}', 200, replayed=True, leaf_index=-1))
+    told = asyncio.run(decided_many(Recorded(b'{"results":[]}', 200, replayed=True, leaf_index=-1)))
     assert (len(told.results), told.replayed) == (0, True)
 
 

@@ -404,6 +404,34 @@ def test_the_time_of_a_request_stands_still_while_it_is_not_read() -> None:
     run(main())
 
 
+def test_the_time_of_a_body_stands_still_while_the_answer_before_it_is_waited_for() -> None:
+    """The service reads so much of it and no more: its client cannot send the rest."""
+    may_answer, body = asyncio.Event(), b"x" * (1 << 20)
+
+    async def waits(_: Scope, receive: Receive, send: Send) -> None:
+        await may_answer.wait()
+        out = Outgoing(closing=False)
+        out.answer(Answer(200, b"%d;" % len(await read_body(receive, most=len(body)))))
+        for message in out.messages:
+            await send(message)
+
+    async def main() -> None:
+        async with served(waits, limits=quick(head_seconds=0.2, request_seconds=0.2)) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            first = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+            writer.write(
+                first + b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body[: 1 << 19]
+            )
+            await asyncio.sleep(0.8)
+            may_answer.set()
+            writer.write(body[1 << 19 :] + ASK)
+            found = await asyncio.wait_for(reader.read(), 20)
+            writer.close()
+        assert re.findall(rb"(\d+);", found) == [b"0", b"%d" % len(body), b"0"]
+
+    run(main())
+
+
 def test_a_client_that_takes_no_answer_is_given_up_and_one_that_takes_them_slowly_is_not(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

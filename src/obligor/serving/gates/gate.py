@@ -162,16 +162,18 @@ class Gating:
         """Ask the gates of several applications, so many at a time; what is an error already stays one."""
         if not profile.asked:
             return [it if isinstance(it, ObligorError) else NOT_JUDGED for it in applications]
-        seats = asyncio.Semaphore(_MOST_AT_ONCE)
+        seats, turns = asyncio.Semaphore(_MOST_AT_ONCE), asyncio.Lock()
 
         async def one(application: Application | ObligorError) -> Judged | ObligorError:
             if isinstance(application, ObligorError):
                 return application
             async with seats:
+                async with turns:
+                    await asyncio.sleep(0)  # others wait for the loop
                 try:
                     return await self.judge(application, profile, at=at)
                 except ApplicationError as error:
-                    return error
+                    return error.alone()
 
         return await asyncio.gather(*map(one, applications))
 

@@ -12,12 +12,13 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from obligor.core.application import MOST_VALUES, TOO_MANY_VALUES
 from obligor.core.errors import ApplicationError, Problem
 from obligor.core.faults import is_name
 from obligor.serving.encoding import encode_in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from google.protobuf.struct_pb2 import Struct, Value
 
@@ -31,7 +32,7 @@ def application_json(application: Struct) -> bytes:
         Where it holds what JSON cannot say; it tells where.
     """
     try:
-        return encode_in_order(_object(application.fields))
+        return encode_in_order(_object(application.fields, [MOST_VALUES]))
     except _UnsayableError as fault:
         told = tuple(takewhile(lambda it: isinstance(it, int) or is_name(it), fault.path))
         raise ApplicationError(f"application: {fault.wanted}", problems=(Problem(told, fault.wanted),)) from None
@@ -46,39 +47,48 @@ class _UnsayableError(Exception):
         self.path: tuple[str | int, ...] = ()
 
 
-def _object(fields: Mapping[str, Value]) -> dict[str, object]:
+def _object(fields: Mapping[str, Value], left: list[int]) -> dict[str, object]:
+    _take(len(fields), left)
     plain: dict[str, object] = {}
     name = ""
     try:
         for name in fields:
-            plain[name] = _plain(fields[name])
+            plain[name] = _plain(fields[name], left)
     except _UnsayableError as fault:
         fault.path = (name, *fault.path)
         raise
     return plain
 
 
-def _list(values: Iterable[Value]) -> list[object]:
+def _list(values: Sequence[Value], left: list[int]) -> list[object]:
+    _take(len(values), left)
     plain: list[object] = []
     try:
         for value in values:
-            plain.append(_plain(value))  # noqa: PERF401  its length is the place of a fault
+            plain.append(_plain(value, left))  # noqa: PERF401  its length is the place of a fault
     except _UnsayableError as fault:
         fault.path = (len(plain), *fault.path)
         raise
     return plain
 
 
-def _plain(value: Value) -> object:
+def _take(count: int, left: list[int]) -> None:
+    """Count values, of which only so many are left to an application."""
+    left[0] -= count
+    if left[0] < 0:
+        raise ApplicationError(TOO_MANY_VALUES)
+
+
+def _plain(value: Value, left: list[int]) -> object:
     number = value.number_value
     if number:
         if number - number:  # NaN, of NaN and of infinities
             raise _UnsayableError("got NaN or an infinity, wanted a number")
         return number
-    return value.string_value or _of_kind(value)
+    return value.string_value or _of_kind(value, left)
 
 
-def _of_kind(value: Value) -> object:
+def _of_kind(value: Value, left: list[int]) -> object:
     """Give a value that is neither a number other than 0 nor a text with letters."""
     match value.WhichOneof("kind"):
         case "number_value":
@@ -90,8 +100,8 @@ def _of_kind(value: Value) -> object:
         case "null_value":
             return None
         case "list_value":
-            return _list(value.list_value.values)
+            return _list(value.list_value.values, left)
         case "struct_value":
-            return _object(value.struct_value.fields)
+            return _object(value.struct_value.fields, left)
         case _:
             raise _UnsayableError("got a value that holds nothing; wanted null where it is not known")

@@ -8,23 +8,26 @@ from ssl import PEM_cert_to_DER_cert
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from google.protobuf.message import DecodeError
+from google.protobuf.struct_pb2 import Struct
+
 from obligor.core.application import MOST_BYTES
 from obligor.core.errors import ApplicationError, InvalidInputError, NotFoundError, Problem, TooLargeError
 from obligor.serving.card_data import UNSEARCHED, refuse_card_data_in
-from obligor.serving.deciding import MOST_AT_ONCE
 from obligor.serving.grpc.applications import application_json
+from obligor.serving.grpc.messages import NO_MESSAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections import deque
 
     import grpc
-    from google.protobuf.struct_pb2 import Struct
 
     from obligor.security.tokens import Bound
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
 _KEY = "idempotency-key"
+_TOO_LONG = f"application: wanted at most {MOST_BYTES} bytes, got more"
 _READ = frozenset({"authorization", _KEY})
 _UNSEARCHED_WITH_KEY = UNSEARCHED | {_KEY}
 
@@ -84,28 +87,35 @@ def application_in(struct: Struct) -> bytes:
         Where it is too long, or holds what JSON cannot say.
     """
     if struct.ByteSize() > MOST_BYTES:
-        raise TooLargeError(f"application: wanted at most {MOST_BYTES} bytes, got more")
+        raise TooLargeError(_TOO_LONG)
     return application_json(struct)
 
 
-async def applications_in(structs: Sequence[Struct]) -> list[bytes | ApplicationError]:
-    """Give applications as JSON; of one that JSON cannot say, what is wrong with it.
+async def applications_in(messages: deque[bytes]) -> list[bytes | ApplicationError]:
+    """Give applications as JSON, from the bytes of their messages; of one that JSON cannot say, what is wrong with it.
 
     Raises
     ------
-    TooLargeError
-        Where they are too many, or one is too long.
+    TooLargeError, InvalidInputError
+        Where one is too long, or is no message.
     """
-    if len(structs) > MOST_AT_ONCE:
-        raise TooLargeError(f"applications: got {len(structs)}, wanted at most {MOST_AT_ONCE}")
     written: list[bytes | ApplicationError] = []
-    for it in structs:
+    while messages:
         try:
-            written.append(application_in(it))
+            written.append(_written(messages.popleft()))
         except ApplicationError as error:
-            written.append(error)
+            written.append(error.alone())
         await asyncio.sleep(0)  # others wait for the loop
     return written
+
+
+def _written(message: bytes) -> bytes:
+    if len(message) > MOST_BYTES:
+        raise TooLargeError(_TOO_LONG)
+    try:
+        return application_json(Struct.FromString(message))
+    except DecodeError:
+        raise InvalidInputError(NO_MESSAGE) from None
 
 
 def decision_id_in(text: str) -> UUID:

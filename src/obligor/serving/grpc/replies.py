@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -88,10 +89,13 @@ def decided(recorded: Recorded) -> DecideResponse:
     return DecideResponse(decision=_decision(_READ.decode(recorded.response)), replayed=recorded.replayed)
 
 
-def decided_many(recorded: Recorded) -> DecideManyResponse:
+async def decided_many(recorded: Recorded) -> DecideManyResponse:
     """Tell of decisions that are recorded, and why others are none."""
-    results = (_one(it) for it in _READ_MANY.decode(recorded.response).results)
-    return DecideManyResponse(results=results, replayed=recorded.replayed)
+    told = DecideManyResponse(replayed=recorded.replayed)
+    for it in _READ_MANY.decode(recorded.response).results:
+        told.results.append(_one(it))
+        await asyncio.sleep(0)  # others wait for the loop
+    return told
 
 
 def simulated(plain: Mapping[str, Any]) -> SimulateResponse:

@@ -30,6 +30,7 @@ from obligor.serving.errors import ANSWERS
 from obligor.serving.grpc import decisions_pb2 as pb
 from obligor.serving.grpc.calls import application_in, applications_in, decision_id_in, heads_of, holds, is_late, key_in
 from obligor.serving.grpc.decisions_pb2_grpc import DecisionsServicer
+from obligor.serving.grpc.messages import Many
 from obligor.serving.grpc.prompt import Prompt
 from obligor.serving.grpc.refusals import DETAILS, INTERNAL, refusal_of
 from obligor.serving.grpc.replies import decided, decided_many, found, simulated
@@ -61,7 +62,7 @@ _CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
 """Who was let in, of the call at work."""
 _log = logging.getLogger("obligor.grpc")
 
-Ask = TypeVar("Ask", bound=Message)
+Ask = TypeVar("Ask", bound=Message | Many)
 Told = TypeVar("Told")
 
 
@@ -89,7 +90,7 @@ class Servicer(DecisionsServicer):
         """Decide on one application and record the decision."""
         return await self._answer("Decide", self._decide, request, context)
 
-    async def DecideMany(self, request: pb.DecideManyRequest, context: Context) -> pb.DecideManyResponse:
+    async def DecideMany(self, request: Many, context: Context) -> pb.DecideManyResponse:
         """Decide on many applications, each by itself."""
         return await self._answer("DecideMany", self._decide_many, request, context)
 
@@ -115,12 +116,14 @@ class Servicer(DecisionsServicer):
             application, key = application_in(request.application), key_in(heads)
             return decided(await self._service.decide(caller, key=key, application=application))
 
-    async def _decide_many(self, request: pb.DecideManyRequest, context: Context) -> pb.DecideManyResponse:
+    async def _decide_many(self, request: Many, context: Context) -> pb.DecideManyResponse:
         heads = heads_of(context)
         caller = await self._caller(heads, context)
         with self._seats.of(caller.client_id):
             applications = await applications_in(request.applications)
-            return decided_many(await self._service.decide_many(caller, key=key_in(heads), applications=applications))
+            return await decided_many(
+                await self._service.decide_many(caller, key=key_in(heads), applications=applications)
+            )
 
     async def _simulate(self, request: pb.SimulateRequest, context: Context) -> pb.SimulateResponse:
         caller = await self._caller(heads_of(context), context)
@@ -154,7 +157,7 @@ class Servicer(DecisionsServicer):
         self._meter.entered()
         try:
             asked = _readable(
-                request if isinstance(request, Message | ObligorError) else await self._first(request, context)
+                request if isinstance(request, Message | Many | ObligorError) else await self._first(request, context)
             )
             self._need_seat()
             seats.open += 1
@@ -169,7 +172,9 @@ class Servicer(DecisionsServicer):
             if status in TOLD_OF:
                 network = network_of(self._sender(context))
                 self._refusals.refused(_CALLER.get(), route=f"grpc/{name}", why=TOLD_OF[status], network=network)
-            await refuse(context, refusal_of(error))
+            if isinstance(request, Many):
+                request.applications.clear()  # the library keeps a refusal, and with it all that its frames hold, for a while
+            await refuse(context, refusal_of(error.alone()))
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001  the last one who can tell the client

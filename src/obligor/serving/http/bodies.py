@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive
 
 MOST_BYTES = 1 << 20
-MOST_BULK_BYTES = 16 << 20
+MOST_BULK_BYTES = 4 << 20
 _MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 

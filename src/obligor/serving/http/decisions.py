@@ -138,7 +138,7 @@ async def decide(request: Request, door: TheDoor, _shown: Annotated[object, Secu
     "Scope: `decide`.",
     response_model=decision_shapes.BulkAnswer,
     responses=recorded(ok=200, told="A decision or a problem for each application."),
-    openapi_extra={"parameters": [KEY_HEADER], "requestBody": body_of("Applications", described="At most 16 MiB.")},
+    openapi_extra={"parameters": [KEY_HEADER], "requestBody": body_of("Applications", described="At most 4 MiB.")},
     dependencies=[Depends(only())],
     tags=["Decisions"],
 )

@@ -239,7 +239,10 @@ class WireProtocol(HttpToolsProtocol):
         """Give up every request that takes too long to arrive and every rest that lasts; look again while there is any."""
         now = self.loop.time()
         for it, began in list(self.arriving.items()):
-            it.give_up_after(now - began)
+            if it.flow.read_paused:
+                self.arriving[it] = now  # it is the service that lets it wait, with what is kept of its body unread
+            else:
+                it.give_up_after(now - began)
         for it, began in list(self.idle.items()):
             if now - began >= it.timeout_keep_alive and it not in self.arriving:
                 it.rest_no_more()
