@@ -449,7 +449,7 @@ def test_a_provider_that_does_not_answer_within_the_deadline_of_the_gates_is_tol
 ) -> None:
     released = threading.Event()
     desk.answers = [hang(released)] * 5
-    settings = read_gate_settings({"OBLIGOR_GATE_MS": "180"})
+    settings = read_gate_settings({"OBLIGOR_GATE_MS": "900"})
     provider = of_http(desk, certificate, patience_s=settings.provider_s)
     gate = gate_of(provider)  # type: ignore[arg-type]  # it counts nothing
     gating = Gating({"kyc": gate}, deadline_s=settings.deadline_s)
