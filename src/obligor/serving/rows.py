@@ -130,6 +130,9 @@ class UserRoleRow:
     by: str
     """Who brought it to this state."""
     at: datetime
+    beside: tuple[str, ...] | None = None
+    """The other roles, proposed or granted, that were seen of the person; where they have others by now, or were disabled,
+    this one is refused. None where they do not matter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -300,10 +300,23 @@ _KEPT: Final[dict[type, Insert]] = {
     ),
     UserRoleRow: _insert(
         "user_role",
-        "user_id text, role text, state text, proposed_by text, by text, at time, leaf_index int8",
-        key="user_id, role",
-        then="RETURNING pg_notify('obligor_api_key', user_id)",
-    ),
+        "user_id text, role text, state text, proposed_by text, by text, at time, beside words, leaf_index int8",
+        sql="""INSERT INTO obligor.user_role (user_id, role, state, proposed_by, by, at, leaf_index)
+        SELECT CASE WHEN beside IS NULL OR (
+                count(*) OVER (PARTITION BY user_id) = 1 AND string_to_array(beside, ' ') = ARRAY(
+                    SELECT other.role FROM obligor.user_role AS other
+                    WHERE other.user_id = given.user_id AND other.role <> given.role AND other.state <> 'revoked'
+                    ORDER BY other.role COLLATE "C"
+                ) AND NOT EXISTS (
+                    SELECT FROM obligor.app_user WHERE app_user.user_id = given.user_id AND disabled_at IS NOT NULL
+                )
+            ) THEN user_id END, role, state, proposed_by, by, at, leaf_index
+        FROM given""",
+        then="""ON CONFLICT (user_id, role) DO UPDATE SET
+            (state, proposed_by, by, at, leaf_index)
+            = (excluded.state, excluded.proposed_by, excluded.by, excluded.at, excluded.leaf_index)
+            RETURNING pg_notify('obligor_api_key', user_id)""",
+    ),  # a role of who has others than were seen is nobody's, which the table refuses; two in one batch go again, each alone
     SignInRow: _insert("sign_in", "leaf_index int8, user_id text, at time"),
     ProfileChangeRow: _insert(
         "profile_change",
