@@ -130,6 +130,9 @@ class UserRoleRow:
     by: str
     """Who brought it to this state."""
     at: datetime
+    beside: tuple[str, ...] | None = None
+    """The other roles, proposed or granted, that were seen of the person; where they have others by now, or were disabled,
+    this one is refused. None where they do not matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,10 +339,13 @@ class SubjectKeyRow(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ErasedRow:
-    """A subject whose keys are destroyed; refused while a hold stands."""
+    """A subject whose keys are destroyed; refused while a hold stands, and where more was decided on them than was seen."""
 
     subject: bytes
     at: datetime
+    decisions: int
+    latest: datetime | None
+    """When the last of them was made, by a policy or by a person in its place."""
 
 
 RETAINED: Final = "legal obligation to retain"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -17,7 +18,7 @@ from obligor.adapters.store.migrating import downgrade, migrate
 from obligor.adapters.store.people import PostgresPeople
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.recorder import PostgresRecorder
-from obligor.core.errors import ClashError, ForbiddenError, IntegrityError
+from obligor.core.errors import ClashError, ForbiddenError, IntegrityError, NotFoundError
 from obligor.serving.acts import Act, Submission
 from obligor.serving.people.issuing import issue, revoke, rotate, row_of
 from obligor.serving.people.roles import People
@@ -155,6 +156,20 @@ class Before:
         return self._ever
 
 
+async def administrators(people: People, *names: str) -> None:
+    """Add people and make them administrators, by two others where one is not enough."""
+    for name in names:
+        await people.add(name, password=PASSWORD, by="root")
+        if (await people.grant(name, "admin", by="root")).state == "proposed":
+            await people.grant(name, "admin", by="the.board")
+
+
+async def left(pool: Pool) -> list[str]:
+    """Name the administrators who are active."""
+    found = await PostgresPeople(pool).people()
+    return [it.user.user_id for it in found if it.user.disabled_at is None and "admin" in it.granted]
+
+
 def test_a_role_that_was_taken_away_while_somebody_was_about_to_grant_it_is_not_granted(store_url: str) -> None:
     async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
         people = People(PostgresPeople(pool), one, SOURCES)
@@ -226,13 +241,161 @@ def test_of_two_administrators_who_disable_each_other_at_once_one_stays(
         )
         (refused,) = [it for it in told if isinstance(it, BaseException)]
         assert isinstance(refused, ForbiddenError)
-        assert "was disabled meanwhile, and disables nobody" in str(refused)
+        assert "was disabled meanwhile, and changes nobody" in str(refused)
         (left,) = [it for it in await PostgresPeople(pool).people() if it.user.disabled_at is None]
         assert left.granted == {"admin"}
         await people.disable(left.user.user_id, by=left.user.user_id)  # the last one of all leaves by themselves
 
     both(store_url, scene)
     assert kinds(store_url).count("user.disabled") == 2
+    assert verified(store_url) == []
+
+
+@pytest.mark.parametrize("one_batch", [False, True])
+@pytest.mark.parametrize(
+    ("does", "does_other"),
+    [
+        ("revoke the other", "revoke the other"),
+        ("revoke the other", "disable the other"),
+        ("disable the other", "revoke the other"),
+        ("give up", "give up"),
+        ("give up", "leave"),
+        ("leave", "leave"),
+    ],
+)
+def test_of_two_administrators_who_take_themselves_away_at_once_one_stays(
+    store_url: str, *, does: str, does_other: str, one_batch: bool
+) -> None:
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        people = People(PostgresPeople(pool), one, SOURCES)
+        await people.add("joan", password=PASSWORD, by="root")
+        await administrators(people, "ada", "grace")
+        seen = Before(*await PostgresPeople(pool).people())
+
+        async def act(what: str, recorder: PostgresRecorder, by: str, beside: str) -> None:
+            whom = beside if "other" in what else by
+            acting = People(seen, recorder, SOURCES)
+            await (
+                acting.disable(whom, by=by) if "dis" in what or "leave" in what else acting.revoke(whom, "admin", by=by)
+            )
+
+        told = await asyncio.gather(
+            act(does, one, "ada", "grace"),
+            act(does_other, one if one_batch else other, "grace", "ada"),
+            return_exceptions=True,
+        )
+        (refused,) = [it for it in told if it is not None]
+        assert isinstance(refused, ClashError | ForbiddenError)
+        assert "last administrator" in str(refused) or "was disabled meanwhile" in str(refused)
+        assert len(await left(pool)) == 1
+
+    both(store_url, scene)
+    assert verified(store_url) == []
+
+
+def test_whoever_takes_whom_away_at_once_an_administrator_is_left(store_url: str) -> None:
+    """Four administrators in two processes, each of whom takes somebody away, again and again, having looked before."""
+    names = ("ada", "eve", "grace", "joan")
+
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        chance = Random(7)  # noqa: S311  nothing is secret
+        for turn in range(25):
+            town = [f"{name}.{turn}" for name in names]
+            people = People(PostgresPeople(pool), one, SOURCES)
+            await administrators(people, *town)
+            for gone in set(await left(pool)) - set(town):
+                await people.disable(gone, by=town[0])
+
+            async def act(by: str, town: list[str] = town) -> None:
+                acting = People(PostgresPeople(pool), chance.choice((one, other)), SOURCES)
+                whom = chance.choice(town)
+                await (acting.disable(whom, by=by) if chance.random() < 0.5 else acting.revoke(whom, "admin", by=by))
+
+            told = await asyncio.gather(*(act(by) for by in town * 2), return_exceptions=True)
+            assert {type(it) for it in told} <= {type(None), ClashError, ForbiddenError, NotFoundError}, told
+            assert await left(pool)
+
+    both(store_url, scene)
+    assert verified(store_url) == []
+
+
+def test_who_was_disabled_meanwhile_changes_no_role(store_url: str) -> None:
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        people = People(PostgresPeople(pool), one, SOURCES)
+        await people.add("joan", password=None, by="root")
+        await administrators(people, "ada", "grace", "eve")
+        await people.grant("joan", "analyst", by="ada")
+        seen = Before(*await PostgresPeople(pool).people())
+        await people.disable("eve", by="ada")
+        late = People(seen, other, SOURCES)
+        for act in (
+            late.grant("joan", "analyst", by="eve"),
+            late.revoke("joan", "analyst", by="eve"),
+            late.revoke("ada", "admin", by="eve"),
+        ):
+            with pytest.raises(ForbiddenError, match="eve was disabled meanwhile"):
+                await act
+        assert await left(pool) == ["ada", "grace"]
+        with pytest.raises(ClashError, match="meanwhile"):  # nor is anybody given one who was disabled meanwhile
+            await late.grant("eve", "analyst", by="ada")
+
+    both(store_url, scene)
+
+
+@pytest.mark.parametrize("one_batch", [False, True])
+def test_of_two_roles_that_do_not_go_together_and_are_given_at_once_one_is(store_url: str, *, one_batch: bool) -> None:
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        people = People(PostgresPeople(pool), one, SOURCES)
+        await people.add("joan", password=None, by="root")
+        seen = Before(*await PostgresPeople(pool).people())
+        told = await asyncio.gather(
+            People(seen, one, SOURCES).grant("joan", "model_developer", by="ada"),
+            People(seen, one if one_batch else other, SOURCES).grant("joan", "validator", by="grace"),
+            return_exceptions=True,
+        )
+        assert sorted(type(it).__name__ for it in told) == ["ClashError", "UserRoleRow"]
+        joan = await PostgresPeople(pool).person("joan")
+        assert joan is not None
+        assert len(joan.roles) == 1
+
+    both(store_url, scene)
+
+
+@pytest.mark.parametrize("one_batch", [False, True])
+def test_no_third_administrator_is_made_by_one_person_who_makes_two_at_once(store_url: str, *, one_batch: bool) -> None:
+    async def scene(one: PostgresRecorder, other: PostgresRecorder, pool: Pool) -> None:
+        people = People(PostgresPeople(pool), one, SOURCES)
+        for name in ("ada", "eve", "grace"):
+            await people.add(name, password=None, by="ada")
+        await people.grant("ada", "admin", by="ada")
+        seen = Before(*await PostgresPeople(pool).people(), ever=1)
+        told = await asyncio.gather(
+            People(seen, one, SOURCES).grant("eve", "admin", by="ada"),
+            People(seen, one if one_batch else other, SOURCES).grant("grace", "admin", by="ada"),
+            return_exceptions=True,
+        )
+        assert sorted(type(it).__name__ for it in told) == ["ClashError", "UserRoleRow"]
+        assert len(await left(pool)) == 2
+
+    both(store_url, scene)
+
+
+def test_the_last_administrator_goes_where_nobody_else_is_or_where_a_provider_says_who_administers(
+    store_url: str,
+) -> None:
+    async def scene(one: PostgresRecorder, _: PostgresRecorder, pool: Pool) -> None:
+        people = People(PostgresPeople(pool), one, SOURCES)
+        await people.add("joan", password=None, by="root")
+        await administrators(people, "ada", "grace")
+        await people.revoke("grace", "admin", by="grace")
+        for act in (people.revoke("ada", "admin", by="ada"), people.disable("ada", by="grace")):
+            with pytest.raises(ClashError, match="ada: is the last administrator"):
+                await act
+        await people.disable("ada", by="an.admin.of.the.provider")
+        await people.disable("joan", by="grace")  # who is no administrator goes, though there is none
+        await people.disable("grace", by="grace")
+
+    both(store_url, scene)
     assert verified(store_url) == []
 
 

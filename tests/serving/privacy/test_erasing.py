@@ -99,7 +99,8 @@ class House:
             said = self.erase(at, **more)
         except GateError:
             said = {}
-        assert [it.rows for it in self.acts if it.kind == "erased"] == ([(ErasedRow(ADA, at),)] if said else [])
+        row = ErasedRow(ADA, at, self.standing_of["decisions"], self.standing_of["latest"])
+        assert [it.rows for it in self.acts if it.kind == "erased"] == ([(row,)] if said else [])
         assert said or not self.acts
         return bool(said)
 

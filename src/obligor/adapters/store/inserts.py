@@ -119,6 +119,13 @@ def retained_since(subject: str) -> str:
     )"""  # noqa: S608  words of our own
 
 
+def decided_on(subject: str) -> str:
+    """Write how many decisions there are on a subject, and when the last was made, by a policy or by a person in its place."""
+    return f"""SELECT count(*), max(greatest(decided_at, (
+        SELECT decided_at FROM obligor.override WHERE override.decision_id = decision.decision_id
+    ))) FROM obligor.decision WHERE decision.subject = {subject}"""  # noqa: S608  words of our own
+
+
 def _insert(
     table: str,
     columns: str,
@@ -228,19 +235,22 @@ _SUBJECT_KEY: Final = _insert(
 )  # a key under a version that was retired has none, which the table refuses: nothing is recorded that nobody could read
 _ERASED: Final = _insert(
     "erased",
-    "subject bytea, at time",
+    "subject bytea, at time, decisions int8, latest time",
     sql=f"""WITH gone AS (SELECT * FROM given),
     free AS (
         INSERT INTO obligor.erasure (subject, at)
         SELECT CASE WHEN (
             SELECT released_at IS NULL FROM obligor.legal_hold WHERE legal_hold.subject = gone.subject
-        ) OR ({retained_since("gone.subject")}) IS NOT NULL THEN NULL ELSE subject END, at FROM gone
+        ) OR ({retained_since("gone.subject")}) IS NOT NULL OR EXISTS (
+            SELECT FROM ({decided_on("gone.subject")}) AS decided (many, newest)
+            WHERE (many, newest) IS DISTINCT FROM (decisions, latest)
+        ) THEN NULL ELSE subject END, at FROM gone
         ON CONFLICT (subject) DO UPDATE SET at = excluded.at
         RETURNING subject, at, pg_notify('obligor_erasure', encode(subject, 'hex'))
     )
     UPDATE obligor.subject_key SET version = NULL, wrapped = NULL, destroyed_at = free.at
     FROM free WHERE subject_key.subject = free.subject AND destroyed_at IS NULL""",  # noqa: S608  words of our own
-)  # under a hold the subject is null, which the table refuses
+)  # under a hold, and of whom more was decided than was seen, the subject is null, which the table refuses
 _HOLD: Final = _insert(
     "legal_hold",
     "subject bytea, because text, placed_at time, by text, released_at time, replaces text",
@@ -300,10 +310,23 @@ _KEPT: Final[dict[type, Insert]] = {
     ),
     UserRoleRow: _insert(
         "user_role",
-        "user_id text, role text, state text, proposed_by text, by text, at time, leaf_index int8",
-        key="user_id, role",
-        then="RETURNING pg_notify('obligor_api_key', user_id)",
-    ),
+        "user_id text, role text, state text, proposed_by text, by text, at time, beside words, leaf_index int8",
+        sql="""INSERT INTO obligor.user_role (user_id, role, state, proposed_by, by, at, leaf_index)
+        SELECT CASE WHEN beside IS NULL OR (
+                count(*) OVER (PARTITION BY user_id) = 1 AND string_to_array(beside, ' ') = ARRAY(
+                    SELECT other.role FROM obligor.user_role AS other
+                    WHERE other.user_id = given.user_id AND other.role <> given.role AND other.state <> 'revoked'
+                    ORDER BY other.role COLLATE "C"
+                ) AND NOT EXISTS (
+                    SELECT FROM obligor.app_user WHERE app_user.user_id = given.user_id AND disabled_at IS NOT NULL
+                )
+            ) THEN user_id END, role, state, proposed_by, by, at, leaf_index
+        FROM given""",
+        then="""ON CONFLICT (user_id, role) DO UPDATE SET
+            (state, proposed_by, by, at, leaf_index)
+            = (excluded.state, excluded.proposed_by, excluded.by, excluded.at, excluded.leaf_index)
+            RETURNING pg_notify('obligor_api_key', user_id)""",
+    ),  # a role of who has others than were seen is nobody's, which the table refuses; two in one batch go again, each alone
     SignInRow: _insert("sign_in", "leaf_index int8, user_id text, at time"),
     ProfileChangeRow: _insert(
         "profile_change",
@@ -343,10 +366,13 @@ _KEPT: Final[dict[type, Insert]] = {
         "decided_at time, by text, agreed_by text, expires_at time",
         sql="""INSERT INTO obligor.override
             (decision_id, leaf_index, client_id, outcome, direction, reason, role, decided_at, by, agreed_by, expires_at)
-        SELECT CASE WHEN (SELECT count(*) FROM obligor.review WHERE review.decision_id = given.decision_id) = 0
-            THEN decision_id END, leaf_index, client_id, outcome, direction, reason, role, decided_at, by, agreed_by, expires_at
+        SELECT CASE WHEN (SELECT count(*) FROM obligor.review WHERE review.decision_id = given.decision_id) = 0 AND NOT EXISTS (
+                SELECT FROM obligor.decision JOIN obligor.erasure USING (subject)
+                WHERE decision.decision_id = given.decision_id AND erasure.at >= decision.decided_at
+            ) THEN decision_id END,
+            leaf_index, client_id, outcome, direction, reason, role, decided_at, by, agreed_by, expires_at
         FROM given""",
-    ),  # of which a review was asked for meanwhile it has no decision, which the table refuses
+    ),  # where a review was asked for meanwhile, or the person was erased, it has no decision, which the table refuses
     ListRow: _insert(
         "screening_list",
         "leaf_index int8, list_sha256 text, source text, published date, entries int4, loaded_at time, by text, list_kind text",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from obligor.adapters.store.address import connection_info, unavailable
-from obligor.adapters.store.inserts import retained_since
+from obligor.adapters.store.inserts import decided_on, retained_since
 from obligor.core.event_types import PERSON_ERASED
 from obligor.security.sealing import KeptKey, Wrapped
 from obligor.serving.archive import StoredDecision, StoredRecord
@@ -69,17 +69,13 @@ _OUTCOMES: Final = """
 """
 _STANDING: Final = f"""
     SELECT
-        (SELECT count(*) FROM obligor.decision WHERE subject = %(subject)s) AS decisions,
-        (
-            SELECT max(greatest(decided_at, (
-                SELECT decided_at FROM obligor.override WHERE override.decision_id = decision.decision_id
-            ))) FROM obligor.decision WHERE subject = %(subject)s
-        ) AS latest,
+        decided.decisions, decided.latest,
         (SELECT count(*) FROM obligor.subject_key WHERE subject = %(subject)s AND destroyed_at IS NULL) AS keys,
         (SELECT at FROM obligor.erasure WHERE subject = %(subject)s) AS erased_at,
         (SELECT because FROM obligor.legal_hold WHERE subject = %(subject)s AND released_at IS NULL) AS held_because,
         (SELECT placed_at FROM obligor.legal_hold WHERE subject = %(subject)s AND released_at IS NULL) AS held_since,
         ({retained_since("%(subject)s")}) AS retained_since
+    FROM ({decided_on("%(subject)s")}) AS decided (decisions, latest)
 """  # noqa: S608  words of our own
 _ERASED_SINCE: Final = "SELECT subject FROM obligor.erasure WHERE at >= %s"
 _OLD: Final = """

@@ -204,6 +204,8 @@ class OverrideService:
             recorded = await record_step(step, of=record, recorder=recorder, sealer=sealer, salt=salt)
         except IntegrityError:
             await self._check_open(stored.decision_id, record)  # somebody else was quicker
+            (now,) = await self._register.opener.open(stored)
+            now.whole()  # or the person was erased
             raise
         if not recorded.replayed:
             self._meter.overridden(row.direction, row.outcome)

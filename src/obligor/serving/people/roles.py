@@ -42,6 +42,8 @@ SYSTEMS_ROLE: Final = "los"
 _PAIR: Final = 2
 _DISABLED: Final = "who_was_disabled_disables_nobody"
 """By which the store refuses it to who was disabled since they were let in."""
+_LAST: Final = "an_administrator_stays"
+"""By which the store refuses to leave people without an administrator."""
 
 
 class People:
@@ -80,7 +82,7 @@ class People:
         NotFoundError
             Where there is no such user.
         ClashError
-            Where they were disabled before.
+            Where they were disabled before, or are the last administrator and others are left.
         ForbiddenError
             Where who acts was disabled meanwhile.
         """
@@ -128,6 +130,7 @@ class People:
         if known is not None and known.state == "granted":
             raise ClashError(f"user {user_id}: has the role {role}")
         held = {it.role for it in person.roles if it.state != "revoked"} | {role}
+        beside = tuple(sorted(held - {role}))
         if conflict := permissions().conflict(held):
             raise ClashError(f"user {user_id}: the roles {conflict[0]} and {conflict[1]} are not held together")
         at = self._sources.now()
@@ -136,23 +139,33 @@ class People:
         if before and are_one_person(by, user_id):
             raise ForbiddenError("nobody proposes or grants a role to themselves")
         if known is None or known.state == "revoked":
-            row = UserRoleRow(user_id, role, "granted" if first else "proposed", by, by, at)
+            row = UserRoleRow(user_id, role, "granted" if first else "proposed", by, by, at, beside)
         elif are_one_person(known.proposed_by, by):
             raise ForbiddenError(f"the role {role} of {user_id} waits for another person than {by}, who proposed it")
         else:
-            row = UserRoleRow(user_id, role, "granted", known.proposed_by, by, at)
+            row = UserRoleRow(user_id, role, "granted", known.proposed_by, by, at, beside)
         kind = "role.granted" if row.state == "granted" else "role.proposed"
         await self._record(kind, row, at=at, by=by, first_of_all=first)
         return row
 
     async def revoke(self, user_id: str, role: str, *, by: str) -> UserRoleRow:
-        """Take a role away, or a proposal of it."""
+        """Take a role away, or a proposal of it.
+
+        Raises
+        ------
+        NotFoundError
+            Where they have none.
+        ClashError
+            Where they are the last administrator.
+        ForbiddenError
+            Where who acts was disabled meanwhile.
+        """
         person = await self._usable(user_id, role=role, by=by)
         known = next((it for it in person.roles if it.role == role and it.state != "revoked"), None)
         if known is None:
             raise NotFoundError(f"user {user_id}: has no role {role}")
         at = self._sources.now()
-        row = replace(known, state="revoked", by=by, at=at)
+        row = replace(known, state="revoked", by=by, at=at, beside=None)
         await self._record("role.revoked", row, at=at, by=by)
         return row
 
@@ -181,7 +194,12 @@ class People:
             await self._recorder.record(Submission((act,), lambda _: b""))
         except IntegrityError as error:
             if _DISABLED in error.message:
-                raise ForbiddenError(f"{by} was disabled meanwhile, and disables nobody") from None
+                raise ForbiddenError(f"{by} was disabled meanwhile, and changes nobody") from None
+            if _LAST in error.message:
+                raise ClashError(
+                    f"user {row.user_id}: is the last administrator",
+                    hint="make somebody else an administrator before: obligor roles grant USER admin",
+                ) from None
             raise ClashError(f"user {row.user_id}: was changed by somebody else meanwhile; look again") from None
 
 

@@ -155,6 +155,8 @@ class Office:
             Where nothing is kept of the subject.
         GateError
             Where a hold stands, or a rule or the lender asks that records are kept still.
+        ClashError
+            Where something was decided on them meanwhile, which may have to be kept.
         """
         found = await self.standing(subject)
         at = self.sources.now()
@@ -165,12 +167,18 @@ class Office:
         concerned = await self.subjects.concerned(subject)
         closed = None if account_closed is None else account_closed.isoformat()
         said = _counted(found) | {"account_closed": closed, "not_told": _not_told(concerned)}
-        erased, act = self._act("erased", subject, said, (ErasedRow(subject, at),), at=at)
+        row = ErasedRow(subject, at, found.decisions, found.latest)
+        erased, act = self._act("erased", subject, said, (row,), at=at)
         try:
             await self._submit(*self._tell(subject, concerned, at), act)
         except IntegrityError:
-            _refuse_held(await self.standing(subject))  # a hold was placed in this moment, and the store refused
-            raise
+            now = await self.standing(subject)
+            _refuse_held(now)  # a hold was placed in this moment, and the store refused
+            if (now.decisions, now.latest) == (found.decisions, found.latest):
+                raise
+            raise ClashError(
+                f"subject {_short(subject)}: something was decided on them in this moment; nothing was erased"
+            ) from None
         return certificate_of(erased, key)
 
     async def not_told(self, subject: bytes) -> list[str]:
