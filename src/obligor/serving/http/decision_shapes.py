@@ -31,7 +31,7 @@ class Pins(Shape):
     release: Annotated[int, Field(ge=1)]
     """The number of the release."""
     code: str
-    """The version of the service."""
+    """The code of the service: its version, and the beginning of a hash of its files."""
 
 
 class Assessed(Shape):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from obligor import __version__
+from obligor.build import running_code
 from obligor.core.applicant import applicant_columns
 from obligor.core.application import form_of
 from obligor.core.canonical import canonical_json
@@ -198,7 +198,7 @@ def compile_release(number: int, *, card: Scorecard, policy: Policy, profile: Pr
     check_policy(policy, card)
     pins = {  # in the order of a record, whose keys are sorted: an answer that is read again has the bytes of the first
         "card_sha256": card.sha256,
-        "code": __version__,
+        "code": running_code(),
         "policy_sha256": policy.sha256,
         "profile_sha256": profile.sha256,
         "release": number,
