@@ -205,14 +205,13 @@ def _problem(value: object, column: Column) -> str | None:
 
 def _problem_of_limits(value: object, column: Column) -> str | None:
     """Tell which limit a value lies beyond, where it is no code; of a personal value too, as the limit is the contract's."""
-    known, limits = _value(value, column.type), limits_of(column)
-    if known in column.special or known in column.missing_numbers:
+    known = _value(value, column.type)
+    below = column.min is not None and known < column.min  # type: ignore[operator]  # both are of the column's type
+    above = column.max is not None and known > column.max  # type: ignore[operator]  # the same
+    if not (below or above) or known in column.special or known in column.missing_numbers:
         return None
-    if column.min is not None and known < column.min:  # type: ignore[operator]  # both are of the column's type
-        return f"wanted at least {limits[0]}"
-    if column.max is not None and known > column.max:  # type: ignore[operator]  # the same
-        return f"wanted at most {limits[1]}"
-    return None
+    low, high = limits_of(column)
+    return f"wanted at least {low}" if below else f"wanted at most {high}"
 
 
 def limits_of(column: Column) -> tuple[str | None, str | None]:

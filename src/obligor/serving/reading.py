@@ -26,7 +26,7 @@ from obligor.core.application import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterator
 
     from obligor.core.application import Form
     from obligor.core.columns import Column
@@ -87,9 +87,17 @@ class ApplicationReader:
             values = [*values, *(value for row in rows for value in row.values())]
         if read != data.count(b":") or not _plain(values) or not self._same_applicant(fields, histories):
             return None
-        if self._days and any(it.beyond(histories[it.history] if it.history else (fields,)) for it in self._days):
+        if self._days and self._has_days_beyond(fields, histories):
             return None
         return Application(fields, histories)
+
+    def _has_days_beyond(self, fields: dict[str, Any], histories: dict[str, tuple[dict[str, Any], ...]]) -> bool:
+        for history, name, first, last in self._days:
+            for row in histories[history] if history else (fields,):
+                day = row.get(name)
+                if day is not None and not first <= day <= last:
+                    return True
+        return False
 
     def _same_applicant(self, fields: dict[str, Any], histories: dict[str, tuple[dict[str, Any], ...]]) -> bool:
         for name, (own, applicants) in self.form.keys.items():
@@ -130,10 +138,6 @@ class _Days(NamedTuple):
     column: str
     first: date
     last: date
-
-    def beyond(self, rows: Iterable[Mapping[str, Any]]) -> bool:
-        days = [row.get(self.column) for row in rows]
-        return any(day is not None and not self.first <= day <= self.last for day in days)
 
 
 def _days_of(form: Form) -> Iterator[_Days]:
