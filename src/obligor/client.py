@@ -442,12 +442,15 @@ class Client:
         *,
         application_id: str | None = None,
         outcome: str | None = None,
+        stands: str | None = None,
         band: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> Iterator[Decision | BrokenDecision]:
         """Find decisions, the newest first, page after page; one that was tampered with comes as what it is."""
-        call: _Call[_Page] | None = _search(application_id, outcome, band, since, until)
+        call: _Call[_Page] | None = _search(
+            since, until, application_id=application_id, outcome=outcome, stands=stands, band=band
+        )
         while call is not None:
             page = self._run(call)
             yield from page.decisions
@@ -575,12 +578,15 @@ class AsyncClient:
         *,
         application_id: str | None = None,
         outcome: str | None = None,
+        stands: str | None = None,
         band: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> AsyncIterator[Decision | BrokenDecision]:
         """Find decisions, the newest first, page after page; one that was tampered with comes as what it is."""
-        call: _Call[_Page] | None = _search(application_id, outcome, band, since, until)
+        call: _Call[_Page] | None = _search(
+            since, until, application_id=application_id, outcome=outcome, stands=stands, band=band
+        )
         while call is not None:
             page = await self._run(call)
             for it in page.decisions:
@@ -750,13 +756,9 @@ class _Page:
     cursor: str | None
 
 
-def _search(
-    application_id: str | None, outcome: str | None, band: str | None, since: datetime | None, until: datetime | None
-) -> _Call[_Page]:
+def _search(since: datetime | None, until: datetime | None, **by: str | None) -> _Call[_Page]:
     asked = {
-        "application_id": application_id,
-        "outcome": outcome,
-        "band": band,
+        **by,
         "from": None if since is None else _moment(since),
         "to": None if until is None else _moment(until),
         "limit": str(_PAGE),

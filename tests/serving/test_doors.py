@@ -425,6 +425,10 @@ def test_the_python_client_speaks_with_the_service() -> None:
             decided = [it.decision_id for it in many if isinstance(it, told.Decision)]
             assert [it.decision_id for it in found] == [*reversed(decided), decision.decision_id]
             assert [it.application_id async for it in client.search(application_id="B-7")] == ["B-7"]
+            assert [it async for it in client.search(stands=decision.outcome)] == found
+            assert [it async for it in client.search(stands="hold")] == []
+            with pytest.raises(told.InvalidRequestError):
+                [it async for it in client.search(stands="perhaps")]
             report = await client.report_outcome(
                 decision.decision_id, status="good", observed_on=decision.decided_at.date()
             )
