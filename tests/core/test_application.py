@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +17,12 @@ from obligor.core.application import MOST_VALUES, form_of, parse_application, re
 from obligor.core.errors import ApplicationError, InvalidInputError, ObligorError
 from obligor.core.policy_reader import compile_policy
 from obligor.core.scorer import compile_card
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from obligor.core.columns import Column
+    from obligor.core.scorecard import Scorecard
 
 SCORER = compile_card(CARD)
 FORM = form_of(SCORER)
@@ -31,6 +37,82 @@ PLAIN: dict[str, Any] = {
         {"at": "2024-04-29", "balance": None, "customer": "Jane Doe"},
     ],
 }
+
+
+def refusing(card: Scorecard, kind: str = "refuse") -> Scorecard:
+    """Give a card whose contract says limits, and what comes of a value beyond them."""
+
+    def limited(columns: Mapping[str, Column], limits: Mapping[str, dict[str, Any]]) -> dict[str, Column]:
+        return {
+            **columns,
+            **{name: columns[name].model_copy(update=it | {"beyond": kind}) for name, it in limits.items()},
+        }
+
+    first = date(2000, 1, 1)
+    applications = {"income": {"min": 0.0, "max": 1e6}, "amount": {"min": 0.5}, "applied_on": {"min": first}}
+    bureau = card.histories["bureau"]
+    rows = limited(bureau.columns, {"balance": {"max": 1e4}, "at": {"min": first, "max": date(2100, 1, 1)}})
+    told = {"columns": limited(card.applications.columns, applications)}
+    return card.model_copy(
+        update={
+            "applications": card.applications.model_copy(update=told),
+            "histories": {"bureau": bureau.model_copy(update={"columns": rows})},
+        }
+    )
+
+
+LIMITED = form_of(compile_card(refusing(CARD)))
+BEYOND: dict[str, tuple[dict[str, Any], str, str]] = {
+    "below": ({"income": -5}, "/income", "wanted at least 0"),
+    "above": ({"income": 1_000_000.01}, "/income", "wanted at most 1000000"),
+    "below another": ({"amount": 0.49}, "/amount", "wanted at least 0.5"),
+    "a day": ({"applied_on": "1999-12-31"}, "/applied_on", "wanted at least 2000-01-01"),
+    "a row": ({"bureau": [{"at": "2024-04-30", "balance": 10_001}]}, "/bureau/0/balance", "wanted at most 10000"),
+    "a day of a row": (
+        {"bureau": [{"at": "2024-04-30", "balance": 1}, {"at": "2100-01-02", "balance": 1}]},
+        "/bureau/1/at",
+        "wanted at most 2100-01-01",
+    ),
+}
+WITHIN: dict[str, dict[str, Any]] = {
+    "the lowest": {"income": 0, "amount": 0.5, "applied_on": "2000-01-01"},
+    "the highest": {"income": 1e6, "amount": 1e15, "bureau": [{"at": "2100-01-01", "balance": 1e4}]},
+    "a special code": {"income": -1},
+    "a missing code": {"income": -99.0},
+    "not known": {"income": None, "amount": None},
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_a_value_beyond_limits_that_refuse_is_refused_by_its_field_and_its_limit(name: str) -> None:
+    changed, place, message = BEYOND[name]
+    with pytest.raises(ApplicationError) as caught:
+        read_application(PLAIN | changed, LIMITED)
+    (problem,) = caught.value.problems
+    assert ("/" + "/".join(map(str, problem.path)), problem.message) == (place, message)
+    assert message in caught.value.message
+    read_application(PLAIN | changed, form_of(compile_card(refusing(CARD, "flag"))))
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_a_limit_itself_and_a_code_are_not_beyond(name: str) -> None:
+    read_application(PLAIN | WITHIN[name], LIMITED)
+
+
+@given(st.floats(-2e6, 2e6) | st.integers(-10, 10) | st.sampled_from([-1e300, 1e300]))
+def test_no_refusal_repeats_a_value(income: float) -> None:
+    told = (
+        "wanted at least 0",
+        "wanted at most 1000000",
+        "got minus zero, wanted 0",
+        "wanted a number of at most 1e15",
+    )
+    if 0 < income <= 1e6 or income in (-1, -99) or repr(income) in ("0", "0.0"):
+        read_application(PLAIN | {"income": income}, LIMITED)
+        return
+    with pytest.raises(ApplicationError) as caught:
+        read_application(PLAIN | {"income": income}, LIMITED)
+    assert [it.message in told for it in caught.value.problems] == [True]
 
 
 def read(**changed: Any) -> Any:

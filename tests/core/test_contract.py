@@ -55,6 +55,33 @@ def test_marks_of_numbers_are_part_of_a_contract_and_a_contract_without_them_kee
     assert not {"decimal", "thousands"} & plain.model_dump()["applications"].keys()
 
 
+def test_a_contract_without_impossible_values_keeps_its_hash_and_one_with_them_is_another() -> None:
+    plain = parse_contract(PLAIN)
+    income = ("applications", "columns", "income")
+    assert parse_contract(changed(*income, "beyond", to="flag")).sha256 == plain.sha256
+    assert "beyond" not in plain.model_dump_json()
+    refused = parse_contract(
+        changed(*income, to=PLAIN["applications"]["columns"]["income"] | {"min": 0, "beyond": "refuse"})
+    )
+    assert Contract.model_validate_json(refused.model_dump_json(by_alias=True)) == refused
+    assert refused.sha256 != plain.sha256
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ({"type": "number", "beyond": "refuse"}, "beyond: refuse needs min or max"),
+        ({"type": "number", "min": 0, "beyond": "reject"}, "flag"),
+        ({"type": "text", "levels": ["a"], "beyond": "refuse"}, "beyond: refuse needs min or max"),
+        ({"type": "text", "min": "2020-01-01"}, "a limit of 2020-01-01 does not fit a column of type text"),
+        ({"type": "bool", "max": "2020-01-01"}, "a limit of 2020-01-01 does not fit a column of type bool"),
+    ],
+)
+def test_limits_that_no_value_could_be_held_against_are_refused(column: dict[str, Any], message: str) -> None:
+    with pytest.raises(ContractError, match=message):
+        parse_contract(changed("applications", "columns", "odd", to=column))
+
+
 def test_the_order_of_keys_is_not_part_of_what_a_contract_says() -> None:
     assert parse_contract(dict(reversed(PLAIN.items()))).sha256 == parse_contract(PLAIN).sha256
 

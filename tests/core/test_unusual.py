@@ -64,6 +64,12 @@ def test_no_value_is_ever_told(purpose: str) -> None:
     assert told in ("", "none of the categories that the contract expects")
 
 
+def test_what_is_refused_is_never_flagged() -> None:
+    income = COLUMNS["income"].model_copy(update={"beyond": "refuse"})
+    form = Form({**CARD.applications.columns, "income": income}, (), {}, {}, ())
+    assert not Watch.of(form, CARD).ranges
+
+
 def test_a_card_that_has_seen_every_level_and_has_no_limits_finds_nothing_unusual() -> None:
     watch = Watch.of(form_of(SCORER), CARD)
     assert watch.unusual(PLAIN, SCORER.score(PLAIN).bins) == ()

@@ -94,6 +94,49 @@ def test_great_expectations_blames_the_rows_that_plain_arithmetic_blames(
 # --- what follows from the columns -------------------------------------------------------------------------------
 
 
+def test_a_value_that_is_refused_is_quarantined_by_its_limit_and_read_no_more(tmp_path: Path) -> None:
+    """A row is put in quarantine as it is where the value is only flagged; a history reads it as missing."""
+    limited: dict[str, dict[str, Any]] = {
+        "x": {
+            "type": "number",
+            "role": "predictor",
+            "min": 0,
+            "max": 1,
+            "scale": 0.01,
+            "special": {-1: "no"},
+            "missing": [-9],
+        },
+        "day": {"type": "date", "min": "2010-01-01", "role": "applied_at", "required": True},
+    }
+    history = {"key": ["id", "id"], "event_at": "at", "columns": {"id": {"type": "text"}, "at": {"type": "date"}}}
+    content = (
+        "id,x,day,status\na,50,2010-01-01,good\nb,-50,2010-01-01,bad\nc,101,2010-01-01,bad\nd,-1,2010-01-01,good\n"
+        "e,-9,2010-01-01,good\nf,100,2009-12-31,good\n"
+    )
+    found = {}
+    for beyond in ("flag", "refuse"):
+        columns = {name: it | {"beyond": beyond} for name, it in limited.items()}
+        paid = {"type": "number", "max": 10, "beyond": beyond}
+        whole = history | {"columns": {**history["columns"], "paid": paid}}  # type: ignore[dict-item]  # columns are one
+        contract = contract_of({"id": {"type": "text", "role": "identifier"}, **columns}, histories={"payments": whole})
+        folder = tmp_path / beyond
+        folder.mkdir()
+        tape = tape_of(folder, contract, content, payments="id,at,paid\na,2009-01-01,11\na,2009-01-01,10\n")
+        findings = validate(tape, contract)
+        gate(findings, Limits(quarantined=0.6, unparsed=0.0))
+        counted = [(code, column, count) for code, column, count, _ in failed(findings)]
+        assert {("below_min", "x", 1), ("above_max", "x", 1), ("above_max", "paid", 1)} < {*counted}
+        assert len(counted) == len({*counted})
+        values = tape.db.execute("SELECT x FROM applications ORDER BY _row").fetchall()
+        paid_values = tape.db.execute("SELECT paid FROM history_payments ORDER BY _row").fetchall()
+        found[beyond] = (reasons(tape), [it for (it,) in values], [it for (it,) in paid_values])
+    flagged, refused = found["flag"], found["refuse"]
+    assert flagged[0] == [(1, "below_min", "x"), (2, "above_max", "x"), (5, "below_min", "day")]
+    assert refused[0] == [*flagged[0], (5, "missing_required", "day")]
+    assert flagged[1:] == ([0.5, -0.5, 1.01, -1.0, None, 1.0], [11.0, 10.0])
+    assert refused[1:] == ([0.5, None, None, -1.0, None, 1.0], [None, 10.0])
+
+
 def test_every_rule_of_a_column_is_found_with_its_row_and_its_code(tmp_path: Path) -> None:
     contract = contract_of({
         "day": {"type": "date", "required": True, "min": "2010-01-01", "max": "2011-12-31"},

@@ -16,7 +16,8 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.serving.http.fakes import PLAIN, House, house
+from tests.core.test_application import BEYOND, refusing
+from tests.serving.http.fakes import PLAIN, House, house, small_card, small_release
 from tests.serving.http.serving import run, served
 
 from obligor import client as told
@@ -189,6 +190,31 @@ def test_both_doors_say_the_same_of_an_application(name: str) -> None:
     played(play)
 
 
+@pytest.mark.parametrize("name", BEYOND)
+def test_both_doors_refuse_a_value_that_the_contract_calls_impossible(name: str) -> None:
+    changed, place, message = BEYOND[name]
+    application, refused = PLAIN | changed, Said(refusal="invalid", fields=((place, message),))
+
+    async def main() -> None:
+        async with both(house(release=small_release(card=refusing(small_card())))) as doors:
+            assert await doors.decided_by_rest(application, key="k") == refused
+            assert await doors.decided_by_grpc(application, key="k") == refused
+            answer = await doors.by_rest("POST", "/v1/simulations", application)
+            assert (answer.status_code, of_rest(answer)) == (422, refused)
+            assert await doors.by_grpc("Simulate", pb.SimulateRequest(application=struct(application))) == refused
+            many = await doors.by_rest("POST", "/v1/decisions/bulk", {"applications": [application, PLAIN]}, key="b")
+            one, other = many.json()["results"]
+            assert of_problem(one["problem"]) == refused
+            heads = (("authorization", "Bearer one"), ("idempotency-key", "c"))
+            request = pb.DecideManyRequest(applications=map(struct, [application, PLAIN]))
+            first, second = (await doors.stub.DecideMany(request, metadata=heads)).results
+            assert of_status(first.problem) == refused
+            assert (second.WhichOneof("result"), "decision" in other) == ("decision", True)
+            assert doors.house.store.leaves == ["decision"] * 2
+
+    run(main())
+
+
 @pytest.mark.parametrize("first", ["rest", "grpc"])
 def test_a_key_that_was_used_at_one_door_replays_at_the_other(first: str) -> None:
     async def play(doors: Doors) -> None:
@@ -327,11 +353,19 @@ JSON = st.recursive(
     max_leaves=5,
 )
 FIELDS = st.dictionaries(st.sampled_from([*PLAIN, "x", ""]), JSON, max_size=4)
+LIMITS_MET = st.fixed_dictionaries(
+    {}, optional={"income": st.floats(-2, 2) | st.floats(999_999, 1_000_001), "amount": st.floats(0.25, 0.75)}
+)
 
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.tuples(FIELDS, st.sets(st.sampled_from([*PLAIN]))), min_size=1, max_size=20))
-def test_whatever_comes_both_doors_take_it_or_refuse_it_alike(odd: list[tuple[dict[str, Any], set[str]]]) -> None:
+@given(
+    st.lists(st.tuples(FIELDS | LIMITS_MET, st.sets(st.sampled_from([*PLAIN]))), min_size=1, max_size=20),
+    st.sampled_from([small_card(), refusing(small_card())]),
+)
+def test_whatever_comes_both_doors_take_it_or_refuse_it_alike(
+    odd: list[tuple[dict[str, Any], set[str]]], card: Any
+) -> None:
     async def play(doors: Doors) -> None:
         for place, (fields, lacking) in enumerate(odd):
             application = {name: it for name, it in {**PLAIN, **fields}.items() if name not in lacking}
@@ -342,7 +376,11 @@ def test_whatever_comes_both_doors_take_it_or_refuse_it_alike(odd: list[tuple[di
             assert over_grpc.refusal == rest.refusal
             assert sorted(over_grpc.fields) == sorted(rest.fields)  # a Struct has no order
 
-    played(play)
+    async def main() -> None:
+        async with both(house(release=small_release(card=card))) as doors:
+            await play(doors)
+
+    run(main())
 
 
 @settings(max_examples=10)
@@ -387,6 +425,10 @@ def test_the_python_client_speaks_with_the_service() -> None:
             decided = [it.decision_id for it in many if isinstance(it, told.Decision)]
             assert [it.decision_id for it in found] == [*reversed(decided), decision.decision_id]
             assert [it.application_id async for it in client.search(application_id="B-7")] == ["B-7"]
+            assert [it async for it in client.search(stands=decision.outcome)] == found
+            assert [it async for it in client.search(stands="hold")] == []
+            with pytest.raises(told.InvalidRequestError):
+                [it async for it in client.search(stands="perhaps")]
             report = await client.report_outcome(
                 decision.decision_id, status="good", observed_on=decision.decided_at.date()
             )

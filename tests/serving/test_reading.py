@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.test_application import FORM, PLAIN
+from tests.core.test_application import BEYOND, FORM, LIMITED, PLAIN, WITHIN
 from tests.core.test_scorer import SIMPLE
 
 from obligor.core.application import Form, form_of, parse_application
@@ -23,6 +23,7 @@ from obligor.serving.reading import ApplicationReader
 
 READER = ApplicationReader.of(FORM)
 FLAT = form_of(compile_card(SIMPLE))
+LIMITED_READER = ApplicationReader.of(LIMITED)
 FLAT_READER = ApplicationReader.of(FLAT)
 ODD = Form(
     {name: Column(type="number") for name in ('a"b', "a:b", "\u00e9", "\u202e", "a\nb")}, ('a"b', "a:b"), {}, {}, ()
@@ -77,6 +78,22 @@ def test_whatever_is_odd_is_left_to_the_strict_reader(data: bytes) -> None:
     assert quick(data) is None
 
 
+@pytest.mark.parametrize("name", BEYOND)
+def test_a_value_that_is_refused_is_left_to_the_strict_reader(name: str) -> None:
+    changed, _, message = BEYOND[name]
+    assert quick(text(PLAIN | changed), LIMITED_READER) is None
+    with pytest.raises(ApplicationError, match=message):
+        LIMITED_READER.read_json(text(PLAIN | changed))
+    assert quick(text(PLAIN | changed)) is not None
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_values_within_limits_are_read_quickly_and_codes_beyond_them_all_the_same(name: str) -> None:
+    data = text(PLAIN | WITHIN[name])
+    assert (quick(data, LIMITED_READER) is None) == name.endswith("code")
+    assert LIMITED_READER.read_json(data) == parse_application(data, FORM)
+
+
 def test_a_history_that_could_be_a_column_is_left_to_the_strict_reader() -> None:
     both = Form(FORM.columns, FORM.needed, {"income": FORM.histories["bureau"]}, {"income": FORM.keys["bureau"]}, ())
     assert quick(text(PLAIN), ApplicationReader.of(both)) is None
@@ -112,12 +129,16 @@ GOOD = st.fixed_dictionaries(
 FIELDS = GOOD | st.dictionaries(st.sampled_from([*PLAIN, "customer", "x"]), VALUE | st.lists(ROW, max_size=2))
 
 
-@given(FIELDS, st.dictionaries(st.sampled_from([*PLAIN, "customer"]), VALUE, max_size=1))
-def test_what_the_quick_reader_takes_the_strict_one_takes_as_the_same(fields: Any, spoilt: Any) -> None:
-    data = text(fields | spoilt)
-    found = quick(data)
+@given(
+    FIELDS,
+    st.dictionaries(st.sampled_from([*PLAIN, "customer"]), VALUE, max_size=1),
+    st.sampled_from([(READER, FORM), (LIMITED_READER, LIMITED)]),
+)
+def test_what_the_quick_reader_takes_the_strict_one_takes_as_the_same(fields: Any, spoilt: Any, reading: Any) -> None:
+    data, (reader, form) = text(fields | spoilt), reading
+    found = quick(data, reader)
     if found is not None:
-        strict = parse_application(data, FORM)
+        strict = parse_application(data, form)
         assert repr(found) == repr(Application_in_the_order_of(found, strict))
         assert found == strict
 

@@ -169,14 +169,10 @@ def _day(value: object) -> str:
     raise TypeError(f"an application holds numbers, texts, truth values, days, lists and None; got a {kind}")
 
 
-def search(
-    application_id: str | None, outcome: str | None, band: str | None, since: datetime | None, until: datetime | None
-) -> Call[Page]:
+def search(since: datetime | None, until: datetime | None, **by: str | None) -> Call[Page]:
     """Find decisions, a page at a time."""
     asked = {
-        "application_id": application_id,
-        "outcome": outcome,
-        "band": band,
+        **by,
         "from": None if since is None else _moment(since),
         "to": None if until is None else _moment(until),
         "limit": str(_PAGE),

@@ -104,12 +104,15 @@ class Client:
         *,
         application_id: str | None = None,
         outcome: str | None = None,
+        stands: str | None = None,
         band: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> Iterator[Decision | BrokenDecision]:
         """Find decisions, the newest first, page after page; one that was tampered with comes as what it is."""
-        call: Call[Page] | None = calls.search(application_id, outcome, band, since, until)
+        call: Call[Page] | None = calls.search(
+            since, until, application_id=application_id, outcome=outcome, stands=stands, band=band
+        )
         while call is not None:
             page = self._run(call)
             yield from page.decisions
@@ -237,12 +240,15 @@ class AsyncClient:
         *,
         application_id: str | None = None,
         outcome: str | None = None,
+        stands: str | None = None,
         band: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> AsyncIterator[Decision | BrokenDecision]:
         """Find decisions, the newest first, page after page; one that was tampered with comes as what it is."""
-        call: Call[Page] | None = calls.search(application_id, outcome, band, since, until)
+        call: Call[Page] | None = calls.search(
+            since, until, application_id=application_id, outcome=outcome, stands=stands, band=band
+        )
         while call is not None:
             page = await self._run(call)
             for it in page.decisions:

@@ -170,7 +170,7 @@ def _problems(plain: Mapping[str, object], form: Form) -> Iterator[Problem]:
     yield from _unknown(plain, (*form.columns, *form.histories))
     yield from (Problem((name,), _ABSENT) for name in (*form.needed, *form.histories) if name not in plain)
     for name, column in form.columns.items():
-        if name in plain and (problem := _problem(plain[name], column.type)):
+        if name in plain and (problem := _problem(plain[name], column)):
             yield Problem((name,), problem)
         elif name in form.never_null and name in plain and plain[name] is None:
             yield Problem((name,), "got null, wanted the day of the application")
@@ -192,7 +192,7 @@ def _history_problems(name: str, plain: Mapping[str, object], form: Form) -> Ite
         yield from _unknown(row, columns, within=(name, place))
         yield from (Problem((name, place, key), _ABSENT) for key in columns if key not in row and key != own)
         for key, column in columns.items():
-            if key in row and (problem := _problem(row[key], column.type)):
+            if key in row and (problem := _problem(row[key], column)):
                 yield Problem((name, place, key), problem)
         if own in row and applicants in plain and _normal(row[own]) != applicant:
             yield Problem((name, place, own), f"is another than the {applicants!r} of the application")
@@ -211,10 +211,42 @@ def _unknown(
                 yield Problem(within, f"holds a field that {_UNKNOWN}")
 
 
-def _problem(value: object, type_: ColumnType) -> str | None:
-    """Tell why a value is none of a type."""
+def _problem(value: object, column: Column) -> str | None:
+    """Tell why a value is none of a column."""
     if value is None:
         return None
+    problem = _problem_of_type(value, column.type)
+    return _problem_of_limits(value, column) if problem is None and column.refuses else problem
+
+
+def _problem_of_limits(value: object, column: Column) -> str | None:
+    """Tell which limit a value lies beyond, where it is no code; of a personal value too, as the limit is the contract's."""
+    known = _value(value, column.type)
+    below = column.min is not None and known < column.min  # type: ignore[operator]  # both are of the column's type
+    above = column.max is not None and known > column.max  # type: ignore[operator]  # the same
+    if not (below or above) or known in column.special or known in column.missing_numbers:
+        return None
+    low, high = limits_of(column)
+    return f"wanted at least {low}" if below else f"wanted at most {high}"
+
+
+def limits_of(column: Column) -> tuple[str | None, str | None]:
+    """Write the lowest and the highest value of a column."""
+    return _written(column.min), _written(column.max)
+
+
+def _written(limit: float | date | None) -> str | None:
+    return f"{limit:.15g}" if isinstance(limit, float) else limit.isoformat() if limit else None
+
+
+def least_and_most(column: Column) -> tuple[float, float]:
+    """Give the least and the greatest number of a column that is no code and is not refused."""
+    low, high = (column.min, column.max) if column.refuses else (None, None)
+    least, most = low if isinstance(low, float) else -LARGEST, high if isinstance(high, float) else LARGEST
+    return max(least, -LARGEST), min(most, LARGEST)
+
+
+def _problem_of_type(value: object, type_: ColumnType) -> str | None:
     if type_ == "number":
         return _problem_of_number(value)
     if type_ == "date":

@@ -76,6 +76,9 @@ class Column(Clause):
     """The lowest value that can be true; a row below goes to quarantine. An application below is decided on, and says so."""
     max: float | date | None = None
     """The highest value that can be true; a row above goes to quarantine. An application above is decided on, and says so."""
+    beyond: Literal["flag", "refuse"] = "flag"
+    """What comes of an application with a value below `min` or above `max`. `refuse` decides nothing, and names the field and
+    the limit; in a tape such a value then counts as one that cannot be read. A code is never beyond."""
     levels: tuple[str, ...] | None = None
     """The only categories that can be true; a row with another goes to quarantine. An application with another is decided on,
     and says so."""
@@ -139,8 +142,10 @@ class Column(Clause):
             if self.min > self.max:  # type: ignore[operator]  # the line above made them of one type
                 raise ValueError(f"min {self.min} is above max {self.max}")
         for limit in (self.min, self.max):
-            if limit is not None and isinstance(limit, float) != (self.type == "number"):
+            if limit is not None and not isinstance(limit, {"number": float, "date": date}.get(self.type, ())):
                 raise ValueError(f"a limit of {limit} does not fit a column of type {self.type}")
+        if self.beyond == "refuse" and self.min is None and self.max is None:
+            raise ValueError("beyond: refuse needs min or max, beyond which a value is refused")
         if self.cap and (self.type != "number" or self.cap[0] >= self.cap[1]):
             raise ValueError("cap is for numbers, with the lower quantile first")
         wanted = float if self.type == "number" else str
@@ -157,6 +162,16 @@ class Column(Clause):
         if list(self.groups) != sorted(set(self.groups)):
             raise ValueError("groups: wanted values that rise")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_flag(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out what is only flagged, so that a contract, a card or a policy from before keeps its bytes and its hash."""
+        return {name: value for name, value in write(self).items() if name != "beyond" or value != "flag"}
+
+    @property
+    def refuses(self) -> bool:
+        """Whether a value beyond its limits is refused."""
+        return self.beyond == "refuse"
 
     @property
     def may_feed_features(self) -> bool:

@@ -1,7 +1,7 @@
 """What is unusual about an application: values that the contract did not expect, and categories that the card never saw.
 
-They are not refused. A value out of range, or a category that is new, falls into the bin that the card declares for it; this
-tells which fields did, and why, and never a value.
+They are not refused, but for values beyond limits of which the contract says so. A value out of range, or a category that is
+new, falls into the bin that the card declares for it; this tells which fields did, and why, and never a value.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Watch:
     def of(cls, form: Form, card: Scorecard) -> Watch:
         """Lay out what a form's columns and a card's characteristics expect."""
         columns = {name: it for name, it in form.columns.items() if Role.APPLIED_AT not in it.role}
-        limited = {name: it for name, it in columns.items() if it.min is not None or it.max is not None}
+        limited = {
+            name: it for name, it in columns.items() if not it.refuses and (it.min is not None or it.max is not None)
+        }
         return cls(
             tuple(_Range(name, it.min, it.max, {*it.special, *it.missing_numbers}) for name, it in limited.items()),
             tuple(_levels(name, it) for name, it in columns.items() if it.type == "text" and it.levels is not None),

@@ -16,6 +16,8 @@ Decisions that could have gone otherwise:
   `1.23`, `0.250` or `1234.567` cannot be read where the dot is that mark, as it may well be a fraction;
 - a minus may stand behind a number with a decimal comma, as accounts on the continent print it: `12,50-`. Behind a whole number
   it cannot be read, as `18-` may well be a span;
+- a value beyond limits that the contract refuses to see broken is a fault, as one that cannot be read; beyond others it is a
+  value, and it is for who reads it to say what becomes of it;
 - a date without `format` is YYYY-MM-DD, and a time of day after it is dropped,
   with its zone: the day is the one that was written.
 """
@@ -60,6 +62,8 @@ class Reading(IntEnum):
     UNPARSED = 3
     NOT_FINITE = 4
     COLLIDES = 5
+    BELOW_MIN = 6
+    ABOVE_MAX = 7
 
 
 FIRST_FAULT = Reading.UNPARSED
@@ -106,7 +110,7 @@ def read_cell(
     if column.type == "number" and kind in ("number", "bool"):
         return _native_number(column, raw=raw, prefix=prefix)
     if column.type == "date" and kind == "day":
-        return _native_day(raw=raw, prefix=prefix)
+        return _native_day(column, raw=raw, prefix=prefix)
     if kind is None or (kind == "day" and column.type in ("number", "bool")):
         raise TapeError(f"column '{name}' holds {engine_type} in the file; wanted what can be read as a {column.type}")
     texts = _texts(column, raw=_as_text(raw, engine_type), prefix=prefix)
@@ -248,7 +252,9 @@ def _parsed(column: Column, texts: _Texts, *, sql: str, parsed: str, valid: str,
         f"WHEN {texts.unmatched} THEN {Reading.UNPARSED} WHEN {texts.text} IS NULL THEN {Reading.MISSING} "
         f"WHEN {valid} THEN {Reading.VALUE} ELSE {Reading.UNPARSED} END"
     )
-    return Cell(prefix, (*texts.stages, (parsed, sql)), reading, _where_value(parsed, prefix))
+    return Cell(
+        prefix, (*texts.stages, (parsed, sql)), _limited(reading, column, of=parsed), _where_value(parsed, prefix)
+    )
 
 
 def _text(column: Column, texts: _Texts, *, prefix: str) -> Cell:
@@ -288,14 +294,14 @@ def _native_number(column: Column, *, raw: str, prefix: str) -> Cell:
     )
 
 
-def _native_day(*, raw: str, prefix: str) -> Cell:
+def _native_day(column: Column, *, raw: str, prefix: str) -> Cell:
     parsed = f"{prefix}_parsed"
     finite = f"CASE WHEN ISFINITE({raw}) THEN CAST({raw} AS DATE) END"
     reading = (
         f"CASE WHEN {raw} IS NULL THEN {Reading.MISSING} WHEN {_calendar(parsed)} THEN {Reading.VALUE} "
         f"ELSE {Reading.UNPARSED} END"
     )
-    return Cell(prefix, ((parsed, finite),), reading, _where_value(parsed, prefix))
+    return Cell(prefix, ((parsed, finite),), _limited(reading, column, of=parsed), _where_value(parsed, prefix))
 
 
 # --- what both have in common ------------------------------------------------------------------------------------
@@ -330,7 +336,17 @@ def _numeric(
         + (f"WHEN {Reading.SPECIAL} THEN (CASE {code} END) + {value(0.0)} " if specials else "")
         + "END"
     )
-    return Cell(prefix, stages, reading, final)
+    return Cell(prefix, stages, _limited(reading, column, of=scaled), final)
+
+
+def _limited(reading: str, column: Column, *, of: str) -> str:
+    """Write a reading for which a value beyond limits that refuse is a fault."""
+    if not column.refuses:
+        return reading
+    below = f"WHEN {of} < {value(column.min)} THEN {Reading.BELOW_MIN} " if column.min is not None else ""
+    above = f"WHEN {of} > {value(column.max)} THEN {Reading.ABOVE_MAX} " if column.max is not None else ""
+    limited = f"CASE {below}{above}ELSE {Reading.VALUE} END"
+    return f"CASE {reading} WHEN {Reading.VALUE} THEN {limited} ELSE {reading} END"
 
 
 def _any(readings: tuple[str, ...], numbers: tuple[float, ...]) -> str:

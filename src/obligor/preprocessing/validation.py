@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 QUARANTINE_REASONS = "quarantine_reasons"
 _UNREADABLE = (FindingCode.UNPARSED, FindingCode.NOT_FINITE, FindingCode.COLLIDES)
+_FAULTS = (*_UNREADABLE, FindingCode.BELOW_MIN, FindingCode.ABOVE_MAX)
 
 
 def validate(tape: Tape, contract: Contract) -> Findings:
@@ -125,7 +126,7 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def _readable(tape: Tape, table: TapeTable, *, name: str, severity: Any) -> Iterator[Finding]:  # a Severity
-    """Give a finding for each column: how many of its values could not be read, and whether it has any."""
+    """Give a finding for each column: how many of its values could not be read, or are refused, and whether it has any."""
     counts = [f"COUNT({identifier(column)})" for column in table.columns]
     held = fetch_one(tape.db, f"SELECT {', '.join(counts)} FROM {identifier(table.name)}")
     noted: dict[tuple[str, str], int] = {
@@ -135,7 +136,7 @@ def _readable(tape: Tape, table: TapeTable, *, name: str, severity: Any) -> Iter
         ).fetchall()
     }
     for column, values in zip(table.columns, held, strict=True):
-        faults = {code: noted.get((column, code), 0) for code in _UNREADABLE}
+        faults = {code: noted.get((column, code), 0) for code in _FAULTS}
         checked = values + sum(faults.values())
         for code, failed in faults.items():
             if failed or code is FindingCode.UNPARSED:

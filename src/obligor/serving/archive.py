@@ -68,6 +68,8 @@ class Search:
     application_tag: str | None = None
     """The same under the name that sealed records are searched by; either is found."""
     outcome: str | None = None
+    stands: str | None = None
+    """The outcome that stands: what a person last said of it, or its own where nobody did."""
     band: str | None = None
     since: datetime | None = None
     until: datetime | None = None

@@ -11,29 +11,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from math import copysign
-from typing import TYPE_CHECKING, Annotated, Any, Final, NotRequired, Required, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, NotRequired, Required, TypedDict
 from unicodedata import is_normalized
 
 import msgspec
 
 from obligor.core.application import (
-    LARGEST,
     MOST_BYTES,
     MOST_CHARACTERS,
     Application,
+    least_and_most,
     parse_application,
     read_application,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from obligor.core.application import Form
+    from obligor.core.columns import Column
 
 _typed_dict: Any = TypedDict  # the fields come from a form, and not from a class that is written somewhere
-_Number = Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
 _Text = Annotated[str, msgspec.Meta(max_length=MOST_CHARACTERS)]
-_TYPES: Final = {"number": _Number | None, "text": _Text | None, "date": date | None, "bool": bool | None}
+_TYPES: Final = {"text": _Text | None, "date": date | None, "bool": bool | None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,13 @@ class ApplicationReader:
 
     form: Form
     _decoder: msgspec.json.Decoder[dict[str, Any]] | None
+    _days: tuple[_Days, ...]
 
     @classmethod
     def of(cls, form: Form) -> ApplicationReader:
         """Prepare for reading applications of a form."""
         ambiguous = form.columns.keys() & form.histories.keys()
-        return cls(form, None if ambiguous else msgspec.json.Decoder(_type_of(form)))
+        return cls(form, None if ambiguous else msgspec.json.Decoder(_type_of(form)), tuple(_days_of(form)))
 
     def read_json(self, data: bytes) -> Application:
         """Read an application from JSON.
@@ -86,7 +87,17 @@ class ApplicationReader:
             values = [*values, *(value for row in rows for value in row.values())]
         if read != data.count(b":") or not _plain(values) or not self._same_applicant(fields, histories):
             return None
+        if self._days and self._has_days_beyond(fields, histories):
+            return None
         return Application(fields, histories)
+
+    def _has_days_beyond(self, fields: dict[str, Any], histories: dict[str, tuple[dict[str, Any], ...]]) -> bool:
+        for history, name, first, last in self._days:
+            for row in histories[history] if history else (fields,):
+                day = row.get(name)
+                if day is not None and not first <= day <= last:
+                    return True
+        return False
 
     def _same_applicant(self, fields: dict[str, Any], histories: dict[str, tuple[dict[str, Any], ...]]) -> bool:
         for name, (own, applicants) in self.form.keys.items():
@@ -100,16 +111,40 @@ class ApplicationReader:
 def _type_of(form: Form) -> Any:  # a class made here
     fields: dict[str, Any] = {}
     for name, column in form.columns.items():
-        kind: Any = date if name in form.never_null else _TYPES[column.type]
+        kind: Any = date if name in form.never_null else _kind(column)
         fields[name] = Required[kind] if name in form.needed else NotRequired[kind]
     for name, columns in form.histories.items():
         own, _ = form.keys[name]
         row: dict[str, Any] = {
-            key: NotRequired[_TYPES[it.type]] if key == own else Required[_TYPES[it.type]]
-            for key, it in columns.items()
+            key: NotRequired[_kind(it)] if key == own else Required[_kind(it)] for key, it in columns.items()
         }
         fields[name] = Required[list[_typed_dict("Row", row)]]  # type: ignore[misc]  # a type, made here
     return _typed_dict("Application", fields)
+
+
+def _kind(column: Column) -> Any:  # a type made here
+    """Give the type of a column's values, within the limits that it refuses to see broken: a code beyond them is odd."""
+    if column.type != "number":
+        return _TYPES[column.type]
+    low, high = least_and_most(column)
+    return Annotated[float, msgspec.Meta(ge=low, le=high)] | None
+
+
+class _Days(NamedTuple):
+    """The days that a column takes, which no type says."""
+
+    history: str
+    """Empty where it is a column of the application."""
+    column: str
+    first: date
+    last: date
+
+
+def _days_of(form: Form) -> Iterator[_Days]:
+    for history, columns in {"": form.columns, **form.histories}.items():
+        for name, it in columns.items():
+            if it.type == "date" and it.refuses:
+                yield _Days(history, name, it.min or date.min, it.max or date.max)  # type: ignore[arg-type]  # both are dates
 
 
 def _plain(values: Collection[object]) -> bool:

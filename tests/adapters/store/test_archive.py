@@ -127,6 +127,8 @@ def test_decisions_are_found_newest_first_page_by_page_each_once(store_url: str)
         (Search(until=NOW + timedelta(hours=1)), [0]),
         (Search(outcome="approve", band="A", limit=1), [2]),
         (Search(outcome="decline"), []),
+        (Search(stands="approve"), [2, 1, 0]),
+        (Search(stands="decline"), []),
     ],
 )
 def test_a_search_finds_what_it_names(store_url: str, search: Search, wanted: list[int]) -> None:

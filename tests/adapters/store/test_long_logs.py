@@ -128,6 +128,11 @@ PARTS = {
     "the newest": Part(_asked(Search()), AT_ONCE),
     "a page of a search": Part(_asked(Search(before=MIDDLE)), AT_ONCE),
     "a page of a client's": Part(_asked(Search("bank", before=MIDDLE)), AT_ONCE, "bank"),
+    "a page by what stands": Part(_asked(Search(stands="decline", before=MIDDLE)), AT_ONCE, also=20 * AT_ONCE),
+    "a page of a client's by what stands": Part(
+        _asked(Search("bank", stands="decline", before=MIDDLE)), AT_ONCE, "bank", also=30 * AT_ONCE
+    ),
+    "an application's by what stands": Part(_asked(Search(**NAMES, stands="decline")), 1),
     "all of a small client": Part(_asked(Search("small")), 5, "small"),
     "those of a time": Part(_asked(Search(**WHILE)), AT_ONCE, also=120),
     "those of a time, a client's": Part(_asked(Search("bank", **WHILE)), AT_ONCE, "bank", also=120),

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 MINE, THEIRS = uuid4(), uuid4()
-TABLES = ("decision", "request", "outcome", "record")
+TABLES = ("decision", "request", "outcome", "record", "override", "review", "review_decision")
 
 
 @pytest.fixture
 def filled(store_url: str) -> str:
-    """A decision and a reported outcome of each of two clients."""
+    """A decision, a reported outcome, an override and a review of each of two clients."""
 
     async def run() -> None:
         async with PostgresRecorder(store_url) as recorder:
@@ -41,7 +41,21 @@ def filled(store_url: str) -> str:
                 await recorder.record(Submission((act,), lambda _: b""))
 
     asyncio.run(run())
+    with psycopg.connect(store_url) as connection:
+        for statement in SAID:
+            connection.execute(statement)
     return store_url
+
+
+SAID = (
+    """INSERT INTO obligor.override
+        (decision_id, leaf_index, client_id, outcome, direction, reason, role, decided_at, by)
+    SELECT decision_id, leaf_index, client_id, 'decline', 'none', 'outside', 'analyst', now(), 'ben' FROM obligor.decision""",
+    """INSERT INTO obligor.review (review_id, decision_id, client_id, leaf_index, requested_at, due_at, pack)
+    SELECT decision_id, decision_id, client_id, leaf_index, now(), now(), 'eu' FROM obligor.decision""",
+    """INSERT INTO obligor.review_decision (review_id, leaf_index, verdict, outcome, decided_at, by)
+    SELECT decision_id, leaf_index + 100, 'changed', 'refer', now(), 'ann' FROM obligor.decision""",
+)
 
 
 def asked(url: str, question: Callable[[PostgresArchive, Pool], Awaitable[Any]]) -> Any:
@@ -64,6 +78,9 @@ def test_a_client_finds_its_own_decision_and_not_anothers(filled: str) -> None:
     assert asked(filled, lambda it, _: it.outcomes(THEIRS, client_id="bank")) == ()
     assert len(asked(filled, lambda it, _: it.search(Search(client_id="bank")))) == 1
     assert len(asked(filled, lambda it, _: it.search(Search()))) == 2
+    assert len(asked(filled, lambda it, _: it.search(Search(client_id="bank", stands="refer")))) == 1
+    assert len(asked(filled, lambda it, _: it.search(Search(stands="refer")))) == 2
+    assert asked(filled, lambda it, _: it.search(Search(client_id="bank", stands="decline"))) == ()
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -238,10 +238,12 @@ class MemoryStore:
         self._check()
         wanted = {"client_id": search.client_id, "application_id": search.application_id}
         wanted |= {"outcome": search.outcome, "band": search.band}
+        words = await self.last_words([it.decision_id for it in self.kept])
         found = [
             stored
             for stored, row in zip(self.kept, self.rows, strict=True)
-            if all(value is None or getattr(row, name) == value for name, value in wanted.items())
+            if search.stands in (None, getattr(words.get(row.decision_id), "outcome", row.outcome))
+            and all(value is None or getattr(row, name) == value for name, value in wanted.items())
             and (search.since is None or row.decided_at >= search.since)
             and (search.until is None or row.decided_at < search.until)
             and (search.before is None or stored.leaf_index < search.before)

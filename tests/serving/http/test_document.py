@@ -19,6 +19,7 @@ import jsonschema_rs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.test_application import LIMITED
 from tests.serving.http.fakes import PLAIN, house, posting, small_card, small_release
 from tests.serving.http.serving import run
 
@@ -38,6 +39,7 @@ PAGE = (ROOT / "docs" / "reference" / "api.md").read_text()
 PASSWORD = "a long and quiet harbour"  # noqa: S105  of nobody
 FORM = form_of(small_release().scorer, small_release().policy_reader)
 SCHEMA = application_schema(FORM, small_card(), release=1)
+LIMITED_SCHEMA = application_schema(LIMITED, small_card(), release=1)
 
 
 def document() -> dict[str, Any]:
@@ -156,6 +158,29 @@ def test_limits_and_codes_are_told_in_words_since_a_schema_would_refuse_what_is_
     text = column_schema(Column(type="text", levels=("own", "rent")), nullable=False)
     assert (text["type"], text["x-levels"]) == ("string", ["own", "rent"])
     assert jsonschema_rs.is_valid(text, "family")
+
+
+@given(
+    st.sampled_from(["income", "amount"]),
+    st.floats(-200, 2e6) | st.sampled_from([-1, -99, 0, 0.5, 1e15, 1.1e15, -1e15]),
+)
+def test_limits_that_refuse_are_limits_of_the_schema_which_no_code_exceeds(name: str, number: float) -> None:
+    fits = jsonschema_rs.is_valid(LIMITED_SCHEMA, PLAIN | {name: number})
+    try:
+        read_application(PLAIN | {name: number}, LIMITED)
+    except ApplicationError:
+        assert not fits or (name == "income" and -99 <= number <= 0)  # within the codes, of which the words tell
+    else:
+        assert fits
+
+
+def test_a_column_that_refuses_says_so() -> None:
+    told = column_schema(Column(type="number", min=0.5, max=100, beyond="refuse"))
+    assert (told["minimum"], told["maximum"]) == (0.5, 100.0)
+    assert told["description"] == "Wanted from 0.5 to 100; another value is refused."
+    day = column_schema(LIMITED.columns["applied_on"])
+    assert "minimum" not in day
+    assert day["description"] == "Wanted from 2000-01-01; another value is refused."
 
 
 def test_the_page_needs_nothing_from_outside_and_runs_nothing() -> None:

@@ -49,6 +49,7 @@ from obligor.core.errors import (
 from obligor.core.leaves import parse_leaf
 from obligor.governance.law.packs import the_packs
 from obligor.serving.acts import Act, Caller, Submission
+from obligor.serving.archive import Search
 from obligor.serving.gates.gate import GateResult
 from obligor.serving.privacy.erasing import Office
 from obligor.serving.reviews.review import Finding
@@ -533,9 +534,28 @@ def test_what_a_decision_answers_tells_what_stands_and_what_it_said_before(store
     at_desk(store_url, story)
 
 
-async def _searched(it: Desk) -> Any:
-    from obligor.serving.archive import Search
+def test_a_search_by_what_stands_goes_by_the_last_word_and_one_by_outcome_by_the_policy(store_url: str) -> None:
+    async def story(it: Desk) -> None:
+        overridden, quiet = await it.decided(), await it.decided(APPROVED)
 
+        async def found(**by: str) -> set[UUID]:
+            page = await it.lender.register.search(caller("bank"), Search(**by))  # type: ignore[arg-type]  # all are texts
+            return {UUID(each["decision_id"]) for each in page.decisions}
+
+        asked = {outcome: await found(stands=outcome) for outcome in ("approve", "refer", "decline")}
+        assert asked == {"approve": {quiet}, "refer": {overridden}, "decline": set()}
+        await it.override(overridden)
+        assert await found(stands="approve") == {quiet, overridden}
+        assert await found(stands="refer") == set()
+        assert await found(outcome="refer") == {overridden} == await found(outcome="refer", stands="approve")
+        assert await found(outcome="approve") == {quiet}
+        other = await it.lender.register.search(caller("broker"), Search(stands="approve"))
+        assert other.decisions == ()
+
+    at_desk(store_url, story)
+
+
+async def _searched(it: Desk) -> Any:
     return await it.lender.register.search(caller("bank"), Search())
 
 

@@ -14,8 +14,9 @@ from uuid import UUID, uuid4
 import msgspec
 import psycopg
 import pytest
+from tests.core.test_application import refusing
 from tests.serving.gated import profile_of
-from tests.serving.http.fakes import OWN, PLAIN, PlainReceipts, small_release
+from tests.serving.http.fakes import OWN, PLAIN, PlainReceipts, small_card, small_release
 from tests.stores import as_owner, pages_read
 
 from obligor.adapters.store.archive import PostgresArchive
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from obligor.core.profile import Profile
+    from obligor.core.scorecard import Scorecard
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 ONE = Caller("lender-one", "k1", OWN, LATER)
@@ -103,7 +105,12 @@ class Desk:
 
 @asynccontextmanager
 async def desk(
-    url: str, folder: Path, *, packs: tuple[str, ...] = ("EU-CCD2", "GDPR"), profile: Profile = EVERYTHING_OFF
+    url: str,
+    folder: Path,
+    *,
+    packs: tuple[str, ...] = ("EU-CCD2", "GDPR"),
+    profile: Profile = EVERYTHING_OFF,
+    card: Scorecard | None = None,
 ) -> AsyncIterator[Desk]:
     clock = [datetime(2026, 11, 26, 23, 30, tzinfo=UTC)]
     sources = Sources(lambda: clock[0], os.urandom)
@@ -111,7 +118,7 @@ async def desk(
     try:
         async with PostgresRecorder(url) as recorder:
             archive, reviews, releases = PostgresArchive(pool), PostgresReviews(pool), Releases(PostgresArchive(pool))
-            made = small_release()
+            made = small_release(card=card)
             key = open_signing_key(folder / "key.pem")
             said: dict[str, Any] = {"card": made.card, "policy": made.policy, "profile": profile, "by": "Ada Lovelace"}
             releases.take(await activate(**said, archive=archive, recorder=recorder, key=key, sources=sources))
@@ -579,6 +586,17 @@ def test_a_request_that_cannot_be_read_names_the_field_and_never_what_it_says(
         assert await it.service.reviews(ONE, decision) == []
 
     at_desk(story)
+
+
+def test_a_correction_to_what_the_contract_calls_impossible_is_refused(store_url: str, tmp_path: Path) -> None:
+    async def told() -> None:
+        async with desk(store_url, tmp_path, card=refusing(small_card())) as it:
+            decision = await it.declined()
+            with pytest.raises(ApplicationError, match="the field 'income': wanted at least 0"):
+                await it.asked(decision, corrections={"income": -4711})
+            assert await it.asked(decision, corrections={"income": 4711})
+
+    asyncio.run(told())
 
 
 def test_a_request_that_is_too_large_is_refused(at_desk: Stories) -> None:

@@ -14,6 +14,7 @@ import pytest
 from tests.models.worlds import World, make_world
 
 from obligor.core.columnar import principal_reasons
+from obligor.core.columns import Table
 from obligor.core.errors import InvalidInputError, SourceError, TapeError, UnavailableError
 from obligor.core.reasons import compile_reasons, shortfalls_of
 from obligor.core.scorecard import parse_card
@@ -23,6 +24,7 @@ from obligor.ingestion.sources import LocalSource
 from obligor.progress import Silence
 from obligor.serving.scoring import batch, parts
 from obligor.serving.scoring.columnar import Wanted
+from obligor.serving.scoring.frames import frame_scorer
 from obligor.settings import read_settings
 
 if TYPE_CHECKING:
@@ -131,6 +133,34 @@ def test_numbers_that_come_as_text_are_read_and_what_cannot_be_read_is_counted(
     assert results["texts"].unreadable == {}
     assert results["worse"].unreadable == {"income": 2}
     assert any("income: 2 cells cannot be read" in line for line in results["worse"].lines())
+
+
+def test_a_value_that_is_refused_counts_as_one_that_cannot_be_read(
+    world: World, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    """A batch and the columns of a frame agree on what the doors refuse."""
+    columns = world.made.card.applications.columns
+    income = columns["income"].model_copy(update={"min": -1e3, "max": 1e12, "beyond": "refuse"})
+    limited = Table(columns={**columns, "income": income})
+    card = world.made.card.model_copy(update={"applications": limited})
+    frame.loc[7:8, "income"] = [-5e3, 1e13]
+    frame.to_parquet(tmp_path / "tape.parquet")
+    frame.to_csv(tmp_path / "tape.csv", index=False)
+    found = [score(tmp_path / f"tape.{it}", tmp_path / f"{it}.out", card) for it in ("parquet", "csv")]
+    assert [it.unreadable for it in found] == [{"income": 2}] * 2
+    assert (tmp_path / "parquet.out").read_bytes() == (tmp_path / "csv.out").read_bytes()
+    missing = frame.assign(income=frame["income"].mask(frame.index.isin([7, 8])))
+    missing.to_parquet(tmp_path / "missing.parquet")
+    assert score(tmp_path / "missing.parquet", tmp_path / "missing.out", card).unreadable == {}
+    assert (tmp_path / "missing.out").read_bytes() == (tmp_path / "parquet.out").read_bytes()
+    scorer = frame_scorer(card, Wanted())
+    batches = pa.Table.from_pandas(frame[list(scorer.columns)]).to_batches()
+    rows = [row for it in scorer(batches) for row in it.to_pylist()]
+    assert [row["unreadable"] for row in rows] == [["income"] if at in (7, 8) else None for at in range(len(rows))]
+    assert [row["score"] for row in rows] == [row["score"] for row in rows_of(tmp_path / "parquet.out")]
+    frame.assign(income=-1e6).to_parquet(tmp_path / "none.parquet")
+    with pytest.raises(TapeError, match=r"none of the .* values of 'income' can be read; wanted a number within"):
+        score(tmp_path / "none.parquet", tmp_path / "none.out", card)
 
 
 def test_a_tape_as_the_continent_writes_it_scores_as_any_other(

@@ -45,20 +45,25 @@ _OUTCOMES: Final = """
 """
 """The same is said twice, so that the planner expects few: for many, before a table was first analysed, it looked whose they
 are in a list of all decisions of the client, which it made for that."""
-_LAST_WORDS: Final = """
-    SELECT asked.decision_id, said_by, outcome, at, expires_at, new_decision_id
-    FROM unnest(%s::uuid[]) AS asked (decision_id) CROSS JOIN LATERAL (
-        SELECT leaf_index, 'review' AS said_by, outcome, decided_at AS at, NULL::timestamptz AS expires_at, new_decision_id
-        FROM (SELECT review_id FROM obligor.review WHERE review.decision_id = asked.decision_id OFFSET 0) AS review
-        CROSS JOIN LATERAL (
-            SELECT * FROM obligor.review_decision WHERE review_decision.review_id = review.review_id OFFSET 0
-        ) AS decided
-        UNION ALL
-        SELECT leaf_index, 'override', outcome, decided_at, expires_at, NULL
-        FROM obligor.override WHERE override.decision_id = asked.decision_id
-        ORDER BY leaf_index DESC LIMIT 1
-    ) AS word
+_LAST_WORD: Final = """
+    SELECT leaf_index, 'review' AS said_by, outcome, decided_at AS at, NULL::timestamptz AS expires_at, new_decision_id
+    FROM (SELECT review_id FROM obligor.review WHERE review.decision_id = {of}.decision_id OFFSET 0) AS review
+    CROSS JOIN LATERAL (
+        SELECT * FROM obligor.review_decision WHERE review_decision.review_id = review.review_id OFFSET 0
+    ) AS decided
+    UNION ALL
+    SELECT leaf_index, 'override', outcome, decided_at, expires_at, NULL
+    FROM obligor.override WHERE override.decision_id = {of}.decision_id
+    ORDER BY leaf_index DESC LIMIT 1
 """
+_LAST_WORDS: Final = f"""
+    SELECT asked.decision_id, said_by, outcome, at, expires_at, new_decision_id
+    FROM unnest(%s::uuid[]) AS asked (decision_id) CROSS JOIN LATERAL ({_LAST_WORD.format(of="asked")}) AS word
+"""  # noqa: S608  words of our own
+_STANDS: Final = (
+    f"coalesce((SELECT word.outcome FROM ({_LAST_WORD.format(of='decision')}) AS word), outcome) = %(stands)s"  # noqa: S608  ours
+)
+"""Looked up decision by decision, as a search goes through them anyway, and by keys."""
 _LINKS: Final = """
     SELECT decision_id, why, earlier, at
     FROM (
@@ -274,6 +279,7 @@ def _asked(search: Search) -> tuple[str, dict[str, object]]:
         "client_id": "client_id = %(client_id)s" if given["names"] is None else "client_id || '' = %(client_id)s",
         "names": "application_id = name",
         "outcome": "outcome = %(outcome)s",
+        "stands": _STANDS,
         "band": "band = %(band)s",
         "since": SINCE,
         "until": UNTIL,

@@ -58,15 +58,17 @@ _SEARCH: Final = """
     JOIN unnest(%s::bytea[]) WITH ORDINALITY AS canary (word, number) ON position(canary.word IN {value}) > 0
     GROUP BY canary.number ORDER BY canary.number
 """
+_HIDDEN: Final = ("decision", "outcome", "record", "request")
+_HIDDEN_SINCE_0033: Final = ("override", "review", "review_decision")
 _UNHIDDEN: Final = """
-    SELECT hidden.name FROM unnest(ARRAY['decision', 'outcome', 'record', 'request']) AS hidden (name)
+    SELECT hidden.name FROM unnest(%s::text[]) AS hidden (name)
     LEFT JOIN pg_class ON pg_class.oid = to_regclass('obligor.' || hidden.name)
     LEFT JOIN pg_policy ON polrelid = pg_class.oid
     GROUP BY hidden.name, relrowsecurity
     HAVING relrowsecurity IS NOT true OR array_agg(polname::text ORDER BY polname) <> ARRAY['every_row', 'own_rows']
         OR bool_or(CASE polname
-            WHEN 'every_row' THEN pg_get_expr(polqual, polrelid) NOT LIKE '%CURRENT_USER <> ''obligor_reader''%'
-            ELSE pg_get_expr(polqual, polrelid) NOT SIMILAR TO '%(obligor.client|decision_id|leaf_index)%' END)
+            WHEN 'every_row' THEN pg_get_expr(polqual, polrelid) NOT LIKE '%%CURRENT_USER <> ''obligor_reader''%%'
+            ELSE pg_get_expr(polqual, polrelid) NOT SIMILAR TO '%%(obligor.client|decision_id|leaf_index|review_id)%%' END)
     ORDER BY 1
 """
 _RELEASE: Final = """
@@ -101,7 +103,8 @@ class PostgresExamination(PostgresLogSource):
 
     def unhidden(self) -> Sequence[str]:
         """Name the tables whose rows the database does not hide from other clients, though it should."""
-        return [str(row[0]) for row in self._connection.execute(_UNHIDDEN)]
+        hidden = [*_HIDDEN, *(_HIDDEN_SINCE_0033 if (self.revision() or "") >= "0033" else ())]
+        return [str(row[0]) for row in self._connection.execute(_UNHIDDEN, (hidden,))]
 
     def events(self) -> Iterator[StoredEvent]:
         """Give what is told to clients' systems, by the index of the leaf."""

@@ -193,7 +193,9 @@ class SearchQuery(BaseModel):
     application_id: Annotated[str | None, Field(max_length=255, pattern="^[^\\x00]*$")] = None
     """What the client calls the application."""
     outcome: Literal["approve", "refer", "decline", "hold"] | None = None
-    """What came of it."""
+    """What the policy decided."""
+    stands: Literal["approve", "refer", "decline", "hold"] | None = None
+    """The outcome that stands: what a person last said of it, or that of the policy where nobody did."""
     band: Annotated[str | None, Field(max_length=100, pattern="^[^\\x00]*$")] = None
     """The band of risk."""
     since: Annotated[_Instant | None, Field(alias="from")] = None
@@ -213,7 +215,7 @@ class SearchQuery(BaseModel):
     description="Those of the caller, the newest first; those of every client with the scope `audit`. Scope: `read`.",
     response_model=decision_shapes.DecisionPage,
     responses=answers(told="A page of decisions."),
-    dependencies=[Depends(only("application_id", "outcome", "band", "from", "to", "limit", "cursor"))],
+    dependencies=[Depends(only("application_id", "outcome", "stands", "band", "from", "to", "limit", "cursor"))],
     tags=["Decisions"],
 )
 async def search(door: TheDoor, caller: Reader, query: Annotated[SearchQuery, Query()]) -> Response:
@@ -221,6 +223,7 @@ async def search(door: TheDoor, caller: Reader, query: Annotated[SearchQuery, Qu
     wanted = Search(
         application_id=query.application_id,
         outcome=query.outcome,
+        stands=query.stands,
         band=query.band,
         since=query.since,
         until=query.until,

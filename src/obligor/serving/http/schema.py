@@ -1,8 +1,8 @@
 """The application that the release in force reads, as a JSON Schema: written from the columns of its card and its policy.
 
 What the service refuses, the schema refuses: a field that is absent or not known, another type, a number that is none. What it
-takes and flags (a value out of its range, a level never seen) is told in words and in ``x-`` keywords, since a schema can
-only refuse.
+takes and flags (a value out of a range that is not refused, a level never seen) is told in words and in ``x-`` keywords,
+since a schema can only refuse. Days beyond a range have no keyword; numbers that are codes widen it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from obligor.core.applicant import ALIASES, NAME, NUMBER
-from obligor.core.application import LARGEST, MOST_CHARACTERS
+from obligor.core.application import LARGEST, MOST_CHARACTERS, least_and_most, limits_of
 from obligor.core.bins import NumericBins
 from obligor.core.columns import Role
 
@@ -52,6 +52,12 @@ def application_schema(form: Form, card: Scorecard, *, release: int) -> dict[str
 def column_schema(column: Column, *, nullable: bool = True) -> dict[str, Any]:
     """Give the schema of one column."""
     type_, more = _TYPES[column.type]
+    if column.type == "number":
+        codes = [
+            it for it in (*column.special, *column.missing_numbers) if isinstance(it, float) and abs(it) <= LARGEST
+        ]
+        taken = [*least_and_most(column), *codes]
+        more = {"minimum": min(taken), "maximum": max(taken)}
     told: dict[str, Any] = {"x-unit": column.unit or None, "x-range": _range(column), "x-levels": _levels(column)}
     if column.special:
         told["x-special"] = {
@@ -90,7 +96,7 @@ def example_application(form: Form, card: Scorecard) -> dict[str, Any]:
 
 
 _TYPES: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "number": ("number", {"minimum": -LARGEST, "maximum": LARGEST}),
+    "number": ("number", {}),
     "text": ("string", {"maxLength": MOST_CHARACTERS, "pattern": _TEXT}),
     "date": ("string", {"format": "date", "pattern": _DAY}),
     "bool": ("boolean", {}),
@@ -102,11 +108,10 @@ def _sentences(column: Column) -> Iterator[str]:
         yield column.description.rstrip(".") + "."
     if column.unit:
         yield f"In {column.unit}."
-    limits = _range(column)
-    if limits is not None:
-        low, high = (f"{it:.15g}" if isinstance(it, float) else it for it in limits)
+    low, high = limits_of(column)
+    if low or high:
         told = f"from {low}" if high is None else f"up to {high}" if low is None else f"from {low} to {high}"
-        yield f"Wanted {told}; another value is decided on by its bin, and flagged."
+        yield f"Wanted {told}; another value is {'refused' if column.refuses else 'decided on by its bin, and flagged'}."
     if column.levels:
         yield "A level that is not known is decided on by the bin of levels never seen, and flagged."
     if column.special:

@@ -58,7 +58,7 @@ class BatchResult:
     unseen: dict[str, int]
     """Rows whose level of a characteristic was never seen when the card was made, where there are any."""
     unreadable: dict[str, int]
-    """Cells of a column that could not be read and count as missing, where there are any."""
+    """Cells of a column that could not be read, or whose value is refused, and count as missing, where there are any."""
     out: str
 
     def to_plain(self) -> dict[str, Any]:
@@ -71,7 +71,8 @@ class BatchResult:
         said += [f"  {name}: {count:,}" for name, count in self.bands.items()]
         said += [f"  {name}: {count:,} rows with a category never seen before" for name, count in self.unseen.items()]
         said += [
-            f"  {name}: {count:,} cells cannot be read and count as missing" for name, count in self.unreadable.items()
+            f"  {name}: {count:,} cells cannot be read, or are refused, and count as missing"
+            for name, count in self.unreadable.items()
         ]
         return [*said, f"written to {self.out}"]
 
@@ -270,7 +271,8 @@ def _refuse_unreadable(
         for (column, said), *values in zip(table.columns.items(), *held, strict=True):
             if not any(values):
                 raise TapeError(
-                    f"{name}: none of the {counts[column]} values of '{column}' can be read; wanted a {said.type}",
+                    f"{name}: none of the {counts[column]} values of '{column}' can be read; "
+                    f"wanted a {said.type}{' within its limits' if said.refuses else ''}",
                     hint="mend the column; leave its cells empty only where nobody knows their values",
                 )
 
