@@ -277,7 +277,7 @@ def _open_door(parts: _Parts, telemetry: Telemetry) -> Door:
         refusals=parts.refusals,
         sign_in=parts.identity.sign_in,
         proofs=parts.identity.proofs,
-        reviews=open_review_service(store, decisions),
+        reviews=open_review_service(store, decisions, listeners=parts.webhooks.listeners),
         overrides=open_override_service(
             store,
             decisions.register,

@@ -73,6 +73,9 @@ _STANDING: Final = f"""
         (
             SELECT max(greatest(decided_at, (
                 SELECT decided_at FROM obligor.override WHERE override.decision_id = decision.decision_id
+            ), (
+                SELECT max(decided_at) FROM obligor.review_decision WHERE review_id = ANY (ARRAY(
+                    SELECT review_id FROM obligor.review WHERE review.decision_id = decision.decision_id))
             ))) FROM obligor.decision WHERE subject = %(subject)s
         ) AS latest,
         (SELECT count(*) FROM obligor.subject_key WHERE subject = %(subject)s AND destroyed_at IS NULL) AS keys,
