@@ -17,7 +17,7 @@ from obligor.adapters.store.deliveries import PostgresDeliveries
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.reviews import PostgresReviews
 from obligor.core.errors import ErasedError, GateError, SealError
-from obligor.core.event_types import DECISION_MADE, EVENT_TYPES, PERSON_ERASED, REVIEW_DECIDED
+from obligor.core.event_types import DECISION_MADE, DECISION_REVIEWED, EVENT_TYPES, PERSON_ERASED
 from obligor.core.leaves import time_text
 from obligor.serving.privacy import erasing
 from obligor.serving.privacy.opening import Opener
@@ -117,13 +117,13 @@ def test_the_clients_system_is_told_what_came_of_a_review_and_nothing_that_anybo
                 for it in (first, second)
             ]
             house.lender.listeners.take(
-                [WebhookRow("e", "bank", "https://a.example", (REVIEW_DECIDED,), "active", b"", None, None, NOON)]
+                [WebhookRow("e", "bank", "https://a.example", (DECISION_REVIEWED,), "active", b"", None, None, NOON)]
             )
             with psycopg.connect(store_url) as connection:
                 connection.execute(
                     "INSERT INTO obligor.webhook_endpoint (endpoint_id, client_id, url, event_types, state, secret, "
                     "created_at, leaf_index) VALUES ('e', 'bank', 'https://a.example', %s, 'active', '', now(), 0)",
-                    ([REVIEW_DECIDED],),
+                    ([DECISION_REVIEWED],),
                 )
             found = [
                 await reviews.decide(ids[0], Finding("approve", (FACTOR,)), by="Grace"),

@@ -16,9 +16,9 @@ from obligor.core.errors import AuditError
 from obligor.core.event_types import (
     DECISION_MADE,
     DECISION_OVERRIDDEN,
+    DECISION_REVIEWED,
     OUTCOME_REPORTED,
     PERSON_ERASED,
-    REVIEW_DECIDED,
 )
 from obligor.core.leaves import time_text
 from obligor.core.strict_json import read_strict_json
@@ -37,7 +37,7 @@ _EVENTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "erasure.told": (PERSON_ERASED, ("decision_ids", "erased_at")),
     "override.decided": (DECISION_OVERRIDDEN, ("decision_id", "outcome", "decided_at")),
     "review.decided": (
-        REVIEW_DECIDED,
+        DECISION_REVIEWED,
         ("review_id", "decision_id", "verdict", "outcome", "decided_at", "new_decision_id"),
     ),
 }

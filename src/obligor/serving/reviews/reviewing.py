@@ -20,7 +20,7 @@ from uuid import UUID
 import msgspec
 
 from obligor.core.errors import ClashError, ForbiddenError, GateError, IntegrityError, InvalidInputError, NotFoundError
-from obligor.core.event_types import REVIEW_DECIDED
+from obligor.core.event_types import DECISION_REVIEWED
 from obligor.core.people import check_took_no_part
 from obligor.core.profile import not_passed
 from obligor.governance.law.packs import Due, review_due
@@ -41,7 +41,7 @@ from obligor.serving.reviews.review import (
 from obligor.serving.reviews.steps import decided, read_by, requested, told_of_answer, told_of_request
 from obligor.serving.rows import ReviewDecisionRow, ReviewRow
 from obligor.serving.said import read_said
-from obligor.serving.webhooks.events import Listeners, review_decided
+from obligor.serving.webhooks.events import Listeners, decision_reviewed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -226,7 +226,7 @@ class ReviewService:
         new = again.decision_id if again else None
         row = ReviewDecisionRow(review_id, verdict, outcome, self._sources.now(), by, new)
         try:
-            step = decided(review, row, finding, rows=self._told(review, row, stored))
+            step = decided(review, row, finding, rows=self._told(row, stored))
             await self._record(step, of=opened.record, recorder=recorder or self._recorder)
         except IntegrityError:
             raise await self._why_not(review_id) from None
@@ -307,11 +307,11 @@ class ReviewService:
         word = await self._register.last_word(UUID(record["decision_id"]))
         return str(record["outcome"]) if word is None else word.outcome
 
-    def _told(self, review: StoredReview, row: ReviewDecisionRow, stored: StoredDecision) -> tuple[Row, ...]:
+    def _told(self, row: ReviewDecisionRow, stored: StoredDecision) -> tuple[Row, ...]:
         """Tell the client's system what came of a review, where it wants to hear of it."""
-        if not self._listeners.want(review.client_id, REVIEW_DECIDED):
+        if not self._listeners.want(stored.client_id, DECISION_REVIEWED):
             return ()
-        return (review_decided(review, row, stored, event_id=self._sources.new_id(row.decided_at)),)
+        return (decision_reviewed(row, stored, event_id=self._sources.new_id(row.decided_at)),)
 
     async def _why_not(self, review_id: UUID) -> Exception:
         """Tell whether somebody else was quicker."""

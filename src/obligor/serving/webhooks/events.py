@@ -12,9 +12,9 @@ from obligor.core.errors import InvalidInputError
 from obligor.core.event_types import (
     DECISION_MADE,
     DECISION_OVERRIDDEN,
+    DECISION_REVIEWED,
     EVENT_TYPES,
     OUTCOME_REPORTED,
-    REVIEW_DECIDED,
 )
 from obligor.core.leaves import time_text
 from obligor.serving.answers import record_of
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from obligor.serving.archive import StoredDecision
     from obligor.serving.records import Told
-    from obligor.serving.reviews.review import StoredReview
     from obligor.serving.rows import OverrideRow, ReviewDecisionRow, WebhookRow
 
 _TOLD_OF_DECISIONS: Final = ("decision_id", "application_id", "decided_at", "outcome", "because", "pins")
@@ -72,14 +71,12 @@ def decision_overridden(row: OverrideRow, stored: StoredDecision, *, event_id: U
     return OutboxRow(event_id, row.client_id, application_id, DECISION_OVERRIDDEN, payload, row.decided_at)
 
 
-def review_decided(
-    review: StoredReview, row: ReviewDecisionRow, stored: StoredDecision, *, event_id: UUID
-) -> OutboxRow:
+def decision_reviewed(row: ReviewDecisionRow, stored: StoredDecision, *, event_id: UUID) -> OutboxRow:
     """Tell what came of a review; no word of what the applicant wrote, nor of why."""
     application_id = record_of(stored)["application_id"]
     said = {
         "review_id": str(row.review_id),
-        "decision_id": str(review.decision_id),
+        "decision_id": str(stored.decision_id),
         "application_id": application_id,
         "verdict": row.verdict,
         "outcome": row.outcome,
@@ -87,7 +84,7 @@ def review_decided(
         "new_decision_id": None if row.new_decision_id is None else str(row.new_decision_id),
     }
     payload = encode_in_order(said)
-    return OutboxRow(event_id, review.client_id, application_id, REVIEW_DECIDED, payload, row.decided_at)
+    return OutboxRow(event_id, stored.client_id, application_id, DECISION_REVIEWED, payload, row.decided_at)
 
 
 def check_event_types(given: Iterable[str]) -> None:
