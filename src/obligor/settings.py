@@ -42,7 +42,7 @@ class Settings:
     audit_key: Path
     """The file of the key that signs the audit log (``OBLIGOR_AUDIT_KEY``, by default under ``data``)."""
     data_key: str = ""
-    """The master key of personal data (``OBLIGOR_DATA_KEY``): ``aws-kms:<key>``, or a file, by default under ``data``."""
+    """The master key of personal data (``OBLIGOR_DATA_KEY``): ``aws-kms:<key>``, ``vault:<key>``, or a file (the default)."""
 
     @property
     def postgres(self) -> Path:

@@ -7,7 +7,8 @@ import io
 import os
 from datetime import date
 from functools import partial
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -17,11 +18,12 @@ from obligor.bootstrap.cards import check_contract, run_tape
 from obligor.bootstrap.decisions import take_newest
 from obligor.bootstrap.doors import Doors
 from obligor.bootstrap.law import active_packs, open_stationery, refuse_forbidden_card
+from obligor.bootstrap.people import open_identity
 from obligor.bootstrap.releases import Made, demonstration, put_in_force, read_run
 from obligor.bootstrap.service import serve_decisions
 from obligor.bootstrap.store import open_store
 from obligor.core.columns import Column
-from obligor.core.errors import GateError, LawError
+from obligor.core.errors import GateError, InvalidInputError, LawError
 from obligor.progress import Lines
 from obligor.serving.releases.release import Releases
 from obligor.serving.telemetry.meter import NoMeter
@@ -51,6 +53,22 @@ def test_packs_that_need_a_template_begin_once_it_is_approved(tmp_path: Path) ->
     assert [it.id for it in active_packs(environ(tmp_path, "US-FED, EU-CCD2"), on=TODAY)] == ["US-FED", "EU-CCD2"]
     with pytest.raises(GateError, match="not approved"):
         active_packs(environ(tmp_path, "US-FED"), on=date(2026, 11, 25))
+
+
+def test_a_pack_that_asks_everybody_for_a_second_factor_does_not_begin_where_none_is_known(
+    tmp_path: Path,
+) -> None:
+    said = environ(tmp_path, "NY-500") | {
+        "OBLIGOR_OIDC_ISSUER": "https://id.bank.example",
+        "OBLIGOR_OIDC_AUDIENCE": "obligor",
+        "OBLIGOR_OIDC_JWKS_URL": "https://id.bank.example/keys",
+    }
+    store: Any = SimpleNamespace(sources=SimpleNamespace(now=None), people=None)
+    with pytest.raises(InvalidInputError, match="OBLIGOR_OIDC_STRONG_ACR: NY-500 asks everybody for a second factor"):
+        open_identity(store, said)
+    for packs, asks in (("NY-500", True), ("GDPR", False)):
+        tokens: Any = open_identity(store, said | {"OBLIGOR_PACKS": packs, "OBLIGOR_OIDC_STRONG_ACR": "mfa"}).tokens
+        assert tokens._second_factor is asks
 
 
 def test_packs_without_notices_need_no_folder(tmp_path: Path) -> None:

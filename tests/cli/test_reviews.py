@@ -19,6 +19,7 @@ from obligor.bootstrap.reviews import open_review_service
 from obligor.bootstrap.store import open_store
 from obligor.serving.acts import Caller
 from obligor.serving.gates.kyc import hashed
+from obligor.serving.webhooks.events import Listeners
 from obligor.settings import read_settings
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ async def asked_for() -> tuple[UUID, str]:
         async with open_decisions(store, read_settings(os.environ)) as decisions:
             made = await decisions.service.decide(LENDER, key="d-1", application=APPLICATION)
             decision_id = UUID(json.loads(made.response)["decision_id"])
-            asked = await open_review_service(store, decisions).request(
+            asked = await open_review_service(store, decisions, listeners=Listeners()).request(
                 LENDER, key="r-1", decision_id=decision_id, body={"corrections": {"income": 2900}}
             )
             return decision_id, str(json.loads(asked.response)["review_id"])
@@ -95,7 +96,7 @@ def test_a_second_decision_asks_the_gates_and_is_told_to_the_lenders_systems(
     )
     assert call("Vera", "releases", "list")[0] == 0  # makes the tables
     monkeypatch.setenv("OBLIGOR_AUTHOR", "Vera")
-    _, review_id = asyncio.run(asked_for())
+    first, review_id = asyncio.run(asked_for())
     enforced(call, tmp_path)
     assert call("Olga", "webhooks", "add", "lender", "http://127.0.0.1:9/hooks")[0] == 0
     code, out, err = call("Grace", "reviews", "decide", review_id, "--again", "--json")
@@ -108,7 +109,7 @@ def test_a_second_decision_asks_the_gates_and_is_told_to_the_lenders_systems(
             (found["new_decision_id"],),
         ).fetchone() or ({},)
         events = connection.execute(
-            "SELECT client_id, convert_from(payload, 'UTF8')::json FROM obligor.outbox"
+            "SELECT client_id, convert_from(payload, 'UTF8')::json FROM obligor.outbox ORDER BY leaf_index"
         ).fetchall()
     assert (record["gates"]["kyc"]["state"], record["gates"]["kyc"]["result"]) == ("enforce", result)
     assert record["pins"]["release"] == 2
@@ -116,5 +117,6 @@ def test_a_second_decision_asks_the_gates_and_is_told_to_the_lenders_systems(
     if result == "pending":
         assert found["outcome"] == "hold"
     assert [(client, it["decision_id"], it["outcome"]) for client, it in events] == [
-        ("lender", found["new_decision_id"], found["outcome"])
+        ("lender", found["new_decision_id"], found["outcome"]),
+        ("lender", str(first), found["outcome"]),
     ]

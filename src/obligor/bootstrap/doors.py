@@ -132,7 +132,7 @@ def open_door(parts: Parts, telemetry: Telemetry) -> Door:
         refusals=parts.refusals,
         sign_in=parts.identity.sign_in,
         proofs=parts.identity.proofs,
-        reviews=open_review_service(store, decisions),
+        reviews=open_review_service(store, decisions, listeners=parts.webhooks.listeners),
         overrides=open_override_service(
             store,
             decisions.register,

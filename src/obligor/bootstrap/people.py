@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from obligor.bootstrap.acting import acting, appointing, with_reader
 from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.proposals import Proposed, open_proposals, proposed
+from obligor.core.errors import InvalidInputError
 from obligor.core.spreadsheet import spreadsheet
-from obligor.settings import is_production, read_provider_settings
+from obligor.governance.law.packs import named_packs
+from obligor.settings import is_production, read_law_settings, read_provider_settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -45,19 +47,27 @@ def open_identity(store: Store, environ: Mapping[str, str]) -> Identity:
     Raises
     ------
     InvalidInputError
-        Where what it says of the provider is no issuer, no audience or no address to fetch keys from.
+        Where what it says of the provider is no issuer, no audience or no address to fetch keys from, or no second
+        factor where an active rule pack asks for one.
     """
     from obligor.serving.people.tokens import LocalTokens, ProviderTokens
 
     now, production = store.sources.now, is_production(environ)
     provider = read_provider_settings(environ)
+    asking = [it.id for it in named_packs(read_law_settings(environ).packs) if it.second_factor]
     if provider is None:
         from obligor.serving.people.roles import People
         from obligor.serving.people.signing_in import SignIn
 
-        tokens = LocalTokens(store.key.verifier, store.people, now=now, production=production)
+        tokens = LocalTokens(
+            store.key.verifier, store.people, now=now, production=production, second_factor=bool(asking)
+        )
         people = People(store.people, store.recorder, store.sources)
         return Identity(tokens, SignIn(store.people, people, store.key, now=now), None)
+    if asking and not provider.strong:
+        raise InvalidInputError(
+            f"OBLIGOR_OIDC_STRONG_ACR: {asking[0]} asks everybody for a second factor; wanted which acr tell of one"
+        )
     from obligor.adapters.identity.key_set import HttpKeySource
     from obligor.security.tokens import Issuer
     from obligor.serving.people.proving import Proofs
@@ -73,7 +83,7 @@ def open_identity(store: Store, environ: Mapping[str, str]) -> Identity:
     )
     source = HttpKeySource(provider.key_set_url, production=production)
     proofs = Proofs(now=now, origin=provider.origin)
-    return Identity(ProviderTokens(issuer, source, store.people, now=now), None, proofs)
+    return Identity(ProviderTokens(issuer, source, store.people, now=now, second_factor=bool(asking)), None, proofs)
 
 
 def open_administration(store: Store, proposals: Proposals) -> Administration:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 Done = TypeVar("Done")
 _AWS = "aws-kms:"
+_VAULT = "vault:"
 _PATIENCE = 20
 _PAUSE_S = 1.0
 _HEARD_S = 6.0
@@ -45,11 +46,15 @@ def open_kms(settings: Settings, *, anew: bool = True) -> Kms:
     Raises
     ------
     InvalidInputError
-        Where it is a file in production, or a file that is no master key.
+        Where it is a file in production, a file that is no master key, or a Vault that is not named as one is.
     UnavailableError
         Where there is none.
     """
     said = settings.data_key
+    if said.startswith(_VAULT):
+        from obligor.adapters.kms.vault import VaultKms
+
+        return VaultKms(said.removeprefix(_VAULT), environ=os.environ, production=is_production(os.environ))
     if not said.startswith(_AWS):
         from obligor.adapters.kms.file import open_file_kms
 

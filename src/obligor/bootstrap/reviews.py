@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from obligor.bootstrap.store import Store
     from obligor.serving.reviews.review import StoredReview, Verdict
     from obligor.serving.reviews.reviewing import ReviewService
+    from obligor.serving.webhooks.events import Listeners
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +96,11 @@ def decide_review(review_id: str, *, outcome: str | None, factors: Sequence[str]
 
     async def decided(store: Store) -> Decided:
         from obligor.bootstrap.decisions import open_decisions
+        from obligor.bootstrap.webhooks import open_listeners
         from obligor.serving.reviews.review import Finding
 
         async with open_decisions(store, settings) as decisions:
-            service = open_review_service(store, decisions)
+            service = open_review_service(store, decisions, listeners=await open_listeners(store.url))
             by = await acting(store, "review.decide")
             finding = Finding(outcome, tuple(factors))  # type: ignore[arg-type]  # of the command's choices
             found = await service.decide(wanted, finding, by=by)
@@ -107,7 +109,7 @@ def decide_review(review_id: str, *, outcome: str | None, factors: Sequence[str]
     return with_anchored_store(decided, settings)
 
 
-def open_review_service(store: Store, decisions: Decisions) -> ReviewService:
+def open_review_service(store: Store, decisions: Decisions, *, listeners: Listeners) -> ReviewService:
     """Build the use case of reviews under the rule packs that are active.
 
     Raises
@@ -125,4 +127,5 @@ def open_review_service(store: Store, decisions: Decisions) -> ReviewService:
         recorder=store.recorder,
         sources=store.sources,
         packs=active_packs(os.environ),
+        listeners=listeners,
     )

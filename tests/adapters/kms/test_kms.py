@@ -7,12 +7,17 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from moto import mock_aws
+from tests.adapters.kms.vaults import TOKEN, Vault, vault
 
 from obligor.adapters.kms.aws import AwsKms
 from obligor.adapters.kms.file import open_file_kms
+from obligor.adapters.kms.vault import VaultKms
+from obligor.bootstrap.privacy import open_kms
 from obligor.core.errors import InvalidInputError, SealError, UnavailableError
 from obligor.security.sealing import DATA, NAMES, make_kept, open_keyring
+from obligor.settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +35,20 @@ def cloud(aws_environment: None) -> Iterator[str]:
         yield get_session().create_client("kms").create_key()["KeyMetadata"]["KeyId"]
 
 
-@pytest.fixture(params=["file", "aws"])
+@pytest.fixture
+def running() -> Iterator[Vault]:
+    with vault() as it:
+        yield it
+
+
+def vault_kms(it: Vault, key: str = "obligor", **more: str) -> VaultKms:
+    return VaultKms(key, environ=it.environ | more, production=False)
+
+
+@pytest.fixture(params=["file", "aws", "vault"])
 def kms(request: pytest.FixtureRequest, tmp_path: Path) -> Kms:
+    if request.param == "vault":
+        return vault_kms(request.getfixturevalue("running"))
     if request.param == "file":
         return open_file_kms(tmp_path / "keys" / "master", production=False)
     return AwsKms(request.getfixturevalue("cloud"))
@@ -80,6 +97,7 @@ def test_a_key_file_is_refused_in_production_and_none_is_made(tmp_path: Path) ->
     with pytest.raises(InvalidInputError, match="for development") as refused:
         open_file_kms(tmp_path / "master", production=True)
     assert "aws-kms:" in str(refused.value)
+    assert "vault:" in str(refused.value)
     assert not (tmp_path / "master").exists()
 
 
@@ -105,3 +123,105 @@ def test_a_kms_without_a_region_is_told_with_where_it_is_said(monkeypatch: pytes
     with pytest.raises(UnavailableError, match="NoRegion") as told:
         AwsKms("some-key").generate(context="c")
     assert "AWS_REGION" in (told.value.hint or "")
+
+
+def test_a_vault_is_asked_for_its_key_by_its_mount_and_namespace_with_a_token_that_may_be_renewed(
+    running: Vault, tmp_path: Path
+) -> None:
+    running.keys["team_transit/cards"] = running.keys["transit/obligor"]
+    path = tmp_path / "token"
+    it = vault_kms(running, "team_transit/cards", VAULT_TOKEN_FILE=str(path), VAULT_NAMESPACE="credit")
+    with pytest.raises(UnavailableError, match="VAULT_TOKEN_FILE cannot be read"):
+        it.generate(context="c")
+    path.write_text("hvs.old\n")
+    with pytest.raises(UnavailableError, match="vault:team_transit/cards: answered 403 to encrypt"):
+        it.generate(context="c")
+    path.write_text(f"{TOKEN}\n")
+    made = it.generate(context="c")
+    assert it.unwrap(made.wrapped, context="c") == made.key
+    assert [where for where, _ in running.asked] == [
+        f"/v1/team_transit/{it}/cards" for it in ("encrypt", "encrypt", "decrypt")
+    ]
+    assert {headers["x-vault-namespace"] for _, headers in running.asked} == {"credit"}
+
+
+def test_another_key_of_a_vault_unwraps_nothing(running: Vault) -> None:
+    made = vault_kms(running).generate(context="c")
+    running.keys["transit/obligor"] = AESGCM(os.urandom(32))
+    for wrapped in (made.wrapped, b"vault:v1:AAAA", b"other", made.wrapped + b'","x":"'):
+        with pytest.raises(SealError, match="does not unwrap the key c"):
+            vault_kms(running).unwrap(wrapped, context="c")
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (503, b'{"errors":["Vault is sealed"]}'),
+        (403, b'{"errors":["permission denied"]}'),
+        (200, b"<html>a portal of the network</html>"),
+        (200, b"[]"),
+        (200, b'{"data":null}'),
+        (200, b'{"data":{"ciphertext":7,"plaintext":7}}'),
+        (200, b'{"data":{"ciphertext":"no","plaintext":"%%"}}'),
+        (200, b" " * (1 << 17)),
+        (307, b""),
+    ],
+)
+def test_a_vault_that_does_not_answer_as_it_should_gives_and_opens_no_key(
+    running: Vault, status: int, answer: bytes
+) -> None:
+    it = vault_kms(running)
+    wrapped = it.generate(context="c").wrapped
+    running.instead = (status, answer)
+    running.asked.clear()
+    for ask in (lambda: it.generate(context="c"), lambda: it.unwrap(wrapped, context="c")):
+        with pytest.raises(UnavailableError) as told:
+            ask()
+        assert "CANARY" not in f"{told.value!s}{told.value.hint or ''}"
+    assert len(running.asked) == 2
+
+
+def test_a_vault_that_is_away_and_one_without_a_token_are_told_as_such(running: Vault) -> None:
+    with pytest.raises(UnavailableError, match=r"vault:obligor: did not answer \(ConnectError\)"):
+        vault_kms(running, VAULT_ADDR="http://127.0.0.1:9").generate(context="c")
+    with pytest.raises(UnavailableError, match="has no token") as told:
+        vault_kms(running, VAULT_TOKEN="").generate(context="c")
+    assert told.value.hint == "VAULT_TOKEN, or VAULT_TOKEN_FILE"
+
+
+@pytest.mark.parametrize(
+    ("key", "address", "production", "told"),
+    [
+        ("obligor", "http://vault.bank.example:8200", False, "VAULT_ADDR"),
+        ("obligor", "http://127.0.0.1:8200", True, "VAULT_ADDR"),
+        ("obligor", "https://127.0.0.1:8200", True, "VAULT_ADDR"),
+        ("obligor", "https://user:CANARY@vault.example", True, "VAULT_ADDR"),
+        ("obligor", "", True, "VAULT_ADDR"),
+        ("", "https://vault.example", True, "wanted vault:KEY"),
+        ("../sys/seal", "https://vault.example", True, "wanted vault:KEY"),
+        ("a?b", "https://vault.example", True, "wanted vault:KEY"),
+        ("a/", "https://vault.example", True, "wanted vault:KEY"),
+        ("..", "https://vault.example", True, "wanted vault:KEY"),
+    ],
+)
+def test_a_vault_that_is_not_named_as_one_is_refused_before_it_is_asked(
+    key: str,
+    address: str,
+    production: bool,  # noqa: FBT001
+    told: str,
+) -> None:
+    with pytest.raises(InvalidInputError, match=told) as refused:
+        VaultKms(key, environ={"VAULT_ADDR": address, "VAULT_TOKEN": TOKEN}, production=production)
+    assert "CANARY" not in str(refused.value)
+
+
+def test_a_vault_is_opened_by_the_setting_of_the_master_key(
+    running: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAULT_ADDR", running.url)
+    monkeypatch.setenv("VAULT_TOKEN", TOKEN)
+    settings = read_settings({"OBLIGOR_DATA": str(tmp_path), "OBLIGOR_DATA_KEY": "vault:obligor"})
+    it = open_kms(settings)
+    assert it.name == "vault:obligor"
+    made = it.generate(context="c")
+    assert it.unwrap(made.wrapped, context="c") == made.key

@@ -17,18 +17,18 @@ from obligor.adapters.store.deliveries import PostgresDeliveries
 from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.reviews import PostgresReviews
 from obligor.core.errors import ErasedError, GateError, SealError
-from obligor.core.event_types import DECISION_MADE, EVENT_TYPES, PERSON_ERASED
+from obligor.core.event_types import DECISION_MADE, DECISION_REVIEWED, EVENT_TYPES, PERSON_ERASED
+from obligor.core.leaves import time_text
 from obligor.serving.privacy import erasing
 from obligor.serving.privacy.opening import Opener
 from obligor.serving.reviews.review import Finding
 from obligor.serving.reviews.reviewing import ReviewService
+from obligor.serving.rows import WebhookRow
 from obligor.serving.webhooks.endpoints import Webhooks
 from obligor.serving.webhooks.secrets import Revealer, SecretKeeper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from obligor.serving.rows import WebhookRow
 
 STATEMENT = "Statement-Canary-5512: I was ill that year"
 CORRECTION = "Corrected-Canary-8841"
@@ -45,6 +45,7 @@ def _reviews(house: House, pool: Pool) -> ReviewService:
         reviews=PostgresReviews(pool),
         recorder=lender.recorder,
         sources=lender.sources,
+        listeners=lender.listeners,
     )
 
 
@@ -103,6 +104,53 @@ def test_a_correction_is_decided_again_and_after_erasure_only_the_reviewer_may_s
     at_work(store_url, work)
     assert STATEMENT.encode() not in everything(store_url)
     assert verified(store_url) == []
+
+
+def test_the_clients_system_is_told_what_came_of_a_review_and_nothing_that_anybody_wrote(store_url: str) -> None:
+    async def work(house: House) -> None:
+        pool = Pool(store_url)
+        try:
+            reviews = _reviews(house, pool)
+            first, second = await house.decide(), await house.decide("Bob", key="k2")
+            ids = [
+                await _asked(house, reviews, it["decision_id"], statement=STATEMENT, corrections={"income": 5000})
+                for it in (first, second)
+            ]
+            house.lender.listeners.take(
+                [WebhookRow("e", "bank", "https://a.example", (DECISION_REVIEWED,), "active", b"", None, None, NOON)]
+            )
+            with psycopg.connect(store_url) as connection:
+                connection.execute(
+                    "INSERT INTO obligor.webhook_endpoint (endpoint_id, client_id, url, event_types, state, secret, "
+                    "created_at, leaf_index) VALUES ('e', 'bank', 'https://a.example', %s, 'active', '', now(), 0)",
+                    ([DECISION_REVIEWED],),
+                )
+            found = [
+                await reviews.decide(ids[0], Finding("approve", (FACTOR,)), by="Grace"),
+                await reviews.decide(ids[1], Finding(None), by="Grace"),
+            ]
+        finally:
+            await pool.close()
+        with psycopg.connect(store_url) as connection:
+            told = connection.execute(
+                "SELECT convert_from(payload, 'UTF8')::json, application_id FROM obligor.outbox ORDER BY leaf_index"
+            ).fetchall()
+        assert [payload["application_id"] for payload, _ in told] == [name for _, name in told]
+        assert [{name: it for name, it in payload.items() if name != "application_id"} for payload, _ in told] == [
+            {
+                "review_id": str(it.review_id),
+                "decision_id": str(it.decision_id),
+                "verdict": it.verdict,
+                "outcome": it.outcome,
+                "decided_at": time_text(it.decided_at or NOON),
+                "new_decision_id": None if it.new_decision_id is None else str(it.new_decision_id),
+            }
+            for it in found
+        ]
+
+    at_work(store_url, work)
+    for canary in (STATEMENT, FACTOR, CANARY):
+        assert canary.encode() not in everything(store_url)
 
 
 def test_the_idempotency_key_of_a_client_is_not_kept_and_is_known_again(store_url: str) -> None:

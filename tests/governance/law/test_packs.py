@@ -61,6 +61,7 @@ def test_what_a_pack_asks_of_a_decision_is_as_its_scenario_says(name: str) -> No
         kept = keep_until([pack], of=it["of"], days=days, on=days["decided"])
         assert (kept.until or "none", kept.because) == (it["until"], it["because"])
     assert pack.fairness.compare is said["compare_groups"]
+    assert pack.second_factor == said.get("second_factor")
 
 
 @pytest.mark.parametrize("name", [it for it in ALL if it != "US-FED"])

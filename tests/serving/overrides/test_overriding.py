@@ -607,6 +607,23 @@ def test_what_a_person_wrote_is_nowhere_in_the_store_and_goes_with_whom_it_is_ab
     assert verified(store_url) == []
 
 
+def test_what_a_review_found_begins_the_clock_of_what_is_kept_as_its_notice_does(store_url: str) -> None:
+    """12 CFR 1002.12(b): 25 months from the day on which the applicant is told of what was done."""
+
+    async def story(it: Desk) -> None:
+        decision, privacy = await it.decided(DECLINED), PostgresPrivacy(it.pool)
+        subject = await privacy.subject_of(decision)
+        assert subject is not None
+        it.clock[0] += timedelta(days=20)
+        review = await it.asked_for_review(decision)
+        assert (await privacy.standing(subject))["latest"].date() == NOON.date()
+        it.clock[0] += timedelta(days=5)
+        await it.reviewing.decide(review, Finding("decline", (FACTOR,)), by="gil")
+        assert (await privacy.standing(subject))["latest"].date() == (NOON + timedelta(days=25)).date()
+
+    at_desk(store_url, story)
+
+
 def test_what_a_person_approved_keeps_the_evidence_of_identity_and_begins_the_clock_of_its_decision(
     store_url: str,
 ) -> None:

@@ -91,9 +91,11 @@ def running() -> Iterator[providers.Provider]:
         yield it
 
 
-def provider_tokens(url: str, clock: Clock, known: Known, issuer: Issuer = WHOSE) -> ProviderTokens:
+def provider_tokens(
+    url: str, clock: Clock, known: Known, issuer: Issuer = WHOSE, *, second_factor: bool = False
+) -> ProviderTokens:
     source = HttpKeySource(url, production=False)
-    return ProviderTokens(issuer, source, known, now=clock.now, monotonic=clock.monotonic)
+    return ProviderTokens(issuer, source, known, now=clock.now, monotonic=clock.monotonic, second_factor=second_factor)
 
 
 def authenticator(url: str, clock: Clock, known: Known, issuer: Issuer = WHOSE) -> Authenticator:
@@ -126,6 +128,43 @@ def test_a_second_factor_is_what_the_lender_names() -> None:
     assert not read(token(claims(acr="pwd"))).strong
     assert not read(token(claims(acr=["mfa"]))).strong
     assert not read(token(claims(acr="mfa")), Issuer(ISSUER, AUDIENCE)).strong
+
+
+def test_where_everybody_is_asked_for_a_second_factor_nobody_comes_in_without_and_systems_do(
+    running: providers.Provider,
+) -> None:
+    """23 NYCRR 500: a second factor of any individual, whatever they do; a system is none."""
+
+    async def run() -> None:
+        clock, known, refused = Clock(), Known(), []
+        tokens = provider_tokens(running.url, clock, known, second_factor=True)
+        door = Authenticator(NoKeys(), now=clock.now, monotonic=clock.monotonic, tokens=tokens, refused=refused.append)
+        for roles in (["analyst"], ["auditor"], []):
+            with pytest.raises(UnauthenticatedError) as told:
+                await door.authenticate(f"Bearer {token(claims(roles=roles, acr='pwd'))}", peer="192.0.2.1")
+            assert "factor" not in str(told.value)
+            assert (await door.authenticate(f"Bearer {token(claims(roles=roles, acr='mfa'))}", peer="")).strong
+        assert refused == ["weak"] * 3
+        system = await door.authenticate(f"Bearer {token(claims(roles=['los'], client_id='loan-desk'))}", peer="")
+        assert (system.client_id, system.strong) == ("loan-desk", False)
+
+    asyncio.run(run())
+
+
+def test_where_everybody_is_asked_for_a_second_factor_a_password_alone_opens_nothing() -> None:
+    async def run() -> None:
+        known, clock = Known(), Clock()
+        known.add("ada", "analyst")
+        text = write_access_token("ada", key=KEY, at=int(clock.now().timestamp()))
+        for production in (True, False):
+            it = LocalTokens(KEY.verifier, known, now=clock.now, production=production, second_factor=True)
+            if not production:
+                assert (await it.caller(text)).strong
+                clock.ahead_s = FRESH_S + 1
+            with pytest.raises(TokenError, match="weak"):
+                await it.caller(text)
+
+    asyncio.run(run())
 
 
 def test_roles_may_stand_within_an_object() -> None:

@@ -244,6 +244,37 @@ def test_an_event_of_a_person_who_is_held_stays_until_the_hold_ends(store_url: s
     play(store_url, los, scene)
 
 
+ACTS = {
+    "an outcome": "INSERT INTO obligor.outcome SELECT gen_random_uuid(), decision_id, 99, 'good', now() FROM obligor.decision",
+    "an override": """INSERT INTO obligor.override
+        SELECT decision_id, 99, 'bank', 'decline', 'none', 'r', 'analyst', now(), 'ann'
+        FROM obligor.decision""",
+    "a review": """WITH asked AS (
+            INSERT INTO obligor.review SELECT gen_random_uuid(), decision_id, 'bank', 98, now(), now(), '' FROM obligor.decision
+            RETURNING review_id
+        ) INSERT INTO obligor.review_decision SELECT review_id, 99, 'kept', 'decline', now(), 'ann' FROM asked""",
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_what_became_of_a_decision_on_a_person_who_is_held_stays_too(store_url: str, los: Los, act: str) -> None:
+    placed, released = HOLDS["a legal hold"]
+
+    async def scene(here: Office, pruning: Pruning) -> None:
+        await here.decide("approve")
+        change(store_url, "UPDATE obligor.decision SET subject = '\\x01'")
+        change(store_url, ACTS[act])
+        change(store_url, "UPDATE obligor.outbox SET leaf_index = 99")
+        change(store_url, placed)
+        await here.work(1)
+        here.clock.on(2 * KEPT)
+        assert await pruning.prune() == 0
+        change(store_url, released)
+        assert await pruning.prune() == 1
+
+    play(store_url, los, scene)
+
+
 def test_many_events_go_in_small_steps_past_those_that_stay(
     store_url: str, los: Los, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,7 +56,7 @@ def open_file_kms(path: Path, *, production: bool) -> FileKms:
     if production:
         raise InvalidInputError(
             "OBLIGOR_DATA_KEY: a key file is for development; in production the master key is held by a service",
-            hint="OBLIGOR_DATA_KEY=aws-kms:<key id or ARN>",
+            hint="OBLIGOR_DATA_KEY=aws-kms:<key id or ARN>, or vault:<key>",
         )
     with disk_trouble(str(path)):
         text = private_file(path, _new)

@@ -123,6 +123,9 @@ def decided_on(subject: str) -> str:
     """Write how many decisions there are on a subject, and when the last was made, by a policy or by a person in its place."""
     return f"""SELECT count(*), max(greatest(decided_at, (
         SELECT decided_at FROM obligor.override WHERE override.decision_id = decision.decision_id
+    ), (
+        SELECT max(decided_at) FROM obligor.review_decision WHERE review_id = ANY (ARRAY(
+            SELECT review_id FROM obligor.review WHERE review.decision_id = decision.decision_id))
     ))) FROM obligor.decision WHERE decision.subject = {subject}"""  # noqa: S608  words of our own
 
 

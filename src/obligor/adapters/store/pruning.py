@@ -51,7 +51,13 @@ _PRUNE: Final = f"""
             SELECT coalesce(
                 (SELECT subject FROM obligor.decision WHERE decision.leaf_index = outbox.leaf_index),
                 (SELECT subject FROM obligor.decision WHERE decision_id = (
-                    SELECT decision_id FROM obligor.outcome WHERE outcome.leaf_index = outbox.leaf_index))
+                    SELECT decision_id FROM obligor.outcome WHERE outcome.leaf_index = outbox.leaf_index)),
+                (SELECT subject FROM obligor.decision WHERE decision_id = (
+                    SELECT decision_id FROM obligor.override WHERE override.leaf_index = outbox.leaf_index)),
+                (SELECT subject FROM obligor.decision WHERE decision_id = (
+                    SELECT decision_id FROM obligor.review WHERE review_id = (
+                        SELECT review_id FROM obligor.review_decision
+                        WHERE review_decision.leaf_index = outbox.leaf_index)))
             ) AS subject OFFSET 0
         ) AS person
         WHERE settled = deliveries AND (
@@ -86,7 +92,7 @@ _PRUNE: Final = f"""
 """  # noqa: S608  words of our own
 """What somebody sends again meanwhile is not deleted as a delivery, and so its event stays (``whole``). What belongs to each
 event is found one by one (``OFFSET 0``, ``ANY (ARRAY(``), whatever the planner knows of the tables: a decision under the leaf
-of the event, or the one of which it tells an outcome."""
+of the event, or the one of which it tells an outcome, an override or a review."""
 
 
 class PostgresPruning:

@@ -13,7 +13,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from obligor.core.errors import AuditError
-from obligor.core.event_types import DECISION_MADE, DECISION_OVERRIDDEN, OUTCOME_REPORTED, PERSON_ERASED
+from obligor.core.event_types import (
+    DECISION_MADE,
+    DECISION_OVERRIDDEN,
+    DECISION_REVIEWED,
+    OUTCOME_REPORTED,
+    PERSON_ERASED,
+)
 from obligor.core.leaves import time_text
 from obligor.core.strict_json import read_strict_json
 from obligor.governance.audit.examination import Check, Faults, judged, looked_at
@@ -30,6 +36,10 @@ _EVENTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "outcome": (OUTCOME_REPORTED, ("report_id", "decision_id", "status", "observed_on")),
     "erasure.told": (PERSON_ERASED, ("decision_ids", "erased_at")),
     "override.decided": (DECISION_OVERRIDDEN, ("decision_id", "outcome", "decided_at")),
+    "review.decided": (
+        DECISION_REVIEWED,
+        ("review_id", "decision_id", "verdict", "outcome", "decided_at", "new_decision_id"),
+    ),
 }
 """For each kind of act the event that tells of it, and the fields that both have."""
 _DUE: Final[Mapping[str, str]] = {"decision": "decision", "erasure.told": "erasure of"}

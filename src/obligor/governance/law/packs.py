@@ -139,13 +139,15 @@ class Pack(StrictModel):
     review: ReviewRight | None = None
     forbidden_sources: tuple[ForbiddenSource, ...] = ()
     fairness: Fairness = Fairness(compare=True)
+    second_factor: RuleId | None = None
+    """The rule by which every person shows a second factor, whatever they do."""
     note: str = ""
     """What a reader must know beside it."""
 
     @model_validator(mode="after")
     def _names_its_rules(self) -> Self:
         duties = (*self.notices, *self.retention, *self.forbidden_sources, *((self.review,) if self.review else ()))
-        named = {it.rule for it in duties} | ({self.fairness.rule} if self.fairness.rule else set())
+        named = {it.rule for it in duties} | {it for it in (self.fairness.rule, self.second_factor) if it}
         unnamed = sorted(named - set(self.rules))
         if unnamed:
             raise LawError(f"pack {self.id}: a duty rests on '{unnamed[0]}', which is not among its rules")

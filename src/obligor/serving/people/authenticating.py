@@ -45,7 +45,17 @@ if TYPE_CHECKING:
     from obligor.serving.telemetry.journal import Telling
 
 Refusal = Literal[
-    "missing", "malformed", "unknown", "wrong", "revoked", "expired", "unbound", "unheld", "elsewhere", "limited"
+    "missing",
+    "malformed",
+    "unknown",
+    "wrong",
+    "revoked",
+    "expired",
+    "weak",
+    "unbound",
+    "unheld",
+    "elsewhere",
+    "limited",
 ]
 Holds = Callable[["Bound", str], bool]
 """Tells whether who calls holds the key to which the token that they show, the second argument, is bound."""

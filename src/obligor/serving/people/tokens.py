@@ -84,8 +84,11 @@ class ProviderTokens:
         people: PeopleArchive,
         *,
         now: Callable[[], datetime],
+        second_factor: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """With ``second_factor``, a person's token without one opens nothing."""
+        self._second_factor = second_factor
         self._issuer, self._source, self._people = issuer, source, people
         self._now, self._monotonic = now, monotonic
         self.well = True
@@ -108,7 +111,7 @@ class ProviderTokens:
         person = await self._people.person(claims.subject)
         if person is not None and person.user.disabled_at is not None:
             raise TokenError("revoked")
-        return _named(claims)
+        return _strong_enough(_named(claims), asked=self._second_factor)
 
     async def _known(self, *, newer: bool = False) -> KeySet:
         """Give the keys, and have them fetched where they are due; ``newer``: the ones that are known did not do."""
@@ -150,8 +153,15 @@ class LocalTokens:
     """Tokens of people who signed in here; who they are is read from the token, what they may do from the store."""
 
     def __init__(
-        self, key: VerifierKey, people: PeopleArchive, *, now: Callable[[], datetime], production: bool = True
+        self,
+        key: VerifierKey,
+        people: PeopleArchive,
+        *,
+        now: Callable[[], datetime],
+        production: bool = True,
+        second_factor: bool = False,
     ) -> None:
+        self._second_factor = second_factor
         self._key, self._people, self._now, self._production = key, people, now, production
 
     async def caller(self, token: str) -> Caller:
@@ -167,7 +177,7 @@ class LocalTokens:
             raise TokenError("unknown")
         if person.user.disabled_at is not None or not person.user.password:
             raise TokenError("revoked")
-        return Caller(
+        caller = Caller(
             f"person:{signed.user_id}",
             "",
             frozenset(),
@@ -177,6 +187,14 @@ class LocalTokens:
             subject=signed.user_id,
             strong=not self._production and at < signed.at + FRESH_S,
         )
+        return _strong_enough(caller, asked=self._second_factor)
+
+
+def _strong_enough(caller: Caller, *, asked: bool) -> Caller:
+    """Let a person pass only with a second factor, where everybody is asked for one."""
+    if asked and caller.kind == "person" and not caller.strong:
+        raise TokenError("weak")
+    return caller
 
 
 def _named(claims: Claims) -> Caller:

@@ -89,7 +89,7 @@ class Standing:
     subject: bytes
     decisions: int
     latest: datetime | None
-    """When the last decision was made, by a policy or by a person in its place."""
+    """When the last decision was made, by a policy or by a person in its place, or a person reviewed one."""
     keys: int
     """Keys that are not destroyed."""
     erased_at: datetime | None

@@ -20,6 +20,7 @@ from uuid import UUID
 import msgspec
 
 from obligor.core.errors import ClashError, ForbiddenError, GateError, IntegrityError, InvalidInputError, NotFoundError
+from obligor.core.event_types import DECISION_REVIEWED
 from obligor.core.people import check_took_no_part
 from obligor.core.profile import not_passed
 from obligor.governance.law.packs import Due, review_due
@@ -40,6 +41,7 @@ from obligor.serving.reviews.review import (
 from obligor.serving.reviews.steps import decided, read_by, requested, told_of_answer, told_of_request
 from obligor.serving.rows import ReviewDecisionRow, ReviewRow
 from obligor.serving.said import read_said
+from obligor.serving.webhooks.events import Listeners, decision_reviewed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from obligor.serving.privacy.steps import Step
     from obligor.serving.register import Register
     from obligor.serving.reviews.review import ReviewArchive, StoredReview, Verdict
+    from obligor.serving.rows import Row
     from obligor.serving.sources import Sources
 
 REVIEW_REQUESTS: Final = "review-requests"
@@ -92,7 +95,9 @@ class ReviewService:
         recorder: Recorder,
         sources: Sources,
         packs: Sequence[Pack] = (),
+        listeners: Listeners | None = None,
     ) -> None:
+        """With the ``listeners`` of the service that decides."""
         self._decisions = decisions
         self._register = register
         self._archive = archive
@@ -100,6 +105,7 @@ class ReviewService:
         self._recorder = recorder
         self._sources = sources
         self._packs = tuple(packs)
+        self._listeners = listeners or Listeners()
 
     async def request(
         self, caller: Caller, *, key: str, decision_id: UUID, body: bytes | Mapping[str, Any]
@@ -206,7 +212,7 @@ class ReviewService:
         InvalidInputError
             Where the finding does not say why it declines, or there is nothing to decide again.
         """
-        review, opened = await self._undecided(review_id)
+        review, stored, opened = await self._undecided(review_id)
         await self._check_reviewer(by, opened.record)
         check_finding(finding)
         if finding.outcome == "approve" and not_passed(opened.record["gates"]):
@@ -220,7 +226,8 @@ class ReviewService:
         new = again.decision_id if again else None
         row = ReviewDecisionRow(review_id, verdict, outcome, self._sources.now(), by, new)
         try:
-            await self._record(decided(review, row, finding), of=opened.record, recorder=recorder or self._recorder)
+            step = decided(review, row, finding, rows=self._told(row, stored))
+            await self._record(step, of=opened.record, recorder=recorder or self._recorder)
         except IntegrityError:
             raise await self._why_not(review_id) from None
         return review._replace(verdict=verdict, outcome=outcome, decided_at=row.decided_at, by=by, new_decision_id=new)
@@ -258,8 +265,8 @@ class ReviewService:
 
     # What a person finds
 
-    async def _undecided(self, review_id: UUID) -> tuple[StoredReview, Opened]:
-        """Find a review that waits, and open the decision that it is of."""
+    async def _undecided(self, review_id: UUID) -> tuple[StoredReview, StoredDecision, Opened]:
+        """Find a review that waits, and the decision that it is of, as it is kept and opened."""
         review = await self._reviews.review(review_id)
         if review is None:
             raise NotFoundError("there is no such review")
@@ -269,7 +276,7 @@ class ReviewService:
         if stored is None:
             raise IntegrityError("the decision of this review is not kept")
         (opened,) = await self._register.opener.open(stored)
-        return review, opened
+        return review, stored, opened
 
     async def _decide_again(self, review: StoredReview, opened: Opened) -> _Again:
         """Decide on the corrected application as its client's; asked twice, it is decided once.
@@ -299,6 +306,12 @@ class ReviewService:
         """Give the outcome that a review keeps or changes."""
         word = await self._register.last_word(UUID(record["decision_id"]))
         return str(record["outcome"]) if word is None else word.outcome
+
+    def _told(self, row: ReviewDecisionRow, stored: StoredDecision) -> tuple[Row, ...]:
+        """Tell the client's system what came of a review, where it wants to hear of it."""
+        if not self._listeners.want(stored.client_id, DECISION_REVIEWED):
+            return ()
+        return (decision_reviewed(row, stored, event_id=self._sources.new_id(row.decided_at)),)
 
     async def _why_not(self, review_id: UUID) -> Exception:
         """Tell whether somebody else was quicker."""

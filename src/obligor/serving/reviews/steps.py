@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from obligor.serving.acts import Submission
     from obligor.serving.reviews.review import Asked, Finding, StoredReview
-    from obligor.serving.rows import ReviewDecisionRow, ReviewRow
+    from obligor.serving.rows import ReviewDecisionRow, ReviewRow, Row
 
 
 def requested(row: ReviewRow, asked: Asked, *, rule: str, by: str) -> Step:
@@ -37,8 +37,8 @@ def requested(row: ReviewRow, asked: Asked, *, rule: str, by: str) -> Step:
     return Step("review.requested", row.requested_at, by, row.review_id, (row,), said, SEALED_REVIEW, words)
 
 
-def decided(review: StoredReview, row: ReviewDecisionRow, finding: Finding) -> Step:
-    """A person decides on a review."""
+def decided(review: StoredReview, row: ReviewDecisionRow, finding: Finding, *, rows: tuple[Row, ...] = ()) -> Step:
+    """A person decides on a review; ``rows`` are kept with its own."""
     said = {
         "review_id": str(row.review_id),
         "decision_id": str(review.decision_id),
@@ -51,7 +51,7 @@ def decided(review: StoredReview, row: ReviewDecisionRow, finding: Finding) -> S
     }
     words = {"factors": [{"code": "review", "text": it} for it in finding.factors]}
     return Step(
-        "review.decided", row.decided_at, f"person:{row.by}", row.review_id, (row,), said, SEALED_FINDING, words
+        "review.decided", row.decided_at, f"person:{row.by}", row.review_id, (row, *rows), said, SEALED_FINDING, words
     )
 
 

@@ -122,7 +122,8 @@ class Meter(Protocol):
 
 
 REFUSALS = (
-    *("missing", "malformed", "unknown", "wrong", "revoked", "expired", "unbound", "unheld", "elsewhere", "limited"),
+    *("missing", "malformed", "unknown", "wrong", "revoked", "expired"),
+    *("weak", "unbound", "unheld", "elsewhere", "limited"),
     *("scope", "shed"),
     *("subject", "alike"),
 )

@@ -9,7 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from obligor.core.errors import InvalidInputError
-from obligor.core.event_types import DECISION_MADE, DECISION_OVERRIDDEN, EVENT_TYPES, OUTCOME_REPORTED
+from obligor.core.event_types import (
+    DECISION_MADE,
+    DECISION_OVERRIDDEN,
+    DECISION_REVIEWED,
+    EVENT_TYPES,
+    OUTCOME_REPORTED,
+)
 from obligor.core.leaves import time_text
 from obligor.serving.answers import record_of
 from obligor.serving.encoding import encode_in_order
@@ -22,7 +28,7 @@ if TYPE_CHECKING:
 
     from obligor.serving.archive import StoredDecision
     from obligor.serving.records import Told
-    from obligor.serving.rows import OverrideRow, WebhookRow
+    from obligor.serving.rows import OverrideRow, ReviewDecisionRow, WebhookRow
 
 _TOLD_OF_DECISIONS: Final = ("decision_id", "application_id", "decided_at", "outcome", "because", "pins")
 
@@ -63,6 +69,22 @@ def decision_overridden(row: OverrideRow, stored: StoredDecision, *, event_id: U
     said = {"decision_id": str(row.decision_id), "application_id": application_id, "outcome": row.outcome}
     payload = encode_in_order(said | {"decided_at": time_text(row.decided_at)})
     return OutboxRow(event_id, row.client_id, application_id, DECISION_OVERRIDDEN, payload, row.decided_at)
+
+
+def decision_reviewed(row: ReviewDecisionRow, stored: StoredDecision, *, event_id: UUID) -> OutboxRow:
+    """Tell what came of a review; no word of what the applicant wrote, nor of why."""
+    application_id = record_of(stored)["application_id"]
+    said = {
+        "review_id": str(row.review_id),
+        "decision_id": str(stored.decision_id),
+        "application_id": application_id,
+        "verdict": row.verdict,
+        "outcome": row.outcome,
+        "decided_at": time_text(row.decided_at),
+        "new_decision_id": None if row.new_decision_id is None else str(row.new_decision_id),
+    }
+    payload = encode_in_order(said)
+    return OutboxRow(event_id, stored.client_id, application_id, DECISION_REVIEWED, payload, row.decided_at)
 
 
 def check_event_types(given: Iterable[str]) -> None:
