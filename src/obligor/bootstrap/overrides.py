@@ -17,7 +17,7 @@ from obligor.core.leaves import time_text
 from obligor.security.permissions import allow
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from obligor.bootstrap.store import Store
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from obligor.serving.webhooks.events import Listeners
 
 _MOST_LISTED: Final = 200
+_KINDS: Final = ("direction", "outcome", "reason")
+_FEWEST: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,10 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How often people decided in place of the policy: on which side of the cut-off, why, and who."""
+    """How often people decided in place of the policy: on which side of the cut-off, why, who, and with whom.
+
+    Who always agrees to the same person's, and whose go one way while those of others do not, is for a person to look at.
+    """
 
     decisions: int
     counts: tuple[Count, ...]
@@ -96,8 +101,32 @@ class Report:
             "decisions": self.decisions,
             "overrides": overrides,
             "rate": _rate(overrides, self.decisions),
-            **{name: self._by(name, overrides) for name in ("direction", "outcome", "reason", "by")},
+            **{name: self._by(name, overrides) for name in (*_KINDS, "by")},
+            "pairs": self._pairs(),
+            "one_way": list(self._one_way()),
         }
+
+    def _pairs(self) -> list[dict[str, Any]]:
+        """Tell who agreed to whose, and to what share of those that took two."""
+        pairs, took_two = Counter[tuple[str, str]](), Counter[str]()
+        for it in self.counts:
+            if it.agreed_by is not None:
+                pairs[it.by, it.agreed_by] += it.number
+                took_two[it.by] += it.number
+        return [
+            {"by": by, "agreed_by": agreed_by, "count": count, "of_agreed": _rate(count, took_two[by])}
+            for (by, agreed_by), count in sorted(pairs.items())
+        ]
+
+    def _one_way(self) -> Iterator[dict[str, Any]]:
+        """Tell of whom all overrides are alike in what those of others are not; of few nothing is told."""
+        for by in sorted({it.by for it in self.counts}):
+            own = [it for it in self.counts if it.by == by]
+            count = sum(it.number for it in own)
+            for name in _KINDS if count >= _FEWEST else ():
+                values = {getattr(it, name) for it in own}
+                if len(values) == 1 and {getattr(it, name) for it in self.counts} != values:
+                    yield {"by": by, "count": count, name: values.pop()}
 
     def _by(self, name: str, overrides: int) -> dict[str, dict[str, Any]]:
         found: Counter[str] = Counter()
@@ -120,6 +149,13 @@ class Report:
             told += [
                 f"{name} {value}: {it['count']:,}{_percent(it['of_overrides'])}" for value, it in said[name].items()
             ]
+        told += [
+            f"by {it['by']}, {it['agreed_by']} agreed: {it['count']:,}{_percent(it['of_agreed'])} of what anybody agreed to"
+            for it in said["pairs"]
+        ]
+        for it in said["one_way"]:
+            *_, (name, value) = it.items()
+            told.append(f"all {it['count']:,} by {it['by']} go one way: {name} {value}")
         return told
 
 

@@ -24,8 +24,8 @@ _NEWEST: Final = (
 )
 _RECORD: Final = "SELECT body FROM obligor.override JOIN obligor.record USING (leaf_index) WHERE decision_id = %s"
 _COUNTS: Final = """
-    SELECT direction, outcome, reason, by, count(*) AS number FROM obligor.override {}
-    GROUP BY direction, outcome, reason, by ORDER BY direction, outcome, reason, by
+    SELECT direction, outcome, reason, by, agreed_by, count(*) AS number FROM obligor.override {}
+    GROUP BY direction, outcome, reason, by, agreed_by ORDER BY direction, outcome, reason, by, agreed_by
 """
 
 

@@ -26,12 +26,13 @@ _TOLD: Final = ("decision_id", "outcome", "direction", "reason", "decided_at", "
 
 
 class Count(NamedTuple):
-    """How many overrides there are of one kind, by one person."""
+    """How many overrides there are of one kind, by one person or the same two."""
 
     direction: str
     outcome: str
     reason: str
     by: str
+    agreed_by: str | None
     number: int
 
 
