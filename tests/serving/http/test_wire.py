@@ -358,7 +358,7 @@ def test_nobody_is_let_through_a_tunnel() -> None:
 
 def test_many_requests_that_ask_for_another_protocol_at_once_are_answered_one_by_one() -> None:
     async def main() -> None:
-        async with served(APP) as server:
+        async with served(APP, limits=quick(open_seconds=0.0)) as server:
             asking = b"GET / HTTP/1.1\r\nhost: x\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n" * 800
             found = await say(server.port, asking + ASK, wait=20.0)
             assert found.count(b"HTTP/1.1 200 ") == found.count(b"HTTP/1.1 ") == 801
