@@ -7,14 +7,15 @@ import re
 import subprocess
 import sys
 from socket import socket
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from tests.serving.http.fakes import house
 
 from obligor.bootstrap.asides import go_on
-from obligor.bootstrap.doors import Doors, greet, read_proxies
+from obligor.bootstrap.doors import Doors, Readiness, greet, read_proxies
 from obligor.bootstrap.service import serve_decisions
 from obligor.core.errors import InvalidInputError, ObligorError
 from obligor.progress import Silence
@@ -38,6 +39,38 @@ def test_proxies_are_nowhere_unless_they_are_named_and_never_everywhere() -> Non
     }.items():
         with pytest.raises(InvalidInputError, match=re.escape(told)):
             read_proxies({"OBLIGOR_PROXIES": wrong})
+
+
+def test_the_store_is_asked_once_for_all_who_want_to_know_whether_a_service_is_ready() -> None:
+    class Log:
+        asked = 0
+
+        async def size(self) -> int:
+            self.asked += 1
+            await asyncio.sleep(0.01)
+            return 0
+
+    log = Log()
+    store: Any = SimpleNamespace(
+        log=log,
+        hold=SimpleNamespace(because=""),
+        recorder=SimpleNamespace(is_well=True),
+        sources=SimpleNamespace(now=lambda: None),
+    )
+    releases: Any = SimpleNamespace(has_profile=lambda _: True)
+
+    async def main() -> None:
+        readiness = Readiness(store, releases)
+        gone = asyncio.ensure_future(readiness.states())
+        others = [asyncio.ensure_future(readiness.states()) for _ in range(500)]
+        await asyncio.sleep(0)
+        gone.cancel()  # and takes the answer from nobody
+        assert all(all(it.values()) for it in await asyncio.gather(*others))
+        assert log.asked == 1
+        await readiness.states()
+        assert log.asked == 2
+
+    asyncio.run(main())
 
 
 def test_the_port_that_is_told_is_the_one_that_the_service_got() -> None:

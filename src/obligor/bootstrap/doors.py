@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -96,9 +97,18 @@ class Readiness:
 
     def __init__(self, store: Store, releases: Releases) -> None:
         self._store, self._releases = store, releases
+        self._asked: asyncio.Future[Mapping[str, bool]] | None = None
 
     async def states(self) -> Mapping[str, bool]:
-        """Tell of each dependency whether it answers, and of the compliance profile whether one is in force."""
+        """Tell of each dependency whether it answers, and of the compliance profile whether one is in force.
+
+        All who ask in the meantime are told the same: anybody may ask, and as often as they like.
+        """
+        if self._asked is None or self._asked.done():
+            self._asked = asyncio.ensure_future(self._states())
+        return await asyncio.shield(self._asked)
+
+    async def _states(self) -> Mapping[str, bool]:
         found = {
             "log_is_that_of_its_anchors": not self._store.hold.because,
             "recording": self._store.recorder.is_well,

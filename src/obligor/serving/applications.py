@@ -65,6 +65,17 @@ async def read_many(
     return reads
 
 
+async def fingerprint_of_many(
+    applications: Sequence[bytes | Mapping[str, object] | ApplicationError], reads: Sequence[Application | ObligorError]
+) -> bytes:
+    """Tell many applications from others, and others have their turn in between."""
+    whole = sha256()
+    for application, read in zip(applications, reads, strict=True):
+        whole.update(fingerprint(application, read))
+        await asyncio.sleep(0)
+    return whole.digest()
+
+
 def fingerprint(
     application: bytes | Mapping[str, object] | ApplicationError, read: Application | ObligorError
 ) -> bytes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from hashlib import sha256
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ from obligor.core.leaves import time_text
 from obligor.security.permissions import allow
 from obligor.serving.acts import Recorded, Submission
 from obligor.serving.answers import answered, with_receipt
-from obligor.serving.applications import fingerprint, read_by, read_many
+from obligor.serving.applications import fingerprint_of_many, read_by, read_many
 from obligor.serving.card_data import CardData
 from obligor.serving.earlier import EarlierAnswers
 from obligor.serving.encoding import encode_in_order
@@ -245,7 +244,7 @@ class DecisionService:
             self.probing.made(asked)  # at once, or a thousand on one person would be let in together
             self._meter.stage("score", one.score_s)
             results.append(one)
-        return results, sha256(b"".join(map(fingerprint, applications, reads))).digest()
+        return results, await fingerprint_of_many(applications, reads)
 
     def simulate(self, caller: Caller, application: bytes | Mapping[str, object]) -> dict[str, Any]:
         """Tell what would be decided; nothing is recorded, and the answer says so.

@@ -8,13 +8,12 @@ with the same bytes.
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from obligor.core.errors import ApplicationError, ObligorError
-from obligor.serving.applications import fingerprint, read_by, read_many
+from obligor.serving.applications import fingerprint, fingerprint_of_many, read_by, read_many
 from obligor.serving.idempotency import request_of
 from obligor.serving.privacy.sealed import named, named_in_bulk
 from obligor.serving.telemetry.meter import NoMeter
@@ -79,7 +78,7 @@ class EarlierAnswers:
         decided = [it.get("decision") for it in said["results"]]
         release = await self._releases.pinned(next(it["pins"] for it in decided if it))
         reads = await read_many(release, applications, _NOT_COUNTED)
-        whole = sha256(b"".join(map(fingerprint, applications, reads))).digest()
+        whole = await fingerprint_of_many(applications, reads)
         if payload != self._payload(caller, route, key, whole):
             return None
         names = [

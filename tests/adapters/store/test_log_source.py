@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -88,3 +90,21 @@ def test_guards_in_their_place_are_no_fault(store_url: str) -> None:
 def test_a_store_that_is_down_is_told() -> None:
     with pytest.raises(UnavailableError), open_log("postgresql://me:secret@127.0.0.1:1/none"):
         pass
+
+
+def test_artefacts_are_given_one_at_a_time_for_one_may_be_a_hundred_megabytes(store_url: str) -> None:
+    size, many = 1 << 20, 8
+    with psycopg.connect(store_url) as connection:
+        for number in range(many):
+            body = bytes([number]) * size
+            connection.execute(
+                "INSERT INTO obligor.artefact (sha256, kind, body) VALUES (%s, 'list', %s)",
+                (sha256(body).hexdigest(), body),
+            )
+    with open_log(store_url) as log:
+        tracemalloc.start()
+        given = sum(len(it.body) for it in log.artefacts())
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert given >= many * size
+    assert peak < 4 * size

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -238,3 +239,27 @@ def test_many_at_once_are_screened_while_others_go_on() -> None:
         return [it.result for it in await asyncio.gather(*(gate.evaluate(it, at=AT) for it in people))]
 
     assert asyncio.run(main()) == [*["pass"] * 60, "fail"]
+
+
+def test_what_is_screened_again_waits_until_no_decision_does() -> None:
+    """Right after a new list everybody is screened anew, within a deadline."""
+    may_begin, order = threading.Event(), list[str]()
+
+    class Slow:
+        def hits(self, asked: Asked) -> tuple[()]:
+            may_begin.wait(10)
+            order.append(asked[0][0])
+            return ()
+
+    async def main() -> None:
+        gate, screener = gate_of(), cast("Screener", Slow())
+        finding = [gate.find(screener, [(("first",), None)]), gate.find_aside(screener, [(("again",), None)])]
+        finding += [gate.find(screener, [((name,), None)]) for name in ("second", "third")]
+        tasks = [asyncio.ensure_future(it) for it in finding]
+        await asyncio.sleep(0.05)
+        may_begin.set()
+        await asyncio.gather(*tasks)
+        gate.close()
+
+    asyncio.run(main())
+    assert order == ["first", "second", "third", "again"]

@@ -7,7 +7,8 @@ import json
 import re
 import socket
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.serving.http.fakes import BODY, house, posting
@@ -16,15 +17,16 @@ from tests.serving.http.serving import QUICK, run, say, served
 from obligor.core.errors import UnavailableError
 from obligor.security.networks import Networks, read_networks
 from obligor.serving.http import RunLimits, Seats, make_server
+from obligor.serving.http.app import make_routes
 from obligor.serving.http.bodies import read_body
 from obligor.serving.http.guard import Guard, Outgoing
 from obligor.serving.http.problems import Answer
-from obligor.serving.http.wire import WireLimits
+from obligor.serving.http.wire import PACE, WireLimits, WireProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
 ASK = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 
@@ -356,7 +358,7 @@ def test_nobody_is_let_through_a_tunnel() -> None:
 
 def test_many_requests_that_ask_for_another_protocol_at_once_are_answered_one_by_one() -> None:
     async def main() -> None:
-        async with served(APP) as server:
+        async with served(APP, limits=quick(open_seconds=0.0)) as server:
             asking = b"GET / HTTP/1.1\r\nhost: x\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n" * 800
             found = await say(server.port, asking + ASK, wait=20.0)
             assert found.count(b"HTTP/1.1 200 ") == found.count(b"HTTP/1.1 ") == 801
@@ -430,6 +432,60 @@ def test_the_time_of_a_body_stands_still_while_the_answer_before_it_is_waited_fo
         assert re.findall(rb"(\d+);", found) == [b"0", b"%d" % len(body), b"0"]
 
     run(main())
+
+
+def test_of_answers_without_a_key_a_connection_gets_four_at_once_and_then_four_a_second() -> None:
+    now = 100.0
+    connection: Any = SimpleNamespace(
+        loop=SimpleNamespace(time=lambda: now), limits=WireLimits(open_at_once=4, open_seconds=0.25), _paced_to=0.0
+    )
+    assert [WireProtocol.pace(connection) for _ in range(6)] == [0.0, 0.0, 0.0, 0.0, 0.25, 0.5]
+    now += 0.5 + 0.25
+    assert WireProtocol.pace(connection) == 0.0  # whoever asks no oftener never waits
+    now += 3600
+    assert [WireProtocol.pace(connection) for _ in range(5)] == [0.0, 0.0, 0.0, 0.0, 0.25]
+
+
+def test_strangers_of_one_address_are_answered_one_in_a_turn_and_those_of_others_beside_them() -> None:
+    turn, paced, answered = 0, 0, list[tuple[str, int]]()
+
+    def pace() -> float:
+        nonlocal paced
+        paced += 1
+        return 0.0
+
+    async def ask(app: Guard, peer: str, key: str = "") -> None:
+        async def nothing() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answered.append((peer, turn))
+
+        headers = [(b"authorization", f"Bearer {key}".encode())] if key else []
+        path = "/v1/card" if key else "/health/live"
+        scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"",
+                 "headers": headers, "client": (peer, 0), "scheme": "http", "server": ("x", 80), "root_path": "",
+                 "http_version": "1.1", PACE: pace}  # fmt: skip
+        await app(scope, nothing, told)
+
+    async def main() -> None:
+        nonlocal turn
+        of = house()
+        app = Guard(make_routes(of.door), of.door)
+        asked = [asyncio.ensure_future(ask(app, "192.0.2.1")) for _ in range(20)]
+        asked += [asyncio.ensure_future(ask(app, peer, "one")) for peer in ("192.0.2.2", "192.0.2.2")]
+        asked += [asyncio.ensure_future(ask(app, peer)) for peer in ("192.0.2.3", "192.0.2.4")]
+        while not all(it.done() for it in asked):
+            turn += 1
+            await asyncio.sleep(0)
+
+    run(main())
+    turns = {peer: [at for its, at in answered if its == peer] for peer, _ in answered}
+    assert len(set(turns["192.0.2.1"])) == 20
+    assert paced == 22
+    assert max(turns["192.0.2.3"] + turns["192.0.2.4"]) < sorted(turns["192.0.2.1"])[5]
+    assert max(turns["192.0.2.2"]) < sorted(turns["192.0.2.1"])[10]
 
 
 def test_a_client_that_takes_no_answer_is_given_up_and_one_that_takes_them_slowly_is_not(

@@ -157,9 +157,9 @@ class PostgresLogSource:
         return [f"{row[0]:,} {said}" for said, row in rows if row and row[0]]
 
     def artefacts(self) -> Iterator[StoredArtefact]:
-        """Give every card, policy and profile, by hash."""
+        """Give every card, policy, profile and list, by hash, each by itself: a list may be a hundred megabytes."""
         query = "SELECT sha256, kind, body FROM obligor.artefact ORDER BY sha256"
-        return (StoredArtefact(**row) for row in self._stream(query))
+        return (StoredArtefact(**row) for row in self._stream(query, at_once=1, binary=True))
 
     def checkpoints(self) -> Iterator[StoredNote]:
         """Give the checkpoints, by size."""
@@ -175,12 +175,17 @@ class PostgresLogSource:
         return row is not None and row[0] is not None
 
     def _stream(
-        self, query: str | sql.Composed, parameters: Sequence[object] | Mapping[str, object] = ()
+        self,
+        query: str | sql.Composed,
+        parameters: Sequence[object] | Mapping[str, object] = (),
+        *,
+        at_once: int = _AT_ONCE,
+        binary: bool = False,
     ) -> Iterator[dict[str, Any]]:
         self._streams += 1
         with self._connection.cursor(f"stream_{self._streams}", row_factory=dict_row) as cursor:
-            cursor.itersize = _AT_ONCE
-            cursor.execute(query if isinstance(query, sql.Composed) else query.encode(), parameters)
+            cursor.itersize = at_once
+            cursor.execute(query if isinstance(query, sql.Composed) else query.encode(), parameters, binary=binary)
             yield from cursor
 
 

@@ -150,6 +150,8 @@ class AmlGate:
         self._said: tuple[Screening, bool] | None = None
         self._last = _pending("no_list")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="screening")
+        self._waiting, self._nobody_waits = 0, asyncio.Event()
+        """How many decisions wait for the thread."""
 
     def close(self) -> None:
         """Let the thread go."""
@@ -188,7 +190,23 @@ class AmlGate:
         return self._judge(screener, fields, asked, found, at, application_id=application_id)
 
     async def find(self, screener: Screener, asked: Sequence[Asked]) -> list[tuple[Hit, ...]]:
-        """Ask the list in the thread, where others go on meanwhile."""
+        """Ask the list for a decision, in the thread, where others go on meanwhile."""
+        self._waiting += 1
+        try:
+            return await self._hits(screener, asked)
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._nobody_waits.set()
+
+    async def find_aside(self, screener: Screener, asked: Sequence[Asked]) -> list[tuple[Hit, ...]]:
+        """Ask the list for what can wait: once no decision does, whose deadline is short and which a new list slows down."""
+        while self._waiting:
+            self._nobody_waits.clear()
+            await self._nobody_waits.wait()
+        return await self._hits(screener, asked)
+
+    async def _hits(self, screener: Screener, asked: Sequence[Asked]) -> list[tuple[Hit, ...]]:
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: [*map(screener.hits, asked)])
 
     def _judge(

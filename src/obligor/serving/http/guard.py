@@ -7,17 +7,18 @@ their pace. Health is asked beside that, so that a full service is not taken for
 from __future__ import annotations
 
 import logging
-from asyncio import CancelledError, sleep
+from asyncio import CancelledError, Lock, sleep
 from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from obligor.core.errors import ObligorError, UnavailableError
 from obligor.serving.card_data import refuse_card_data_in_address, refuse_card_data_in_headers
 from obligor.serving.http.door import CALLER, peer_of
 from obligor.serving.http.heads import HEADERS_WANTED, NO_PAGE, PAGE, POLICY, are_too_large
 from obligor.serving.http.problems import CLOSE, FAULT, HEADERS, HttpProblemError, answer_of, no_seat, places
-from obligor.serving.http.wire import HOLD_BACK
+from obligor.serving.http.wire import HOLD_BACK, PACE
 from obligor.serving.people.authenticating import network_of
 from obligor.serving.refusals import TOLD_OF
 
@@ -38,6 +39,8 @@ class Guard:
     def __init__(self, app: ASGIApp, door: Door) -> None:
         self._app = app
         self._door = door
+        self._lines = WeakValueDictionary[str, Lock]()
+        """Of each address, in which those wait who are answered without having been let in."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or tell it why not."""
@@ -52,11 +55,22 @@ class Guard:
             meter.left(_route_of(scope), out.status, perf_counter() - started)
             if out.status in TOLD_OF:
                 self._tell_of_refusal(scope, out.status)
-        if out.sheds and HOLD_BACK in scope and (wait := scope[HOLD_BACK]()):
+        if CALLER not in scope:
+            await self._wait_in_line(peer_of(scope))
+        back = HOLD_BACK if out.sheds else "" if CALLER in scope else PACE
+        if back in scope and (wait := scope[back]()):
             await sleep(wait)
         with suppress(RuntimeError):  # the connection was closed meanwhile
             for message in out.messages:
                 await send(message)
+
+    async def _wait_in_line(self, peer: str) -> None:
+        """Let the loop turn once for each answer to an address: its next request comes after it, and others between."""
+        line = self._lines.get(peer)
+        if line is None:
+            line = self._lines[peer] = Lock()
+        async with line:
+            await sleep(0)
 
     def _tell_of_refusal(self, scope: Scope, status: int) -> None:
         caller, route = scope.get(CALLER), _route_of(scope)

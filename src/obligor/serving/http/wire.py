@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 HOLD_BACK = "obligor.hold_back"
 """Where a request's scope has what tells for how long its refusal is held back."""
+PACE = "obligor.pace"
+"""Where it has what tells for how long an answer to whoever was not let in is held back."""
 CERTIFICATE = "obligor.certificate"
 """Where it has the SHA-256 of the certificate that the client showed; none where it showed none."""
 _FORWARDED = b"x-forwarded-for"
@@ -53,6 +55,10 @@ class WireLimits:
     shed_seconds: float = 1.0
     """How long who was shed is to wait, at least: what Retry-After says. At most it is twice that."""
     connections: int = 4000
+    open_at_once: int = 4
+    """How many answers a connection gets one right after the other that ask for no key: of health, of a page, of refusals."""
+    open_seconds: float = 0.25
+    """The time to each further one: less than whoever probes waits for it."""
     proxy_rest_seconds: int = 620
     """For how long a connection of a proxy may rest: longer than the proxy lets it (Google's for ten minutes), or it would be
     closed in the moment in which the next request is sent."""
@@ -87,6 +93,7 @@ class WireProtocol(HttpToolsProtocol):
         self._reading = False
         self._unsent = 0
         self._welcome_at = 0.0
+        self._paced_to = 0.0
         self._proxy = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -169,7 +176,7 @@ class WireProtocol(HttpToolsProtocol):
         self.end_head()
         super().on_headers_complete()
         scope = cast("dict[str, Any]", self.scope)  # for the guard and the door, which know no connections
-        scope[HOLD_BACK], scope[CERTIFICATE] = self.hold_back, self.sender.certificate
+        scope[HOLD_BACK], scope[PACE], scope[CERTIFICATE] = self.hold_back, self.pace, self.sender.certificate
         if self._proxy:
             scope["client"] = (self.sender.peer, 0)
 
@@ -230,6 +237,13 @@ class WireProtocol(HttpToolsProtocol):
         wait = random.uniform(1, 2) * self.limits.shed_seconds  # noqa: S311  so that they do not all come at once
         self._welcome_at = told_at + wait
         return told_at - now
+
+    def pace(self) -> float:
+        """Give the seconds for which an answer to whoever was not let in is held back: anybody may ask, and without end."""
+        now, limits = self.loop.time(), self.limits
+        at_first = now - limits.open_at_once * limits.open_seconds
+        self._paced_to = max(self._paced_to, at_first) + limits.open_seconds
+        return max(0.0, self._paced_to - now)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's own text
         """Refuse what is not HTTP."""

@@ -171,7 +171,7 @@ class Rescreening:
             except ScreeningError:
                 mute += 1
                 continue
-            hits = [hit for each in await self.gate.find(screener, asked) for hit in each]
+            hits = [hit for each in await self.gate.find_aside(screener, asked) for hit in each]
             screened += 1
             if hits:
                 number = record["input"].get(self.columns.number)
