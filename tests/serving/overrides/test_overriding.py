@@ -51,9 +51,11 @@ from obligor.governance.law.packs import the_packs
 from obligor.serving.acts import Act, Caller, Submission
 from obligor.serving.archive import Search
 from obligor.serving.gates.gate import GateResult
+from obligor.serving.last_word import LastWord
+from obligor.serving.overrides.override import state_of
 from obligor.serving.privacy.erasing import Office
 from obligor.serving.reviews.review import Finding
-from obligor.serving.rows import UserRoleRow, UserRow, WebhookRow
+from obligor.serving.rows import OverrideRow, UserRoleRow, UserRow, WebhookRow
 from obligor.serving.screening.disbursing import Disbursing
 from obligor.serving.telemetry.meter import NoMeter
 from obligor.serving.webhooks.events import EVENT_TYPES
@@ -344,8 +346,17 @@ def test_one_override_for_each_decision_and_the_same_request_is_answered_as_it_w
         first = await it.override(decision)
         again = await it.override(decision)
         assert (again.response, again.replayed) == (first.response, True)
+        changed: list[dict[str, Any]] = [
+            {"rationale": "another"},
+            {"outcome": "decline"},
+            {"reason": "outside"},
+            {"factors": []},
+        ]
+        for more in changed:
+            with pytest.raises(KeyReusedError):
+                await it.override(decision, **more)
         with pytest.raises(KeyReusedError):
-            await it.override(decision, rationale="another")
+            await it.override(await it.decided(APPROVED))
         for who in (BEN, SUE):
             with pytest.raises(ClashError, match="was overridden before"):
                 await it.override(decision, "decline", by=who, key="o-2")
@@ -532,6 +543,19 @@ def test_what_a_decision_answers_tells_what_stands_and_what_it_said_before(store
         assert (await it.service.override(caller("bank"), decision))["state"] == "expired"
 
     at_desk(store_url, story)
+
+
+def test_an_override_ends_with_the_instant_that_it_expires_at_and_a_review_ends_it_sooner() -> None:
+    end, moment = NOON + timedelta(days=1), timedelta(microseconds=1)
+    row = OverrideRow(uuid4(), "bank", "approve", "none", "outside", "analyst", NOON, "ben", None, end)
+    word = LastWord(row.decision_id, "override", "approve", NOON, end, None)
+    reviewed = word._replace(said_by="review", expires_at=None)
+    for at, expired, state in ((end - moment, False, "in_force"), (end, True, "expired")):
+        assert (word.expired(at), word.to_plain(at)["expired"]) == (expired, expired)
+        assert [state_of(row, at, word=it) for it in (None, word, reviewed)] == [state, state, "reviewed"]
+        assert not reviewed.expired(at)
+    declined = replace(row, outcome="decline", expires_at=None)
+    assert state_of(declined, end, word=None) == "in_force"
 
 
 def test_a_search_by_what_stands_goes_by_the_last_word_and_one_by_outcome_by_the_policy(store_url: str) -> None:
