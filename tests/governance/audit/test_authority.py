@@ -104,3 +104,4 @@ def test_an_override_is_held_against_its_policy_and_its_decision(
 @pytest.mark.parametrize("lacking", sorted(OVERRIDE.keys() - {"by", "agreed_by"}))
 def test_an_override_that_does_not_say_by_what_right_is_told(lacking: str) -> None:
     assert judged({name: it for name, it in OVERRIDE.items() if name != lacking})
+    assert not judged({name: it for name, it in OVERRIDE.items() if name != "agreed_by"})

@@ -51,6 +51,7 @@ from obligor.governance.law.packs import the_packs
 from obligor.serving.acts import Act, Caller, Submission
 from obligor.serving.archive import Search
 from obligor.serving.gates.gate import GateResult
+from obligor.serving.idempotency import request_saying
 from obligor.serving.last_word import LastWord
 from obligor.serving.overrides.override import state_of
 from obligor.serving.privacy.erasing import Office
@@ -132,7 +133,15 @@ def test_beyond_their_limit_it_takes_another_person_within_whose_limit_it_lies(s
         proposed = await it.override(decision)
         told = json.loads(proposed.response)
         assert (proposed.status, told["state"], told["act"]) == (202, "proposed", "override.decided")
-        assert told["said"]["roles"] == ["senior_officer"]
+        assert told["said"].pop("words_sha256")
+        assert told["said"] == {
+            "decision_id": str(decision),
+            "outcome": "approve",
+            "direction": "low_side",
+            "reason": "compensating",
+            "roles": ["senior_officer"],
+            "not_by": ["ada", "bank"],
+        }
         assert CANARY not in json.dumps(told)
         assert FACTOR not in json.dumps(told)
         with pytest.raises(ForbiddenError, match="waits for another person than ben"):
@@ -610,6 +619,11 @@ def test_what_a_person_wrote_is_nowhere_in_the_store_and_goes_with_whom_it_is_ab
         assert json.loads((await it.override(other, key="o-9")).response)["state"] == "proposed"
         sealer, privacy = it.lender.service.sealer, PostgresPrivacy(it.pool)
         assert sealer is not None
+        for each in (decision, other):  # no hash is kept that a guess could be tried against
+            words = [str(each), "approve", "compensating", CANARY, [FACTOR]]
+            bare = request_saying(BEN, route="", key="k", said=words).payload_sha256
+            kept = [it in everything(store_url) for it in (bare, bare.hex().encode(), sealer.keyring.fingerprint(bare))]
+            assert kept == [False, False, True]
         office = Office(privacy, it.lender.recorder, it.lender.sources, "pia", 0)
         subject = await privacy.subject_of(decision)
         assert subject is not None

@@ -208,6 +208,18 @@ def test_the_same_request_sent_again_is_answered_as_it_was_and_a_second_one_wait
     at_desk(story)
 
 
+def test_of_two_requests_at_once_one_waits_for_the_answer_to_the_other(at_desk: Stories) -> None:
+    async def story(it: Desk) -> None:
+        decision = await it.declined()
+        both = (it.asked(decision, key=f"r-{number}") for number in range(2))
+        found = await asyncio.gather(*both, return_exceptions=True)
+        assert sorted(type(each).__name__ for each in found) == ["ClashError", "dict"]
+        assert "a review of this decision is open" in str(next(each for each in found if isinstance(each, ClashError)))
+        assert len(await it.service.waiting()) == 1
+
+    at_desk(story)
+
+
 @pytest.mark.parametrize("name", ["Ada Lovelace", "ada  lovelace", "person:Ada Lovelace"])
 def test_who_put_the_release_in_force_cannot_review_what_it_decided(at_desk: Stories, name: str) -> None:
     async def story(it: Desk) -> None:
