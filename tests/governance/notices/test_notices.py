@@ -24,6 +24,7 @@ from obligor.governance.law.citations import check_text
 from obligor.governance.law.rules import the_law
 from obligor.governance.notices.catalogue import TEMPLATES_FOLDER, Approval, Approvals, Catalogue
 from obligor.governance.notices.factors import Codes, Standing, codes_of, key_factors, principal_reasons, standing
+from obligor.governance.notices.particulars import Particulars, Party
 from obligor.governance.notices.writing import Declined, Notice, ScoreTold, own_score, vendor_score, write_notice
 
 if TYPE_CHECKING:
@@ -522,6 +523,24 @@ def test_a_key_factor_without_a_text_is_refused_and_a_text_is_told_without_its_m
 def test_a_score_that_contradicts_itself_is_refused(changed: dict[str, Any]) -> None:
     with pytest.raises((LawError, ValidationError)):
         type(SCORE)(**(SCORE.model_dump(by_alias=True) | changed))
+
+
+def test_a_score_at_either_end_of_its_range_is_told_with_no_factor_of_inquiries_where_there_is_none() -> None:
+    for end in (SCORE.lowest, SCORE.highest):
+        used = type(SCORE)(**(SCORE.model_dump(by_alias=True) | {"score": end, "inquiries": None}))
+        told = vendor_score(used, desk.PARTICULARS)
+        assert (told.score, told.factors) == (end, SCORE.key_factors)
+
+
+def test_the_particulars_of_a_lender_name_a_bureau_once_and_every_line_of_theirs_is_one() -> None:
+    said = dict(desk.PARTICULARS) | {"schema": "obligor/particulars/1"}
+    said.pop("schema_")
+    assert Particulars(**said) == desk.PARTICULARS
+    with pytest.raises(LawError, match="two bureaus have the same id"):
+        Particulars(**said | {"bureaus": desk.BUREAUS[:1] * 2})
+    for line in ("", " ", "two\nlines", "x" * 501):
+        with pytest.raises(ValidationError):
+            Party(name="Lender", address=(line,))
 
 
 def test_every_template_cites_rules_that_are_there_and_says_nothing_that_does_not_hold() -> None:
