@@ -565,6 +565,8 @@ def test_an_override_ends_with_the_instant_that_it_expires_at_and_a_review_ends_
         assert not reviewed.expired(at)
     declined = replace(row, outcome="decline", expires_at=None)
     assert state_of(declined, end, word=None) == "in_force"
+    again = reviewed._replace(new_decision_id=row.decision_id).to_plain(end)
+    assert (again["expires_at"], again["new_decision_id"]) == (None, str(row.decision_id))
 
 
 def test_a_search_by_what_stands_goes_by_the_last_word_and_one_by_outcome_by_the_policy(store_url: str) -> None:
