@@ -6,7 +6,8 @@ import asyncio
 import json
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -15,10 +16,12 @@ from tests.cli.test_notices import notice
 from tests.governance.notices.desk import PARTICULARS, approvals
 from tests.serving import golden_decisions as golden
 from tests.serving.overrides.desk import APPLICATIONS, APPROVED, BELOW, DECLINED, REFERRED, policy_with
+from tests.stores import as_owner
 
 from obligor.bootstrap.decisions import open_decisions
 from obligor.bootstrap.overrides import Report
 from obligor.bootstrap.releases import Made, put_in_force
+from obligor.bootstrap.reviews import open_review_service
 from obligor.bootstrap.store import open_store
 from obligor.serving.acts import Caller
 from obligor.serving.overrides.override import Count
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 
     Call = Callable[..., tuple[int, str, str]]
 
-LENDER = Caller("lender", "k1", frozenset({"decide", "read"}), datetime(2100, 1, 1, tzinfo=UTC))
+LENDER = Caller("lender", "k1", frozenset({"decide", "read", "report"}), datetime(2100, 1, 1, tzinfo=UTC))
 WHY = ("--rationale", "CANARY-8121 a second payslip", "--factor", "Length of employment")
 
 
@@ -171,6 +174,41 @@ def test_a_notice_after_an_override_tells_the_factors_of_the_person_and_none_of_
     assert decide(call, "Ben", decisions[REFERRED], "approve")[0] == 0
     assert "the outcome is approve" in notice(call, "Nora", decisions[REFERRED], tmp_path / "none.txt")[2]
     assert not (tmp_path / "none.txt").exists()
+
+
+def test_no_notice_goes_out_while_a_review_is_open_and_what_it_keeps_is_as_old_as_it_was(
+    call: Call, url: str, decisions: dict[int, str], tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "data" / "notices", tmp_path / "notice.txt"
+    folder.mkdir(parents=True)
+    (folder / "particulars.yaml").write_text(PARTICULARS.model_dump_json(by_alias=True))
+    (folder / "approved.yaml").write_text(approvals().model_dump_json(by_alias=True))
+    assert decide(call, "Cy", decisions[REFERRED], "decline")[0] == 0
+    with psycopg.connect(as_owner(url)) as connection:
+        connection.execute("UPDATE obligor.override SET decided_at = '2026-01-05T12:00:00Z'")
+
+    def reviewed(which: int, body: dict[str, Any], *answer: str) -> str:
+        async def asked() -> str:
+            settings = read_settings(os.environ)
+            async with open_store(url, settings) as store, open_decisions(store, settings) as made:
+                service = open_review_service(store, made)
+                told = await service.request(LENDER, key=f"r-{which}", decision_id=UUID(decisions[which]), body=body)
+                return str(json.loads(told.response)["review_id"])
+
+        review = asyncio.run(asked())
+        assert "a review of this decision is open" in notice(call, "Nora", decisions[which], out)[2]
+        code, told, err = call("Gil", "reviews", "decide", review, *answer, "--json")
+        assert (code, err) == (0, "")
+        return str(json.loads(told)["new_decision_id"])
+
+    reviewed(REFERRED, {"statement": "Look again"}, "--outcome", "decline", "--factor", "Age of the account")
+    assert notice(call, "Nora", decisions[REFERRED], out)[::2] == (0, "")
+    assert "Decided on: 5 January 2026" in out.read_text()
+    assert "Age of the account" in out.read_text()
+    out.unlink()
+    again = reviewed(DECLINED, {"corrections": {"purpose": "car"}}, "--again")
+    assert f"write the notice of {again}" in notice(call, "Nora", decisions[DECLINED], out)[2]
+    assert not out.exists()
 
 
 def test_an_id_that_is_none_is_told(call: Call, decisions: dict[int, str]) -> None:

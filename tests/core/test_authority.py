@@ -46,6 +46,12 @@ def test_a_limit_is_met_up_to_its_amount_and_its_pd_and_the_nearest_comes_first(
     assert AUTHORITY.covering([], amount=amount, pd=pd) == ()
 
 
+def test_the_lower_pd_goes_less_far_whatever_the_amounts_and_names_part_what_goes_equally_far() -> None:
+    limits = {"b": {"amount": 5, "pd": 0.2}, "a": {"amount": 5, "pd": 0.2}, "c": {"pd": 0.1}}
+    authority = Authority.model_validate(SAID | {"limits": limits})
+    assert authority.covering(["b", "a", "c"], amount=5, pd=0.1) == ("c", "a", "b")
+
+
 @given(amount=AMOUNTS, pd=PDS, more=st.floats(1, 1e6), riskier=PDS)
 def test_what_lies_within_a_limit_does_so_with_a_lower_amount_and_pd(
     amount: float | None, pd: float, more: float, riskier: float
@@ -71,6 +77,7 @@ def test_whoever_agrees_with_the_score_is_on_no_side_of_the_cut_off(score: int, 
         (SAID | {"limits": {"analyst": {"amount": 0, "pd": 1}}}, "authority.limits.analyst.amount"),
         (SAID | {"limits": {"analyst": {"pd": 1.1}}}, "authority.limits.analyst.pd"),
         (SAID | {"approved_for_days": 0}, "authority.approved_for_days"),
+        (SAID | {"approved_for_days": 367}, "authority.approved_for_days"),
         (SAID | {"forever": True}, "authority.forever: is a key that is not known"),
         (SAID | {"amount": None}, "a limit has an amount; wanted authority.amount"),
         (SAID | {"amount": "size"}, "authority.amount: there is no column 'size'"),
@@ -88,6 +95,8 @@ def test_a_policy_that_delegates_says_so_in_its_hash_and_reads_the_amount() -> N
     assert delegating.sha256 != made().sha256
     assert dict(compile_policy(delegating).inputs) == {"amount": "number"}
     assert dict(compile_policy(made()).inputs) == {}
+    by_pd_alone = {"limits": {"chief": {"pd": 0.2}}, "amount": None}
+    assert dict(compile_policy(made(authority=SAID | by_pd_alone)).inputs) == {}
 
 
 @pytest.mark.parametrize(

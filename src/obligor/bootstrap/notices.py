@@ -14,7 +14,7 @@ from obligor.bootstrap.anchors import with_anchored_store
 from obligor.bootstrap.law import active_packs, open_stationery
 from obligor.bootstrap.privacy import open_sealer
 from obligor.bootstrap.store import service_settings
-from obligor.core.errors import InvalidInputError, NotFoundError, NoticeError
+from obligor.core.errors import IntegrityError, InvalidInputError, NotFoundError, NoticeError
 from obligor.core.leaves import time_text
 from obligor.files import whole_file
 from obligor.governance.law.packs import notices_due
@@ -210,15 +210,17 @@ async def _standing(store: Store, record: Mapping[str, Any], decision_id: UUID, 
             f"notice: this was decided again; write the notice of {reviews[-1].new_decision_id}",
             refusal="decided_again",
         )
-    kept = (
-        await store.reviews.decision_of(reviews[-1].review_id)
-        if reviews
-        else await store.overrides.override_record(decision_id)
+    override = await store.overrides.override_of(decision_id)
+    if override is None and not reviews:
+        return standing(record)
+    kept = await (
+        store.reviews.decision_of(reviews[-1].review_id) if reviews else store.overrides.override_record(decision_id)
     )
     if kept is None:
-        return standing(record)
+        raise IntegrityError("what a person decided on this is not kept")
     (found,) = await opener.open_of(decision_id, kept)
-    return standing(record, found.whole(), said_by="review" if reviews else "override")
+    *before, _ = ((it.outcome or "", time_text(it.decided_at)) for it in (override, *reviews) if it and it.decided_at)
+    return standing(record, found.whole(), said_by="review" if reviews else "override", before=before)
 
 
 def _vendors(path: Path, stationery: Stationery) -> tuple[ScoreTold, str]:

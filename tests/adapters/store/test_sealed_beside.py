@@ -19,6 +19,7 @@ from obligor.adapters.store.reviews import PostgresReviews
 from obligor.core.errors import ErasedError, GateError, SealError
 from obligor.core.event_types import DECISION_MADE, DECISION_REVIEWED, EVENT_TYPES, PERSON_ERASED
 from obligor.core.leaves import time_text
+from obligor.serving.idempotency import request_saying
 from obligor.serving.privacy import erasing
 from obligor.serving.privacy.opening import Opener
 from obligor.serving.reviews.review import Finding
@@ -63,6 +64,10 @@ def test_what_is_written_in_a_review_is_sealed_told_to_the_person_and_forgotten_
             reviews = _reviews(house, pool)
             answer = await house.decide()
             review = await _asked(house, reviews, answer["decision_id"], statement=STATEMENT)
+            said = [answer["decision_id"], STATEMENT, {}]  # no hash is kept that a guess could be tried against
+            bare = request_saying(caller("bank"), route="", key="k", said=said).payload_sha256
+            kept = [it in everything(store_url) for it in (bare, house.sealer.keyring.fingerprint(bare))]
+            assert kept == [False, True]
             await reviews.decide(review, Finding("decline", (FACTOR,)), by="Grace")
             subject = await house.subject(answer["decision_id"])
             told = await house.office.export(subject, opener=house.register.opener)

@@ -88,6 +88,10 @@ def test_a_bundle_holds_the_acts_of_its_period_and_no_other_record(bundle: Path)
         records = [json.loads(line) for line in file.read("records.jsonl").splitlines()]
         leaves = [json.loads(line) for line in file.read("leaves.jsonl").splitlines()]
         assert sum(name.startswith("artefacts/") for name in file.namelist()) == 3
+        notes = [json.loads(file.read(it))["note"] for it in file.namelist() if it.startswith("checkpoints/")]
+    assert [int(it.split("\n")[1]) for it in notes] == [
+        it.size for it in log_of(300).notes if it.size > records[0]["index"]
+    ]
     assert len(leaves) == len(records) + 2
     since, until = time_text(PERIOD.since), time_text(PERIOD.until)
     assert leaves[0]["at"] < since <= leaves[1]["at"]
@@ -150,6 +154,11 @@ def test_no_bundle_is_made_of_a_log_that_does_not_hold(tmp_path: Path) -> None:
     with pytest.raises(IntegrityError, match="WRONG  record-changed at leaf 120"):
         exported(tmp_path, log)
     assert list(tmp_path.iterdir()) == []
+    for gone in ({"record": None}, {"salt": None}):
+        log = log_of(300)
+        log.kept[120] = replace(log.kept[120], **gone)
+        with pytest.raises(IntegrityError, match="leaf 120: its record is not there"):
+            exported(tmp_path, log)
     log = log_of(300)
     log.nodes_kept.clear()
     with pytest.raises(IntegrityError, match="of level 1: the log keeps 0 of them"):

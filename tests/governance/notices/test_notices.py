@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from calendar import month_name
 from datetime import date, timedelta
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from tests.core.test_policy import made
+from tests.core.test_policy_reader import rule
 from tests.core.test_reasons import card, characteristic
 from tests.governance.notices import desk
 from tests.governance.notices.desk import CODES, SCORE, TODAY, by_the_score, declined, reason, stationery
@@ -20,7 +23,8 @@ from obligor.core.reasons import Reason, explain
 from obligor.governance.law.citations import check_text
 from obligor.governance.law.rules import the_law
 from obligor.governance.notices.catalogue import TEMPLATES_FOLDER, Approval, Approvals, Catalogue
-from obligor.governance.notices.factors import Standing, key_factors, principal_reasons, standing
+from obligor.governance.notices.factors import Codes, Standing, codes_of, key_factors, principal_reasons, standing
+from obligor.governance.notices.particulars import Particulars, Party
 from obligor.governance.notices.writing import Declined, Notice, ScoreTold, own_score, vendor_score, write_notice
 
 if TYPE_CHECKING:
@@ -100,6 +104,47 @@ def test_no_notice_tells_an_applicant_how_many_points_a_reason_weighs(name: str,
     assert told(most / 1000, least / 1000) == told(2.0, 1.0)
 
 
+LAID_OUT = """\
+NOTICE OF ACTION TAKEN AND STATEMENT OF REASONS
+
+Date: 26 November 2026
+Application: A-1
+Decided on: 26 November 2026
+
+Lender & Sons
+1 Main Street
+Springfield
+Telephone +1 555 0100
+
+Thank you for your application for credit. We are unable to approve it.
+
+PRINCIPAL REASONS FOR OUR DECISION
+
+  1. Many recent inquiries
+  2. Debt is high for the income
+
+INFORMATION FROM A CONSUMER REPORTING AGENCY
+
+Our decision was based in whole or in part on information in a report from
+"""
+
+
+def test_a_notice_is_laid_out_line_by_line_and_names_a_bureau_once() -> None:
+    text = write(bureaus=["one", "one"]).text
+    assert text.startswith(LAID_OUT)
+    assert text.endswith("\n\nBureau of Consumer Financial Protection\n1700 G Street NW\nWashington DC 20006\n")
+    assert text.count("Bureau One") == 1
+
+
+@pytest.mark.parametrize("month", range(1, 13))
+def test_a_notice_tells_the_day_it_is_of_and_the_day_of_the_decision_each_as_one_says_it(month: int) -> None:
+    on, decided_on = date(2027, month, 28), date(2026, month, 5)
+    of = Declined(by_the_score(), CODES, reference="A-1", applied_on=TODAY, decided_on=decided_on)
+    text = write_notice(ADVERSE, of, on=on, stationery=stationery()).text
+    assert f"Date: 28 {month_name[month]} 2027\n" in text
+    assert f"Decided on: 5 {month_name[month]} 2026\n" in text
+
+
 def test_without_a_bureau_nothing_is_said_of_one() -> None:
     assert "reporting agency" not in write().text
 
@@ -150,11 +195,14 @@ def test_nobody_is_told_of_a_decline_that_was_none(outcome: str) -> None:
     ("of", "wanted"),
     [
         (declined(), "no_reason"),
-        (declined(*[reason("debt")] * 6), "too_many_reasons"),
+        (declined(*[reason("debt")] * 5), "too_many_reasons"),
         (declined(reason("debt", "  ")), "reason_without_text"),
         (declined(reason("debt", shortfall=0.0)), "no_shortfall"),
+        (declined({"code": "debt", "feature": "debt", "text": "Much debt"}), "no_shortfall"),
         (declined(reason("debt", "Failed to achieve a qualifying credit score")), "insufficient_text"),
         (declined(reason("debt", "By our internal policies")), "insufficient_text"),
+        (declined(reason("debt", "Your score was too low")), "insufficient_text"),
+        (declined(reason("debt", "The required score is higher")), "insufficient_text"),
         (declined(reason("bureau-factor", "Serious delinquency")), "foreign_reason"),
         (declined(reason("age"), because="score"), "foreign_reason"),
         (declined(reason("debt"), because="knockout:too-young"), "foreign_reason"),
@@ -165,6 +213,22 @@ def test_nobody_is_told_of_a_decline_that_was_none(outcome: str) -> None:
 def test_a_notice_whose_reasons_would_be_wrong_is_refused(of: Standing, wanted: str) -> None:
     assert refusal(of=of) == wanted
     assert refusal(DISCLOSURE, of=of, score=VENDOR) == wanted
+
+
+def test_four_reasons_are_told_each_as_one_line_in_their_order() -> None:
+    texts = ["Many inquiries", "Much debt", "Short employment", "High utilisation"]
+    of = declined(*(reason(it, f" {text} ") for it, text in zip(sorted(CODES.families), texts, strict=True)))
+    assert write(of=of).reasons == tuple(texts)
+
+
+def test_a_reason_is_of_the_family_of_the_card_or_the_code_of_the_rule_and_else_of_its_name() -> None:
+    one, other = (
+        characteristic("income", (1, 0), reference=1, family="means"),
+        characteristic("debt", (1, 0), reference=1),
+    )
+    rules = [rule("TRUE", name="young", code="K7"), rule("TRUE", name="old")]
+    codes = codes_of(card(one, other), made(knockouts=rules))
+    assert codes == Codes({"means", "debt"}, {"young": "K7", "old": "old"})
 
 
 def test_a_rule_that_declines_by_itself_is_the_reason() -> None:
@@ -191,7 +255,7 @@ def test_an_identity_that_failed_is_told_and_what_compliance_found_is_not() -> N
 def test_a_principal_reason_that_is_a_vendors_factor_word_for_word_is_refused() -> None:
     mixed = declined(reason("debt", "serious  DELINQUENCY"))
     assert refusal(of=mixed, score=VENDOR, bureaus=["one"]) == "lists_mixed"
-    word = {"outcome": "decline", "factors": [{"code": "review", "text": "Serious delinquency"}]}
+    word = {"outcome": "decline", "decided_at": "", "factors": [{"code": "review", "text": "Serious delinquency"}]}
     reviewed = standing({"outcome": "decline", "decided_at": "2026-11-26T12:00:00Z"}, word)
     assert refusal(of=reviewed, score=VENDOR) == "lists_mixed"
     assert write(of=mixed).reasons
@@ -232,6 +296,23 @@ def test_a_decline_is_of_the_day_on_which_it_was_first_said() -> None:
     assert standing(record | {"outcome": "refer"}, word, said_by="override").decided_at == "2026-12-20"
     assert standing(record | {"outcome": "decline"}, word).decided_at == "2026-11-26"
     assert standing(record | {"outcome": "decline"}).decided_at == "2026-11-26"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "before", "day"),
+    [
+        ("refer", [("decline", "2026-12-01")], "2026-12-01"),  # which the review kept
+        ("decline", [("approve", "2026-12-01")], "2026-12-20"),  # which the review declined anew
+        ("decline", [("approve", "2026-12-01"), ("decline", "2026-12-08")], "2026-12-08"),
+        ("decline", [("decline", "2026-12-01")], "2026-11-26"),
+    ],
+)
+def test_a_decline_that_a_review_kept_is_of_the_day_of_the_person_whom_it_agreed_with(
+    outcome: str, before: list[tuple[str, str]], day: str
+) -> None:
+    record = {"outcome": outcome, "reasons": (), "knockouts": [], "because": "score", "decided_at": "2026-11-26"}
+    word = {"outcome": "decline", "factors": (), "decided_at": "2026-12-20"}
+    assert standing(record, word, before=before).decided_at == day
 
 
 def test_a_template_that_is_missing_or_in_another_language_is_refused() -> None:
@@ -346,6 +427,32 @@ def test_a_form_without_its_page_is_told_by_the_file(tmp_path: Path) -> None:
         write(stationery=stationery(catalogue=known, approvals=desk.approvals(known)))
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"approved_by": ("Ada", " ")}, {"approved_by": ("Ada", "B" * 101)}, {"sha256": "0" * 63}, {"sha256": "G" * 64}],
+)
+def test_an_approval_is_of_two_names_and_a_hash(changed: dict[str, Any]) -> None:
+    said = {"template": "t", "language": "en", "sha256": "0" * 64, "approved_by": ("Ada", "Ben"), "approved_on": TODAY}
+    assert Approval(**said)
+    with pytest.raises(ValidationError):
+        Approval(**said | changed)
+
+
+def test_a_template_stands_once_in_a_language_and_its_file_is_there_in_utf_8(tmp_path: Path) -> None:
+    shutil.copytree(TEMPLATES_FOLDER, tmp_path / "it")
+    index, wording = tmp_path / "it" / "index.yaml", tmp_path / "it" / "us-fed-adverse-action.en.j2"
+    known = Catalogue(index.parent)
+    wording.write_bytes(b"\xff")
+    with pytest.raises(LawError, match=r"us-fed-adverse-action\.en\.j2: is not UTF-8"):
+        known.texts(known.find(ADVERSE, language="en"))
+    wording.unlink()
+    with pytest.raises(LawError, match=r"us-fed-adverse-action\.en\.j2: cannot be read \(No such file"):
+        known.texts(known.find(ADVERSE, language="en"))
+    index.write_text(index.read_text().replace(DISCLOSURE, ADVERSE))
+    with pytest.raises(LawError, match="a template stands twice in one language"):
+        Catalogue(index.parent)
+
+
 @pytest.mark.parametrize("other", ["ada  l", "person:ada l"])
 def test_one_person_does_not_approve_a_template_alone_under_two_spellings(other: str) -> None:
     with pytest.raises(LawError, match="was approved by one person"):
@@ -374,8 +481,12 @@ def test_the_lenders_own_score_is_told_only_where_its_counsel_holds_it_to_be_one
     assert told == ScoreTold(
         587, 300, 850, TODAY, "Lender & Sons", ("about a", "about b", "about c", "about d", "about inquiries")
     )
-    with pytest.raises(NoticeError, match="outside the range"):
-        own_score(900_000, RANKED, made_on=TODAY, particulars=desk.OWN)
+    for points, is_told in ((299, False), (300, True), (850, True), (851, False)):
+        if is_told:
+            assert own_score(points * 1000, RANKED, made_on=TODAY, particulars=desk.OWN).score == points
+        else:
+            with pytest.raises(NoticeError, match="outside the range"):
+                own_score(points * 1000, RANKED, made_on=TODAY, particulars=desk.OWN)
 
 
 @given(st.permutations(RANKED), st.integers(0, 6))
@@ -392,12 +503,19 @@ def test_key_factors_are_four_in_order_and_inquiries_beside_them(order: list[Rea
     assert key_factors(ranked) == tuple(it.text for it in ranked[:4])
 
 
+def test_a_key_factor_without_a_text_is_refused_and_a_text_is_told_without_its_margins() -> None:
+    assert key_factors([RANKED[0]._replace(text=" Much debt ")]) == ("Much debt",)
+    with pytest.raises(NoticeError, match="key factor 'b' has no text"):
+        key_factors([RANKED[0], RANKED[1]._replace(text=" ")])
+
+
 @pytest.mark.parametrize(
     "changed",
     [
         {"key_factors": SCORE.key_factors * 2},
         {"key_factors": ()},
-        {"score": 200},
+        {"score": 299},
+        {"score": 851},
         {"inquiries": SCORE.key_factors[0]},
         {"score": "587"},
     ],
@@ -405,6 +523,24 @@ def test_key_factors_are_four_in_order_and_inquiries_beside_them(order: list[Rea
 def test_a_score_that_contradicts_itself_is_refused(changed: dict[str, Any]) -> None:
     with pytest.raises((LawError, ValidationError)):
         type(SCORE)(**(SCORE.model_dump(by_alias=True) | changed))
+
+
+def test_a_score_at_either_end_of_its_range_is_told_with_no_factor_of_inquiries_where_there_is_none() -> None:
+    for end in (SCORE.lowest, SCORE.highest):
+        used = type(SCORE)(**(SCORE.model_dump(by_alias=True) | {"score": end, "inquiries": None}))
+        told = vendor_score(used, desk.PARTICULARS)
+        assert (told.score, told.factors) == (end, SCORE.key_factors)
+
+
+def test_the_particulars_of_a_lender_name_a_bureau_once_and_every_line_of_theirs_is_one() -> None:
+    said = dict(desk.PARTICULARS) | {"schema": "obligor/particulars/1"}
+    said.pop("schema_")
+    assert Particulars(**said) == desk.PARTICULARS
+    with pytest.raises(LawError, match="two bureaus have the same id"):
+        Particulars(**said | {"bureaus": desk.BUREAUS[:1] * 2})
+    for line in ("", " ", "two\nlines", "x" * 501):
+        with pytest.raises(ValidationError):
+            Party(name="Lender", address=(line,))
 
 
 def test_every_template_cites_rules_that_are_there_and_says_nothing_that_does_not_hold() -> None:

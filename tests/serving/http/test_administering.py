@@ -269,6 +269,10 @@ def test_a_review_is_answered_by_a_person_who_took_no_part() -> None:
             assert (await post(client, f"{path}/decision", "olga", said)).content == done.content
             late = await post(client, f"{path}/decision", "olga", said, key="k-2")
             assert late.status_code == 409
+            other = f"/v1/review-requests/{uuid4()}"
+            for where, more in ((path, {"outcome": "decline"}), (path, {"factors": ["Another"]}), (other, {})):
+                reused = await post(client, f"{where}/decision", "olga", said | more)
+                assert reused.json()["type"].endswith("key-reused"), more
             assert (await get(client, path, "olga")).json()["state"] == "decided"
             assert (await get(client, "/v1/review-requests", "olga")).json() == {"reviews": []}
 

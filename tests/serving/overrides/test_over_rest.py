@@ -16,7 +16,7 @@ from tests.serving.http.fakes import LATER, House, house, posting
 from tests.serving.http.serving import run
 from tests.serving.overrides.desk import APPLICATIONS, APPROVED, AUTHORITY, BELOW, BEYOND, REFERRED, release_with
 
-from obligor.core.errors import GateError, UnauthenticatedError
+from obligor.core.errors import ClashError, GateError, UnauthenticatedError
 from obligor.core.profile import GATES, RESULTS
 from obligor.serving.acts import Caller
 from obligor.serving.grpc import decisions_pb2 as pb
@@ -213,3 +213,14 @@ def test_no_override_approves_against_an_enforced_gate_that_did_not_pass(
         assert not set(GATES) & set(refused.value.message.split())
     else:
         _check_against(record, said)
+
+
+@pytest.mark.parametrize("outcome", ["refer", "decline"])
+def test_what_a_rule_refers_a_person_may_approve_and_what_it_declines_nobody(outcome: str) -> None:
+    record = {"outcome": outcome, "because": "knockout:young", "gates": {}}
+    said = Said("approve", "compensating", "Why")
+    if outcome == "refer":
+        _check_against(record, said)
+    else:
+        with pytest.raises(ClashError, match="a rule that knows exceptions refers"):
+            _check_against(record, said)

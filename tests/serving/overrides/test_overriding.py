@@ -51,9 +51,12 @@ from obligor.governance.law.packs import the_packs
 from obligor.serving.acts import Act, Caller, Submission
 from obligor.serving.archive import Search
 from obligor.serving.gates.gate import GateResult
+from obligor.serving.idempotency import request_saying
+from obligor.serving.last_word import LastWord
+from obligor.serving.overrides.override import state_of
 from obligor.serving.privacy.erasing import Office
 from obligor.serving.reviews.review import Finding
-from obligor.serving.rows import UserRoleRow, UserRow, WebhookRow
+from obligor.serving.rows import OverrideRow, UserRoleRow, UserRow, WebhookRow
 from obligor.serving.screening.disbursing import Disbursing
 from obligor.serving.telemetry.meter import NoMeter
 from obligor.serving.webhooks.events import EVENT_TYPES
@@ -130,7 +133,15 @@ def test_beyond_their_limit_it_takes_another_person_within_whose_limit_it_lies(s
         proposed = await it.override(decision)
         told = json.loads(proposed.response)
         assert (proposed.status, told["state"], told["act"]) == (202, "proposed", "override.decided")
-        assert told["said"]["roles"] == ["senior_officer"]
+        assert told["said"].pop("words_sha256")
+        assert told["said"] == {
+            "decision_id": str(decision),
+            "outcome": "approve",
+            "direction": "low_side",
+            "reason": "compensating",
+            "roles": ["senior_officer"],
+            "not_by": ["ada", "bank"],
+        }
         assert CANARY not in json.dumps(told)
         assert FACTOR not in json.dumps(told)
         with pytest.raises(ForbiddenError, match="waits for another person than ben"):
@@ -344,8 +355,17 @@ def test_one_override_for_each_decision_and_the_same_request_is_answered_as_it_w
         first = await it.override(decision)
         again = await it.override(decision)
         assert (again.response, again.replayed) == (first.response, True)
+        changed: list[dict[str, Any]] = [
+            {"rationale": "another"},
+            {"outcome": "decline"},
+            {"reason": "outside"},
+            {"factors": []},
+        ]
+        for more in changed:
+            with pytest.raises(KeyReusedError):
+                await it.override(decision, **more)
         with pytest.raises(KeyReusedError):
-            await it.override(decision, rationale="another")
+            await it.override(await it.decided(APPROVED))
         for who in (BEN, SUE):
             with pytest.raises(ClashError, match="was overridden before"):
                 await it.override(decision, "decline", by=who, key="o-2")
@@ -534,6 +554,21 @@ def test_what_a_decision_answers_tells_what_stands_and_what_it_said_before(store
     at_desk(store_url, story)
 
 
+def test_an_override_ends_with_the_instant_that_it_expires_at_and_a_review_ends_it_sooner() -> None:
+    end, moment = NOON + timedelta(days=1), timedelta(microseconds=1)
+    row = OverrideRow(uuid4(), "bank", "approve", "none", "outside", "analyst", NOON, "ben", None, end)
+    word = LastWord(row.decision_id, "override", "approve", NOON, end, None)
+    reviewed = word._replace(said_by="review", expires_at=None)
+    for at, expired, state in ((end - moment, False, "in_force"), (end, True, "expired")):
+        assert (word.expired(at), word.to_plain(at)["expired"]) == (expired, expired)
+        assert [state_of(row, at, word=it) for it in (None, word, reviewed)] == [state, state, "reviewed"]
+        assert not reviewed.expired(at)
+    declined = replace(row, outcome="decline", expires_at=None)
+    assert state_of(declined, end, word=None) == "in_force"
+    again = reviewed._replace(new_decision_id=row.decision_id).to_plain(end)
+    assert (again["expires_at"], again["new_decision_id"]) == (None, str(row.decision_id))
+
+
 def test_a_search_by_what_stands_goes_by_the_last_word_and_one_by_outcome_by_the_policy(store_url: str) -> None:
     async def story(it: Desk) -> None:
         overridden, quiet = await it.decided(), await it.decided(APPROVED)
@@ -586,6 +621,11 @@ def test_what_a_person_wrote_is_nowhere_in_the_store_and_goes_with_whom_it_is_ab
         assert json.loads((await it.override(other, key="o-9")).response)["state"] == "proposed"
         sealer, privacy = it.lender.service.sealer, PostgresPrivacy(it.pool)
         assert sealer is not None
+        for each in (decision, other):  # no hash is kept that a guess could be tried against
+            words = [str(each), "approve", "compensating", CANARY, [FACTOR]]
+            bare = request_saying(BEN, route="", key="k", said=words).payload_sha256
+            kept = [it in everything(store_url) for it in (bare, bare.hex().encode(), sealer.keyring.fingerprint(bare))]
+            assert kept == [False, False, True]
         office = Office(privacy, it.lender.recorder, it.lender.sources, "pia", 0)
         subject = await privacy.subject_of(decision)
         assert subject is not None

@@ -196,11 +196,26 @@ def test_the_same_request_sent_again_is_answered_as_it_was_and_a_second_one_wait
         assert await it.asked(decision) == first
         with pytest.raises(ClashError, match="a review of this decision is open"):
             await it.asked(decision, key="r-2")
+        for body in ({"statement": "another"}, {"statement": STATEMENT, "corrections": {"income": 50_000}}):
+            with pytest.raises(KeyReusedError):
+                await it.asked(decision, **body)
         with pytest.raises(KeyReusedError):
-            await it.asked(decision, statement="another")
+            await it.asked(await it.declined("d-2"))
         await it.service.decide(UUID(first["review_id"]), KEPT, by="Ben")
         assert await it.asked(decision) == first
         assert (await it.asked(decision, key="r-3"))["review_id"] != first["review_id"]
+
+    at_desk(story)
+
+
+def test_of_two_requests_at_once_one_waits_for_the_answer_to_the_other(at_desk: Stories) -> None:
+    async def story(it: Desk) -> None:
+        decision = await it.declined()
+        both = (it.asked(decision, key=f"r-{number}") for number in range(2))
+        found = await asyncio.gather(*both, return_exceptions=True)
+        assert sorted(type(each).__name__ for each in found) == ["ClashError", "dict"]
+        assert "a review of this decision is open" in str(next(each for each in found if isinstance(each, ClashError)))
+        assert len(await it.service.waiting()) == 1
 
     at_desk(story)
 
@@ -369,8 +384,9 @@ def test_a_finding_says_why_or_there_is_something_to_decide_again(
         review = await it.review(await it.declined())
         with pytest.raises(InvalidInputError, match=message):
             await it.service.decide(review, finding, by="Ben")
-        with pytest.raises(InvalidInputError, match="wanted a name"):
-            await it.service.decide(review, KEPT, by=" ")
+        for nobody in (" ", "B\x1ben", "B" * 101):
+            with pytest.raises(InvalidInputError, match="wanted a name"):
+                await it.service.decide(review, KEPT, by=nobody)
 
     at_desk(story)
 
@@ -631,6 +647,38 @@ def test_rows_of_reviews_are_held_against_what_the_log_commits_to(at_desk: Stori
         assert any("no row of table review" in each for each in kinds())
 
     at_desk(story)
+
+
+def test_of_a_review_is_told_what_came_of_it_and_nothing_of_who_answered() -> None:
+    at, review, decision, new = datetime(2026, 11, 26, 23, 30, tzinfo=UTC), uuid4(), uuid4(), uuid4()
+    due = datetime(2026, 12, 27, tzinfo=UTC)
+    is_open = StoredReview(review, decision, "one", at, due, "GDPR", None, None, None, None, None)
+    told = {
+        "review_id": str(review),
+        "decision_id": str(decision),
+        "requested_at": "2026-11-26T23:30:00.000000Z",
+        "due_on": "2026-12-26",
+        "pack": "GDPR",
+        "state": "open",
+        "late": False,
+        "verdict": None,
+        "outcome": None,
+        "decided_at": None,
+        "new_decision_id": None,
+    }
+    assert plain(is_open, at) == told
+    decided = is_open._replace(
+        pack="", verdict="changed", outcome="approve", decided_at=due, by="Ben", new_decision_id=new
+    )
+    assert plain(decided, at) == told | {
+        "pack": None,
+        "state": "decided",
+        "late": True,
+        "verdict": "changed",
+        "outcome": "approve",
+        "decided_at": "2026-12-27T00:00:00.000000Z",
+        "new_decision_id": str(new),
+    }
 
 
 def test_a_period_ends_with_its_last_day() -> None:

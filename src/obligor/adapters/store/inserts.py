@@ -358,7 +358,12 @@ _KEPT: Final[dict[type, Insert]] = {
     ReviewRow: _insert(
         "review",
         "review_id uuid, decision_id uuid, client_id text, leaf_index int8, requested_at time, due_at time, pack text",
-    ),
+        sql="""INSERT INTO obligor.review (review_id, decision_id, client_id, leaf_index, requested_at, due_at, pack)
+        SELECT review_id, CASE WHEN row_number() OVER (PARTITION BY decision_id ORDER BY leaf_index) = 1
+            AND (SELECT count(*) FROM obligor.review WHERE review.decision_id = given.decision_id AND NOT closed) = 0
+            THEN decision_id END, client_id, leaf_index, requested_at, due_at, pack
+        FROM given""",
+    ),  # while another of its decision is open it has no decision, which the table refuses
     ReviewDecisionRow: _insert(
         "review_decision",
         "review_id uuid, leaf_index int8, verdict text, outcome text, decided_at time, by text, new_decision_id uuid",

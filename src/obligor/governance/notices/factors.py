@@ -62,15 +62,25 @@ def codes_of(card: Scorecard, policy: Policy) -> Codes:
     return Codes(families, {it.name: it.code or it.name for it in policy.knockouts})
 
 
-def standing(record: Mapping[str, Any], word: Mapping[str, Any] | None = None, *, said_by: str = "review") -> Standing:
-    """Tell what holds: after an override or a review its outcome and the factors that the person named, never the score's."""
+def standing(
+    record: Mapping[str, Any],
+    word: Mapping[str, Any] | None = None,
+    *,
+    said_by: str = "review",
+    before: Sequence[tuple[str, str]] = (),
+) -> Standing:
+    """Tell what holds: after an override or a review its outcome and the factors that the person named, never the score's.
+
+    ``before`` is what people said before that, each the outcome and when: what somebody only kept is as old as it was.
+    """
+    outcome, decided_at = record["outcome"], record["decided_at"]
     if word is None:
-        return Standing(
-            record["outcome"], record["because"], record["reasons"], record["knockouts"], record["decided_at"]
-        )
+        return Standing(outcome, record["because"], record["reasons"], record["knockouts"], decided_at)
+    for said, at in (*before, (word["outcome"], word["decided_at"])):
+        if said != outcome:
+            outcome, decided_at = said, at
     reasons = [{"code": it["code"], "feature": "", "text": it["text"]} for it in word["factors"]]
-    otherwise = word["outcome"] != record["outcome"]
-    return Standing(word["outcome"], said_by, reasons, (), (word if otherwise else record)["decided_at"])
+    return Standing(outcome, said_by, reasons, (), decided_at)
 
 
 def principal_reasons(standing: Standing, *, codes: Codes) -> tuple[str, ...]:

@@ -125,14 +125,16 @@ class ReviewService:
         stored = await self._register.found(caller, decision_id, needed="review.request")
         (opened,) = await self._register.opener.open(stored)
         self._corrected(opened, asked.corrections)
-        earlier = await self._reviews.reviews_of(decision_id)
 
         async def recorded(recorder: Recorder) -> None:
-            if any(it.verdict is None for it in earlier):
-                raise ClashError("a review of this decision is open; its answer comes first")
+            await self._check_none_open(decision_id)
             row, due = self._asked_now(stored, outcome=await self._stands(opened.record))
             step = requested(row, asked, rule=due.rule, by=caller.by)
-            await self._record(step, of=opened.record, recorder=recorder)
+            try:
+                await self._record(step, of=opened.record, recorder=recorder)
+            except IntegrityError:
+                await self._check_none_open(decision_id)  # somebody else was quicker
+                raise
 
         said = [str(decision_id), asked.statement, asked.corrections]
         request = self._bound(caller, REVIEW_REQUESTS, key, said)
@@ -243,6 +245,11 @@ class ReviewService:
         late_from = datetime.combine(due.by + timedelta(days=1), time(), tzinfo=UTC)
         review_id = self._sources.new_id(at)
         return ReviewRow(review_id, stored.decision_id, stored.client_id, at, late_from, due.pack), due
+
+    async def _check_none_open(self, decision_id: UUID) -> None:
+        """Refuse a second review beside one that is open."""
+        if any(it.verdict is None for it in await self._reviews.reviews_of(decision_id)):
+            raise ClashError("a review of this decision is open; its answer comes first")
 
     async def _request_of(self, review: StoredReview) -> Opened | None:
         """Open what the applicant wrote."""
