@@ -25,6 +25,7 @@ from obligor.bootstrap.reviews import open_review_service
 from obligor.bootstrap.store import open_store
 from obligor.serving.acts import Caller
 from obligor.serving.overrides.override import Count
+from obligor.serving.webhooks.events import Listeners
 from obligor.settings import read_settings
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def test_no_notice_goes_out_while_a_review_is_open_and_what_it_keeps_is_as_old_a
         async def asked() -> str:
             settings = read_settings(os.environ)
             async with open_store(url, settings) as store, open_decisions(store, settings) as made:
-                service = open_review_service(store, made)
+                service = open_review_service(store, made, listeners=Listeners())
                 told = await service.request(LENDER, key=f"r-{which}", decision_id=UUID(decisions[which]), body=body)
                 return str(json.loads(told.response)["review_id"])
 
