@@ -17,8 +17,8 @@ from tests.serving.http.serving import QUICK, run, say, served
 from obligor.core.errors import UnavailableError
 from obligor.security.networks import Networks, read_networks
 from obligor.serving.http import RunLimits, Seats, make_server
-from obligor.serving.http.app import make_routes
 from obligor.serving.http.bodies import read_body
+from obligor.serving.http.door import CALLER
 from obligor.serving.http.guard import Guard, Outgoing
 from obligor.serving.http.problems import Answer
 from obligor.serving.http.wire import PACE, WireLimits, WireProtocol
@@ -454,6 +454,11 @@ def test_strangers_of_one_address_are_answered_one_in_a_turn_and_those_of_others
         paced += 1
         return 0.0
 
+    async def lets_in(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["headers"]:
+            scope[CALLER] = "one"
+        await echo(scope, receive, send)
+
     async def ask(app: Guard, peer: str, key: str = "") -> None:
         async def nothing() -> Message:
             return {"type": "http.request", "body": b"", "more_body": False}
@@ -471,8 +476,7 @@ def test_strangers_of_one_address_are_answered_one_in_a_turn_and_those_of_others
 
     async def main() -> None:
         nonlocal turn
-        of = house()
-        app = Guard(make_routes(of.door), of.door)
+        app = Guard(lets_in, house().door)
         asked = [asyncio.ensure_future(ask(app, "192.0.2.1")) for _ in range(20)]
         asked += [asyncio.ensure_future(ask(app, peer, "one")) for peer in ("192.0.2.2", "192.0.2.2")]
         asked += [asyncio.ensure_future(ask(app, peer)) for peer in ("192.0.2.3", "192.0.2.4")]
