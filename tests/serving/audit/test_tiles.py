@@ -136,6 +136,12 @@ def test_an_auditor_gets_tiles_as_bytes_and_what_is_not_there_is_a_problem() -> 
             above = await client.get("/v1/log/tile/1/x001/000")
             assert (whole.status_code, part.status_code, above.status_code) == (200, 200, 404)
             assert whole.headers["content-type"] == part.headers["content-type"] == "application/octet-stream"
+            for given in (whole, part):  # by whoever asked, and by nobody on the way
+                assert given.headers.get_list("cache-control") == ["private, max-age=31536000, immutable"]
+                assert given.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+                assert given.headers["x-content-type-options"] == "nosniff"
+            for other in (above, await client.get("/v1/log/checkpoint?x=1"), await client.get("/v1/log/key")):
+                assert other.headers.get_list("cache-control") == ["no-store"]
             assert whole.content == b"".join(HASHES[272 * 256 : 273 * 256])
             assert part.content == b"".join(HASHES[273 * 256 :])
             assert above.json()["type"] == "urn:obligor:problem:not-found"

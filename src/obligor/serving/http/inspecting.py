@@ -18,7 +18,10 @@ from obligor.serving.http.routing import TheDoor, answers, caller_with, only, re
 _TEXT = ((b"content-type", b"text/plain; charset=utf-8"),)
 _AS_TEXT = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 _AS_BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
-_BYTES = ((b"content-type", b"application/octet-stream"),)
+_LASTING_BYTES = (
+    (b"content-type", b"application/octet-stream"),
+    (b"cache-control", b"private, max-age=31536000, immutable"),  # whoever was let in; a tile never changes
+)
 _LARGEST = 2**63 - 1
 
 router = APIRouter()
@@ -167,4 +170,4 @@ async def tile(
     ],
 ) -> Response:
     """Give a tile of the tree."""
-    return respond(Answer(200, await door.log.tile(f"{level}/{index}"), _BYTES))
+    return respond(Answer(200, await door.log.tile(f"{level}/{index}"), _LASTING_BYTES))
