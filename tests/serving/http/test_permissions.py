@@ -149,7 +149,7 @@ async def ask(client: httpx.AsyncClient, name: str, who: str, decision_id: str) 
     key = f"{who}-{name}-{decision_id}".replace(" ", "-")
     return await client.request(
         method,
-        re.sub(r"{\w+_id}", decision_id, path) + query,
+        re.sub(r"{\w+_id}", decision_id, path).replace("{level}/{index}", "0/000.p/7") + query,
         headers={"authorization": f"Bearer {who}"} | (posting(key) if method == "POST" else {}),
         content=body if method == "POST" else None,
     )

@@ -16,7 +16,7 @@ from obligor.serving.http import decision_shapes, shapes
 
 NOBODY = "01900000-0000-7000-8000-000000000000"
 READ = ("/v1/decisions", "/v1/release", "/v1/card", "/v1/policy", "/v1/profile", f"/v1/decisions/{NOBODY}")
-AUDIT = ("/v1/log/checkpoint", "/v1/log/key", "/v1/log/consistency?from=1&to=2")
+AUDIT = ("/v1/log/checkpoint", "/v1/log/key", "/v1/log/consistency?from=1&to=2", "/v1/log/tile/0/000.p/7")
 POSTED = ("/v1/decisions", "/v1/decisions/bulk", "/v1/simulations", f"/v1/decisions/{NOBODY}/outcomes")
 
 

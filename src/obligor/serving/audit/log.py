@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from obligor.core.checkpoints import Checkpoint, parse_checkpoint, parse_note
 from obligor.core.errors import AuditError, IntegrityError, NotFoundError
+from obligor.core.tiles import parse_tile
 from obligor.governance.audit.receipts import Receipt, check_receipt
 from obligor.security.signing import Verifier, verify_note
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from obligor.core.checkpoints import Note
@@ -36,6 +38,10 @@ class Tree(Protocol):
 
     async def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
         """Prove that the tree of a size is the beginning of another."""
+        ...
+
+    async def hashes(self, level: int, start: int, stop: int) -> Sequence[bytes]:
+        """Give stored hashes of a level: of leaves (0), or of nodes."""
         ...
 
     async def checkpoint(self) -> tuple[int, bytes] | None:
@@ -123,6 +129,26 @@ class AuditLog:
             raise NotFoundError("the log never had these sizes, in this order")
         proof = await self._tree.consistency(first, second)
         return {"from": first, "to": second, "proof": [it.hex() for it in proof]}
+
+    async def tile(self, name: str) -> bytes:
+        """Give the hashes of a tile of the tree, one after the other.
+
+        Raises
+        ------
+        NotFoundError
+            Where this names no tile, or one of more hashes than the log has yet.
+        IntegrityError
+            Where the log keeps fewer of them than its size says.
+        """
+        tile = parse_tile(name)
+        if tile is None or not tile.is_in(await self._tree.size()):
+            raise NotFoundError("the log has no such tile; wanted LEVEL/NUMBER[.p/WIDTH] of hashes that it has")
+        found = await self._tree.hashes(tile.level, tile.start, tile.stop)
+        if len(found) != tile.width:
+            raise IntegrityError(
+                f"tile {name}: the log keeps {len(found)} of its {tile.width} hashes", hint="obligor audit verify"
+            )
+        return b"".join(found)
 
 
 def _untrue() -> IntegrityError:

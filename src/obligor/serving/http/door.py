@@ -66,6 +66,16 @@ class Log(Protocol):
         """
         ...
 
+    async def tile(self, name: str) -> bytes:
+        """Give the hashes of a tile of the tree, one after the other.
+
+        Raises
+        ------
+        NotFoundError
+            Where there is no such tile.
+        """
+        ...
+
 
 class Readiness(Protocol):
     """What the service stands on."""

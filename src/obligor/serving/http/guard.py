@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 from obligor.core.errors import ObligorError, UnavailableError
 from obligor.serving.card_data import refuse_card_data_in_address, refuse_card_data_in_headers
 from obligor.serving.http.door import CALLER, peer_of
-from obligor.serving.http.heads import HEADERS_WANTED, NO_PAGE, PAGE, POLICY, are_too_large
+from obligor.serving.http.heads import CACHING, HEADERS_WANTED, LASTING, NO_PAGE, PAGE, POLICY, are_too_large
 from obligor.serving.http.problems import CLOSE, FAULT, HEADERS, HttpProblemError, answer_of, no_seat, places
 from obligor.serving.http.wire import HOLD_BACK, PACE
 from obligor.serving.people.authenticating import network_of
@@ -130,8 +130,9 @@ class Outgoing:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.sheds = self.status == _TOO_MANY
-            is_page = any(name == POLICY for name, _ in message["headers"])
-            headers = [*message["headers"], *(PAGE if is_page else NO_PAGE), *self._closing]
+            said = {name for name, _ in message["headers"]}
+            always = PAGE if POLICY in said else LASTING if CACHING in said else NO_PAGE
+            headers = [*message["headers"], *always, *self._closing]
             message = {**message, "headers": headers}
         self.messages.append(message)
 

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 MOST_HEADERS = 64
 MOST_HEADER_BYTES = 16 << 10
 HEADERS_WANTED = f"wanted at most {MOST_HEADERS} headers with {MOST_HEADER_BYTES} bytes"
-_ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+CACHING = b"cache-control"
+_ALWAYS = ((b"x-content-type-options", b"nosniff"), (CACHING, b"no-store"))
 POLICY = b"content-security-policy"
 PAGE = (*_ALWAYS, (b"referrer-policy", b"no-referrer"), (b"cross-origin-resource-policy", b"same-origin"))
 NO_PAGE = (*_ALWAYS, (POLICY, b"default-src 'none'; frame-ancestors 'none'"))
+LASTING = tuple(it for it in NO_PAGE if it[0] != CACHING)
+"""Of an answer that says itself how long it may be kept."""
 _JSON = b"application/json"
 _IS_JSON = re.compile(rb'application/json[ \t]*(?:;[ \t]*charset="?utf-8"?[ \t]*)?', re.IGNORECASE)
 _MOST_DIGITS = 19

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from obligor.core.policy import Policy
@@ -17,6 +17,11 @@ from obligor.serving.http.routing import TheDoor, answers, caller_with, only, re
 
 _TEXT = ((b"content-type", b"text/plain; charset=utf-8"),)
 _AS_TEXT = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+_AS_BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+_LASTING_BYTES = (
+    (b"content-type", b"application/octet-stream"),
+    (b"cache-control", b"private, max-age=31536000, immutable"),  # whoever was let in; a tile never changes
+)
 _LARGEST = 2**63 - 1
 
 router = APIRouter()
@@ -140,3 +145,29 @@ class ConsistencyQuery(BaseModel):
 async def consistency(door: TheDoor, _caller: Auditor, query: Annotated[ConsistencyQuery, Query()]) -> Response:
     """Prove that the log only grew."""
     return respond_plain(await door.log.consistency(query.first, query.second))
+
+
+@router.get(
+    "/v1/log/tile/{level}/{index:path}",
+    operation_id="getTile",
+    summary="Hashes of the audit log, for clients that read any log by its tiles",
+    description="Up to 256 hashes of 32 bytes, by the names of C2SP tlog-tiles; of the records, nothing. Scope: `audit`.",
+    response_class=Response,
+    responses=answers(404) | {200: {"description": "The hashes, one after the other."} | _AS_BYTES},
+    dependencies=[Depends(only())],
+    tags=["Audit log"],
+)
+async def tile(
+    door: TheDoor,
+    _caller: Auditor,
+    level: Annotated[str, Path(description="0 for the hashes of leaves; each level above has one for 256 below.")],
+    index: Annotated[
+        str,
+        Path(
+            description="The number of the tile in its level: groups of three digits, each but the last after an `x`"
+            " (`x001/x234/067`); and `.p/` with its width where it has fewer than 256 hashes (`000.p/17`)."
+        ),
+    ],
+) -> Response:
+    """Give a tile of the tree."""
+    return respond(Answer(200, await door.log.tile(f"{level}/{index}"), _LASTING_BYTES))
