@@ -27,6 +27,7 @@ from obligor.serving.privacy.erasing import (
     order_to_release,
 )
 from obligor.serving.privacy.sealed import Opened
+from obligor.serving.privacy.telling import LOST
 from obligor.serving.rows import RETAINED, ErasedRow, HoldRow, OutboxRow
 from obligor.serving.sources import Sources
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from obligor.governance.law.packs import Pack
     from obligor.serving.acts import Act, Submission
+    from obligor.serving.releases.release import Release
 
 ADA: Final = bytes.fromhex("ada0" * 16)
 NOON: Final = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -241,12 +243,17 @@ def test_a_person_is_told_all_that_is_kept_of_them_and_that_they_were_is_an_act(
                 for it in stored
             ]
 
+    async def lost(_: Mapping[str, Any]) -> Release:
+        raise IntegrityError("gone")
+
     house = House(STANDING, [{"outcome": "refer", "because": "gate:aml:fail", "gates": {"aml": {"result": "fail"}}}])
-    assert asyncio.run(house.office().export(ADA, opener=Opens())) == {  # type: ignore[arg-type]  # a part of it
-        "schema": "obligor/subject/1",
+    assert asyncio.run(house.office().export(ADA, opener=Opens(), pinned=lost)) == {  # type: ignore[arg-type]  # a part of it
+        "schema": "obligor/subject/2",
         "subject": ADA.hex(),
         "at": time_text(NOON),
-        "decisions": [{"outcome": "refer", "because": "gate:review", "erased": False}],
+        "decisions": [
+            {"outcome": "refer", "because": "gate:review", "erased": False, "explanation": None, "unexplained": LOST}
+        ],
         "reviews": [{"verdict": "upheld", "erased": True}],
         "outcomes": [{"status": "repaid"}],
         "broken": [str(UUID(int=3))],
