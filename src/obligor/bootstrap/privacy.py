@@ -171,14 +171,16 @@ def export(subject: str | None, *, application: str | None, decision: UUID | Non
     """Give all that is kept of a person; what is broken is left out, and told in lines."""
     from obligor.serving.privacy.opening import Opener
     from obligor.serving.releases.release import Releases
+    from obligor.serving.releases.wording import in_words
 
     async def done(store: Store, sealer: Sealer, office: Office) -> Told:
         opener, releases = Opener(sealer, store.recorder, store.sources), Releases(store.archive)
+
+        async def words(record: Mapping[str, Any]) -> dict[str, Any]:
+            return await asyncio.to_thread(in_words, await releases.pinned(record["pins"]), record)
+
         subjects = await _subjects(store, sealer, subject, application, decision)
-        told = [
-            await office.export(it, opener=opener, pinned=lambda record: releases.pinned(record["pins"]))
-            for it in subjects
-        ]
+        told = [await office.export(it, opener=opener, words=words) for it in subjects]
         left_out = (
             f"decision {it}: what is kept otherwise than it was recorded is left out"
             for one in told

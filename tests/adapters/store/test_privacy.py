@@ -49,6 +49,7 @@ from obligor.serving.privacy.opening import Opener
 from obligor.serving.privacy.sealed import named, named_in_bulk
 from obligor.serving.privacy.telling import ERASED, LOST
 from obligor.serving.releases.release import Releases
+from obligor.serving.releases.wording import in_words
 from obligor.serving.reviews.review import Finding
 from obligor.serving.reviews.reviewing import ReviewService
 from obligor.serving.rows import ProposalRow
@@ -61,9 +62,8 @@ if TYPE_CHECKING:
 
     from obligor.security.sealing import KeptKey
     from obligor.serving.acts import Recorded, Submission
-    from obligor.serving.privacy.erasing import Pinned
+    from obligor.serving.privacy.erasing import Words
     from obligor.serving.privacy.sealed import Sealer
-    from obligor.serving.releases.release import Release
 
 _SEEDS = count(100)
 CANARY = "Zoë-Canary-7731"
@@ -253,7 +253,7 @@ def test_a_person_is_told_what_was_reported_of_their_loans_and_of_no_other(store
         for it in (ann, bob):
             await house.lender.report(it["decision_id"])
         told = await house.office.export(
-            await house.subject(ann["decision_id"]), opener=house.register.opener, pinned=house.register.pinned
+            await house.subject(ann["decision_id"]), opener=house.register.opener, words=house.register.words
         )
         assert [(it["decision_id"], it["status"]) for it in told["outcomes"]] == [(ann["decision_id"], "good")]
 
@@ -454,7 +454,7 @@ def test_a_person_is_told_all_that_is_kept_and_that_is_an_act(store_url: str) ->
     async def work(house: House) -> None:
         subject, declined = await house.subject((await house.decide())["decision_id"]), golden.applications(2)[1]
         await house.lender.decide_one(declined | {"customer": CANARY}, client="bank", key="k2")
-        told = await house.office.export(subject, opener=house.register.opener, pinned=house.register.pinned)
+        told = await house.office.export(subject, opener=house.register.opener, words=house.register.words)
         assert told["schema"] == "obligor/subject/2"
         assert [(it["outcome"], it["schema"]) for it in told["decisions"]] == [
             (outcome, "obligor/decision/2") for outcome in ("approve", "decline")
@@ -477,26 +477,26 @@ def test_where_it_was_erased_or_its_card_is_gone_the_person_is_told_that_it_is_n
     async def work(house: House) -> None:
         register, subject = house.register, await house.subject((await house.decide())["decision_id"])
 
-        async def told(pinned: Pinned) -> dict[str, Any]:
-            (decision,) = (await house.office.export(subject, opener=register.opener, pinned=pinned))["decisions"]
+        async def told(words: Words) -> dict[str, Any]:
+            (decision,) = (await house.office.export(subject, opener=register.opener, words=words))["decisions"]
             assert not {"bins", "points", "score", "cutoff"} & set(decision)
             return {name: decision[name] for name in ("explanation", "unexplained", "erased")}
 
         later = Releases(house.lender.archive)  # of a process that did not make the decision
 
-        async def pinned(record: Mapping[str, Any]) -> Release:
-            return await later.pinned(record["pins"])
+        async def words(record: Mapping[str, Any]) -> dict[str, Any]:
+            return in_words(await later.pinned(record["pins"]), record)
 
-        found = await told(pinned)
+        found = await told(words)
         assert found["unexplained"] is None
         assert found["explanation"]["factors"]
         with psycopg.connect(store_url) as connection:
             changed = connection.execute("UPDATE obligor.artefact SET body = '{}'")
             assert changed.rowcount == 3
         later = Releases(house.lender.archive)
-        assert await told(pinned) == {"explanation": None, "unexplained": LOST, "erased": False}
+        assert await told(words) == {"explanation": None, "unexplained": LOST, "erased": False}
         await house.erase(subject)
-        assert await told(register.pinned) == {"explanation": None, "unexplained": ERASED, "erased": True}
+        assert await told(register.words) == {"explanation": None, "unexplained": ERASED, "erased": True}
 
     at_work(store_url, work)
 
@@ -591,7 +591,7 @@ def test_a_person_is_told_all_but_what_was_tampered_with_and_of_which_decision_i
         )
         await lender.report(answer["decision_id"])
         subject = await house.subject(answer["decision_id"])
-        whole = await house.office.export(subject, opener=house.register.opener, pinned=house.register.pinned)
+        whole = await house.office.export(subject, opener=house.register.opener, words=house.register.words)
         assert [len(whole[it]) for it in ("decisions", "reviews", "outcomes", "broken")] == [1, 2, 1, 0]
         kinds = ("decision", "review.requested", "review.decided", "outcome")
         with psycopg.connect(store_url) as connection:
@@ -602,7 +602,7 @@ def test_a_person_is_told_all_but_what_was_tampered_with_and_of_which_decision_i
                 (kinds[_OF_ONE[tampered]],),
             )
             assert changed.rowcount == 1
-        told = await house.office.export(subject, opener=house.register.opener, pinned=house.register.pinned)
+        told = await house.office.export(subject, opener=house.register.opener, words=house.register.words)
         assert told["broken"] == [answer["decision_id"]]
         left = [*whole["decisions"], *whole["reviews"], *whole["outcomes"]]
         del left[_OF_ONE[tampered]]

@@ -745,7 +745,7 @@ def test_whoever_orders_an_erasure_reads_of_an_alert_what_they_read_of_any_other
             by_alert = [await jane.erase(), order_to_release(await jane.office.standing(jane.subject)).text]
             assert by_people == both == by_alert
             told = await jane.office.export(
-                jane.subject, opener=of.lender.register.opener, pinned=of.lender.register.pinned
+                jane.subject, opener=of.lender.register.opener, words=of.lender.register.words
             )
             assert RETAINED not in json.dumps(told)
 

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from obligor.governance.law.packs import Pack
     from obligor.serving.acts import Act, Submission
-    from obligor.serving.releases.release import Release
 
 ADA: Final = bytes.fromhex("ada0" * 16)
 NOON: Final = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -243,11 +242,11 @@ def test_a_person_is_told_all_that_is_kept_of_them_and_that_they_were_is_an_act(
                 for it in stored
             ]
 
-    async def lost(_: Mapping[str, Any]) -> Release:
+    async def lost(_: Mapping[str, Any]) -> dict[str, Any]:
         raise IntegrityError("gone")
 
     house = House(STANDING, [{"outcome": "refer", "because": "gate:aml:fail", "gates": {"aml": {"result": "fail"}}}])
-    assert asyncio.run(house.office().export(ADA, opener=Opens(), pinned=lost)) == {  # type: ignore[arg-type]  # a part of it
+    assert asyncio.run(house.office().export(ADA, opener=Opens(), words=lost)) == {  # type: ignore[arg-type]  # a part of it
         "schema": "obligor/subject/2",
         "subject": ADA.hex(),
         "at": time_text(NOON),

@@ -16,10 +16,11 @@ from obligor.serving.acts import Caller
 from obligor.serving.deciding import DECISIONS
 from obligor.serving.gates.gate import NOT_JUDGED
 from obligor.serving.making import Maker
-from obligor.serving.privacy.telling import in_words, told_to_the_subject
+from obligor.serving.privacy.telling import told_to_the_subject
 from obligor.serving.probing import Probing
 from obligor.serving.records import Record
 from obligor.serving.releases.release import compile_release
+from obligor.serving.releases.wording import in_words
 from obligor.serving.sources import Sources
 from obligor.serving.webhooks.events import Listeners
 

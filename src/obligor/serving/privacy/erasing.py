@@ -6,7 +6,6 @@ hold. It is refused while a legal hold stands, and while records must be kept. E
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -23,7 +22,7 @@ from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode, encode_in_order
 from obligor.serving.people.proposals import Order
 from obligor.serving.privacy.sealed import without_seal
-from obligor.serving.privacy.telling import ERASED, LOST, in_words, told_to_the_subject
+from obligor.serving.privacy.telling import ERASED, LOST, told_to_the_subject
 from obligor.serving.rows import RETAINED, ErasedRow, HoldRow, KeyringRow, OutboxRow
 from obligor.serving.said import MOST_BECAUSE, says_why
 
@@ -38,11 +37,10 @@ if TYPE_CHECKING:
     from obligor.serving.archive import Stored, StoredDecision, StoredRecord
     from obligor.serving.privacy.opening import Opener
     from obligor.serving.privacy.sealed import Opened
-    from obligor.serving.releases.release import Release
     from obligor.serving.rows import Row
     from obligor.serving.sources import Sources
 
-    Pinned = Callable[[Mapping[str, Any]], Awaitable[Release]]
+    Words = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
 PURPOSE: Final = "erasure"
 _SCHEMA: Final = "obligor/erasure/1"
@@ -200,7 +198,7 @@ class Office:
                 acts.append(self._act("erasure.told", subject, said | {"client_id": client_id}, (event,), at=at)[1])
         return acts
 
-    async def export(self, subject: bytes, *, opener: Opener, pinned: Pinned) -> dict[str, Any]:
+    async def export(self, subject: bytes, *, opener: Opener, words: Words) -> dict[str, Any]:
         """Give all that is kept of a subject, opened; that it was given is an act.
 
         What is kept otherwise than it was recorded is not theirs for sure, and is left out: ``broken`` names each decision of
@@ -208,8 +206,8 @@ class Office:
 
         Parameters
         ----------
-        pinned
-            Gives the release by which a decision was made, from its record; by it the decision is explained in words.
+        words
+            Explains a decision in words from its record, by the release that made it.
 
         Raises
         ------
@@ -229,7 +227,7 @@ class Office:
             "schema": "obligor/subject/2",
             "subject": subject.hex(),
             "at": time_text(at),
-            "decisions": [await _explained(it, pinned) for it in opened],
+            "decisions": [await _explained(it, words) for it in opened],
             "reviews": [without_seal(it.record) | {"erased": it.erased} for it in reviews],
             "outcomes": [it.record for it in outcomes],
             "broken": sorted(broken),
@@ -346,14 +344,13 @@ async def _whole(opener: Opener, stored: Sequence[Stored], broken: set[str]) -> 
     return [it for it in opened if not isinstance(it, SealError)]
 
 
-async def _explained(opened: Opened, pinned: Pinned) -> dict[str, Any]:
+async def _explained(opened: Opened, words: Words) -> dict[str, Any]:
     """Give what the person of a decision is told of it, with its explanation, or why there is none."""
     told = told_to_the_subject(without_seal(opened.record)) | {"erased": opened.erased}
     if opened.erased:
         return told | {"explanation": None, "unexplained": ERASED}
     try:
-        release = await pinned(opened.record)
-        return told | {"explanation": await asyncio.to_thread(in_words, release, opened.record), "unexplained": None}
+        return told | {"explanation": await words(opened.record), "unexplained": None}
     except (IntegrityError, InvalidInputError):
         return told | {"explanation": None, "unexplained": LOST}
 
