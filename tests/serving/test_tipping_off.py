@@ -28,8 +28,8 @@ from obligor.screening.screener import Screener
 from obligor.serving.acts import Caller
 from obligor.serving.audit.replaying import replay
 from obligor.serving.gates.aml import AmlColumns, AmlGate, Clearances, Subjects
-from obligor.serving.gates.gate import told_to_the_subject
 from obligor.serving.http import alert_shapes as shapes
+from obligor.serving.privacy.telling import told_to_the_subject
 from obligor.serving.releases.release import compile_release
 from obligor.serving.rows import AlertReportRow, WebhookRow, YearlyReportRow
 from obligor.serving.screening.alert_steps import Clearance, Confirmation, StoredAlert

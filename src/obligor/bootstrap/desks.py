@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from obligor.serving.acts import Recorder
     from obligor.serving.people.keys import KeyDesk
     from obligor.serving.people.proposals import Proposals
-    from obligor.serving.privacy.erasing import Office
+    from obligor.serving.privacy.erasing import Office, Words
     from obligor.serving.privacy.opening import Opener
     from obligor.serving.privacy.orders import PrivacyDesk
     from obligor.serving.privacy.sealed import Sealer
 
 
-def open_privacy_desk(store: Store, sealer: Sealer, opener: Opener, proposals: Proposals) -> PrivacyDesk:
+def open_privacy_desk(store: Store, sealer: Sealer, opener: Opener, words: Words, proposals: Proposals) -> PrivacyDesk:
     """Open the desk for what people may ask of their data, under the rules that are in force now.
 
     Raises
@@ -35,7 +35,7 @@ def open_privacy_desk(store: Store, sealer: Sealer, opener: Opener, proposals: P
     def office(by: str, recorder: Recorder) -> Office:
         return Office(store.privacy, recorder, store.sources, by, retain_days, packs)
 
-    return PrivacyDesk(office, store.privacy, sealer, opener, store.archive, proposals, store.key)
+    return PrivacyDesk(office, store.privacy, sealer, opener, words, store.archive, proposals, store.key)
 
 
 def open_key_desk(store: Store, proposals: Proposals) -> KeyDesk:

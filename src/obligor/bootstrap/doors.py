@@ -157,7 +157,7 @@ def open_door(parts: Parts, telemetry: Telemetry) -> Door:
         ),
         administration=open_administration(store, proposals),
         reveals=open_reveals(store, decisions.register, proposals),
-        privacy=open_privacy_desk(store, parts.sealer, decisions.register.opener, proposals),
+        privacy=open_privacy_desk(store, parts.sealer, decisions.register.opener, decisions.register.words, proposals),
         keys=open_key_desk(store, proposals),
     )
 

@@ -170,11 +170,17 @@ def erase(
 def export(subject: str | None, *, application: str | None, decision: UUID | None = None) -> Told:
     """Give all that is kept of a person; what is broken is left out, and told in lines."""
     from obligor.serving.privacy.opening import Opener
+    from obligor.serving.releases.release import Releases
+    from obligor.serving.releases.wording import in_words
 
     async def done(store: Store, sealer: Sealer, office: Office) -> Told:
-        opener = Opener(sealer, store.recorder, store.sources)
+        opener, releases = Opener(sealer, store.recorder, store.sources), Releases(store.archive)
+
+        async def words(record: Mapping[str, Any]) -> dict[str, Any]:
+            return await asyncio.to_thread(in_words, await releases.pinned(record["pins"]), record)
+
         subjects = await _subjects(store, sealer, subject, application, decision)
-        told = [await office.export(it, opener=opener) for it in subjects]
+        told = [await office.export(it, opener=opener, words=words) for it in subjects]
         left_out = (
             f"decision {it}: what is kept otherwise than it was recorded is left out"
             for one in told

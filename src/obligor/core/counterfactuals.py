@@ -39,6 +39,8 @@ class Change:
     to_bin: str
     to_code: int
     """The place of that bin among those of the characteristic."""
+    value: object = None
+    """The value in it with which the application was scored again; None where the bins alone were."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from obligor.serving.gates.gate import hides_from_receipts
 from obligor.serving.idempotency import check_key, request_saying
 from obligor.serving.outcomes import outcome_error, read_outcome
 from obligor.serving.privacy.opening import Opener
+from obligor.serving.releases.wording import in_words
 from obligor.serving.rows import OutcomeRow
 from obligor.serving.webhooks.events import Listeners, outcome_reported
 
@@ -139,6 +140,10 @@ class Register:
         record = opened.whole()
         release = await self.pinned(record)
         return await self._told(caller, stored, record, await asyncio.to_thread(release.explain, record))
+
+    async def words(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Explain a decision in words from its record, for the person whom it is about."""
+        return await asyncio.to_thread(in_words, await self.pinned(record), record)
 
     async def pinned(self, record: Mapping[str, Any]) -> Release:
         """Give the release by which a decision was made."""

@@ -19,6 +19,7 @@ from psycopg import sql
 from tests.keyrings import KMS, stored_keyring
 from tests.lending import KEY, NOON, caller, lending
 from tests.serving import golden_decisions as golden
+from tests.serving.privacy.test_telling import refuse_numbers_of_the_card
 
 from obligor.adapters.store.log_source import open_log
 from obligor.adapters.store.pool import Pool
@@ -46,18 +47,22 @@ from obligor.serving.people.proposals import Agreed
 from obligor.serving.privacy.erasing import PURPOSE, Office, record_keys
 from obligor.serving.privacy.opening import Opener
 from obligor.serving.privacy.sealed import named, named_in_bulk
+from obligor.serving.privacy.telling import ERASED, LOST
+from obligor.serving.releases.release import Releases
+from obligor.serving.releases.wording import in_words
 from obligor.serving.reviews.review import Finding
 from obligor.serving.reviews.reviewing import ReviewService
 from obligor.serving.rows import ProposalRow
 from obligor.serving.telemetry.journal import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from tests.lending import Lender
 
     from obligor.security.sealing import KeptKey
     from obligor.serving.acts import Recorded, Submission
+    from obligor.serving.privacy.erasing import Words
     from obligor.serving.privacy.sealed import Sealer
 
 _SEEDS = count(100)
@@ -247,7 +252,9 @@ def test_a_person_is_told_what_was_reported_of_their_loans_and_of_no_other(store
         ann, bob = await house.decide(), await house.decide("Bob", key="k2")
         for it in (ann, bob):
             await house.lender.report(it["decision_id"])
-        told = await house.office.export(await house.subject(ann["decision_id"]), opener=house.register.opener)
+        told = await house.office.export(
+            await house.subject(ann["decision_id"]), opener=house.register.opener, words=house.register.words
+        )
         assert [(it["decision_id"], it["status"]) for it in told["outcomes"]] == [(ann["decision_id"], "good")]
 
     at_work(store_url, work)
@@ -445,16 +452,53 @@ def test_evidence_of_identity_is_kept_from_the_day_on_which_the_account_was_clos
 
 def test_a_person_is_told_all_that_is_kept_and_that_is_an_act(store_url: str) -> None:
     async def work(house: House) -> None:
-        subject = await house.subject((await house.decide())["decision_id"])
-        told = await house.office.export(subject, opener=house.register.opener)
-        (decision,) = told["decisions"]
-        assert decision["input"]["customer"] == CANARY
-        assert decision["input"]["bureau"] == [{"at": "2026-01-01", "balance": 987654.25}]
-        assert "sealed" not in decision
+        subject, declined = await house.subject((await house.decide())["decision_id"]), golden.applications(2)[1]
+        await house.lender.decide_one(declined | {"customer": CANARY}, client="bank", key="k2")
+        told = await house.office.export(subject, opener=house.register.opener, words=house.register.words)
+        assert told["schema"] == "obligor/subject/2"
+        assert [(it["outcome"], it["schema"]) for it in told["decisions"]] == [
+            (outcome, "obligor/decision/2") for outcome in ("approve", "decline")
+        ]
+        for it in told["decisions"]:
+            assert "sealed" not in it
+            refuse_numbers_of_the_card(it)
+        approved = told["decisions"][0]
+        assert approved["input"]["customer"] == CANARY
+        assert approved["input"]["bureau"] == [{"at": "2026-01-01", "balance": 987654.25}]
+        lines = {"factor": "lines", "given": {"bureau": {"rows": 1}}, "effect": "hurt"}
+        assert lines in approved["explanation"]["factors"]
 
     at_work(store_url, work)
     with psycopg.connect(store_url) as connection:
         assert connection.execute("SELECT count(*) FROM obligor.leaf WHERE kind = 'revealed'").fetchone() == (1,)
+
+
+def test_where_it_was_erased_or_its_card_is_gone_the_person_is_told_that_it_is_not_explained(store_url: str) -> None:
+    async def work(house: House) -> None:
+        register, subject = house.register, await house.subject((await house.decide())["decision_id"])
+
+        async def told(words: Words) -> dict[str, Any]:
+            (decision,) = (await house.office.export(subject, opener=register.opener, words=words))["decisions"]
+            assert not {"bins", "points", "score", "cutoff"} & set(decision)
+            return {name: decision[name] for name in ("explanation", "unexplained", "erased")}
+
+        later = Releases(house.lender.archive)  # of a process that did not make the decision
+
+        async def words(record: Mapping[str, Any]) -> dict[str, Any]:
+            return in_words(await later.pinned(record["pins"]), record)
+
+        found = await told(words)
+        assert found["unexplained"] is None
+        assert found["explanation"]["factors"]
+        with psycopg.connect(store_url) as connection:
+            changed = connection.execute("UPDATE obligor.artefact SET body = '{}'")
+            assert changed.rowcount == 3
+        later = Releases(house.lender.archive)
+        assert await told(words) == {"explanation": None, "unexplained": LOST, "erased": False}
+        await house.erase(subject)
+        assert await told(register.words) == {"explanation": None, "unexplained": ERASED, "erased": True}
+
+    at_work(store_url, work)
 
 
 _TAMPERED = {
@@ -547,7 +591,7 @@ def test_a_person_is_told_all_but_what_was_tampered_with_and_of_which_decision_i
         )
         await lender.report(answer["decision_id"])
         subject = await house.subject(answer["decision_id"])
-        whole = await house.office.export(subject, opener=house.register.opener)
+        whole = await house.office.export(subject, opener=house.register.opener, words=house.register.words)
         assert [len(whole[it]) for it in ("decisions", "reviews", "outcomes", "broken")] == [1, 2, 1, 0]
         kinds = ("decision", "review.requested", "review.decided", "outcome")
         with psycopg.connect(store_url) as connection:
@@ -558,7 +602,7 @@ def test_a_person_is_told_all_but_what_was_tampered_with_and_of_which_decision_i
                 (kinds[_OF_ONE[tampered]],),
             )
             assert changed.rowcount == 1
-        told = await house.office.export(subject, opener=house.register.opener)
+        told = await house.office.export(subject, opener=house.register.opener, words=house.register.words)
         assert told["broken"] == [answer["decision_id"]]
         left = [*whole["decisions"], *whole["reviews"], *whole["outcomes"]]
         del left[_OF_ONE[tampered]]

@@ -205,14 +205,14 @@ def _names(said: Any) -> Iterator[str]:
     elif isinstance(said, dict):
         for name, it in said.items():
             yield name
-            if name not in ("input", "corrections", "gates", "values"):
+            if name not in ("input", "corrections", "gates", "values", "given"):
                 yield from _names(it)
 
 
 def test_every_field_of_what_a_person_is_told_of_themselves_is_classified(store_url: str) -> None:
     async def work(house: House) -> None:
         subject = await house.subject((await house.decide())["decision_id"])
-        told = await house.office.export(subject, opener=house.register.opener)
+        told = await house.office.export(subject, opener=house.register.opener, words=house.register.words)
         assert set(_names(told)) <= set(FIELDS)
 
     at_work(store_url, work)

@@ -744,7 +744,9 @@ def test_whoever_orders_an_erasure_reads_of_an_alert_what_they_read_of_any_other
             await of.confirm()
             by_alert = [await jane.erase(), order_to_release(await jane.office.standing(jane.subject)).text]
             assert by_people == both == by_alert
-            told = await jane.office.export(jane.subject, opener=of.lender.register.opener)
+            told = await jane.office.export(
+                jane.subject, opener=of.lender.register.opener, words=of.lender.register.words
+            )
             assert RETAINED not in json.dumps(told)
 
     asyncio.run(main())

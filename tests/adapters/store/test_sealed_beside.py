@@ -70,12 +70,14 @@ def test_what_is_written_in_a_review_is_sealed_told_to_the_person_and_forgotten_
             assert kept == [False, True]
             await reviews.decide(review, Finding("decline", (FACTOR,)), by="Grace")
             subject = await house.subject(answer["decision_id"])
-            told = await house.office.export(subject, opener=house.register.opener)
+            told = await house.office.export(subject, opener=house.register.opener, words=house.register.words)
             asked, found = told["reviews"]
             assert asked["statement"] == STATEMENT
             assert found["factors"] == [{"code": "review", "text": FACTOR}]
             await house.erase(subject)
-            after = (await house.office.export(subject, opener=house.register.opener))["reviews"]
+            after = (await house.office.export(subject, opener=house.register.opener, words=house.register.words))[
+                "reviews"
+            ]
             assert [(it["erased"], "statement" in it, "factors" in it) for it in after] == [(True, False, False)] * 2
         finally:
             await pool.close()

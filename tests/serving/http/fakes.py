@@ -516,7 +516,7 @@ def house(
 
     sealer = Sealer(a_keyring(), store, sources)
     beside = {
-        "privacy": PrivacyDesk(office, store, sealer, register.opener, store, proposals, KEY),
+        "privacy": PrivacyDesk(office, store, sealer, register.opener, register.words, store, proposals, KEY),
         "keys": KeyDesk(store, store, proposals),
         "reviews": reviews,
         "overrides": OverrideService(

@@ -108,7 +108,8 @@ async def rest(
             of = house(
                 authenticating=Staff(),
                 privacy=PrivacyDesk(
-                    *(office, subjects, sealer, lender.register.opener, lender.archive, proposals, KEY)
+                    *(office, subjects, sealer, lender.register.opener, lender.register.words),
+                    *(lender.archive, proposals, KEY),
                 ),
                 keys=KeyDesk(lender.archive, lender.archive, proposals),
             )

@@ -629,13 +629,15 @@ def test_what_a_person_wrote_is_nowhere_in_the_store_and_goes_with_whom_it_is_ab
         office = Office(privacy, it.lender.recorder, it.lender.sources, "pia", 0)
         subject = await privacy.subject_of(decision)
         assert subject is not None
-        exported = await office.export(subject, opener=it.lender.register.opener)
+        exported = await office.export(subject, opener=it.lender.register.opener, words=it.lender.register.words)
         (said,) = exported["reviews"]
         assert (said["rationale"], said["factors"]) == (CANARY, [{"code": "override", "text": FACTOR}])
         for each in [subject, await privacy.subject_of(other)]:
             await office.erase(each or b"", key=KEY)
             sealer.forget(each or b"")
-        (said,) = (await office.export(subject, opener=it.lender.register.opener))["reviews"]
+        (said,) = (await office.export(subject, opener=it.lender.register.opener, words=it.lender.register.words))[
+            "reviews"
+        ]
         assert said["erased"]
         assert "rationale" not in said
         with pytest.raises(ErasedError):

@@ -27,6 +27,7 @@ from obligor.serving.privacy.erasing import (
     order_to_release,
 )
 from obligor.serving.privacy.sealed import Opened
+from obligor.serving.privacy.telling import LOST
 from obligor.serving.rows import RETAINED, ErasedRow, HoldRow, OutboxRow
 from obligor.serving.sources import Sources
 
@@ -241,12 +242,17 @@ def test_a_person_is_told_all_that_is_kept_of_them_and_that_they_were_is_an_act(
                 for it in stored
             ]
 
+    async def lost(_: Mapping[str, Any]) -> dict[str, Any]:
+        raise IntegrityError("gone")
+
     house = House(STANDING, [{"outcome": "refer", "because": "gate:aml:fail", "gates": {"aml": {"result": "fail"}}}])
-    assert asyncio.run(house.office().export(ADA, opener=Opens())) == {  # type: ignore[arg-type]  # a part of it
-        "schema": "obligor/subject/1",
+    assert asyncio.run(house.office().export(ADA, opener=Opens(), words=lost)) == {  # type: ignore[arg-type]  # a part of it
+        "schema": "obligor/subject/2",
         "subject": ADA.hex(),
         "at": time_text(NOON),
-        "decisions": [{"outcome": "refer", "because": "gate:review", "erased": False}],
+        "decisions": [
+            {"outcome": "refer", "because": "gate:review", "erased": False, "explanation": None, "unexplained": LOST}
+        ],
         "reviews": [{"verdict": "upheld", "erased": True}],
         "outcomes": [{"status": "repaid"}],
         "broken": [str(UUID(int=3))],

@@ -201,14 +201,6 @@ def told_outside(because: str, outcome: str) -> str:
 REVIEW: Final = "gate:review"
 
 
-def told_to_the_subject(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what the person of a decision may read of its record: all but what the gates said."""
-    told = {name: it for name, it in record.items() if name != "gates"}
-    if "because" in told:
-        told["because"] = told_outside(told["because"], told["outcome"])
-    return told
-
-
 def hides_from_receipts(gates: Mapping[str, Mapping[str, object]]) -> bool:
     """Tell from the gates of a record whether it may say what is not told outside.
 

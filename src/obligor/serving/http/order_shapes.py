@@ -110,7 +110,8 @@ class Exported(Shape):
     at: Instant
     receipt: ReceiptTold
     decisions: Annotated[tuple[dict[str, Any], ...], Field(json_schema_extra=or_absent)] = ()
-    """The records of the decisions on them, opened; of what was erased, that it was."""
+    """The records of the decisions on them, opened, without the numbers of the card; each with an `explanation` in words, or,
+    in `unexplained`, why there is none."""
     reviews: Annotated[tuple[dict[str, Any], ...], Field(json_schema_extra=or_absent)] = ()
     """What they asked of those decisions, and what was found."""
     outcomes: Annotated[tuple[dict[str, Any], ...], Field(json_schema_extra=or_absent)] = ()

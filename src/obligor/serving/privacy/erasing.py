@@ -20,14 +20,14 @@ from obligor.serving.acts import Act, Submission
 from obligor.serving.answers import record_of
 from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode, encode_in_order
-from obligor.serving.gates.gate import told_to_the_subject
 from obligor.serving.people.proposals import Order
 from obligor.serving.privacy.sealed import without_seal
+from obligor.serving.privacy.telling import ERASED, LOST, told_to_the_subject
 from obligor.serving.rows import RETAINED, ErasedRow, HoldRow, KeyringRow, OutboxRow
 from obligor.serving.said import MOST_BECAUSE, says_why
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from uuid import UUID
 
     from obligor.governance.law.packs import Day, Kept, Pack
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from obligor.serving.privacy.sealed import Opened
     from obligor.serving.rows import Row
     from obligor.serving.sources import Sources
+
+    Words = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
 PURPOSE: Final = "erasure"
 _SCHEMA: Final = "obligor/erasure/1"
@@ -196,11 +198,16 @@ class Office:
                 acts.append(self._act("erasure.told", subject, said | {"client_id": client_id}, (event,), at=at)[1])
         return acts
 
-    async def export(self, subject: bytes, *, opener: Opener) -> dict[str, Any]:
+    async def export(self, subject: bytes, *, opener: Opener, words: Words) -> dict[str, Any]:
         """Give all that is kept of a subject, opened; that it was given is an act.
 
         What is kept otherwise than it was recorded is not theirs for sure, and is left out: ``broken`` names each decision of
         which something was. The rest is theirs to see (GDPR, Article 15), whoever tampered with it.
+
+        Parameters
+        ----------
+        words
+            Explains a decision in words from its record, by the release that made it.
 
         Raises
         ------
@@ -217,10 +224,10 @@ class Office:
             "revealed", subject, {"decisions": found.decisions, "purpose": "request of the subject"}, (), at=at
         )
         return {
-            "schema": "obligor/subject/1",
+            "schema": "obligor/subject/2",
             "subject": subject.hex(),
             "at": time_text(at),
-            "decisions": [told_to_the_subject(without_seal(it.record)) | {"erased": it.erased} for it in opened],
+            "decisions": [await _explained(it, words) for it in opened],
             "reviews": [without_seal(it.record) | {"erased": it.erased} for it in reviews],
             "outcomes": [it.record for it in outcomes],
             "broken": sorted(broken),
@@ -335,6 +342,17 @@ async def _whole(opener: Opener, stored: Sequence[Stored], broken: set[str]) -> 
     opened = await opener.open_each(stored)
     broken |= {str(it.decision_id) for it, got in zip(stored, opened, strict=True) if isinstance(got, SealError)}
     return [it for it in opened if not isinstance(it, SealError)]
+
+
+async def _explained(opened: Opened, words: Words) -> dict[str, Any]:
+    """Give what the person of a decision is told of it, with its explanation, or why there is none."""
+    told = told_to_the_subject(without_seal(opened.record)) | {"erased": opened.erased}
+    if opened.erased:
+        return told | {"explanation": None, "unexplained": ERASED}
+    try:
+        return told | {"explanation": await words(opened.record), "unexplained": None}
+    except (IntegrityError, InvalidInputError):
+        return told | {"explanation": None, "unexplained": LOST}
 
 
 def certificate_of(erased: Mapping[str, Any], key: SigningKey) -> dict[str, Any]:

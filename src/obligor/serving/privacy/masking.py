@@ -54,11 +54,12 @@ _FIELDS: Final[Mapping[Tells, str]] = {
         is linked_at compared links other_index next
         networks not_told list_kind broken finding examined_by
         stands said_by expired direction role
+        explanation unexplained decided_by factor effect together decided_again of_changes
     """,
     "name": "application_id person_id",
     "bin": "bin from_bin to_bin",
-    "said": "input corrections values",
-    "words": "statement factors rationale",
+    "said": "input corrections values given",
+    "words": "statement factors rationale instead",
     "sealed": """
         sealed subject key payload_sha256 input_sha256 idempotency_key response record salt body leaf payload wrapped proof
         commitment evidence_hash subject_hash mark beside

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from obligor.serving.acts import Caller, Recorded, Recorder, Request, Submission
     from obligor.serving.once import Answers
     from obligor.serving.people.proposals import Order, Proposals
-    from obligor.serving.privacy.erasing import Office
+    from obligor.serving.privacy.erasing import Office, Words
     from obligor.serving.privacy.opening import Opener
     from obligor.serving.privacy.sealed import Sealer
 
@@ -118,6 +118,8 @@ class PrivacyDesk:
     applications: Applications
     sealer: Sealer
     opener: Opener
+    words: Words
+    """Explains a decision in words from its record."""
     answers: Answers
     proposals: Proposals
     key: SigningKey
@@ -162,7 +164,7 @@ class PrivacyDesk:
         told: dict[str, Any] = {}
 
         async def given(recorder: Recorder) -> None:
-            told.update(await self.office(by, recorder).export(subject, opener=self.opener))
+            told.update(await self.office(by, recorder).export(subject, opener=self.opener, words=self.words))
 
         request = self._bound(caller, "privacy/exports", key, subject.hex())
         recorded = await once(self.answers, self.proposals.recorder, request, given, told=self._told)
