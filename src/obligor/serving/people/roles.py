@@ -82,7 +82,7 @@ class People:
         NotFoundError
             Where there is no such user.
         ClashError
-            Where they were disabled before, or are the last administrator and others are left.
+            Where they were disabled before, or are the last administrator.
         ForbiddenError
             Where who acts was disabled meanwhile.
         """

@@ -1,4 +1,4 @@
-"""An administrator stays as long as anybody does, and roles are changed by nobody who was disabled meanwhile."""
+"""An administrator stays, and roles are changed by nobody who was disabled meanwhile."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ depends_on = None
 
 # Who acts looked at people in another round trip. What stands here is looked at once the head of the log is held, so that of
 # two who take each other's role away, or give up their own, at once the second sees what the first did. Who never was an
-# administrator of this store acts by the word of an identity provider, which knows others; where nobody is left, anybody begins
-# anew. The leaf names who acts.
+# administrator of this store acts by the word of an identity provider, which knows others. The leaf names who acts. The last
+# one stays where nobody else is, too: whoever was added afterwards could not give themselves a role, nor add anybody.
 _LAST = """
     CREATE FUNCTION obligor.refuse_to_leave_no_administrator() RETURNS trigger LANGUAGE plpgsql
     SET search_path = pg_catalog AS $$
     BEGIN
-        IF EXISTS (SELECT FROM obligor.app_user WHERE disabled_at IS NULL) AND NOT EXISTS (
+        IF NOT EXISTS (
             SELECT FROM obligor.user_role JOIN obligor.app_user USING (user_id)
             WHERE role = 'admin' AND state = 'granted' AND disabled_at IS NULL
         ) AND EXISTS (
