@@ -320,9 +320,7 @@ _KEPT: Final[dict[type, Insert]] = {
                     SELECT other.role FROM obligor.user_role AS other
                     WHERE other.user_id = given.user_id AND other.role <> given.role AND other.state <> 'revoked'
                     ORDER BY other.role COLLATE "C"
-                ) AND NOT EXISTS (
-                    SELECT FROM obligor.app_user WHERE app_user.user_id = given.user_id AND disabled_at IS NOT NULL
-                )
+                ) AND (SELECT disabled_at FROM obligor.app_user WHERE app_user.user_id = given.user_id) IS NULL
             ) THEN user_id END, role, state, proposed_by, by, at, leaf_index
         FROM given""",
         then="""ON CONFLICT (user_id, role) DO UPDATE SET
