@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from obligor.bootstrap.asides import asides, go_on
 from obligor.bootstrap.certificates import Certificates
 from obligor.bootstrap.decisions import begin, begin_keys
-from obligor.bootstrap.doors import Doors, Readiness, greet, load_doors, open_door, open_grpc, open_rest, read_proxies
+from obligor.bootstrap.doors import Doors, greet, load_doors, open_door, open_grpc, open_rest, read_proxies
 from obligor.bootstrap.open_files import Connections, fit_connections
 from obligor.bootstrap.parts import open_parts
 from obligor.bootstrap.releases import read_run
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from obligor.progress import Progress
     from obligor.serving.grpc.server import Server
     from obligor.serving.http import Seats
+    from obligor.serving.http.door import Readiness
     from obligor.settings import Settings
 
 _LOOK_SECONDS = 1.0
@@ -69,7 +70,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
     async with AsyncExitStack() as stack:
         telemetry = stack.enter_context(open_telemetry(os.environ, stream=sys.stderr.buffer))
         parts = await open_parts(stack, url, settings, telemetry, beginning=partial(begin, made=made, say=say))
-        door, readiness = open_door(parts, telemetry), Readiness(parts.store, parts.releases)
+        door = open_door(parts, telemetry)
         wanted = Connections() if doors.grpc_port is not None else Connections(grpc=0)
         most = fit_connections(telemetry.journal, wanted)
         grpc = await open_grpc(door, doors, telemetry.tracing, certificates=certificates, connections=most.grpc)
@@ -87,7 +88,7 @@ async def _serve(url: str, settings: Settings, made: Made | None, doors: Doors, 
         if certificates.encryption is not None:
             going_on.append(partial(certificates.run, telemetry.journal))
         running_on = [asyncio.create_task(go_on(it, telemetry.journal)) for it in going_on]
-        running = None if grpc is None else partial(_run_beside, grpc, readiness, door.seats)
+        running = None if grpc is None else partial(_run_beside, grpc, door.readiness, door.seats)
         beside = None if running is None else asyncio.create_task(go_on(running, telemetry.journal))
         try:
             await server.serve()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import psycopg
 import pytest
@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from tests.core.test_merkle import Shelf, by_the_definition, numbered
 from tests.core.test_tiles import name_of
 from tests.lending import KEY
+from tests.serving.audit.test_log import told
 from tests.serving.http.fakes import house
 from tests.serving.http.serving import run
 from tests.stores import as_owner, held, independent_root, submission
 
-from obligor.adapters.store.pool import Pool
-from obligor.adapters.store.proofs import PostgresLog
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.core.checkpoints import parse_checkpoint, parse_note
 from obligor.core.errors import IntegrityError, NotFoundError
@@ -152,17 +151,6 @@ def test_an_auditor_gets_tiles_as_bytes_and_what_is_not_there_is_a_problem() -> 
     run(main())
 
 
-def asked(url: str, ask: Callable[[AuditLog], Awaitable[Any]]) -> Any:
-    async def run() -> Any:
-        pool = Pool(url)
-        try:
-            return await ask(AuditLog(PostgresLog(pool), KEY, live_sources()))
-        finally:
-            await pool.close()
-
-    return asyncio.run(run())
-
-
 @pytest.fixture
 def url(store_url: str) -> str:
     """A store with six hundred acts."""
@@ -187,11 +175,11 @@ def test_the_tiles_of_a_store_lead_to_the_root_of_its_checkpoint(url: str) -> No
             with pytest.raises(NotFoundError):
                 await log.tile(none)
 
-    asked(url, read)
+    told(url, read)
 
 
 def test_a_tile_of_which_the_store_lost_a_part_is_not_given(url: str) -> None:
     with psycopg.connect(as_owner(url)) as connection:
         connection.execute("DELETE FROM obligor.node WHERE level = 1 AND index = 1")
     with pytest.raises(IntegrityError, match="the log keeps 1 of its 2 hashes"):
-        asked(url, lambda log: log.tile("1/000.p/2"))
+        told(url, lambda log: log.tile("1/000.p/2"))
