@@ -96,6 +96,22 @@ def test_while_a_secret_is_replaced_the_old_and_the_new_one_verify_it(call: Call
     assert (len(los.came), los.refused) == (2, 0)
 
 
+def test_a_receiver_with_a_public_key_verifies_and_one_with_a_secret_may_take_its_place(call: Call, los: Los) -> None:
+    code, out, err = call("add", "bank", los.url, "--signature", "ed25519")
+    assert (code, out.startswith("whpk_"), "the public key is shown this once" in err) == (0, True, True)
+    endpoint = err.split()[1]
+    turned = json.loads(call("rotate", endpoint, "--json")[1])
+    assert turned["public_key"] != out.strip(), "a new key, of the same kind"
+    for los.secret in (out.strip(), turned["public_key"]):
+        assert call("test", endpoint)[0] == 0
+    secret = json.loads(call("rotate", endpoint, "--signature", "hmac", "--json")[1])["secret"]
+    for los.secret in (turned["public_key"], secret):
+        assert call("test", endpoint)[0] == 0
+    assert (len(los.came), los.refused) == (4, 0)
+    los.secret = out.strip()
+    assert (call("test", endpoint)[0], los.refused) == (1, 1), "the key before the one before"
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [

@@ -16,7 +16,7 @@ from obligor.bootstrap.privacy import open_sealer
 from obligor.bootstrap.store import service_settings, with_store
 from obligor.core.errors import InvalidInputError, NotFoundError, UnavailableError
 from obligor.core.leaves import time_text
-from obligor.security.webhooks import secret_text, signed_headers
+from obligor.security.webhooks import signature_of, signed_headers, verifier_text
 from obligor.settings import is_production, read_event_days
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from obligor.adapters.store.pruning import PostgresPruning
     from obligor.adapters.webhooks import WebhookSender
     from obligor.bootstrap.store import Store
+    from obligor.security.webhooks import Signature
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.rows import WebhookRow
     from obligor.serving.telemetry.journal import Telling
@@ -124,7 +125,7 @@ async def open_listeners(url: str) -> Listeners:
 
 @dataclass(frozen=True, slots=True)
 class ShownEndpoint:
-    """An endpoint just made or changed, whose secret is shown this once."""
+    """An endpoint just made or changed; what its receiver verifies by is shown this once."""
 
     row: WebhookRow
     secret: bytes | None = None
@@ -132,11 +133,16 @@ class ShownEndpoint:
     """Whether its client was ever given an API key."""
 
     def to_plain(self) -> dict[str, Any]:
-        """Give plain data for ``--json``; the one place that shows the secret."""
-        return ({} if self.secret is None else {"secret": secret_text(self.secret)}) | plain(self.row)
+        """Give plain data for ``--json``; the one place that shows a secret."""
+        return ({} if self.secret is None else {self.shows: verifier_text(self.secret)}) | plain(self.row)
+
+    @property
+    def shows(self) -> str:
+        """What is shown of its secret: ``secret``, or the ``public_key`` of one that never leaves the service."""
+        return "public_key" if self.secret is not None and signature_of(self.secret) == "ed25519" else "secret"
 
     def lines(self) -> list[str]:
-        """Say all but the secret, in lines for a person."""
+        """Say all but what the receiver verifies by, in lines for a person."""
         it = self.row
         if it.state == "disabled":
             return [f"endpoint {it.endpoint_id} of client {it.client_id} is told nothing any more"]
@@ -147,7 +153,7 @@ class ShownEndpoint:
             said.append(
                 f"warning: no API key was ever made for {it.client_id}; is it a client of your identity provider?"
             )
-        return [*said, "the secret is shown this once"] if self.secret else said
+        return [*said, f"the {self.shows.replace('_', ' ')} is shown this once"] if self.secret else said
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,12 +225,12 @@ class Said:
         return [self.said]
 
 
-def add_endpoint(client: str, url: str, *, event_types: Sequence[str]) -> ShownEndpoint:
+def add_endpoint(client: str, url: str, *, event_types: Sequence[str], signature: Signature) -> ShownEndpoint:
     """Tell a client of events at an address."""
 
     async def added(work: _Work) -> ShownEndpoint:
         known = {it.client_id for it in await work.store.archive.api_keys()}
-        made = await (await work.webhooks()).add(client, url, event_types=event_types)
+        made = await (await work.webhooks()).add(client, url, event_types=event_types, signature=signature)
         return ShownEndpoint(*made, has_key=client in known)
 
     return _with_endpoints(added, permission="webhook.manage")
@@ -239,12 +245,12 @@ def list_endpoints() -> ListedEndpoints:
     return _with_endpoints(listed, permission="webhook.manage", reads=True)
 
 
-def rotate_secret(endpoint_id: str, *, overlap: timedelta) -> ShownEndpoint:
-    """Give an endpoint another secret; both sign for the overlap."""
+def rotate_secret(endpoint_id: str, *, overlap: timedelta, signature: Signature | None) -> ShownEndpoint:
+    """Give an endpoint another secret, which signs as the one before unless told; both sign for the overlap."""
 
     async def rotated(work: _Work) -> ShownEndpoint:
         row = await work.deliveries.endpoint(endpoint_id)
-        return ShownEndpoint(*await (await work.webhooks()).rotate(row, overlap=overlap))
+        return ShownEndpoint(*await (await work.webhooks()).rotate(row, overlap=overlap, signature=signature))
 
     return _with_endpoints(rotated, permission="webhook.manage")
 

@@ -9,11 +9,13 @@ import click
 
 from obligor.cli.options import json_option, show
 from obligor.core.event_types import EVENT_TYPES
+from obligor.security.webhooks import SIGNATURES
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from obligor.bootstrap.webhooks import ShownEndpoint
+    from obligor.security.webhooks import Signature
 
 _MOST_HOURS = 24 * 90
 _TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
@@ -36,12 +38,19 @@ def webhooks() -> None:
     show_default=True,
     help="What it is told of; may be given several times.",
 )
+@click.option(
+    "--signature",
+    type=click.Choice(SIGNATURES),
+    default="hmac",
+    show_default=True,
+    help="hmac: by a secret that both sides have; ed25519: by a key whose public half the receiver verifies by.",
+)
 @json_option
-def add(client: str, url: str, *, events: tuple[str, ...], as_json: bool) -> None:
-    """Tell CLIENT of events at URL from now on, and print the secret that signs them, this once."""
+def add(client: str, url: str, *, events: tuple[str, ...], signature: Signature, as_json: bool) -> None:
+    """Tell CLIENT of events at URL from now on, and print what verifies them, a secret or a public key, this once."""
     from obligor.bootstrap.webhooks import add_endpoint
 
-    _show_once(add_endpoint(client, url, event_types=events), as_json=as_json)
+    _show_once(add_endpoint(client, url, event_types=events, signature=signature), as_json=as_json)
 
 
 @webhooks.command("list")
@@ -92,12 +101,13 @@ def enable(endpoint_id: str, *, as_json: bool) -> None:
     show_default=True,
     help="Hours for which the secret before signs as well.",
 )
+@click.option("--signature", type=click.Choice(SIGNATURES), help="How the new one signs.  [default: as the one before]")
 @json_option
-def rotate(endpoint_id: str, *, overlap: int, as_json: bool) -> None:
-    """Make a new secret for ENDPOINT_ID, and print it, this once."""
+def rotate(endpoint_id: str, *, overlap: int, signature: Signature | None, as_json: bool) -> None:
+    """Make a new secret or key for ENDPOINT_ID, and print what verifies it, this once."""
     from obligor.bootstrap.webhooks import rotate_secret
 
-    _show_once(rotate_secret(endpoint_id, overlap=timedelta(hours=overlap)), as_json=as_json)
+    _show_once(rotate_secret(endpoint_id, overlap=timedelta(hours=overlap), signature=signature), as_json=as_json)
 
 
 @webhooks.command()
@@ -122,10 +132,10 @@ def replay(endpoint_id: str, *, since: datetime | None, until: datetime | None, 
 
 
 def _show_once(shown: ShownEndpoint, *, as_json: bool) -> None:
-    """Print a secret alone on standard output, so that it can go into a vault, and the rest beside it."""
+    """Print a secret or a public key alone on standard output, so that it can go into a vault, and the rest beside it."""
     if as_json:
         show(shown, quiet=False, as_json=True)
         return
-    click.echo(shown.to_plain()["secret"])
+    click.echo(shown.to_plain()[shown.shows])
     for line in shown.lines():
         click.echo(line, err=True)

@@ -16,7 +16,7 @@ from obligor.adapters.store.pool import Pool
 from obligor.adapters.store.recorder import PostgresRecorder
 from obligor.adapters.webhooks import WebhookSender
 from obligor.core.event_types import DECISION_MADE, EVENT_TYPES
-from obligor.security.webhooks import secret_text
+from obligor.security.webhooks import verifier_text
 from obligor.serving.acts import Act, Submission
 from obligor.serving.rows import OutboxRow
 from obligor.serving.sources import Sources, live_sources
@@ -133,4 +133,4 @@ async def office(
 
 def shown(row: WebhookRow) -> str:
     """Give the secret of an endpoint as it was shown."""
-    return secret_text(row.secret)
+    return verifier_text(row.secret)

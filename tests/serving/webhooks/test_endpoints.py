@@ -124,6 +124,10 @@ def test_a_secret_that_is_sealed_is_kept_as_it_was_sealed_with_its_key_and_shown
             assert at == NOW
             return b"sealed " + secret, SubjectKeyRow(b"key", of.encode(), 1, b"wrapped", at)
 
+        async def open(self, kept: bytes, *, of: str) -> bytes:
+            assert (kept, of) == (ROW.secret, ROW.endpoint_id)
+            return kept
+
     log = Log()
     of = webhooks(log, keeper=Keeper())
     added = asyncio.run(of.add("bank", ROW.url, event_types=[DECISION_MADE]))

@@ -15,7 +15,7 @@ from tests.serving.webhooks.endpoints import Counts
 from obligor.adapters.store.deliveries import PostgresDeliveries
 from obligor.adapters.webhooks import WebhookSender
 from obligor.core.event_types import DECISION_MADE, PERSON_ERASED
-from obligor.security.webhooks import secret_text
+from obligor.security.webhooks import verifier_text
 from obligor.serving.webhooks.delivering import Delivering
 from obligor.serving.webhooks.endpoints import Webhooks
 from obligor.serving.webhooks.secrets import SecretKeeper
@@ -29,7 +29,7 @@ async def listening(house: House, los: Los, client: str, *events: str) -> None:
     lender = house.lender
     webhooks = Webhooks(lender.recorder, lender.sources, lambda _: None, "ada", SecretKeeper(house.sealer))
     row, secret = await webhooks.add(client, los.url, event_types=events)
-    los.secret = secret_text(secret)
+    los.secret = verifier_text(secret)
     lender.listeners.take([row])
 
 

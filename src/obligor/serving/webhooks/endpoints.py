@@ -4,8 +4,8 @@ A person ends an endpoint for ever. One whose receiver answered ``410 Gone`` is 
 it again.
 
 The record of an act holds all that is kept of the endpoint; of its secrets, which are kept sealed, the SHA-256 of what is kept.
-The secret itself is shown once, to who asked for it. A row that was put into the store by another way, whose address or secret
-was exchanged, is not what the log says.
+A secret itself is shown once, to who asked for it; of a private key, which never leaves, its public half. A row that was put
+into the store by another way, whose address or secret was exchanged, is not what the log says.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from obligor.core.errors import ClashError, IntegrityError, InvalidInputError, NotFoundError
 from obligor.core.leaves import time_text
 from obligor.security.api_keys import check_client
-from obligor.security.webhooks import SECRET_BYTES
+from obligor.security.webhooks import new_secret, signature_of
 from obligor.serving.acts import Act, Submission
 from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from uuid import UUID
 
+    from obligor.security.webhooks import Signature
     from obligor.serving.acts import Recorder
     from obligor.serving.rows import SubjectKeyRow
     from obligor.serving.sources import Sources
@@ -78,7 +79,9 @@ class Webhooks:
     keeper: SecretKeeper | None = None
     """Seals secrets; without one they are kept as they are."""
 
-    async def add(self, client_id: str, url: str, *, event_types: Iterable[str]) -> NewSecret:
+    async def add(
+        self, client_id: str, url: str, *, event_types: Iterable[str], signature: Signature = "hmac"
+    ) -> NewSecret:
         """Tell a client of events at an address from now on.
 
         Raises
@@ -96,7 +99,7 @@ class Webhooks:
             raise InvalidInputError(f"a webhook's address has {len(url)} characters; wanted at most {_LONGEST_URL}")
         self.check(url)
         endpoint_id = f"ep_{base64.b32encode(self.sources.random(_ID_BYTES)).decode().lower()}"
-        secret, kept, keys = self._new_secret(endpoint_id)
+        secret, kept, keys = self._new_secret(endpoint_id, signature)
         row = WebhookRow(
             endpoint_id=endpoint_id,
             client_id=client_id,
@@ -111,10 +114,12 @@ class Webhooks:
         await self._record("webhook.added", row, keys=keys)
         return NewSecret(row, secret)
 
-    async def rotate(self, row: WebhookRow | None, *, overlap: timedelta) -> NewSecret:
-        """Give an endpoint another secret; both sign for the overlap."""
+    async def rotate(
+        self, row: WebhookRow | None, *, overlap: timedelta, signature: Signature | None = None
+    ) -> NewSecret:
+        """Give an endpoint another secret, by default one that signs as the one before; both sign for the overlap."""
         old = _active(row)
-        secret, kept, keys = self._new_secret(old.endpoint_id)
+        secret, kept, keys = self._new_secret(old.endpoint_id, signature or await self._signature(old))
         new = replace(
             old,
             secret=kept,
@@ -151,9 +156,13 @@ class Webhooks:
         await self._record("webhook.replayed", active, keep=False, beside=wanted)
         return active
 
-    def _new_secret(self, endpoint_id: str) -> tuple[bytes, bytes, tuple[SubjectKeyRow, ...]]:
+    async def _signature(self, row: WebhookRow) -> Signature:
+        kept = row.secret
+        return signature_of(kept if self.keeper is None else await self.keeper.open(kept, of=row.endpoint_id))
+
+    def _new_secret(self, endpoint_id: str, signature: Signature) -> tuple[bytes, bytes, tuple[SubjectKeyRow, ...]]:
         """Make a secret; give it, what is kept of it, and the key to keep with it."""
-        secret = self.sources.random(SECRET_BYTES)
+        secret = new_secret(signature, self.sources.random)
         if self.keeper is None:
             return secret, secret, ()
         kept, key = self.keeper.seal(secret, of=endpoint_id, at=self.sources.now())
