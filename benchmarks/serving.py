@@ -57,6 +57,7 @@ class _Service:
     """The decision service under load, and what is known of it."""
 
     def __init__(self, folder: Path, database: Database) -> None:
+        database.fill_log()
         self.database, self.port, self.grpc_port = database, free_port(), free_port()
         self.lender = Lender(folder / "data", write_run(folder / "run"), database.url)
         self.server = self.lender.service(self.port, "--grpc-port", self.grpc_port)
@@ -86,7 +87,9 @@ def _measured(service: _Service, folder: Path, effort: Effort, *, with_peers: bo
     port = free_port()
     with noop(port, answer=answer, log=folder / "noop.log") as server:
         anchor = Side("noop", lambda c, s: wrk.press(service.load_on(port), connections=c, seconds=s), server.cpu_s)
+        made = service.database.log_files_made()
         fast = in_turns((anchor, ours), service.database, effort, CONNECTIONS)
+        made = service.database.log_files_made() - made
         flushed = {"flush_ms": round(flush_ms(folder), 3), "commit_ms": round(service.database.commit_ms(), 3)}
         service.database.delay_flushes(SLOW_FLUSH_US)
         flushed["slow_commit_ms"] = round(service.database.commit_ms(), 3)
@@ -102,6 +105,7 @@ def _measured(service: _Service, folder: Path, effort: Effort, *, with_peers: bo
         "p99_ms_c16": fast["16"]["obligor"]["p99_ms"],
         "noop_p99_ms_c16": fast["16"]["noop"]["p99_ms"],
         **flushed,
+        "log_files_made": made,
         "ratio_vs_mlflow": peers["mlflow"]["ratio"] if peers else None,
         "ratio_vs_bentoml": peers["bentoml"]["ratio"] if peers else None,
         "grpc_ratio_to_noop": grpc["64"]["ratio"],

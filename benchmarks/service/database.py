@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PATIENCE_S = 60
+_LOG_MB = 512
+"""As ``min_wal_size`` of the embedded server has it."""
 
 
 class Database:
@@ -103,6 +105,22 @@ class Database:
         with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
             cursor = connection.execute(statement, given or None)
             return cursor.fetchall() if cursor.description else []
+
+    def fill_log(self) -> None:
+        """Write as much log as it keeps, so that it has the files that it uses again, as one that has been at work has.
+
+        A new server makes a file for each 16 MB, and nothing is committed meanwhile (some 45 ms on the machine of the figures).
+        """
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            for _ in range(_LOG_MB // 8):
+                connection.execute("SELECT pg_logical_emit_message(false, 'filling', repeat('x', 8 << 20))")
+            connection.execute("CHECKPOINT")
+
+    def log_files_made(self) -> int:
+        """Count the files of its log that it had to make since it was started."""
+        return int(
+            self.query("SELECT sum(fsyncs) FROM pg_stat_io WHERE object = 'wal' AND context = 'init'")[0][0] or 0
+        )
 
     def delay_flushes(self, microseconds: int) -> None:
         """Let every flush of its log sleep first, holding the lock of the log, as a slow disk does; 0 is its own speed."""

@@ -68,6 +68,7 @@ class Everything:
         with ExitStack() as stack:
             stack.enter_context(self.provider.serving())
             stack.enter_context(self.database)
+            self.database.fill_log()
             stack.enter_context(receiver(self.hooks, log=self.folder / "receiver.log"))
             self._begin()
             stack.enter_context(self.server)

@@ -65,6 +65,7 @@ def test_it_flushes_every_commit_and_compares_text_byte_by_byte(folder: Path) ->
     with embedded_server(folder) as url:
         assert shown(url, "fsync", "full_page_writes", "synchronous_commit", "data_checksums") == ["on"] * 4
         assert shown(url, "server_encoding", "listen_addresses", "TimeZone") == ["UTF8", "", "UTC"]
+        assert shown(url, "min_wal_size") == ["512MB"]
         with psycopg.connect(url) as connection:
             assert connection.execute("SELECT 'Z' < 'a', 'z' < 'ä'").fetchone() == (True, True)
 

@@ -51,6 +51,8 @@ full_page_writes = on
 synchronous_commit = on
 max_connections = 60
 shared_buffers = 64MB
+# A new file of the log, 16 MB of zeros, holds every commit up while it is written; so those there are, are used again.
+min_wal_size = 512MB
 jit = off
 timezone = 'UTC'
 log_timezone = 'UTC'
