@@ -14,6 +14,8 @@ from tests.serving.http.serving import run
 from tests.serving.telemetry.test_metrics import Counted
 from tests.serving.test_doors import both, struct
 
+from obligor.serving import card_data
+from obligor.serving.card_data import CardDataError, refuse_card_data_in_headers
 from obligor.serving.grpc import decisions_pb2 as pb
 from obligor.serving.telemetry.journal import Journal, take_over_logging
 from obligor.serving.telemetry.meter import RESEMBLANCES
@@ -214,3 +216,15 @@ def test_headers_whose_digits_stand_there_by_chance_are_let_through(name: str, s
             assert elsewhere.status_code == 422
 
     run(main())
+
+
+def test_headers_that_repeat_are_searched_once_and_what_is_refused_is_not_remembered() -> None:
+    plain, held = [(b"x-note", b"a note of mine")], [(b"x-note", b"4111 1111 1111 1111")]
+    remembered = card_data._refuse_lines_once.cache_info
+    refuse_card_data_in_headers(plain)
+    before = remembered()
+    refuse_card_data_in_headers(plain)
+    for _ in range(2):
+        with pytest.raises(CardDataError):
+            refuse_card_data_in_headers(held)
+    assert (remembered().hits - before.hits, remembered().currsize - before.currsize) == (1, 0)

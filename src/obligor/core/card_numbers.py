@@ -177,19 +177,15 @@ _HEX_APART = re.compile(rb"3[0-9][ :,-]?[25][A-Fa-f][ :,-]?3[0-9]")
 def _is_ordinary(data: bytes) -> bool:
     """Whether bytes have nothing that could be a number: no escape, no run of digits, no base64 of digits."""
     shape = data.translate(_SHAPES, _BETWEEN)
-    if b"E" in shape or _RUN in shape:
+    if b"E" in shape or _RUN in shape or (shape.count(b"U") >= _FEWEST and _may_be_base64(data)):
         return False
-    return not _may_be_base64(data) and (_RUN_IN_HEX not in shape or _HEX_APART.search(data) is None)
+    return _RUN_IN_HEX not in shape or _HEX_APART.search(data) is None
 
 
 def _may_be_base64(data: bytes) -> bool:
     """Look at every fourth byte first: the pattern alone would take a long look at texts in capital letters."""
     upper = data.translate(_UPPER)
-    return (
-        upper.count(b"U") >= _FEWEST
-        and any(b"UUU" in upper[start::4] for start in range(4))
-        and _QUADS_OF_BYTES.search(data) is not None
-    )
+    return any(b"UUU" in upper[start::4] for start in range(4)) and _QUADS_OF_BYTES.search(data) is not None
 
 
 # The search

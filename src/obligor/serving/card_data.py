@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -53,6 +54,8 @@ _PASSED: Final[Mapping[tuple[Resemblance, ...], GateResult]] = {
 """By what an application resembles: each is written down once."""
 _NAMED: Final = re.compile(rb"((?:^|&)[^=&]+)=")
 """The name of a part of a query: the sign after it is no escape of what follows."""
+_MOST_REPEATED: Final = 1024
+"""Bytes of headers that are remembered as searched."""
 _LEAST: Final = 10.0 ** (LEAST - 1)
 _BETWEEN: Final = " x "
 """Holds texts apart, so that no digits of two make a number."""
@@ -142,9 +145,20 @@ def refuse_card_data_in_headers(headers: Iterable[tuple[bytes, bytes]], *, but: 
     CardDataError
         Telling so much.
     """
-    lines = [b"%b\n%b" % it for it in headers if it[0] not in _UNSEARCHED and it[0] not in but]
-    if holds_card_number(b"\n".join(lines)):
+    lines = b"\n".join([b"%b\n%b" % it for it in headers if it[0] not in _UNSEARCHED and it[0] not in but])
+    if len(lines) <= _MOST_REPEATED:
+        _refuse_lines_once(lines)
+    else:
+        _refuse_lines(lines)
+
+
+def _refuse_lines(lines: bytes) -> None:
+    if holds_card_number(lines):
         raise _refusal(("headers",))
+
+
+_refuse_lines_once = lru_cache(maxsize=256)(_refuse_lines)
+"""A client sends the same with each request; what is refused is not remembered."""
 
 
 def refuse_card_data_in_address(path: bytes, query: bytes) -> None:

@@ -133,14 +133,22 @@ class WireProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless so many requests were sent ahead that these must wait: each that is read takes some memory."""
-        self._unread += data
-        self._read_on()
+        if self._unread or len(data) > _AT_ONCE or not self._may_read():
+            self._unread += data
+            self._read_on()
+        else:  # as it nearly always is
+            self._reading = True
+            self._take(data)
+            self._reading = False
+
+    def _may_read(self) -> bool:
+        return len(self.pipeline) < _AHEAD and not self.transport.is_closing()
 
     def _read_on(self) -> None:
         if self._reading:  # an answer is written while a request is read
             return
         self._reading, unread, at = True, memoryview(self._unread), 0
-        while at < len(unread) and len(self.pipeline) < _AHEAD and not self.transport.is_closing():
+        while at < len(unread) and self._may_read():
             self._take(unread[at : at + _AT_ONCE])
             at += _AT_ONCE
         self._reading, self._unread = False, b"" if self.transport.is_closing() else bytes(unread[at:])
@@ -148,7 +156,7 @@ class WireProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             self.arriving.pop(self, None)  # it is the service that lets it wait
 
-    def _take(self, data: memoryview) -> None:
+    def _take(self, data: bytes | memoryview) -> None:
         """Count the bytes of a head; the time of a request that is not whole yet begins with the first."""
         if self._in_head:
             self._head_bytes += len(data)
