@@ -48,6 +48,7 @@ def asides(url: str, settings: Settings, parts: Parts, telemetry: Telemetry) -> 
         follow,
     )
     from obligor.serving.reviews.clock import HeldClock, ReviewClock
+    from obligor.serving.reviews.lateness import Lateness
 
     store, screening, webhooks = parts.store, parts.screening, parts.webhooks
     meter, journal = telemetry.meter, telemetry.journal
@@ -71,7 +72,8 @@ def asides(url: str, settings: Settings, parts: Parts, telemetry: Telemetry) -> 
     yield parts.refusals.run
     yield webhooks.delivering.run
     yield webhooks.pruning.run
-    yield ReviewClock(store.reviews, now=store.sources.now, meter=meter, journal=journal).run
+    lateness = Lateness(store.archive, store.recorder, store.sources, webhooks.listeners)
+    yield ReviewClock(store.reviews, lateness, now=store.sources.now, meter=meter, journal=journal).run
     within = timedelta(days=read_held_days(os.environ))
     yield HeldClock(store.reviews, within=within, now=store.sources.now, meter=meter, journal=journal).run
 

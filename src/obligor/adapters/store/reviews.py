@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from obligor.core.event_types import REVIEW_LATE
+from obligor.serving.reviews.lateness import CLOCK
 from obligor.serving.reviews.review import Held, StoredReview
 
 if TYPE_CHECKING:
@@ -12,10 +14,14 @@ if TYPE_CHECKING:
 
     from obligor.adapters.store.pool import Pool
 
-_REVIEW: Final = """
-    SELECT review_id, decision_id, client_id, requested_at, due_at, pack, verdict, outcome, decided_at, by, new_decision_id
+_TOLD_LATE: Final = f"""
+    SELECT at FROM obligor.request WHERE client_id = '{CLOCK}' AND route = '{{what}}' AND key = {{about}}::text
+"""  # noqa: S608  words of our own
+_REVIEW: Final = f"""
+    SELECT review_id, decision_id, client_id, requested_at, due_at, pack, verdict, outcome, decided_at, by, new_decision_id,
+        ({_TOLD_LATE.format(what=REVIEW_LATE, about="review.review_id")}) AS told_late_at
     FROM obligor.review LEFT JOIN obligor.review_decision USING (review_id)
-"""
+"""  # noqa: S608  words of our own
 _OF: Final = "review_id = ANY (ARRAY(SELECT review_id FROM obligor.review WHERE decision_id = %s))"
 """Which they are is found first: otherwise the planner may read all that came of any review."""
 _OPEN: Final = f"""

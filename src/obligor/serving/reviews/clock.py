@@ -3,43 +3,57 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from obligor.core.errors import ObligorError
+from obligor.serving.reviews.lateness import late_review
 from obligor.serving.reviews.review import Held
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime, timedelta
-    from uuid import UUID
+    from datetime import datetime
 
+    from obligor.serving.reviews.lateness import Lateness
     from obligor.serving.reviews.review import ReviewArchive
     from obligor.serving.telemetry.journal import Telling
     from obligor.serving.telemetry.meter import Meter
 
 _LOOK_SECONDS: Final = 60.0
 _LOOK_AT_HELD_SECONDS: Final = 300.0
+_ON_ITS_WAY: Final = timedelta(minutes=1)
+"""For so long an answer that was given in time may still be being recorded."""
 
 
 class ReviewClock:
-    """Tells the journal once of each review that is late, and counts those that are late and open still."""
+    """Has each review that is late recorded, once, and counts those that are late and open still."""
 
-    def __init__(self, reviews: ReviewArchive, *, now: Callable[[], datetime], meter: Meter, journal: Telling) -> None:
-        self._reviews = reviews
-        self._now = now
-        self._journal = journal
-        self._late: frozenset[UUID] = frozenset()
-        meter.watch("reviews_late", lambda: float(len(self._late)))
+    def __init__(
+        self,
+        reviews: ReviewArchive,
+        lateness: Lateness,
+        *,
+        now: Callable[[], datetime],
+        meter: Meter,
+        journal: Telling,
+    ) -> None:
+        self._reviews, self._lateness, self._now, self._journal = reviews, lateness, now, journal
+        self._late = 0
+        meter.watch("reviews_late", lambda: float(self._late))
 
     async def look(self) -> None:
-        """Look which reviews are late now."""
+        """Look which reviews are late now; one that cannot be recorded keeps no other from it."""
         at = self._now()
         late = [it for it in await self._reviews.open_reviews() if it.late(at)]
+        self._late = len(late)
         for it in late:
-            if it.review_id not in self._late:
+            if it.told_late_at is None and it.late(at - _ON_ITS_WAY):
                 said = {"review_id": str(it.review_id), "decision_id": str(it.decision_id)}
-                self._journal.tell("review_late", level="warning", **said)
-        self._late = frozenset(it.review_id for it in late)
+                try:
+                    if await self._lateness.record(late_review(it)):
+                        self._journal.tell("review_late", level="warning", **said)
+                except ObligorError as error:
+                    self._journal.failed("reviews_failed", error, level="warning", **said)
 
     async def run(self) -> None:
         """Look every minute; where the store does not answer, again the next."""

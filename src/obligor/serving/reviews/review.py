@@ -42,6 +42,8 @@ class StoredReview(NamedTuple):
     decided_at: datetime | None
     by: str | None
     new_decision_id: UUID | None
+    told_late_at: datetime | None = None
+    """When it was recorded that it is late."""
 
     def late(self, at: datetime) -> bool:
         """Whether it was, or still is, answered too late."""
@@ -162,6 +164,7 @@ def plain(review: StoredReview, at: datetime) -> dict[str, Any]:
         "pack": review.pack or None,
         "state": "open" if review.verdict is None else "decided",
         "late": review.late(at),
+        "told_late_at": None if review.told_late_at is None else time_text(review.told_late_at),
         "verdict": review.verdict,
         "outcome": review.outcome,
         "decided_at": None if review.decided_at is None else time_text(review.decided_at),
