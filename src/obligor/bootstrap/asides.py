@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from obligor.bootstrap.decisions import take_newest
-from obligor.bootstrap.law import refuse_forbidden_card
+from obligor.bootstrap.law import active_packs, refuse_forbidden_card
 from obligor.bootstrap.linking import open_linking
 from obligor.bootstrap.privacy import open_keys
 from obligor.core.errors import ObligorError, SealError
@@ -75,7 +75,14 @@ def asides(url: str, settings: Settings, parts: Parts, telemetry: Telemetry) -> 
     lateness = Lateness(store.archive, store.recorder, store.sources, webhooks.listeners)
     yield ReviewClock(store.reviews, lateness, now=store.sources.now, meter=meter, journal=journal).run
     within = timedelta(days=read_held_days(os.environ))
-    yield HeldClock(store.reviews, within=within, now=store.sources.now, meter=meter, journal=journal).run
+    yield HeldClock(
+        *(store.reviews, lateness),
+        within=within,
+        packs=active_packs(os.environ),
+        now=store.sources.now,
+        meter=meter,
+        journal=journal,
+    ).run
 
 
 async def go_on(aside: Aside, journal: Telling, *, pause_s: float = _PAUSE_SECONDS) -> None:

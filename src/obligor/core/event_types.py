@@ -10,7 +10,8 @@ PERSON_ERASED: Final = "person.erased"
 DECISION_OVERRIDDEN: Final = "decision.overridden"
 DECISION_REVIEWED: Final = "decision.reviewed"
 REVIEW_LATE: Final = "review.late"
+HELD_LATE: Final = "held.late"
 EVENT_TYPES: Final = (
     *(DECISION_MADE, OUTCOME_REPORTED, PERSON_ERASED, DECISION_OVERRIDDEN, DECISION_REVIEWED),
-    REVIEW_LATE,
+    *(REVIEW_LATE, HELD_LATE),
 )

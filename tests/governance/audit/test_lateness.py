@@ -47,3 +47,24 @@ def test_a_service_has_an_hour_to_tell_and_a_record_without_a_time_breaks_no_exa
         clocks.take(0, Leaf(DUE - HOUR, "client:bank", "review.requested", name, "0" * 64), said)
     assert clocks.check(DUE + HOUR).verdict == "ok"
     assert clocks.check(DUE + HOUR + SECOND).verdict == "look"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "times", "early", "why"),
+    [
+        ("hold", 1, False, ""),
+        ("hold", 2, False, "was told before"),
+        ("hold", 1, True, "before it was due"),
+        ("refer", 1, False, "no decision that holds anybody"),
+    ],
+)
+def test_who_is_held_is_told_late_once(outcome: str, times: int, *, early: bool, why: str) -> None:
+    clocks = Clocks()
+    clocks.take(0, Leaf(DUE - HOUR, "client:bank", "decision", "d-1", "0" * 64), {"outcome": outcome})
+    at = DUE - SECOND if early else DUE
+    for index in range(times):
+        late = Leaf(at, "client:obligor/clock", "held.late", "d-1", "0" * 64)
+        clocks.take(1 + index, late, {"due_at": time_text(DUE)})
+    found = clocks.check(DUE)
+    assert (found.verdict, found.counts) == ("broken" if why else "ok", {"late": 1})
+    assert why in found.why

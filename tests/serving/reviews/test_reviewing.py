@@ -35,7 +35,7 @@ from obligor.core.errors import (
     NotFoundError,
     TooLargeError,
 )
-from obligor.core.event_types import REVIEW_LATE
+from obligor.core.event_types import HELD_LATE, REVIEW_LATE
 from obligor.core.leaves import parse_leaf
 from obligor.core.profile import EVERYTHING_OFF
 from obligor.governance.audit.findings import Kind
@@ -402,6 +402,11 @@ def test_a_finding_says_why_or_there_is_something_to_decide_again(
     at_desk(story)
 
 
+LISTENING = """
+    INSERT INTO obligor.webhook_endpoint (endpoint_id, client_id, url, event_types, state, secret, created_at, leaf_index)
+    VALUES ('e', 'lender-one', 'https://a.example', %s, 'active', '', now(), 0)
+"""
+HELD = {**PLAIN, "income": 50_000}
 DUE = datetime(2026, 12, 27, tzinfo=UTC)
 """From when on a review that was asked for at the desk's first hour is late."""
 A_MINUTE = timedelta(minutes=1)
@@ -527,11 +532,7 @@ def test_the_clients_system_is_told_that_a_review_is_late_once_and_nothing_that_
     async def story(it: Desk) -> None:
         row = WebhookRow("e", "lender-one", "https://a.example", (REVIEW_LATE,), "active", b"", None, None, it.clock[0])
         with psycopg.connect(it.url) as connection:
-            connection.execute(
-                "INSERT INTO obligor.webhook_endpoint (endpoint_id, client_id, url, event_types, state, secret, created_at, "
-                "leaf_index) VALUES ('e', 'lender-one', 'https://a.example', %s, 'active', '', now(), 0)",
-                ([REVIEW_LATE],),
-            )
+            connection.execute(LISTENING, ([REVIEW_LATE],))
         mine, others = await it.declined(), await it.declined(caller=TWO)
         review = await it.review(mine)
         await it.review(others, caller=TWO)
@@ -608,9 +609,7 @@ def test_who_is_held_is_counted_until_a_review_says_another_outcome(store_url: s
     async def told() -> None:
         async with desk(store_url, tmp_path, packs=(), profile=profile_of(kyc="enforce")) as it:
             meter = Readings()
-            clock = HeldClock(
-                it.reviews, within=timedelta(days=3), now=it.sources.now, meter=meter, journal=NoJournal()
-            )
+            clock = held_clock(it, meter)
             await clock.look()
             assert meter.found() == (0, 0, 0)
             recorded = await it.decisions.decide(ONE, key="h-1", application={**PLAIN, "income": 50_000})
@@ -624,6 +623,77 @@ def test_who_is_held_is_counted_until_a_review_says_another_outcome(store_url: s
             await it.service.decide(await it.review(UUID(held["decision_id"])), KEPT, by="Ben")
             await clock.look()
             assert meter.found() == (0, 0, 0)
+
+    asyncio.run(told())
+
+
+def held_clock(it: Desk, meter: NoMeter, journal: Any = None, **changes: Any) -> HeldClock:
+    said = {"within": timedelta(days=3), "now": it.sources.now, "meter": meter, "journal": journal or NoJournal()}
+    return HeldClock(it.reviews, it.lateness, **{**said, **changes})
+
+
+@pytest.mark.parametrize(
+    ("days", "packs", "due", "pack"),
+    [
+        (3, (), "2026-11-29T23:30:00.000000Z", None),
+        (3, ("US-FED",), "2026-11-29T23:30:00.000000Z", None),
+        (
+            90,
+            ("US-FED", "US-CO", "EU-CCD2"),
+            "2026-12-27T00:00:00.000000Z",
+            "US-FED",
+        ),  # whose clock alone begins at once
+        (90, ("EU-CCD2",), "2027-02-24T23:30:00.000000Z", None),
+    ],
+)
+def test_who_is_held_past_the_lenders_days_or_a_packs_is_told_late_once(
+    store_url: str, tmp_path: Path, days: int, packs: tuple[str, ...], due: str, pack: str | None
+) -> None:
+    async def told() -> None:
+        async with desk(store_url, tmp_path, packs=(), profile=profile_of(kyc="enforce")) as it:
+            row = WebhookRow(
+                "e", "lender-one", "https://a.example", (HELD_LATE,), "active", b"", None, None, it.clock[0]
+            )
+            with psycopg.connect(it.url) as connection:
+                connection.execute(LISTENING, ([HELD_LATE],))
+            it.lateness.listeners.take([row])
+            meter, journal = Readings(), Journal()
+            chosen = [the_packs()[name] for name in packs]
+            clocks = [held_clock(it, meter, journal, within=timedelta(days=days), packs=chosen) for _ in range(2)]
+            first = json.loads((await it.decisions.decide(ONE, key="h-1", application=HELD)).response)
+            assert first["outcome"] == "hold"
+            it.clock[0] += timedelta(hours=1)
+            await it.decisions.decide(ONE, key="h-2", application=HELD)  # held since the first time
+            late_at = datetime.fromisoformat(due)
+            for at, late in ((late_at - timedelta(seconds=1), 0), (late_at + timedelta(seconds=1), 1)):
+                it.clock[0] = at
+                await clocks[1].look()
+                assert (meter.found()[:2], acts(it, HELD_LATE)) == ((1, late), [])
+            it.clock[0] = late_at + A_MINUTE + timedelta(seconds=1)
+            await asyncio.gather(*(clock.look() for clock in clocks))
+            await clocks[0].look()
+            kept = {"schema": "obligor/held-late/1", "client_id": "lender-one"}
+            said = {"decision_id": first["decision_id"], "due_at": due, "pack": pack}
+            assert acts(it, HELD_LATE) == [kept | said]
+            assert journal.events == [("held_late", first["decision_id"])]
+            with psycopg.connect(it.url) as connection:
+                events = connection.execute("SELECT convert_from(payload, 'UTF8')::json FROM obligor.outbox").fetchall()
+            assert events == [({"application_id": HELD["customer"], **said},)]
+            assert examined(it) == [("I8", "ok", {"events": 1}), ("late", "ok", {"late": 1})]
+
+    asyncio.run(told())
+
+
+def test_who_is_held_no_more_by_its_day_is_not_told_late(store_url: str, tmp_path: Path) -> None:
+    async def told() -> None:
+        async with desk(store_url, tmp_path, packs=(), profile=profile_of(kyc="enforce")) as it:
+            clock = held_clock(it, NoMeter())
+            held = json.loads((await it.decisions.decide(ONE, key="h-1", application=HELD)).response)
+            await clock.look()
+            await it.service.decide(await it.review(UUID(held["decision_id"])), KEPT, by="Ben")
+            it.clock[0] += timedelta(days=4)
+            await clock.look()
+            assert acts(it, HELD_LATE) == []
 
     asyncio.run(told())
 
@@ -684,6 +754,7 @@ def test_a_hold_that_is_over_is_not_looked_at_again(store_url: str) -> None:
         try:
             clock = HeldClock(
                 Counting(pool),
+                Quiet(),  # type: ignore[arg-type]  # it is asked nothing else
                 within=timedelta(days=3),
                 now=lambda: datetime.now(UTC),
                 meter=meter,
@@ -699,6 +770,11 @@ def test_a_hold_that_is_over_is_not_looked_at_again(store_url: str) -> None:
             await pool.close()
 
     asyncio.run(told())
+
+
+class Quiet:
+    async def record(self, late: object) -> bool:
+        return True
 
 
 class Readings(NoMeter):
@@ -718,7 +794,7 @@ class Journal:
         self.keeps = keeps
 
     def tell(self, event: str, *, level: str = "info", **fields: object) -> None:
-        self.events.append((event, fields["review_id"]))
+        self.events.append((event, fields.get("review_id", fields["decision_id"])))
 
     def failed(self, event: str, error: BaseException, *, level: str = "error", **fields: object) -> None:
         if not self.keeps:

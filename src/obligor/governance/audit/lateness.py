@@ -23,18 +23,23 @@ _TOLD_WITHIN: Final = timedelta(hours=1)
 
 @dataclass(slots=True)
 class Clocks:
-    """What was seen of reviews, leaf by leaf."""
+    """What was seen of reviews, and of applications that are held, leaf by leaf."""
 
     open: dict[str, datetime] = field(default_factory=dict)
     """By review, the instant from which it is late; of those that nobody answered."""
     due: dict[str, str] = field(default_factory=dict)
     """By review, the same as its record says it; of those that may still be told late."""
+    held: set[str] = field(default_factory=set)
+    """The decisions that hold an application."""
     told: set[str] = field(default_factory=set)
     untrue: Faults = field(default_factory=Faults)
 
     def take(self, index: int, leaf: Leaf, said: Mapping[str, Any]) -> None:
-        """Take an act with its record; those that are of no review are passed over."""
+        """Take an act with its record; those that are of neither are passed over."""
         match leaf.kind:
+            case "decision":
+                if said.get("outcome") == "hold":
+                    self.held.add(leaf.subject)
             case "review.requested":
                 self.due[leaf.subject] = str(said.get("due_at"))
                 if (due := _time(said.get("due_at"))) is not None:
@@ -43,7 +48,7 @@ class Clocks:
                 due, at = self.open.pop(leaf.subject, None), _time(said.get("decided_at"))
                 if due is not None and at is not None and at < due:
                     self.due.pop(leaf.subject, None)
-            case event_types.REVIEW_LATE:
+            case event_types.REVIEW_LATE | event_types.HELD_LATE:
                 if wrong := self._wrong(leaf, said):
                     self.untrue.add(f"{leaf.kind} {leaf.subject} at leaf {index}: {wrong}")
                 self.told.add(leaf.subject)
@@ -59,10 +64,12 @@ class Clocks:
     def _wrong(self, leaf: Leaf, said: Mapping[str, Any]) -> str:
         if leaf.subject in self.told:
             return "was told before"
-        if leaf.subject not in self.due:
-            return "no such review, or it was answered in time"
         due = _time(said.get("due_at"))
-        if due is None or said.get("due_at") != self.due[leaf.subject]:
+        if leaf.kind == event_types.HELD_LATE and leaf.subject not in self.held:
+            return "no decision that holds anybody"
+        if leaf.kind == event_types.REVIEW_LATE and leaf.subject not in self.due:
+            return "no such review, or it was answered in time"
+        if due is None or said.get("due_at") != self.due.get(leaf.subject, said.get("due_at")):
             return "due at another time"
         return "before it was due" if leaf.at < due else ""
 

@@ -17,6 +17,7 @@ from obligor.core.event_types import (
     DECISION_MADE,
     DECISION_OVERRIDDEN,
     DECISION_REVIEWED,
+    HELD_LATE,
     OUTCOME_REPORTED,
     PERSON_ERASED,
     REVIEW_LATE,
@@ -41,6 +42,7 @@ _EVENTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         DECISION_REVIEWED,
         ("review_id", "decision_id", "verdict", "outcome", "decided_at", "new_decision_id"),
     ),
+    HELD_LATE: (HELD_LATE, ("decision_id", "due_at", "pack")),
     REVIEW_LATE: (REVIEW_LATE, ("review_id", "decision_id", "due_at", "pack")),
 }
 """For each kind of act the event that tells of it, and the fields that both have."""

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from obligor.core.errors import InFlightError, IntegrityError
-from obligor.core.event_types import REVIEW_LATE
+from obligor.core.event_types import HELD_LATE, REVIEW_LATE
 from obligor.core.leaves import actor, time_text
 from obligor.serving.acts import Act, Request, Submission
 from obligor.serving.encoding import encode
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from obligor.serving.acts import Recorder
     from obligor.serving.archive import StoredDecision
-    from obligor.serving.reviews.review import StoredReview
+    from obligor.serving.reviews.review import HeldSince, StoredReview
     from obligor.serving.rows import Row
     from obligor.serving.sources import Sources
     from obligor.serving.webhooks.events import Listeners
@@ -97,3 +97,8 @@ def late_review(review: StoredReview) -> Late:
     """Give a review as something that is late."""
     named = {"review_id": str(review.review_id)}
     return Late(REVIEW_LATE, review.review_id, review.decision_id, review.due_at, review.pack, named)
+
+
+def late_hold(held: HeldSince, *, due_at: datetime, pack: str) -> Late:
+    """Give an application that is held as something that is late; it is known by the decision that holds it."""
+    return Late(HELD_LATE, held.decision_id, held.decision_id, due_at, pack, {})

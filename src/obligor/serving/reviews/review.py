@@ -65,6 +65,13 @@ class Held:
     """The leaf from which on was not looked yet."""
 
 
+class HeldSince(NamedTuple):
+    """An application that is held, by the first decision that holds it."""
+
+    decision_id: UUID
+    decided_at: datetime
+
+
 class ReviewArchive(Protocol):
     """Where reviews are found again."""
 
@@ -90,6 +97,10 @@ class ReviewArchive(Protocol):
 
     async def held(self, known: Held, *, before: datetime) -> Held:
         """Count those that are held still, with the next ones in the log, and of them those held since before a time."""
+        ...
+
+    async def held_late(self, held: Held, *, before: datetime) -> tuple[HeldSince, ...]:
+        """Give those that are held since before a time and were not told late, each by the first decision that holds it."""
         ...
 
     async def took_part(self, decision_id: UUID, *, release: int) -> tuple[str, ...]:
