@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from obligor.bootstrap.decisions import take_newest
-from obligor.bootstrap.law import refuse_forbidden_card
+from obligor.bootstrap.law import active_packs, refuse_forbidden_card
 from obligor.bootstrap.linking import open_linking
 from obligor.bootstrap.privacy import open_keys
 from obligor.core.errors import ObligorError, SealError
@@ -48,6 +48,7 @@ def asides(url: str, settings: Settings, parts: Parts, telemetry: Telemetry) -> 
         follow,
     )
     from obligor.serving.reviews.clock import HeldClock, ReviewClock
+    from obligor.serving.reviews.lateness import Lateness
 
     store, screening, webhooks = parts.store, parts.screening, parts.webhooks
     meter, journal = telemetry.meter, telemetry.journal
@@ -71,9 +72,17 @@ def asides(url: str, settings: Settings, parts: Parts, telemetry: Telemetry) -> 
     yield parts.refusals.run
     yield webhooks.delivering.run
     yield webhooks.pruning.run
-    yield ReviewClock(store.reviews, now=store.sources.now, meter=meter, journal=journal).run
+    lateness = Lateness(store.archive, store.recorder, store.sources, webhooks.listeners)
+    yield ReviewClock(store.reviews, lateness, now=store.sources.now, meter=meter, journal=journal).run
     within = timedelta(days=read_held_days(os.environ))
-    yield HeldClock(store.reviews, within=within, now=store.sources.now, meter=meter, journal=journal).run
+    yield HeldClock(
+        *(store.reviews, lateness),
+        within=within,
+        packs=active_packs(os.environ),
+        now=store.sources.now,
+        meter=meter,
+        journal=journal,
+    ).run
 
 
 async def go_on(aside: Aside, journal: Telling, *, pause_s: float = _PAUSE_SECONDS) -> None:

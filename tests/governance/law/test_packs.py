@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from obligor.core.errors import GateError, LawError
 from obligor.governance.law.origins import find_forbidden, refuse_forbidden
 from obligor.governance.law.packs import (
+    Due,
     Pack,
     Period,
     activate_packs,
     applying,
     check_pack,
+    held_due,
     keep_until,
     notices_due,
     read_pack,
@@ -91,6 +93,14 @@ def test_an_incomplete_application_and_a_counter_offer_have_clocks_of_their_own(
 def test_what_is_no_adverse_action_has_no_notice(outcome: str) -> None:
     days = {"applied": FAR, "decided": FAR}
     assert notices_due(the_packs().values(), days=days, outcome=outcome, score_used=True) == ()
+
+
+def test_who_is_held_is_due_by_the_notice_whose_clock_runs_from_the_application() -> None:
+    day = date(2027, 3, 1)
+    assert held_due(the_packs().values(), applied=day) == Due("US-FED", "held", date(2027, 3, 31), "us.reg-b.1002.9")
+    others = [it for name, it in the_packs().items() if name != "US-FED"]
+    assert held_due(others, applied=day) is None
+    assert held_due([the_packs()["US-FED"]], applied=date(2011, 12, 29)) is None  # it did not apply yet
 
 
 def test_of_two_reviews_the_earlier_deadline_counts() -> None:

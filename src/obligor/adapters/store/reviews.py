@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from obligor.serving.reviews.review import Held, StoredReview
+from obligor.core.event_types import HELD_LATE, REVIEW_LATE
+from obligor.serving.reviews.lateness import CLOCK
+from obligor.serving.reviews.review import Held, HeldSince, StoredReview
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -12,10 +14,14 @@ if TYPE_CHECKING:
 
     from obligor.adapters.store.pool import Pool
 
-_REVIEW: Final = """
-    SELECT review_id, decision_id, client_id, requested_at, due_at, pack, verdict, outcome, decided_at, by, new_decision_id
+_TOLD_LATE: Final = f"""
+    SELECT at FROM obligor.request WHERE client_id = '{CLOCK}' AND route = '{{what}}' AND key = {{about}}::text
+"""  # noqa: S608  words of our own
+_REVIEW: Final = f"""
+    SELECT review_id, decision_id, client_id, requested_at, due_at, pack, verdict, outcome, decided_at, by, new_decision_id,
+        ({_TOLD_LATE.format(what=REVIEW_LATE, about="review.review_id")}) AS told_late_at
     FROM obligor.review LEFT JOIN obligor.review_decision USING (review_id)
-"""
+"""  # noqa: S608  words of our own
 _OF: Final = "review_id = ANY (ARRAY(SELECT review_id FROM obligor.review WHERE decision_id = %s))"
 """Which they are is found first: otherwise the planner may read all that came of any review."""
 _OPEN: Final = f"""
@@ -52,6 +58,13 @@ _HELD: Final = f"""
     ) IS NULL
 """  # noqa: S608  words of our own
 """What ended a hold is not undone, so that one that is over is not looked at again."""
+_HELD_LATE: Final = f"""
+    SELECT decision_id, decided_at FROM (
+        SELECT DISTINCT ON (name) * FROM ({_HOLD} AND leaf_index = ANY (%(leaves)s::bigint[])) AS hold ORDER BY name, leaf_index
+    ) AS first
+    WHERE decided_at < %(before)s AND ({_TOLD_LATE.format(what=HELD_LATE, about="decision_id")}) IS NULL
+    ORDER BY leaf_index LIMIT 1000
+"""  # noqa: S608  words of our own
 _TOOK_PART: Final = """
     SELECT by FROM obligor.release WHERE number = %(release)s
     UNION SELECT unnest(ARRAY[by, agreed_by]) FROM obligor.override WHERE decision_id = %(decision)s
@@ -90,6 +103,11 @@ class PostgresReviews:
         asked = {"before": before, "leaves": list(known.leaves), "next": known.next}
         (row,) = await self._pool.rows(_HELD, asked)
         return Held(**row)
+
+    async def held_late(self, held: Held, *, before: datetime) -> tuple[HeldSince, ...]:
+        """Give those that are held since before a time and were not told late, each by the first decision that holds it."""
+        asked = {"before": before, "leaves": list(held.leaves)}
+        return tuple(HeldSince(**row) for row in await self._pool.rows(_HELD_LATE, asked))
 
     async def took_part(self, decision_id: UUID, *, release: int) -> tuple[str, ...]:
         """Name the people who put the release of a decision in force, overrode it, and agreed to that."""

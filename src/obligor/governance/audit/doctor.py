@@ -26,6 +26,7 @@ from obligor.governance.audit.anchored import AnchoredNote
 from obligor.governance.audit.authority import Kept, Overrides
 from obligor.governance.audit.examination import Check, Examination, Faults, judged
 from obligor.governance.audit.findings import Kind
+from obligor.governance.audit.lateness import Clocks
 from obligor.governance.audit.people import Persons
 from obligor.governance.audit.projections import AtLeaves
 from obligor.governance.audit.reporting import Reports
@@ -188,6 +189,7 @@ def examine(store: Examined, around: Surroundings, *, progress: Progress) -> Exa
             walk.persons.done(around.now),
             walk.persons.apart(around.conflict),
             walk.reports.check(around.now),
+            walk.late.check(around.now),
             walk.overrides.check(),
         ),
         strict=around.strict,
@@ -209,6 +211,7 @@ class _Walk:
     foreign: Faults = field(default_factory=Faults)
     persons: Persons = field(default_factory=Persons)
     reports: Reports = field(default_factory=Reports)
+    late: Clocks = field(default_factory=Clocks)
     changed: Faults = field(default_factory=Faults)
     latest: datetime | None = None
     due: int = 0
@@ -220,6 +223,7 @@ class _Walk:
             return  # what cannot be read is found where the log is verified
         self.persons.take(leaf, said)
         self.reports.take(leaf, said)
+        self.late.take(stored.index, leaf, said)
         self.told.take(stored.index, leaf, said)
         if leaf.kind in ("review.decided", "override.decided"):
             self._take_word(stored, leaf, said)

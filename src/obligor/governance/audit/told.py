@@ -17,8 +17,10 @@ from obligor.core.event_types import (
     DECISION_MADE,
     DECISION_OVERRIDDEN,
     DECISION_REVIEWED,
+    HELD_LATE,
     OUTCOME_REPORTED,
     PERSON_ERASED,
+    REVIEW_LATE,
 )
 from obligor.core.leaves import time_text
 from obligor.core.strict_json import read_strict_json
@@ -40,6 +42,8 @@ _EVENTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         DECISION_REVIEWED,
         ("review_id", "decision_id", "verdict", "outcome", "decided_at", "new_decision_id"),
     ),
+    HELD_LATE: (HELD_LATE, ("decision_id", "due_at", "pack")),
+    REVIEW_LATE: (REVIEW_LATE, ("review_id", "decision_id", "due_at", "pack")),
 }
 """For each kind of act the event that tells of it, and the fields that both have."""
 _DUE: Final[Mapping[str, str]] = {"decision": "decision", "erasure.told": "erasure of"}

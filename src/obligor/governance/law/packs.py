@@ -269,6 +269,21 @@ def review_due(packs: Iterable[Pack], *, outcome: str, requested: date) -> Due |
     return min(found, key=lambda it: (it.by, it.pack), default=None)
 
 
+def held_due(packs: Iterable[Pack], *, applied: date) -> Due | None:
+    """Tell by when an application that is held must be decided; none where no clock of a pack runs from its day on.
+
+    To hold is no adverse action, and stops no clock: a notice that a decline would need within days of the application cannot
+    be in time once they have passed.
+    """
+    found = [
+        Due(pack.id, "held", duty.within.after(applied), duty.rule)
+        for pack in applying(packs, applied)
+        for duty in pack.notices
+        if duty.since == "applied" and not duty.only_with_score
+    ]
+    return min(found, key=lambda it: (it.by, it.pack), default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class Keeping:
     """How long something must be kept."""

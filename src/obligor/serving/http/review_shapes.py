@@ -45,6 +45,8 @@ class ReviewTold(Shape):
     state: Literal["open", "decided"]
     late: bool
     """Whether it was, or still is, answered too late."""
+    told_late_at: Instant | None
+    """When the audit log and the client's systems were told so."""
     verdict: Literal["kept", "changed"] | None
     outcome: OutcomeName | None
     decided_at: Instant | None

@@ -53,7 +53,7 @@ _FIELDS: Final[Mapping[Tells, str]] = {
         screening_id result screened_at system on_fail reason elsewhere
         is linked_at compared links other_index next
         networks not_told list_kind broken finding examined_by
-        stands said_by said_at expired direction role
+        stands said_by said_at told_late_at expired direction role
         explanation unexplained decided_by factor effect together decided_again of_changes
     """,
     "name": "application_id person_id",

@@ -42,6 +42,8 @@ class StoredReview(NamedTuple):
     decided_at: datetime | None
     by: str | None
     new_decision_id: UUID | None
+    told_late_at: datetime | None = None
+    """When it was recorded that it is late."""
 
     def late(self, at: datetime) -> bool:
         """Whether it was, or still is, answered too late."""
@@ -61,6 +63,13 @@ class Held:
     """The decisions that hold them, by their leaves."""
     next: int = 0
     """The leaf from which on was not looked yet."""
+
+
+class HeldSince(NamedTuple):
+    """An application that is held, by the first decision that holds it."""
+
+    decision_id: UUID
+    decided_at: datetime
 
 
 class ReviewArchive(Protocol):
@@ -88,6 +97,10 @@ class ReviewArchive(Protocol):
 
     async def held(self, known: Held, *, before: datetime) -> Held:
         """Count those that are held still, with the next ones in the log, and of them those held since before a time."""
+        ...
+
+    async def held_late(self, held: Held, *, before: datetime) -> tuple[HeldSince, ...]:
+        """Give those that are held since before a time and were not told late, each by the first decision that holds it."""
         ...
 
     async def took_part(self, decision_id: UUID, *, release: int) -> tuple[str, ...]:
@@ -162,6 +175,7 @@ def plain(review: StoredReview, at: datetime) -> dict[str, Any]:
         "pack": review.pack or None,
         "state": "open" if review.verdict is None else "decided",
         "late": review.late(at),
+        "told_late_at": None if review.told_late_at is None else time_text(review.told_late_at),
         "verdict": review.verdict,
         "outcome": review.outcome,
         "decided_at": None if review.decided_at is None else time_text(review.decided_at),

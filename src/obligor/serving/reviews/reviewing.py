@@ -29,6 +29,7 @@ from obligor.serving.acts import Caller, Submission
 from obligor.serving.idempotency import check_key, request_saying
 from obligor.serving.once import Answers, once
 from obligor.serving.privacy.steps import record_step
+from obligor.serving.reviews.lateness import Lateness, late_review
 from obligor.serving.reviews.review import (
     MOST_FOUND_BYTES,
     Finding,
@@ -106,6 +107,7 @@ class ReviewService:
         self._sources = sources
         self._packs = tuple(packs)
         self._listeners = listeners or Listeners()
+        self._lateness = Lateness(archive, recorder, sources, self._listeners)
 
     async def request(
         self, caller: Caller, *, key: str, decision_id: UUID, body: bytes | Mapping[str, Any]
@@ -227,6 +229,8 @@ class ReviewService:
         verdict: Verdict = "kept" if outcome == await self._stands(opened.record) else "changed"
         new = again.decision_id if again else None
         row = ReviewDecisionRow(review_id, verdict, outcome, self._sources.now(), by, new)
+        if review.told_late_at is None and review.late(row.decided_at):
+            await self._lateness.record(late_review(review))  # else nobody would, as it is over
         try:
             step = decided(review, row, finding, rows=self._told(row, stored))
             await self._record(step, of=opened.record, recorder=recorder or self._recorder)

@@ -77,7 +77,7 @@ _READINGS: Mapping[Reading, tuple[str, str]] = {
     ),
     "reviews_late": ("obligor_reviews_late", "Reviews that wait for an answer and are late."),
     "held": ("obligor_held", "Applications that are held, as of the last five minutes."),
-    "held_late": ("obligor_held_late", "Of them, those held for longer than the lender says."),
+    "held_late": ("obligor_held_late", "Of them, those held for longer than the lender says, or a rule pack leaves."),
     "held_oldest_seconds": ("obligor_held_oldest_seconds", "Seconds since the first of them was held."),
     "screening_list_left_seconds": (
         "obligor_screening_list_left_seconds",

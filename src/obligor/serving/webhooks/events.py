@@ -87,6 +87,15 @@ def decision_reviewed(row: ReviewDecisionRow, stored: StoredDecision, *, event_i
     return OutboxRow(event_id, stored.client_id, application_id, DECISION_REVIEWED, payload, row.decided_at)
 
 
+def told_late(
+    event: str, said: Mapping[str, Any], stored: StoredDecision, *, event_id: UUID, at: datetime
+) -> OutboxRow:
+    """Tell that an answer on a decision is late: what its record says, under the name of the application."""
+    application_id = record_of(stored)["application_id"]
+    payload = encode_in_order({"application_id": application_id, **said})
+    return OutboxRow(event_id, stored.client_id, application_id, event, payload, at)
+
+
 def check_event_types(given: Iterable[str]) -> None:
     """Refuse types of events that there are not."""
     unknown = sorted(set(given).difference(EVENT_TYPES))
