@@ -269,7 +269,7 @@ def test_what_is_turned_down_is_named_with_its_scope() -> None:
         ([scope(f"s{at}", f"amount = {at}", kyc="off") for at in range(33)], "scopes"),
         (
             [scope("a", f"product IN ({MANY_WORDS}) OR country IN ({MANY_WORDS})", kyc="off")],
-            "conditions tell 14884 cases apart, wanted at most 10000",
+            "conditions tell 14884 cases apart, wanted at most 5000",
         ),
     ],
     ids=lambda it: it if isinstance(it, str) else "",

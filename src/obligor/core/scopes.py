@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 NO_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType({})
 _MOST_HELD = 256
-_MOST_CASES = 10_000
+_MOST_CASES = 5_000
 _SCOPE: Final = "\u241f"  # before the name of a scope: no column begins like this
 _ON_FAIL: Final = ("refer", "hold", "decline")
 """From the least grave to the gravest, as of rulings (``decision``)."""
@@ -138,12 +138,14 @@ def turned_down(profile: Profile, base: Profile, columns: Mapping[str, Column] =
         As ``compile_scopes`` and ``check_scopes`` do.
     """
     new, old = compile_scopes(profile, columns), compile_scopes(base, columns)
-    found: dict[GateName, dict[tuple[str, ...], None]] = {name: {} for name in GATES}
+    met: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[Held, Held]] = {}
     for case in _cases([new, old]):
         now, before = new.of(case), old.of(case)
-        for name, where in found.items():
-            if _rank(now, name) < _rank(before, name):
-                where[now.scopes] = None
+        met[now.scopes, before.scopes] = now, before
+    found: dict[GateName, dict[tuple[str, ...], None]] = {
+        name: {now.scopes: None for now, before in met.values() if _rank(now, name) < _rank(before, name)}
+        for name in GATES
+    }
     if not profile.scopes:
         return tuple(name for name, where in found.items() if where)
     # where a word is missing, two scopes are only named if neither is by itself
