@@ -41,12 +41,15 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 
 
-def saying(version: int = 2, *, until: datetime | None = None, name: str = "us", **states: str) -> bytes:
+def saying(
+    version: int = 2, *, until: datetime | None = None, name: str = "us", scopes: Any = (), **states: str
+) -> bytes:
     gates: dict[str, dict[str, Any]] = {gate: {"state": states.get(gate, "off")} for gate in GATES}
     if gates["aml"]["state"] == "off":
         gates["aml"]["elsewhere"] = {"system": "Screener", "reference": "POL-7"}
     start = (datetime.now(UTC) - DAY).isoformat()
     said: dict[str, Any] = {"name": name, "version": version, "gates": gates, "effective_from": start}
+    said |= {"scopes": scopes} if scopes else {}
     return json.dumps(said | ({"expires_at": until.isoformat()} if until else {})).encode()
 
 
@@ -119,6 +122,70 @@ def test_a_profile_that_does_not_screen_shows_who_does(with_release: Call, tmp_p
     shown = json.loads(with_release("Ada", "profile", "show", "--json")[1])
     assert shown["profile"]["gates"]["aml"]["elsewhere"] == {"system": "Screener", "reference": "POL-7"}
     assert "elsewhere" not in shown["profile"]["gates"]["kyc"]
+
+
+CAR: dict[str, Any] = {"name": "car", "when": "purpose = 'car'", "gates": {"kyc": {"state": "monitor"}}}
+
+
+def test_a_profile_with_scopes_is_shown_as_it_holds_in_each_and_turned_down_in_one_it_needs_an_end(
+    with_release: Call, url: str, tmp_path: Path
+) -> None:
+    up = proposed(with_release, tmp_path, saying(2, kyc="enforce"))
+    assert with_release("Grace", "profile", "approve", up)[0] == 0
+    file = written(tmp_path, saying(3, kyc="enforce", scopes=[CAR]))
+    code, _, err = with_release("Ada", "profile", "propose", file, "--because", "Cars are sold by dealers")
+    assert (code, "turns kyc in car down; wanted expires_at" in err) == (2, True), err
+    said = saying(3, kyc="enforce", scopes=[CAR], until=datetime.now(UTC) + DAY)
+    change = proposed(with_release, tmp_path, said)
+    assert with_release("Ada", "profile", "approve", change)[0] == 1, "one's own"
+    assert with_release("Grace", "profile", "approve", change)[0] == 0
+    shown = with_release("Ada", "profile", "show")[1]
+    assert "  kyc  enforce\n" in shown
+    assert "  in car, when purpose = 'car'\n    kyc  monitor\n" in shown
+    plain = json.loads(with_release("Ada", "profile", "show", "--json")[1])
+    assert [it["name"] for it in plain["profile"]["scopes"]] == ["car"]
+
+    async def decide(store: Store) -> list[dict[str, Any]]:
+        releases = Releases(store.archive)
+        await take_newest(store, releases, NoMeter())
+        service, found = _service(store, releases), []
+        for at, purpose in enumerate(("car", "boat", None)):
+            application = golden.applications(1)[0] | {"purpose": purpose}
+            recorded = await service.decide(caller("bank"), key=f"k{at}", application=application)
+            stored = await store.archive.decision(UUID(json.loads(recorded.response)["decision_id"]))
+            assert stored is not None
+            found.append(json.loads(stored.record))
+        return found
+
+    records = with_store(url, decide)
+    assert [it["scopes"] for it in records] == [["car"], ["otherwise"], ["car", "otherwise"]]
+    assert [it["gates"]["kyc"]["state"] for it in records] == ["monitor", "enforce", "enforce"]
+    for record in records:
+        assert with_release("Ada", "replay", record["decision_id"])[0] == 0
+    assert with_release("Ada", "audit", "verify")[0] == 0
+    code, out, _ = with_release("Ada", "doctor", "--json")
+    assert {it["check"]: it["verdict"] for it in json.loads(out)["checks"]}["I3"] == "ok", out
+
+
+@pytest.mark.parametrize(
+    ("scopes", "words"),
+    [
+        ([CAR | {"when": "colour = 'red'"}], "there is no column 'colour'"),
+        ([CAR | {"when": "customer = 'c1'"}], "'car': reads 'customer', which is of the role identifier"),
+        ([CAR, CAR | {"name": "other"}], "'other': never holds, since another before it"),
+        ([CAR | {"when": "purpose = 'Car'"}], "'car': never holds, since nothing fits"),
+        ([CAR | {"gates": {"pci": {"state": "off"}}}], "gates.pci: wanted none"),
+        ([CAR | {"gates": {"aml": {"state": "off"}}}], "who screens instead"),
+    ],
+    ids=["no column", "a person", "equal", "never", "cards", "nobody screens"],
+)
+def test_a_scope_that_says_nonsense_is_not_proposed(
+    with_release: Call, tmp_path: Path, scopes: list[dict[str, Any]], words: str
+) -> None:
+    file = written(tmp_path, saying(kyc="enforce", aml="enforce", scopes=scopes))
+    code, _, err = with_release("Ada", "profile", "propose", file, "--because", "why not")
+    assert (code, words in err) == (2, True), err
+    assert json.loads(with_release("Ada", "profile", "show", "--json")[1])["changes"] == []
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from obligor.core.profile import GATES, SCREENING, in_force, parse_profile
 from obligor.files import reading
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
     from obligor.bootstrap.store import Store
-    from obligor.core.profile import GateName, Profile
+    from obligor.core.profile import GateName, Profile, Scope
     from obligor.serving.releases.profile_changes import Changing
     from obligor.serving.rows import ProfileChangeRow
 
@@ -53,6 +54,7 @@ class Shown:
         return [
             f"profile {self.profile.name} version {self.profile.version} {self.profile.sha256[:_DIGITS]}, {word}",
             *(f"  {name}  {_state(self.profile, name)}" for name in GATES),
+            *(line for scope in self.profile.scopes for line in _scope_lines(scope, self.profile.parts[scope.name])),
             *(_line(it, approved, base=self.profile.sha256) for it in self.changes),
         ]
 
@@ -146,6 +148,11 @@ def _state(profile: Profile, name: GateName) -> str:
         return gate.state
     it = gate.elsewhere
     return f"off, {'nobody screens' if it is None else f'screened elsewhere: {it.system}, {it.reference}'}"
+
+
+def _scope_lines(scope: Scope, part: Profile) -> Iterator[str]:
+    yield f"  in {scope.name}, when {scope.when}"
+    yield from (f"    {name}  {_state(part, name)}" for name in GATES if getattr(scope.gates, name) is not None)
 
 
 def _line(row: ProfileChangeRow, approved: set[str], *, base: str) -> str:

@@ -48,6 +48,6 @@ _READ: Final[Mapping[GateName, tuple[str, ...]]] = {
 
 
 def applicant_columns(profile: Profile) -> dict[str, Column]:
-    """Give the fields that the gates of a profile read, which are not off."""
-    read = {name for gate, names in _READ.items() if profile.gate(gate).state != "off" for name in names}
+    """Give the fields that the gates of a profile read which are not off in all of its scopes."""
+    read = {name for gate, names in _READ.items() if gate in profile.asked for name in names}
     return {name: column for name, column in APPLICANT.items() if name in read}

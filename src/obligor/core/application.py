@@ -75,8 +75,21 @@ class Form:
     """Columns that must have a value: the day of the application, where a history is read."""
 
 
-def form_of(scorer: Scorer, reader: PolicyReader | None = None, *, beside: Mapping[str, Column] | None = None) -> Form:
-    """Give the form of the applications that a card scores, and a policy reads; ``beside`` are columns that may be there too.
+def form_of(
+    scorer: Scorer,
+    reader: PolicyReader | None = None,
+    *,
+    beside: Mapping[str, Column] | None = None,
+    read_too: Iterable[str] = (),
+) -> Form:
+    """Give the form of the applications that a card scores, and a policy reads.
+
+    Parameters
+    ----------
+    beside
+        Columns that may be there too.
+    read_too
+        Columns of the card or the policy that must be there, since something else reads them.
 
     Raises
     ------
@@ -93,7 +106,7 @@ def form_of(scorer: Scorer, reader: PolicyReader | None = None, *, beside: Mappi
         raise CardError(f"the column '{theirs[0]}': the name is kept for what gates read, which never scores")
     read = {aggregates[name].table for name in inputs if name in aggregates}
     applied_at = tuple(name for name, it in columns.items() if Role.APPLIED_AT in it.role and read)
-    needed = dict.fromkeys((*(name for name in inputs if name in columns), *applied_at))
+    needed = dict.fromkeys((*(name for name in inputs if name in columns), *applied_at, *read_too))
     return Form(
         {**columns, **(beside or {})},
         tuple(needed),

@@ -3,6 +3,8 @@
 A profile names every gate and its state. *Off*: the gate is not asked. *Monitor*: its result is recorded, and changes nothing.
 *Enforce*: no application is approved unless the gate says `pass`. A profile is in force from one instant to another; a
 service that has none in force decides nothing. Its hash is kept with every decision.
+
+For some applications other gates may hold: those of a scope, such as a product in a country (``scopes``).
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ from obligor.core.errors import ProfileError, UnavailableError
 from obligor.core.strict_json import Artefact, StrictModel, read_model
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pydantic import SerializerFunctionWrapHandler
 
 _MOST_BYTES = 1 << 20
+_MOST_SCOPES = 32
 
 GateName = Literal["kyc", "aml", "pci", "pep"]
 GateState = Literal["off", "monitor", "enforce"]
@@ -30,12 +33,20 @@ GateResult = Literal["pass", "fail", "pending", "not_evaluated"]
 GATES: Final[tuple[GateName, ...]] = get_args(GateName)
 SCREENING: Final[tuple[GateName, ...]] = ("aml", "pep")
 """The gates that compare who applies with a list of names; what they say is told to nobody outside."""
+STATES: Final[tuple[GateState, ...]] = get_args(GateState)
+"""From the least strict to the strictest."""
+OTHERWISE: Final = "otherwise"
+"""What stands at the top of a profile, among its scopes."""
 RESULTS: Final[tuple[GateResult, ...]] = get_args(GateResult)
 
 Instant = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
 
 
 _Said = Annotated[str, Field(pattern=r"^\S(?:[^\x00-\x1f\x7f]{0,198}\S)?$")]
+
+
+def _is_none(it: object) -> bool:
+    return it is None
 
 
 class Elsewhere(StrictModel):
@@ -101,6 +112,37 @@ class Gates(StrictModel):
         return {name: it for name, it in write(self).items() if it is not None}
 
 
+class ScopeGates(StrictModel):
+    """The gates that a scope has otherwise; one that it does not name is as at the top."""
+
+    kyc: Gate | None = Field(default=None, exclude_if=_is_none)
+    aml: Gate | None = Field(default=None, exclude_if=_is_none)
+    pci: Gate | None = Field(default=None, exclude_if=_is_none)
+    """None: numbers of cards are looked for before an application is read."""
+    pep: Gate | None = Field(default=None, exclude_if=_is_none)
+
+    @model_validator(mode="after")
+    def _may_be_told_apart(self) -> Self:
+        if self.pci is not None:
+            raise ProfileError(
+                "profile: scopes: gates.pci: wanted none; numbers of cards are looked for before an application is read"
+            )
+        if self.kyc is not None and self.kyc.elsewhere is not None:
+            raise ProfileError("profile: scopes: elsewhere: wanted of the gates aml and pep alone")
+        return self
+
+
+class Scope(StrictModel):
+    """Some applications, such as those for a product in a country, and the gates that hold for them."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$")]
+    """What it is called, in records and for people."""
+    when: str
+    """A condition in the language of features, of fields compared with values: `product = 'card' AND country = 'FR'`."""
+    gates: ScopeGates
+    """The gates that hold instead of those at the top."""
+
+
 class Profile(Artefact):
     """A version of a lender's compliance toggles."""
 
@@ -112,6 +154,8 @@ class Profile(Artefact):
     """Its number among the versions of this name."""
     gates: Gates
     """Every gate with its state."""
+    scopes: Annotated[tuple[Scope, ...], Field(max_length=_MOST_SCOPES, exclude_if=lambda it: not it)] = ()
+    """Applications for which other gates hold: the first that fits counts, and where none does, what stands at the top."""
     effective_from: Instant
     """The instant from which it is in force, with its offset from UTC."""
     expires_at: Instant | None = None
@@ -123,6 +167,23 @@ class Profile(Artefact):
             raise ProfileError("profile: expires_at: wanted an instant after effective_from")
         return self
 
+    @model_validator(mode="after")
+    def _tells_scopes_apart(self) -> Self:
+        names = [OTHERWISE, *(it.name for it in self.scopes)]
+        for name in names:
+            if names.count(name) > 1:
+                raise ProfileError(f"profile: scopes: the name '{name}' is that of another; wanted one for each")
+        return self
+
+    @cached_property
+    def parts(self) -> Mapping[str, Profile]:
+        """What may hold, each as a profile without scopes: by the name of its scope, and last what stands at the top."""
+        return MappingProxyType({it.name: self._part(it) for it in self.scopes} | {OTHERWISE: self._part()})
+
+    def _part(self, scope: Scope | None = None) -> Profile:
+        said: dict[str, Any] = {} if scope is None else {name: it for name, it in scope.gates if it is not None}
+        return self.model_copy(update={"gates": self.gates.model_copy(update=said), "scopes": ()})
+
     @cached_property
     def unasked(self) -> Mapping[GateName, GateRecord]:
         """What a decision keeps of the gates where none was asked."""
@@ -131,8 +192,8 @@ class Profile(Artefact):
 
     @cached_property
     def asked(self) -> tuple[GateName, ...]:
-        """The gates that are not off."""
-        return tuple(name for name in GATES if self.gate(name).state != "off")
+        """The gates that are not off, in any of its scopes."""
+        return tuple(name for name in GATES if any(it.gate(name).state != "off" for it in self.parts.values()))
 
     @cached_property
     def enforces(self) -> bool:
@@ -142,7 +203,7 @@ class Profile(Artefact):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Give a copy; what was worked out of this one is worked out anew, which pydantic would copy as it is."""
         made = super().model_copy(update=update, deep=deep)
-        for name in ("asked", "enforces", "unasked"):
+        for name in ("asked", "enforces", "parts", "unasked"):
             made.__dict__.pop(name, None)
         return made
 
@@ -162,11 +223,12 @@ def parse_profile(data: bytes) -> Profile:
         decline for a list, and so tell of it.
     """
     profile = read_model(data, Profile, what="profile", error=ProfileError, most=_MOST_BYTES)
-    if profile.gates.aml.on_fail == "decline":
-        raise ProfileError("profile: gates.aml.on_fail: wanted hold or refer; a decline would tell of the list")
-    pep = profile.gate("pep")
-    if pep.state != "off" and pep.on_fail != "refer":
-        raise ProfileError("profile: gates.pep.on_fail: wanted refer; who holds a public office may be approved")
+    for gates, it in _every_gates(profile):
+        if it.gates.aml.on_fail == "decline":
+            raise ProfileError(f"profile: {gates}.aml.on_fail: wanted hold or refer; a decline would tell of the list")
+        pep = it.gate("pep")
+        if pep.state != "off" and pep.on_fail != "refer":
+            raise ProfileError(f"profile: {gates}.pep.on_fail: wanted refer; who holds a public office may be approved")
     return profile
 
 
@@ -179,12 +241,19 @@ def parse_new_profile(data: bytes) -> Profile:
         As ``parse_profile`` does, or where `aml` is off and it does not say who screens.
     """
     profile = parse_profile(data)
-    if profile.gates.aml.state == "off" and profile.gates.aml.elsewhere is None:
-        raise ProfileError(
-            "profile: gates.aml.elsewhere: wanted who screens instead, as aml is off",
-            hint='"elsewhere": {"system": "...", "reference": "..."}',
-        )
+    for gates, it in _every_gates(profile):
+        if it.gates.aml.state == "off" and it.gates.aml.elsewhere is None:
+            raise ProfileError(
+                f"profile: {gates}.aml.elsewhere: wanted who screens instead, as aml is off",
+                hint='"elsewhere": {"system": "...", "reference": "..."}',
+            )
     return profile
+
+
+def _every_gates(profile: Profile) -> Iterator[tuple[str, Profile]]:
+    """Give what may hold, by where its gates stand: the top first, so that what a scope has from there is told of the top."""
+    yield "gates", profile.parts[OTHERWISE]
+    yield from ((f"scopes: '{it.name}': gates", profile.parts[it.name]) for it in profile.scopes)
 
 
 def in_force(profile: Profile, at: datetime) -> Profile:

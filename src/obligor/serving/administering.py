@@ -188,6 +188,7 @@ class Administration:
             "profile_sha256": profile.sha256,
             "in_force": _is_in_force(profile, self.sources.now()),
             "gates": profile.gates.model_dump(mode="json"),
+            "scopes": [it.model_dump(mode="json") for it in profile.scopes],
             "changes": [plain_change(it) for it in await self.changing.changes.changes()],
         }
 

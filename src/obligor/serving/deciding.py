@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from obligor.core.application import Application
     from obligor.core.profile import GateName
     from obligor.serving.acts import Caller, PromptRecorder
-    from obligor.serving.gates.gate import Gate
+    from obligor.serving.gates.gate import Gate, Judged
     from obligor.serving.once import Answers
     from obligor.serving.privacy.sealed import Sealer
     from obligor.serving.releases.release import Assessment, Release, Releases
@@ -133,7 +133,9 @@ class DecisionService:
         was_read = perf_counter()
         asked = self.probing.asked(caller.client_id, release, read)
         self.probing.check(asked)
-        judged = await self._gating.judge(read, release.profile, at=at) if release.asks else NOT_JUDGED
+        judged = NOT_JUDGED
+        if release.asks:
+            judged = await self._gating.judge(read, release.profile_of(read.fields), at=at)
         made = self._maker.make(caller, release, asked, at=at, key=key, route=route, judged=judged)
         return made, _Times(started, was_read, perf_counter())
 
@@ -155,7 +157,9 @@ class DecisionService:
         asked = self.probing.asked(caller.client_id, release, read)
         if self.probing.holds_up(asked):
             return None  # the long way refuses it, or looks closely
-        judged = self._gating.at_once(read, release.profile, at=at) if release.asks else NOT_JUDGED
+        judged: Judged | None = NOT_JUDGED
+        if release.asks:
+            judged = self._gating.at_once(read, release.profile_of(read.fields), at=at)
         if judged is None:
             return None
         made = self._maker.make(caller, release, asked, at=at, key=key, route=DECISIONS, judged=judged)
@@ -225,8 +229,9 @@ class DecisionService:
         release = self._releases.current
         at = self._sources.now()
         reads = await read_many(release, applications, self._meter)
+        every = await self._gating.judge_many(reads, release.profile, at=at, scoping=release.scoping)
         results: list[Made | bytes] = []
-        for read, judged in zip(reads, await self._gating.judge_many(reads, release.profile, at=at), strict=True):
+        for read, judged in zip(reads, every, strict=True):
             await asyncio.sleep(0)  # others wait for the loop
             if isinstance(read, ObligorError):
                 results.append(_problem_bytes(read))

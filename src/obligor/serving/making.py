@@ -94,7 +94,9 @@ class Maker:
         key_kept = kept_as(self._sealer, key)
         record = record_bytes(
             assessment,
-            gates=gates_json(assessment.decision, judged.evidence) if judged.results else release.unasked_json,
+            gates=gates_json(assessment.decision, judged.evidence)
+            if judged.results or assessment.scopes
+            else release.unasked_json,
             pins=release.pins_json,
             told=told,
             kept=kept.record,

@@ -59,6 +59,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     reasons: Sequence[_Reason]
     route: str
     schema: str
+    scopes: tuple[str, ...] | msgspec.UnsetType = _ABSENT
     score: int
     sealed: str | msgspec.UnsetType = _ABSENT
     subject: str | msgspec.UnsetType = _ABSENT
@@ -118,6 +119,7 @@ def record_bytes(
             pins=pins,
             points=score.points,
             reasons=[_Reason(*it) for it in decision.reasons],
+            scopes=assessment.scopes or _ABSENT,
             score=score.score,
             unusual=assessment.unusual,
             client_id=client_id,

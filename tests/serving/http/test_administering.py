@@ -212,6 +212,40 @@ def test_the_gates_in_force_are_told_and_who_screens_where_aml_is_off(profile: d
     run(main())
 
 
+def test_a_profile_with_scopes_is_proposed_approved_and_told_with_each() -> None:
+    def scoped(when: str) -> dict[str, Any]:
+        return STRICTER | {"scopes": [{"name": "boat", "when": when, "gates": {"kyc": {"state": "enforce"}}}]}
+
+    async def main() -> None:
+        of = office()
+        async with of.client(None) as client:
+            for when, words in (
+                ("colour = 'red'", "no column"),
+                ("purpose = 'B'", "never holds"),
+                ("customer = 'c'", "role"),
+            ):
+                refused = await post(
+                    client, "/v1/profile/changes", "carl", {"profile": scoped(when), "because": "Why not"}
+                )
+                assert (refused.status_code, words in refused.text) == (422, True), refused.text
+            said = {"profile": scoped("purpose = 'boat'"), "because": "The regulator asks"}
+            proposed = await post(client, "/v1/profile/changes", "carl", said, key="k-2")
+            path = f"/v1/profile/changes/{proposed.json()['change_id']}/approval"
+            assert (await post(client, path, "cora!", key="k-3")).status_code == 201
+        assert of.store.leaves == ["profile.proposed", "profile.approved", "release"]
+        small, made = small_release(), parse_profile(json.dumps(said["profile"]).encode())
+        assert json.loads(of.store.records[1])["profile_sha256"] == made.sha256
+        of = house(
+            release=compile_release(2, card=small.card, policy=small.policy, profile=made), authenticating=Staff()
+        )
+        async with of.client(None) as client:
+            told = (await get(client, "/v1/profile/changes", "vera")).json()
+        wanted = {"kyc": {"state": "enforce", "on_fail": "hold", "reason": ""}}
+        assert told["scopes"] == [{"name": "boat", "when": "purpose = 'boat'", "gates": wanted}]
+
+    run(main())
+
+
 def test_a_profile_takes_another_officer_with_a_second_factor() -> None:
     async def main() -> None:
         of = office()

@@ -116,7 +116,7 @@ def test_no_number_of_the_card_is_told(changes: dict[str, Any], outcome: str) ->
 
 
 def test_every_field_of_a_record_is_told_or_held_back() -> None:
-    held_back = {"gates", "bins", "points", "score", "cutoff"}
+    held_back = {"gates", "scopes", "bins", "points", "score", "cutoff"}
     told = told_to_the_subject(dict.fromkeys(Record.__struct_fields__, "") | {"pd": 0.12345, "reasons": []})
     assert set(Record.__struct_fields__) - set(told) == held_back
     assert told["pd"] == 0.123

@@ -24,8 +24,9 @@ from obligor.core.errors import (
     UnavailableError,
 )
 from obligor.core.profile import GATES, Elsewhere, Gate, Gates, Profile
+from obligor.core.scopes import turned_down
 from obligor.serving.archive import StoredRelease
-from obligor.serving.releases.profile_changes import Changing, plain_change, turned_down
+from obligor.serving.releases.profile_changes import Changing, plain_change
 from obligor.serving.releases.release import Release, compile_release
 from obligor.serving.rows import ReleaseRow
 from obligor.serving.sources import live_sources

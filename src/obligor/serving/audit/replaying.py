@@ -32,7 +32,7 @@ _THOUGHT: Final = (
     "input_sha256", "score", "pd", "band", "bins", "points", "cutoff", "outcome", "because", "reasons", "knockouts", "gates",
     "unusual", "application_id",
 )  # fmt: skip
-"""What follows from the input, the gates' results and what is pinned."""
+"""What follows from the input, the gates' results and what is pinned; `scopes` too, where the profile has any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,9 @@ def replay(record: Mapping[str, Any], release: Release) -> tuple[Difference, ...
     }
     said = {**record, "gates": {name: _without_evidence(it) for name, it in record["gates"].items()}}
     return tuple(
-        Difference(field, said.get(field), found[field])
-        for field in _THOUGHT
-        if canonical_json(said.get(field)) != canonical_json(found[field])
+        Difference(field, said.get(field), found.get(field))
+        for field in (*_THOUGHT, "scopes")
+        if canonical_json(said.get(field)) != canonical_json(found.get(field))
     )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from obligor.core.application import Application
     from obligor.core.profile import GateName, Profile
     from obligor.core.profile import GateResult as Result
+    from obligor.core.scopes import Scoping
 
 DEADLINE_S: Final = 0.3
 _MOST_AT_ONCE: Final = 32
@@ -157,9 +158,20 @@ class Gating:
         }
 
     async def judge_many(
-        self, applications: Sequence[Application | ObligorError], profile: Profile, *, at: datetime
+        self,
+        applications: Sequence[Application | ObligorError],
+        profile: Profile,
+        *,
+        at: datetime,
+        scoping: Scoping | None = None,
     ) -> list[Judged | ObligorError]:
-        """Ask the gates of several applications, so many at a time; what is an error already stays one."""
+        """Ask the gates of several applications, so many at a time; what is an error already stays one.
+
+        Parameters
+        ----------
+        scoping
+            Tells what of the profile holds for each, where it has scopes.
+        """
         if not profile.asked:
             return [it if isinstance(it, ObligorError) else NOT_JUDGED for it in applications]
         seats, turns = asyncio.Semaphore(_MOST_AT_ONCE), asyncio.Lock()
@@ -171,7 +183,8 @@ class Gating:
                 async with turns:
                     await asyncio.sleep(0)  # others wait for the loop
                 try:
-                    return await self.judge(application, profile, at=at)
+                    held = profile if scoping is None else scoping.of(application.fields).profile
+                    return await self.judge(application, held, at=at)
                 except ApplicationError as error:
                     return error.alone()
 

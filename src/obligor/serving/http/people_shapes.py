@@ -184,6 +184,16 @@ class GateTold(Shape):
     """Of `aml` where it is off: who screens instead; none where nobody does."""
 
 
+class ScopeTold(Shape):
+    """Some applications, and the gates that the profile in force has for them."""
+
+    name: str
+    when: str
+    """The condition over the fields of an application."""
+    gates: dict[GateName, GateTold]
+    """The gates that hold instead; the others are as the profile has them."""
+
+
 class ProfileChangesTold(Shape):
     """The profile in force, and every step of every change, the newest first."""
 
@@ -192,6 +202,8 @@ class ProfileChangesTold(Shape):
     """Whether it is: otherwise nothing is decided."""
     gates: dict[GateName, GateTold]
     """Every gate, as the profile in force has it."""
+    scopes: list[ScopeTold]
+    """For whom others hold: the first that fits counts."""
     changes: list[ProfileChangeTold]
 
 

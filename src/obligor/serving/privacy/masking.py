@@ -50,7 +50,7 @@ _FIELDS: Final[Mapping[Tells, str]] = {
         reported_on reports year yearly_report_due_on yearly_reports
         act agreed_by proposal_id proposals replaced_by said withdrawn_because
         account_closed client keys overlap_hours replaces before closed checkpoint from to
-        screening_id result screened_at system on_fail reason elsewhere
+        screening_id result screened_at system on_fail reason elsewhere when
         is linked_at compared links other_index next
         networks not_told list_kind broken finding examined_by
         stands said_by said_at told_late_at expired direction role

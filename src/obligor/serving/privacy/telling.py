@@ -9,7 +9,7 @@ from obligor.serving.gates.gate import told_outside
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_NOT_TOLD: Final = ("gates", "bins", "points", "score", "cutoff")
+_NOT_TOLD: Final = ("gates", "scopes", "bins", "points", "score", "cutoff")
 _PD_DIGITS: Final = 3
 ERASED: Final = "what it was decided on was erased"
 LOST: Final = (

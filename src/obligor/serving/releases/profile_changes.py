@@ -21,11 +21,13 @@ from obligor.core.errors import (
 from obligor.core.leaves import time_text
 from obligor.core.people import are_one_person
 from obligor.core.policy import parse_policy
-from obligor.core.profile import GATES, in_force, parse_new_profile, parse_profile
+from obligor.core.profile import in_force, parse_new_profile, parse_profile
+from obligor.core.scopes import check_scopes, compile_scopes, turned_down
 from obligor.core.scorecard import parse_card
 from obligor.serving.acts import Act, Submission
 from obligor.serving.card_data import refuse_card_data, refuse_card_data_in
 from obligor.serving.encoding import encode
+from obligor.serving.releases.release import scope_columns
 from obligor.serving.releases.releasing import made_release, record_release
 from obligor.serving.rows import ArtefactRow, ProfileChangeRow
 
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
     from obligor.serving.sources import Sources
 
 SCHEMA: Final = "obligor/profile-change/1"
-_STRICTNESS: Final = {"off": 0, "monitor": 1, "enforce": 2}
 _LONGEST = 500
 
 
@@ -68,7 +69,8 @@ class Changing:
         Raises
         ------
         ProfileError
-            Where it cannot be read, says nothing new, does not say who screens, or turns a gate down without an end.
+            Where it cannot be read, says nothing new, does not say who screens, turns a gate down without an end, or has a
+            scope that never holds or reads what it may not.
         InvalidInputError
             Where nobody is named, or no reason.
         UnavailableError
@@ -79,8 +81,9 @@ class Changing:
         refuse_card_data_in("because", because)
         refuse_card_data(data)
         profile, at = parse_new_profile(data), self.sources.now()
-        base = parse_profile((await self._in_force()).profile)
-        _check(profile, base, at=at)
+        newest = await self._in_force()
+        base = parse_profile(newest.profile)
+        _check(profile, base, newest, at=at)
         row = ProfileChangeRow(
             str(self.sources.new_id(at)),
             "proposed",
@@ -113,7 +116,7 @@ class Changing:
         if are_one_person(proposed.by, by):
             raise ForbiddenError("a profile is approved by another person than who proposed it")
         at, newest = self.sources.now(), await self._in_force()
-        profile = await self._to_approve(proposed, parse_profile(newest.profile), at=at)
+        profile = await self._to_approve(proposed, newest, at=at)
         release, act = made_release(
             newest.number + 1,
             card=parse_card(newest.card),
@@ -128,15 +131,16 @@ class Changing:
         await record_release(release, (self._act(row), act), self.recorder)
         return release
 
-    async def _to_approve(self, proposed: ProfileChangeRow, base: Profile, *, at: datetime) -> Profile:
+    async def _to_approve(self, proposed: ProfileChangeRow, newest: StoredRelease, *, at: datetime) -> Profile:
         """Give the proposed profile, which must still be one that may take the place of the one in force, now."""
+        base = parse_profile(newest.profile)
         if base.sha256 != proposed.replaces_sha256:
             raise ClashError("another profile came into force since this was proposed", hint="propose it again")
         body = await self.archive.artefact(proposed.profile_sha256)
         if body is None:
             raise UnavailableError("the proposed profile is no longer kept")
         profile = parse_new_profile(body)
-        _check(profile, base, at=at)
+        _check(profile, base, newest, at=at)
         in_force(profile, at)
         return profile
 
@@ -175,12 +179,7 @@ def plain_change(row: ProfileChangeRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names} | {"at": time_text(row.at)}
 
 
-def turned_down(profile: Profile, base: Profile) -> tuple[str, ...]:
-    """Name the gates that a profile has less strict than another."""
-    return tuple(name for name in GATES if _STRICTNESS[profile.gate(name).state] < _STRICTNESS[base.gate(name).state])
-
-
-def _check(profile: Profile, base: Profile, *, at: datetime) -> None:
+def _check(profile: Profile, base: Profile, newest: StoredRelease, *, at: datetime) -> None:
     if profile.sha256 == base.sha256:
         raise ProfileError("profile: is the one that is in force")
     if profile.name == base.name and profile.version <= base.version:
@@ -189,7 +188,9 @@ def _check(profile: Profile, base: Profile, *, at: datetime) -> None:
         )
     if profile.expires_at is not None and profile.expires_at <= at:
         raise ProfileError("profile: expires_at: is over")
-    lower = turned_down(profile, base)
+    columns = scope_columns(parse_card(newest.card), parse_policy(newest.policy))
+    check_scopes(compile_scopes(profile, columns))
+    lower = turned_down(profile, base, columns)
     if lower and profile.expires_at is None:
         raise ProfileError(f"profile: turns {', '.join(lower)} down; wanted expires_at, the instant at which that ends")
 

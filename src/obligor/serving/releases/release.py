@@ -27,6 +27,7 @@ from obligor.core.policy_reader import compile_policy
 from obligor.core.profile import in_force, parse_profile
 from obligor.core.reasons import compile_reasons
 from obligor.core.recourse import rescoring
+from obligor.core.scopes import compile_scopes
 from obligor.core.scorecard import CardCutoff, parse_card
 from obligor.core.scorer import compile_card
 from obligor.core.strict_json import read_strict_json
@@ -42,11 +43,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from obligor.core.application import Application
+    from obligor.core.columns import Column
     from obligor.core.decision import Decision
     from obligor.core.policy import Policy
     from obligor.core.policy_reader import PolicyReader
     from obligor.core.profile import Profile
     from obligor.core.reasons import Explainer
+    from obligor.core.scopes import Scoping
     from obligor.core.scorecard import Scorecard
     from obligor.core.scorer import Score, Scorer
     from obligor.serving.archive import Archive, StoredRelease
@@ -65,6 +68,8 @@ class Assessment(msgspec.Struct, frozen=True):
     decision: Decision
     unusual: tuple[str, ...]
     """Fields whose values fell out of their range or were never seen, and why; never the value."""
+    scopes: tuple[str, ...] = ()
+    """The scope of the profile that held, or those that may have; none where the profile has no scopes."""
 
     def to_plain(self) -> dict[str, Any]:
         """Give what a record keeps of it: scores in thousandths, PDs as rates."""
@@ -85,6 +90,7 @@ class Assessment(msgspec.Struct, frozen=True):
             "knockouts": decision.knockouts,
             "gates": {name: {"state": it.state, "result": it.result} for name, it in decision.gates.items()},
             "unusual": self.unusual,
+            **({"scopes": self.scopes} if self.scopes else {}),
         }
 
 
@@ -110,8 +116,10 @@ class Release:
     """Lays the card out for explaining at a cut-off, and keeps it for the cut-offs used last."""
     texts: tuple[str, ...]
     """The columns of text, in the order of the form."""
+    scoping: Scoping | None
+    """The scopes of the profile, where it has any."""
     asks: bool
-    """Whether any gate is asked before a decision: the profile has not all of them off."""
+    """Whether any gate is asked before a decision: the profile has not all of them off, in all of its scopes."""
     masks: Masks
     """How what it says is masked."""
     personal: Personal
@@ -156,15 +164,21 @@ class Release:
         score = self.scorer.score(fields, histories=histories)
         reading = self.policy_reader.read(fields, histories=histories)
         declines = score.score - reading.cutoff < -reading.grey
+        held = None if self.scoping is None else self.scoping.of(fields)
         decision = decide(
             score.score,
             reading,
             reasons=self.reasons.explain(score.bins) if declines else (),
-            profile=self.profile,
+            profile=self.profile if held is None else held.profile,
             at=at,
             results=results,
         )
-        return Assessment(score, decision, self.watch.unusual(fields, score.bins))
+        unusual = self.watch.unusual(fields, score.bins)
+        return Assessment(score, decision, unusual, () if held is None else held.scopes)
+
+    def profile_of(self, fields: Mapping[str, object]) -> Profile:
+        """Give the profile as it holds for an application with such fields: in its scope, where there are scopes."""
+        return self.profile if self.scoping is None else self.scoping.of(fields).profile
 
     def application_id(self, application: Application) -> str | None:
         """Give what the client calls an application."""
@@ -192,6 +206,8 @@ def compile_release(number: int, *, card: Scorecard, policy: Policy, profile: Pr
     ------
     PolicyError
         Where the policy belongs to another card, or cannot be computed.
+    ProfileError
+        Where a scope of the profile reads what neither the card nor the policy does, or what tells persons apart.
     CardError
         Where the card lacks what reasons need.
     """
@@ -204,7 +220,9 @@ def compile_release(number: int, *, card: Scorecard, policy: Policy, profile: Pr
         "release": number,
     }
     scorer, policy_reader = compile_card(card), compile_policy(policy)
-    form = form_of(scorer, policy_reader, beside=applicant_columns(profile))
+    scoping = compile_scopes(profile, scope_columns(card, policy)) if profile.scopes else None
+    read_too = () if scoping is None else scoping.columns
+    form = form_of(scorer, policy_reader, beside=applicant_columns(profile), read_too=read_too)
     columns = card.applications.columns
     identifiers = [name for name, it in columns.items() if Role.IDENTIFIER in it.role]
     unique = [name for name in identifiers if columns[name].unique]
@@ -222,6 +240,7 @@ def compile_release(number: int, *, card: Scorecard, policy: Policy, profile: Pr
         next(iter((*unique, *identifiers)), None),
         lru_cache(_MOST_CUTOFFS)(partial(_explaining, card)),
         tuple(name for name, it in form.columns.items() if it.type == "text"),
+        scoping,
         bool(profile.asked),
         Masks.of(form, card),
         Personal.of(form),
@@ -229,6 +248,11 @@ def compile_release(number: int, *, card: Scorecard, policy: Policy, profile: Pr
         msgspec.Raw(encode({name: it._asdict() for name, it in profile.unasked.items()})),
         (*(name for name in form.needed if name not in identifiers), *form.histories),
     )
+
+
+def scope_columns(card: Scorecard, policy: Policy) -> dict[str, Column]:
+    """Give the fields by which the scopes of a profile may tell applications apart."""
+    return {**card.applications.columns, **policy.columns}
 
 
 def _explaining(card: Scorecard, cutoff: int) -> Explaining:

@@ -10,6 +10,7 @@ from obligor.core.canonical import canonical_json
 from obligor.core.errors import ClashError, IntegrityError, NotFoundError, PolicyError
 from obligor.core.leaves import time_text
 from obligor.core.profile import parse_profile
+from obligor.core.scopes import check_scopes
 from obligor.security.permissions import permissions
 from obligor.security.signing import verify_statement
 from obligor.serving.acts import Act, Submission
@@ -61,8 +62,8 @@ async def activate(
 
     Raises
     ------
-    PolicyError, CardError
-        Where they do not go together, or cannot be compiled.
+    PolicyError, CardError, ProfileError
+        Where they do not go together, or cannot be compiled, or a scope of the profile never holds.
     InvalidInputError
         Where nobody is named.
     ClashError
@@ -175,10 +176,12 @@ def made_release(
 
     Raises
     ------
-    PolicyError, CardError
-        Where the three do not go together, or cannot be compiled.
+    PolicyError, CardError, ProfileError
+        Where the three do not go together, or cannot be compiled, or a scope of the profile never holds.
     """
     release = compile_release(number, card=card, policy=policy, profile=profile)
+    if release.scoping is not None:
+        check_scopes(release.scoping)
     statement = statement_of(release, at=at, by=by)
     signature = key.sign_statement(statement, purpose=PURPOSE)
     artefacts = tuple(artefact_of(kind, it) for kind, it in (("card", card), ("policy", policy), ("profile", profile)))

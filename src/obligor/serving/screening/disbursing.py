@@ -77,9 +77,10 @@ class Disbursing:
 
     async def _record(self, stored: StoredDecision, recorder: Recorder, *, by: str) -> Recorded:
         at = self.sources.now()
-        profile = in_force(self.releases.current.profile, at)
+        release = self.releases.current
         (opened,) = await self.register.opener.open(stored)
         record = opened.whole()
+        profile = in_force(release.profile_of(record["input"]), at)
         states = {name: profile.gate(name).state for name in SCREENING if name in profile.asked}
         word = await self.register.last_word(stored.decision_id)
         if (record["outcome"] if word is None else word.outcome) != "approve":
@@ -106,7 +107,7 @@ class Disbursing:
             "schema": SCHEMA,
             "client_id": stored.client_id,
             "by": by,
-            "profile_sha256": profile.sha256,
+            "profile_sha256": release.profile.sha256,
             **screening,
         }
         gates = {
