@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from moto import mock_aws
+from tests.adapters.kms.bao import bao
 from tests.adapters.kms.vaults import TOKEN, Vault, vault
 
 from obligor.adapters.kms.aws import AwsKms
@@ -49,13 +50,17 @@ def aws_kms(key: str = "some-key", *, production: bool = False) -> AwsKms:
     return AwsKms(key, environ=os.environ, production=production)
 
 
-@pytest.fixture(params=["file", "aws", "vault"])
-def kms(request: pytest.FixtureRequest, tmp_path: Path) -> Kms:
+@pytest.fixture(params=["file", "aws", "vault", "bao"])
+def kms(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kms]:
     if request.param == "vault":
-        return vault_kms(request.getfixturevalue("running"))
-    if request.param == "file":
-        return open_file_kms(tmp_path / "keys" / "master", production=False)
-    return aws_kms(request.getfixturevalue("cloud"))
+        yield vault_kms(request.getfixturevalue("running"))
+    elif request.param == "bao":
+        with bao(tmp_path) as it:
+            yield VaultKms("obligor", environ=it.environ, production=False)
+    elif request.param == "file":
+        yield open_file_kms(tmp_path / "keys" / "master", production=False)
+    else:
+        yield aws_kms(request.getfixturevalue("cloud"))
 
 
 def test_a_key_comes_back_for_what_it_was_wrapped_for(kms: Kms) -> None:
