@@ -46,7 +46,7 @@ def open_kms(settings: Settings, *, anew: bool = True) -> Kms:
     Raises
     ------
     InvalidInputError
-        Where it is a file in production, a file that is no master key, or a Vault that is not named as one is.
+        Where it is a file in production, a file that is no master key, or a KMS whose settings cannot be used.
     UnavailableError
         Where there is none.
     """
@@ -65,7 +65,7 @@ def open_kms(settings: Settings, *, anew: bool = True) -> Kms:
         from obligor.adapters.kms.aws import AwsKms
     except ImportError as error:
         raise UnavailableError("AWS KMS needs botocore", hint="install obligor[s3]") from error
-    return AwsKms(said.removeprefix(_AWS))
+    return AwsKms(said.removeprefix(_AWS), environ=os.environ, production=is_production(os.environ))
 
 
 async def open_keys(store: Store, settings: Settings, *, tell: bool = True) -> Keyring:

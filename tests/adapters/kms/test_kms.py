@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from moto import mock_aws
+from tests.adapters.kms.bao import bao
 from tests.adapters.kms.vaults import TOKEN, Vault, vault
 
 from obligor.adapters.kms.aws import AwsKms
@@ -45,13 +46,21 @@ def vault_kms(it: Vault, key: str = "obligor", **more: str) -> VaultKms:
     return VaultKms(key, environ=it.environ | more, production=False)
 
 
-@pytest.fixture(params=["file", "aws", "vault"])
-def kms(request: pytest.FixtureRequest, tmp_path: Path) -> Kms:
+def aws_kms(key: str = "some-key", *, production: bool = False) -> AwsKms:
+    return AwsKms(key, environ=os.environ, production=production)
+
+
+@pytest.fixture(params=["file", "aws", "vault", "bao"])
+def kms(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kms]:
     if request.param == "vault":
-        return vault_kms(request.getfixturevalue("running"))
-    if request.param == "file":
-        return open_file_kms(tmp_path / "keys" / "master", production=False)
-    return AwsKms(request.getfixturevalue("cloud"))
+        yield vault_kms(request.getfixturevalue("running"))
+    elif request.param == "bao":
+        with bao(tmp_path) as it:
+            yield VaultKms("obligor", environ=it.environ, production=False)
+    elif request.param == "file":
+        yield open_file_kms(tmp_path / "keys" / "master", production=False)
+    else:
+        yield aws_kms(request.getfixturevalue("cloud"))
 
 
 def test_a_key_comes_back_for_what_it_was_wrapped_for(kms: Kms) -> None:
@@ -113,16 +122,74 @@ def test_a_file_that_is_no_master_key_is_refused_and_not_repeated(tmp_path: Path
 
 def test_a_kms_key_that_there_is_not_is_told_as_unavailable(cloud: str) -> None:
     with pytest.raises(UnavailableError, match=r"aws-kms:nowhere: did not do its part \(NotFound"):
-        AwsKms("nowhere").generate(context="c")
+        aws_kms("nowhere").generate(context="c")
 
 
 def test_a_kms_without_a_region_is_told_with_where_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")  # which botocore does not read
+    for name in ("AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     with pytest.raises(UnavailableError, match="NoRegion") as told:
-        AwsKms("some-key").generate(context="c")
-    assert "AWS_REGION" in (told.value.hint or "")
+        aws_kms().generate(context="c")
+    assert "AWS_DEFAULT_REGION" in (told.value.hint or "")
+
+
+@pytest.mark.usefixtures("aws_environment")
+@pytest.mark.parametrize(
+    "name",
+    ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"],
+)
+@pytest.mark.parametrize("value", ["CANARY-ü", "CANARY\r\nX: y", "CANARY\udc80", " CANARY"])
+def test_a_setting_of_aws_that_cannot_be_sent_is_refused_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidInputError, match=f"^{name}: wanted letters") as refused:
+        aws_kms()
+    assert "CANARY" not in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["", "schlüssel", "a\nb", "a b"])
+def test_a_key_of_aws_that_cannot_be_one_is_refused(key: str) -> None:
+    with pytest.raises(InvalidInputError, match="OBLIGOR_DATA_KEY: wanted aws-kms:"):
+        aws_kms(key)
+
+
+@pytest.mark.usefixtures("aws_environment")
+@pytest.mark.parametrize("endpoint", ["CANARY", "http://CANARY..b", "http://[CANARY", "https://" + "CANARY" * 20])
+def test_an_endpoint_of_aws_that_is_none_is_refused_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(InvalidInputError, match="aws-kms:some-key: a region, an endpoint") as refused:
+        aws_kms().generate(context="c")
+    assert "CANARY" not in str(refused.value)
+
+
+@pytest.mark.usefixtures("aws_environment")
+def test_keys_of_aws_come_by_https_alone_in_production(running: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", running.url)
+    it = aws_kms(production=True)
+    for _ in range(2):
+        with pytest.raises(InvalidInputError, match="AWS_ENDPOINT_URL: got an endpoint by http"):
+            it.generate(context="c")
+    assert running.asked == []
+
+
+@pytest.mark.usefixtures("aws_environment")
+@pytest.mark.parametrize(
+    "answer",
+    [b"<html>a portal</html>", b"{}", b"[]", b"\xff", b'{"Plaintext":7,"CiphertextBlob":7}', b'{"Plaintext":""}'],
+)
+def test_an_aws_that_does_not_answer_as_it_should_gives_and_opens_no_key(
+    running: Vault, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", running.url)
+    running.instead = (200, answer)
+    with pytest.raises(UnavailableError, match="aws-kms:some-key: did not do its part"):
+        aws_kms().generate(context="c")
+    assert len(running.asked) == 1
 
 
 def test_a_vault_is_asked_for_its_key_by_its_mount_and_namespace_with_a_token_that_may_be_renewed(
@@ -184,9 +251,42 @@ def test_a_vault_that_does_not_answer_as_it_should_gives_and_opens_no_key(
 def test_a_vault_that_is_away_and_one_without_a_token_are_told_as_such(running: Vault) -> None:
     with pytest.raises(UnavailableError, match=r"vault:obligor: did not answer \(ConnectError\)"):
         vault_kms(running, VAULT_ADDR="http://127.0.0.1:9").generate(context="c")
+    with pytest.raises(UnavailableError, match=r"did not answer \(UnicodeError\)"):
+        vault_kms(running, VAULT_ADDR="https://vault..example").generate(context="c")
     with pytest.raises(UnavailableError, match="has no token") as told:
         vault_kms(running, VAULT_TOKEN="").generate(context="c")
     assert told.value.hint == "VAULT_TOKEN, or VAULT_TOKEN_FILE"
+
+
+@pytest.mark.parametrize("name", ["VAULT_NAMESPACE", "VAULT_TOKEN", "VAULT_TOKEN_FILE"])
+@pytest.mark.parametrize("value", ["CANARY-ü", "CANARY\r\nX: y", "CANARY\x01y", "CANARY y"])
+def test_what_cannot_stand_in_a_header_is_refused_by_the_name_of_its_setting(
+    running: Vault, tmp_path: Path, name: str, value: str
+) -> None:
+    if name == "VAULT_TOKEN_FILE":
+        (tmp_path / "token").write_text(value)
+        value = str(tmp_path / "token")
+    with pytest.raises(InvalidInputError, match=f"^{name}: wanted letters") as refused:
+        vault_kms(running, **{name: value}).generate(context="c")
+    assert "CANARY" not in str(refused.value)
+    assert running.asked == []
+
+
+def test_a_vault_behind_a_path_is_asked_there_whatever_signs_it_holds(running: Vault) -> None:
+    it = vault_kms(running, VAULT_ADDR=f"{running.url}/{{inner}}/")
+    made = it.generate(context="c")
+    assert it.unwrap(made.wrapped, context="c") == made.key
+    assert [where for where, _ in running.asked] == [
+        f"/{{inner}}/v1/transit/{it}/obligor" for it in ("encrypt", "decrypt")
+    ]
+
+
+@pytest.mark.parametrize("status", [403, 404, 503])
+def test_who_operates_a_vault_is_told_where_to_look(running: Vault, status: int) -> None:
+    running.instead = (status, b"{}")
+    with pytest.raises(UnavailableError, match=f"answered {status} to encrypt") as told:
+        vault_kms(running).generate(context="c")
+    assert {403: "token", 404: "VAULT_NAMESPACE", 503: "sealed"}[status] in (told.value.hint or "")
 
 
 @pytest.mark.parametrize(
@@ -197,6 +297,9 @@ def test_a_vault_that_is_away_and_one_without_a_token_are_told_as_such(running: 
         ("obligor", "https://127.0.0.1:8200", True, "VAULT_ADDR"),
         ("obligor", "https://user:CANARY@vault.example", True, "VAULT_ADDR"),
         ("obligor", "", True, "VAULT_ADDR"),
+        ("obligor", "https://vault.example?token=CANARY", True, "VAULT_ADDR: got an address with a query"),
+        ("obligor", "https://vault.example?", True, "VAULT_ADDR: got an address with a query"),
+        ("obligor", "https://vault.example/schlüssel", True, "VAULT_ADDR"),
         ("", "https://vault.example", True, "wanted vault:KEY"),
         ("../sys/seal", "https://vault.example", True, "wanted vault:KEY"),
         ("a?b", "https://vault.example", True, "wanted vault:KEY"),

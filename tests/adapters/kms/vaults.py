@@ -40,7 +40,7 @@ class Vault:
             return self.instead
         if headers.get("x-vault-token") != TOKEN:
             return 403, b'{"errors":["permission denied"]}'
-        _, _, mount, what, name = path.split("/")
+        *_, mount, what, name = path.split("/")
         key, said = self.keys.get(f"{mount}/{name}"), json.loads(body)
         if key is None:
             return 400, b'{"errors":["encryption key not found"]}'

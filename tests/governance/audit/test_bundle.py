@@ -108,6 +108,26 @@ def test_an_artefact_in_a_form_for_people_goes_out_as_the_bytes_of_its_hash(tmp_
     assert all(name == f"artefacts/{sha256}.json" for name, sha256 in found.items())
 
 
+def test_an_artefact_that_no_act_of_the_period_names_is_not_handed_out(tmp_path: Path) -> None:
+    log = log_of(60)
+    wanted = {it.sha256 for it in log.artefacts_kept}
+    log.artefacts_kept.append(replace(log.artefacts_kept[0], sha256="0" * 64, body=b'{"card":"of another year"}'))
+    with zipfile.ZipFile(exported(tmp_path, log, ALL).path) as file:
+        assert {Path(it).stem for it in file.namelist() if it.startswith("artefacts/")} == wanted
+
+
+def test_an_anchor_of_the_very_head_goes_out_too(tmp_path: Path) -> None:
+    log = log_of(60)
+    exported(tmp_path, log, ALL)
+    head = AnchoredNote("file://anchor", log.checkpoint())
+    path = tmp_path / "again.zip"
+    said = {"period": ALL, "export_index": log.size - 1, "signer": KEY, "progress": Silence()}
+    made = write_bundle(path, source=log, anchors=[head], **said)
+    assert made.to_plain() == {"bundle": str(path), "acts": 70, "size": 70}
+    with zipfile.ZipFile(path) as file:
+        assert json.loads(file.read("anchors/0.json")) == {"place": head.place, "note": head.note.decode(), "proof": []}
+
+
 def test_a_release_bears_the_signature_of_the_key_whatever_else_its_record_says(tmp_path: Path) -> None:
     def bundle_of(**said: object) -> Path:
         log, lender = log_of(60), Lender(seed=3)
@@ -127,7 +147,11 @@ def test_the_same_log_gives_the_same_bytes(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     second.mkdir()
-    assert exported(first, log_of(120)).path.read_bytes() == exported(second, log_of(120)).path.read_bytes()
+    made = exported(first, log_of(120)).path
+    assert made.read_bytes() == exported(second, log_of(120)).path.read_bytes()
+    with zipfile.ZipFile(made) as file:
+        told = {(it.date_time, it.external_attr >> 16, it.create_system) for it in file.infolist()}
+    assert told == {((1980, 1, 1, 0, 0, 0), 0o644, 3)}  # as from any machine, and readable by whoever unpacks it
 
 
 @settings(max_examples=30)
@@ -163,6 +187,10 @@ def test_no_bundle_is_made_of_a_log_that_does_not_hold(tmp_path: Path) -> None:
     log.nodes_kept.clear()
     with pytest.raises(IntegrityError, match="of level 1: the log keeps 0 of them"):
         exported(tmp_path, log)
+    log = log_of(300)
+    middle = log.kept.pop(log.head() // 2).index
+    with pytest.raises(IntegrityError, match=f"^leaf {middle} is not there"):
+        leaves_of(log, PERIOD)
     ahead = log_of(310).notes[-1].note
     with pytest.raises(IntegrityError, match="keeps a log of"):
         exported(tmp_path, log_of(200), anchors=(ahead,))

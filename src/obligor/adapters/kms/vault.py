@@ -28,10 +28,16 @@ if TYPE_CHECKING:
 
 _WANTED: Final = re.compile(r"(?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*", re.ASCII)
 _WRAPPED: Final = re.compile(rb"vault:v[1-9][0-9]*:[A-Za-z0-9+/=]+")
-_TOKEN: Final = re.compile(r"[!-~]+")
+_PRINTABLE: Final = re.compile(r"[!-~]+")
+_PRINTED: Final = "wanted letters, digits and signs of ASCII, without spaces"
 _SECONDS: Final = {"connect": 5.0, "read": 10.0, "write": 5.0, "pool": 5.0}
 _MOST_BYTES: Final = 1 << 16
 _OK, _WRONG = 200, 400
+_HINTS: Final = {
+    403: "its token has ended, or has no right to it",
+    404: "no transit engine is there: see the mount in OBLIGOR_DATA_KEY, VAULT_NAMESPACE and VAULT_ADDR",
+    503: "it is sealed, or no node of it is active",
+}
 
 
 class VaultKms:
@@ -61,7 +67,12 @@ class VaultKms:
         self._key, self._environ = key, environ
         address = environ.get("VAULT_ADDR", "").strip().rstrip("/")
         scheme = check_address(address, what="VAULT_ADDR", production=production, reach=may_ask).scheme
-        self._url = f"{address}/v1/{mount or 'transit'}/{{}}/{name}"
+        if set("?#") & set(address):
+            raise InvalidInputError("VAULT_ADDR: got an address with a query; wanted https://host, or with a path")
+        self._namespace = environ.get("VAULT_NAMESPACE", "").strip()
+        if self._namespace and not _PRINTABLE.fullmatch(self._namespace):
+            raise InvalidInputError(f"VAULT_NAMESPACE: {_PRINTED}")
+        self._urls = {it: f"{address}/v1/{mount or 'transit'}/{it}/{name}" for it in ("encrypt", "decrypt")}
         self._pool = httpcore.ConnectionPool(
             ssl_context=_trusted(environ.get("VAULT_CACERT", "")),
             keepalive_expiry=0,
@@ -85,7 +96,9 @@ class VaultKms:
 
     def unwrap(self, wrapped: bytes, *, context: str) -> bytes:
         """Unwrap a key."""
-        refused = SealError(f"{self.name}: does not unwrap the key {context}: it is another key, or was changed")
+        refused = SealError(
+            f"{self.name}: does not unwrap the key {context}: it is another key, or a version refused there, or was changed"
+        )
         if not _WRAPPED.fullmatch(wrapped):
             raise refused
         answer = self._ask("decrypt", "ciphertext", wrapped.decode(), wanted="plaintext", refused=refused)
@@ -101,14 +114,14 @@ class VaultKms:
     def _ask(self, what: str, name: str, said: str, *, wanted: str, refused: SealError | None = None) -> str:
         """Have Vault encrypt or decrypt; ``refused`` is raised where it says that what was sent is wrong."""
         headers = [("X-Vault-Token", self._token()), ("X-Vault-Request", "true"), ("User-Agent", "obligor")]
-        if namespace := self._environ.get("VAULT_NAMESPACE", "").strip():
-            headers.append(("X-Vault-Namespace", namespace))
+        if self._namespace:
+            headers.append(("X-Vault-Namespace", self._namespace))
         body = f'{{"{name}":"{said}"}}'.encode()
-        status, answer = self._post(self._url.format(what), headers, body)
+        status, answer = self._post(self._urls[what], headers, body)
         if status == _WRONG and refused is not None:
             raise refused
         if status != _OK:
-            raise UnavailableError(f"{self.name}: answered {status} to {what}; wanted 200")
+            raise UnavailableError(f"{self.name}: answered {status} to {what}; wanted 200", hint=_HINTS.get(status))
         try:
             told: Any = read_strict_json(answer, what="an answer", error=InvalidInputError)
         except InvalidInputError:
@@ -129,7 +142,10 @@ class VaultKms:
                     if len(answer) > _MOST_BYTES:
                         raise UnavailableError(f"{self.name}: answered with too much")
                 return it.status, bytes(answer)
-        except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+        except (
+            *(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError),
+            UnicodeError,  # a host of a name that none can have
+        ) as error:
             raise UnavailableError(f"{self.name}: did not answer ({type(error).__name__})") from error
 
     def _token(self) -> str:
@@ -141,8 +157,10 @@ class VaultKms:
                 raise UnavailableError(f"{self.name}: VAULT_TOKEN_FILE cannot be read ({error.strerror})") from None
         else:
             token = self._environ.get("VAULT_TOKEN", "").strip()
-        if not _TOKEN.fullmatch(token):
+        if not token:
             raise UnavailableError(f"{self.name}: has no token", hint="VAULT_TOKEN, or VAULT_TOKEN_FILE")
+        if not _PRINTABLE.fullmatch(token):
+            raise InvalidInputError(f"{'VAULT_TOKEN_FILE' if path else 'VAULT_TOKEN'}: {_PRINTED}")
         return token
 
 
