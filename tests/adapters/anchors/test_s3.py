@@ -187,6 +187,13 @@ def test_a_store_that_does_not_answer_is_unavailable() -> None:
         anchor.close()
 
 
+def test_an_endpoint_that_is_none_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "canary-of-an-endpoint")
+    with pytest.raises(InvalidInputError, match="AWS_ENDPOINT_URL") as refused:
+        S3Anchor("s3://locked/x", retain_days=1).latest()
+    assert "canary" not in f"{refused.value.message} {refused.value.hint}"
+
+
 def test_an_environment_without_credentials_is_said(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")

@@ -183,7 +183,13 @@ class S3Anchor:
     def _connected(self) -> Any:
         if self._client is None:
             session = botocore.session.get_session()
-            self._client = session.create_client("s3", endpoint_url=self._endpoint, config=Config(**_PATIENCE))
+            try:
+                self._client = session.create_client("s3", endpoint_url=self._endpoint, config=Config(**_PATIENCE))
+            except ValueError:  # which repeats what it got
+                raise InvalidInputError(
+                    f"{self.name}: a region or an endpoint that AWS cannot have",
+                    hint="they come from the environment of AWS, such as AWS_DEFAULT_REGION and AWS_ENDPOINT_URL",
+                ) from None
         return self._client
 
     @contextmanager
