@@ -332,7 +332,10 @@ ASKS: dict[tuple[str, ...], str] = {
     ("reviews", "decide", NOTHING, "--again"): "review.decide",
     ("overrides", "decide", NOTHING, "--outcome", "approve", "--reason", "x", "--rationale", "why"): "override.decide",
     ("overrides", "list"): "decision.read",
-    ("overrides", "report"): "override.report",
+    ("overrides", "report"): "conduct.report",
+    ("reviews", "report"): "conduct.report",
+    ("proposals", "report"): "conduct.report",
+    ("alerts", "handled"): "alert.read",
 }
 """Every command on a store that asks for a permission, and for which."""
 ASKS_NOBODY = {
