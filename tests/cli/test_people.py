@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from tests.governance.notices.desk import PARTICULARS, approvals
 from tests.screening.lists import EXAMPLE
+from tests.stores import as_owner
 from tests.test_docs import commands
 
 from obligor.cli.main import cli
@@ -194,6 +195,32 @@ def hold(call: Call, name: str, *roles: str) -> None:
     for role in roles:
         did(call, "roles", "grant", name, role)
         did(call, "roles", "grant", name, role, by="grace")
+
+
+def test_a_person_gets_no_second_account_and_two_from_before_are_named_and_are_no_two_people(
+    settled: Call, url: str
+) -> None:
+    call = settled
+    for again in ("Ada", "GRACE"):
+        code, out, err = call("users", "add", again, "--no-password")
+        assert (code, out) == (1, "")
+        assert f"user {again}: has an account already" in err
+    hold(call, "joan@bank.example", "admin")
+    with psycopg.connect(as_owner(url)) as connection:  # as a version before this one added it
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("INSERT INTO obligor.app_user VALUES ('joan+2@bank.example', '', now(), NULL, 0)")
+        connection.execute(
+            "INSERT INTO obligor.user_role VALUES ('joan+2@bank.example', 'admin', 'granted', 'a', 'b', now(), 0)"
+        )
+    proposal = did(call, "users", "add", "lin", "--no-password", by="joan@bank.example")["proposal_id"]
+    code, _, err = call("proposals", "agree", proposal, by="joan+2@bank.example")
+    assert (code, "nobody agrees to what they proposed" in err) == (1, True)
+    assert did(call, "proposals", "agree", proposal, by="grace")["state"] == "agreed"
+    told = {it["user"]: it["concerns"] for it in did(call, "access", "review")["users"]}
+    assert told["joan+2@bank.example"] == [
+        "is one person with joan@bank.example, and neither agrees to what the other does"
+    ]
+    assert told["grace"] == ["was granted admin by ada alone"]
 
 
 def test_once_somebody_is_active_only_people_whom_the_store_knows_act_and_only_as_their_roles_allow(
