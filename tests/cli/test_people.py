@@ -223,6 +223,24 @@ def test_a_person_gets_no_second_account_and_two_from_before_are_named_and_are_n
     assert told["grace"] == ["was granted admin by ada alone"]
 
 
+def test_each_reads_what_they_did_and_what_their_role_looks_after(settled: Call) -> None:
+    call = settled
+    hold(call, "eve", "auditor")
+    hold(call, "ben", "analyst")
+    hold(call, "olga", "operator")
+    assert call("keys", "create", "bank", by="ben")[0] == 1  # a refusal is told with the next act
+    everything = did(call, "audit", "acts", by="eve")["acts"]
+    assert [it["leaf_index"] for it in everything] == [*range(len(everything))][::-1]
+    own = did(call, "audit", "acts", by="ben")["acts"]
+    assert [(it["kind"], it["by"]) for it in own] == [("refused", "person:ben")]
+    told = {it["kind"] for it in did(call, "audit", "acts", by="grace")["acts"]}
+    assert told == {"user.added", "role.granted", "role.proposed", "act.proposed", "act.agreed", "act.done", "refused"}
+    assert "this needs the role" in call("audit", "acts", by="olga")[2]
+    assert did(call, "audit", "acts", "--to", "2020-01-01", by="eve")["acts"] == []
+    assert call("audit", "acts", "--to", "2020-01-01", by="eve")[1] == "There is no act that you may read.\n"
+    assert "by person:ben" in call("audit", "acts", by="ben")[1]
+
+
 def test_once_somebody_is_active_only_people_whom_the_store_knows_act_and_only_as_their_roles_allow(
     settled: Call, url: str
 ) -> None:
@@ -337,6 +355,7 @@ ASKS: dict[tuple[str, ...], str] = {
     ("audit", "acknowledge", NOTHING): "log.acknowledge",
     ("audit", "export", "OUT", "--from", "2026-01-01", "--to", "2026-01-02"): "log.export",
     ("audit", "receipt", NOTHING): "decision.read",
+    ("audit", "acts"): "act.read",
     ("privacy", "erase", "C-1"): "privacy.erase",
     ("privacy", "export", "C-1"): "privacy.export",
     ("privacy", "hold", "C-1", *BECAUSE): "privacy.hold",
