@@ -57,7 +57,7 @@ def test_the_doctor_says_a_line_for_each_check_and_exits_0() -> None:
     assert [line.split()[1] for line in lines[:-1]] == [
         *("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8"),
         *("schema", "queues", "guards", "artefacts", "release", "durable", "key", "clocks"),
-        *("proposals", "roles", "reports", "authority"),
+        *("proposals", "accounts", "roles", "reports", "late", "authority"),
     ]
     assert _run("doctor", "--quiet").stdout == ""
 

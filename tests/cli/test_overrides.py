@@ -19,12 +19,10 @@ from tests.serving.overrides.desk import APPLICATIONS, APPROVED, BELOW, DECLINED
 from tests.stores import as_owner
 
 from obligor.bootstrap.decisions import open_decisions
-from obligor.bootstrap.overrides import Report
 from obligor.bootstrap.releases import Made, put_in_force
 from obligor.bootstrap.reviews import open_review_service
 from obligor.bootstrap.store import open_store
 from obligor.serving.acts import Caller
-from obligor.serving.overrides.override import Count
 from obligor.serving.webhooks.events import Listeners
 from obligor.settings import read_settings
 
@@ -85,41 +83,16 @@ def test_a_person_decides_alone_or_by_two_and_the_overrides_are_listed_and_count
     assert {name: it["count"] for name, it in told["by"].items()} == {"Ben": 2, "Cy": 1}
     assert told["by"]["Ben"] == {"count": 2, "of_overrides": 0.666667, "of_decisions": 0.5}
     assert told["reason"]["outside"]["count"] == 3
-    assert told["pairs"] == [{"by": "Ben", "agreed_by": "Sue", "count": 1, "of_agreed": 1.0}]
-    assert told["one_way"] == []
+    assert told["pairs"] == [{"by": "Ben", "agreed_by": "Sue", "count": 1, "of_agreed": 1.0, "always": False}]
+    assert (told["one_way"], told["hasty"]) == ([], [])
+    agreed = json.loads(call("Rose", "proposals", "report", "--json")[1])
+    assert (agreed["agreements"], agreed["kind"]["override.decided"]["count"]) == (1, 1)
+    assert agreed["pairs"] == told["pairs"]
     before = json.loads(call("Rose", "overrides", "report", "--to", "2020-01-01", "--json")[1])
     assert (before["decisions"], before["overrides"], before["rate"], before["direction"]) == (0, 0, None, {})
     assert (before["from"], before["to"]) == (None, "2020-01-01T00:00:00.000000Z")
-    assert "3 of 4 decisions were overridden (75.00%)" in call("Rose", "overrides", "report", "--from", "2020-01-01")[1]
+    assert "3 overrides of 4 decisions (75.00%)" in call("Rose", "overrides", "report", "--from", "2020-01-01")[1]
     assert b"CANARY" not in everything(url)
-
-
-def test_the_report_names_pairs_and_those_whose_overrides_all_go_one_way() -> None:
-    counts = (
-        Count("low_side", "approve", "outside", "Ben", "Sue", 3),
-        Count("low_side", "approve", "compensating", "Ben", "Ann", 1),
-        Count("high_side", "decline", "outside", "Ben", None, 1),
-        Count("low_side", "approve", "compensating", "Cy", "Sue", 2),
-        Count("low_side", "approve", "outside", "Cy", "Sue", 2),
-        Count("none", "approve", "outside", "Cy", None, 1),
-        Count("low_side", "approve", "outside", "Di", None, 4),
-    )
-    report = Report(100, counts, None, None)
-    told = report.to_plain()
-    assert told["pairs"] == [
-        {"by": "Ben", "agreed_by": "Ann", "count": 1, "of_agreed": 0.25},
-        {"by": "Ben", "agreed_by": "Sue", "count": 3, "of_agreed": 0.75},
-        {"by": "Cy", "agreed_by": "Sue", "count": 4, "of_agreed": 1.0},
-    ]
-    assert told["one_way"] == [{"by": "Cy", "count": 5, "outcome": "approve"}]  # of Di there are too few
-    assert report.lines()[-4:] == [
-        "by Ben, Ann agreed: 1 (25.00%) of what anybody agreed to",
-        "by Ben, Sue agreed: 3 (75.00%) of what anybody agreed to",
-        "by Cy, Sue agreed: 4 (100.00%) of what anybody agreed to",
-        "all 5 by Cy go one way: outcome approve",
-    ]
-    alike = Report(100, (counts[0], counts[0], counts[0]._replace(by="Cy", number=9)), None, None)
-    assert alike.to_plain()["one_way"] == []  # everybody's do, which the counts say
 
 
 @pytest.mark.parametrize(

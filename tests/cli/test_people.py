@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from tests.governance.notices.desk import PARTICULARS, approvals
 from tests.screening.lists import EXAMPLE
+from tests.stores import as_owner
 from tests.test_docs import commands
 
 from obligor.cli.main import cli
@@ -196,6 +197,50 @@ def hold(call: Call, name: str, *roles: str) -> None:
         did(call, "roles", "grant", name, role, by="grace")
 
 
+def test_a_person_gets_no_second_account_and_two_from_before_are_named_and_are_no_two_people(
+    settled: Call, url: str
+) -> None:
+    call = settled
+    for again in ("Ada", "GRACE"):
+        code, out, err = call("users", "add", again, "--no-password")
+        assert (code, out) == (1, "")
+        assert f"user {again}: has an account already" in err
+    hold(call, "joan@bank.example", "admin")
+    with psycopg.connect(as_owner(url)) as connection:  # as a version before this one added it
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("INSERT INTO obligor.app_user VALUES ('joan+2@bank.example', '', now(), NULL, 0)")
+        connection.execute(
+            "INSERT INTO obligor.user_role VALUES ('joan+2@bank.example', 'admin', 'granted', 'a', 'b', now(), 0)"
+        )
+    proposal = did(call, "users", "add", "lin", "--no-password", by="joan@bank.example")["proposal_id"]
+    code, _, err = call("proposals", "agree", proposal, by="joan+2@bank.example")
+    assert (code, "nobody agrees to what they proposed" in err) == (1, True)
+    assert did(call, "proposals", "agree", proposal, by="grace")["state"] == "agreed"
+    told = {it["user"]: it["concerns"] for it in did(call, "access", "review")["users"]}
+    assert told["joan+2@bank.example"] == [
+        "is one person with joan@bank.example, and neither agrees to what the other does"
+    ]
+    assert told["grace"] == ["was granted admin by ada alone"]
+
+
+def test_each_reads_what_they_did_and_what_their_role_looks_after(settled: Call) -> None:
+    call = settled
+    hold(call, "eve", "auditor")
+    hold(call, "ben", "analyst")
+    hold(call, "olga", "operator")
+    assert call("keys", "create", "bank", by="ben")[0] == 1  # a refusal is told with the next act
+    everything = did(call, "audit", "acts", by="eve")["acts"]
+    assert [it["leaf_index"] for it in everything] == [*range(len(everything))][::-1]
+    own = did(call, "audit", "acts", by="ben")["acts"]
+    assert [(it["kind"], it["by"]) for it in own] == [("refused", "person:ben")]
+    told = {it["kind"] for it in did(call, "audit", "acts", by="grace")["acts"]}
+    assert told == {"user.added", "role.granted", "role.proposed", "act.proposed", "act.agreed", "act.done", "refused"}
+    assert "this needs the role" in call("audit", "acts", by="olga")[2]
+    assert did(call, "audit", "acts", "--to", "2020-01-01", by="eve")["acts"] == []
+    assert call("audit", "acts", "--to", "2020-01-01", by="eve")[1] == "There is no act that you may read.\n"
+    assert "by person:ben" in call("audit", "acts", by="ben")[1]
+
+
 def test_once_somebody_is_active_only_people_whom_the_store_knows_act_and_only_as_their_roles_allow(
     settled: Call, url: str
 ) -> None:
@@ -310,6 +355,7 @@ ASKS: dict[tuple[str, ...], str] = {
     ("audit", "acknowledge", NOTHING): "log.acknowledge",
     ("audit", "export", "OUT", "--from", "2026-01-01", "--to", "2026-01-02"): "log.export",
     ("audit", "receipt", NOTHING): "decision.read",
+    ("audit", "acts"): "act.read",
     ("privacy", "erase", "C-1"): "privacy.erase",
     ("privacy", "export", "C-1"): "privacy.export",
     ("privacy", "hold", "C-1", *BECAUSE): "privacy.hold",
@@ -332,7 +378,10 @@ ASKS: dict[tuple[str, ...], str] = {
     ("reviews", "decide", NOTHING, "--again"): "review.decide",
     ("overrides", "decide", NOTHING, "--outcome", "approve", "--reason", "x", "--rationale", "why"): "override.decide",
     ("overrides", "list"): "decision.read",
-    ("overrides", "report"): "override.report",
+    ("overrides", "report"): "conduct.report",
+    ("reviews", "report"): "conduct.report",
+    ("proposals", "report"): "conduct.report",
+    ("alerts", "handled"): "alert.read",
 }
 """Every command on a store that asks for a permission, and for which."""
 ASKS_NOBODY = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -59,6 +60,13 @@ def test_who_approves_and_who_manages_users_do_it_with_a_second_person() -> None
         assert allow(person(role, strong=True), permission).second
 
 
+def test_every_area_of_acts_is_one_that_acts_are_of() -> None:
+    source = Path(table.__file__).parents[1]
+    said = "".join(it.read_text("utf-8") for it in source.rglob("*.py"))
+    for area in frozenset[str]().union(*permissions().acts.values()):
+        assert re.search(rf"\"{area}(\.[a-z]+)*\"", said), area
+
+
 def test_no_api_key_approves_reveals_or_erases() -> None:
     everything = client(*permissions().scopes)
     for permission in permissions().step_up:
@@ -106,6 +114,9 @@ def test_who_holds_roles_that_nobody_holds_together_may_do_nothing(pair: list[st
         ("    outcome.report: own\n    review", "    privacy.erase: own\n    review", "only a person may do"),
         ("    outcome.report: own\n    review", "    outcome.report: second\n    review", "only a person may do"),
         ("[admin, compliance]", "[admin, chairman]", "two of the roles"),
+        ("  validator: [release]", "  auditor: [release]", "acts of auditor: wanted a role that reads its own"),
+        ("  validator: [release]", "  operator: [release]", "acts of operator: wanted a role that reads its own"),
+        ("  validator: [release]", "  chairman: [release]", "acts of chairman: wanted a role that reads its own"),
         ("[admin, compliance]", "[admin]", "two of the roles"),
         ("[admin, compliance]", "[admin, compliance, analyst]", "two of the roles"),
         ("\nroles:\n", "\nroles: 7\nunknown:\n", "unknown: is a key"),

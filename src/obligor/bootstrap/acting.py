@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from obligor.bootstrap.anchors import anchored
 from obligor.bootstrap.store import service_settings, with_store
 from obligor.core.errors import ForbiddenError, ObligorError
+from obligor.core.people import person_named
 from obligor.settings import read_author
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from obligor.bootstrap.store import Store
     from obligor.serving.acts import Caller
@@ -103,7 +104,7 @@ async def acknowledging(store: Store) -> str:
     from obligor.security.permissions import may
 
     people = await store.people.people()
-    able = sum(may(_caller(it), _ACKNOWLEDGE) for it in people if it.user.disabled_at is None)
+    able = _many(it for it in people if may(_caller(it), _ACKNOWLEDGE))
     return await _acting(store, _ACKNOWLEDGE, people, anybody=able < _TWO)
 
 
@@ -114,9 +115,14 @@ async def appointing(store: Store) -> str:
     one of the two: otherwise nobody could ever be given a role again.
     """
     people = await store.people.people()
-    there = sum("admin" in it.granted for it in people if it.user.disabled_at is None)
+    there = _many(it for it in people if "admin" in it.granted)
     lost = there < _TWO <= await store.people.ever("admin")
     return await _acting(store, "role.grant", people, anybody=lost or not there)
+
+
+def _many(accounts: Iterable[Person]) -> int:
+    """Count the people who are let in by accounts."""
+    return len({person_named(it.user.user_id) for it in accounts if it.user.disabled_at is None})
 
 
 def named(people: Sequence[Person], permission: str | None) -> str:

@@ -22,6 +22,7 @@ from obligor.governance.audit.verifying import verify_log
 from obligor.security.permissions import allow
 from obligor.security.signing import Verifier, open_signing_key, read_signing_key
 from obligor.serving.acts import Act, Submission
+from obligor.serving.audit.acts import MOST_ACTS, Span, read_acts
 from obligor.serving.audit.log import AuditLog
 from obligor.serving.card_data import refuse_card_data_in
 from obligor.settings import read_author
@@ -85,6 +86,40 @@ class Noted:
         if it.kind == PROPOSED:
             return [*told, f"proposed; another person confirms it: obligor audit acknowledge {it.restore_id}"]
         return [*told, f"acknowledged by {it.proposed_by} and {it.by}, at leaf {it.index:,}; the service goes on"]
+
+
+@dataclass(frozen=True, slots=True)
+class Acts:
+    """Acts of the log, the newest first."""
+
+    acts: tuple[dict[str, Any], ...]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain data for ``--json``."""
+        return {"acts": [*self.acts]}
+
+    def lines(self) -> list[str]:
+        """Say it in lines for a person."""
+        told = [
+            f"{it['at']}  {it['leaf_index']:>9}  {it['kind']:<18}  {it['about']}  by {it['by']}" for it in self.acts
+        ]
+        return told or ["There is no act that you may read."]
+
+
+def list_acts(*, since: datetime | None, until: datetime | None) -> Acts:
+    """Give the newest acts of a time that who acts may read."""
+
+    async def listed(store: Store) -> Acts:
+        caller = await caller_acting(store, "act.read")
+        found: list[dict[str, Any]] = []
+        span: Span | None = Span(since, until)
+        while span is not None and len(found) < MOST_ACTS:
+            page = await read_acts(store.log, caller, span)
+            found += page.acts
+            span = None if page.next is None else span._replace(before=page.next)
+        return Acts(tuple(found[:MOST_ACTS]))
+
+    return with_store(listed)
 
 
 def acknowledge_restore(restore_id: str | None, *, because: str) -> Noted:

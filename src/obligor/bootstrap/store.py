@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from obligor.adapters.store.archive import PostgresArchive
+    from obligor.adapters.store.conduct import PostgresConduct
     from obligor.adapters.store.evidences import PostgresEvidences
     from obligor.adapters.store.links import PostgresLinks
     from obligor.adapters.store.overrides import PostgresOverrides
@@ -50,6 +51,7 @@ class Store:
     proposals: PostgresProposals
     reviews: PostgresReviews
     overrides: PostgresOverrides
+    conduct: PostgresConduct
     screening: PostgresScreening
     privacy: PostgresPrivacy
     evidences: PostgresEvidences
@@ -134,6 +136,7 @@ async def open_store(
 ) -> AsyncIterator[Store]:
     """Open a store whose tables are in step; ``counted`` is told of each commit, its acts and its seconds."""
     from obligor.adapters.store.archive import PostgresArchive
+    from obligor.adapters.store.conduct import PostgresConduct
     from obligor.adapters.store.evidences import PostgresEvidences
     from obligor.adapters.store.links import PostgresLinks
     from obligor.adapters.store.overrides import PostgresOverrides
@@ -166,6 +169,7 @@ async def open_store(
                 privacy=PostgresPrivacy(pool),
                 reviews=PostgresReviews(pool),
                 overrides=PostgresOverrides(pool),
+                conduct=PostgresConduct(pool),
                 screening=PostgresScreening(pool, url),
                 evidences=PostgresEvidences(pool),
                 links=PostgresLinks(pool),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from obligor.cli.options import json_option, quiet_option, show, telling
+from obligor.cli.options import json_option, quiet_option, show, since_option, telling, until_option
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -112,3 +112,14 @@ def rescreen(*, quiet: bool, as_json: bool) -> None:
     with telling(quiet=quiet or as_json) as progress:
         done = screen_again(progress=progress)
     show(done, quiet=quiet, as_json=as_json)
+
+
+@alerts.command()
+@since_option
+@until_option
+@json_option
+def handled(*, since: datetime | None, until: datetime | None, as_json: bool) -> None:
+    """Count the steps that people took on alerts in a time: by whom, with whom, and how fast."""
+    from obligor.bootstrap.conduct import ALERT_STEPS, report_on
+
+    show(report_on(ALERT_STEPS, since=since, until=until), quiet=False, as_json=as_json)

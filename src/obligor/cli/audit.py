@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from obligor.cli.options import FILE, json_option, quiet_option, show, telling
+from obligor.cli.options import FILE, json_option, quiet_option, show, since_option, telling, until_option
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -109,6 +109,20 @@ def export(
     with telling(quiet=quiet or as_json) as progress:
         told = export_audit(bundle, since=since, until=until, purpose=purpose, anchors=anchors, progress=progress)
     show(told, quiet=quiet, as_json=as_json)
+
+
+@audit.command()
+@since_option
+@until_option
+@json_option
+def acts(*, since: datetime | None, until: datetime | None, as_json: bool) -> None:
+    """Show who did what and when, the newest 200 acts that you may read; never what was done.
+
+    Everybody reads their own, some roles those of their area, compliance and auditors all. OBLIGOR_AUTHOR names you.
+    """
+    from obligor.bootstrap.audit import list_acts
+
+    show(list_acts(since=since, until=until), quiet=False, as_json=as_json)
 
 
 @audit.command()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
@@ -23,6 +24,21 @@ list_kind_option = click.option(
     type=click.Choice(["sanctions", "pep"]),
     help="Of which kind the list is: of sanctions, as those of OFAC are, or of politically exposed persons.",
 )
+_TIMES: Final = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
+
+
+def _in_utc(_: click.Context, __: click.Parameter, at: datetime | None) -> datetime | None:
+    return at if at is None or at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+since_option = click.option(
+    "--from",
+    "since",
+    type=_TIMES,
+    callback=_in_utc,
+    help="Count from here on; a day, or an instant (UTC without an offset).",
+)
+until_option = click.option("--to", "until", type=_TIMES, callback=_in_utc, help="Count up to here, exclusive.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import TYPE_CHECKING
 
 import click
 
-from obligor.cli.options import json_option, show
+from obligor.cli.options import json_option, show, since_option, until_option
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-_TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
 
 
 @click.group()
@@ -51,16 +48,11 @@ def list_overrides(*, as_json: bool) -> None:
 
 
 @overrides.command()
-@click.option("--from", "since", type=_TIMES, help="Count from here on; a day, or an instant (UTC without an offset).")
-@click.option("--to", "until", type=_TIMES, help="Count up to here, exclusive.")
+@since_option
+@until_option
 @json_option
 def report(*, since: datetime | None, until: datetime | None, as_json: bool) -> None:
-    """Count the overrides of a time against its decisions: on which side of the cut-off, why, and by whom."""
-    from obligor.bootstrap.overrides import report_overrides
+    """Count the overrides of a time against its decisions: on which side of the cut-off, why, by whom, and how fast."""
+    from obligor.bootstrap.conduct import OVERRIDES, report_on
 
-    counted = report_overrides(since=_in_utc(since), until=_in_utc(until))
-    show(counted, quiet=False, as_json=as_json)
-
-
-def _in_utc(at: datetime | None) -> datetime | None:
-    return at if at is None or at.tzinfo is not None else at.replace(tzinfo=UTC)
+    show(report_on(OVERRIDES, since=since, until=until), quiet=False, as_json=as_json)

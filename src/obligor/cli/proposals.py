@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from obligor.cli.options import json_option, show
+from obligor.cli.options import json_option, show, since_option, until_option
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 because_option = click.option(
     "--because",
@@ -50,3 +55,14 @@ def withdraw(proposal_id: str, *, because: str, as_json: bool) -> None:
     from obligor.bootstrap.proposals import withdraw as withdrawn
 
     show(withdrawn(proposal_id, because=because), quiet=False, as_json=as_json)
+
+
+@proposals.command()
+@since_option
+@until_option
+@json_option
+def report(*, since: datetime | None, until: datetime | None, as_json: bool) -> None:
+    """Count what people agreed to in a time: who to whose, who always to the same person's, and how fast."""
+    from obligor.bootstrap.conduct import AGREEMENTS, report_on
+
+    show(report_on(AGREEMENTS, since=since, until=until), quiet=False, as_json=as_json)

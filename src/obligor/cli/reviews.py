@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from obligor.cli.options import json_option, show
+from obligor.cli.options import json_option, show, since_option, until_option
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 @click.group()
@@ -37,3 +42,14 @@ def decide(review_id: str, *, outcome: str | None, factors: tuple[str, ...], aga
     if again == (outcome is not None):
         raise click.UsageError("wanted either --outcome or --again")
     show(decide_review(review_id, outcome=outcome, factors=factors), quiet=False, as_json=as_json)
+
+
+@reviews.command()
+@since_option
+@until_option
+@json_option
+def report(*, since: datetime | None, until: datetime | None, as_json: bool) -> None:
+    """Count the reviews that were decided in a time: what came of them, by whom, who always upholds, and how fast."""
+    from obligor.bootstrap.conduct import REVIEWS, report_on
+
+    show(report_on(REVIEWS, since=since, until=until), quiet=False, as_json=as_json)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 OPEN: Final = "open"
 """The permission of a route that anybody may ask."""
 _MOST_KEPT: Final = 4096
+_READS_ACTS: Final = "act.read"
 
 
 class Holder(Protocol):
@@ -84,6 +85,8 @@ class Permissions(BaseModel):
     """The permission of each route of REST, by method and path."""
     calls: dict[str, str]
     """The permission of each call of gRPC, by name."""
+    acts: dict[str, frozenset[str]]
+    """The areas of acts that each role reads beside its own."""
 
     @field_validator("roles", "scopes", mode="before")
     @classmethod
@@ -96,6 +99,11 @@ class Permissions(BaseModel):
     @classmethod
     def _set(cls, said: object) -> object:
         return frozenset(said) if isinstance(said, list) else said
+
+    @field_validator("acts", mode="before")
+    @classmethod
+    def _areas(cls, said: object) -> object:
+        return {name: frozenset(areas) for name, areas in said.items()} if isinstance(said, dict) else said
 
     @field_validator("conflicts", mode="before")
     @classmethod
@@ -114,6 +122,9 @@ class Permissions(BaseModel):
         for scope, held in self.scopes.items():
             if wrong := self.step_up.intersection(held) or {name for name, how in held.items() if how.second}:
                 raise ValueError(f"the scope {scope} gives {min(wrong)}, which only a person may do")
+        for role in self.acts:
+            if not self.roles.get(role, {}).get(_READS_ACTS, Allowance()).own:
+                raise ValueError(f"acts of {role}: wanted a role that reads its own ({_READS_ACTS}: own)")
         for pair in self.conflicts:
             if len(pair) != 2 or not pair <= self.roles.keys():  # noqa: PLR2004  a pair
                 raise ValueError("a conflict: wanted two of the roles listed")
@@ -182,6 +193,19 @@ def may(caller: Holder, permission: str) -> bool:
     except ForbiddenError:
         return False
     return True
+
+
+def areas_of(caller: Holder) -> frozenset[str] | None:
+    """Give the areas of the acts of the log that a caller reads beside their own; none: every act.
+
+    Raises
+    ------
+    ForbiddenError
+        Where they read not even their own.
+    """
+    if not allow(caller, _READS_ACTS).own:
+        return None
+    return frozenset[str]().union(*(permissions().acts.get(it, frozenset()) for it in caller.roles))
 
 
 @cache

@@ -110,7 +110,7 @@ def test_of_a_day_that_nobody_touched_nothing_is_broken() -> None:
     invariants = [f"I{at}" for at in range(1, 9)]
     assert {*found} == {
         *(*invariants, "schema", "queues", "guards", "artefacts", "release", "durable", "key", "clocks"),
-        *("proposals", "roles", "reports", "late", "authority"),
+        *("proposals", "accounts", "roles", "reports", "late", "authority"),
     }
     assert found["I1"].counts == {"decisions": 6}
     assert found["I2"].counts == {"decisions": 6, "made again": 6}

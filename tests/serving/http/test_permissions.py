@@ -23,6 +23,7 @@ from obligor.serving.acts import Caller
 from obligor.serving.grpc.decisions_pb2 import DESCRIPTOR
 from obligor.serving.http.app import _ROUTERS
 from obligor.serving.http.hot import NAME
+from obligor.serving.http.shapes import ActsPage
 from obligor.serving.people.authenticating import NOBODY, Sender
 from obligor.serving.privacy.personal import PERSON
 from obligor.serving.rows import ApiKeyRow, ProposalRow, ReviewRow, UserRow
@@ -275,6 +276,27 @@ def test_a_search_shows_a_person_their_own_and_an_auditor_everybodys() -> None:
                 for who in ("role:analyst", "role:auditor", "role:los", "scope:read", "scope:audit")
             }
         assert seen == {"role:analyst": 1, "role:auditor": 3, "role:los": 1, "scope:read": 0, "scope:audit": 3}
+
+    run(main())
+
+
+def test_people_read_who_did_what_as_far_as_their_role_goes_and_keys_do_not() -> None:
+    async def main() -> None:
+        async with house(authenticating=Named()).client(None) as client:
+
+            async def read(who: str, query: str = "") -> httpx.Response:
+                return await client.get(f"/v1/log/acts{query}", headers={"authorization": f"Bearer {who}"})
+
+            page = (await read("role:validator")).json()
+            ActsPage.model_validate_json(json.dumps(page))
+            assert (page["acts"][0]["by"], page["next_cursor"]) == ("person:validator", "3")
+            assert (await read("role:analyst")).json() == {"acts": [], "next_cursor": "3"}
+            assert (await read("role:auditor", "?cursor=0")).json()["next_cursor"] is None
+            assert (await read("role:auditor", "?from=2026-11-01T00:00:00Z&to=2026-12-01T00:00:00Z")).status_code == 200
+            for who in ("role:operator", "role:los", "scope:audit", "scope:read"):
+                assert (await read(who)).status_code == 403
+            for query in ("cursor=-1", "cursor=x", "from=2026-11-01", "to=1764547200", "kind=a", "cursor=1&cursor=2"):
+                assert (await read("role:auditor", f"?{query}")).status_code == 422, query
 
     run(main())
 

@@ -115,7 +115,7 @@ def test_what_one_person_proposes_is_done_by_them_once_another_has_agreed() -> N
     assert [it.by for it in desk.acts] == ["person:ada", "person:grace", "person:ada", "person:ada"]
 
 
-@pytest.mark.parametrize("again", ["ada", " ADA "])
+@pytest.mark.parametrize("again", ["ada", " ADA ", "\uff41da"])
 def test_nobody_agrees_with_themselves_however_they_write_their_name(again: str) -> None:
     async def scene(desk: Desk) -> None:
         proposed = await desk.erase("ada")
@@ -125,6 +125,22 @@ def test_nobody_agrees_with_themselves_however_they_write_their_name(again: str)
             await desk.agree(proposed.proposal_id, again)
 
     assert played(scene).kinds == ["act.proposed"]
+
+
+def test_one_person_of_two_accounts_neither_agrees_nor_does_what_they_agreed_to_before_that_was_refused() -> None:
+    async def scene(desk: Desk) -> None:
+        ada, again = "ada@bank.example", "ada+2@bank.example"
+        proposed = await desk.erase(ada)
+        with pytest.raises(ForbiddenError, match="another person agrees"):
+            await desk.agree(proposed.proposal_id, again)
+        agreed = replace(proposed, step="agreed", by=again)
+        await desk.record(
+            Submission((Act("act.agreed", agreed.at, f"person:{again}", "", b"", b"", (agreed,)),), bytes)
+        )
+        with pytest.raises(ForbiddenError, match="waits for another person"):
+            await desk.erase(ada)
+
+    assert played(scene).kinds == ["act.proposed", "act.agreed"]
 
 
 def test_an_agreement_is_to_what_was_proposed_and_to_nothing_else() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import product
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -55,7 +56,8 @@ class Town:
     now: datetime = NOON
 
     def __post_init__(self) -> None:
-        self.people = People(self, self, Sources(lambda: self.now, bytes))
+        archive: Any = SimpleNamespace(person=self.person, people=self.everybody, ever=self.ever)
+        self.people = People(archive, self, Sources(lambda: self.now, bytes))
 
     async def record(self, submission: Submission) -> Recorded:
         for act in submission.acts:
@@ -297,6 +299,50 @@ def test_a_user_id_is_never_given_to_another_person() -> None:
             await town.people.add("ada", password=PASSWORD, by="root")
         with pytest.raises(ClashError):
             await town.people.disable("ada", by="root")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("again", ["Ada@bank.example", "ada+2@bank.example", "mailto:ada@bank.example"])
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_second_account_of_one_person_is_refused_and_the_first_is_not_named(again: str, *, gone: bool) -> None:
+    async def run() -> None:
+        town = await settled("ada@bank.example")
+        if gone:
+            await town.people.disable("ada@bank.example", by="root")
+        before = len(town.acts)
+        with pytest.raises(ClashError) as refused:
+            await town.people.add(again, password=PASSWORD, by="root")
+        assert "a person has one account" in refused.value.message
+        assert "ada@bank.example" not in refused.value.message.replace(again, "")
+        assert len(town.acts) == before
+        await town.people.add("ada@other.example", password=PASSWORD, by="root")
+
+    asyncio.run(run())
+
+
+def test_two_accounts_that_one_person_has_from_before_are_no_two_people_and_are_reviewed() -> None:
+    async def run() -> None:
+        town = await settled("ada@bank.example", "lin")
+        town.users["ada+2@bank.example"] = UserRow("ada+2@bank.example", "", NOON, None)
+        for name in ("ada@bank.example", "ada+2@bank.example"):
+            await town.people.grant(name, "analyst", by="root")
+            await town.people.grant(name, "analyst", by="grace")
+        with pytest.raises(ForbiddenError, match="to themselves"):
+            await town.people.grant("ada@bank.example", "operator", by="ada+2@bank.example")
+        await town.people.grant("lin", "operator", by="ada@bank.example")
+        with pytest.raises(ForbiddenError, match="waits for another person"):
+            await town.people.grant("lin", "operator", by="ada+2@bank.example")
+        with pytest.raises(ClashError, match="not held together"):
+            await town.people.grant("ada+2@bank.example", "auditor", by="root")
+        told = {it.person.user.user_id: it.concerns for it in access_of(await town.everybody(), at=NOON)}
+        assert told["ada+2@bank.example"] == (
+            "is one person with ada@bank.example, and neither agrees to what the other does",
+        )
+        assert "is one person with ada+2@bank.example" in told["ada@bank.example"][0]
+        assert "one person with" not in str([told["lin"], told["root"]])
+        await town.people.disable("ada+2@bank.example", by="root")
+        assert "one person with" not in str(access_of(await town.everybody(), at=NOON))
 
     asyncio.run(run())
 

@@ -1,15 +1,12 @@
-"""Finds overrides, and counts them."""
+"""Finds overrides."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from obligor.adapters.store.times import SINCE, UNTIL
-from obligor.serving.overrides.override import Count
 from obligor.serving.rows import OverrideRow
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from uuid import UUID
 
     from obligor.adapters.store.pool import Pool
@@ -23,10 +20,6 @@ _NEWEST: Final = (
     f"{_OVERRIDE} WHERE %(client)s::text IS NULL OR client_id = %(client)s ORDER BY leaf_index DESC LIMIT %(most)s"
 )
 _RECORD: Final = "SELECT body FROM obligor.override JOIN obligor.record USING (leaf_index) WHERE decision_id = %s"
-_COUNTS: Final = """
-    SELECT direction, outcome, reason, by, agreed_by, count(*) AS number FROM obligor.override {}
-    GROUP BY direction, outcome, reason, by, agreed_by ORDER BY direction, outcome, reason, by, agreed_by
-"""
 
 
 class PostgresOverrides:
@@ -48,11 +41,3 @@ class PostgresOverrides:
     async def overrides(self, *, client_id: str | None, most: int) -> tuple[OverrideRow, ...]:
         """Give overrides, the newest first; of one client's decisions where one is named."""
         return tuple(OverrideRow(**it) for it in await self._pool.rows(_NEWEST, {"client": client_id, "most": most}))
-
-    async def counts(self, *, since: datetime | None, until: datetime | None) -> tuple[int, tuple[Count, ...]]:
-        """Count the decisions of a time, and the overrides of that time by what they are counted by."""
-        asked = {"since": since, "until": until}
-        held = [condition for name, condition in (("since", SINCE), ("until", UNTIL)) if asked[name] is not None]
-        where = f"WHERE {' AND '.join(held)}" if held else ""
-        (decisions,) = await self._pool.rows(f"SELECT count(*) AS number FROM obligor.decision {where}", asked)  # noqa: S608  ours
-        return decisions["number"], tuple(Count(**it) for it in await self._pool.rows(_COUNTS.format(where), asked))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from obligor.adapters.store.times import reached
 from obligor.core.merkle import Frontier, consistency_proof, frontier_of, inclusion_proof
 from obligor.governance.audit.restores import acknowledgements, read_restores
 from obligor.governance.audit.source import StoredLeaf
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from obligor.adapters.store.pool import Pool
     from obligor.core.merkle import Stored
     from obligor.governance.audit.restores import Restore, Tree
+    from obligor.serving.audit.acts import Span
 
 Proof = TypeVar("Proof")
 
@@ -41,6 +43,23 @@ RESTORES: Final = """
     WHERE kind IN ('restore.proposed', 'restore.acknowledged') ORDER BY index
 """
 """By an index of its own, which holds these few leaves alone."""
+
+_BOUNDS: Final = f"""
+    SELECT CASE WHEN %(since)s::timestamptz IS NULL THEN 0 ELSE coalesce({reached("%(since)s")}, 0) END AS start,
+        least(%(before)s::bigint, CASE WHEN %(until)s::timestamptz IS NOT NULL THEN {reached("%(until)s")} END, size) AS stop
+    FROM obligor.tree_head
+"""  # noqa: S608  words of our own
+_ACTS: Final = """
+    SELECT index AS leaf_index, told ->> 'at' AS at, told ->> 'by' AS by, kind, told ->> 'subject' AS about
+    FROM (
+        SELECT index, kind, convert_from(body, 'UTF8')::json AS told FROM obligor.leaf
+        WHERE index >= %(start)s AND index < %(stop)s OFFSET 0
+    ) AS leaf
+    WHERE %(areas)s::text[] IS NULL OR told ->> 'by' = %(by)s OR split_part(CASE split_part(kind, '.', 1) WHEN 'act' THEN (
+        SELECT proposal.kind FROM obligor.proposal WHERE proposal_id = told ->> 'subject' LIMIT 1
+    ) ELSE kind END, '.', 1) = ANY (%(areas)s)
+    ORDER BY index DESC LIMIT %(most)s
+"""
 
 
 class PostgresLog:
@@ -90,6 +109,18 @@ class PostgresLog:
         """Give stored hashes of a level: of leaves (0), or of nodes."""
         query, which = (_NODES, (level, start, stop)) if level else (_HASHES, (start, stop))
         return [row["hash"] for row in await self._pool.rows(query, which)]
+
+    async def bounds(self, span: Span) -> tuple[int, int]:
+        """Give the first leaf of a span, and the one after its last."""
+        (found,) = await self._pool.rows(_BOUNDS, span._asdict())
+        return found["start"], found["stop"]
+
+    async def acts(
+        self, start: int, stop: int, *, by: str, areas: Sequence[str] | None, most: int
+    ) -> list[dict[str, Any]]:
+        """Give the newest acts between two leaves: those by somebody and those of areas; of all areas without any."""
+        asked = {"start": start, "stop": stop, "by": by, "areas": areas, "most": most}
+        return await self._pool.rows(_ACTS, asked)
 
     async def leaf(self, index: int) -> bytes | None:
         """Give the body of a leaf."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from obligor.core.authority import direction_of
 from obligor.core.errors import AuditError, PolicyError
-from obligor.core.people import are_one_person
+from obligor.core.people import are_one_name
 from obligor.core.policy import amount_under_authority, parse_policy
 from obligor.core.strict_json import read_strict_json
 from obligor.governance.audit.examination import Check, Faults, judged
@@ -52,7 +52,7 @@ class Overrides:
         return judged("authority", claim, self.beyond, {"overrides": self.count})
 
     def _faults(self, said: Mapping[str, Any]) -> Iterator[str]:
-        if said.get("agreed_by") is not None and are_one_person(str(said["agreed_by"]), str(said.get("by"))):
+        if said.get("agreed_by") is not None and are_one_name(str(said["agreed_by"]), str(said.get("by"))):
             yield "who decided agreed to it"
         policy, decision = self._policy(str(said.get("policy_sha256"))), self._decision(str(said.get("decision_id")))
         if policy is None or policy.authority is None:

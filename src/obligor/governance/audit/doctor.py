@@ -187,6 +187,7 @@ def examine(store: Examined, around: Surroundings, *, progress: Progress) -> Exa
             _key(around),
             _clocks(walk, around.now),
             walk.persons.done(around.now),
+            walk.persons.once(),
             walk.persons.apart(around.conflict),
             walk.reports.check(around.now),
             walk.late.check(around.now),

@@ -2,7 +2,8 @@
 
 The first is broken for good. The others are for somebody to look at: a person who asked to be erased waits, or a table of
 permissions was changed under people who had their roles already. They hold no rights that they should not: whoever holds roles
-that conflict may do nothing, and an agreement ends after seven days.
+that conflict may do nothing, and an agreement ends after seven days. Two accounts of one person are from before they were
+refused, and neither agrees to what the other does any more.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from obligor.core.people import are_one_person
+from obligor.core.people import are_one_name, are_one_person, person_named
 from obligor.governance.audit.examination import Check, Faults, judged, looked_at
 from obligor.governance.audit.restores import ACKNOWLEDGED
 
@@ -53,6 +54,10 @@ class Persons:
     """Who proposed to clear an alert for a finding, or doubted that it was confirmed."""
     roles: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """What people hold who were not disabled."""
+    accounts: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """By which names each person is let in."""
+    twice: Faults = field(default_factory=Faults)
+    """What one person did under two names."""
 
     def take(self, leaf: Leaf, said: Mapping[str, Any]) -> None:
         """Take an act; those that are none of a person's about another are passed over."""
@@ -64,8 +69,8 @@ class Persons:
                 self.roles[str(said.get("user_id"))].add(str(said.get("role")))
             case "role.revoked":
                 self.roles[str(said.get("user_id"))].discard(str(said.get("role")))
-            case "user.disabled":
-                self.roles.pop(str(said.get("user_id")), None)
+            case "user.added" | "user.disabled":
+                self._take_account(str(said.get("user_id")), added=leaf.kind == "user.added")
             case "act.agreed":
                 self._take_pair(said, f"proposal {leaf.subject}: proposed and agreed to by one person")
                 self.agreed[leaf.subject] = leaf.at, said
@@ -79,9 +84,20 @@ class Persons:
             case _ if leaf.kind == ACKNOWLEDGED:
                 self._take_pair(said, f"restore {leaf.subject}: proposed and acknowledged by one person")
 
+    def _take_account(self, user_id: str, *, added: bool) -> None:
+        accounts = self.accounts[person_named(user_id)]
+        if added:
+            accounts.add(user_id)
+        else:
+            accounts.discard(user_id)
+            self.roles.pop(user_id, None)
+
     def _take_pair(self, said: Mapping[str, Any], fault: str) -> None:
-        if are_one_person(str(said.get("by")), str(said.get("proposed_by"))):
+        by, proposed_by = str(said.get("by")), str(said.get("proposed_by"))
+        if are_one_name(by, proposed_by):
             self.alone.add(fault)
+        elif are_one_person(by, proposed_by):
+            self.twice.add(f"{fault}, as {proposed_by} and {by}")
 
     def _take_grant(self, leaf: Leaf, said: Mapping[str, Any]) -> None:
         before = len(self.founders)
@@ -90,10 +106,10 @@ class Persons:
             self.founders.add(str(said.get("user_id")))
         where = f"role {said.get('role')} of {leaf.subject}"
         by, proposed_by, user_id = (str(said.get(it)) for it in ("by", "proposed_by", "user_id"))
-        if are_one_person(by, proposed_by) and not founding:
-            self.alone.add(f"{where}: proposed and granted by one person")
-        if any(are_one_person(user_id, it) for it in (by, proposed_by)) and not (founding and not before):
-            self.alone.add(f"{where}: proposed or granted by themselves")
+        if not founding:
+            self._take_pair(said, f"{where}: proposed and granted by one person")
+        for each in () if founding and not before else dict.fromkeys((by, proposed_by)):
+            self._take_pair({"by": each, "proposed_by": user_id}, f"{where}: proposed or granted by themselves")
 
     def by_two(self) -> Check:
         """Judge that nobody approved their own work."""
@@ -115,6 +131,15 @@ class Persons:
         )
         return looked_at(
             "proposals", "what two agreed to is done", Faults(late), {"agreed to, and not done": len(waiting)}
+        )
+
+    def once(self) -> Check:
+        """Look for people with two accounts, and for what they did as if they were two."""
+        told = Faults(f"{' and '.join(sorted(it))} are one person's" for it in self.accounts.values() if len(it) > 1)
+        if self.twice.count:
+            told.add(self.twice.told())
+        return looked_at(
+            "accounts", "nobody has two accounts", told, {"people": sum(map(bool, self.accounts.values()))}
         )
 
     def apart(self, conflict: Conflict) -> Check:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from obligor.core.errors import AuditError
 from obligor.core.leaves import is_committed, parse_leaf
-from obligor.core.people import are_one_person
+from obligor.core.people import are_one_name
 from obligor.core.strict_json import read_strict_json
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def acknowledgements(restores: Iterable[Restore]) -> tuple[Restore, ...]:
 def _confirms(each: Restore, before: Restore) -> bool:
     return (
         (each.lost, each.present, each.proposed_by) == (before.lost, before.present, before.by)
-        and not are_one_person(each.by, before.by)
+        and not are_one_name(each.by, before.by)
         and each.index > before.index
     )  # fmt: skip
 

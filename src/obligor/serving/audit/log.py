@@ -9,6 +9,7 @@ from obligor.core.errors import AuditError, IntegrityError, NotFoundError
 from obligor.core.tiles import parse_tile
 from obligor.governance.audit.receipts import Receipt, check_receipt
 from obligor.security.signing import Verifier, verify_note
+from obligor.serving.audit.acts import ActArchive, read_acts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     from obligor.core.checkpoints import Note
     from obligor.core.merkle import Frontier
     from obligor.security.signing import SigningKey
+    from obligor.serving.acts import Caller
     from obligor.serving.archive import StoredDecision
+    from obligor.serving.audit.acts import Page, Span
     from obligor.serving.sources import Sources
 
 
-class Tree(Protocol):
+class Tree(ActArchive, Protocol):
     """The Merkle tree of the log, where it is kept."""
 
     async def size(self) -> int:
@@ -129,6 +132,16 @@ class AuditLog:
             raise NotFoundError("the log never had these sizes, in this order")
         proof = await self._tree.consistency(first, second)
         return {"from": first, "to": second, "proof": [it.hex() for it in proof]}
+
+    async def acts(self, caller: Caller, span: Span) -> Page:
+        """Give a page of the acts that a caller may read.
+
+        Raises
+        ------
+        ForbiddenError
+            Where they may read none.
+        """
+        return await read_acts(self._tree, caller, span)
 
     async def tile(self, name: str) -> bytes:
         """Give the hashes of a tile of the tree, one after the other.

@@ -172,11 +172,14 @@ def _instant(text: str) -> str:
     return text
 
 
-_Instant = Annotated[
+InstantAsked = Annotated[
     AwareDatetime,
     BeforeValidator(_instant),
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": f"^{_INSTANT.pattern}$"}),
 ]
+
+
+Cursor = Annotated[str, Field(pattern=f"^[0-9]{{1,{_LONGEST_INDEX - 1}}}$")]
 
 
 def _digits(text: object) -> object:
@@ -198,13 +201,13 @@ class SearchQuery(BaseModel):
     """The outcome that stands: what a person last said of it, or that of the policy where nobody did."""
     band: Annotated[str | None, Field(max_length=100, pattern="^[^\\x00]*$")] = None
     """The band of risk."""
-    since: Annotated[_Instant | None, Field(alias="from")] = None
+    since: Annotated[InstantAsked | None, Field(alias="from")] = None
     """The first instant, with its offset from UTC; what is finer than a microsecond is cut off."""
-    until: Annotated[_Instant | None, Field(alias="to")] = None
+    until: Annotated[InstantAsked | None, Field(alias="to")] = None
     """The instant before which."""
     limit: Annotated[int, Field(ge=1, le=MOST_FOUND), BeforeValidator(_digits)] = 50
     """How many at most."""
-    cursor: Annotated[str | None, Field(pattern=f"^[0-9]{{1,{_LONGEST_INDEX - 1}}}$")] = None
+    cursor: Cursor | None = None
     """Where the page begins, as a page before gave it."""
 
 

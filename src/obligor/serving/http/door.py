@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from obligor.security.tokens import Bound
     from obligor.serving.acts import Caller, Recorded
     from obligor.serving.administering import Administration
+    from obligor.serving.audit.acts import Page, Span
     from obligor.serving.deciding import DecisionService
     from obligor.serving.http.heads import Head
     from obligor.serving.overrides.overriding import OverrideService
@@ -64,6 +65,10 @@ class Log(Protocol):
         NotFoundError
             Where the log never had such a size.
         """
+        ...
+
+    async def acts(self, caller: Caller, span: Span) -> Page:
+        """Give a page of the acts that a caller may read."""
         ...
 
     async def tile(self, name: str) -> bytes:

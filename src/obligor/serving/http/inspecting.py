@@ -11,7 +11,9 @@ from obligor.core.policy import Policy
 from obligor.core.profile import Profile
 from obligor.core.scorecard import Scorecard
 from obligor.serving.acts import Caller
+from obligor.serving.audit.acts import Span
 from obligor.serving.http import shapes
+from obligor.serving.http.decisions import Cursor, InstantAsked
 from obligor.serving.http.problems import JSON, Answer
 from obligor.serving.http.routing import TheDoor, answers, caller_with, only, respond, respond_plain
 
@@ -27,6 +29,7 @@ _LARGEST = 2**63 - 1
 router = APIRouter()
 Reader = Annotated[Caller, Depends(caller_with("release.read"))]
 Auditor = Annotated[Caller, Depends(caller_with("log.read"))]
+ActReader = Annotated[Caller, Depends(caller_with("act.read"))]
 
 
 @router.get(
@@ -89,6 +92,37 @@ async def policy(door: TheDoor, _caller: Reader) -> Response:
 async def profile(door: TheDoor, _caller: Reader) -> Response:
     """Give the profile."""
     return respond(Answer(200, door.service.release.profile.to_json(), JSON))
+
+
+class ActsQuery(BaseModel):
+    """Which acts are wanted."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, populate_by_name=False)
+
+    since: Annotated[InstantAsked | None, Field(alias="from")] = None
+    """The first instant, with its offset from UTC."""
+    until: Annotated[InstantAsked | None, Field(alias="to")] = None
+    """The instant before which."""
+    cursor: Cursor | None = None
+    """Where the page begins, as a page before gave it."""
+
+
+@router.get(
+    "/v1/log/acts",
+    operation_id="getActs",
+    summary="Read who did what and when",
+    description="Acts of the audit log, the newest first, without what was done: all of them with the role `compliance` or "
+    "`auditor`, others' own and those of the areas that the table gives their role. A page looks at 10,000 acts: it may be "
+    "empty, and the next one not. Permission: `act.read`.",
+    response_model=shapes.ActsPage,
+    responses=answers(told="A page of acts."),
+    dependencies=[Depends(only("from", "to", "cursor"))],
+    tags=["Audit log"],
+)
+async def acts(door: TheDoor, caller: ActReader, query: Annotated[ActsQuery, Query()]) -> Response:
+    """Tell who did what and when."""
+    span = Span(query.since, query.until, None if query.cursor is None else int(query.cursor))
+    return respond_plain((await door.log.acts(caller, span)).to_plain())
 
 
 @router.get(

@@ -86,6 +86,26 @@ class Consistency(Shape):
     """The hashes, in order."""
 
 
+class ActTold(Shape):
+    """An act of the audit log, without what was done."""
+
+    leaf_index: Leaves
+    at: Instant
+    by: str
+    """`client:` or `person:`, and who."""
+    kind: str
+    about: str
+    """What it was done to: the id of a decision, a review or a proposal, a user, the hash of a person."""
+
+
+class ActsPage(Shape):
+    """Acts of the audit log, the newest first."""
+
+    acts: list[ActTold]
+    next_cursor: str | None
+    """Where the next page begins; null after the last."""
+
+
 class Credentials(Shape):
     """A user and a password."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -23,17 +23,6 @@ if TYPE_CHECKING:
 MOST_OVERRIDE_BYTES: Final = 1 << 14
 _MOST_RATIONALE: Final = 2000
 _TOLD: Final = ("decision_id", "outcome", "direction", "reason", "decided_at", "expires_at")
-
-
-class Count(NamedTuple):
-    """How many overrides there are of one kind, by one person or the same two."""
-
-    direction: str
-    outcome: str
-    reason: str
-    by: str
-    agreed_by: str | None
-    number: int
 
 
 class OverrideArchive(Protocol):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from obligor.core.leaves import time_text
-from obligor.core.people import are_one_person
+from obligor.core.people import are_one_person, person_named
 from obligor.security.permissions import permissions
 
 if TYPE_CHECKING:
@@ -63,8 +64,19 @@ class Reviewed:
 
 
 def access_of(people: Sequence[Person], *, at: datetime) -> tuple[Reviewed, ...]:
-    """Tell of everybody who may do what, and what somebody should look at: conflicts, stale accounts, open proposals."""
-    return tuple(Reviewed(person, tuple(_concerns(person, at))) for person in people)
+    """Tell of everybody who may do what, and what somebody should look at: conflicts, second and stale accounts, proposals."""
+    accounts = defaultdict[str, list[str]](list)
+    for it in people:
+        if it.user.disabled_at is None:
+            accounts[person_named(it.user.user_id)].append(it.user.user_id)
+    return tuple(
+        Reviewed(it, tuple(_concerns(it, at, accounts=accounts[person_named(it.user.user_id)]))) for it in people
+    )
+
+
+def accounts_beside(people: Sequence[Person], user_id: str) -> tuple[Person, ...]:
+    """Give the other accounts of the person whose account one is, those that are disabled too."""
+    return tuple(it for it in people if it.user.user_id != user_id and are_one_person(it.user.user_id, user_id))
 
 
 def plain_user(user: UserRow) -> dict[str, Any]:
@@ -112,12 +124,14 @@ def may_of(person: Person) -> tuple[str, ...]:
     )
 
 
-def _concerns(person: Person, at: datetime) -> list[str]:
+def _concerns(person: Person, at: datetime, *, accounts: Sequence[str]) -> list[str]:
     user, found = person.user, []
     if conflict := permissions().conflict(person.granted):
         found.append(f"holds {conflict[0]} and {conflict[1]}, and may do nothing until one is revoked")
     if user.disabled_at is not None:
         return [*found, "is disabled, and still has roles"] if person.granted else found
+    if others := [it for it in accounts if it != user.user_id]:
+        found.append(f"is one person with {', '.join(others)}, and neither agrees to what the other does")
     if person.unseen(at) > STALE_AFTER:
         found.append(f"has not signed in for {person.unseen(at).days} days")
     found += [f"waits for {it.role}, which {it.proposed_by} proposed" for it in person.roles if it.state == "proposed"]

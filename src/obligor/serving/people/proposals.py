@@ -142,7 +142,7 @@ class Proposals:
             return await work(self.recorder)
         found = await self._same(order)
         for it in found:
-            if it.agreed is not None and are_one_person(it.proposed.by, by):
+            if it.agreed is not None and are_one_person(it.proposed.by, by) and not are_one_person(it.agreed.by, by):
                 await self._check_still(it.agreed.by, PERMISSIONS[order.kind], roles=_roles(it.agreed))
                 done = replace(it.agreed, step="done", by=by, at=self.sources.now())
                 return await work(Agreed(self.recorder, self._act(done), it.agreed.by))

@@ -21,6 +21,7 @@ from obligor.security.tokens import SUBJECT
 from obligor.serving.acts import Act, Submission
 from obligor.serving.card_data import refuse_card_data_in
 from obligor.serving.encoding import encode
+from obligor.serving.people.access import accounts_beside
 from obligor.serving.people.proposals import Order
 from obligor.serving.rows import SignInRow, UserRoleRow, UserRow
 
@@ -58,7 +59,7 @@ class People:
         Raises
         ------
         ClashError
-            Where there is somebody of this name, or was: an id is never given to another person.
+            Where there is somebody of this name, or was: an id is never given to another person. Or they have another account.
         InvalidInputError
             Where the id or the password is none.
         """
@@ -67,6 +68,11 @@ class People:
         check_user_id(by)
         if await self._archive.person(user_id) is not None:
             raise ClashError(f"user {user_id}: is there already, or was; an id is never given to another person")
+        if accounts_beside(await self._archive.people(), user_id):
+            raise ClashError(
+                f"user {user_id}: has an account already, or had one, under another spelling; a person has one account",
+                hint="addresses are one without their case and what stands after a +, and at Gmail without dots",
+            )
         # Hashing is slow on purpose; others wait for the loop.
         kept = "" if password is None else await asyncio.to_thread(hash_password, password, user_id=user_id)
         at = self._sources.now()
@@ -131,7 +137,10 @@ class People:
             raise ClashError(f"user {user_id}: has the role {role}")
         held = {it.role for it in person.roles if it.state != "revoked"} | {role}
         beside = tuple(sorted(held - {role}))
-        if conflict := permissions().conflict(held):
+        elsewhere = frozenset[str]().union(
+            *(it.granted for it in accounts_beside(await self._archive.people(), user_id))
+        )
+        if conflict := permissions().conflict(held | elsewhere):
             raise ClashError(f"user {user_id}: the roles {conflict[0]} and {conflict[1]} are not held together")
         at = self._sources.now()
         before = await self._archive.ever(FIRST_ROLE) if role == FIRST_ROLE else _PAIR

@@ -55,6 +55,7 @@ _FIELDS: Final[Mapping[Tells, str]] = {
         networks not_told list_kind broken finding examined_by
         stands said_by said_at told_late_at expired direction role
         explanation unexplained decided_by factor effect together decided_again of_changes
+        acts about
     """,
     "name": "application_id person_id",
     "bin": "bin from_bin to_bin",
