@@ -17,6 +17,7 @@ from obligor.settings import Settings, is_production, read_settings, switch_tele
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
+    from obligor.adapters.store.actions import PostgresActions
     from obligor.adapters.store.archive import PostgresArchive
     from obligor.adapters.store.evidences import PostgresEvidences
     from obligor.adapters.store.links import PostgresLinks
@@ -50,6 +51,7 @@ class Store:
     proposals: PostgresProposals
     reviews: PostgresReviews
     overrides: PostgresOverrides
+    actions: PostgresActions
     screening: PostgresScreening
     privacy: PostgresPrivacy
     evidences: PostgresEvidences
@@ -133,6 +135,7 @@ async def open_store(
     url: str, settings: Settings, *, counted: Callable[[int, float], None] = lambda *_: None
 ) -> AsyncIterator[Store]:
     """Open a store whose tables are in step; ``counted`` is told of each commit, its acts and its seconds."""
+    from obligor.adapters.store.actions import PostgresActions
     from obligor.adapters.store.archive import PostgresArchive
     from obligor.adapters.store.evidences import PostgresEvidences
     from obligor.adapters.store.links import PostgresLinks
@@ -166,6 +169,7 @@ async def open_store(
                 privacy=PostgresPrivacy(pool),
                 reviews=PostgresReviews(pool),
                 overrides=PostgresOverrides(pool),
+                actions=PostgresActions(pool),
                 screening=PostgresScreening(pool, url),
                 evidences=PostgresEvidences(pool),
                 links=PostgresLinks(pool),
