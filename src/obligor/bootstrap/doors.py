@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from obligor import __version__
+from obligor.bootstrap.actions import open_action_service
 from obligor.bootstrap.desks import open_key_desk, open_privacy_desk
 from obligor.bootstrap.overrides import open_override_service
 from obligor.bootstrap.people import open_administration
@@ -150,6 +151,7 @@ def open_door(parts: Parts, telemetry: Telemetry) -> Door:
             listeners=parts.webhooks.listeners,
             meter=telemetry.meter,
         ),
+        actions=open_action_service(store, decisions.register),
         alerts=parts.screening.desk,
         disbursing=Disbursing(
             *(decisions.register, parts.releases, parts.screening.gates, store.archive, store.recorder, store.sources),

@@ -17,6 +17,7 @@ from obligor.settings import Settings, is_production, read_settings, switch_tele
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
+    from obligor.adapters.store.actions import PostgresActions
     from obligor.adapters.store.archive import PostgresArchive
     from obligor.adapters.store.conduct import PostgresConduct
     from obligor.adapters.store.evidences import PostgresEvidences
@@ -52,6 +53,7 @@ class Store:
     reviews: PostgresReviews
     overrides: PostgresOverrides
     conduct: PostgresConduct
+    actions: PostgresActions
     screening: PostgresScreening
     privacy: PostgresPrivacy
     evidences: PostgresEvidences
@@ -135,6 +137,7 @@ async def open_store(
     url: str, settings: Settings, *, counted: Callable[[int, float], None] = lambda *_: None
 ) -> AsyncIterator[Store]:
     """Open a store whose tables are in step; ``counted`` is told of each commit, its acts and its seconds."""
+    from obligor.adapters.store.actions import PostgresActions
     from obligor.adapters.store.archive import PostgresArchive
     from obligor.adapters.store.conduct import PostgresConduct
     from obligor.adapters.store.evidences import PostgresEvidences
@@ -170,6 +173,7 @@ async def open_store(
                 reviews=PostgresReviews(pool),
                 overrides=PostgresOverrides(pool),
                 conduct=PostgresConduct(pool),
+                actions=PostgresActions(pool),
                 screening=PostgresScreening(pool, url),
                 evidences=PostgresEvidences(pool),
                 links=PostgresLinks(pool),

@@ -9,6 +9,7 @@ import click
 
 from obligor import __version__
 from obligor.cli import (
+    actions,
     alerts,
     audit,
     bins,
@@ -68,7 +69,9 @@ for _command in (
     screening.screen,
     lists.lists,
     alerts.alerts,
+    actions.actions,
     notices.notice,
+    notices.notices,
     reviews.reviews,
     overrides.overrides,
     making.simulate,

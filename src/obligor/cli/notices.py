@@ -45,3 +45,22 @@ def notice(
         decision_id, template=template, out=out, language=language, bureaus=bureaus, score=score, on=day
     )
     show(written, quiet=False, as_json=as_json)
+
+
+@click.group()
+def notices() -> None:
+    """See which notices to applicants are due."""
+
+
+@notices.command()
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Look at what was decided from this day on; by default 180 days ago.",
+)
+@json_option
+def due(*, since: datetime | None, as_json: bool) -> None:
+    """List the notices that are due by the active rule packs and were not written here, the earliest first."""
+    from obligor.bootstrap.notices import list_due
+
+    show(list_due(since=None if since is None else since.date()), quiet=False, as_json=as_json)

@@ -57,7 +57,8 @@ class Act(msgspec.Struct, frozen=True):
     profile.approved, act.proposed, act.agreed, act.done, act.withdrawn,
     list.loaded, alert.opened, alert.proposed, alert.cleared, alert.confirmed, alert.doubted, alert.corrected, alert.examined,
     alert.reported, alert.reported.yearly, erased, erasure.told, hold.placed, hold.released, revealed, datakey.created,
-    datakey.retired, seal.broken, notice.written, restore.proposed, restore.acknowledged, and more."""
+    datakey.retired, seal.broken, notice.written, offer.made, offer.answered, application.incomplete,
+    restore.proposed, restore.acknowledged, and more."""
     at: datetime
     by: str
     """``client:<id>`` or ``person:<name>``."""

@@ -237,6 +237,23 @@ class OverrideRow:
     """The instant from which nothing is paid out by it; None of one that declines."""
 
 
+ActionStep = Literal["offered", "accepted", "not_accepted", "incomplete"]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRow:
+    """What a lender did beside a decision, once for each step; what was offered, or is missing, is in its record alone."""
+
+    decision_id: UUID
+    step: ActionStep
+    client_id: str
+    done_on: date
+    until: date | None
+    """Until when the applicant may take the offer, or bring what is missing."""
+    at: datetime
+    by: str
+
+
 # Screening
 
 
@@ -393,6 +410,7 @@ Row = (
     | ReviewRow
     | ReviewDecisionRow
     | OverrideRow
+    | ActionRow
     | ListRow
     | AlertRow
     | AlertStepRow

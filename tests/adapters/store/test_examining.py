@@ -180,6 +180,10 @@ TAMPERED: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
         ("ALTER TABLE obligor.review_decision DISABLE ROW LEVEL SECURITY",),
         {"I7": "table review_decision: the policy that hides rows"},
     ),
+    "what was done beside other clients' decisions is hidden no more": (
+        ("ALTER TABLE obligor.action DISABLE ROW LEVEL SECURITY",),
+        {"I7": "table action: the policy that hides rows"},
+    ),
     "the row of a decision was given to another client": (
         ("UPDATE obligor.decision SET client_id = 'broker' WHERE leaf_index = 2",),
         dict.fromkeys(("I2", "I4"), "client_id is not what the record"),

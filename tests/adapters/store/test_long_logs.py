@@ -15,6 +15,8 @@ from psycopg import ClientCursor
 from psycopg.rows import dict_row
 from tests.stores import pages_read
 
+from obligor.adapters.store.actions import _FOLLOWED, _WRITTEN
+from obligor.adapters.store.actions import _OF as _ACTIONS_OF
 from obligor.adapters.store.archive import _COMPARED, _LAST_WORDS, _LINKS, _NEWEST, _OUTCOMES, _RELEASE, _asked
 from obligor.adapters.store.archive import _TOLD as _TOLD_LAST
 from obligor.adapters.store.deliveries import _BACKLOG, _RECALLED, _REPLAY_ALL, _REPLAY_DEAD
@@ -64,6 +66,8 @@ ROWS = (
     """INSERT INTO obligor.override
         (decision_id, leaf_index, client_id, outcome, direction, reason, role, decided_at, by, agreed_by)
     SELECT md5('decision' || at)::uuid, at, 'bank', 'decline', 'none', 'outside', 'analyst', time, 'ben', 'sue' FROM made""",
+    """INSERT INTO obligor.action (decision_id, step, leaf_index, client_id, done_on, at, by)
+    SELECT md5('decision' || at)::uuid, 'accepted', at, 'bank', time, time, 'client:bank' FROM made""",
     """INSERT INTO obligor.proposal (proposal_id, step, kind, said, because, proposed_by, expires_at, at, by, leaf_index)
     SELECT at, 'done', 'erase', '', '', 'ann', time, time, 'ann', at FROM made""",
     """INSERT INTO obligor.alert
@@ -152,7 +156,7 @@ PARTS = {
     "the number of the release in force": Part((_NEWEST, ()), 1),
     "how the log was set back": Part((RESTORES, ()), 1),
     "decisions on a subject": Part((_DECISIONS.replace("%s", "sha256(%s)"), (SUBJECT,)), 1),
-    "overrides and reviews of a subject": Part((_REVIEWS.replace("%s", "sha256(%s)"), (SUBJECT,)), 3),
+    "overrides, actions and reviews of a subject": Part((_REVIEWS.replace("%s", "sha256(%s)"), (SUBJECT,)), 4),
     "outcomes of a subject": Part((_TOLD.replace("%s", "sha256(%s)"), (SUBJECT,)), 1),
     "whether a subject may be erased": Part((_STANDING, {"subject": sha256(SUBJECT).digest()}), 1),
     "who was erased lately": Part((_ERASED_SINCE, (time_of(LONG - 10),)), 10),
@@ -163,6 +167,9 @@ PARTS = {
     "what people last said of some": Part((_LAST_WORDS, (DECIDED,)), AT_ONCE),
     "who took part in a decision": Part((_TOOK_PART, {"decision": DECISION, "release": 1}), 2),
     "the override of a decision": Part((_OVERRIDE_OF, (DECISION,)), 1),
+    "what was done beside a decision": Part((_ACTIONS_OF, (DECISION,)), 1),
+    "what may have notices since a time": Part((_FOLLOWED, {"since": time_of(LONG - 10), "client": None}), 0, also=120),
+    "which notices were written lately": Part((_WRITTEN, (LONG - 10, LONG - 10)), 0, also=10),
     "the newest overrides": Part((_OVERRIDES, {"client": None, "most": AT_ONCE}), AT_ONCE),
     "overrides of a time, counted": Part((_COUNTS.format(f"WHERE {SINCE} AND {UNTIL}"), WHILE), 1, also=120),
     "what is proposed": Part((_SINCE, (time_of(LONG - 11),)), 10),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 MINE, THEIRS = uuid4(), uuid4()
-TABLES = ("decision", "request", "outcome", "record", "override", "review", "review_decision")
+TABLES = ("decision", "request", "outcome", "record", "override", "action", "review", "review_decision")
 
 
 @pytest.fixture
@@ -51,6 +51,8 @@ SAID = (
     """INSERT INTO obligor.override
         (decision_id, leaf_index, client_id, outcome, direction, reason, role, decided_at, by)
     SELECT decision_id, leaf_index, client_id, 'decline', 'none', 'outside', 'analyst', now(), 'ben' FROM obligor.decision""",
+    """INSERT INTO obligor.action (decision_id, step, leaf_index, client_id, done_on, until, at, by)
+    SELECT decision_id, 'offered', leaf_index, client_id, now(), now(), now(), 'ben' FROM obligor.decision""",
     """INSERT INTO obligor.review (review_id, decision_id, client_id, leaf_index, requested_at, due_at, pack)
     SELECT decision_id, decision_id, client_id, leaf_index, now(), now(), 'eu' FROM obligor.decision""",
     """INSERT INTO obligor.review_decision (review_id, leaf_index, verdict, outcome, decided_at, by)

@@ -163,7 +163,17 @@ class Lender:
 
 
 TABLES = (
-    *("decision", "outcome", "review", "review_decision", "override", "release", "profile_change", "proposal"),
+    *(
+        "decision",
+        "outcome",
+        "review",
+        "review_decision",
+        "override",
+        "action",
+        "release",
+        "profile_change",
+        "proposal",
+    ),
     *("screening_list", "alert", "alert_step", "alert_report", "yearly_report"),
 )
 

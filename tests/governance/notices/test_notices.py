@@ -25,7 +25,16 @@ from obligor.governance.law.rules import the_law
 from obligor.governance.notices.catalogue import TEMPLATES_FOLDER, Approval, Approvals, Catalogue
 from obligor.governance.notices.factors import Codes, Standing, codes_of, key_factors, principal_reasons, standing
 from obligor.governance.notices.particulars import Particulars, Party
-from obligor.governance.notices.writing import Declined, Notice, ScoreTold, own_score, vendor_score, write_notice
+from obligor.governance.notices.writing import (
+    Declined,
+    MissingTold,
+    Notice,
+    OfferTold,
+    ScoreTold,
+    own_score,
+    vendor_score,
+    write_notice,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,9 +44,20 @@ ADVERSE, DISCLOSURE = "us-fed-adverse-action", "us-fed-score-disclosure"
 
 
 def write(name: str = ADVERSE, *, of: Standing | None = None, **more: Any) -> Notice:
-    used = {it: more.pop(it) for it in ("bureaus", "score", "reference") if it in more}
+    used = {it: more.pop(it) for it in ("bureaus", "score", "reference", "offer", "missing") if it in more}
     of_one = Declined(of or by_the_score(), CODES, applied_on=TODAY, decided_on=TODAY, **({"reference": "A-1"} | used))
     return write_notice(name, of_one, **({"on": TODAY, "stationery": stationery()} | more))
+
+
+OFFER = OfferTold((("Amount", "8,000 USD"), ("Term", "36 months")), "8.5 %", date(2026, 12, 20), None)
+MISSING = MissingTold(("Income a year", "Address & proof of it"), date(2026, 12, 20))
+UNDECIDED = Standing("refer", "score", (), (), "2026-11-26T12:00:00Z")
+
+
+def fitting(name: str) -> dict[str, Any]:
+    """Give what the notice of a template is written of, beside the decline."""
+    kind = next(it.kind for it in Catalogue().templates if it.id == name)
+    return {"counter_offer": {"offer": OFFER}, "incomplete": {"of": UNDECIDED, "missing": MISSING}}.get(kind, {})
 
 
 def refusal(name: str = ADVERSE, **more: Any) -> str:
@@ -88,7 +108,9 @@ def test_an_adverse_action_notice_tells_the_principal_reasons_in_their_order() -
     assert not any(factor in notice.text for factor in SCORE.factors)
 
 
-@pytest.mark.parametrize("name", [it.id for it in Catalogue().templates if it.kind != "score_disclosure"])
+@pytest.mark.parametrize(
+    "name", [it.id for it in Catalogue().templates if it.kind not in ("score_disclosure", "incomplete")]
+)
 @given(points=st.lists(st.integers(1, 999_999), min_size=2, max_size=2, unique=True))
 def test_no_notice_tells_an_applicant_how_many_points_a_reason_weighs(name: str, points: list[int]) -> None:
     """Whoever collects notices learns reasons and their order, and nothing of the card's numbers."""
@@ -98,7 +120,7 @@ def test_no_notice_tells_an_applicant_how_many_points_a_reason_weighs(name: str,
         of = declined(
             reason("inquiries", "Many inquiries", shortfall=first), reason("debt", "Much debt", shortfall=second)
         )
-        notice = write(name, of=of, on=date(2027, 7, 1))  # every rule is in force by then
+        notice = write(name, of=of, on=date(2027, 7, 1), **fitting(name))  # every rule is in force by then
         return notice.text, notice.html
 
     assert told(most / 1000, least / 1000) == told(2.0, 1.0)
@@ -548,5 +570,52 @@ def test_every_template_cites_rules_that_are_there_and_says_nothing_that_does_no
     for it in catalogue.templates:
         assert all(the_law().rule(rule).status == "in_force" for rule in it.rules)
         assert check_text((catalogue.folder / it.file).read_text(), the_law(), on=TODAY) == ()
-        notice = write(it.id, score=VENDOR, on=date(2027, 1, 1))
+        notice = write(it.id, score=VENDOR, on=date(2027, 1, 1), **fitting(it.id))
         assert notice.text.startswith(it.title.upper())
+
+
+def test_a_counter_offer_with_its_denial_tells_the_terms_and_the_reasons_for_what_was_declined() -> None:
+    notice = write("us-fed-counter-offer", offer=OFFER, bureaus=["one"])
+    assert notice.reasons == ("Many recent inquiries", "Debt is high for the income")
+    for told in ("Amount: 8,000 USD", "Term: 36 months", "Rate a year: 8.5 %", "by 20 December 2026", "Bureau One"):
+        assert told in notice.text, told
+    assert "Equal Credit Opportunity Act prohibits creditors" in notice.text
+    assert "Rate" not in write("us-fed-counter-offer", offer=OFFER._replace(rate=None)).text
+
+
+def test_a_notice_of_incompleteness_tells_what_is_missing_until_when_and_what_comes_of_silence() -> None:
+    notice = write("us-fed-incomplete", of=UNDECIDED, missing=MISSING)
+    assert (notice.reasons, notice.factors) == ((), ())
+    for told in ("1. Income a year", "2. Address & proof of it", "20 December 2026", "further consideration"):
+        assert told in " ".join(notice.text.split()), told
+    assert "Address &amp; proof" in notice.html
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted", "wanted"),
+    [
+        (ADVERSE, None, "counter_offer_open"),
+        (ADVERSE, True, "counter_offer_accepted"),
+        (DISCLOSURE, True, "counter_offer_accepted"),
+        ("us-fed-counter-offer", True, "counter_offer_accepted"),
+        ("us-fed-counter-offer", False, "counter_offer_over"),
+        ("eu-ccd2-refusal", None, "counter_offer_open"),
+    ],
+)
+def test_a_notice_that_contradicts_how_far_a_counter_offer_has_come_is_refused(
+    name: str, *, accepted: bool | None, wanted: str
+) -> None:
+    assert refusal(name, offer=OFFER._replace(accepted=accepted), score=VENDOR) == wanted
+
+
+def test_a_decline_whose_counter_offer_was_not_accepted_is_told_and_its_score_beside_an_offer_that_is_open() -> None:
+    assert write(offer=OFFER._replace(accepted=False)).reasons
+    assert write(DISCLOSURE, offer=OFFER, score=VENDOR).factors
+    assert refusal("us-fed-counter-offer") == "no_counter_offer"
+
+
+@pytest.mark.parametrize("outcome", ["decline", "approve"])
+def test_what_is_missing_is_asked_for_only_where_somebody_said_so_and_nothing_was_decided(outcome: str) -> None:
+    assert refusal("us-fed-incomplete", of=UNDECIDED) == "not_incomplete"
+    assert refusal("us-fed-incomplete", of=declined(outcome=outcome), missing=MISSING) == "was_decided"
+    assert write("us-fed-incomplete", of=UNDECIDED._replace(outcome="hold"), missing=MISSING).text

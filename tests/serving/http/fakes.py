@@ -26,6 +26,7 @@ from obligor.core.leaves import Leaf, commitment
 from obligor.core.policy import Evidence, Policy, Threshold
 from obligor.core.profile import EVERYTHING_OFF
 from obligor.security.permissions import areas_of
+from obligor.serving.actions.recording import ActionService
 from obligor.serving.acts import Caller, Recorded, Request
 from obligor.serving.administering import Administration
 from obligor.serving.archive import Link, Links, StoredDecision, StoredRelease
@@ -50,6 +51,7 @@ from obligor.serving.revealing import RevealService
 from obligor.serving.reviews.review import StoredReview
 from obligor.serving.reviews.reviewing import ReviewService
 from obligor.serving.rows import (
+    ActionRow,
     ApiKeyRow,
     DecisionRow,
     OutboxRow,
@@ -146,6 +148,7 @@ class MemoryStore:
     asked: list[tuple[ReviewRow, bytes]] = field(default_factory=list)
     found: dict[UUID, ReviewDecisionRow] = field(default_factory=dict)
     overridden: dict[UUID, OverrideRow] = field(default_factory=dict)
+    done: list[ActionRow] = field(default_factory=list)
     answered: dict[tuple[str, str, str], tuple[bytes, Recorded]] = field(default_factory=dict)
     in_flight: set[tuple[str, str, str]] = field(default_factory=set)
     users: dict[str, UserRow] = field(default_factory=dict)
@@ -205,6 +208,7 @@ class MemoryStore:
             for row in act.rows:
                 self._keep_row(row, act)
             self.overridden |= {it.decision_id: it for it in act.rows if isinstance(it, OverrideRow)}
+            self.done += [it for it in act.rows if isinstance(it, ActionRow)]
         return Recorded(response, submission.status, replayed=False, leaf_index=first)
 
     def _keep_row(self, row: Row, act: Act) -> None:
@@ -361,6 +365,10 @@ class MemoryStore:
     async def override_of(self, decision_id: UUID) -> OverrideRow | None:
         self._check()
         return self.overridden.get(decision_id)
+
+    async def actions_of(self, decision_id: UUID) -> tuple[ActionRow, ...]:
+        self._check()
+        return tuple(it for it in self.done if it.decision_id == decision_id)
 
     async def last_words(self, decision_ids: Sequence[UUID]) -> dict[UUID, LastWord]:
         self._check()
@@ -537,6 +545,7 @@ def house(
             meter=NoMeter(),
             listeners=listeners,
         ),
+        "actions": ActionService(register=register, answers=store, actions=store, recorder=store, sources=sources),
         "reveals": RevealService(register=register, answers=store, proposals=proposals),
         "disbursing": Disbursing(register, releases, gates, store, store, sources),  # type: ignore[arg-type]
         "alerts": AlertDesk(Alerts(), store, store, sources),

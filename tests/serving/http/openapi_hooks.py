@@ -1,10 +1,10 @@
 """What an OpenAPI document cannot say, told to Schemathesis: it reads this file as its hooks.
 
-A key of its own for every request that is meant to be taken (one that was used for another body is refused), the day of a
-report, the rows of one applicant alone, that a request for a review says something and corrects what there is, that a password
-is not one character again and again, that a reason and a name are lines, that days and hours are whole numbers without a
-fraction, that a network has no bits beyond its prefix, that minus zero is no number here, and that of many applications one
-that is none is answered with its problem.
+A key of its own for every request that is meant to be taken (one that was used for another body is refused), the days of a
+report and of an offer, what is offered and what is missing, the rows of one applicant alone, that a request for a review says
+something and corrects what there is, that a password is not one character again and again, that a reason and a name are lines,
+that days and hours are whole numbers without a fraction, that a network has no bits beyond its prefix, that minus zero is no
+number here, and that of many applications one that is none is answered with its problem.
 """
 
 from __future__ import annotations
@@ -56,6 +56,14 @@ def _fitting(said: dict[str, Any]) -> dict[str, Any]:
         said[whole] = int(said[whole])
     if isinstance(said.get("networks"), list):
         said["networks"] = [f"10.{place}.0.0/16" for place, _ in enumerate(said["networks"])]
-    if "observed_on" in said:
-        said["observed_on"] = datetime.now(UTC).date().isoformat()
-    return said
+    return said | _of_actions(said)
+
+
+def _of_actions(said: dict[str, Any]) -> dict[str, Any]:
+    today = datetime.now(UTC).date().isoformat()
+    told: dict[str, Any] = {day: today for day in ("observed_on", "offered_on", "answered_on") if day in said}
+    if "offered_on" in said:
+        told |= {"terms": {}, "rate": 0.1}
+    if "respond_by" in said:
+        told |= {"respond_by": "2100-01-01"} | ({"fields": ["annual_income"]} if "fields" in said else {})
+    return told

@@ -304,7 +304,7 @@ def test_the_running_service_keeps_to_its_document(tmp_path: Path, running_servi
         *("--phases", "examples,coverage,fuzzing,stateful"),
     )
     assert done.returncode == 0, done.stdout[-5000:]
-    assert "Tested: 41" in done.stdout
+    assert "Tested: 45" in done.stdout
 
 
 def test_the_running_service_keeps_to_its_document_for_an_administrator(

@@ -111,6 +111,9 @@ def test_every_route_asks_for_the_permission_of_the_table(route: APIRoute) -> No
             assert list(asked(route.dependant)) == ([] if wanted == OPEN else [wanted])
 
 
+TODAY = datetime.now(UTC).date().isoformat().encode()
+
+
 def key_id_of(name: str) -> str:
     return sha256(name.encode()).hexdigest()[:12]
 
@@ -131,6 +134,10 @@ async def ask(client: httpx.AsyncClient, name: str, who: str, decision_id: str) 
             {"status": "good", "observed_on": datetime.now(UTC).date().isoformat()}
         ).encode(),
         "/v1/decisions/{decision_id}/override": b'{"outcome": "approve", "reason": "none", "rationale": "A payslip was shown"}',
+        "/v1/decisions/{decision_id}/counter-offer": b'{"offered_on": "%b", "respond_by": "2100-01-01", "rate": 0.1}'
+        % TODAY,
+        "/v1/decisions/{decision_id}/counter-offer/answer": b'{"accepted": true, "answered_on": "%b"}' % TODAY,
+        "/v1/decisions/{decision_id}/incompleteness": b'{"fields": ["income"], "respond_by": "2100-01-01"}',
         "/v1/review-requests/{review_id}/decision": b'{"outcome": "approve", "factors": ["Pay slips were shown"]}',
         "/v1/users": b'{"user": "new-%b"}' % decision_id.encode(),
         "/v1/proposals/{proposal_id}/withdrawal": b'{"because": "it was an error"}',
@@ -197,6 +204,7 @@ def expected(name: str, who: str, *, own: bool) -> set[int]:
         "POST /v1/decisions/{decision_id}/screenings": {409},  # nobody is screened here
         "POST /v1/decisions/{decision_id}/override": {403},  # the policy delegates nothing
         "GET /v1/decisions/{decision_id}/override": {404},  # nobody overrode it
+        "POST /v1/decisions/{decision_id}/incompleteness": {409},  # it was declined
     }.get(name, {200, 201})
     return {202} if how.second and name in BY_TWO else done
 

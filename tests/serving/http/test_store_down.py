@@ -30,8 +30,11 @@ from obligor.serving.screening.alert_steps import StoredAlert
 ACTS = sorted(name for route in ROUTES for name in named(route) if not name.startswith("GET "))
 SCREENING = "POST /v1/decisions/{decision_id}/screenings"
 OVERRIDE = "POST /v1/decisions/{decision_id}/override"
+ANSWER, INCOMPLETE = (f"POST /v1/decisions/{{decision_id}}/{it}" for it in ("counter-offer/answer", "incompleteness"))
 RECORDS_NOTHING = {"POST /v1/simulations": 200, "POST /v1/tokens": 404, SCREENING: 409, OVERRIDE: 403}
-"""A simulation asks nothing of the store; people sign in elsewhere here, nobody is screened, and nobody may override."""
+RECORDS_NOTHING |= {ANSWER: 409, INCOMPLETE: 409}
+"""A simulation asks nothing of the store; people sign in elsewhere here, nobody is screened, nobody may override, no
+counter-offer waits for an answer, and what is asked of was declined."""
 STEPS = ("agreement", "withdrawal")
 
 

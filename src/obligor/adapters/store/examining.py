@@ -60,6 +60,7 @@ _SEARCH: Final = """
 """
 _HIDDEN: Final = ("decision", "outcome", "record", "request")
 _HIDDEN_SINCE_0033: Final = ("override", "review", "review_decision")
+_HIDDEN_SINCE_0035: Final = ("action",)
 _UNHIDDEN: Final = """
     SELECT hidden.name FROM unnest(%s::text[]) AS hidden (name)
     LEFT JOIN pg_class ON pg_class.oid = to_regclass('obligor.' || hidden.name)
@@ -103,7 +104,9 @@ class PostgresExamination(PostgresLogSource):
 
     def unhidden(self) -> Sequence[str]:
         """Name the tables whose rows the database does not hide from other clients, though it should."""
-        hidden = [*_HIDDEN, *(_HIDDEN_SINCE_0033 if (self.revision() or "") >= "0033" else ())]
+        revision = self.revision() or ""
+        since = {"0033": _HIDDEN_SINCE_0033, "0035": _HIDDEN_SINCE_0035}
+        hidden = [*_HIDDEN, *(table for first, tables in since.items() if revision >= first for table in tables)]
         return [str(row[0]) for row in self._connection.execute(_UNHIDDEN, (hidden,))]
 
     def events(self) -> Iterator[StoredEvent]:

@@ -32,6 +32,7 @@ from obligor.core.canonical import canonical_json
 from obligor.core.errors import IntegrityError
 from obligor.serving.rows import (
     RETAINED,
+    ActionRow,
     AlertReportRow,
     AlertRow,
     AlertStepRow,
@@ -379,6 +380,17 @@ _KEPT: Final[dict[type, Insert]] = {
             leaf_index, client_id, outcome, direction, reason, role, decided_at, by, agreed_by, expires_at
         FROM given""",
     ),  # where a review was asked for meanwhile, or the person was erased, it has no decision, which the table refuses
+    ActionRow: _insert(
+        "action",
+        "decision_id uuid, step text, leaf_index int8, client_id text, done_on date, until date, at time, by text",
+        sql="""INSERT INTO obligor.action (decision_id, step, leaf_index, client_id, done_on, until, at, by)
+        SELECT CASE WHEN (
+                SELECT true FROM obligor.decision JOIN obligor.erasure USING (subject)
+                WHERE decision.decision_id = given.decision_id AND erasure.at >= decision.decided_at
+            ) IS NULL THEN decision_id END,
+            step, leaf_index, client_id, done_on, until, at, by
+        FROM given""",
+    ),  # where the person was erased it has no decision, which the table refuses
     ListRow: _insert(
         "screening_list",
         "leaf_index int8, list_sha256 text, source text, published date, entries int4, loaded_at time, by text, list_kind text",

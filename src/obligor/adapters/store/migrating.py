@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from alembic.config import Config
 
-NEWEST: Final = "0034"
+NEWEST: Final = "0035"
 """The revision that this code was written for. It also runs on a newer one, since steps only add."""
 _STEPS = "obligor.adapters.store:migrations/versions"
 _REVISION = "SELECT version_num FROM obligor.alembic_version"

@@ -44,6 +44,8 @@ _REVIEWS: Final = """
     CROSS JOIN LATERAL (
         SELECT override.decision_id AS row, leaf_index FROM obligor.override WHERE override.decision_id = decision.decision_id
         UNION ALL
+        SELECT action.decision_id, leaf_index FROM obligor.action WHERE action.decision_id = decision.decision_id
+        UNION ALL
         SELECT review_id, said.leaf_index FROM (
             SELECT review_id, leaf_index FROM obligor.review WHERE review.decision_id = decision.decision_id OFFSET 0
         ) AS review CROSS JOIN LATERAL (
@@ -113,7 +115,7 @@ class PostgresPrivacy:
         return tuple(Concerned(**row) for row in await self._pool.rows(_CONCERNED, (PERSON_ERASED, subject)))
 
     async def reviews(self, subject: bytes) -> tuple[StoredRecord, ...]:
-        """Give what people said of those decisions, overrides and reviews, in the order of the log."""
+        """Give what people said of those decisions, overrides, actions and reviews, in the order of the log."""
         return tuple(StoredRecord(**row) for row in await self._pool.rows(_REVIEWS, (subject,)))
 
     async def outcomes(self, subject: bytes) -> tuple[StoredRecord, ...]:

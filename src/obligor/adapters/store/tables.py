@@ -245,6 +245,25 @@ OVERRIDE: Final = Table(
     comment="What a person decided in place of a decision: once, as the key says; what they wrote is in the record alone.",
 )
 
+ACTION: Final = Table(
+    "action",
+    METADATA,
+    Column("decision_id", Uuid),
+    Column("step", Text),
+    Column("leaf_index", BigInteger, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("done_on", Date, nullable=False),
+    Column("until", Date),
+    Column("at", _TIME, nullable=False),
+    Column("by", Text, nullable=False),
+    PrimaryKeyConstraint("decision_id", "step", name="action_pkey"),
+    UniqueConstraint("leaf_index", name="action_leaf_index_key"),
+    CheckConstraint("step IN ('offered', 'accepted', 'not_accepted', 'incomplete')", name="action_step"),
+    CheckConstraint("(until IS NOT NULL) = (step IN ('offered', 'incomplete'))", name="action_that_waits_ends"),
+    Index("action_answer", "decision_id", unique=True, postgresql_where=text("step IN ('accepted', 'not_accepted')")),
+    comment="What a lender did beside a decision; what was offered, or is missing, is in the record alone.",
+)
+
 KEYRING: Final = Table(
     "keyring",
     METADATA,

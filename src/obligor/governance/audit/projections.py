@@ -1,8 +1,8 @@
 """Rows that are kept beside the log to be found again, held against the records that the log commits to.
 
-A record is the truth; a row repeats some of it. Rows of decisions, outcomes, reviews, overrides, releases and alerts come in
-the order of their leaves, and are held against each leaf as it passes. API keys, endpoints and people change, so that what
-their events leave is gathered and compared at the end.
+A record is the truth; a row repeats some of it. Rows of decisions, outcomes, reviews, overrides, actions, releases and alerts
+come in the order of their leaves, and are held against each leaf as it passes. API keys, endpoints and people change, so that
+what their events leave is gathered and compared at the end.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ _HELD: Final[Mapping[str, tuple[str, ...]]] = {
         *("decision_id", "client_id", "outcome", "direction", "reason", "role"),
         *("decided_at", "by", "agreed_by", "expires_at"),
     ),
+    "action": ("decision_id", "step", "client_id", "done_on", "until", "at", "by"),
     "release": ("number", *_PINNED, "at", "by", "signature"),
     "profile_change": ("change_id", "step", "profile_sha256", "replaces_sha256", "because", "at", "by"),
     "proposal": (*("proposal_id", "step", "kind", "said", "because"), *("proposed_by", "expires_at", "at", "by")),
@@ -68,6 +69,9 @@ _TABLES: Final[Mapping[str, str]] = {
     "review.requested": "review",
     "review.decided": "review_decision",
     "override.decided": "override",
+    "offer.made": "action",
+    "offer.answered": "action",
+    "application.incomplete": "action",
     "list.loaded": "screening_list",
     "alert.opened": "alert",
     "alert.proposed": "alert_step",

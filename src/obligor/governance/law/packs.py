@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 
 PACKS_FOLDER: Final = Path(__file__).parent / "packs"
 PackId = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,5}(-[A-Z0-9]{2,5})?$")]
-Day = Literal["applied", "decided", "notified", "incomplete", "counter_offered", "review_requested", "account_closed"]
+Day = Literal[
+    "applied",
+    "decided",
+    "notified",
+    "incomplete",
+    "declined_incomplete",
+    "counter_offered",
+    "review_requested",
+    "account_closed",
+]
 """What happened on the day from which a clock runs."""
 Kept = Literal["decision", "identity", "documents", "audit_trail"]
 SetBy = Literal["rule", "lender"]
@@ -61,6 +70,8 @@ class NoticeDuty(StrictModel):
 
     template: str
     """The id of its template."""
+    also: tuple[str, ...] = ()
+    """The ids of other templates whose notice does it as well."""
     within: Period
     """How long the lender has."""
     since: Day
@@ -239,24 +250,42 @@ class Due:
     by: date
     rule: str
     set_by: SetBy = "rule"
+    also: tuple[str, ...] = ()
+    """The ids of other templates that do as well."""
+
+
+_BEGUN: Final[Mapping[str, tuple[Day, ...]]] = {
+    "decline": ("applied", "decided"),
+    "incomplete": ("incomplete",),
+    "declined_incomplete": ("declined_incomplete",),
+    "counter_offer": ("counter_offered",),
+}
+"""From which days clocks run, by what happened."""
 
 
 def notices_due(packs: Iterable[Pack], *, days: Mapping[Day, date], outcome: str, score_used: bool) -> tuple[Due, ...]:
     """Tell which notices are due of a decision and when, the earliest first.
 
-    A decline has notices; so has an application that stayed incomplete, and a counter-offer that nobody took. ``days`` tells
-    what happened when: a duty whose day is not there has not begun.
+    A decline has notices; so have a counter-offer, an application that is incomplete, and a decline of one that was told so. A
+    pack without a clock of its own for a counter-offer, or for such a decline, runs that of any decline. ``days`` tells what
+    happened when: a duty whose day is not there has not begun.
     """
-    if outcome not in ("decline", "incomplete", "counter_offer"):
+    if outcome not in _BEGUN:
         return ()
-    begun = {"decline": ("applied", "decided"), "incomplete": ("incomplete",), "counter_offer": ("counter_offered",)}
     found = [
-        Due(pack.id, duty.template, duty.within.after(days[duty.since]), duty.rule)
+        Due(pack.id, duty.template, duty.within.after(days[duty.since]), duty.rule, also=duty.also)
         for pack in applying(packs, days["decided"])
-        for duty in pack.notices
-        if duty.since in begun[outcome] and duty.since in days and (score_used or not duty.only_with_score)
+        for duty in _running(pack, outcome)
+        if duty.since in days and (score_used or not duty.only_with_score)
     ]
     return tuple(sorted(found, key=lambda it: (it.by, it.pack, it.what)))
+
+
+def _running(pack: Pack, outcome: str) -> list[NoticeDuty]:
+    own = [it for it in pack.notices if it.since in _BEGUN[outcome]]
+    if own or outcome == "incomplete":
+        return own
+    return [it for it in pack.notices if it.since in _BEGUN["decline"]]
 
 
 def review_due(packs: Iterable[Pack], *, outcome: str, requested: date) -> Due | None:

@@ -38,8 +38,8 @@ class Template(StrictModel):
     title: str
     """The heading of the notice."""
     language: Language
-    kind: Literal["adverse_action", "score_disclosure"]
-    """Which of the two lists it tells."""
+    kind: Literal["adverse_action", "score_disclosure", "counter_offer", "incomplete"]
+    """What it tells: of a decline one of the two lists, an offer with the reasons for what was declined, or what is missing."""
     file: Annotated[str, Field(pattern=r"^[a-z0-9.-]{1,80}\.j2$")]
     """Its file, beside the index."""
     rules: Annotated[tuple[RuleId, ...], Field(min_length=1)]

@@ -12,14 +12,14 @@ A list that would be wrong is refused.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from obligor.core.errors import NoticeError
 from obligor.core.reasons import MOST_REASONS
 from obligor.governance.notices.particulars import MOST_KEY_FACTORS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from obligor.core.policy import Policy
     from obligor.core.reasons import Reason
@@ -73,14 +73,24 @@ def standing(
 
     ``before`` is what people said before that, each the outcome and when: what somebody only kept is as old as it was.
     """
-    outcome, decided_at = record["outcome"], record["decided_at"]
     if word is None:
-        return Standing(outcome, record["because"], record["reasons"], record["knockouts"], decided_at)
-    for said, at in (*before, (word["outcome"], word["decided_at"])):
-        if said != outcome:
-            outcome, decided_at = said, at
+        decided_at = record["decided_at"]
+        return Standing(record["outcome"], record["because"], record["reasons"], record["knockouts"], decided_at)
+    said = [*before, (word["outcome"], word["decided_at"])]
+    outcome, decided_at = since(record["outcome"], record["decided_at"], said)
     reasons = [{"code": it["code"], "feature": "", "text": it["text"]} for it in word["factors"]]
     return Standing(outcome, said_by, reasons, (), decided_at)
+
+
+Instant = TypeVar("Instant")
+
+
+def since(outcome: str, decided_at: Instant, words: Iterable[tuple[str, Instant]]) -> tuple[str, Instant]:
+    """Give what holds, and since when, of an outcome and what people said after it, each with its time."""
+    for said, at in words:
+        if said != outcome:
+            outcome, decided_at = said, at
+    return outcome, decided_at
 
 
 def principal_reasons(standing: Standing, *, codes: Codes) -> tuple[str, ...]:

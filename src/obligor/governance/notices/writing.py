@@ -48,6 +48,7 @@ _WRONG: Final[tuple[tuple[type[Exception], str], ...]] = (
 )
 """What a template says wrong, by the error that it brings about: the first that fits."""
 _MOST_QUOTED: Final = 80
+_UNDECIDED: Final = ("refer", "hold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,24 @@ class ScoreTold(NamedTuple):
     """Key factors: the most important first, the number of inquiries last."""
 
 
+class OfferTold(NamedTuple):
+    """A counter-offer as a notice tells it."""
+
+    terms: tuple[tuple[str, str], ...]
+    """What is offered: what it is called, and how much."""
+    rate: str | None
+    respond_by: date
+    accepted: bool | None
+    """None: it waits for an answer."""
+
+
+class MissingTold(NamedTuple):
+    """What an application lacks, as a notice tells it."""
+
+    fields: tuple[str, ...]
+    respond_by: date
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """A notice that may be sent."""
@@ -90,7 +109,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """What a notice is written of: a decline, with what was used to come to it."""
+    """What a notice is written of: a decline, with what was used to come to it; or what keeps an application undecided."""
 
     standing: Standing
     """What holds of the application today (``factors.standing``)."""
@@ -103,6 +122,10 @@ class Declined:
     """The ids of the consumer reporting agencies whose reports were used."""
     score: ScoreTold | None = None
     """The credit score that was used, where one was."""
+    offer: OfferTold | None = None
+    """What was offered in its place, where anything was."""
+    missing: MissingTold | None = None
+    """What the application lacks, where it was said to be incomplete."""
 
 
 def write_notice(name: str, of: Declined, *, on: date, stationery: Stationery, language: str | None = None) -> Notice:
@@ -139,11 +162,47 @@ def write_notice(name: str, of: Declined, *, on: date, stationery: Stationery, l
 
 def _lists(template: Template, of: Declined) -> tuple[tuple[str, ...], ScoreTold | None]:
     """Give the principal reasons, or the score with its key factors: whichever of the two the notice tells, never both."""
+    if template.kind == "incomplete":
+        _check_incomplete(of)
+        return (), None
+    _check_offer(template, of.offer)
     reasons = principal_reasons(of.standing, codes=of.codes)  # whatever it tells: there is no notice but of a decline
     _check_apart(reasons, of.score)
     if template.kind == "score_disclosure":
         return (), _of_a_score(of.score)
     return reasons, None
+
+
+def _check_incomplete(of: Declined) -> None:
+    """Refuse to ask for what is missing where nobody said what, or something was decided."""
+    if of.missing is None:
+        raise NoticeError("notice: nobody said that this application is incomplete", refusal="not_incomplete")
+    if of.standing.outcome not in _UNDECIDED:
+        raise NoticeError(
+            f"notice: the outcome is {of.standing.outcome}; what is missing is asked for before", refusal="was_decided"
+        )
+
+
+def _check_offer(template: Template, offer: OfferTold | None) -> None:
+    """Refuse a notice that contradicts how far a counter-offer has come."""
+    if template.kind == "counter_offer" and offer is None:
+        raise NoticeError("notice: no counter-offer was made of this decision", refusal="no_counter_offer")
+    if offer is None:
+        return
+    if offer.accepted:
+        raise NoticeError(
+            "notice: the applicant took the counter-offer, and nothing is declined", refusal="counter_offer_accepted"
+        )
+    if template.kind == "counter_offer" and offer.accepted is False:
+        raise NoticeError(
+            "notice: the counter-offer was not accepted; the notice is that of a decline", refusal="counter_offer_over"
+        )
+    if template.kind == "adverse_action" and offer.accepted is None:
+        raise NoticeError(
+            "notice: a counter-offer waits for its answer",
+            refusal="counter_offer_open",
+            hint="say whether it was taken, or write the notice that offers and declines in one",
+        )
 
 
 def _said(template: Template, of: Declined, particulars: Particulars, *, on: date) -> dict[str, Any]:
@@ -159,6 +218,8 @@ def _said(template: Template, of: Declined, particulars: Particulars, *, on: dat
         "reviews": particulars.reviews,
         "bureaus": _bureaus(particulars, of.bureaus),
         "reviewed": of.standing.because == "review",
+        "offer": of.offer,
+        "missing": of.missing,
     }
 
 

@@ -13,6 +13,7 @@ from starlette.routing import Match
 
 from obligor.core.errors import ApplicationError, NotFoundError, ObligorError, Problem
 from obligor.serving.http import (
+    actions,
     administering,
     alerts,
     decisions,
@@ -38,7 +39,15 @@ if TYPE_CHECKING:
     from obligor.serving.http.door import Door
 
 _ROUTERS = (
-    *(decisions.router, revealing.router, reviews.router, overrides.router, alerts.router, inspecting.router),
+    *(
+        decisions.router,
+        revealing.router,
+        reviews.router,
+        overrides.router,
+        actions.router,
+        alerts.router,
+        inspecting.router,
+    ),
     *(administering.router, privacy.router, keys.router, operating.router, tokens.router),
 )
 _WANTED = {

@@ -78,6 +78,10 @@ _LINKS = {
         "getReviews",
         "overrideDecision",
         "getOverride",
+        "makeCounterOffer",
+        "answerCounterOffer",
+        "reportIncomplete",
+        "getActions",
     )
 }
 

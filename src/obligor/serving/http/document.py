@@ -10,6 +10,7 @@ from obligor import __version__
 from obligor.core.errors import UnavailableError
 from obligor.serving.encoding import encode_in_order
 from obligor.serving.http import (
+    action_shapes,
     alert_shapes,
     decision_shapes,
     order_shapes,
@@ -37,6 +38,7 @@ _MOST_AT_ONCE = 1000
 _BODIES = (
     *(shapes.Problem, shapes.Credentials, decision_shapes.Report, decision_shapes.RevealAsked),
     *(review_shapes.ReviewAsked, review_shapes.ReviewFound, override_shapes.OverrideAsked),
+    *(action_shapes.OfferMade, action_shapes.OfferAnswered, action_shapes.Incomplete),
     *(alert_shapes.ClearanceAsked, alert_shapes.ConfirmationAsked, alert_shapes.AlertReportAsked),
     alert_shapes.YearlyReportAsked,
     *(people_shapes.NewUser, people_shapes.NamedUser, people_shapes.NamedRole),

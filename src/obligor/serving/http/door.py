@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope
 
     from obligor.security.tokens import Bound
+    from obligor.serving.actions.recording import ActionService
     from obligor.serving.acts import Caller, Recorded
     from obligor.serving.administering import Administration
     from obligor.serving.audit.acts import Page, Span
@@ -115,6 +116,8 @@ class Door:
     """Takes requests for reviews."""
     overrides: OverrideService = field(kw_only=True)
     """Takes what people decide in place of the policy."""
+    actions: ActionService = field(kw_only=True)
+    """Takes what a lender did beside its decisions."""
     alerts: AlertDesk = field(kw_only=True)
     """Where alerts are looked at and cleared, by the few who may."""
     disbursing: Disbursing = field(kw_only=True)

@@ -50,6 +50,8 @@ _AT_ONCE: Final = 8
 """Holds on one person that are placed at one instant, at most."""
 NOTIFIED_WITHIN: Final = timedelta(days=30)
 """After a decision: the last day on which its notice is due, from which the longest clock may run."""
+NOTIFIED_OF_OFFER: Final = timedelta(days=90)
+"""The same after a counter-offer."""
 
 
 class Concerned(NamedTuple):
@@ -289,7 +291,8 @@ class Office:
         if found.latest is None or not self.packs:
             return
         decided = found.latest.date()
-        days: dict[Day, date] = {"applied": decided, "decided": decided, "notified": decided + NOTIFIED_WITHIN}
+        notified = max([decided + NOTIFIED_WITHIN, *await self._notified_of_offers(found.subject)])
+        days: dict[Day, date] = {"applied": decided, "decided": decided, "notified": notified}
         if account_closed is not None:
             days["account_closed"] = account_closed
         kinds: list[Kept] = ["decision"]
@@ -308,6 +311,12 @@ class Office:
                     f"subject {_short(found.subject)}: {keeping.because} asks that their {kind} is kept until "
                     f"{keeping.until}; nothing was erased"
                 )
+
+    async def _notified_of_offers(self, subject: bytes) -> list[date]:
+        """Give the last days on which notices of the subject's counter-offers were due."""
+        records = map(record_of, await self.subjects.reviews(subject))
+        offered = (date.fromisoformat(it["done_on"]) for it in records if it.get("step") == "offered")
+        return [it + NOTIFIED_OF_OFFER for it in offered]
 
     async def _identified(self, subject: bytes) -> bool:
         """Tell whether an approval of the subject, by a policy or by a person, rests on evidence of identity."""

@@ -54,12 +54,13 @@ _FIELDS: Final[Mapping[Tells, str]] = {
         is linked_at compared links other_index next
         networks not_told list_kind broken finding examined_by
         stands said_by said_at told_late_at expired direction role
+        actions step done_on accepted offered_on answered_on respond_by
         explanation unexplained decided_by factor effect together decided_again of_changes
         acts about
     """,
     "name": "application_id person_id",
     "bin": "bin from_bin to_bin",
-    "said": "input corrections values given",
+    "said": "input corrections values given terms rate",
     "words": "statement factors rationale instead",
     "sealed": """
         sealed subject key payload_sha256 input_sha256 idempotency_key response record salt body leaf payload wrapped proof

@@ -40,11 +40,15 @@ SEALED_SCHEMA: Final = "obligor/decision/2"
 SEALED_REVIEW: Final = "obligor/review/2"
 SEALED_FINDING: Final = "obligor/review-decision/2"
 SEALED_OVERRIDE: Final = "obligor/override/2"
+SEALED_OFFER: Final = "obligor/offer/2"
+SEALED_INCOMPLETE: Final = "obligor/incomplete/2"
 _BOUND: Final[Mapping[str, tuple[str, str]]] = {
     SEALED_SCHEMA: ("decision", "decision_id"),
     SEALED_REVIEW: ("review", "review_id"),
     SEALED_FINDING: ("finding", "review_id"),
     SEALED_OVERRIDE: ("override", "decision_id"),
+    SEALED_OFFER: ("offer", "decision_id"),
+    SEALED_INCOMPLETE: ("incomplete", "decision_id"),
 }
 """By the schema of a record: as which column its sealed text was sealed, and which of its ids names the row."""
 _MOST_HELD: Final = 4096

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode
-from obligor.serving.privacy.sealed import SEALED_FINDING, SEALED_OVERRIDE, SEALED_REVIEW
+from obligor.serving.privacy.sealed import (
+    SEALED_FINDING,
+    SEALED_INCOMPLETE,
+    SEALED_OFFER,
+    SEALED_OVERRIDE,
+    SEALED_REVIEW,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +27,8 @@ _IN_THE_CLEAR: Final = {
     SEALED_REVIEW: "obligor/review/1",
     SEALED_FINDING: "obligor/review-decision/1",
     SEALED_OVERRIDE: "obligor/override/1",
+    SEALED_OFFER: "obligor/offer/1",
+    SEALED_INCOMPLETE: "obligor/incomplete/1",
 }
 """By the schema of a record whose words are sealed: the schema of the same where there is no sealer."""
 
