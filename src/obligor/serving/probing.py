@@ -16,6 +16,7 @@ from __future__ import annotations
 import random
 import secrets
 import time
+from array import array
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from math import ceil
@@ -45,6 +46,7 @@ MOST_DIFFERENT: Final = 2
 _DAY_S, _HOUR_S, _TELL_EVERY_S = 86_400.0, 3600.0, 60.0
 _MOST_SUBJECTS: Final = 100_000
 _MOST_PARTS: Final = 30_000
+_NOTHING: Final = array("q")
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -72,7 +74,7 @@ class Probing:
     _subjects: Pace = field(init=False)
     _alike: Pace = field(init=False)
     _telling: Pace = field(init=False)
-    _seen: dict[tuple[str, int, int], tuple[float, tuple[int, ...]]] = field(init=False, default_factory=dict)
+    _seen: dict[tuple[str, int, int], tuple[float, array[int]]] = field(init=False, default_factory=dict)
     """By the client and a part of an application: when it came last, and the hashes of all that is compared of it."""
 
     def __post_init__(self) -> None:
@@ -135,12 +137,12 @@ class Probing:
         Cut into one part more than fields may differ, two that are alike have a part in common: only those that share one are
         compared.
         """
-        now, marks = self.monotonic(), tuple(self._marks(asked))
+        now, marks = self.monotonic(), array("q", self._marks(asked))
         most = min(MOST_DIFFERENT, len(marks) // 8)
         alike = False
         for place in range(most + 1):
-            part = (asked.client_id, place, hash(marks[place :: most + 1]))
-            at, others = self._seen.pop(part, (-_HOUR_S, ()))
+            part = (asked.client_id, place, hash(marks[place :: most + 1].tobytes()))
+            at, others = self._seen.pop(part, (-_HOUR_S, _NOTHING))
             alike = alike or (now - at < _HOUR_S and 0 < _differences(marks, others) <= most)
             self._seen[part] = (now, marks)
         while len(self._seen) > _MOST_PARTS:
@@ -155,5 +157,5 @@ class Probing:
             yield hash((self._key, value))
 
 
-def _differences(marks: tuple[int, ...], others: tuple[int, ...]) -> int:
+def _differences(marks: array[int], others: array[int]) -> int:
     return sum(map(ne, marks, others)) if len(marks) == len(others) else len(marks)

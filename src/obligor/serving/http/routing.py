@@ -47,8 +47,8 @@ RECORDS = (408, 409, 413, 415)
 READS_BODY = (408, 413, 415)
 
 
-def door_of(request: Request) -> Door:
-    """Give what the routes are made of."""
+async def door_of(request: Request) -> Door:
+    """Give what the routes are made of; a coroutine, as the framework asks anything else in a thread of its own."""
     found: Door = request.app.state.door
     return found
 
@@ -63,7 +63,7 @@ def caller_with(permission: str, *, hidden: str = "") -> Callable[[Request, obje
     """
 
     async def caller(request: Request, _shown: Annotated[object, Security(BEARER)]) -> AsyncIterator[Caller]:
-        door = door_of(request)
+        door = await door_of(request)
         found = await door.caller(request.scope, read_head(request.scope["headers"]))
         if hidden and not may(found, hidden):
             door.meter.refused("scope")
