@@ -287,3 +287,11 @@ def test_a_scope_in_which_nobody_is_screened_says_who_does() -> None:
         parse_new_profile(json.dumps(plain(**screened)).encode())
     said = screened | {"scopes": [scope("a", "online", aml={"state": "off", "elsewhere": ELSEWHERE})]}
     assert parse_new_profile(json.dumps(plain(**said)).encode()).parts["a"].gate("aml").elsewhere is not None
+
+
+@pytest.mark.parametrize("when", ["amount > 6e14", "amount < -6e14"])
+def test_what_lies_beyond_the_last_value_is_a_number_that_an_application_may_hold(when: str) -> None:
+    """Else nobody would see that a gate is turned down there."""
+    profile = scoped(scope("a", when, kyc="off"))
+    check_scopes(compile_scopes(profile, COLUMNS))
+    assert turned_down(profile, scoped(), COLUMNS) == ("kyc in a",)

@@ -24,7 +24,7 @@ from obligor.core.errors import ExpressionError, ProfileError, TapeError
 from obligor.core.expressions import closure_source, define_function, parse_expression
 from obligor.core.features import FeatureSet
 from obligor.core.profile import GATES, OTHERWISE, STATES
-from obligor.core.syntax import walk
+from obligor.core.syntax import LARGEST, walk
 from obligor.core.values import value_source
 
 if TYPE_CHECKING:
@@ -245,5 +245,6 @@ def _values(column: Column, named: set[Any]) -> Values:
         return None, *sorted(named | raw), "\N{REPLACEMENT CHARACTER}".join(("", *sorted(named), ""))
     numbers = sorted(named)
     between = [low + (high - low) * _PART for low, high in pairwise(numbers)]
-    beyond = (numbers[0] - _PART - abs(numbers[0]), numbers[-1] + _PART + abs(numbers[-1]))
+    below, above = numbers[0] - _PART - abs(numbers[0]), numbers[-1] + _PART + abs(numbers[-1])
+    beyond = (max(below, -LARGEST), min(above, LARGEST))
     return None, *numbers, *between, *beyond

@@ -253,6 +253,9 @@ ACTS = {
             INSERT INTO obligor.review SELECT gen_random_uuid(), decision_id, 'bank', 98, now(), now(), '' FROM obligor.decision
             RETURNING review_id
         ) INSERT INTO obligor.review_decision SELECT review_id, 99, 'kept', 'decline', now(), 'ann' FROM asked""",
+    "what is late": """UPDATE obligor.outbox
+        SET type = 'held.late', payload = convert_to(json_build_object('decision_id', decision_id)::text, 'UTF8')
+        FROM obligor.decision""",
 }
 
 

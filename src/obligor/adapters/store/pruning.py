@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from obligor.adapters.store.inserts import retained_since
+from obligor.core.event_types import HELD_LATE, REVIEW_LATE
 from obligor.serving.webhooks.pruning import Pruned
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _PRUNE: Final = f"""
     ), over AS (
         SELECT outbox.*, deliveries FROM (SELECT DISTINCT event_id FROM seen) AS it
         CROSS JOIN LATERAL (
-            SELECT event_id, client_id, application_id, sequence, leaf_index FROM obligor.outbox
+            SELECT event_id, client_id, application_id, sequence, leaf_index, type, payload FROM obligor.outbox
             WHERE outbox.event_id = it.event_id AND created_at < %(before)s OFFSET 0
         ) AS outbox
         CROSS JOIN LATERAL (
@@ -57,7 +58,10 @@ _PRUNE: Final = f"""
                 (SELECT subject FROM obligor.decision WHERE decision_id = (
                     SELECT decision_id FROM obligor.review WHERE review_id = (
                         SELECT review_id FROM obligor.review_decision
-                        WHERE review_decision.leaf_index = outbox.leaf_index)))
+                        WHERE review_decision.leaf_index = outbox.leaf_index))),
+                (SELECT subject FROM obligor.decision WHERE decision_id = CASE
+                    WHEN outbox.type IN ('{REVIEW_LATE}', '{HELD_LATE}') AND outbox.payload <> ''
+                    THEN (convert_from(outbox.payload, 'UTF8')::json ->> 'decision_id')::uuid END)
             ) AS subject OFFSET 0
         ) AS person
         WHERE settled = deliveries AND (
@@ -92,7 +96,7 @@ _PRUNE: Final = f"""
 """  # noqa: S608  words of our own
 """What somebody sends again meanwhile is not deleted as a delivery, and so its event stays (``whole``). What belongs to each
 event is found one by one (``OFFSET 0``, ``ANY (ARRAY(``), whatever the planner knows of the tables: a decision under the leaf
-of the event, or the one of which it tells an outcome, an override or a review."""
+of the event, or the one of which it tells an outcome, an override, a review, or that an answer is late."""
 
 
 class PostgresPruning:
