@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -64,6 +65,7 @@ def _is_private(secret: bytes) -> bool:
     return len(secret) == len(_PRIVATE) + SECRET_BYTES and secret.startswith(_PRIVATE)
 
 
+@lru_cache(maxsize=64)
 def _private_key(secret: bytes) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(secret.removeprefix(_PRIVATE))
 

@@ -56,6 +56,8 @@ _NAMED: Final = re.compile(rb"((?:^|&)[^=&]+)=")
 """The name of a part of a query: the sign after it is no escape of what follows."""
 _MOST_REPEATED: Final = 1024
 """Bytes of headers that are remembered as searched."""
+_UNREPEATED: Final = frozenset((b"idempotency-key", b"cookie"))
+"""Headers with which none are remembered: they are new with each request, or secret."""
 _LEAST: Final = 10.0 ** (LEAST - 1)
 _BETWEEN: Final = " x "
 """Holds texts apart, so that no digits of two make a number."""
@@ -145,8 +147,9 @@ def refuse_card_data_in_headers(headers: Iterable[tuple[bytes, bytes]], *, but: 
     CardDataError
         Telling so much.
     """
-    lines = b"\n".join([b"%b\n%b" % it for it in headers if it[0] not in _UNSEARCHED and it[0] not in but])
-    if len(lines) <= _MOST_REPEATED:
+    searched = [it for it in headers if it[0] not in _UNSEARCHED and it[0] not in but]
+    lines = b"\n".join([b"%b\n%b" % it for it in searched])
+    if len(lines) <= _MOST_REPEATED and _UNREPEATED.isdisjoint([name for name, _ in searched]):
         _refuse_lines_once(lines)
     else:
         _refuse_lines(lines)

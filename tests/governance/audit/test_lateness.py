@@ -41,6 +41,19 @@ def test_a_review_is_told_late_once_and_only_where_it_is(steps: list[str], verdi
     assert why in found.why
 
 
+def test_a_late_answer_that_nobody_told_of_is_for_somebody_to_look_at_once_services_tell() -> None:
+    clocks = Clocks()
+    late = {"due_at": time_text(DUE), "decided_at": time_text(DUE + SECOND)}
+    for index, (kind, name) in enumerate(
+        (f"review.{kind}", name)
+        for name, kinds in {"r-1": "requested late", "r-2": "requested decided"}.items()
+        for kind in kinds.split()
+    ):
+        clocks.take(index, Leaf(DUE + SECOND, "client:obligor/clock", kind, name, "0" * 64), late)
+    found = clocks.check(DUE + HOUR)
+    assert (found.verdict, "review r-2: is late" in found.why, "r-1" in found.why) == ("look", True, False)
+
+
 def test_a_service_has_an_hour_to_tell_and_a_record_without_a_time_breaks_no_examination() -> None:
     clocks = Clocks()
     for name, said in (("r-1", {"due_at": time_text(DUE)}), ("r-2", {})):
@@ -68,3 +81,11 @@ def test_who_is_held_is_told_late_once(outcome: str, times: int, *, early: bool,
     found = clocks.check(DUE)
     assert (found.verdict, found.counts) == ("broken" if why else "ok", {"late": 1})
     assert why in found.why
+
+
+def test_nobody_was_due_before_they_were_held() -> None:
+    clocks = Clocks()
+    held = {"outcome": "hold", "decided_at": time_text(DUE)}
+    clocks.take(0, Leaf(DUE, "client:bank", "decision", "d-1", "0" * 64), held)
+    clocks.take(1, Leaf(DUE, "client:obligor/clock", "held.late", "d-1", "0" * 64), {"due_at": time_text(DUE - HOUR)})
+    assert "due before it was held" in clocks.check(DUE).why

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.lending import KEY
 from tests.serving import golden_decisions as golden
 from tests.serving.gated import good_application
 from tests.serving.gates.test_gate import says
@@ -20,13 +22,18 @@ from tests.serving.screening.test_disbursing import NOBODY, SUBJECTS, InForce, o
 from obligor.core.columns import Column
 from obligor.core.errors import ProfileError
 from obligor.core.profile import GATES, OTHERWISE, RESULTS, Profile, parse_profile
+from obligor.serving.archive import StoredRelease
 from obligor.serving.audit.replaying import replay
 from obligor.serving.gates.aml import AmlGate
 from obligor.serving.releases.release import Release, compile_release
-from obligor.serving.releases.releasing import made_release
+from obligor.serving.releases.releasing import activate, made_release, roll_back
+from obligor.serving.rows import ReleaseRow
+from obligor.serving.sources import live_sources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from obligor.serving.acts import Act, Submission
 
 GOOD: Final = good_application() | {"purpose": "car", "channel": "web"}
 ONLINE_CAR: Final = {"name": "online-car", "when": "purpose = 'car' AND channel = 'web'"}
@@ -238,3 +245,54 @@ def test_a_card_that_does_not_read_what_a_scope_does_is_not_put_in_force() -> No
         activated(car, car | {"name": "again"})
     with pytest.raises(ProfileError, match="'who': reads 'customer', which is of the role identifier"):
         activated(car | {"name": "who", "when": "customer = 'c1'"})
+
+
+@dataclass
+class Shelf:
+    """Where a release is in force, and another was before."""
+
+    now: Release
+    earlier: Release
+    acts: list[Act] = field(default_factory=list)
+
+    async def release(self) -> StoredRelease:
+        return _kept(self.now)
+
+    async def release_before(self) -> StoredRelease:
+        return _kept(self.earlier)
+
+    async def record(self, submission: Submission) -> None:
+        self.acts.extend(submission.acts)
+
+
+def _kept(release: Release) -> StoredRelease:
+    given = {"card": release.card, "policy": release.policy, "profile": release.profile}
+    _, act = made_release(7, **given, at=golden.START, by="ada", key=KEY, sources=live_sources())  # type: ignore[arg-type]
+    (row,) = act.rows
+    assert isinstance(row, ReleaseRow)
+    return StoredRelease(7, row.statement, row.signature, *(it.body for it in row.artefacts))
+
+
+@pytest.mark.parametrize("moves", [True, False])
+@pytest.mark.parametrize("put", ["activated", "rolled back"])
+def test_a_card_that_reads_otherwise_what_a_scope_reads_moves_nobody_into_it(put: str, *, moves: bool) -> None:
+    """The gates of an application would change with the card, and no two people would have changed the profile."""
+    profile = profile_of(ONLINE_CAR | {"gates": gated(kyc="off")}, kyc="enforce")
+    now = release_of(profile)
+    tape, update = now.card.applications, {"map": {"boat": "car"}} if moves else {"description": "what it is for"}
+    columns = tape.columns | {"purpose": tape.columns["purpose"].model_copy(update=update)}
+    card = now.card.model_copy(update={"applications": tape.model_copy(update={"columns": columns})})
+    other = compile_release(6, card=card, policy=golden.policy_of(card), profile=profile)
+    shelf = Shelf(now, other)
+    beside: Any = {"by": "ada", "archive": shelf, "recorder": shelf, "key": KEY, "sources": live_sources()}
+    work = (
+        activate(card=other.card, policy=other.policy, profile=profile, **beside)
+        if put == "activated"
+        else roll_back(because="why", check=lambda *_: None, **beside)
+    )
+    if moves:
+        with pytest.raises(ProfileError, match="a scope reads 'purpose', which this card or policy reads otherwise"):
+            asyncio.run(work)
+    else:
+        asyncio.run(work)
+    assert len(shelf.acts) == (not moves)

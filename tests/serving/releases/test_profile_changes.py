@@ -61,6 +61,7 @@ class Desk:
         small = small_release()
         made = compile_release(7, card=small.card, policy=small.policy, profile=self.base)
         self.store.in_force = stored(made)
+        self.store.artefacts[self.base.sha256] = self.base.to_json()
         sources = live_sources()
         object.__setattr__(sources, "now", lambda: self.at)
         self.changing = Changing(self.store, self.store, self.store, KEY, sources)  # type: ignore[arg-type]  # a part of each
@@ -192,3 +193,18 @@ def test_without_a_release_nothing_is_proposed() -> None:
     desk.store.in_force = None
     with pytest.raises(UnavailableError, match="no release is in force"):
         desk.propose(profile(3))
+
+
+def test_what_is_turned_down_for_a_while_is_not_made_to_last_by_a_second_change() -> None:
+    desk = Desk()
+    for version, until in ((3, timedelta(hours=1)), (4, timedelta(hours=9))):
+        desk.approve(desk.propose(profile(version, kyc="off", until=until)))
+    with pytest.raises(ProfileError, match="turns kyc down; wanted expires_at"):
+        desk.propose(profile(5, kyc="off"))
+    lasting = desk.approve(desk.propose(profile(5)))
+    assert (lasting.profile.expires_at, lasting.profile.gate("kyc").state) == (None, "enforce")
+
+
+def test_a_profile_with_an_end_that_turned_nothing_down_is_followed_by_one_like_it_without_an_end() -> None:
+    desk = Desk(base=profile(until=timedelta(days=9)))
+    assert desk.approve(desk.propose(profile(3))).profile.expires_at is None

@@ -83,7 +83,7 @@ class Changing:
         profile, at = parse_new_profile(data), self.sources.now()
         newest = await self._in_force()
         base = parse_profile(newest.profile)
-        _check(profile, base, newest, at=at)
+        await self._check(profile, base, newest, at=at)
         row = ProfileChangeRow(
             str(self.sources.new_id(at)),
             "proposed",
@@ -140,9 +140,32 @@ class Changing:
         if body is None:
             raise UnavailableError("the proposed profile is no longer kept")
         profile = parse_new_profile(body)
-        _check(profile, base, newest, at=at)
+        await self._check(profile, base, newest, at=at)
         in_force(profile, at)
         return profile
+
+    async def _check(self, profile: Profile, base: Profile, newest: StoredRelease, *, at: datetime) -> None:
+        """Refuse a profile that may not take the place of the one in force."""
+        _check_version(profile, base)
+        if profile.expires_at is not None and profile.expires_at <= at:
+            raise ProfileError("profile: expires_at: is over")
+        columns = scope_columns(parse_card(newest.card), parse_policy(newest.policy))
+        check_scopes(compile_scopes(profile, columns))
+        if profile.expires_at is None and (lower := turned_down(profile, await self._lasting(base), columns)):
+            raise ProfileError(
+                f"profile: turns {', '.join(lower)} down; wanted expires_at, the instant at which that ends"
+            )
+
+    async def _lasting(self, base: Profile) -> Profile:
+        """Give the last profile that was to last: what one with an end turned down, none without one may leave so."""
+        last = base
+        for it in await self.changes.changes():
+            if last.expires_at is not None and it.step == "approved" and it.profile_sha256 == last.sha256:
+                body = await self.archive.artefact(it.replaces_sha256)
+                if body is None:
+                    raise UnavailableError("the profile that was to last is no longer kept")
+                last = parse_profile(body)
+        return base if last.expires_at is not None else last
 
     async def _in_force(self) -> StoredRelease:
         newest = await self.archive.release()
@@ -179,20 +202,13 @@ def plain_change(row: ProfileChangeRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names} | {"at": time_text(row.at)}
 
 
-def _check(profile: Profile, base: Profile, newest: StoredRelease, *, at: datetime) -> None:
+def _check_version(profile: Profile, base: Profile) -> None:
     if profile.sha256 == base.sha256:
         raise ProfileError("profile: is the one that is in force")
     if profile.name == base.name and profile.version <= base.version:
         raise ProfileError(
             f"profile: version: got {profile.version}, wanted more than {base.version}, which is in force"
         )
-    if profile.expires_at is not None and profile.expires_at <= at:
-        raise ProfileError("profile: expires_at: is over")
-    columns = scope_columns(parse_card(newest.card), parse_policy(newest.policy))
-    check_scopes(compile_scopes(profile, columns))
-    lower = turned_down(profile, base, columns)
-    if lower and profile.expires_at is None:
-        raise ProfileError(f"profile: turns {', '.join(lower)} down; wanted expires_at, the instant at which that ends")
 
 
 def _artefact(profile: Profile) -> ArtefactRow:

@@ -7,15 +7,24 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from obligor.core.canonical import canonical_json
-from obligor.core.errors import ClashError, IntegrityError, NotFoundError, PolicyError
+from obligor.core.errors import ClashError, IntegrityError, NotFoundError, PolicyError, ProfileError
 from obligor.core.leaves import time_text
+from obligor.core.policy import parse_policy
 from obligor.core.profile import parse_profile
 from obligor.core.scopes import check_scopes
+from obligor.core.scorecard import parse_card
 from obligor.security.permissions import permissions
 from obligor.security.signing import verify_statement
 from obligor.serving.acts import Act, Submission
 from obligor.serving.encoding import encode, encode_in_order
-from obligor.serving.releases.release import PURPOSE, SCHEMA, compile_release, open_release, statement_of
+from obligor.serving.releases.release import (
+    PURPOSE,
+    SCHEMA,
+    compile_release,
+    open_release,
+    scope_columns,
+    statement_of,
+)
 from obligor.serving.rows import ArtefactRow, ReleaseRow
 from obligor.serving.said import check_author, check_because
 
@@ -33,6 +42,8 @@ if TYPE_CHECKING:
     from obligor.serving.sources import Sources
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_READ_BY: Final = {"type", "case", "map", "missing", "special"}
+"""What of a column says which value a field of an application has."""
 
 
 class History(Protocol):
@@ -84,8 +95,28 @@ async def activate(
         key=key,
         sources=sources,
     )
+    _check_scoped(release, newest)
     await record_release(release, (act,), recorder)
     return release
+
+
+def _check_scoped(release: Release, newest: StoredRelease | None) -> None:
+    """Refuse a card or a policy that reads what scopes of the profile in force read otherwise: gates would change with it.
+
+    Raises
+    ------
+    ProfileError
+        Naming the field.
+    """
+    if newest is None or release.scoping is None or release.profile.sha256 != parse_profile(newest.profile).sha256:
+        return
+    known = scope_columns(parse_card(newest.card), parse_policy(newest.policy))
+    for name, column in release.scoping.columns.items():
+        if column.model_dump(include=_READ_BY) != known[name].model_dump(include=_READ_BY):
+            raise ProfileError(
+                f"profile: a scope reads '{name}', which this card or policy reads otherwise",
+                hint="first approve a profile whose scopes do not read it",
+            )
 
 
 def _check_roles(policy: Policy) -> None:
@@ -140,6 +171,7 @@ async def roll_back(
         sources=sources,
         beside={"puts_back": before.number, "because": because},
     )
+    _check_scoped(release, newest)
     await record_release(release, (act,), recorder)
     return release
 

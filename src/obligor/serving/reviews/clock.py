@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 
-from obligor.core.errors import ObligorError
+from obligor.core.errors import InFlightError, ObligorError
 from obligor.core.leaves import time_text
 from obligor.governance.law.packs import held_due
 from obligor.serving.reviews.lateness import late_hold, late_review
@@ -54,6 +54,8 @@ class ReviewClock:
                 try:
                     if await self._lateness.record(late_review(it)):
                         self._journal.tell("review_late", level="warning", **said)
+                except InFlightError:
+                    continue  # somebody else records it
                 except ObligorError as error:
                     self._journal.failed("reviews_failed", error, level="warning", **said)
 
@@ -107,6 +109,8 @@ class HeldClock:
             try:
                 if await self._lateness.record(late_hold(it, due_at=due_at, pack=pack)):
                     self._journal.tell("held_late", level="warning", **said)
+            except InFlightError:
+                continue  # somebody else records it
             except ObligorError as error:
                 self._journal.failed("held_failed", error, level="warning", **said)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from obligor.core.errors import InFlightError, IntegrityError
+from obligor.core.errors import IntegrityError
 from obligor.core.event_types import HELD_LATE, REVIEW_LATE
 from obligor.core.leaves import actor, time_text
 from obligor.serving.acts import Act, Request, Submission
@@ -69,8 +69,8 @@ class Lateness:
 
         Raises
         ------
-        IntegrityError, UnavailableError
-            Where its decision is not kept, and as they say.
+        IntegrityError, InFlightError, UnavailableError
+            Where its decision is not kept, somebody else records it just now, and as they say.
         """
         stored = await self.archive.decision(late.decision_id)
         if stored is None:
@@ -87,10 +87,7 @@ class Lateness:
         kept = {"schema": f"obligor/{late.what.replace('.', '-')}/1", "client_id": stored.client_id, **said}
         act = Act(late.what, at, actor(CLOCK), str(late.about), encode(kept), self.sources.salt(), rows)
         once = Request(CLOCK, late.what, str(late.about), sha256(late.about.bytes).digest())
-        try:
-            return not (await self.recorder.record(Submission((act,), lambda _: b"", once))).replayed
-        except InFlightError:
-            return False
+        return not (await self.recorder.record(Submission((act,), lambda _: b"", once))).replayed
 
 
 def late_review(review: StoredReview) -> Late:
