@@ -10,6 +10,7 @@ import csv
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -215,20 +216,24 @@ def test_a_service_in_production_is_set_up_as_the_page_says(
     from obligor.adapters.store.embedded import embedded_server
 
     for name, value in {
+        "CA_BUNDLE": str(tmp_path / "tls" / "cert.pem"),
         "ACCESS_KEY_ID": "testing",
         "SECRET_ACCESS_KEY": "testing",
         "DEFAULT_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(f"AWS_{name}", value)
         shell.environment[f"AWS_{name}"] = value
+    (tls := tmp_path / "tls").mkdir()
+    write_pair(tls, 1)
     cloud = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     cloud.start()
-    endpoint = "http://{}:{}".format(*cloud.get_host_and_port())
+    encrypted = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    encrypted.load_cert_chain(tls / "cert.pem", tls / "key.pem")
+    cloud._server.socket = encrypted.wrap_socket(cloud._server.socket, server_side=True)
+    endpoint = "https://{}:{}".format(*cloud.get_host_and_port())
     shell.environment |= {"AWS_ENDPOINT_URL": endpoint, "OBLIGOR_S3_ENDPOINT": endpoint}
     kms, s3 = (get_session().create_client(it, endpoint_url=endpoint) for it in ("kms", "s3"))
     s3.create_bucket(Bucket="checkpoints", ObjectLockEnabledForBucket=True)
-    (tls := tmp_path / "tls").mkdir()
-    write_pair(tls, 1)
     (tmp_path / "ca.pem").symlink_to(tls / "cert.pem")
     settings = {
         "OBLIGOR_ENV": "production",

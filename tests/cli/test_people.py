@@ -382,6 +382,10 @@ ASKS: dict[tuple[str, ...], str] = {
     ("reviews", "report"): "conduct.report",
     ("proposals", "report"): "conduct.report",
     ("alerts", "handled"): "alert.read",
+    ("notices", "due"): "notice.read",
+    (*("actions", "offer", NOTHING, "--rate", "0.1"), *("--offered-on", TODAY, "--respond-by", TODAY)): "action.report",
+    ("actions", "answer", NOTHING, "--accepted", "--on", TODAY): "action.report",
+    ("actions", "incomplete", NOTHING, "--field", "income", "--respond-by", TODAY): "action.report",
 }
 """Every command on a store that asks for a permission, and for which."""
 ASKS_NOBODY = {

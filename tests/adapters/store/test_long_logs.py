@@ -19,11 +19,11 @@ from obligor.adapters.store.actions import _FOLLOWED, _WRITTEN
 from obligor.adapters.store.actions import _OF as _ACTIONS_OF
 from obligor.adapters.store.archive import _COMPARED, _LAST_WORDS, _LINKS, _NEWEST, _OUTCOMES, _RELEASE, _asked
 from obligor.adapters.store.archive import _TOLD as _TOLD_LAST
+from obligor.adapters.store.conduct import _COUNTS, _DONE, of_a_time
 from obligor.adapters.store.deliveries import _BACKLOG, _RECALLED, _REPLAY_ALL, _REPLAY_DEAD
 from obligor.adapters.store.deliveries import _STANDING as _ENDPOINTS
 from obligor.adapters.store.links import _LINK
 from obligor.adapters.store.log_source import _LEAVES
-from obligor.adapters.store.overrides import _COUNTS
 from obligor.adapters.store.overrides import _NEWEST as _OVERRIDES
 from obligor.adapters.store.overrides import _OF as _OVERRIDE_OF
 from obligor.adapters.store.people import _SEEN
@@ -38,7 +38,6 @@ from obligor.adapters.store.screening import _CLEARED, _CONFIRMED, _LEFT, _WAITS
 from obligor.adapters.store.screening import _DECISIONS as _SCREENED
 from obligor.adapters.store.screening import _OPEN as _ALERTS
 from obligor.adapters.store.screening import _STANDING as _HITS
-from obligor.adapters.store.times import SINCE, UNTIL
 from obligor.serving.archive import Search
 
 if TYPE_CHECKING:
@@ -171,7 +170,9 @@ PARTS = {
     "what may have notices since a time": Part((_FOLLOWED, {"since": time_of(LONG - 10), "client": None}), 0, also=120),
     "which notices were written lately": Part((_WRITTEN, (LONG - 10, LONG - 10)), 0, also=10),
     "the newest overrides": Part((_OVERRIDES, {"client": None, "most": AT_ONCE}), AT_ONCE),
-    "overrides of a time, counted": Part((_COUNTS.format(f"WHERE {SINCE} AND {UNTIL}"), WHILE), 1, also=120),
+    "overrides of a time, counted": Part(
+        (_COUNTS.format(_DONE["overrides"], of_a_time(time_of(0), time_of(1))), WHILE), 1, also=120
+    ),
     "what is proposed": Part((_SINCE, (time_of(LONG - 11),)), 10),
     "what each anchor has": Part((_ANCHORED, ()), 2),
     "when each person was last here": Part((_SEEN, ()), 5),

@@ -15,22 +15,23 @@ if TYPE_CHECKING:
 
 _DONE: Final[Mapping[str, str]] = {
     "overrides": """
-        SELECT direction, outcome, reason, by, agreed_by, by AS judge, decided_at AS at FROM obligor.override
+        SELECT direction, outcome, reason, by, agreed_by, by AS judge, decided_at, leaf_index FROM obligor.override
     """,
     "reviews": """
-        SELECT verdict, outcome, by, NULL AS agreed_by, by AS judge, decided_at AS at FROM obligor.review_decision
+        SELECT verdict, outcome, by, NULL AS agreed_by, by AS judge, decided_at, leaf_index FROM obligor.review_decision
     """,
     "agreements": """
-        SELECT kind, proposed_by AS by, by AS agreed_by, by AS judge, at FROM obligor.proposal WHERE step = 'agreed'
-        UNION ALL SELECT 'role.granted', proposed_by, by, by, at FROM obligor.user_role
+        SELECT kind, proposed_by AS by, by AS agreed_by, by AS judge, at AS decided_at, leaf_index
+        FROM obligor.proposal WHERE step = 'agreed'
+        UNION ALL SELECT 'role.granted', proposed_by, by, by, at, leaf_index FROM obligor.user_role
         WHERE state = 'granted' AND by <> proposed_by
-        UNION ALL SELECT 'profile.approved', proposed.by, approved.by, approved.by, approved.at
+        UNION ALL SELECT 'profile.approved', proposed.by, approved.by, approved.by, approved.at, approved.leaf_index
         FROM obligor.profile_change AS approved JOIN obligor.profile_change AS proposed
             ON proposed.change_id = approved.change_id AND proposed.step = 'proposed' AND approved.step = 'approved'
     """,
     "alert_steps": """
         SELECT this.step, coalesce(first.by, this.by) AS by, CASE WHEN first.by IS NOT NULL THEN this.by END AS agreed_by,
-            this.by AS judge, this.at
+            this.by AS judge, this.at AS decided_at, this.leaf_index
         FROM obligor.alert_step AS this LEFT JOIN obligor.alert_step AS first
             ON first.alert_id = this.alert_id AND this.step IN ('cleared', 'corrected') AND first.step = CASE
                 WHEN this.step = 'corrected' THEN 'doubted' WHEN this.finding = 'due_diligence' THEN 'examined'
@@ -38,11 +39,9 @@ _DONE: Final[Mapping[str, str]] = {
     """,
 }
 """What is done by people: what it is counted by, whose it is, who agreed, and who looked at it when."""
-_OF_A_TIME: Final = """
-    WHERE (%(since)s::timestamptz IS NULL OR at >= %(since)s) AND (%(until)s::timestamptz IS NULL OR at < %(until)s)
-"""
 _COUNTS: Final = """
-    SELECT to_json(done)::jsonb - '{{by,agreed_by,judge,at}}'::text[] AS said, by, agreed_by, count(*) AS number
+    SELECT to_json(done)::jsonb - '{{by,agreed_by,judge,decided_at,leaf_index}}'::text[] AS said, by, agreed_by,
+        count(*) AS number
     FROM ({}) AS done {} GROUP BY said, by, agreed_by ORDER BY by, agreed_by
 """
 _PACES: Final = f"""
@@ -51,8 +50,8 @@ _PACES: Final = f"""
     FROM (
         SELECT judge,
             count(*) OVER (busy RANGE BETWEEN CURRENT ROW AND interval '{WINDOW.seconds} seconds' FOLLOWING) AS within,
-            extract(epoch FROM at - lag(at) OVER busy)::float8 AS gap_s
-        FROM ({{}}) AS done {{}} WINDOW busy AS (PARTITION BY judge ORDER BY at)
+            extract(epoch FROM decided_at - lag(decided_at) OVER busy)::float8 AS gap_s
+        FROM ({{}}) AS done {{}} WINDOW busy AS (PARTITION BY judge ORDER BY decided_at)
     ) AS timed GROUP BY judge ORDER BY judge
 """  # noqa: S608  words of our own
 
@@ -65,18 +64,23 @@ class PostgresConduct:
 
     async def counts(self, what: str, *, since: datetime | None, until: datetime | None) -> tuple[Count, ...]:
         """Count what was done in a time, by what it is counted by and by whom."""
-        query = _COUNTS.format(_DONE[what], _OF_A_TIME)
-        return tuple(Count(**it) for it in await self._pool.rows(query, {"since": since, "until": until}))
+        query, asked = _COUNTS.format(_DONE[what], of_a_time(since, until)), {"since": since, "until": until}
+        return tuple(Count(**it) for it in await self._pool.rows(query, asked))
 
     async def paces(self, what: str, *, since: datetime | None, until: datetime | None) -> tuple[Pace, ...]:
         """Tell how fast each person was in a time."""
-        query = _PACES.format(_DONE[what], _OF_A_TIME)
-        return tuple(Pace(**it) for it in await self._pool.rows(query, {"since": since, "until": until}))
+        query, asked = _PACES.format(_DONE[what], of_a_time(since, until)), {"since": since, "until": until}
+        return tuple(Pace(**it) for it in await self._pool.rows(query, asked))
 
     async def decisions(self, *, since: datetime | None, until: datetime | None) -> int:
         """Count the decisions of a time."""
         asked = {"since": since, "until": until}
-        held = [condition for name, condition in (("since", SINCE), ("until", UNTIL)) if asked[name] is not None]
-        where = f"WHERE {' AND '.join(held)}" if held else ""
-        (found,) = await self._pool.rows(f"SELECT count(*) AS number FROM obligor.decision {where}", asked)  # noqa: S608  ours
+        query = f"SELECT count(*) AS number FROM obligor.decision {of_a_time(since, until)}"  # noqa: S608  ours
+        (found,) = await self._pool.rows(query, asked)
         return int(found["number"])
+
+
+def of_a_time(since: datetime | None, until: datetime | None) -> str:
+    """Write the condition that something was done in a time."""
+    held = [condition for at, condition in ((since, SINCE), (until, UNTIL)) if at is not None]
+    return f"WHERE {' AND '.join(held)}" if held else ""
